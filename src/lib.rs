@@ -1,0 +1,7 @@
+//! `lbd` keeps a Linux host's layer-4 load balancer (IPVS) equal to one file. The rooms, in the order to read them:
+
+/// What a director's state is, in plain data.
+pub mod model;
+
+/// The kernel behind a door.
+pub mod kernel;

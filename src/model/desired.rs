@@ -1,0 +1,107 @@
+//! What the operator asked for: a state, the names of its clusters, and how far lbd may go.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ServiceKey, State};
+
+/// A desired file that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Desired {
+    /// What the kernel shall be
+    pub state: State,
+    /// The cluster that each virtual service comes from
+    pub clusters: HashMap<ServiceKey, Arc<str>>,
+    /// How far lbd may go
+    pub policy: Policy,
+}
+
+/// How far lbd may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Which virtual services lbd may delete
+    pub prune: Prune,
+    /// Whether a file with no clusters may empty a table that lbd filled
+    pub allow_empty: bool,
+    /// How many of the owned services one change of the file may delete
+    pub max_delete: MaxDelete,
+    /// How often the live state is checked though nothing announced a change
+    pub resync: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            prune: Prune::Owned,
+            allow_empty: false,
+            max_delete: MaxDelete::Percent(50),
+            resync: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Which virtual services lbd may delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prune {
+    /// Those that lbd itself put there or adopted
+    Owned,
+    /// Every one: the file is the whole table
+    All,
+    /// None
+    Never,
+}
+
+impl fmt::Display for Prune {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Owned => "owned",
+            Self::All => "all",
+            Self::Never => "never",
+        })
+    }
+}
+
+/// How many of the owned services one change of the file may delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxDelete {
+    /// A share, 0 to 100
+    Percent(u8),
+    /// A number
+    Count(u32),
+}
+
+impl MaxDelete {
+    /// Whether deleting `deleted` of `owned` services is within the limit.
+    pub fn allows(&self, deleted: usize, owned: usize) -> bool {
+        match *self {
+            Self::Percent(share) => deleted as u128 * 100 <= owned as u128 * u128::from(share),
+            Self::Count(most) => deleted <= most as usize,
+        }
+    }
+}
+
+impl fmt::Display for MaxDelete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Percent(share) => write!(f, "{share}%"),
+            Self::Count(most) => most.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_compared_without_rounding() {
+        assert!(MaxDelete::Percent(50).allows(1, 2));
+        assert!(!MaxDelete::Percent(50).allows(2, 3));
+        assert!(!MaxDelete::Percent(0).allows(1, 1000));
+        assert!(MaxDelete::Percent(100).allows(7, 7));
+        assert!(MaxDelete::Count(3).allows(3, 3));
+        assert!(!MaxDelete::Count(3).allows(4, 1000));
+    }
+}

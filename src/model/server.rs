@@ -1,0 +1,155 @@
+//! A real server: where the packets of a virtual service go, with which weight, and how they get there.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+
+/// What identifies a real server inside its virtual service. Prints as `ADDRESS:PORT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerKey {
+    /// The server's address
+    pub address: IpAddr,
+    /// Port in host byte order; 0 keeps the port that the client sent to
+    pub port: u16,
+}
+
+impl fmt::Display for ServerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::new(self.address, self.port).fmt(f)
+    }
+}
+
+/// How a packet gets to its real server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Forwarding {
+    /// `nat`: the director rewrites the destination, and the answers come back through it.
+    Nat,
+    /// `dr` (direct routing): only the link-layer address changes; the server answers the client by itself.
+    DirectRouting,
+    /// `tun`: the packet travels inside another one; the server answers the client by itself.
+    Tunnel(Tunnel),
+    /// Another number, as the kernel stores it (1 local, 4 bypass, 5 to 7). Nobody can ask for it in a desired file.
+    Other(u8),
+}
+
+impl fmt::Display for Forwarding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nat => f.write_str("nat"),
+            Self::DirectRouting => f.write_str("dr"),
+            Self::Tunnel(_) => f.write_str("tun"),
+            Self::Other(1) => f.write_str("local"),
+            Self::Other(4) => f.write_str("bypass"),
+            Self::Other(number) => write!(f, "method-{number}"),
+        }
+    }
+}
+
+/// The packet around the packet, for `tun`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tunnel {
+    /// The encapsulation
+    pub kind: TunnelKind,
+    /// UDP port of the outer packet, in host byte order: 1 to 65535 for GUE, 0 for all others
+    pub port: u16,
+    /// Checksum of the outer packet: `None` for IPIP
+    pub checksum: Checksum,
+}
+
+impl Tunnel {
+    /// What `tun` means without a word more.
+    pub const IPIP: Self = Self { kind: TunnelKind::Ipip, port: 0, checksum: Checksum::None };
+}
+
+/// The encapsulation of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TunnelKind {
+    /// IP in IP
+    Ipip,
+    /// Generic UDP encapsulation
+    Gue,
+    /// Generic routing encapsulation
+    Gre,
+    /// Another number, which the kernel stores without knowing it; never in a desired file
+    Other(u8),
+}
+
+impl fmt::Display for TunnelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ipip => f.write_str("ipip"),
+            Self::Gue => f.write_str("gue"),
+            Self::Gre => f.write_str("gre"),
+            Self::Other(number) => write!(f, "type-{number}"),
+        }
+    }
+}
+
+/// The checksum of a tunnel's outer packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Checksum {
+    /// None
+    None,
+    /// The outer protocol's own
+    Csum,
+    /// Remote checksum offload (GUE)
+    Remcsum,
+    /// Other bits, which the kernel stores; never in a desired file
+    Other(u16),
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Csum => f.write_str("csum"),
+            Self::Remcsum => f.write_str("remcsum"),
+            Self::Other(bits) => write!(f, "flags-{bits:#x}"),
+        }
+    }
+}
+
+/// Connection limits of a real server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Thresholds {
+    /// At so many connections the server gets no more
+    pub upper: Option<NonZeroU32>,
+    /// Below so many it gets new ones again; without it, three quarters of `upper`
+    pub lower: Option<NonZeroU32>,
+}
+
+/// A real server: everything of it that can be edited in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RealServer {
+    /// The share of new connections; 0 quiesces: connections stay, no new ones come. At most 2147483647
+    pub weight: u32,
+    /// How packets get there
+    pub forwarding: Forwarding,
+    /// Connection limits
+    pub thresholds: Thresholds,
+}
+
+impl RealServer {
+    /// Whether the scheduler gives new connections to this server.
+    pub fn serves(&self) -> bool {
+        self.weight > 0
+    }
+}
+
+/// How many connections a real server has. They change by themselves and are never compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Connections {
+    /// Established ones
+    pub active: u32,
+    /// Those in every other state
+    pub inactive: u32,
+    /// Persistence templates
+    pub persistent: u32,
+}
+
+impl Connections {
+    /// Whether there is none of any kind.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
