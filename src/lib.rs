@@ -20,3 +20,9 @@ pub mod store;
 
 /// One pass: read, plan, execute, read again.
 pub mod reconcile;
+
+/// Plans and what became of them, as text and JSON.
+pub mod report;
+
+/// The arguments.
+pub mod cli;
