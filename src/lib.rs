@@ -5,3 +5,18 @@ pub mod model;
 
 /// The kernel behind a door.
 pub mod kernel;
+
+/// Decides which edits turn one state into another. The heart; read it first.
+pub mod plan;
+
+/// Decides which virtual services lbd may touch.
+pub mod ownership;
+
+/// Refuses a change of the file that looks like an accident.
+pub mod guard;
+
+/// Remembers on disk what lbd owns and what was last verified.
+pub mod store;
+
+/// One pass: read, plan, execute, read again.
+pub mod reconcile;

@@ -1,0 +1,187 @@
+//! Says what an operation does to traffic that is running, where that is not nothing.
+
+use std::collections::HashSet;
+
+use crate::model::{
+    Connections, Family, Forwarding, Operation, Persistence, RealServer, Scheduling, ServerKey, ServiceKey,
+    Services,
+};
+
+/// What an operation meets in the kernel beside the state that it changes.
+pub struct Surroundings<'a> {
+    /// The live state that the plan starts from, foreign services included
+    pub live: &'a Services,
+    /// The families that still have a service after the plan, foreign services included
+    pub families_left: &'a HashSet<Family>,
+    /// `net.ipv4.vs.expire_nodest_conn`
+    pub expire_nodest_conn: bool,
+    /// The connections of a server
+    pub connections: &'a dyn Fn(&ServiceKey, &ServerKey) -> Connections,
+}
+
+/// What `operation` does to live traffic, in a sentence for the operator; `None` where it does nothing that a client
+/// could notice. The facts were measured on kernels 5.10 to 7.2.
+pub fn impact(operation: &Operation, around: &Surroundings<'_>) -> Option<String> {
+    match operation {
+        Operation::AddService { service, to } => listens_on_every_port(service, to),
+        Operation::EditService { service, from, to } => scheduling_change(around, service, from, to),
+        Operation::DeleteService { service } => Some(service_deletion(around, service)),
+        Operation::AddServer { service, .. } => remapping(around, service),
+        Operation::EditServer { service, server, from, to } => {
+            server_change(around, (service, server), from, to)
+        }
+        Operation::DeleteServer { service, server } => server_deletion(around, service, server),
+    }
+}
+
+/// A persistent service on port 0 forwards every port of its address, the director's own SSH included.
+fn listens_on_every_port(service: &ServiceKey, to: &Scheduling) -> Option<String> {
+    match service {
+        ServiceKey::Address { port: 0, address, .. } if to.persistence.is_some() => Some(format!(
+            "takes every port of {address} that has no service of its own, those of this host's own programs included"
+        )),
+        ServiceKey::Address { .. } | ServiceKey::FirewallMark { .. } => None,
+    }
+}
+
+fn scheduling_change(
+    around: &Surroundings<'_>,
+    service: &ServiceKey,
+    from: &Scheduling,
+    to: &Scheduling,
+) -> Option<String> {
+    let mut effects = Vec::new();
+    // The kernel unbinds the old scheduler, waits for a grace period, and binds the new one.
+    if from.scheduler != to.scheduler {
+        effects
+            .push("new connections are refused for some 10 to 40 ms while the scheduler changes".to_owned());
+    }
+    let clients = total(around, service).persistent;
+    if from.persistence.is_some() && to.persistence.is_none() && clients > 0 {
+        effects.push(format!("{clients} clients lose the server they were tied to"));
+    }
+    if let (Some(Persistence { mask: old, .. }), Some(Persistence { mask: new, .. })) =
+        (from.persistence, to.persistence)
+        && old != new
+        && clients > 0
+    {
+        effects.push(format!("{clients} clients may be tied to another server from now on"));
+    }
+    join(effects)
+}
+
+fn server_change(
+    around: &Surroundings<'_>,
+    (service, server): (&ServiceKey, &ServerKey),
+    from: &RealServer,
+    to: &RealServer,
+) -> Option<String> {
+    let connections = (around.connections)(service, server);
+    let mut effects = Vec::new();
+    if from.serves() && !to.serves() {
+        let mut effect = format!("takes no new connections; {} go on", count(connections));
+        if is_persistent(around, service) {
+            effect += "; clients tied to it still come, unless net.ipv4.vs.expire_quiescent_template is 1";
+        }
+        effects.push(effect);
+    }
+    match (from.forwarding, to.forwarding) {
+        // The way of a tunnel is read from the server for each packet, not kept in the connection.
+        (Forwarding::Tunnel(old), Forwarding::Tunnel(new)) if old != new && !connections.is_empty() => {
+            effects.push(format!(
+                "{} change to the new tunnel at once: both ends must agree",
+                count(connections)
+            ))
+        }
+        (old, new) if old != new && !connections.is_empty() => {
+            effects.push(format!("{} keep the forwarding method {old}", count(connections)));
+        }
+        _ => {}
+    }
+    if from.weight != to.weight && to.serves() {
+        effects.extend(remapping(around, service));
+    }
+    join(effects)
+}
+
+fn server_deletion(around: &Surroundings<'_>, service: &ServiceKey, server: &ServerKey) -> Option<String> {
+    let connections = (around.connections)(service, server);
+    join(ending(around, connections).into_iter().chain(remapping(around, service)).collect())
+}
+
+fn service_deletion(around: &Surroundings<'_>, service: &ServiceKey) -> String {
+    let connections = total(around, service);
+    let family = service.family();
+    // With its last service a family's hooks leave the kernel's packet path, and packets reach the host itself.
+    let hooks_stay = around.families_left.contains(&family);
+    let servers = around.live.get(service).map_or(0, |service| service.servers.len());
+    let mut text = format!("new connections are refused; its {} go too", plural(servers, "server"));
+    if connections.is_empty() {
+        return text;
+    }
+    if hooks_stay {
+        text.extend(ending(around, connections).map(|effect| format!("; {effect}")));
+    } else {
+        text += &format!("; {} are reset, since no {family} service is left", count(connections));
+    }
+    text
+}
+
+/// What becomes of the connections of a server that goes.
+fn ending(around: &Surroundings<'_>, connections: Connections) -> Option<String> {
+    if connections.is_empty() {
+        None
+    } else if around.expire_nodest_conn {
+        Some(format!("{} are reset", count(connections)))
+    } else {
+        Some(format!(
+            "{} hang until they time out (net.ipv4.vs.expire_nodest_conn is 0; to take a server out gently, give it \
+             weight 0 first)",
+            count(connections)
+        ))
+    }
+}
+
+/// Schedulers that choose by a hash spread the clients anew whenever their table of servers changes.
+fn remapping(around: &Surroundings<'_>, service: &ServiceKey) -> Option<String> {
+    let scheduling = &around.live.get(service)?.scheduling;
+    match scheduling.scheduler.as_str() {
+        "sh" | "dh" => Some("some clients are mapped to another server".to_owned()),
+        "mh" => Some("a few clients are mapped to another server".to_owned()),
+        _ => None,
+    }
+}
+
+fn is_persistent(around: &Surroundings<'_>, service: &ServiceKey) -> bool {
+    around.live.get(service).is_some_and(|service| service.scheduling.persistence.is_some())
+}
+
+fn total(around: &Surroundings<'_>, service: &ServiceKey) -> Connections {
+    let servers = around.live.get(service).map(|service| service.servers.keys());
+    servers.into_iter().flatten().fold(Connections::default(), |sum, server| {
+        let Connections { active, inactive, persistent } = (around.connections)(service, server);
+        Connections {
+            active: sum.active.saturating_add(active),
+            inactive: sum.inactive.saturating_add(inactive),
+            persistent: sum.persistent.saturating_add(persistent),
+        }
+    })
+}
+
+fn count(Connections { active, inactive, .. }: Connections) -> String {
+    match (active, inactive) {
+        (0, inactive) => plural(inactive as usize, "inactive connection"),
+        (active, 0) => plural(active as usize, "active connection"),
+        (active, inactive) => {
+            format!("{active} active and {}", plural(inactive as usize, "inactive connection"))
+        }
+    }
+}
+
+fn plural(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+fn join(effects: Vec<String>) -> Option<String> {
+    (!effects.is_empty()).then(|| effects.join("; "))
+}

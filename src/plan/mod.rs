@@ -1,0 +1,207 @@
+//! Decides which edits, in which order, turn the live state into the desired one.
+//!
+//! Pure and total: two states in, a list out. Nothing here knows of files, sockets or ownership; what lbd may not touch
+//! was taken out of the live state before. The same call tells whether a director is in sync: its plan is empty.
+
+mod impact;
+
+use std::collections::HashSet;
+
+use crate::model::{Operation, RealServer, ServerKey, Servers, ServiceKey, Services, State};
+
+pub use impact::{Surroundings, impact};
+
+/// What there is to do, in the order in which to do it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// Every addition, and every edit that takes no server out of service. A service is followed by its own servers,
+    /// so that they travel to the kernel together; servers are added in the order of the file, since `sh` and `dh`
+    /// map clients by the order of arrival.
+    pub grow: Vec<Operation>,
+    /// Edits that quiesce a server (weight 0).
+    pub quiesce: Vec<Operation>,
+    /// Deletions, servers before services. They come last of all: a table that shrinks first serves nobody meanwhile,
+    /// and each server that is added while deleted ones linger costs the kernel a walk over all of these.
+    pub shrink: Vec<Operation>,
+}
+
+impl Plan {
+    /// Whether the two states are the same: in sync.
+    pub fn is_empty(&self) -> bool {
+        let Self { grow, quiesce, shrink } = self;
+        grow.is_empty() && quiesce.is_empty() && shrink.is_empty()
+    }
+
+    /// How many operations there are.
+    pub fn len(&self) -> usize {
+        let Self { grow, quiesce, shrink } = self;
+        grow.len() + quiesce.len() + shrink.len()
+    }
+
+    /// All operations, in order.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        let Self { grow, quiesce, shrink } = self;
+        grow.iter().chain(quiesce).chain(shrink)
+    }
+}
+
+/// Works out the smallest list of operations that turns `live` into `desired`.
+///
+/// No prefix of the list leaves a service without a serving server that has one before and has one after: what serves
+/// is added or raised before anything is quiesced, and what is deleted goes last.
+pub fn plan(live: &State, desired: &State) -> Plan {
+    let mut plan = Plan::default();
+    for (&service, wanted) in &desired.services {
+        let present = live.services.get(&service);
+        match present.map(|present| &present.scheduling) {
+            None => plan.grow.push(Operation::AddService { service, to: wanted.scheduling.clone() }),
+            Some(scheduling) if *scheduling != wanted.scheduling => plan.grow.push(Operation::EditService {
+                service,
+                from: scheduling.clone(),
+                to: wanted.scheduling.clone(),
+            }),
+            Some(_) => {}
+        }
+        let nothing = Servers::new();
+        let present = present.map_or(&nothing, |present| &present.servers);
+        plan_servers(&mut plan, service, present, &wanted.servers);
+    }
+    let gone = |service: &&ServiceKey| !desired.services.contains_key(*service);
+    let mut gone: Vec<ServiceKey> = live.services.keys().filter(gone).copied().collect();
+    // The kernel's order means nothing and differs from boot to boot; a plan shall read the same each time.
+    gone.sort_unstable();
+    plan.shrink.extend(gone.into_iter().map(|service| Operation::DeleteService { service }));
+    plan
+}
+
+fn plan_servers(plan: &mut Plan, service: ServiceKey, present: &Servers, wanted: &Servers) {
+    let mut edits = Vec::new();
+    for (&server, &to) in wanted {
+        match present.get(&server) {
+            None => plan.grow.push(Operation::AddServer { service, server, to }),
+            Some(&from) if from != to => {
+                let edit = Operation::EditServer { service, server, from, to };
+                if from.serves() && !to.serves() { plan.quiesce.push(edit) } else { edits.push(edit) }
+            }
+            Some(_) => {}
+        }
+    }
+    plan.grow.append(&mut edits);
+    let mut gone: Vec<ServerKey> =
+        present.keys().filter(|server| !wanted.contains_key(*server)).copied().collect();
+    gone.sort_unstable();
+    plan.shrink.extend(gone.into_iter().map(|server| Operation::DeleteServer { service, server }));
+}
+
+/// The services in which nothing may be quiesced or deleted yet, since operations that would have brought the serving
+/// server were refused: of the servers that shall serve, none does.
+///
+/// `refused` are the operations of `plan.grow` that the kernel would not carry out.
+pub fn withheld(live: &Services, desired: &Services, refused: &[&Operation]) -> HashSet<ServiceKey> {
+    let refused_servers: HashSet<(&ServiceKey, &ServerKey)> = refused
+        .iter()
+        .filter_map(|operation| operation.server().map(|server| (operation.service(), server)))
+        .collect();
+    let touched: HashSet<&ServiceKey> = refused.iter().map(|operation| operation.service()).collect();
+    let left_empty = |service: &&ServiceKey| {
+        let (Some(live), Some(desired)) = (live.get(*service), desired.get(*service)) else { return false };
+        let serves = |(server, wanted): (&ServerKey, &RealServer)| {
+            let already = live.servers.get(server).is_some_and(RealServer::serves);
+            wanted.serves() && (already || !refused_servers.contains(&(*service, server)))
+        };
+        live.servers.values().any(RealServer::serves)
+            && desired.servers.values().any(RealServer::serves)
+            && !desired.servers.iter().any(serves)
+    };
+    touched.into_iter().filter(left_empty).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Forwarding, SchedulerFlags, SchedulerName, Scheduling, Thresholds, VirtualService};
+
+    fn service(number: u8, scheduler: &str, servers: &[(u8, u32)]) -> (ServiceKey, VirtualService) {
+        let key = format!("tcp://10.0.0.{number}:80").parse().unwrap();
+        let scheduling = Scheduling {
+            scheduler: SchedulerName::new(scheduler).unwrap(),
+            flags: SchedulerFlags::default(),
+            persistence: None,
+            engine: None,
+            one_packet: false,
+        };
+        let server = |&(number, weight): &(u8, u32)| {
+            let server =
+                RealServer { weight, forwarding: Forwarding::Nat, thresholds: Thresholds::default() };
+            (server_key(number), server)
+        };
+        (key, VirtualService { scheduling, servers: servers.iter().map(server).collect() })
+    }
+
+    fn server_key(number: u8) -> ServerKey {
+        ServerKey { address: [192, 168, 8, number].into(), port: 80 }
+    }
+
+    fn state(services: impl IntoIterator<Item = (ServiceKey, VirtualService)>) -> State {
+        State { services: services.into_iter().collect(), ..State::default() }
+    }
+
+    fn text(plan: &Plan) -> Vec<String> {
+        plan.operations().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_equal_needs_nothing_whatever_its_order() {
+        let one = state([service(1, "rr", &[(14, 1), (15, 1)]), service(2, "rr", &[])]);
+        let other = state([service(2, "rr", &[]), service(1, "rr", &[(15, 1), (14, 1)])]);
+        assert_eq!(plan(&one, &other), Plan::default());
+    }
+
+    #[test]
+    fn new_and_edited_come_first_then_quiesced_then_deleted() {
+        let live = state([
+            service(1, "rr", &[(14, 1), (15, 1), (16, 0)]),
+            service(2, "rr", &[(20, 1)]),
+            service(3, "rr", &[(30, 1)]),
+        ]);
+        let desired = state([
+            service(4, "wrr", &[(42, 1), (41, 1)]),
+            service(1, "wlc", &[(16, 5), (14, 0), (17, 1)]),
+            service(3, "rr", &[(31, 1)]),
+        ]);
+        assert_eq!(
+            text(&plan(&live, &desired)),
+            [
+                "add service tcp://10.0.0.4:80",
+                "add server 192.168.8.42:80 to tcp://10.0.0.4:80",
+                "add server 192.168.8.41:80 to tcp://10.0.0.4:80",
+                "edit service tcp://10.0.0.1:80",
+                "add server 192.168.8.17:80 to tcp://10.0.0.1:80",
+                "edit server 192.168.8.16:80 of tcp://10.0.0.1:80",
+                "add server 192.168.8.31:80 to tcp://10.0.0.3:80",
+                "edit server 192.168.8.14:80 of tcp://10.0.0.1:80",
+                "delete server 192.168.8.15:80 from tcp://10.0.0.1:80",
+                "delete server 192.168.8.30:80 from tcp://10.0.0.3:80",
+                "delete service tcp://10.0.0.2:80",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_last_serving_server_stays_while_its_successor_is_refused() {
+        let live = state([service(1, "rr", &[(14, 1)])]);
+        let desired = state([service(1, "rr", &[(15, 1), (16, 0)])]);
+        let plan = plan(&live, &desired);
+        let refuse = |numbers: &[u8]| {
+            let refused: Vec<&Operation> = plan
+                .operations()
+                .filter(|operation| {
+                    numbers.iter().any(|&number| operation.server() == Some(&server_key(number)))
+                })
+                .collect();
+            withheld(&live.services, &desired.services, &refused).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(refuse(&[15]), [service(1, "rr", &[]).0]);
+        assert_eq!(refuse(&[16]), []);
+    }
+}

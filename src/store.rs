@@ -1,0 +1,267 @@
+//! Remembers on disk what lbd owns and what was last applied and verified, each file written whole or not at all.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::ServiceKey;
+use crate::ownership::Owned;
+
+/// The file that holds [`Record`].
+const RECORD: &str = "state.json";
+/// The desired file as it was when it was last verified, byte for byte.
+const VERIFIED: &str = "verified.yaml";
+/// Held while a pass changes the kernel.
+const LOCK: &str = "lock";
+
+/// What lbd remembers between two passes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Record {
+    /// What lbd owns in this boot and this network namespace; empty in any other
+    pub owned: Owned,
+    /// The services of the last verified state, of whichever boot
+    pub verified: Vec<ServiceKey>,
+}
+
+/// A state directory.
+#[derive(Debug)]
+pub struct Store {
+    directory: PathBuf,
+    scope: Scope,
+}
+
+/// Where ownership holds: the kernel forgets its table with either.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Scope {
+    boot: String,
+    namespace: String,
+}
+
+/// The record as it lies on disk.
+#[derive(Serialize, Deserialize)]
+struct OnDisk {
+    version: u32,
+    #[serde(flatten)]
+    scope: Scope,
+    owned: Vec<OwnedOnDisk>,
+    verified: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OwnedOnDisk {
+    service: String,
+    cluster: String,
+}
+
+/// The only version so far.
+const VERSION: u32 = 1;
+
+impl Store {
+    /// A state directory for the boot and network namespace that this thread runs in. Nothing is read or written yet.
+    ///
+    /// # Errors
+    /// Where `/proc` does not tell the boot or the namespace.
+    pub fn new(directory: &Path) -> io::Result<Self> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+        // The thread's own, since a namespace belongs to a thread and not to its process.
+        let namespace = fs::metadata("/proc/thread-self/ns/net")?;
+        let namespace = format!("{}:{}", namespace.dev(), namespace.ino());
+        Ok(Self { directory: directory.to_owned(), scope: Scope { boot, namespace } })
+    }
+
+    /// What is remembered; nothing where there is no record yet.
+    ///
+    /// # Errors
+    /// A record that cannot be read or understood, in words for the operator. It is safe to go on with an empty one:
+    /// nothing is owned then, hence nothing is deleted.
+    pub fn load(&self) -> Result<Record, String> {
+        let path = self.directory.join(RECORD);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        let record = || -> Result<Record, String> {
+            let OnDisk { version, scope, owned, verified } =
+                serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+            if version != VERSION {
+                return Err(format!("version {version}, and this lbd knows {VERSION}"));
+            }
+            let key = |text: &str| text.parse::<ServiceKey>().map_err(|error| error.to_string());
+            let verified = verified.iter().map(|text| key(text)).collect::<Result<_, _>>()?;
+            let owned = if scope == self.scope {
+                owned
+                    .iter()
+                    .map(|entry| Ok((key(&entry.service)?, Arc::from(entry.cluster.as_str()))))
+                    .collect::<Result<_, String>>()?
+            } else {
+                Owned::default()
+            };
+            Ok(Record { owned, verified })
+        };
+        record().map_err(|error| {
+            format!(
+                "{}: not a record of lbd ({error}); going on as if nothing were owned: what the file no longer holds \
+                 is left alone as foreign",
+                path.display()
+            )
+        })
+    }
+
+    /// Writes the record; makes the directory where it is missing.
+    ///
+    /// # Errors
+    /// Where the disk will not take it. The old record is whole then.
+    pub fn save(&self, record: &Record) -> Result<(), String> {
+        let Record { owned, verified } = record;
+        let mut owned: Vec<_> = owned
+            .iter()
+            .map(|(service, cluster)| OwnedOnDisk {
+                service: service.to_string(),
+                cluster: cluster.to_string(),
+            })
+            .collect();
+        owned.sort_unstable_by(|a, b| a.service.cmp(&b.service));
+        let on_disk = OnDisk {
+            version: VERSION,
+            scope: self.scope.clone(),
+            owned,
+            verified: verified.iter().map(ToString::to_string).collect(),
+        };
+        let mut text = serde_json::to_vec_pretty(&on_disk).map_err(|error| error.to_string())?;
+        text.push(b'\n');
+        self.replace(RECORD, &text)
+    }
+
+    /// Keeps the text of a desired file that was applied and verified.
+    ///
+    /// # Errors
+    /// Where the disk will not take it. The old copy is whole then.
+    pub fn save_verified(&self, text: &str) -> Result<(), String> {
+        let path = self.directory.join(VERIFIED);
+        if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
+            return Ok(());
+        }
+        self.replace(VERIFIED, text.as_bytes())
+    }
+
+    /// Takes the lock that one pass at a time holds; it is released when the returned guard goes. `waiting` is called
+    /// once where somebody else has it, with who that is.
+    ///
+    /// # Errors
+    /// Where the directory or the lock cannot be made.
+    pub fn lock(&self, waiting: impl FnOnce(&str)) -> Result<Lock, String> {
+        let path = self.directory.join(LOCK);
+        let describe = |error: io::Error| format!("{}: {error}", path.display());
+        fs::create_dir_all(&self.directory)
+            .map_err(|error| format!("{}: {error}", self.directory.display()))?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .open(&path)
+            .map_err(describe)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Who holds it is only for the message; an unreadable name does not matter.
+                let _ = file.read_to_string(&mut holder);
+                waiting(holder.trim());
+                file.lock().map_err(describe)?;
+            }
+            Err(TryLockError::Error(error)) => return Err(describe(error)),
+        }
+        // The same for our own name.
+        let _ = file.set_len(0).and_then(|()| io::Seek::rewind(&mut file));
+        let _ = writeln!(file, "process {}", std::process::id());
+        Ok(Lock { _file: file })
+    }
+
+    /// Writes a file so that a reader, or a power cut, meets the old content or the new, whole.
+    fn replace(&self, name: &str, content: &[u8]) -> Result<(), String> {
+        let path = self.directory.join(name);
+        let new = self.directory.join(format!("{name}.new"));
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(&self.directory)?;
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&new)?;
+            file.write_all(content)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            // The rename itself is on disk only when the directory is.
+            File::open(&self.directory)?.sync_all()
+        };
+        write().map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// That this process may run a pass.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let key = |text: &str| text.parse().unwrap();
+        Record {
+            owned: [(key("tcp://10.0.0.13:80"), "web".into()), (key("fwmark6://10"), "shop".into())].into(),
+            verified: vec![key("tcp://10.0.0.13:80")],
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(&directory.path().join("made/when/missing")).unwrap();
+        assert_eq!(store.load(), Ok(Record::default()));
+        store.save(&record()).unwrap();
+        assert_eq!(store.load(), Ok(record()));
+    }
+
+    #[test]
+    fn ownership_ends_with_the_boot_and_with_the_namespace_but_what_was_verified_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path()).unwrap();
+        store.save(&record()).unwrap();
+        let after = |scope: Scope| Store { directory: directory.path().into(), scope }.load().unwrap();
+        let nothing_owned = Record { owned: Owned::default(), ..record() };
+        assert_eq!(after(Scope { boot: "another".into(), ..store.scope.clone() }), nothing_owned);
+        assert_eq!(after(Scope { namespace: "4:1".into(), ..store.scope.clone() }), nothing_owned);
+    }
+
+    #[test]
+    fn a_spoilt_record_is_named_and_owns_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path()).unwrap();
+        for text in ["", "{", "[]", "{\"version\":1}", "\u{0}\u{0}"] {
+            fs::write(directory.path().join(RECORD), text).unwrap();
+            let error = store.load().unwrap_err();
+            assert!(error.contains("state.json: not a record of lbd"), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_pass_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path()).unwrap();
+        let held = store.lock(|_| panic!("nobody else is here")).unwrap();
+        let (told, holder) = std::sync::mpsc::channel();
+        let waiter = std::thread::spawn(move || {
+            store.lock(|holder| told.send(holder.to_owned()).unwrap()).map(|_| ())
+        });
+        assert_eq!(holder.recv().unwrap(), format!("process {}", std::process::id()));
+        drop(held);
+        assert_eq!(waiter.join().unwrap(), Ok(()));
+    }
+}
