@@ -1,5 +1,8 @@
 //! The kernel behind a door: what there is to read, what can be done to it, and what its refusals mean.
 
+mod explain;
+pub mod ipvs;
+
 use std::collections::HashMap;
 use std::fmt;
 
