@@ -114,7 +114,7 @@ fn invalid_service(action: Action, to: &Scheduling) -> String {
         return format!("the persistence mask {length} is no prefix length of IPv6; it can be 1 to 128");
     }
     if to.scheduler.as_str() == "mh" && action == Action::Edit {
-        return "the scheduler mh takes at most 4093 servers (a lookup table of 12 bits); spread them over several services or take another scheduler. The service may be left without a scheduler"
+        return "the scheduler mh takes at most 4093 servers (a lookup table of 12 bits); spread them over several services or take another scheduler"
             .into();
     }
     REFUSED_VALUE.into()
@@ -159,8 +159,7 @@ fn invalid_server(action: Action, service: &ServiceKey, server: &ServerKey, to: 
 /// Whether IPVS takes the address for one host's, whatever the routes are.
 pub(super) fn is_unicast(address: IpAddr) -> bool {
     match address {
-        // 0.0.0.0/8 counts as broadcast.
-        IpAddr::V4(v4) => v4.octets().first() != Some(&0) && !v4.is_broadcast() && !v4.is_multicast(),
+        IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_broadcast() && !v4.is_multicast(),
         // Link-local ones are taken only where they are the director's own, which cannot be seen from here.
         IpAddr::V6(v6) => {
             !v6.is_unspecified()

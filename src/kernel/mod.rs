@@ -1,6 +1,7 @@
 //! The kernel behind a door: what there is to read, what can be done to it, and what its refusals mean.
 
 mod explain;
+pub mod fake;
 pub mod ipvs;
 
 use std::collections::HashMap;

@@ -8,6 +8,8 @@ pub mod encode;
 pub mod message;
 mod numbers;
 
+pub(crate) use numbers::normal;
+
 /// Netlink aligns messages and attributes to four bytes.
 fn align(length: usize) -> usize {
     length.next_multiple_of(4)

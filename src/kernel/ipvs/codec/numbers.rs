@@ -117,3 +117,8 @@ impl From<Forward> for Forwarding {
         }
     }
 }
+
+/// A forwarding method in the form in which it is read back after it was written.
+pub(crate) fn normal(forwarding: Forwarding) -> Forwarding {
+    Forward::from(forwarding).into()
+}
