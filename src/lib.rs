@@ -20,3 +20,6 @@ pub mod store;
 
 /// One pass: read, plan, execute, read again.
 pub mod reconcile;
+
+/// The words of `ipvsadm`, in and out.
+pub mod ipvsadm;
