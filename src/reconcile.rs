@@ -255,8 +255,7 @@ fn execute(
         attempts.add(operation.clone(), result);
     }
     for phase in [quiesce, shrink] {
-        let is_withheld =
-            |operation: &Operation| operation.server().is_some() && withheld.contains(operation.service());
+        let is_withheld = |operation: &Operation| withheld.contains(operation.service());
         let (held, free): (Vec<Operation>, Vec<Operation>) = phase.iter().cloned().partition(is_withheld);
         let results = if free.is_empty() { Vec::new() } else { kernel.execute(&free)? };
         for (operation, result) in free.into_iter().zip(results) {
