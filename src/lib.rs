@@ -32,3 +32,6 @@ pub mod ipvsadm;
 
 /// The arguments.
 pub mod cli;
+
+/// One file per command.
+pub mod commands;

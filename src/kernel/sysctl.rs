@@ -31,7 +31,9 @@ mod tests {
 
     #[test]
     fn a_name_cannot_lead_out_of_the_settings() {
-        for name in ["", "net", "kernel.hostname", "net/../kernel/hostname", "net..ipv4", "/net/ipv4", "net/ipv4/"] {
+        for name in
+            ["", "net", "kernel.hostname", "net/../kernel/hostname", "net..ipv4", "/net/ipv4", "net/ipv4/"]
+        {
             assert_eq!(path(name).map_err(|error| error.kind()), Err(io::ErrorKind::InvalidInput), "{name}");
         }
         let expected = PathBuf::from("/proc/sys/net/ipv4/conf/eth0.100/forwarding");
