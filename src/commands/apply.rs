@@ -7,6 +7,9 @@ use crate::cli::{Apply, Arguments, ReportOutput};
 use crate::reconcile::{self, Comparison, Outcome};
 use crate::report;
 
+/// How many failures are named one by one: those of a large table mostly have one cause.
+const NAMED: usize = 20;
+
 pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<'_>) -> Result<u8, Stop> {
     let (source, mut desired) = inputs::desired(&arguments.file)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
@@ -38,8 +41,12 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     Ok(match &report.outcome {
         Outcome::Verified => DONE,
         Outcome::Failed => {
-            for failed in &report.failed {
+            for failed in report.failed.iter().take(NAMED) {
                 console.error(format_args!("{}: {}", failed.operation, failed.refusal));
+            }
+            if let Some(more) = report.failed.len().checked_sub(NAMED).filter(|more| *more > 0) {
+                console
+                    .error(format_args!("and {more} more operations failed; `--output json` names them all"));
             }
             TROUBLE
         }

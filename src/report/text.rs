@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::Summary;
-use crate::model::{Action, Change, Operation, ServiceKey, Services};
+use crate::model::{Action, Change, Operation, ServiceKey, Services, Value};
 use crate::reconcile::{Comparison, Outcome, Report};
 
 const ADD: Style = AnsiColor::Green.on_default();
@@ -60,7 +60,13 @@ fn line(out: &mut dyn Write, operation: &Operation) -> io::Result<()> {
         Action::Delete => ('-', DELETE),
     };
     let object = operation.server().map_or_else(|| "service".to_owned(), |server| format!("server {server}"));
-    let changes: Vec<String> = operation.changes().iter().map(change).collect();
+    let changes = operation.changes();
+    // Of what is new, only what somebody chose.
+    let is_said = |change: &&Change| {
+        change.from.is_some()
+            || !matches!(&change.to, Some(Value::Flag(false))) && change.to != Some(Value::List(vec![]))
+    };
+    let changes: Vec<String> = changes.iter().filter(is_said).map(change).collect();
     let separator = if changes.is_empty() { "" } else { "  " };
     writeln!(out, "  {style}{sign} {object}{style:#}{separator}{}", changes.join(", "))
 }
