@@ -12,8 +12,8 @@ use lab::Netns;
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Live};
 use lbd::model::{
-    Checksum, EngineName, Forwarding, Operation, Persistence, PersistenceMask, RealServer, SchedulerFlags,
-    Scheduling, Services, State, SyncDaemon, SyncRole, Timeouts, TunnelKind, VirtualService,
+    Checksum, Connections, EngineName, Forwarding, Operation, Persistence, PersistenceMask, RealServer,
+    SchedulerFlags, Scheduling, Services, State, SyncDaemon, SyncRole, Timeouts, TunnelKind, VirtualService,
 };
 use serde_json::json;
 use tables::{additions, everything, limits, real, scheduling, server, service, services, tunnel};
@@ -413,4 +413,60 @@ fn what_does_not_change_is_read_right_while_others_change() {
         assert!(readings > 0 && rounds > 0);
     });
     drop(net);
+}
+
+/// Not a test of its own: the tests below start it as somebody else.
+#[test]
+#[ignore = "started by another test, as somebody else"]
+fn connect_as_somebody_else() {
+    match Ipvs::connect() {
+        Ok(_) => println!("connected"),
+        Err(error) => println!("refused: {error}"),
+    }
+}
+
+/// What becomes of a connection that is made behind this command.
+fn connect_by(net: &Netns, command: &str) -> String {
+    let program = std::env::current_exe().unwrap();
+    let test = "--ignored --exact connect_as_somebody_else --nocapture";
+    net.sh(&format!("{command} {} {test}", program.display()))
+}
+
+#[test]
+fn who_may_not_use_ipvs_is_told_what_is_missing() {
+    let net = Netns::new();
+    assert!(connect_by(&net, "").contains("connected"));
+    let missing = "refused: cannot ask about IPVS: the kernel lets only CAP_NET_ADMIN of the initial user namespace use \
+                   IPVS, reading included (EPERM); run as root on the host (a rootless container will not do)";
+    for command in [
+        "setpriv --reuid 1000 --regid 1000 --clear-groups",
+        // Root without the capability, and root in a user namespace of its own, network namespace included.
+        "setpriv --bounding-set -net_admin",
+        "unshare --user --map-root-user --net",
+    ] {
+        let said = connect_by(&net, command);
+        assert!(said.contains(missing), "{command}: {said}");
+    }
+    // The capability alone is enough.
+    let ambient =
+        "setpriv --reuid 1000 --regid 1000 --clear-groups --inh-caps +net_admin --ambient-caps +net_admin";
+    assert!(connect_by(&net, ambient).contains("connected"));
+}
+
+#[test]
+fn connections_are_read_where_there_are_any() {
+    let net = Netns::new();
+    // The director is its own client and server.
+    net.sh("ip addr add 10.0.0.1/32 dev lo
+        ipvsadm -A -t 10.0.0.1:80 -s rr -p 300
+        ipvsadm -a -t 10.0.0.1:80 -r 127.0.0.1:8080 -m
+        ipvsadm -a -t 10.0.0.1:80 -r 127.0.0.2:8080 -m -w 0");
+    let listener = std::net::TcpListener::bind("127.0.0.1:8080").unwrap();
+    let client = std::net::TcpStream::connect("10.0.0.1:80").unwrap();
+    let accepted = listener.accept().unwrap();
+    let live = Ipvs::connect().unwrap().read().unwrap();
+    let connections = Connections { active: 1, inactive: 0, persistent: 1 };
+    let expected = [((service("tcp://10.0.0.1:80"), server("127.0.0.1:8080")), connections)].into();
+    assert_eq!(live.connections, expected);
+    drop((client, accepted));
 }

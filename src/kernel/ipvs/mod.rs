@@ -16,7 +16,7 @@ use neli::consts::nl::NlmF;
 use self::codec::message::{Header, Malformed};
 use self::codec::{decode, encode};
 use self::netlink::{Reply, Socket, Trouble};
-use self::uapi::cmd;
+use self::uapi::{IPVS_GENL_NAME, cmd};
 use super::{Kernel, KernelError, Live, Refusal, explain};
 use crate::model::{
     Connections, Family, Operation, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon,
@@ -81,7 +81,7 @@ impl Ipvs {
     fn ask_family(&mut self) -> Result<Option<u16>, KernelError> {
         let first = self.socket.number(1);
         self.outbox.clear();
-        encode::family_question(&mut self.outbox, first);
+        encode::family_question(&mut self.outbox, first, NlmF::ACK, IPVS_GENL_NAME);
         let (mut family, mut errno) = (None, 0);
         self.socket.exchange(&self.outbox, first, 1, |_, reply| {
             match reply {
