@@ -114,7 +114,7 @@ fn invalid_service(action: Action, to: &Scheduling) -> String {
         return format!("the persistence mask {length} is no prefix length of IPv6; it can be 1 to 128");
     }
     if to.scheduler.as_str() == "mh" && action == Action::Edit {
-        return "the scheduler mh takes at most 4093 servers (a lookup table of 12 bits); spread them over several services or take another scheduler"
+        return "the scheduler mh takes at most 4093 servers (a lookup table of 12 bits); spread them over several services or take another scheduler (old kernels leave the service without any)"
             .into();
     }
     REFUSED_VALUE.into()

@@ -33,6 +33,9 @@ pub struct Fake {
     pub engines: Vec<EngineName>,
     /// Whether any address is up in its network namespace: without, no IPv4 server can be added
     pub address_up: bool,
+    /// Whether a service keeps its scheduler where the one that it shall get instead refuses it. Early 5.10 kernels
+    /// leave it without any
+    pub keeps_scheduler: bool,
     /// How often it was read
     pub reads: usize,
     /// How often it was given operations
@@ -53,6 +56,7 @@ impl Default for Fake {
             schedulers: SchedulerName::MAINLINE.into_iter().filter_map(SchedulerName::new).collect(),
             engines: EngineName::new("sip").into_iter().collect(),
             address_up: true,
+            keeps_scheduler: true,
             reads: 0,
             executes: 0,
             operations: Vec::new(),
@@ -172,9 +176,13 @@ impl Fake {
     fn edit_service(&mut self, key: &ServiceKey, to: &Scheduling) -> Result<(), i32> {
         self.service(key)?;
         self.check_scheduling(to)?;
+        let keeps_scheduler = self.keeps_scheduler;
         let service = self.service(key)?;
         let changes = service.scheduling.scheduler != to.scheduler;
         if changes && to.scheduler.as_str() == "mh" && service.servers.len() > MH_SERVERS {
+            if !keeps_scheduler {
+                service.scheduling.scheduler = SchedulerName::from_kernel(SchedulerName::NONE);
+            }
             return Err(libc::EINVAL);
         }
         service.scheduling = to.clone();

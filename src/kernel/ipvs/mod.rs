@@ -16,7 +16,7 @@ use neli::consts::nl::NlmF;
 use self::codec::message::{Header, Malformed};
 use self::codec::{decode, encode};
 use self::netlink::{Reply, Socket, Trouble};
-use self::uapi::cmd;
+use self::uapi::{IPVS_GENL_NAME, cmd};
 use super::{Kernel, KernelError, Live, Refusal, explain};
 use crate::model::{
     Connections, Family, Operation, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon,
@@ -81,7 +81,7 @@ impl Ipvs {
     fn ask_family(&mut self) -> Result<Option<u16>, KernelError> {
         let first = self.socket.number(1);
         self.outbox.clear();
-        encode::family_question(&mut self.outbox, first);
+        encode::family_question(&mut self.outbox, first, NlmF::ACK, IPVS_GENL_NAME);
         let (mut family, mut errno) = (None, 0);
         self.socket.exchange(&self.outbox, first, 1, |_, reply| {
             match reply {
@@ -133,8 +133,10 @@ impl Ipvs {
         }
     }
 
-    /// Reads a list until it can be trusted. The kernel drops its lock between two frames and goes on by counting, so
-    /// that a change in between skips entries or repeats them, and it never says so (no `NLM_F_DUMP_INTR`).
+    /// Reads a list until it can be trusted. The kernel drops its lock between two frames and goes on by counting, and
+    /// never says that something changed in between (no `NLM_F_DUMP_INTR`): where an entry was deleted that had been
+    /// listed already, another is skipped; where one was added, some come twice. So a list of several frames is read
+    /// again, and nothing of the first reading may be gone in the second.
     fn list<K: Hash + Eq, V>(
         &mut self,
         what: fmt::Arguments<'_>,
@@ -154,8 +156,8 @@ impl Ipvs {
             if answer.errno != 0 {
                 return Err(explain::question(&format!("list {what}"), answer.errno));
             }
-            let confirmed = || before.as_ref().is_some_and(|before| same_keys(before, &entries));
-            if !repeated && (answer.frames <= 1 || confirmed()) {
+            let all_left = |before: &IndexMap<K, V>| before.keys().all(|key| entries.contains_key(key));
+            if !repeated && (answer.frames <= 1 || before.as_ref().is_some_and(all_left)) {
                 return Ok(entries);
             }
             before = Some(entries);
@@ -335,10 +337,6 @@ impl From<Trouble> for KernelError {
             Trouble::Malformed(malformed) => explain::not_understood(&malformed.to_string()),
         }
     }
-}
-
-fn same_keys<K: Hash + Eq, V>(one: &IndexMap<K, V>, other: &IndexMap<K, V>) -> bool {
-    one.len() == other.len() && one.keys().all(|key| other.contains_key(key))
 }
 
 /// Loads the module by the usual program; whether that helped shows at the next question.

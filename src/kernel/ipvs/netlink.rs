@@ -70,6 +70,7 @@ pub(super) struct Socket {
     socket: NlSocket,
     sequence: u32,
     inbox: Vec<u8>,
+    patience: Duration,
     /// Whether the last exchange broke off, so that replies to it may still come
     unfinished: bool,
     /// What went over it so far
@@ -84,6 +85,7 @@ impl Socket {
             socket,
             sequence: 0,
             inbox: vec![0; INBOX],
+            patience: PATIENCE,
             unfinished: false,
             traffic: Traffic::default(),
         })
@@ -117,7 +119,7 @@ impl Socket {
         self.socket.send(outbox, Msg::empty()).map_err(Trouble::Io)?;
         let mut frames = 0;
         loop {
-            let datagram = receive(&self.socket, &mut self.inbox)?;
+            let datagram = receive(&self.socket, &mut self.inbox, self.patience)?;
             let (mut data, mut ended) = (false, false);
             for message in Messages::new(datagram) {
                 let message = message?;
@@ -149,7 +151,7 @@ impl Socket {
     /// Throws away what an exchange that broke off left behind. A dump has to be read to its end, or the kernel
     /// refuses the next one (EBUSY).
     fn drain(&mut self) -> Result<(), Trouble> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.patience;
         while Instant::now() < until {
             match self.socket.recv(&mut self.inbox[..], Msg::DONTWAIT) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -167,16 +169,16 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// The next datagram, as soon as there is one.
-fn receive<'a>(socket: &NlSocket, inbox: &'a mut [u8]) -> Result<&'a [u8], Trouble> {
+fn receive<'a>(socket: &NlSocket, inbox: &'a mut [u8], patience: Duration) -> Result<&'a [u8], Trouble> {
     let mut until = None;
     loop {
         // With TRUNC the kernel tells the true length of what it had to cut off.
         match socket.recv(&mut *inbox, Msg::DONTWAIT | Msg::TRUNC) {
             Ok((length, _)) => return inbox.get(..length).ok_or(Trouble::Oversized(length)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let until = *until.get_or_insert_with(|| Instant::now() + PATIENCE);
+                let until = *until.get_or_insert_with(|| Instant::now() + patience);
                 if !wait(socket, until).map_err(Trouble::Io)? {
-                    return Err(Trouble::Silent(PATIENCE));
+                    return Err(Trouble::Silent(patience));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -201,5 +203,72 @@ fn wait(socket: &NlSocket, until: Instant) -> io::Result<bool> {
             _ if left.is_zero() => return Ok(false),
             Ok(()) | Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use neli::consts::nl::{GenlId, NlmF};
+
+    use super::super::codec::encode;
+    use super::super::codec::message::Header;
+    use super::*;
+
+    /// Questions that every kernel can be asked, by anybody: to netlink's own family, for a command that there is not.
+    fn questions(socket: &mut Socket, count: usize, flags: NlmF) -> (Vec<u8>, u32) {
+        let first = socket.number(count);
+        let mut outbox = Vec::new();
+        for place in 0..count as u32 {
+            let header = Header { family: GenlId::Ctrl.into(), flags, sequence: first + place };
+            encode::question(&mut outbox, header, 200, None);
+        }
+        (outbox, first)
+    }
+
+    fn ends(socket: &mut Socket, count: usize) -> Result<Vec<(usize, i32)>, Trouble> {
+        let (outbox, first) = questions(socket, count, NlmF::ACK);
+        let mut ends = Vec::new();
+        socket.exchange(&outbox, first, count, |place, reply| {
+            if let Reply::End(errno) = reply {
+                ends.push((place, errno));
+            }
+            Ok(())
+        })?;
+        Ok(ends)
+    }
+
+    #[test]
+    fn each_refusal_is_told_with_the_place_of_its_request() {
+        let mut socket = Socket::open().unwrap();
+        let expected: Vec<_> = (0..200).map(|place| (place, libc::EOPNOTSUPP)).collect();
+        assert_eq!(ends(&mut socket, 200).unwrap(), expected);
+        assert_eq!(socket.traffic, Traffic { sends: 1, messages: 200, writes: 0 });
+    }
+
+    // The kernel drops what does not fit into the socket's buffer: no answer must not be taken for a good one.
+    #[test]
+    fn lost_replies_are_no_success_and_the_next_exchange_is_in_order() {
+        let mut socket = Socket::open().unwrap();
+        let lost = ends(&mut socket, 5000);
+        assert!(matches!(lost, Err(Trouble::Lost)), "{lost:?}");
+        assert_eq!(ends(&mut socket, 1).unwrap(), [(0, libc::EOPNOTSUPP)]);
+    }
+
+    #[test]
+    fn silence_ends_after_a_while_and_late_replies_are_passed_over() {
+        let mut socket = Socket::open().unwrap();
+        socket.patience = Duration::from_millis(50);
+        // Without ACK a data message is all that comes, and the end is waited for in vain.
+        let first = socket.number(1);
+        let mut outbox = Vec::new();
+        encode::family_question(&mut outbox, first, NlmF::empty(), "nlctrl");
+        let mut heard = 0;
+        let silent = socket.exchange(&outbox, first, 1, |_, _| {
+            heard += 1;
+            Ok(())
+        });
+        assert!(matches!(silent, Err(Trouble::Silent(_))), "{silent:?}");
+        assert_eq!(heard, 1);
+        assert_eq!(ends(&mut socket, 2).unwrap(), [(0, libc::EOPNOTSUPP), (1, libc::EOPNOTSUPP)]);
     }
 }

@@ -7,7 +7,7 @@ use neli::consts::nl::{GenlId, NlmF};
 
 use super::message::{self, Header};
 use super::numbers::{self, Forward};
-use crate::kernel::ipvs::uapi::{IPVS_GENL_NAME, IPVS_GENL_VERSION, attr, cmd, dest, svc, svc_f};
+use crate::kernel::ipvs::uapi::{IPVS_GENL_VERSION, attr, cmd, dest, svc, svc_f};
 use crate::model::{
     Family, Operation, Persistence, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey,
 };
@@ -62,11 +62,13 @@ pub fn question(buffer: &mut Vec<u8>, header: Header, command: u8, service: Opti
     });
 }
 
-/// Appends the question under which number the kernel has IPVS.
-pub fn family_question(buffer: &mut Vec<u8>, sequence: u32) {
-    let header = Header { family: GenlId::Ctrl.into(), flags: NlmF::ACK, sequence };
-    message::append(buffer, header, CtrlCmd::Getfamily.into(), 2, |buffer| {
-        text(buffer, CtrlAttr::FamilyName.into(), IPVS_GENL_NAME);
+/// Appends the question under which number the kernel has the family of this name.
+pub fn family_question(buffer: &mut Vec<u8>, sequence: u32, flags: NlmF, name: &str) {
+    /// The version of netlink's own family.
+    const CTRL_VERSION: u8 = 2;
+    let header = Header { family: GenlId::Ctrl.into(), flags, sequence };
+    message::append(buffer, header, CtrlCmd::Getfamily.into(), CTRL_VERSION, |buffer| {
+        text(buffer, CtrlAttr::FamilyName.into(), name);
     });
 }
 
