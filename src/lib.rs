@@ -24,5 +24,14 @@ pub mod store;
 /// One pass: read, plan, execute, read again.
 pub mod reconcile;
 
+/// Plans and what became of them, as text and JSON.
+pub mod report;
+
 /// The words of `ipvsadm`, in and out.
 pub mod ipvsadm;
+
+/// The arguments.
+pub mod cli;
+
+/// One file per command.
+pub mod commands;

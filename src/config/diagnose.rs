@@ -62,6 +62,11 @@ impl Problems {
         Self { source: source.clone(), list, more }
     }
 
+    /// That nothing is wrong with a file.
+    pub fn none(source: Source) -> Self {
+        Self { source, list: Vec::new(), more: 0 }
+    }
+
     /// The one problem of a file that cannot be read, so that it can be reported like the others.
     pub fn unreadable(error: &ReadError) -> Self {
         let (line, column) = match error.cause {

@@ -1,5 +1,10 @@
 //! The kernel behind a door: what there is to read, what can be done to it, and what its refusals mean.
 
+mod explain;
+pub mod fake;
+pub mod ipvs;
+pub mod sysctl;
+
 use std::collections::HashMap;
 use std::fmt;
 

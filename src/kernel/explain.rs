@@ -1,0 +1,336 @@
+//! What the kernel's error numbers mean here: for each refusal the cause and the way out, in an operator's words.
+//!
+//! IPVS sends no text with its errors (kernels 5.4 to 7.3), and one number has many causes. Where the operation itself
+//! shows the cause it is named, else the likeliest.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{KernelError, Refusal};
+use crate::model::{
+    Action, Family, Forwarding, Operation, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey,
+    TunnelKind,
+};
+
+/// The refusal of one operation. Its message does not name the operation, which the caller knows.
+pub(crate) fn refusal(operation: &Operation, errno: i32) -> Refusal {
+    Refusal { errno, message: with_name(errno, &cause(operation, errno)) }
+}
+
+/// `cause (NAME); advice`: the name goes behind the first part.
+fn with_name(errno: i32, text: &str) -> String {
+    let name = match name(errno) {
+        Some(name) => name.to_owned(),
+        None => format!("error {errno}"),
+    };
+    match text.split_once("; ") {
+        Some((cause, advice)) => format!("{cause} ({name}); {advice}"),
+        None => format!("{text} ({name})"),
+    }
+}
+
+fn cause(operation: &Operation, errno: i32) -> String {
+    let service = operation.service();
+    match errno {
+        libc::EPERM | libc::EACCES => PERMISSION.into(),
+        libc::EEXIST if operation.server().is_some() => {
+            "the service has this server already; somebody else added it, read again and edit it".into()
+        }
+        libc::EEXIST => {
+            "this service is there already; somebody else added it, read again and edit it".into()
+        }
+        libc::ESRCH if operation.server().is_some() => {
+            "no such service in the kernel any more; somebody else removed it, read again".into()
+        }
+        libc::ESRCH => "no such service in the kernel; somebody else removed it, read again".into(),
+        libc::ENOENT => match operation {
+            Operation::AddService { to, .. } | Operation::EditService { to, .. } => unknown_module(to),
+            _ => "no such server in the service any more; somebody else removed it, read again".into(),
+        },
+        libc::ERANGE => out_of_range(operation),
+        libc::EINVAL => invalid(operation),
+        libc::EAFNOSUPPORT if service.family() == Family::V6 => {
+            "the kernel does no IPv6; was it started with ipv6.disable=1?".into()
+        }
+        libc::EAFNOSUPPORT => {
+            "the kernel does not know the address family; is IPv6 switched off (ipv6.disable=1)?".into()
+        }
+        libc::ENOMEM | libc::ENOBUFS => "the kernel is out of memory; free some, and try again".into(),
+        libc::EBUSY => "the kernel is busy with it; try again".into(),
+        libc::EOPNOTSUPP => "this kernel cannot do it; a newer kernel may".into(),
+        errno => os_text(errno),
+    }
+}
+
+fn unknown_module(to: &Scheduling) -> String {
+    let scheduler = &to.scheduler;
+    let engine = match &to.engine {
+        Some(engine) => format!(" or persistence engine `{engine}`"),
+        None => String::new(),
+    };
+    let modules = match &to.engine {
+        Some(engine) => format!("are the modules ip_vs_{scheduler} and ip_vs_pe_{engine}"),
+        None => format!("is the module ip_vs_{scheduler}"),
+    };
+    format!(
+        "this kernel cannot load scheduler `{scheduler}`{engine}; {modules} installed, and kernel.modules_disabled 0? \
+         Try modprobe, or take another one"
+    )
+}
+
+fn out_of_range(operation: &Operation) -> String {
+    let (Operation::AddServer { to, .. } | Operation::EditServer { to, .. }) = operation else {
+        return "a value is out of the kernel's range".into();
+    };
+    if to.weight > i32::MAX as u32 {
+        return format!("the weight {} is too large; the kernel's largest is {}", to.weight, i32::MAX);
+    }
+    "the lower threshold is above the upper one; lower it, or raise the other".into()
+}
+
+fn invalid(operation: &Operation) -> String {
+    if operation.service().mark() == Some(0) {
+        return "a firewall mark of 0 is no mark; marks are 1 to 4294967295".into();
+    }
+    match operation {
+        Operation::AddService { to, .. } | Operation::EditService { to, .. } => {
+            invalid_service(operation.action(), to)
+        }
+        Operation::AddServer { service, server, to } | Operation::EditServer { service, server, to, .. } => {
+            invalid_server(operation.action(), service, server, to)
+        }
+        Operation::DeleteService { .. } | Operation::DeleteServer { .. } => REFUSED_VALUE.into(),
+    }
+}
+
+const REFUSED_VALUE: &str = "the kernel does not take one of the values; it does not say which, compare them with those of a service that works";
+
+fn invalid_service(action: Action, to: &Scheduling) -> String {
+    if let Some(persistence) = to.persistence
+        && let PersistenceMask::V6(length) = persistence.mask
+        && !(1..=128).contains(&length)
+    {
+        return format!("the persistence mask {length} is no prefix length of IPv6; it can be 1 to 128");
+    }
+    if to.scheduler.as_str() == "mh" && action == Action::Edit {
+        return "the scheduler mh takes at most 4093 servers (a lookup table of 12 bits); spread them over several services or take another scheduler"
+            .into();
+    }
+    REFUSED_VALUE.into()
+}
+
+fn invalid_server(action: Action, service: &ServiceKey, server: &ServerKey, to: &RealServer) -> String {
+    if let Forwarding::Tunnel(tunnel) = to.forwarding
+        && tunnel.kind == TunnelKind::Gue
+        && tunnel.port == 0
+    {
+        return "a GUE tunnel needs a port; give tunnel.port the one on which the server listens".into();
+    }
+    if Family::of(server.address) != service.family() {
+        return match to.forwarding {
+            Forwarding::Tunnel(_) => format!(
+                "a server of another family than its service's cannot be used while a sync daemon runs; stop the \
+                 daemon, or give the server an {} address",
+                service.family()
+            ),
+            _ => format!(
+                "an {} server behind an {} service can only be reached by a tunnel; set forward: tun",
+                Family::of(server.address),
+                service.family()
+            ),
+        };
+    }
+    if to.thresholds.upper.is_some_and(|upper| upper.get() > i32::MAX as u32) {
+        return format!("this kernel takes no upper threshold above {}; lower it", i32::MAX);
+    }
+    if action == Action::Add && !is_unicast(server.address) {
+        return format!("{} is no address of one host; give the server's own", server.address);
+    }
+    if action == Action::Add && server.address.is_ipv4() {
+        // Without the local routing table, which the first address makes, no address is known to be one host's.
+        return "the kernel does not take the address for one of a host; it is a broadcast address here, or no \
+                interface of this network namespace is up yet (`ip link set lo up` is enough)"
+            .into();
+    }
+    REFUSED_VALUE.into()
+}
+
+/// Whether IPVS takes the address for one host's, whatever the routes are.
+pub(super) fn is_unicast(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_broadcast() && !v4.is_multicast(),
+        // Link-local ones are taken only where they are the director's own, which cannot be seen from here.
+        IpAddr::V6(v6) => {
+            !v6.is_unspecified()
+                && !v6.is_multicast()
+                && !v6.is_unicast_link_local()
+                && v6.to_ipv4_mapped().is_none()
+        }
+    }
+}
+
+const PERMISSION: &str = "the kernel lets only CAP_NET_ADMIN of the initial user namespace use IPVS, reading included; \
+                          run as root on the host (a rootless container will not do)";
+
+/// A question that the kernel answered with an error.
+pub(crate) fn question(what: &str, errno: i32) -> KernelError {
+    let cause = match errno {
+        libc::EPERM | libc::EACCES => PERMISSION.into(),
+        libc::EBUSY => "another dump is running on the same socket; try again".into(),
+        libc::ENOMEM | libc::ENOBUFS => "the kernel is out of memory; free some, and try again".into(),
+        errno => os_text(errno),
+    };
+    KernelError { message: format!("cannot {what}: {}", with_name(errno, &cause)) }
+}
+
+/// A kernel without IPVS.
+pub(crate) fn no_ipvs() -> KernelError {
+    KernelError {
+        message:
+            "this kernel has no IPVS: the module ip_vs is neither built in nor can it be loaded; install the \
+                  kernel's modules, or load it by `modprobe ip_vs` before lbd starts"
+                .into(),
+    }
+}
+
+/// A socket that fails.
+pub(crate) fn socket(error: &io::Error) -> KernelError {
+    KernelError {
+        message: format!("the netlink socket fails: {error}; what was asked for last may or may not be done"),
+    }
+}
+
+/// Replies that were dropped.
+pub(crate) fn lost() -> KernelError {
+    KernelError {
+        message: "some of the kernel's answers were lost (ENOBUFS); what was asked for is done as far as it could be, \
+                  read the table again to see"
+            .into(),
+    }
+}
+
+/// A kernel that does not answer.
+pub(crate) fn silent(time: Duration) -> KernelError {
+    KernelError {
+        message: format!(
+            "the kernel has not answered for {} s; it is not known whether it did what was asked for, read the table \
+             again",
+            time.as_secs()
+        ),
+    }
+}
+
+/// A reply that cannot be read.
+pub(crate) fn not_understood(what: &str) -> KernelError {
+    KernelError {
+        message: format!(
+            "an answer of the kernel cannot be understood: {what}; is the kernel newer than this lbd knows?"
+        ),
+    }
+}
+
+/// A list that is never the same twice.
+pub(crate) fn unsettled(what: &str) -> KernelError {
+    KernelError {
+        message: format!(
+            "{what} cannot be read: somebody else changes them all the time; find out who (keepalived, ipvsadm, \
+             kube-proxy?), or try again"
+        ),
+    }
+}
+
+/// What the C library says, without the number that the standard library adds.
+fn os_text(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
+}
+
+fn name(errno: i32) -> Option<&'static str> {
+    Some(match errno {
+        libc::EPERM => "EPERM",
+        libc::ENOENT => "ENOENT",
+        libc::ESRCH => "ESRCH",
+        libc::EINTR => "EINTR",
+        libc::EIO => "EIO",
+        libc::EAGAIN => "EAGAIN",
+        libc::ENOMEM => "ENOMEM",
+        libc::EACCES => "EACCES",
+        libc::EBUSY => "EBUSY",
+        libc::EEXIST => "EEXIST",
+        libc::ENODEV => "ENODEV",
+        libc::EINVAL => "EINVAL",
+        libc::ERANGE => "ERANGE",
+        libc::EMSGSIZE => "EMSGSIZE",
+        libc::EOPNOTSUPP => "EOPNOTSUPP",
+        libc::EAFNOSUPPORT => "EAFNOSUPPORT",
+        libc::ENOBUFS => "ENOBUFS",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{SchedulerFlags, SchedulerName, Thresholds};
+
+    fn add_server(service: &str, server: &str, forwarding: Forwarding) -> Operation {
+        let socket: std::net::SocketAddr = server.parse().unwrap();
+        Operation::AddServer {
+            service: service.parse().unwrap(),
+            server: ServerKey { address: socket.ip(), port: socket.port() },
+            to: RealServer { weight: 1, forwarding, thresholds: Thresholds::default() },
+        }
+    }
+
+    fn said(operation: &Operation, errno: i32) -> String {
+        format!("{operation}: {}", refusal(operation, errno))
+    }
+
+    #[test]
+    fn a_refusal_names_cause_number_and_way_out() {
+        let gone = add_server("tcp://192.0.2.1:443", "10.0.0.7:80", Forwarding::Nat);
+        assert_eq!(
+            said(&gone, libc::ESRCH),
+            "add server 10.0.0.7:80 to tcp://192.0.2.1:443: no such service in the kernel any more (ESRCH); somebody \
+             else removed it, read again"
+        );
+        let foo = Operation::AddService {
+            service: "tcp://192.0.2.1:443".parse().unwrap(),
+            to: Scheduling {
+                scheduler: SchedulerName::new("foo").unwrap(),
+                flags: SchedulerFlags::default(),
+                persistence: None,
+                engine: None,
+                one_packet: false,
+            },
+        };
+        assert_eq!(
+            said(&foo, libc::ENOENT),
+            "add service tcp://192.0.2.1:443: this kernel cannot load scheduler `foo` (ENOENT); is the module ip_vs_foo \
+             installed, and kernel.modules_disabled 0? Try modprobe, or take another one"
+        );
+    }
+
+    #[test]
+    fn what_the_operation_shows_is_named_before_what_is_likely() {
+        let cases = [
+            ("tcp://192.0.2.1:443", "[fd00::7]:80", "can only be reached by a tunnel"),
+            ("tcp://192.0.2.1:443", "224.0.0.1:80", "no address of one host"),
+            ("tcp://192.0.2.1:443", "10.0.0.7:80", "ip link set lo up"),
+        ];
+        for (service, server, words) in cases {
+            let text = said(&add_server(service, server, Forwarding::Nat), libc::EINVAL);
+            assert!(text.contains(words) && text.contains("(EINVAL); "), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_that_nobody_foresaw_is_still_told() {
+        let gone = add_server("tcp://192.0.2.1:443", "10.0.0.7:80", Forwarding::Nat);
+        assert_eq!(refusal(&gone, libc::EXDEV).message, "Invalid cross-device link (error 18)");
+    }
+}

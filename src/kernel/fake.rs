@@ -1,0 +1,274 @@
+//! A kernel for tests: it refuses what the kernel refuses, stores what the kernel stores, and can be told to fail.
+//!
+//! Whether it is right is tested against a real kernel (`tests/kernel_fake.rs`): the same operations have the same results
+//! and leave the same table. It knows no routes, so that the broadcast addresses of the director's own networks and its
+//! own link-local ones are not told from others.
+
+use std::collections::VecDeque;
+
+use super::explain::{is_unicast, refusal};
+use super::ipvs::codec::normal;
+use super::{Kernel, KernelError, Live, Refusal};
+use crate::model::{
+    EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
+    ServerKey, ServiceKey, Services, TunnelKind, VirtualService,
+};
+
+/// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places.
+const MH_SERVERS: usize = 4093;
+
+/// Somebody else who writes to the table.
+type Meddler = Box<dyn FnMut(&mut Live) + Send>;
+
+/// An opinion on one operation: an error number refuses it.
+type Verdict = Box<dyn FnMut(&Operation) -> Option<i32> + Send>;
+
+/// A kernel that exists in memory only.
+pub struct Fake {
+    /// What it holds now; a test may change it at any time, as another program would
+    pub live: Live,
+    /// The schedulers that it has
+    pub schedulers: Vec<SchedulerName>,
+    /// The persistence engines that it has
+    pub engines: Vec<EngineName>,
+    /// Whether any address is up in its network namespace: without, no IPv4 server can be added
+    pub address_up: bool,
+    /// How often it was read
+    pub reads: usize,
+    /// How often it was given operations
+    pub executes: usize,
+    /// Every operation that it was given, in order, refused or not
+    pub operations: Vec<Operation>,
+    verdicts: Vec<Verdict>,
+    before_read: Option<Meddler>,
+    before_execute: Option<Meddler>,
+    broken_reads: VecDeque<KernelError>,
+    broken_executes: VecDeque<(usize, KernelError)>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            live: Live::default(),
+            schedulers: SchedulerName::MAINLINE.into_iter().filter_map(SchedulerName::new).collect(),
+            engines: EngineName::new("sip").into_iter().collect(),
+            address_up: true,
+            reads: 0,
+            executes: 0,
+            operations: Vec::new(),
+            verdicts: Vec::new(),
+            before_read: None,
+            before_execute: None,
+            broken_reads: VecDeque::new(),
+            broken_executes: VecDeque::new(),
+        }
+    }
+}
+
+impl Fake {
+    /// A kernel with this table.
+    pub fn with(services: Services) -> Self {
+        let mut fake = Self::default();
+        fake.live.state.services = services;
+        fake
+    }
+
+    /// Refuses every operation for which `verdict` has an error number, instead of carrying it out.
+    pub fn refuse(&mut self, verdict: impl FnMut(&Operation) -> Option<i32> + Send + 'static) {
+        self.verdicts.push(Box::new(verdict));
+    }
+
+    /// Refuses the operation that comes after `before` others from now on, once.
+    pub fn refuse_nth(&mut self, mut before: usize, errno: i32) {
+        let mut done = false;
+        self.refuse(move |_| {
+            if done || before > 0 {
+                before = before.saturating_sub(1);
+                return None;
+            }
+            done = true;
+            Some(errno)
+        });
+    }
+
+    /// Lets somebody else write to the table before each reading.
+    pub fn before_read(&mut self, meddler: impl FnMut(&mut Live) + Send + 'static) {
+        self.before_read = Some(Box::new(meddler));
+    }
+
+    /// Lets somebody else write to the table between each reading and what is done after it.
+    pub fn before_execute(&mut self, meddler: impl FnMut(&mut Live) + Send + 'static) {
+        self.before_execute = Some(Box::new(meddler));
+    }
+
+    /// Lets the next reading that is not broken yet fail.
+    pub fn break_read(&mut self, message: &str) {
+        self.broken_reads.push_back(KernelError { message: message.into() });
+    }
+
+    /// Lets the next execution that is not broken yet fail, after it has carried out so many operations.
+    pub fn break_execute(&mut self, after: usize, message: &str) {
+        self.broken_executes.push_back((after, KernelError { message: message.into() }));
+    }
+
+    fn carry_out(&mut self, operation: &Operation) -> Result<(), i32> {
+        let verdict = self.verdicts.iter_mut().find_map(|verdict| verdict(operation));
+        if let Some(errno) = verdict {
+            return Err(errno);
+        }
+        if operation.service().mark() == Some(0) {
+            return Err(libc::EINVAL);
+        }
+        match operation {
+            Operation::AddService { service, to } => self.add_service(service, to),
+            Operation::EditService { service, to, .. } => self.edit_service(service, to),
+            Operation::DeleteService { service } => {
+                self.live.state.services.shift_remove(service).ok_or(libc::ESRCH)?;
+                self.live.connections.retain(|(of, _), _| of != service);
+                Ok(())
+            }
+            Operation::AddServer { service, server, to } => {
+                let to = stored(to);
+                self.check_server(service, server, &to)?;
+                let address_up = self.address_up;
+                let servers = &mut self.service(service)?.servers;
+                if servers.contains_key(server) {
+                    return Err(libc::EEXIST);
+                }
+                if !is_unicast(server.address) || (server.address.is_ipv4() && !address_up) {
+                    return Err(libc::EINVAL);
+                }
+                servers.insert(*server, to);
+                Ok(())
+            }
+            Operation::EditServer { service, server, to, .. } => {
+                let to = stored(to);
+                self.check_server(service, server, &to)?;
+                *self.service(service)?.servers.get_mut(server).ok_or(libc::ENOENT)? = to;
+                Ok(())
+            }
+            Operation::DeleteServer { service, server } => {
+                self.service(service)?.servers.shift_remove(server).ok_or(libc::ENOENT)?;
+                self.live.connections.remove(&(*service, *server));
+                Ok(())
+            }
+        }
+    }
+
+    fn service(&mut self, key: &ServiceKey) -> Result<&mut VirtualService, i32> {
+        self.live.state.services.get_mut(key).ok_or(libc::ESRCH)
+    }
+
+    fn add_service(&mut self, key: &ServiceKey, to: &Scheduling) -> Result<(), i32> {
+        if self.live.state.services.contains_key(key) {
+            return Err(libc::EEXIST);
+        }
+        self.check_scheduling(to)?;
+        let service = VirtualService { scheduling: to.clone(), servers: Default::default() };
+        self.live.state.services.insert(*key, service);
+        Ok(())
+    }
+
+    fn edit_service(&mut self, key: &ServiceKey, to: &Scheduling) -> Result<(), i32> {
+        self.service(key)?;
+        self.check_scheduling(to)?;
+        let service = self.service(key)?;
+        let changes = service.scheduling.scheduler != to.scheduler;
+        if changes && to.scheduler.as_str() == "mh" && service.servers.len() > MH_SERVERS {
+            return Err(libc::EINVAL);
+        }
+        service.scheduling = to.clone();
+        Ok(())
+    }
+
+    fn check_scheduling(&self, to: &Scheduling) -> Result<(), i32> {
+        let known = to.scheduler.as_str() == SchedulerName::NONE || self.schedulers.contains(&to.scheduler);
+        if !known || to.engine.as_ref().is_some_and(|engine| !self.engines.contains(engine)) {
+            return Err(libc::ENOENT);
+        }
+        match to.persistence.map(|persistence| persistence.mask) {
+            Some(PersistenceMask::V6(length)) if !(1..=128).contains(&length) => Err(libc::EINVAL),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the kernel looks at before it looks for the server.
+    fn check_server(&mut self, service: &ServiceKey, server: &ServerKey, to: &RealServer) -> Result<(), i32> {
+        self.service(service)?;
+        let is_tunnel = matches!(to.forwarding, Forwarding::Tunnel(_));
+        let is_mixed = Family::of(server.address) != service.family();
+        if is_mixed && (!is_tunnel || !self.live.state.sync.is_empty()) {
+            return Err(libc::EINVAL);
+        }
+        let limit = |limit: Option<std::num::NonZeroU32>| limit.map_or(0, std::num::NonZeroU32::get);
+        if to.weight > i32::MAX as u32 || limit(to.thresholds.lower) > limit(to.thresholds.upper) {
+            return Err(libc::ERANGE);
+        }
+        if let Forwarding::Tunnel(tunnel) = to.forwarding
+            && tunnel.kind == TunnelKind::Gue
+            && tunnel.port == 0
+        {
+            return Err(libc::EINVAL);
+        }
+        Ok(())
+    }
+}
+
+/// A server as it is read back.
+fn stored(server: &RealServer) -> RealServer {
+    RealServer { forwarding: normal(server.forwarding), ..*server }
+}
+
+impl Kernel for Fake {
+    fn read(&mut self) -> Result<Live, KernelError> {
+        self.reads += 1;
+        if let Some(meddler) = &mut self.before_read {
+            meddler(&mut self.live);
+        }
+        match self.broken_reads.pop_front() {
+            Some(error) => Err(error),
+            None => Ok(self.live.clone()),
+        }
+    }
+
+    fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+        self.executes += 1;
+        if let Some(meddler) = &mut self.before_execute {
+            meddler(&mut self.live);
+        }
+        let broken = self.broken_executes.pop_front();
+        let most = broken.as_ref().map_or(operations.len(), |(after, _)| *after);
+        let mut results = Vec::with_capacity(operations.len());
+        for operation in operations.iter().take(most) {
+            self.operations.push(operation.clone());
+            results.push(self.carry_out(operation).map_err(|errno| refusal(operation, errno)));
+        }
+        match broken {
+            Some((_, error)) => Err(error),
+            None => Ok(results),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_fails_where_it_is_told_to() {
+        let service = "tcp://10.0.0.1:80".parse().unwrap();
+        let delete = Operation::DeleteService { service };
+        let mut fake = Fake::default();
+        fake.refuse_nth(1, libc::EBUSY);
+        fake.break_read("no");
+        fake.break_execute(1, "cut off");
+        assert_eq!(fake.read().unwrap_err().message, "no");
+        assert_eq!(fake.read(), Ok(Live::default()));
+        let three = [delete.clone(), delete.clone(), delete];
+        assert_eq!(fake.execute(&three).unwrap_err().message, "cut off");
+        let errnos: Vec<_> =
+            fake.execute(&three).unwrap().into_iter().map(|result| result.unwrap_err().errno).collect();
+        assert_eq!(errnos, [libc::EBUSY, libc::ESRCH, libc::ESRCH]);
+        assert_eq!((fake.reads, fake.executes, fake.operations.len()), (2, 2, 4));
+    }
+}

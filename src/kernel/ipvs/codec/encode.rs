@@ -1,0 +1,207 @@
+//! Writes requests: the model's words as the kernel's attributes, appended to one buffer.
+
+use std::net::IpAddr;
+
+use neli::consts::genl::{CtrlAttr, CtrlCmd};
+use neli::consts::nl::{GenlId, NlmF};
+
+use super::message::{self, Header};
+use super::numbers::{self, Forward};
+use crate::kernel::ipvs::uapi::{IPVS_GENL_NAME, IPVS_GENL_VERSION, attr, cmd, dest, svc, svc_f};
+use crate::model::{
+    Family, Operation, Persistence, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey,
+};
+
+/// The flags of a service that the model has words for. Others that somebody set stay as they are.
+const OWN_FLAGS: u32 = svc_f::PERSISTENT | svc_f::ONEPACKET | svc_f::SCHED1 | svc_f::SCHED2 | svc_f::SCHED3;
+
+/// No request is longer, whatever it carries: 200 of them fit into 64 KiB.
+pub const LONGEST_REQUEST: usize = 256;
+
+/// Appends the request for one edit of the table.
+pub fn operation(buffer: &mut Vec<u8>, header: Header, operation: &Operation) {
+    let command = match operation {
+        Operation::AddService { .. } => cmd::NEW_SERVICE,
+        Operation::EditService { .. } => cmd::SET_SERVICE,
+        Operation::DeleteService { .. } => cmd::DEL_SERVICE,
+        Operation::AddServer { .. } => cmd::NEW_DEST,
+        Operation::EditServer { .. } => cmd::SET_DEST,
+        Operation::DeleteServer { .. } => cmd::DEL_DEST,
+    };
+    message::append(buffer, header, command, IPVS_GENL_VERSION, |buffer| match operation {
+        // An edit replaces the whole: an engine or a tunnel that is not sent again is gone.
+        Operation::AddService { service, to } | Operation::EditService { service, to, .. } => {
+            nest(buffer, attr::SERVICE, |buffer| {
+                service_identity(buffer, service);
+                scheduling(buffer, service.family(), to);
+            });
+        }
+        Operation::DeleteService { service } => {
+            nest(buffer, attr::SERVICE, |buffer| service_identity(buffer, service));
+        }
+        Operation::AddServer { service, server, to } | Operation::EditServer { service, server, to, .. } => {
+            nest(buffer, attr::SERVICE, |buffer| service_identity(buffer, service));
+            nest(buffer, attr::DEST, |buffer| {
+                server_identity(buffer, server);
+                real_server(buffer, to);
+            });
+        }
+        Operation::DeleteServer { service, server } => {
+            nest(buffer, attr::SERVICE, |buffer| service_identity(buffer, service));
+            nest(buffer, attr::DEST, |buffer| server_identity(buffer, server));
+        }
+    });
+}
+
+/// Appends a question to IPVS, about one virtual service or about all.
+pub fn question(buffer: &mut Vec<u8>, header: Header, command: u8, service: Option<&ServiceKey>) {
+    message::append(buffer, header, command, IPVS_GENL_VERSION, |buffer| {
+        if let Some(service) = service {
+            nest(buffer, attr::SERVICE, |buffer| service_identity(buffer, service));
+        }
+    });
+}
+
+/// Appends the question under which number the kernel has IPVS.
+pub fn family_question(buffer: &mut Vec<u8>, sequence: u32) {
+    let header = Header { family: GenlId::Ctrl.into(), flags: NlmF::ACK, sequence };
+    message::append(buffer, header, CtrlCmd::Getfamily.into(), 2, |buffer| {
+        text(buffer, CtrlAttr::FamilyName.into(), IPVS_GENL_NAME);
+    });
+}
+
+fn service_identity(buffer: &mut Vec<u8>, key: &ServiceKey) {
+    bytes(buffer, svc::AF, &numbers::family(key.family()).to_ne_bytes());
+    match *key {
+        ServiceKey::Address { protocol, address, port } => {
+            bytes(buffer, svc::PROTOCOL, &numbers::protocol(protocol).to_ne_bytes());
+            ip(buffer, svc::ADDR, address);
+            bytes(buffer, svc::PORT, &port.to_be_bytes());
+        }
+        ServiceKey::FirewallMark { mark, .. } => bytes(buffer, svc::FWMARK, &mark.to_ne_bytes()),
+    }
+}
+
+fn scheduling(buffer: &mut Vec<u8>, family: Family, scheduling: &Scheduling) {
+    let Scheduling { scheduler, flags, persistence, engine, one_packet } = scheduling;
+    text(buffer, svc::SCHED_NAME, scheduler.as_str());
+    let mut bits = numbers::scheduler_bits(*flags);
+    if persistence.is_some() {
+        bits |= svc_f::PERSISTENT;
+    }
+    if *one_packet {
+        bits |= svc_f::ONEPACKET;
+    }
+    attribute(buffer, svc::FLAGS, |buffer| {
+        buffer.extend_from_slice(&bits.to_ne_bytes());
+        buffer.extend_from_slice(&OWN_FLAGS.to_ne_bytes());
+    });
+    // The kernel wants both from every service, and keeps them for one that is not persistent, too: what ipvsadm writes.
+    let Persistence { timeout, mask } =
+        persistence.unwrap_or(Persistence { timeout: 0, mask: PersistenceMask::single_client(family) });
+    bytes(buffer, svc::TIMEOUT, &timeout.to_ne_bytes());
+    match mask {
+        PersistenceMask::V4(mask) => bytes(buffer, svc::NETMASK, &mask.octets()),
+        PersistenceMask::V6(length) => bytes(buffer, svc::NETMASK, &length.to_ne_bytes()),
+    }
+    if let Some(engine) = engine {
+        text(buffer, svc::PE_NAME, engine.as_str());
+    }
+}
+
+fn server_identity(buffer: &mut Vec<u8>, key: &ServerKey) {
+    let ServerKey { address, port } = *key;
+    ip(buffer, dest::ADDR, address);
+    bytes(buffer, dest::PORT, &port.to_be_bytes());
+    // Without it the kernel assumes the service's family, and finds no server of the other one.
+    bytes(buffer, dest::ADDR_FAMILY, &numbers::family(Family::of(address)).to_ne_bytes());
+}
+
+fn real_server(buffer: &mut Vec<u8>, server: &RealServer) {
+    let RealServer { weight, forwarding, thresholds } = *server;
+    let Forward { method, tunnel_type, tunnel_port, tunnel_flags } = forwarding.into();
+    let limit = |limit: Option<std::num::NonZeroU32>| limit.map_or(0, std::num::NonZeroU32::get);
+    bytes(buffer, dest::FWD_METHOD, &method.to_ne_bytes());
+    bytes(buffer, dest::WEIGHT, &weight.to_ne_bytes());
+    bytes(buffer, dest::U_THRESH, &limit(thresholds.upper).to_ne_bytes());
+    bytes(buffer, dest::L_THRESH, &limit(thresholds.lower).to_ne_bytes());
+    bytes(buffer, dest::TUN_TYPE, &tunnel_type.to_ne_bytes());
+    bytes(buffer, dest::TUN_PORT, &tunnel_port.to_be_bytes());
+    bytes(buffer, dest::TUN_FLAGS, &tunnel_flags.to_ne_bytes());
+}
+
+fn ip(buffer: &mut Vec<u8>, kind: u16, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => bytes(buffer, kind, &address.octets()),
+        IpAddr::V6(address) => bytes(buffer, kind, &address.octets()),
+    }
+}
+
+fn text(buffer: &mut Vec<u8>, kind: u16, text: &str) {
+    attribute(buffer, kind, |buffer| {
+        buffer.extend_from_slice(text.as_bytes());
+        buffer.push(0);
+    });
+}
+
+fn bytes(buffer: &mut Vec<u8>, kind: u16, bytes: &[u8]) {
+    attribute(buffer, kind, |buffer| buffer.extend_from_slice(bytes));
+}
+
+fn nest(buffer: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
+    /// Not asked for by the kernel, but by netlink's own rules.
+    const NLA_F_NESTED: u16 = 1 << 15;
+    attribute(buffer, kind | NLA_F_NESTED, body);
+}
+
+fn attribute(buffer: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
+    let start = buffer.len();
+    buffer.extend_from_slice(&[0, 0]);
+    buffer.extend_from_slice(&kind.to_ne_bytes());
+    body(buffer);
+    let length = buffer.len() - start;
+    if let Some(place) = buffer.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+        // The longest attribute, a nest, is shorter than a request.
+        *place = (length as u16).to_ne_bytes();
+    }
+    buffer.resize(start + super::align(length), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        Checksum, EngineName, Forwarding, SchedulerFlags, SchedulerName, Thresholds, Tunnel, TunnelKind,
+    };
+
+    #[test]
+    fn the_longest_requests_keep_to_their_limit() {
+        let service: ServiceKey = "tcp://[fd00:1:2:3:4:5:6:7]:65535".parse().unwrap();
+        let name = "abcdefghijklmno";
+        let to = Scheduling {
+            scheduler: SchedulerName::new(name).unwrap(),
+            flags: SchedulerFlags { flag_1: true, flag_2: true, flag_3: true },
+            persistence: Some(Persistence { timeout: u32::MAX, mask: PersistenceMask::V6(1) }),
+            engine: EngineName::new(name),
+            one_packet: true,
+        };
+        let server = ServerKey { address: "fd00::8:7:6:5".parse().unwrap(), port: 65535 };
+        let real = RealServer {
+            weight: 7,
+            forwarding: Forwarding::Tunnel(Tunnel {
+                kind: TunnelKind::Gue,
+                port: 6080,
+                checksum: Checksum::Csum,
+            }),
+            thresholds: Thresholds::default(),
+        };
+        for longest in
+            [Operation::AddService { service, to }, Operation::AddServer { service, server, to: real }]
+        {
+            let mut buffer = Vec::new();
+            operation(&mut buffer, Header { family: 28, flags: NlmF::ACK, sequence: 1 }, &longest);
+            assert!(buffer.len() <= LONGEST_REQUEST, "{} bytes for {longest}", buffer.len());
+            assert_eq!(buffer.len() % 4, 0);
+        }
+    }
+}

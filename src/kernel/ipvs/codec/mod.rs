@@ -1,0 +1,16 @@
+//! Turns the model into netlink attributes and back: bytes only, no socket.
+//!
+//! Byte order, the HASHED bit, the 16 bytes of an IPv4 address and everything else in which the kernel's answer differs
+//! from what was written end here: behind this door both are the same plain data.
+
+pub mod decode;
+pub mod encode;
+pub mod message;
+mod numbers;
+
+pub(crate) use numbers::normal;
+
+/// Netlink aligns messages and attributes to four bytes.
+fn align(length: usize) -> usize {
+    length.next_multiple_of(4)
+}

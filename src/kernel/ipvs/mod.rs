@@ -1,0 +1,357 @@
+//! The kernel's own IPVS, over netlink.
+
+mod batch;
+pub mod codec;
+mod netlink;
+mod uapi;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::process::{Command, Stdio};
+
+use indexmap::IndexMap;
+use neli::consts::nl::NlmF;
+
+use self::codec::message::{Header, Malformed};
+use self::codec::{decode, encode};
+use self::netlink::{Reply, Socket, Trouble};
+use self::uapi::cmd;
+use super::{Kernel, KernelError, Live, Refusal, explain};
+use crate::model::{
+    Connections, Family, Operation, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon,
+    Timeouts, VirtualService,
+};
+
+pub use self::netlink::Traffic;
+
+/// How often a list that changes under our eyes is read before we give up.
+const ATTEMPTS: usize = 10;
+
+/// Absent while the module is not loaded, and hidden from user namespaces by some kernels.
+const EXPIRE_NODEST_CONN: &str = "/proc/sys/net/ipv4/vs/expire_nodest_conn";
+
+/// The load balancer of the network namespace in which it was connected.
+pub struct Ipvs {
+    socket: Socket,
+    /// The number of the IPVS family: another one each time the module is loaded
+    family: u16,
+    outbox: Vec<u8>,
+}
+
+/// How a question to the kernel ended.
+struct Answer {
+    /// A positive error number, or 0
+    errno: i32,
+    /// In how many pieces it came
+    frames: usize,
+}
+
+impl Ipvs {
+    /// Connects to the IPVS of the calling thread's network namespace. Loads the module where it is not loaded.
+    ///
+    /// # Errors
+    /// Where the kernel has no IPVS, or the process may not use it.
+    pub fn connect() -> Result<Self, KernelError> {
+        let socket = Socket::open().map_err(|error| explain::socket(&error))?;
+        let mut kernel = Self { socket, family: 0, outbox: Vec::new() };
+        kernel.family = kernel.resolve()?;
+        // The family's number is told to everybody; whether we may use it shows at the first question.
+        match kernel.ask(cmd::GET_INFO, NlmF::ACK, None, |_| Ok(()))?.errno {
+            0 => Ok(kernel),
+            errno => Err(explain::question("ask about IPVS", errno)),
+        }
+    }
+
+    /// What went over the socket so far.
+    pub fn traffic(&self) -> Traffic {
+        self.socket.traffic
+    }
+
+    /// The number under which the kernel has IPVS now.
+    fn resolve(&mut self) -> Result<u16, KernelError> {
+        if let Some(family) = self.ask_family()? {
+            return Ok(family);
+        }
+        // Kernels since 5.16 load the module when they are asked for the family; older ones have to be told.
+        load_module();
+        self.ask_family()?.ok_or_else(explain::no_ipvs)
+    }
+
+    fn ask_family(&mut self) -> Result<Option<u16>, KernelError> {
+        let first = self.socket.number(1);
+        self.outbox.clear();
+        encode::family_question(&mut self.outbox, first);
+        let (mut family, mut errno) = (None, 0);
+        self.socket.exchange(&self.outbox, first, 1, |_, reply| {
+            match reply {
+                Reply::Data(attributes) => family = Some(decode::family(attributes)?),
+                Reply::End(number) => errno = number,
+            }
+            Ok(())
+        })?;
+        match errno {
+            0 | libc::ENOENT => Ok(family),
+            errno => Err(explain::question("look for IPVS", errno)),
+        }
+    }
+
+    /// Whether an ENOENT came from a family number that is no longer true, because the module was unloaded and loaded
+    /// again: the kernel has the same error for that and for a server that is not there. Learns the new number.
+    fn was_reloaded(&mut self) -> Result<bool, KernelError> {
+        let family = self.resolve()?;
+        Ok(std::mem::replace(&mut self.family, family) != family)
+    }
+
+    /// Asks one question and hands on the attributes of each message of the answer.
+    fn ask(
+        &mut self,
+        command: u8,
+        flags: NlmF,
+        service: Option<&ServiceKey>,
+        mut take: impl FnMut(&[u8]) -> Result<(), Malformed>,
+    ) -> Result<Answer, KernelError> {
+        let mut renewed = false;
+        loop {
+            let first = self.socket.number(1);
+            self.outbox.clear();
+            let header = Header { family: self.family, flags, sequence: first };
+            encode::question(&mut self.outbox, header, command, service);
+            let mut errno = 0;
+            let frames = self.socket.exchange(&self.outbox, first, 1, |_, reply| match reply {
+                Reply::Data(attributes) => take(attributes),
+                Reply::End(number) => {
+                    errno = number;
+                    Ok(())
+                }
+            })?;
+            if errno == libc::ENOENT && !renewed && self.was_reloaded()? {
+                renewed = true;
+                continue;
+            }
+            return Ok(Answer { errno, frames });
+        }
+    }
+
+    /// Reads a list until it can be trusted. The kernel drops its lock between two frames and goes on by counting, so
+    /// that a change in between skips entries or repeats them, and it never says so (no `NLM_F_DUMP_INTR`).
+    fn list<K: Hash + Eq, V>(
+        &mut self,
+        what: fmt::Arguments<'_>,
+        command: u8,
+        service: Option<&ServiceKey>,
+        mut decode: impl FnMut(&[u8]) -> Result<(K, V), Malformed>,
+    ) -> Result<IndexMap<K, V>, KernelError> {
+        let mut before: Option<IndexMap<K, V>> = None;
+        for _ in 0..ATTEMPTS {
+            let mut entries = IndexMap::new();
+            let mut repeated = false;
+            let answer = self.ask(command, NlmF::DUMP, service, |attributes| {
+                let (key, value) = decode(attributes)?;
+                repeated |= entries.insert(key, value).is_some();
+                Ok(())
+            })?;
+            if answer.errno != 0 {
+                return Err(explain::question(&format!("list {what}"), answer.errno));
+            }
+            let confirmed = || before.as_ref().is_some_and(|before| same_keys(before, &entries));
+            if !repeated && (answer.frames <= 1 || confirmed()) {
+                return Ok(entries);
+            }
+            before = Some(entries);
+        }
+        Err(explain::unsettled(&what.to_string()))
+    }
+
+    fn services(&mut self) -> Result<IndexMap<ServiceKey, Scheduling>, KernelError> {
+        self.list(format_args!("the virtual services"), cmd::GET_SERVICE, None, decode::service)
+    }
+
+    /// The servers of a service, in the order in which they were added, or `None` where the service is gone.
+    fn servers(
+        &mut self,
+        service: &ServiceKey,
+        connections: &mut HashMap<(ServiceKey, ServerKey), Connections>,
+    ) -> Result<Option<Servers>, KernelError> {
+        let family: Family = service.family();
+        let mut busy = Vec::new();
+        let mut servers = self.list(
+            format_args!("the servers of {service}"),
+            cmd::GET_DEST,
+            Some(service),
+            |attributes| {
+                let (key, server, connections) = decode::server(attributes, family)?;
+                if !connections.is_empty() {
+                    busy.push((key, connections));
+                }
+                Ok((key, server))
+            },
+        )?;
+        // The kernel lists nothing, and no error, for a service that is not there.
+        if servers.is_empty() && !self.exists(service)? {
+            return Ok(None);
+        }
+        // It puts each new server at the head of its list.
+        servers.reverse();
+        connections.extend(
+            busy.into_iter()
+                .filter(|(server, _)| servers.contains_key(server))
+                .map(|(server, connections)| ((*service, server), connections)),
+        );
+        Ok(Some(servers))
+    }
+
+    fn exists(&mut self, service: &ServiceKey) -> Result<bool, KernelError> {
+        match self.ask(cmd::GET_SERVICE, NlmF::ACK, Some(service), |_| Ok(()))?.errno {
+            0 => Ok(true),
+            libc::ESRCH => Ok(false),
+            errno => Err(explain::question(&format!("ask for {service}"), errno)),
+        }
+    }
+
+    fn timeouts(&mut self) -> Result<Timeouts, KernelError> {
+        let mut timeouts = Timeouts::default();
+        let answer = self.ask(cmd::GET_CONFIG, NlmF::ACK, None, |attributes| {
+            timeouts = decode::timeouts(attributes)?;
+            Ok(())
+        })?;
+        match answer.errno {
+            0 => Ok(timeouts),
+            errno => Err(explain::question("read the timeouts", errno)),
+        }
+    }
+
+    fn sync_daemons(&mut self) -> Result<Vec<SyncDaemon>, KernelError> {
+        let mut daemons = Vec::new();
+        let answer = self.ask(cmd::GET_DAEMON, NlmF::DUMP, None, |attributes| {
+            daemons.push(decode::sync_daemon(attributes)?);
+            Ok(())
+        })?;
+        match answer.errno {
+            0 => Ok(daemons),
+            errno => Err(explain::question("list the sync daemons", errno)),
+        }
+    }
+
+    /// Carries out as many operations as fit into one send; gives the error number of each, 0 for success.
+    fn transmit(&mut self, operations: &[Operation]) -> Result<Vec<i32>, KernelError> {
+        let mut errnos = vec![0; operations.len()];
+        let mut pending = Vec::with_capacity(operations.len());
+        for (place, (operation, errno)) in operations.iter().zip(&mut errnos).enumerate() {
+            if operation.service().mark() == Some(0) {
+                // The kernel would take it for a TCP service on 0.0.0.0:0.
+                *errno = libc::EINVAL;
+            } else {
+                pending.push(place);
+            }
+        }
+        self.send(operations, &pending, &mut errnos)?;
+        pending.retain(|place| errnos.get(*place) == Some(&libc::ENOENT));
+        if !pending.is_empty() && self.was_reloaded()? {
+            // Not one of these has reached IPVS.
+            self.send(operations, &pending, &mut errnos)?;
+        }
+        Ok(errnos)
+    }
+
+    /// Sends the operations at the `pending` places, and fills in their error numbers.
+    fn send(
+        &mut self,
+        operations: &[Operation],
+        pending: &[usize],
+        errnos: &mut [i32],
+    ) -> Result<(), KernelError> {
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let first = self.socket.number(pending.len());
+        self.outbox.clear();
+        for (number, operation) in pending.iter().filter_map(|place| operations.get(*place)).enumerate() {
+            // Refusals are answered in any case; the last acknowledgement says that all has been gone through.
+            let flags = if number + 1 == pending.len() { NlmF::ACK } else { NlmF::empty() };
+            let header = Header { family: self.family, flags, sequence: first.wrapping_add(number as u32) };
+            encode::operation(&mut self.outbox, header, operation);
+        }
+        self.socket.traffic.writes += pending.len() as u64;
+        for place in pending {
+            if let Some(errno) = errnos.get_mut(*place) {
+                *errno = 0;
+            }
+        }
+        self.socket.exchange(&self.outbox, first, pending.len(), |number, reply| {
+            if let Reply::End(errno) = reply
+                && let Some(place) = pending.get(number)
+                && let Some(known) = errnos.get_mut(*place)
+            {
+                *known = errno;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+}
+
+impl Kernel for Ipvs {
+    fn read(&mut self) -> Result<Live, KernelError> {
+        let mut live = Live::default();
+        let listed = self.services()?;
+        let mut services = Services::with_capacity(listed.len());
+        for (key, scheduling) in listed {
+            if let Some(servers) = self.servers(&key, &mut live.connections)? {
+                services.insert(key, VirtualService { scheduling, servers });
+            }
+        }
+        live.state.services = services;
+        live.state.timeouts = self.timeouts()?;
+        live.state.sync = self.sync_daemons()?;
+        live.expire_nodest_conn =
+            std::fs::read_to_string(EXPIRE_NODEST_CONN).is_ok_and(|value| value.trim() != "0");
+        Ok(live)
+    }
+
+    fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+        let mut results = Vec::with_capacity(operations.len());
+        let mut rest = operations;
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(batch::length(rest));
+            let errnos = self.transmit(batch)?;
+            results.extend(batch.iter().zip(errnos).map(|(operation, errno)| match errno {
+                0 => Ok(()),
+                errno => Err(explain::refusal(operation, errno)),
+            }));
+            rest = later;
+        }
+        Ok(results)
+    }
+}
+
+impl From<Trouble> for KernelError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Io(error) => explain::socket(&error),
+            Trouble::Lost => explain::lost(),
+            Trouble::Silent(time) => explain::silent(time),
+            Trouble::Oversized(length) => explain::not_understood(&format!("it is {length} bytes long")),
+            Trouble::Malformed(malformed) => explain::not_understood(&malformed.to_string()),
+        }
+    }
+}
+
+fn same_keys<K: Hash + Eq, V>(one: &IndexMap<K, V>, other: &IndexMap<K, V>) -> bool {
+    one.len() == other.len() && one.keys().all(|key| other.contains_key(key))
+}
+
+/// Loads the module by the usual program; whether that helped shows at the next question.
+fn load_module() {
+    for program in ["/sbin/modprobe", "modprobe"] {
+        let outcome = Command::new(program)
+            .args(["-q", "ip_vs"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        if outcome.is_ok() {
+            return;
+        }
+    }
+}
