@@ -4,6 +4,7 @@ mod diagnose;
 pub mod document;
 mod nearest;
 mod place;
+mod render;
 mod resolve;
 mod scalar;
 mod schema;
@@ -12,6 +13,7 @@ mod words;
 
 pub use diagnose::{Problem, Problems};
 pub use document::Document;
+pub use render::{Rendered, render};
 pub use schema::schema;
 pub use source::{ReadCause, ReadError, Source, read};
 

@@ -322,6 +322,13 @@ impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
     }
 }
 
+/// The least number: the version of the format, for one.
+impl<const MIN: u32, const MAX: u32> Default for Number<MIN, MAX> {
+    fn default() -> Self {
+        Self(MIN)
+    }
+}
+
 impl<const MIN: u32, const MAX: u32> Serialize for Number<MIN, MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u32(self.0)

@@ -8,4 +8,4 @@ mod write;
 
 pub use names::ServiceNames;
 pub use read::{LineProblem, Parsed, is_rules_text, read, read_with};
-pub use write::{command, save};
+pub use write::{command, save, unsaved};

@@ -114,6 +114,9 @@ impl Reader<'_> {
         if matches!(text, "exit" | "exit 0" | "true" | ":") || text.starts_with("set -") {
             return Ok(());
         }
+        if text.contains(" (null) ") {
+            return Err("ipvsadm had no word for how this server is reached".to_owned());
+        }
         let mut words = split(text)?;
         if words.first().is_some_and(|word| word == "sudo") {
             words.remove(0);

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
-    Checksum, Family, Forwarding, Operation, Persistence, PersistenceMask, Protocol, RealServer, Scheduling,
-    ServerKey, ServiceKey, State, Thresholds, Tunnel, TunnelKind,
+    Checksum, EngineName, Family, Forwarding, Operation, Persistence, PersistenceMask, Protocol, RealServer,
+    SchedulerName, Scheduling, ServerKey, ServiceKey, State, Thresholds, Tunnel, TunnelKind,
 };
 
 /// The command that does the same, to be typed in a shell: `ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1`.
@@ -36,9 +36,25 @@ pub fn command(operation: &Operation) -> String {
 ///
 /// It differs from the real one only where the real one loses something that `ipvsadm -R` takes: thresholds are
 /// appended as `-x` and `-y`, `flag-3` of `sh` and `mh` is named, and a mark above 2147483647 has no minus sign. What
-/// ipvsadm has no words for is a comment at the end, and not in its place: `ipvsadm -R` stops at a comment.
+/// ipvsadm has no words for is a comment at the end, and not in its place: `ipvsadm -R` stops at a comment. Timeouts,
+/// sync daemons, marks and sysctls are no part of it, as with the real one.
 pub fn save(state: &State) -> String {
-    let (mut text, mut comments) = (String::new(), String::new());
+    let (mut text, unsaved) = saved(state);
+    for what in unsaved {
+        text.push_str("# ");
+        text.push_str(&what);
+        text.push('\n');
+    }
+    text
+}
+
+/// What of the services and servers ipvsadm has no words for, each in a sentence that names it: the comments of `save`.
+pub fn unsaved(state: &State) -> Vec<String> {
+    saved(state).1
+}
+
+fn saved(state: &State) -> (String, Vec<String>) {
+    let (mut text, mut unsaved) = (String::new(), Vec::new());
     let mut line = |what: &dyn std::fmt::Display, arguments: Result<String, NoWord>| match arguments {
         Ok(arguments) => {
             text.push_str(&arguments);
@@ -46,8 +62,7 @@ pub fn save(state: &State) -> String {
             true
         }
         Err(NoWord(word)) => {
-            // Writing to a string cannot fail.
-            let _ = writeln!(comments, "# {what}: ipvsadm has no option for {word}");
+            unsaved.push(format!("{what}: ipvsadm has no option for {word}"));
             false
         }
     };
@@ -60,10 +75,10 @@ pub fn save(state: &State) -> String {
         let mut servers: Vec<_> = service.servers.iter().collect();
         servers.sort_by_key(|(server, _)| **server);
         for (server, of) in servers {
-            line(&format_args!("{server} of {key}"), add_server("-a", *key, *server, of));
+            line(&format_args!("server {server} of {key}"), add_server("-a", *key, *server, of));
         }
     }
-    text + &comments
+    (text, unsaved)
 }
 
 /// ipvsadm's own order: addresses before marks, IPv4 before IPv6, then by number.
@@ -81,6 +96,11 @@ struct NoWord(String);
 
 fn add_service(verb: &str, service: ServiceKey, scheduling: &Scheduling) -> Result<String, NoWord> {
     let Scheduling { scheduler, flags, persistence, engine, one_packet } = scheduling;
+    // The kernel stores names with any bytes; those that no module can have might be more than one word.
+    let odd = [Some(scheduler.as_str()), engine.as_ref().map(EngineName::as_str)].into_iter().flatten();
+    if let Some(odd) = odd.into_iter().find(|name| SchedulerName::new(name).is_none()) {
+        return Err(NoWord(format!("the name {odd:?}")));
+    }
     let mut words = format!("{verb} {} -s {scheduler}", service_option(service)?);
     let mut word = |word: std::fmt::Arguments<'_>| {
         let _ = write!(words, " {word}");
