@@ -58,6 +58,11 @@ pub enum Command {
     /// Exit code 0: the file holds, 2: it does not.
     Validate(Validate),
 
+    /// Write the live state as a desired file; applying that changes nothing
+    ///
+    /// Exit code 0: done, 2: trouble, or something cannot be written in the file's terms: a comment there says what.
+    Export(Export),
+
     /// Write the JSON Schema of the desired file, for completion and checks in editors
     Schema,
 
@@ -122,6 +127,22 @@ pub struct Validate {
     pub output: ReportOutput,
 }
 
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// In which form
+    #[arg(long, short, value_enum, default_value = "yaml", value_name = "FORM")]
+    pub output: ExportOutput,
+
+    /// Convert saved `ipvsadm -S` rules in place of the live state; needs no kernel
+    #[arg(long, value_name = "RULES")]
+    pub from: Option<PathBuf>,
+
+    /// Add the value of this kernel setting (`net.ipv4.ip_forward`); may be given several times
+    #[arg(long, value_name = "NAME", conflicts_with = "from")]
+    pub sysctl: Vec<String>,
+}
+
 /// The forms of `diff`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DiffOutput {
@@ -140,6 +161,17 @@ pub enum ReportOutput {
     Text,
     /// For scripts
     Json,
+}
+
+/// The forms of `export`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportOutput {
+    /// A desired file
+    Yaml,
+    /// A desired file, as JSON
+    Json,
+    /// Rules for `ipvsadm -R`
+    Ipvsadm,
 }
 
 /// The words for [`Prune`] on the command line.

@@ -7,7 +7,7 @@ use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config;
 use crate::ipvsadm;
 use crate::kernel::{Kernel, Live};
-use crate::model::{Desired, State};
+use crate::model::{Desired, State, Thresholds};
 use crate::reconcile::Comparison;
 use crate::report;
 use crate::store::Record;
@@ -48,15 +48,25 @@ fn from_export(path: &Path, desired: &Desired, console: &mut Console<'_>) -> Res
     let source = inputs::read(path)?;
     let state = if ipvsadm::is_rules_text(&source.text) {
         let parsed = ipvsadm::read(&source.text);
-        if let Some(problem) = parsed.problems.first() {
-            return Err(Stop::Trouble(format!("{}:{}: {}", source.name, problem.line, problem.message)));
+        if !parsed.problems.is_empty() {
+            let problems = parsed.problems.iter().map(|problem| format!("{}: {problem}", source.name));
+            return Err(Stop::Trouble(problems.collect::<Vec<_>>().join("\n")));
         }
-        console.note("`ipvsadm -S` does not print connection limits: upper_threshold and lower_threshold are not compared");
-        with_limits_of(parsed.state, &desired.state)
+        if has_limits(&parsed.state) || !has_limits(&desired.state) {
+            parsed.state
+        } else {
+            console.note("connection limits are not compared: `ipvsadm -S` does not print them");
+            with_limits_of(parsed.state, &desired.state)
+        }
     } else {
         config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?.state
     };
     Ok(Live { state, ..Live::default() })
+}
+
+fn has_limits(state: &State) -> bool {
+    let mut servers = state.services.values().flat_map(|service| service.servers.values());
+    servers.any(|server| server.thresholds != Thresholds::default())
 }
 
 /// Gives the servers of `live` the connection limits that they shall have, where these are not known.

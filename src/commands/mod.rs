@@ -3,6 +3,7 @@
 mod apply;
 mod completions;
 mod diff;
+mod export;
 mod inputs;
 mod schema;
 mod validate;
@@ -75,6 +76,7 @@ pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> u8 {
         Command::Diff(options) => diff::run(arguments, options, console),
         Command::Apply(options) => apply::run(arguments, options, console),
         Command::Validate(options) => validate::run(arguments, options, console),
+        Command::Export(options) => export::run(options, console),
         Command::Schema => schema::run(console),
         Command::Completions { shell } => completions::run(*shell, console),
     };

@@ -38,8 +38,6 @@ pub(super) fn rewritten(key: ServiceKey, service: &VirtualService, state: &State
     let mut methods = service.servers.values().map(|server| forward(server.forwarding));
     let first = methods.next().flatten();
     let common = first.filter(|_| methods.all(|method| method == first));
-    let mut servers: Vec<_> = service.servers.iter().collect();
-    servers.sort_by_key(|(server, _)| **server);
     let cluster = Cluster {
         name: name(key).into(),
         listen: Listen::One(key.to_string().into()),
@@ -50,8 +48,10 @@ pub(super) fn rewritten(key: ServiceKey, service: &VirtualService, state: &State
         persistence_engine: sip.then_some(Engine::Sip),
         one_packet: *one_packet,
         forward: common,
-        servers: servers
-            .into_iter()
+        // In the order in which they were added: `sh` and `dh` map the clients by it.
+        servers: service
+            .servers
+            .iter()
             .filter_map(|(server, of)| entry(key, *server, of, common, &mut lost))
             .collect(),
     };

@@ -32,8 +32,8 @@ struct Rewritten {
     wrong: Vec<String>,
 }
 
-/// The desired file that asks for this state: one cluster for each virtual service, all sorted, so that two exports of
-/// one table are equal. Every mark that a service uses is declared.
+/// The desired file that asks for this state: one cluster for each virtual service, sorted, so that two exports of one
+/// table are equal, its servers in the order in which they were added. Every mark that a service uses is declared.
 ///
 /// What it asks for, it asks for exactly: each entry is read back and compared, and left out where the file has no
 /// words for it.
