@@ -33,6 +33,40 @@ pub struct Problem {
     pub suggestion: Option<String>,
 }
 
+impl Problem {
+    /// A problem at a place.
+    pub(super) fn new(line: usize, column: usize, width: usize, message: impl Into<String>) -> Self {
+        Self { line, column, width, message: shorten(message.into()), expected: None, suggestion: None }
+    }
+
+    /// What would be right.
+    pub(super) fn expecting(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(shorten(expected.into()));
+        self
+    }
+
+    /// The nearest valid text, if there is one.
+    pub(super) fn suggest(mut self, suggestion: Option<impl Into<String>>) -> Self {
+        // A suggestion is copied by hand or by a script: it is whole or it is not there.
+        self.suggestion = suggestion.map(Into::into).filter(|text| text.len() <= LONGEST);
+        self
+    }
+}
+
+/// The longest message, in bytes; it may quote the file, and the file may hold megabytes without a blank.
+const LONGEST: usize = 600;
+
+/// A text without its middle, where it is long.
+pub(super) fn shorten(text: String) -> String {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    // A letter has at most four bytes, so a boundary is near.
+    let head = (0..4).find_map(|less| text.get(..LONGEST / 2 - less)).unwrap_or_default();
+    let tail = (0..4).find_map(|more| text.get(text.len() - LONGEST / 3 + more..)).unwrap_or_default();
+    format!("{head}...{tail}")
+}
+
 /// What is wrong with a file, in the order of its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
@@ -180,7 +214,7 @@ fn render(name: &str, problem: &Problem, line: Option<&str>, colour: bool) -> St
 
 /// What of a line is shown, and where in it, in bytes, the place begins and ends.
 fn excerpt(line: &str, column: usize, width: usize) -> (String, usize, usize) {
-    let from = (column - 1).saturating_sub(BEFORE);
+    let from = if line.len() <= WIDTH { 0 } else { (column - 1).saturating_sub(BEFORE) };
     let rest = match skip(line, from) {
         // Not even that long: the place is behind the end of the line.
         rest if rest.is_empty() && from > 0 => skip(line, line.chars().count().saturating_sub(BEFORE)),
@@ -260,7 +294,7 @@ impl<'a> Lines<'a> {
 }
 
 /// A line and what follows it; a break is what YAML takes for one.
-fn split_line(text: &str) -> Option<(&str, &str)> {
+pub(super) fn split_line(text: &str) -> Option<(&str, &str)> {
     let at = text.bytes().position(|byte| matches!(byte, b'\n' | b'\r'))?;
     let (line, rest) = text.split_at(at);
     let rest = rest.strip_prefix("\r\n").or_else(|| rest.get(1..)).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::fmt;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::scalar::{present, unique};
@@ -383,8 +383,7 @@ impl<'de> Deserialize<'de> for Listen {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Listen, A::Error> {
-                let urls: Vec<Listener> = Vec::deserialize(SeqAccessDeserializer::new(seq))?;
-                if urls.is_empty() { Err(A::Error::custom("no listener")) } else { Ok(Listen::Many(urls)) }
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Listen::Many)
             }
         }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::diagnose::shorten;
+
 /// One step on the way from the top of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Step {
@@ -40,6 +42,11 @@ impl Place {
         steps.push(step.into());
         Self(steps)
     }
+
+    /// The first `count` steps of the way.
+    pub(super) fn upto(&self, count: usize) -> Self {
+        Self(self.0.iter().take(count).cloned().collect())
+    }
 }
 
 /// A place by its steps: `place!["clusters", 0, "name"]`.
@@ -77,7 +84,7 @@ impl Finding {
             at_key: false,
             involved: Vec::new(),
             first: None,
-            message: message.into(),
+            message: shorten(message.into()),
             expected: None,
             suggestion: None,
         }
