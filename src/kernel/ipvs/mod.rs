@@ -3,14 +3,11 @@
 mod batch;
 pub mod codec;
 mod netlink;
+mod read;
 mod uapi;
 
-use std::collections::HashMap;
-use std::fmt;
-use std::hash::Hash;
 use std::process::{Command, Stdio};
 
-use indexmap::IndexMap;
 use neli::consts::nl::NlmF;
 
 use self::codec::message::{Header, Malformed};
@@ -18,18 +15,9 @@ use self::codec::{decode, encode};
 use self::netlink::{Reply, Socket, Trouble};
 use self::uapi::{IPVS_GENL_NAME, cmd};
 use super::{Kernel, KernelError, Live, Refusal, explain};
-use crate::model::{
-    Connections, Family, Operation, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon,
-    Timeouts, VirtualService,
-};
+use crate::model::{Operation, ServiceKey};
 
 pub use self::netlink::Traffic;
-
-/// How often a list that changes under our eyes is read before we give up.
-const ATTEMPTS: usize = 10;
-
-/// Absent while the module is not loaded, and hidden from user namespaces by some kernels.
-const EXPIRE_NODEST_CONN: &str = "/proc/sys/net/ipv4/vs/expire_nodest_conn";
 
 /// The load balancer of the network namespace in which it was connected.
 pub struct Ipvs {
@@ -133,108 +121,6 @@ impl Ipvs {
         }
     }
 
-    /// Reads a list until it can be trusted. The kernel drops its lock between two frames and goes on by counting, and
-    /// never says that something changed in between (no `NLM_F_DUMP_INTR`): where an entry was deleted that had been
-    /// listed already, another is skipped; where one was added, some come twice. So a list of several frames is read
-    /// again, and nothing of the first reading may be gone in the second.
-    fn list<K: Hash + Eq, V>(
-        &mut self,
-        what: fmt::Arguments<'_>,
-        command: u8,
-        service: Option<&ServiceKey>,
-        mut decode: impl FnMut(&[u8]) -> Result<(K, V), Malformed>,
-    ) -> Result<IndexMap<K, V>, KernelError> {
-        let mut before: Option<IndexMap<K, V>> = None;
-        for _ in 0..ATTEMPTS {
-            let mut entries = IndexMap::new();
-            let mut repeated = false;
-            let answer = self.ask(command, NlmF::DUMP, service, |attributes| {
-                let (key, value) = decode(attributes)?;
-                repeated |= entries.insert(key, value).is_some();
-                Ok(())
-            })?;
-            if answer.errno != 0 {
-                return Err(explain::question(&format!("list {what}"), answer.errno));
-            }
-            let all_left = |before: &IndexMap<K, V>| before.keys().all(|key| entries.contains_key(key));
-            if !repeated && (answer.frames <= 1 || before.as_ref().is_some_and(all_left)) {
-                return Ok(entries);
-            }
-            before = Some(entries);
-        }
-        Err(explain::unsettled(&what.to_string()))
-    }
-
-    fn services(&mut self) -> Result<IndexMap<ServiceKey, Scheduling>, KernelError> {
-        self.list(format_args!("the virtual services"), cmd::GET_SERVICE, None, decode::service)
-    }
-
-    /// The servers of a service, in the order in which they were added, or `None` where the service is gone.
-    fn servers(
-        &mut self,
-        service: &ServiceKey,
-        connections: &mut HashMap<(ServiceKey, ServerKey), Connections>,
-    ) -> Result<Option<Servers>, KernelError> {
-        let family: Family = service.family();
-        let mut busy = Vec::new();
-        let mut servers = self.list(
-            format_args!("the servers of {service}"),
-            cmd::GET_DEST,
-            Some(service),
-            |attributes| {
-                let (key, server, connections) = decode::server(attributes, family)?;
-                if !connections.is_empty() {
-                    busy.push((key, connections));
-                }
-                Ok((key, server))
-            },
-        )?;
-        // The kernel lists nothing, and no error, for a service that is not there.
-        if servers.is_empty() && !self.exists(service)? {
-            return Ok(None);
-        }
-        // It puts each new server at the head of its list.
-        servers.reverse();
-        connections.extend(
-            busy.into_iter()
-                .filter(|(server, _)| servers.contains_key(server))
-                .map(|(server, connections)| ((*service, server), connections)),
-        );
-        Ok(Some(servers))
-    }
-
-    fn exists(&mut self, service: &ServiceKey) -> Result<bool, KernelError> {
-        match self.ask(cmd::GET_SERVICE, NlmF::ACK, Some(service), |_| Ok(()))?.errno {
-            0 => Ok(true),
-            libc::ESRCH => Ok(false),
-            errno => Err(explain::question(&format!("ask for {service}"), errno)),
-        }
-    }
-
-    fn timeouts(&mut self) -> Result<Timeouts, KernelError> {
-        let mut timeouts = Timeouts::default();
-        let answer = self.ask(cmd::GET_CONFIG, NlmF::ACK, None, |attributes| {
-            timeouts = decode::timeouts(attributes)?;
-            Ok(())
-        })?;
-        match answer.errno {
-            0 => Ok(timeouts),
-            errno => Err(explain::question("read the timeouts", errno)),
-        }
-    }
-
-    fn sync_daemons(&mut self) -> Result<Vec<SyncDaemon>, KernelError> {
-        let mut daemons = Vec::new();
-        let answer = self.ask(cmd::GET_DAEMON, NlmF::DUMP, None, |attributes| {
-            daemons.push(decode::sync_daemon(attributes)?);
-            Ok(())
-        })?;
-        match answer.errno {
-            0 => Ok(daemons),
-            errno => Err(explain::question("list the sync daemons", errno)),
-        }
-    }
-
     /// Carries out as many operations as fit into one send; gives the error number of each, 0 for success.
     fn transmit(&mut self, operations: &[Operation]) -> Result<Vec<i32>, KernelError> {
         let mut errnos = vec![0; operations.len()];
@@ -295,20 +181,7 @@ impl Ipvs {
 
 impl Kernel for Ipvs {
     fn read(&mut self) -> Result<Live, KernelError> {
-        let mut live = Live::default();
-        let listed = self.services()?;
-        let mut services = Services::with_capacity(listed.len());
-        for (key, scheduling) in listed {
-            if let Some(servers) = self.servers(&key, &mut live.connections)? {
-                services.insert(key, VirtualService { scheduling, servers });
-            }
-        }
-        live.state.services = services;
-        live.state.timeouts = self.timeouts()?;
-        live.state.sync = self.sync_daemons()?;
-        live.expire_nodest_conn =
-            std::fs::read_to_string(EXPIRE_NODEST_CONN).is_ok_and(|value| value.trim() != "0");
-        Ok(live)
+        self.read_all()
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
