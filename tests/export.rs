@@ -105,11 +105,11 @@ clusters:
   scheduler: rr
   forward: nat
   servers:
-  - 192.168.8.14
   - address: 192.168.8.15:8080
     weight: 3
     upper_threshold: 100
     lower_threshold: 50
+  - 192.168.8.14
 
 # Left out, so that applying this file does not change it: tcp://[fd00::13]:443
 # - server 192.168.8.14: the sync daemons cannot describe an IPv4 server of an IPv6 service, and the kernel refuses to have both
@@ -121,14 +121,14 @@ clusters:
 #   persistence: 1d
 #   persistence_mask: 64
 #   servers:
+#   - address: '[fd00:8::14]:8443'
+#     forward: nat
 #   - address: 192.168.8.14
 #     forward: tun
 #     tunnel:
 #       type: gue
 #       port: 5555
 #       checksum: csum
-#   - address: '[fd00:8::14]:8443'
-#     forward: nat
 
 - name: udp-10.0.0.13-53
   listen: udp://10.0.0.13:53
