@@ -28,12 +28,12 @@ impl fmt::Display for Objection {
         match self {
             Self::Empties { services } => write!(
                 f,
-                "the file has no clusters, and would empty a table that lbd filled ({services} virtual services); if \
+                "the file has no clusters, and would empty a table that lbd filled (virtual services: {services}); if \
                  that is meant, say `--allow-empty`, or `policy: {{ allow_empty: true }}` in the file"
             ),
             Self::DeletesTooMany { deleted, owned, limit } => write!(
                 f,
-                "{deleted} of the {owned} virtual services that lbd owns would be deleted, and `policy.max_delete` is \
+                "of {owned} virtual services that lbd owns {deleted} would be deleted, and `policy.max_delete` is \
                  {limit}; if that is meant, say `--allow-deletes`, or raise `max_delete` in the file"
             ),
         }

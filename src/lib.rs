@@ -3,6 +3,9 @@
 /// What a director's state is, in plain data.
 pub mod model;
 
+/// The desired file: its format, how it is read, and what is wrong with it.
+pub mod config;
+
 /// The kernel behind a door.
 pub mod kernel;
 
@@ -20,3 +23,15 @@ pub mod store;
 
 /// One pass: read, plan, execute, read again.
 pub mod reconcile;
+
+/// Plans and what became of them, as text and JSON.
+pub mod report;
+
+/// The words of `ipvsadm`, in and out.
+pub mod ipvsadm;
+
+/// The arguments.
+pub mod cli;
+
+/// One file per command.
+pub mod commands;

@@ -26,6 +26,7 @@ pub struct Comparison {
     connections: HashMap<(ServiceKey, ServerKey), Connections>,
     expire_nodest_conn: bool,
     families_left: HashSet<Family>,
+    clusters: Owned,
 }
 
 impl Comparison {
@@ -45,7 +46,9 @@ impl Comparison {
         let plan = plan::plan(&managed, &desired.state);
         let families_left = wanted.keys().chain(foreign.keys()).map(ServiceKey::family).collect();
         let managed = managed.services;
-        Self { plan, foreign, objection, managed, connections, expire_nodest_conn, families_left }
+        let mut clusters = record.owned.clone();
+        ownership::claim(&mut clusters, desired);
+        Self { plan, foreign, objection, managed, connections, expire_nodest_conn, families_left, clusters }
     }
 
     /// Whether there is nothing to do, and nothing that somebody would have to allow.
@@ -56,6 +59,11 @@ impl Comparison {
     /// The virtual services and real servers that lbd answers for.
     pub fn size(&self) -> (usize, usize) {
         (self.managed.len(), self.managed.values().map(|service| service.servers.len()).sum())
+    }
+
+    /// The cluster that a service is of, or was of when lbd put it there.
+    pub fn cluster(&self, service: &ServiceKey) -> Option<&str> {
+        self.clusters.get(service).map(AsRef::as_ref)
     }
 
     /// What an operation of the plan does to live traffic, if anything.
@@ -247,8 +255,7 @@ fn execute(
         attempts.add(operation.clone(), result);
     }
     for phase in [quiesce, shrink] {
-        let is_withheld =
-            |operation: &Operation| operation.server().is_some() && withheld.contains(operation.service());
+        let is_withheld = |operation: &Operation| withheld.contains(operation.service());
         let (held, free): (Vec<Operation>, Vec<Operation>) = phase.iter().cloned().partition(is_withheld);
         let results = if free.is_empty() { Vec::new() } else { kernel.execute(&free)? };
         for (operation, result) in free.into_iter().zip(results) {

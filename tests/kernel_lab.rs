@@ -114,3 +114,19 @@ fn a_listener_hears_reads_and_writes() {
     );
     assert_eq!(count("true"), json!({"ipvs": {}, "nftables": {}, "writes": 0}));
 }
+
+#[test]
+fn lbd_can_be_overheard() {
+    let net = Netns::new();
+    let file = net.write(
+        "desired.yaml",
+        "version: 1\nclusters: [{ name: web, listen: 'tcp://10.0.0.1:80', forward: nat, servers: [10.9.0.1, 10.9.0.2] }]\n",
+    );
+    let apply = ["-f", file.to_str().expect("a plain path"), "apply"];
+    let (output, heard) = net.lbd_overheard(&apply);
+    assert_eq!((output.status, heard["writes"].as_u64()), (0, Some(3)), "{output:?} {heard}");
+    assert_eq!(heard["ipvs"]["NEW_DEST"], 2, "{heard}");
+    // In sync means no write at all, and that in the words of somebody else.
+    let (output, heard) = net.lbd_overheard(&apply);
+    assert_eq!((output.status, heard["writes"].as_u64()), (0, Some(0)), "{output:?} {heard}");
+}

@@ -3,6 +3,7 @@
 mod explain;
 pub mod fake;
 pub mod ipvs;
+pub mod sysctl;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -53,19 +53,18 @@ fn scheduling_change(
     let mut effects = Vec::new();
     // The kernel unbinds the old scheduler, waits for a grace period, and binds the new one.
     if from.scheduler != to.scheduler {
-        effects
-            .push("new connections are refused for some 10 to 40 ms while the scheduler changes".to_owned());
+        effects.push("refuses new connections for some 10 to 40 ms, while the scheduler changes".to_owned());
     }
     let clients = total(around, service).persistent;
     if from.persistence.is_some() && to.persistence.is_none() && clients > 0 {
-        effects.push(format!("{clients} clients lose the server they were tied to"));
+        effects.push(format!("unties {clients} clients from their servers"));
     }
     if let (Some(Persistence { mask: old, .. }), Some(Persistence { mask: new, .. })) =
         (from.persistence, to.persistence)
         && old != new
         && clients > 0
     {
-        effects.push(format!("{clients} clients may be tied to another server from now on"));
+        effects.push(format!("may tie {clients} clients to another server from now on"));
     }
     join(effects)
 }
@@ -79,7 +78,10 @@ fn server_change(
     let connections = (around.connections)(service, server);
     let mut effects = Vec::new();
     if from.serves() && !to.serves() {
-        let mut effect = format!("takes no new connections; {} go on", count(connections));
+        let mut effect = "takes no new connections".to_owned();
+        if !connections.is_empty() {
+            effect += &format!(", and keeps {}", count(connections));
+        }
         if is_persistent(around, service) {
             effect += "; clients tied to it still come, unless net.ipv4.vs.expire_quiescent_template is 1";
         }
@@ -88,13 +90,11 @@ fn server_change(
     match (from.forwarding, to.forwarding) {
         // The way of a tunnel is read from the server for each packet, not kept in the connection.
         (Forwarding::Tunnel(old), Forwarding::Tunnel(new)) if old != new && !connections.is_empty() => {
-            effects.push(format!(
-                "{} change to the new tunnel at once: both ends must agree",
-                count(connections)
-            ))
+            effects
+                .push(format!("moves {} to the new tunnel at once: both ends must agree", count(connections)))
         }
         (old, new) if old != new && !connections.is_empty() => {
-            effects.push(format!("{} keep the forwarding method {old}", count(connections)));
+            effects.push(format!("leaves {} on the forwarding method {old}", count(connections)));
         }
         _ => {}
     }
@@ -115,14 +115,14 @@ fn service_deletion(around: &Surroundings<'_>, service: &ServiceKey) -> String {
     // With its last service a family's hooks leave the kernel's packet path, and packets reach the host itself.
     let hooks_stay = around.families_left.contains(&family);
     let servers = around.live.get(service).map_or(0, |service| service.servers.len());
-    let mut text = format!("new connections are refused; its {} go too", plural(servers, "server"));
+    let mut text = format!("refuses new connections, and takes {} with it", plural(servers, "server"));
     if connections.is_empty() {
         return text;
     }
     if hooks_stay {
         text.extend(ending(around, connections).map(|effect| format!("; {effect}")));
     } else {
-        text += &format!("; {} are reset, since no {family} service is left", count(connections));
+        text += &format!("; resets {}, since no {family} service is left", count(connections));
     }
     text
 }
@@ -132,11 +132,11 @@ fn ending(around: &Surroundings<'_>, connections: Connections) -> Option<String>
     if connections.is_empty() {
         None
     } else if around.expire_nodest_conn {
-        Some(format!("{} are reset", count(connections)))
+        Some(format!("resets {}", count(connections)))
     } else {
         Some(format!(
-            "{} hang until they time out (net.ipv4.vs.expire_nodest_conn is 0; to take a server out gently, give it \
-             weight 0 first)",
+            "leaves {} hanging until the timeout (net.ipv4.vs.expire_nodest_conn is 0; to take a server out gently, \
+             give it weight 0 first)",
             count(connections)
         ))
     }
@@ -146,8 +146,8 @@ fn ending(around: &Surroundings<'_>, connections: Connections) -> Option<String>
 fn remapping(around: &Surroundings<'_>, service: &ServiceKey) -> Option<String> {
     let scheduling = &around.live.get(service)?.scheduling;
     match scheduling.scheduler.as_str() {
-        "sh" | "dh" => Some("some clients are mapped to another server".to_owned()),
-        "mh" => Some("a few clients are mapped to another server".to_owned()),
+        "sh" | "dh" => Some("maps some clients to another server".to_owned()),
+        "mh" => Some("maps a few clients to another server".to_owned()),
         _ => None,
     }
 }

@@ -7,7 +7,9 @@ mod impact;
 
 use std::collections::HashSet;
 
-use crate::model::{Operation, RealServer, ServerKey, Servers, ServiceKey, Services, State};
+use crate::model::{
+    Operation, RealServer, Scheduling, ServerKey, Servers, ServiceKey, Services, State, VirtualService,
+};
 
 pub use impact::{Surroundings, impact};
 
@@ -20,7 +22,7 @@ pub struct Plan {
     pub grow: Vec<Operation>,
     /// Edits that quiesce a server (weight 0).
     pub quiesce: Vec<Operation>,
-    /// Deletions, servers before services. They come last of all: a table that shrinks first serves nobody meanwhile,
+    /// Deletions, servers before services, and the edits that the kernel takes only after them. They come last of all: a table that shrinks first serves nobody meanwhile,
     /// and each server that is added while deleted ones linger costs the kernel a walk over all of these.
     pub shrink: Vec<Operation>,
 }
@@ -52,19 +54,21 @@ impl Plan {
 pub fn plan(live: &State, desired: &State) -> Plan {
     let mut plan = Plan::default();
     for (&service, wanted) in &desired.services {
-        let present = live.services.get(&service);
-        match present.map(|present| &present.scheduling) {
-            None => plan.grow.push(Operation::AddService { service, to: wanted.scheduling.clone() }),
-            Some(scheduling) if *scheduling != wanted.scheduling => plan.grow.push(Operation::EditService {
-                service,
-                from: scheduling.clone(),
-                to: wanted.scheduling.clone(),
-            }),
-            Some(_) => {}
+        let to = &wanted.scheduling;
+        let Some(VirtualService { scheduling: from, servers }) = live.services.get(&service) else {
+            plan.grow.push(Operation::AddService { service, to: to.clone() });
+            plan_servers(&mut plan, service, &Servers::new(), &wanted.servers);
+            continue;
+        };
+        let edit =
+            (from != to).then(|| Operation::EditService { service, from: from.clone(), to: to.clone() });
+        if needs_fewer_servers(from, to, servers) {
+            plan_servers(&mut plan, service, servers, &wanted.servers);
+            plan.shrink.extend(edit);
+        } else {
+            plan.grow.extend(edit);
+            plan_servers(&mut plan, service, servers, &wanted.servers);
         }
-        let nothing = Servers::new();
-        let present = present.map_or(&nothing, |present| &present.servers);
-        plan_servers(&mut plan, service, present, &wanted.servers);
     }
     let gone = |service: &&ServiceKey| !desired.services.contains_key(*service);
     let mut gone: Vec<ServiceKey> = live.services.keys().filter(gone).copied().collect();
@@ -72,6 +76,16 @@ pub fn plan(live: &State, desired: &State) -> Plan {
     gone.sort_unstable();
     plan.shrink.extend(gone.into_iter().map(|service| Operation::DeleteService { service }));
     plan
+}
+
+/// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places unless the kernel was built
+/// with another size.
+const MH_SERVERS: usize = 4093;
+
+/// Whether the new scheduler would not start with the servers that are there, so that the edit has to wait until the
+/// deleted ones are gone. (It would leave the service without any scheduler: seen on 5.10 to 7.2.)
+fn needs_fewer_servers(from: &Scheduling, to: &Scheduling, present: &Servers) -> bool {
+    from.scheduler != to.scheduler && to.scheduler.as_str() == "mh" && present.len() > MH_SERVERS
 }
 
 fn plan_servers(plan: &mut Plan, service: ServiceKey, present: &Servers, wanted: &Servers) {
@@ -185,6 +199,25 @@ mod tests {
                 "delete service tcp://10.0.0.2:80",
             ]
         );
+    }
+
+    #[test]
+    fn a_service_with_too_many_servers_gets_the_scheduler_mh_when_they_are_gone() {
+        let servers: Vec<(u16, u32)> = (0..5000).map(|number| (number, 1)).collect();
+        let many = |number: u16| ServerKey {
+            address: [192, 168, (number >> 8) as u8, number as u8].into(),
+            port: 80,
+        };
+        let with = |scheduler: &str, count: usize| {
+            let (key, mut contents) = service(1, scheduler, &[(1, 1)]);
+            let template = *contents.servers.values().next().unwrap();
+            contents.servers =
+                servers.iter().take(count).map(|(number, _)| (many(*number), template)).collect();
+            state([(key, contents)])
+        };
+        let plan = plan(&with("rr", 5000), &with("mh", 4093));
+        assert_eq!((plan.grow.len(), plan.quiesce.len(), plan.shrink.len()), (0, 0, 908));
+        assert_eq!(plan.shrink.last().unwrap().to_string(), "edit service tcp://10.0.0.1:80");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Draws random states for the property tests: from small pools of keys, so that two of them overlap.
 
 // Each test binary compiles this file for itself and uses a part of it.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unused_imports, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 mod oddities;
 mod settings;

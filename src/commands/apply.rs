@@ -1,0 +1,58 @@
+//! `lbd apply`: makes the kernel equal to the file, and proves it.
+
+use std::io;
+
+use super::{Console, DONE, REFUSED, Stop, TROUBLE, inputs};
+use crate::cli::{Apply, Arguments, ReportOutput};
+use crate::reconcile::{self, Comparison, Outcome};
+use crate::report;
+
+/// How many failures are named one by one: those of a large table mostly have one cause.
+const NAMED: usize = 20;
+
+pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<'_>) -> Result<u8, Stop> {
+    let (source, mut desired) = inputs::desired(&arguments.file)?;
+    desired.policy = inputs::policy(desired.policy, &options.overrides);
+    inputs::tell_what_is_left_out(&desired, console);
+    let mut kernel = inputs::kernel()?;
+    let store = inputs::store(arguments)?;
+    // A disk that takes no lock must not keep a director from being repaired.
+    let _lock = store
+        .lock(|holder| console.note(format_args!("waiting for another pass ({holder})")))
+        .map_err(|error| console.warn(format_args!("{error}; going on without the lock")));
+
+    let mut shown: io::Result<()> = Ok(());
+    let mut show = |comparison: &Comparison| {
+        if options.output == ReportOutput::Text && shown.is_ok() {
+            shown = report::operations_text(console.out, comparison).and_then(|()| console.out.flush());
+        }
+    };
+    let report = reconcile::pass(&mut kernel, &desired, &source.text, &store, &mut show)
+        .map_err(|error| Stop::Trouble(error.to_string()))?;
+    shown?;
+    for warning in &report.warnings {
+        console.warn(warning);
+    }
+    match options.output {
+        ReportOutput::Text => report::report_text(console.out, &report)?,
+        ReportOutput::Json => report::report_json(console.out, &report)?,
+    }
+    console.out.flush()?;
+    Ok(match &report.outcome {
+        Outcome::Verified => DONE,
+        Outcome::Failed => {
+            for failed in report.failed.iter().take(NAMED) {
+                console.error(format_args!("{}: {}", failed.operation, failed.refusal));
+            }
+            if let Some(more) = report.failed.len().checked_sub(NAMED).filter(|more| *more > 0) {
+                console
+                    .error(format_args!("and {more} more operations failed; `--output json` names them all"));
+            }
+            TROUBLE
+        }
+        Outcome::Refused(objection) => {
+            console.error(format_args!("refused, nothing was changed: {objection}"));
+            REFUSED
+        }
+    })
+}

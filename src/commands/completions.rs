@@ -1,0 +1,15 @@
+//! `lbd completions`: writes a completion script for a shell.
+
+use clap::CommandFactory;
+use clap_complete::{Shell, generate};
+
+use super::{Console, DONE, Stop};
+use crate::cli::{Arguments, CompletionShell};
+
+pub(super) fn run(shell: CompletionShell, console: &mut Console<'_>) -> Result<u8, Stop> {
+    // The generator stops the program on a closed pipe; a buffer does not close.
+    let mut script = Vec::new();
+    generate(Shell::from(shell), &mut Arguments::command(), "lbd", &mut script);
+    console.out.write_all(&script)?;
+    Ok(DONE)
+}

@@ -1,0 +1,67 @@
+//! `lbd export`: writes the live state, or saved ipvsadm rules, as a desired file.
+
+use std::fmt;
+use std::path::Path;
+
+use super::{Console, DONE, Stop, TROUBLE, inputs};
+use crate::cli::{Export, ExportOutput};
+use crate::config;
+use crate::ipvsadm;
+use crate::kernel::{Kernel, sysctl};
+use crate::model::State;
+
+pub(super) fn run(options: &Export, console: &mut Console<'_>) -> Result<u8, Stop> {
+    let (state, lost) = match &options.from {
+        Some(rules) => from_rules(rules)?,
+        None => (live(options)?, Vec::new()),
+    };
+    let mut unexpressed = lost.clone();
+    match options.output {
+        ExportOutput::Yaml | ExportOutput::Json => {
+            let mut rendered = config::render(&state);
+            unexpressed.extend(rendered.unexpressed());
+            for line in lost {
+                rendered.comment(line);
+            }
+            let text = if options.output == ExportOutput::Yaml {
+                rendered.yaml().map_err(unwritable)
+            } else {
+                rendered.json().map_err(unwritable)
+            }?;
+            console.out.write_all(text.as_bytes())?;
+        }
+        ExportOutput::Ipvsadm => {
+            unexpressed.extend(ipvsadm::unsaved(&state));
+            console.out.write_all(ipvsadm::save(&state).as_bytes())?;
+        }
+    }
+    for what in &unexpressed {
+        console.warn(what);
+    }
+    Ok(if unexpressed.is_empty() { DONE } else { TROUBLE })
+}
+
+fn unwritable(error: impl fmt::Display) -> Stop {
+    Stop::Trouble(format!("cannot write the table as a file: {error}"))
+}
+
+fn live(options: &Export) -> Result<State, Stop> {
+    let mut state = inputs::kernel()?.read().map_err(|error| Stop::Trouble(error.to_string()))?.state;
+    for name in &options.sysctl {
+        let value = sysctl::read(name).map_err(|error| Stop::Trouble(format!("{name}: {error}")))?;
+        state.sysctls.insert(name.clone(), value);
+    }
+    Ok(state)
+}
+
+/// The state that saved rules describe, and what of them cannot be written in the file's terms.
+fn from_rules(path: &Path) -> Result<(State, Vec<String>), Stop> {
+    let source = inputs::read(path)?;
+    let parsed = ipvsadm::read(&source.text);
+    let problems = parsed
+        .problems
+        .iter()
+        .map(|problem| format!("{}:{}: {}: {}", source.name, problem.line, problem.message, problem.text))
+        .collect();
+    Ok((parsed.state, problems))
+}

@@ -1,0 +1,62 @@
+//! What the commands start from: the desired file, the policy for this once, the record, the kernel.
+
+use std::path::Path;
+
+use super::{Console, Stop};
+use crate::cli::{Arguments, Overrides};
+use crate::config::{self, Source};
+use crate::kernel::ipvs::Ipvs;
+use crate::model::{Desired, MaxDelete, Policy};
+use crate::store::Store;
+
+/// Reads a file as text.
+pub(super) fn read(path: &Path) -> Result<Source, Stop> {
+    config::read(path).map_err(Stop::Unreadable)
+}
+
+/// Reads and checks a desired file.
+pub(super) fn desired(path: &Path) -> Result<(Source, Desired), Stop> {
+    let source = read(path)?;
+    let desired = config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?;
+    Ok((source, desired))
+}
+
+/// The policy of the file with what the operator allowed for this once.
+pub(super) fn policy(file: Policy, overrides: &Overrides) -> Policy {
+    let Overrides { prune, allow_empty, allow_deletes } = *overrides;
+    Policy {
+        prune: prune.map_or(file.prune, Into::into),
+        allow_empty: file.allow_empty || allow_empty,
+        max_delete: if allow_deletes { MaxDelete::Percent(100) } else { file.max_delete },
+        resync: file.resync,
+    }
+}
+
+pub(super) fn store(arguments: &Arguments) -> Result<Store, Stop> {
+    Store::new(&arguments.state_dir).map_err(|error| {
+        Stop::Trouble(format!("cannot tell this boot and network namespace (is /proc mounted?): {error}"))
+    })
+}
+
+pub(super) fn kernel() -> Result<Ipvs, Stop> {
+    Ipvs::connect().map_err(|error| Stop::Trouble(error.to_string()))
+}
+
+/// Says plainly which parts of the file this version does not put into the kernel.
+pub(super) fn tell_what_is_left_out(desired: &Desired, console: &mut Console<'_>) {
+    let state = &desired.state;
+    let is_set_by_lbd = state.marks.iter().any(|mark| !mark.matches.is_empty());
+    let parts = [
+        (is_set_by_lbd, "marks"),
+        (!state.sysctls.is_empty(), "sysctls"),
+        (state.timeouts != Default::default(), "timeouts"),
+        (!state.sync.is_empty(), "sync"),
+    ];
+    let parts: Vec<&str> = parts.into_iter().filter_map(|(present, name)| present.then_some(name)).collect();
+    if !parts.is_empty() {
+        console.note(format_args!(
+            "left out, since this version does not put it into the kernel yet: {}; set it by other means",
+            parts.join(", ")
+        ));
+    }
+}

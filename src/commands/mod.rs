@@ -1,0 +1,112 @@
+//! One file per command; each reads like its manual page: load, plan, show or carry out.
+
+mod apply;
+mod completions;
+mod diff;
+mod export;
+mod inputs;
+mod schema;
+mod validate;
+
+use std::fmt;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::cli::{Arguments, Command};
+use crate::config::{Problems, ReadError};
+
+/// Exit code: done, in sync, verified.
+pub const DONE: u8 = 0;
+/// Exit code of `diff`: there is something to do.
+pub const DIFFERS: u8 = 1;
+/// Exit code: trouble.
+pub const TROUBLE: u8 = 2;
+/// Exit code of `apply`: a guard refuses.
+pub const REFUSED: u8 = 3;
+
+/// Where a command writes: its result to `out`, everything else to `err`. Both are given styled text.
+pub struct Console<'a> {
+    /// Standard output
+    pub out: &'a mut dyn Write,
+    /// Standard error
+    pub err: &'a mut dyn Write,
+}
+
+impl Console<'_> {
+    /// Tells the operator something that does not stop the command.
+    fn warn(&mut self, message: impl fmt::Display) {
+        const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+        // Where even standard error is closed nobody is left to be told.
+        let _ = writeln!(self.err, "{WARNING}warning:{WARNING:#} {message}");
+    }
+
+    fn note(&mut self, message: impl fmt::Display) {
+        const NOTE: Style = AnsiColor::Cyan.on_default().bold();
+        let _ = writeln!(self.err, "{NOTE}note:{NOTE:#} {message}");
+    }
+
+    fn error(&mut self, message: impl fmt::Display) {
+        const ERROR: Style = AnsiColor::Red.on_default().bold();
+        let _ = writeln!(self.err, "{ERROR}error:{ERROR:#} {message}");
+    }
+}
+
+/// Why a command ended before its end.
+enum Stop {
+    /// The cause and the way out, for the operator
+    Trouble(String),
+    /// A file cannot be read
+    Unreadable(ReadError),
+    /// The desired file does not hold
+    Invalid(Box<Problems>),
+    /// The result could not be written
+    Output(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Carries out a command and gives its exit code.
+pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> u8 {
+    let result = match &arguments.command {
+        Command::Diff(options) => diff::run(arguments, options, console),
+        Command::Apply(options) => apply::run(arguments, options, console),
+        Command::Validate(options) => validate::run(arguments, options, console),
+        Command::Export(options) => export::run(options, console),
+        Command::Schema => schema::run(console),
+        Command::Completions { shell } => completions::run(*shell, console),
+    };
+    match result.and_then(|code| Ok(console.out.flush().map(|()| code)?)) {
+        Ok(code) => code,
+        Err(Stop::Trouble(message)) => {
+            console.error(message);
+            TROUBLE
+        }
+        Err(Stop::Unreadable(error)) => {
+            console.error(with_cause(&error));
+            TROUBLE
+        }
+        Err(Stop::Invalid(problems)) => {
+            let _ = write!(console.err, "{}", problems.text(true));
+            TROUBLE
+        }
+        // The reader went away, as `head` does when it has enough.
+        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => TROUBLE,
+        Err(Stop::Output(error)) => {
+            console.error(format_args!("cannot write the result: {error}"));
+            TROUBLE
+        }
+    }
+}
+
+/// An error and what caused it, in one line.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", with_cause(cause)),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,9 @@
+//! `lbd schema`: writes the JSON Schema of the desired file.
+
+use super::{Console, DONE, Stop};
+use crate::config;
+
+pub(super) fn run(console: &mut Console<'_>) -> Result<u8, Stop> {
+    console.out.write_all(config::schema().as_bytes())?;
+    Ok(DONE)
+}

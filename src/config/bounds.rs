@@ -1,0 +1,69 @@
+//! Refuses a file that would take time or memory out of all proportion, before any parser sees it.
+
+use super::diagnose::Problem;
+
+/// How many keys and entries a file may have; a server takes two to six. Each costs the parsers up to 500 bytes.
+const MOST: usize = 1_000_000;
+/// With how many open brackets at most a file goes to the fast parser, which takes time with the square of their number.
+const DEEPEST: isize = 64;
+
+/// How deep the brackets of a file lie in each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nesting {
+    /// Not deep
+    Shallow,
+    /// Perhaps deep: quotes and comments were not looked at
+    Deep,
+}
+
+/// Counts what a parser would have to remember, without parsing: each key and each entry has one of these marks.
+pub(super) fn check(text: &str) -> Result<Nesting, Problem> {
+    let (mut marks, mut open, mut deepest) = (0_usize, 0_isize, 0_isize);
+    let mut bytes = text.bytes().enumerate().peekable();
+    let mut before = b' ';
+    while let Some((at, byte)) = bytes.next() {
+        let blank_next = bytes.peek().is_none_or(|(_, next)| matches!(next, b' ' | b'\t' | b'\n' | b'\r'));
+        match byte {
+            b'[' | b'{' => {
+                open += 1;
+                deepest = deepest.max(open);
+                marks += 1;
+            }
+            b']' | b'}' => open -= 1,
+            b',' => marks += 1,
+            b':' if blank_next || matches!(before, b'"' | b'\'' | b']' | b'}') => marks += 1,
+            b'-' | b'?' if blank_next => marks += 1,
+            _ => {}
+        }
+        before = byte;
+        if marks > MOST {
+            let head = text.get(..at).unwrap_or_default();
+            let line = head.bytes().filter(|byte| *byte == b'\n').count() + 1;
+            let column = head.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            let message = format!("the file has more than {MOST} keys and entries");
+            return Err(Problem::new(line, column, 1, message).expecting("a smaller file"));
+        }
+    }
+    Ok(if deepest > DEEPEST { Nesting::Deep } else { Nesting::Shallow })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_says_where() {
+        let line = "- {a: 1, b: 2}\n";
+        assert_eq!(check(&line.repeat(200_000)), Ok(Nesting::Shallow));
+        let problem = check(&line.repeat(200_001)).unwrap_err();
+        assert_eq!((problem.line, problem.column), (200_001, 1));
+        assert_eq!(problem.message, "the file has more than 1000000 keys and entries");
+    }
+
+    #[test]
+    fn brackets_are_counted_by_how_many_are_open() {
+        assert_eq!(check(&"[]".repeat(1_000)), Ok(Nesting::Shallow));
+        assert_eq!(check(&"[".repeat(64)), Ok(Nesting::Shallow));
+        assert_eq!(check(&"[".repeat(65)), Ok(Nesting::Deep));
+    }
+}

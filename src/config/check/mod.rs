@@ -1,0 +1,348 @@
+//! Compares the file with the schema: every key that does not exist, stands twice, is missing or holds the wrong kind.
+//!
+//! The schema is the one that is generated from the types, so that the format is defined in one place.
+
+mod scalar;
+mod schema;
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use super::diagnose::Problem;
+use super::nearest::nearest;
+use super::place::{Finding, Place, Step};
+use super::syntax;
+use super::tree::{Content, Id, Node, Spot, Tree, problem};
+use schema::{Kind, Shape};
+
+/// What of the file can be read, and where it stands.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// What could be read, filled up where something needed was not
+    pub(super) value: Value,
+    /// What is wrong with the rest
+    pub(super) problems: Vec<Problem>,
+    /// How many more problems there are
+    pub(super) more: usize,
+    kept: Option<Kept>,
+    /// Values that could not be read
+    gone: HashSet<Place>,
+    /// Lists of which an entry could not be read
+    thinned: HashSet<Place>,
+}
+
+/// How many problems are kept.
+const KEPT: usize = 10_000;
+
+/// A value that could be read.
+#[derive(Debug)]
+struct Kept {
+    spot: Spot,
+    inside: Inside,
+}
+
+#[derive(Debug)]
+enum Inside {
+    Nothing,
+    List(Vec<Kept>),
+    Map(HashMap<String, (Spot, Kept)>),
+}
+
+impl Checked {
+    /// Compares a file with the schema.
+    pub(super) fn new(tree: &Tree<'_>, schema: &Value) -> Self {
+        let mut walk = Walk { tree, schema, checked: Self::default(), path: Vec::new() };
+        let top = walk.shape(schema);
+        let empty = |node: &Node<'_>| scalar::is_null(node);
+        match tree.root.and_then(|root| Some((root, tree.target(root)?))) {
+            Some((root, node)) if !empty(node) => {
+                if let Some((value, kept)) = walk.value(root, &top, None) {
+                    walk.checked.value = value;
+                    walk.checked.kept = Some(kept);
+                }
+            }
+            _ => {
+                let here = Spot { line: 1, column: 1, width: 0 };
+                walk.report(
+                    problem(here, "the file is empty").expecting("at least `version: 1` and `clusters: []`"),
+                );
+            }
+        }
+        walk.checked
+    }
+
+    /// The place of a finding in the file, or `None` where it only follows from what could not be read.
+    pub(super) fn locate(&self, finding: Finding) -> Option<Problem> {
+        let Finding { place, at_key, involved, first, message, expected, suggestion } = finding;
+        let lost = |place: &Place| self.gone.contains(place) || self.thinned.contains(place);
+        let consequence = lost(&place)
+            || involved.iter().any(|place| {
+                lost(place) || (0..place.0.len()).any(|end| self.gone.contains(&place.upto(end)))
+            });
+        if consequence {
+            return None;
+        }
+        let spot =
+            |place: &Place, at_key| self.spot(place, at_key).unwrap_or(Spot { line: 1, column: 1, width: 0 });
+        let message = match first {
+            Some(first) => format!("{message}; first on line {}", spot(&first, at_key).line),
+            None => message,
+        };
+        let mut problem = problem(spot(&place, at_key), message).suggest(suggestion);
+        if let Some(expected) = expected {
+            problem = problem.expecting(expected);
+        }
+        Some(problem)
+    }
+
+    fn spot(&self, place: &Place, at_key: bool) -> Option<Spot> {
+        let mut kept = self.kept.as_ref()?;
+        let mut key = None;
+        for step in &place.0 {
+            let inside = match (step, &kept.inside) {
+                (Step::Index(index), Inside::List(list)) => list.get(*index).map(|kept| (None, kept)),
+                (Step::Key(name), Inside::Map(map)) => {
+                    map.get(name.as_ref()).map(|(spot, kept)| (Some(*spot), kept))
+                }
+                _ => None,
+            };
+            // What was not written is shown where it could have been.
+            let Some((spot, next)) = inside else { return Some(kept.spot) };
+            (key, kept) = (spot, next);
+        }
+        Some(if at_key { key.unwrap_or(kept.spot) } else { kept.spot })
+    }
+}
+
+struct Walk<'a> {
+    tree: &'a Tree<'a>,
+    schema: &'a Value,
+    checked: Checked,
+    path: Vec<Step>,
+}
+
+impl<'a> Walk<'a> {
+    fn shape(&self, schema: &'a Value) -> Shape<'a> {
+        Shape::new(schema, self.schema)
+    }
+
+    fn report(&mut self, problem: Problem) {
+        if self.checked.problems.len() < KEPT {
+            self.checked.problems.push(problem)
+        } else {
+            self.checked.more += 1
+        }
+    }
+
+    /// What people call the value that is being looked at.
+    fn noun(&self) -> String {
+        match self.path.as_slice() {
+            [.., Step::Key(key)] => format!("`{key}`"),
+            [.., Step::Key(key), Step::Index(_)] => format!("an entry of `{key}`"),
+            [.., Step::Index(_)] => "an entry".into(),
+            [] => "the file".into(),
+        }
+    }
+
+    /// A value, if it is of a kind that may stand here; `key` is the place of its key.
+    fn value(&mut self, id: Id, shape: &Shape<'a>, key: Option<Spot>) -> Option<(Value, Kept)> {
+        let spot = self.tree.node(id)?.spot;
+        let node = self.tree.target(id)?;
+        if let Some(tag) = &node.tag
+            && !tag.is_yaml_core_schema()
+        {
+            let message = format!("the tag `{tag}` means nothing here");
+            self.report(problem(spot, message).expecting("the value without a tag"));
+            return None;
+        }
+        match &node.content {
+            Content::Map(pairs) => match shape.of(Kind::Map) {
+                Some(found) => self.mapping(pairs, spot, found),
+                None => self.wrong(node, spot, shape, "a mapping"),
+            },
+            Content::List(entries) => match shape.of(Kind::List) {
+                Some(found) => self.list(entries, spot, found),
+                None => self.wrong(node, spot, shape, "a list"),
+            },
+            Content::Scalar { .. } if scalar::is_null(node) => {
+                let spot = key.unwrap_or(Spot { width: spot.width.max(1), ..spot });
+                let message = format!("{} is empty", self.noun());
+                let expected = match shape.of(Kind::List) {
+                    Some(_) if shape.of(Kind::Text).is_none() => "a list; `[]` for none".into(),
+                    _ => shape.expected(),
+                };
+                self.report(problem(spot, message).expecting(expected));
+                None
+            }
+            Content::Scalar { text, plain } => {
+                let forced = node.tag.as_ref().is_some_and(|tag| tag.suffix == "str");
+                match scalar::check(text, *plain && !forced, shape, &self.noun()) {
+                    Ok(value) => Some((value, Kept { spot, inside: Inside::Nothing })),
+                    Err(wrong) => {
+                        let problem = problem(spot, wrong.message).expecting(wrong.expected);
+                        self.report(problem.suggest(wrong.suggestion));
+                        None
+                    }
+                }
+            }
+            Content::Alias(_) => None,
+        }
+    }
+
+    fn wrong(
+        &mut self,
+        node: &Node<'_>,
+        spot: Spot,
+        shape: &Shape<'_>,
+        found: &str,
+    ) -> Option<(Value, Kept)> {
+        if let Some(address) = self.bare_address(node)
+            && shape.of(Kind::Text).is_some()
+        {
+            self.report(syntax::unquoted(spot.line, spot.column, &format!("[{address}]")));
+            return None;
+        }
+        let expected = if self.path.is_empty() {
+            "a mapping with at least `version` and `clusters`".into()
+        } else {
+            shape.expected()
+        };
+        self.report(problem(spot, format!("{} cannot be {found}", self.noun())).expecting(expected));
+        None
+    }
+
+    /// The address in a list that was meant to be `"[fd00::1]"`.
+    fn bare_address(&self, node: &Node<'_>) -> Option<String> {
+        let Content::List(entries) = &node.content else { return None };
+        let [only] = entries.as_slice() else { return None };
+        match &self.tree.node(*only)?.content {
+            Content::Scalar { text, plain: true } => {
+                text.parse::<std::net::Ipv6Addr>().ok().map(|_| text.as_ref().to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn list(&mut self, entries: &[Id], spot: Spot, schema: &'a Value) -> Option<(Value, Kept)> {
+        let shape = self.shape(schema.get("items").unwrap_or(&Value::Bool(true)));
+        let (mut values, mut list) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
+        for entry in entries {
+            self.path.push(Step::Index(list.len()));
+            let read = self.value(*entry, &shape, None);
+            self.path.pop();
+            match read {
+                Some((value, kept)) => {
+                    values.push(value);
+                    list.push(kept);
+                }
+                None => {
+                    self.checked.thinned.insert(Place(self.path.clone()));
+                }
+            }
+        }
+        Some((Value::Array(values), Kept { spot, inside: Inside::List(list) }))
+    }
+
+    fn mapping(&mut self, pairs: &[(Id, Id)], spot: Spot, schema: &'a Value) -> Option<(Value, Kept)> {
+        let none = Map::new();
+        let known = schema.get("properties").and_then(Value::as_object);
+        let rest = schema.get("additionalProperties").filter(|schema| schema.is_object());
+        let mut seen: HashMap<&str, Spot> = HashMap::new();
+        // What a mistyped key was probably meant to be is not missing, and what follows from its absence is not said.
+        let mut meant: HashSet<&str> = HashSet::new();
+        let (mut values, mut map) = (Map::new(), HashMap::new());
+        for (key, value) in pairs {
+            let Some(node) = self.tree.target(*key) else { continue };
+            let key_spot = self.tree.node(*key).map_or(node.spot, |node| node.spot);
+            let Content::Scalar { text: name, .. } = &node.content else {
+                self.odd_key(node, key_spot);
+                continue;
+            };
+            let name = name.as_ref();
+            if let Some(first) = seen.get(name) {
+                let message = format!("the key `{name}` stands here twice; first on line {}", first.line);
+                self.report(problem(key_spot, message));
+                continue;
+            }
+            seen.insert(name, key_spot);
+            let Some(schema) = known.and_then(|known| known.get(name)).or(rest) else {
+                let words = known.unwrap_or(&none).keys().map(String::as_str);
+                let near = nearest(name, words.clone());
+                meant.extend(near);
+                let problem = if name == "<<" {
+                    problem(key_spot, "merge keys (`<<`) are not supported")
+                        .expecting("the keys themselves, or an alias (`*name`) for a whole value")
+                } else {
+                    problem(key_spot, format!("unknown key `{name}`"))
+                        .expecting(schema::one_of(words))
+                        .suggest(near)
+                };
+                self.report(problem);
+                continue;
+            };
+            self.path.push(Step::Key(name.to_owned().into()));
+            let shape = self.shape(schema);
+            match self.value(*value, &shape, Some(key_spot)) {
+                Some((value, kept)) => {
+                    map.insert(name.to_owned(), (key_spot, kept));
+                    values.insert(name.to_owned(), value);
+                }
+                None => {
+                    self.checked.gone.insert(Place(self.path.clone()));
+                }
+            }
+            self.path.pop();
+        }
+        for word in meant {
+            self.checked.gone.insert(Place(self.path.clone()).then(word.to_owned()));
+        }
+        self.fill(schema, &seen, spot, &mut values)?;
+        Some((Value::Object(values), Kept { spot, inside: Inside::Map(map) }))
+    }
+
+    fn odd_key(&mut self, node: &Node<'_>, spot: Spot) {
+        match self.bare_address(node) {
+            Some(address) => self.report(syntax::unquoted(spot.line, spot.column, &format!("[{address}]"))),
+            None => self.report(problem(spot, "a list or mapping cannot be a key").expecting("a word")),
+        }
+    }
+
+    /// Reports the keys that are missing and puts something harmless in their place, so that the rest can be looked at.
+    /// `None` where there is nothing harmless: then the whole mapping is left out.
+    fn fill(
+        &mut self,
+        schema: &'a Value,
+        seen: &HashMap<&str, Spot>,
+        spot: Spot,
+        values: &mut Map<String, Value>,
+    ) -> Option<()> {
+        let mut whole = Some(());
+        for name in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
+            let Some(name) = name.as_str() else { continue };
+            if values.contains_key(name) {
+                continue;
+            }
+            let shape = self.shape(schema.get("properties").and_then(|known| known.get(name))?);
+            let place = Place(self.path.clone()).then(name.to_owned());
+            if !seen.contains_key(name) && !self.checked.gone.contains(&place) {
+                let noun = if self.path.is_empty() { String::new() } else { format!(" in {}", self.noun()) };
+                let expected = match shape.of(Kind::List) {
+                    Some(_) if shape.of(Kind::Text).is_none() => {
+                        format!("`{name}` with a list; `[]` for none")
+                    }
+                    _ => format!("`{name}` with {}", shape.expected()),
+                };
+                self.report(problem(spot, format!("`{name}` is missing{noun}")).expecting(expected));
+            }
+            self.checked.gone.insert(place);
+            match shape.harmless() {
+                Some(value) => {
+                    values.insert(name.to_owned(), value);
+                }
+                None => whole = None,
+            }
+        }
+        whole
+    }
+}

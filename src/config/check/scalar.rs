@@ -1,0 +1,216 @@
+//! Single values: what YAML takes them for, and whether that may stand where they stand.
+
+use serde_json::{Value, json};
+
+use super::schema::{Kind, Shape};
+use crate::config::nearest::nearest;
+use crate::config::tree::{Content, Node};
+
+/// Why a value cannot stand where it stands.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) message: String,
+    pub(super) expected: String,
+    pub(super) suggestion: Option<String>,
+}
+
+/// What YAML takes a scalar for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Meaning {
+    Boolean(bool),
+    Integer(i128),
+    Fraction,
+    Text,
+}
+
+/// Whether a value is not there: `key:`, `~` or `null`.
+pub(super) fn is_null(node: &Node<'_>) -> bool {
+    match &node.content {
+        Content::Scalar { text, plain: true } => {
+            node.tag.is_none() && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL")
+        }
+        _ => false,
+    }
+}
+
+/// The value as the document takes it, or why it does not.
+pub(super) fn check(text: &str, plain: bool, shape: &Shape<'_>, noun: &str) -> Result<Value, Wrong> {
+    let meaning = if plain { meaning(text) } else { Meaning::Text };
+    if let Some(words) = shape.words().filter(|words| !words.is_empty()) {
+        if meaning == Meaning::Text && words.contains(&text) {
+            return Ok(text.into());
+        }
+        let kind = shape.title().and_then(|title| title.split_once(' ')).map_or("word", |(_, noun)| noun);
+        let message = match shape.title() {
+            Some(title) if title.starts_with("a ") || title.starts_with("an ") => {
+                format!("unknown {kind} `{text}`")
+            }
+            _ => format!("{noun} cannot be `{text}`"),
+        };
+        let suggestion = nearest(text, words.iter().copied()).map(Into::into);
+        return Err(Wrong { message, expected: shape.expected(), suggestion });
+    }
+    match meaning {
+        Meaning::Text if shape.of(Kind::Text).is_some() => Ok(text.into()),
+        Meaning::Boolean(flag) if shape.of(Kind::Boolean).is_some() => Ok(flag.into()),
+        Meaning::Integer(number) if shape.of(Kind::Integer).is_some() => integer(number, text, shape, noun),
+        _ => Err(mismatch(text, meaning, shape, noun)),
+    }
+}
+
+fn integer(number: i128, text: &str, shape: &Shape<'_>, noun: &str) -> Result<Value, Wrong> {
+    let wrong = |message: String| Err(Wrong { message, expected: shape.expected(), suggestion: None });
+    let schema = shape.of(Kind::Integer);
+    let bound = |key: &str| schema.and_then(|schema| schema.get(key)).and_then(Value::as_i64).map(i128::from);
+    if let Some(only) = bound("const") {
+        if number == only {
+            return Ok(json!(only as i64));
+        }
+        return wrong(format!("{noun} cannot be {text}"));
+    }
+    // Where text may stand here too, the range depends on what it means, and `resolve` knows better words.
+    let open = shape.of(Kind::Text).is_some();
+    match i64::try_from(number) {
+        Ok(number) if open => Ok(number.into()),
+        Ok(small)
+            if bound("minimum").is_none_or(|least| number >= least)
+                && bound("maximum").is_none_or(|most| number <= most) =>
+        {
+            Ok(small.into())
+        }
+        _ if number < 0 || bound("minimum").is_some_and(|least| number < least) => {
+            wrong(format!("{text} is too small for {noun}"))
+        }
+        _ => wrong(format!("{text} is too large for {noun}")),
+    }
+}
+
+fn mismatch(text: &str, meaning: Meaning, shape: &Shape<'_>, noun: &str) -> Wrong {
+    let found = match meaning {
+        Meaning::Boolean(_) => "true or false",
+        Meaning::Integer(_) => "a number",
+        Meaning::Fraction => "a fraction",
+        Meaning::Text => "text",
+    };
+    let suggestion = match meaning {
+        // The common slip with kernel settings.
+        Meaning::Boolean(flag) if shape.of(Kind::Integer).is_some() && shape.of(Kind::Text).is_some() => {
+            Some(if flag { "1" } else { "0" }.into())
+        }
+        Meaning::Boolean(_) | Meaning::Integer(_) | Meaning::Fraction if shape.of(Kind::Text).is_some() => {
+            Some(format!("\"{text}\""))
+        }
+        Meaning::Text if shape.of(Kind::Boolean).is_some() => match text.to_lowercase().as_str() {
+            "yes" | "y" | "on" | "true" | "1" => Some("true".into()),
+            "no" | "n" | "off" | "false" | "0" => Some("false".into()),
+            _ => None,
+        },
+        Meaning::Text if shape.of(Kind::Integer).is_some() => {
+            text.trim().parse::<u32>().ok().map(|number| number.to_string())
+        }
+        _ if shape.of(Kind::List).is_some() && !text.contains(['[', ']', '{', '}', ',', '\n', '"']) => {
+            Some(format!("[{text}]"))
+        }
+        _ => None,
+    };
+    Wrong { message: format!("{noun} cannot be {found}"), expected: shape.expected(), suggestion }
+}
+
+/// What serde_yaml takes a plain scalar for: YAML 1.2's core schema, in which `yes` is text.
+fn meaning(text: &str) -> Meaning {
+    match text {
+        "true" | "True" | "TRUE" => return Meaning::Boolean(true),
+        "false" | "False" | "FALSE" => return Meaning::Boolean(false),
+        _ => {}
+    }
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let radix = |prefix: &str, radix| {
+        let digits = digits.strip_prefix(prefix).filter(|digits| !digits.starts_with(['+', '-']))?;
+        i128::from_str_radix(digits, radix).ok()
+    };
+    let leading_zero =
+        digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+    let decimal = || {
+        let plain = !leading_zero && digits.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| digits.parse().ok()).flatten()
+    };
+    let number = radix("0x", 16).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2)).or_else(decimal);
+    match number {
+        Some(number) => Meaning::Integer(if negative { -number } else { number }),
+        None if leading_zero => Meaning::Text,
+        None if is_float(digits) => Meaning::Fraction,
+        None => Meaning::Text,
+    }
+}
+
+fn is_float(text: &str) -> bool {
+    matches!(text, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN")
+        // Rust reads `inf` and `nan` as numbers, YAML does not.
+        || text.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.')
+            && text.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_scalar_means_what_serde_yaml_takes_it_for() {
+        for text in [
+            "1",
+            "-1",
+            "+1",
+            "0",
+            "-0",
+            "007",
+            "0x10",
+            "-0x10",
+            "0o17",
+            "0b11",
+            "0x",
+            "0xg",
+            "1_000",
+            "1.5",
+            ".5",
+            "5.",
+            "1e3",
+            "1e999",
+            ".inf",
+            "-.inf",
+            ".nan",
+            "inf",
+            "nan",
+            "true",
+            "True",
+            "tRUE",
+            "yes",
+            "on",
+            "80-90",
+            "30s",
+            "192.168.8.14",
+            "1.2.3",
+            "50%",
+            "+",
+            "--1",
+            "+-1",
+            "0x-1",
+            "1:30",
+            "::1",
+        ] {
+            let expected =
+                match serde_yaml::from_str::<serde_yaml::Value>(&format!("a: {text}")).unwrap().get("a") {
+                    Some(serde_yaml::Value::Bool(flag)) => Meaning::Boolean(*flag),
+                    Some(serde_yaml::Value::Number(number)) if number.is_f64() => Meaning::Fraction,
+                    Some(serde_yaml::Value::Number(number)) => Meaning::Integer(
+                        number.as_i64().map(i128::from).or(number.as_u64().map(i128::from)).unwrap(),
+                    ),
+                    Some(serde_yaml::Value::String(_)) => Meaning::Text,
+                    other => panic!("{text}: {other:?}"),
+                };
+            assert_eq!(meaning(text), expected, "{text}");
+        }
+    }
+}

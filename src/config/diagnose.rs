@@ -1,0 +1,385 @@
+//! Shows the problems of a file: as underlined lines for people, as JSON for scripts.
+
+use std::fmt::Write as _;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::{Value, json};
+
+use super::source::{ReadCause, ReadError, Source};
+
+/// How many problems are shown.
+const SHOWN: usize = 50;
+/// How many characters of a line are shown.
+const WIDTH: usize = 100;
+/// How many of them stand before the place.
+const BEFORE: usize = 40;
+/// The longest label behind an underline; what is longer goes below.
+const LABEL: usize = 60;
+
+/// One thing that is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Line, from 1
+    pub line: usize,
+    /// Column in characters, from 1
+    pub column: usize,
+    /// How many characters are meant, on that line; 0 where something is missing
+    pub width: usize,
+    /// What is wrong
+    pub message: String,
+    /// What would be right
+    pub expected: Option<String>,
+    /// The nearest valid text
+    pub suggestion: Option<String>,
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub(super) fn new(line: usize, column: usize, width: usize, message: impl Into<String>) -> Self {
+        Self { line, column, width, message: shorten(message.into()), expected: None, suggestion: None }
+    }
+
+    /// What would be right.
+    pub(super) fn expecting(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(shorten(expected.into()));
+        self
+    }
+
+    /// The nearest valid text, if there is one.
+    pub(super) fn suggest(mut self, suggestion: Option<impl Into<String>>) -> Self {
+        // A suggestion is copied by hand or by a script: it is whole or it is not there.
+        self.suggestion = suggestion.map(Into::into).filter(|text| text.len() <= LONGEST);
+        self
+    }
+}
+
+/// The longest message, in bytes; it may quote the file, and the file may hold megabytes without a blank.
+const LONGEST: usize = 600;
+
+/// A text without its middle, where it is long.
+pub(super) fn shorten(text: String) -> String {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    // A letter has at most four bytes, so a boundary is near.
+    let head = (0..4).find_map(|less| text.get(..LONGEST / 2 - less)).unwrap_or_default();
+    let tail = (0..4).find_map(|more| text.get(text.len() - LONGEST / 3 + more..)).unwrap_or_default();
+    format!("{head}...{tail}")
+}
+
+/// What is wrong with a file, in the order of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    /// The file
+    pub source: Source,
+    /// The problems that are shown
+    pub list: Vec<Problem>,
+    /// How many more there are
+    pub more: usize,
+}
+
+impl Problems {
+    /// The problems of a file, `more` of them not in the list.
+    pub(super) fn new(source: &Source, mut list: Vec<Problem>, more: usize) -> Self {
+        list.sort_by(|a, b| {
+            (a.line, a.column, &a.message, &a.expected, &a.suggestion).cmp(&(
+                b.line,
+                b.column,
+                &b.message,
+                &b.expected,
+                &b.suggestion,
+            ))
+        });
+        list.dedup();
+        let more = more + list.len().saturating_sub(SHOWN);
+        list.truncate(SHOWN);
+        Self { source: source.clone(), list, more }
+    }
+
+    /// That nothing is wrong with a file.
+    pub fn none(source: Source) -> Self {
+        Self { source, list: Vec::new(), more: 0 }
+    }
+
+    /// The one problem of a file that cannot be read, so that it can be reported like the others.
+    pub fn unreadable(error: &ReadError) -> Self {
+        let (line, column) = match error.cause {
+            ReadCause::NotUtf8 { line, column, .. } => (line, column),
+            _ => (1, 1),
+        };
+        let mut message = error.to_string();
+        let place = format!("{}:{line}:{column}", error.name);
+        if let Some(rest) = message.strip_prefix(&place).or_else(|| message.strip_prefix(&error.name)) {
+            message = rest.trim_start_matches([':', ' ']).to_owned();
+        }
+        if let ReadCause::Io(cause) = &error.cause {
+            let _ = write!(message, ": {cause}");
+        }
+        let problem = Problem { line, column, width: 0, message, expected: None, suggestion: None };
+        Self { source: Source::new(error.name.as_str(), ""), list: vec![problem], more: 0 }
+    }
+
+    /// The problems with their lines, each underlined at its place.
+    pub fn text(&self, colour: bool) -> String {
+        let mut lines = Lines::new(&self.source.text);
+        let mut text = String::new();
+        for problem in &self.list {
+            let line = lines.get(problem.line);
+            text.push_str(&render(&self.source.name, problem, line, colour));
+            text.push_str("\n\n");
+        }
+        let count = self.list.len() + self.more;
+        let more = match self.more {
+            0 => String::new(),
+            1 => "and 1 more problem; ".into(),
+            more => format!("and {more} more problems; "),
+        };
+        let noun = if count == 1 { "problem" } else { "problems" };
+        let _ = writeln!(text, "{more}{count} {noun} in {}", plain(&self.source.name));
+        text
+    }
+
+    /// The problems as a versioned document for scripts.
+    pub fn json(&self) -> Value {
+        let problems: Vec<Value> = self
+            .list
+            .iter()
+            .map(|Problem { line, column, width: _, message, expected, suggestion }| {
+                json!({
+                    "file": self.source.name,
+                    "line": line,
+                    "column": column,
+                    "message": message,
+                    "expected": expected,
+                    "suggestion": suggestion,
+                })
+            })
+            .collect();
+        let mut document = json!({ "version": 1, "problems": problems });
+        if self.more > 0
+            && let Some(object) = document.as_object_mut()
+        {
+            object.insert("more".into(), self.more.into());
+        }
+        document
+    }
+}
+
+/// One problem in one line each, `FILE:LINE:COLUMN: message`, for logs.
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(Problem { line, column, message, .. }) = self.list.first() else { return Ok(()) };
+        write!(f, "{}:{line}:{column}: {}", plain(&self.source.name), plain(message))?;
+        match self.list.len() + self.more - 1 {
+            0 => Ok(()),
+            1 => write!(f, " (and 1 more problem)"),
+            more => write!(f, " (and {more} more problems)"),
+        }
+    }
+}
+
+impl std::error::Error for Problems {}
+
+fn render(name: &str, problem: &Problem, line: Option<&str>, colour: bool) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH * 4);
+    let Problem { line: number, column, width, message, expected, suggestion } = problem;
+    let (message, name) = (plain(message), plain(name));
+    let expected = expected.as_ref().map(|expected| format!("expected {}", plain(expected)));
+    let (label, below) = match expected {
+        Some(text) if text.chars().count() <= LABEL => (Some(text), None),
+        text => (None, text),
+    };
+    let mut group = Group::with_title(Level::ERROR.primary_title(message.as_str()));
+    if let Some(line) = line {
+        let (excerpt, start, end) = excerpt(line, *column, *width);
+        let mark = AnnotationKind::Primary.span(start..end).label(label);
+        group = group.element(Snippet::source(excerpt).line_start(*number).fold(false).annotation(mark));
+    } else if let Some(label) = label {
+        group = group.element(Level::NOTE.message(label));
+    }
+    if let Some(below) = below {
+        group = group.element(Level::NOTE.message(below));
+    }
+    if let Some(suggestion) = suggestion {
+        group = group.element(Level::HELP.message(format!("did you mean `{}`?", plain(suggestion))));
+    }
+    let shown = renderer.render(&[group]);
+    // The place is written here and not by the renderer, which knows only the part of the line that it was given.
+    let (title, rest) = shown.split_once('\n').unwrap_or((&shown, ""));
+    let gutter = if line.is_some() { number.to_string().len() } else { 0 };
+    let (on, off) = if colour { ("\u{1b}[1m\u{1b}[94m", "\u{1b}[0m") } else { ("", "") };
+    let separator = if rest.is_empty() { "" } else { "\n" };
+    format!("{title}\n{:gutter$}{on}-->{off} {name}:{number}:{column}{separator}{rest}", "")
+}
+
+/// What of a line is shown, and where in it, in bytes, the place begins and ends.
+fn excerpt(line: &str, column: usize, width: usize) -> (String, usize, usize) {
+    let from = if line.len() <= WIDTH { 0 } else { (column - 1).saturating_sub(BEFORE) };
+    let rest = match skip(line, from) {
+        // Not even that long: the place is behind the end of the line.
+        rest if rest.is_empty() && from > 0 => skip(line, line.chars().count().saturating_sub(BEFORE)),
+        rest => rest,
+    };
+    let skipped = line.len() - rest.len();
+    let mut excerpt = String::from(if skipped > 0 { "..." } else { "" });
+    let before = (column - 1).saturating_sub(from);
+    let (mut start, mut end) = (None, None);
+    let mut letters = rest.chars();
+    for (index, letter) in letters.by_ref().take(WIDTH).enumerate() {
+        if index == before {
+            start = Some(excerpt.len());
+        }
+        if index == before + width {
+            end = Some(excerpt.len());
+        }
+        excerpt.push(harmless(letter));
+    }
+    let whole = excerpt.len();
+    if letters.next().is_some() {
+        excerpt.push_str("...");
+    }
+    let start = start.unwrap_or(whole);
+    (excerpt, start, end.unwrap_or(whole).max(start))
+}
+
+fn skip(line: &str, count: usize) -> &str {
+    // Nearly every line is ASCII, and some are megabytes long.
+    if line.is_ascii() {
+        return line.get(count..).unwrap_or_default();
+    }
+    line.char_indices().nth(count).and_then(|(at, _)| line.get(at..)).unwrap_or_default()
+}
+
+/// A text that does nothing to a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(harmless).collect()
+}
+
+/// The letter, or a placeholder for one that moves the cursor, changes the direction of writing or cannot be seen.
+fn harmless(letter: char) -> char {
+    match letter {
+        '\t' => ' ',
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}' => '\u{fffd}',
+        _ if letter.is_control() => '\u{fffd}',
+        _ => letter,
+    }
+}
+
+/// The lines of a text, asked for in ascending order.
+struct Lines<'a> {
+    rest: &'a str,
+    number: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { rest: text, number: 1 }
+    }
+
+    fn get(&mut self, number: usize) -> Option<&'a str> {
+        while self.number < number {
+            let (_, rest) = split_line(self.rest)?;
+            self.rest = rest;
+            self.number += 1;
+        }
+        (!self.rest.is_empty()).then(|| split_line(self.rest).map_or(self.rest, |(line, _)| line))
+    }
+}
+
+/// A line and what follows it; a break is what YAML takes for one.
+pub(super) fn split_line(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| matches!(byte, b'\n' | b'\r'))?;
+    let (line, rest) = text.split_at(at);
+    let rest = rest.strip_prefix("\r\n").or_else(|| rest.get(1..)).unwrap_or_default();
+    Some((line, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(line: usize, column: usize, width: usize) -> Problem {
+        Problem { line, column, width, message: "it is wrong".into(), expected: None, suggestion: None }
+    }
+
+    fn text(source: &str, problem: Problem) -> String {
+        Problems::new(&Source::new("desired.yaml", source), vec![problem], 0).text(false)
+    }
+
+    #[test]
+    fn a_line_is_shown_and_underlined() {
+        let problem =
+            Problem { expected: Some("a number".into()), suggestion: Some("3".into()), ..problem(2, 9, 5) };
+        assert_eq!(
+            text("version: 1\nweight: three\n", problem),
+            "\
+error: it is wrong
+ --> desired.yaml:2:9
+  |
+2 | weight: three
+  |         ^^^^^ expected a number
+  |
+  = help: did you mean `3`?
+
+1 problem in desired.yaml
+"
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_place() {
+        let line = format!("{}HERE{}", "a".repeat(50_000), "b".repeat(50_000));
+        assert_eq!(
+            text(&line, problem(1, 50_001, 4)),
+            format!(
+                "\
+error: it is wrong
+ --> desired.yaml:1:50001
+  |
+1 | ...{}HERE{}...
+  | {}^^^^
+
+1 problem in desired.yaml
+",
+                "a".repeat(40),
+                "b".repeat(56),
+                " ".repeat(43),
+            )
+        );
+    }
+
+    #[test]
+    fn nothing_in_a_file_reaches_the_terminal_but_letters() {
+        let shown = text("name: \u{1b}[31m\u{202e}evil\u{0}\n", problem(1, 7, 3));
+        assert_eq!(shown.chars().filter(|letter| letter.is_control() && *letter != '\n').count(), 0);
+        assert!(shown.contains("1 | name: \u{fffd}[31m\u{fffd}evil\u{fffd}\n"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_behind_the_end_is_shown_at_the_end() {
+        for source in ["", "a", "a\n", "a\r\nb\r\n", "äöü"] {
+            for (line, column, width) in [(1, 1, 0), (1, 1, 9), (1, 99, 1), (2, 1, 1), (9, 9, 9)] {
+                let shown = text(source, problem(line, column, width));
+                assert!(shown.contains(&format!("desired.yaml:{line}:{column}\n")), "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn fifty_problems_are_shown_and_the_others_counted() {
+        let source = Source::new("desired.yaml", "a\n".repeat(100));
+        let list = (1..=60).rev().map(|line| problem(line, 1, 1)).collect();
+        let problems = Problems::new(&source, list, 7);
+        assert_eq!((problems.list.len(), problems.more), (50, 17));
+        assert!(problems.text(false).ends_with("and 17 more problems; 67 problems in desired.yaml\n"));
+        assert_eq!(problems.json()["more"], 17);
+        assert_eq!(problems.to_string(), "desired.yaml:1:1: it is wrong (and 66 more problems)");
+    }
+}

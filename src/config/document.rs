@@ -1,0 +1,392 @@
+//! The format of the desired file: what may stand where. The comments here are what an editor shows while somebody types.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::scalar::{present, unique};
+
+pub use super::scalar::{
+    Address, Duration, Group, Interface, Limit, Listener, MarkNumber, Mask, MaxDelete, MessageLength, Name,
+    Number, Port, PrefixText, Scalar, SchedulerWord, SysctlValue, Weight,
+};
+pub use super::words::{Checksum, Engine, Forward, MatchProtocol, Prune, Role, SchedulerFlag, TunnelType};
+
+/// What an IPVS load balancer (LVS director) shall be. `lbd` keeps the kernel equal to this file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "the desired file of lbd")]
+pub struct Document {
+    /// The version of this format. It is 1.
+    pub version: Number<1, 1>,
+
+    /// Kernel settings that the director needs, by their full names: by dots (`net.ipv4.ip_forward`) or, where a name
+    /// holds a dot itself, by slashes (`net/ipv4/conf/eth0.100/forwarding`). Only settings under `net.`. lbd keeps them
+    /// at these values, and leaves all others alone.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty", deserialize_with = "unique")]
+    #[schemars(example = serde_json::json!({ "net.ipv4.ip_forward": 1 }))]
+    #[schemars(extend("propertyNames" = { "pattern": "^net[./]" }))]
+    pub sysctls: IndexMap<String, SysctlValue>,
+
+    /// Firewall marks: packets that get a mark before IPVS sees them, so that a cluster can listen on it. Every mark
+    /// that a cluster listens on must be declared here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
+
+    /// How long idle connections are remembered (`ipvsadm --set`). What is not named keeps the kernel's value.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub timeouts: Option<Timeouts>,
+
+    /// Daemons that share the connection table with another director (`ipvsadm --start-daemon`): at most one master
+    /// and one backup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sync: Vec<SyncDaemon>,
+
+    /// What holds for every cluster that says nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub defaults: Option<Defaults>,
+
+    /// The clusters: virtual services, each with the real servers behind it. May be empty: `[]`.
+    pub clusters: Vec<Cluster>,
+
+    /// How far lbd may go.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub policy: Option<Policy>,
+}
+
+/// One or several virtual services and the real servers behind them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "a cluster")]
+pub struct Cluster {
+    /// The cluster's name, for reports. No two clusters share one.
+    pub name: Name,
+
+    /// Where clients reach the cluster: `tcp://ADDRESS:PORT`, `udp://…`, `sctp://…` (`[v6]:PORT` for IPv6), or
+    /// `fwmark://N` (IPv4) and `fwmark6://N` (IPv6) for packets with a firewall mark. One or a list: several virtual
+    /// services with the same servers.
+    pub listen: Listen,
+
+    /// How connections are handed out. Default: that of `defaults`, else `wlc`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub scheduler: Option<SchedulerWord>,
+
+    /// Switches of the scheduler. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scheduler_flags: Vec<SchedulerFlag>,
+
+    /// Persistence: a client stays with the server it got first, for so long after its last connection. 1 to 4294967
+    /// seconds. Default: not persistent.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub persistence: Option<Duration>,
+
+    /// Which clients count as one for persistence: a netmask (`255.255.255.0`) or a prefix length (`24`). Default: each
+    /// address for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub persistence_mask: Option<Mask>,
+
+    /// What recognises a client beside its address; `sip` is the Call-ID of SIP over UDP. Default: the address alone.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub persistence_engine: Option<Engine>,
+
+    /// One-packet scheduling: each packet goes to a server of its own (UDP and marks only). Default: false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[schemars(extend("default" = false))]
+    pub one_packet: bool,
+
+    /// How packets get to the servers. Default: that of `defaults`, else `dr`, as in ipvsadm.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub forward: Option<Forward>,
+
+    /// The real servers, in the order in which they are added. May be empty: `[]`.
+    pub servers: Vec<Server>,
+}
+
+/// One `listen` URL or a list of them.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(title = "a listener or a list of them")]
+pub enum Listen {
+    /// One virtual service
+    One(Listener),
+    /// Several virtual services with the same servers
+    #[schemars(extend("minItems" = 1))]
+    Many(Vec<Listener>),
+}
+
+impl Listen {
+    /// The URLs, also where there is but one.
+    pub fn urls(&self) -> &[Listener] {
+        match self {
+            Self::One(url) => std::slice::from_ref(url),
+            Self::Many(urls) => urls,
+        }
+    }
+}
+
+/// A real server: its address alone, or with more about it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(title = "a server")]
+pub enum Server {
+    /// The address alone
+    Short(Address),
+    /// The address and more
+    Full(RealServer),
+}
+
+/// A real server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "a mapping that describes a server")]
+pub struct RealServer {
+    /// The server's IP address, with or without a port (`192.168.8.14`, `192.168.8.14:8080`, `"[fd00::1]:8080"`).
+    /// Without one, the port is the service's own.
+    pub address: Address,
+
+    /// The server's share of new connections; 0 keeps the connections it has and gives it no new ones. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schemars(extend("default" = 1))]
+    pub weight: Option<Weight>,
+
+    /// How packets get to this server. Default: that of its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub forward: Option<Forward>,
+
+    /// The packet around the packet, for `forward: tun`. Default: `{ type: ipip }`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub tunnel: Option<Tunnel>,
+
+    /// At so many connections the server gets no more; 0 is no limit. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub upper_threshold: Option<Limit>,
+
+    /// Below so many connections a server that had reached `upper_threshold` gets new ones again; at most
+    /// `upper_threshold`. Default: three quarters of it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub lower_threshold: Option<Limit>,
+}
+
+impl RealServer {
+    /// A server of which nothing but the address is said.
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            weight: None,
+            forward: None,
+            tunnel: None,
+            upper_threshold: None,
+            lower_threshold: None,
+        }
+    }
+}
+
+/// The packet around the packet, for `forward: tun`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "a mapping that describes a tunnel, such as { type: gue, port: 5555 }")]
+pub struct Tunnel {
+    /// The encapsulation. Default: `ipip`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub kind: Option<TunnelType>,
+
+    /// The UDP port of the outer packet, for `gue` only, which needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub port: Option<Number<1, 65535>>,
+
+    /// The checksum of the outer packet: `csum` for `gue` and `gre`, `remcsum` for `gue`. Default: `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub checksum: Option<Checksum>,
+}
+
+/// A firewall mark and the packets that get it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "a mapping with a mark, such as { mark: 10 }")]
+pub struct Mark {
+    /// The mark, from 1 to 4294967295, decimal or `0x…`.
+    pub mark: MarkNumber,
+
+    /// Which packets get the mark: those that any one of these entries describes. Default: none, for a mark that
+    /// somebody else's firewall sets.
+    #[serde(rename = "match", default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<Match>,
+}
+
+/// Packets by what stands in them. What is not named matches every packet; at least one key is needed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(
+    title = "a mapping that describes packets, such as { protocol: tcp, address: 192.168.8.13, ports: [80] }"
+)]
+#[schemars(extend("minProperties" = 1))]
+pub struct Match {
+    /// The transport protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub protocol: Option<MatchProtocol>,
+
+    /// The destination: an IP address, or a prefix such as `192.168.8.0/24`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub address: Option<PrefixText>,
+
+    /// The destination ports: numbers and ranges such as `8000-8010`. They need a `protocol`. Default: every port.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schemars(extend("minItems" = 1))]
+    pub ports: Option<Vec<Port>>,
+
+    /// The source: an IP address, or a prefix such as `192.168.8.0/24`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub source: Option<PrefixText>,
+
+    /// The interface that the packet comes in by.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub interface: Option<Interface>,
+}
+
+/// How long idle connections are remembered (`ipvsadm --set`): 1 to 2147483 seconds each.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "a mapping of timeouts, such as { tcp: 15m, tcp_fin: 2m, udp: 5m }")]
+pub struct Timeouts {
+    /// Established TCP connections. Default: the kernel's value, at first 15 minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub tcp: Option<Duration>,
+
+    /// TCP connections after a FIN. Default: the kernel's value, at first 2 minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub tcp_fin: Option<Duration>,
+
+    /// UDP. Default: the kernel's value, at first 5 minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub udp: Option<Duration>,
+}
+
+/// A daemon of the kernel that shares the connection table with another director.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "a mapping that describes a sync daemon, such as { role: master, interface: eth1 }")]
+pub struct SyncDaemon {
+    /// Whether it sends connections (`master`) or receives them (`backup`).
+    pub role: Role,
+
+    /// The interface of the multicast packets. One that is not there yet is waited for.
+    pub interface: Interface,
+
+    /// Which directors belong together. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schemars(extend("default" = 0))]
+    pub id: Option<Number<0, 255>>,
+
+    /// The longest sync message in bytes (`ipvsadm --sync-maxlen`); at least 1024 for a backup. Default: what fits the
+    /// interface.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub sync_maxlen: Option<MessageLength>,
+
+    /// The multicast group (`ipvsadm --mcast-group`). Default: 224.0.0.81.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub mcast_group: Option<Group>,
+
+    /// The UDP port (`ipvsadm --mcast-port`). Default: 8848.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub mcast_port: Option<Number<1, 65535>>,
+
+    /// How many routers a multicast packet may pass, and one (`ipvsadm --mcast-ttl`). Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub mcast_ttl: Option<Number<1, 255>>,
+}
+
+/// What holds for every cluster that says nothing else.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "a mapping of defaults, such as { scheduler: wlc, forward: nat }")]
+pub struct Defaults {
+    /// How connections are handed out. Default: `wlc`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub scheduler: Option<SchedulerWord>,
+
+    /// How packets get to the servers. Default: `dr`, as in ipvsadm.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub forward: Option<Forward>,
+}
+
+/// How far lbd may go.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "a mapping of limits, such as { prune: owned, max_delete: 50% }")]
+pub struct Policy {
+    /// Which virtual services lbd deletes when they are not in the file: `owned`, those that lbd itself put there;
+    /// `all`, every one, so that the file is the whole table; `never`. Default: `owned`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub prune: Option<Prune>,
+
+    /// Whether a file with no clusters may empty a table that lbd filled. Default: false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[schemars(extend("default" = false))]
+    pub allow_empty: bool,
+
+    /// The share (`50%`) or the number of owned services that one change of the file may delete. Default: `50%`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub max_delete: Option<MaxDelete>,
+
+    /// How often the live state is checked though nothing announced a change: 1 second to 1 day. Default: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub resync: Option<Duration>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+// By hand and not `untagged`: an untagged enum copies every value before it looks at it, and a file may hold 100,000
+// servers.
+impl<'de> Deserialize<'de> for Server {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ServerVisitor;
+
+        impl<'de> Visitor<'de> for ServerVisitor {
+            type Value = Server;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the address of a server, or a mapping with one")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Server, E> {
+                Ok(Server::Short(text.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Server, A::Error> {
+                RealServer::deserialize(MapAccessDeserializer::new(map)).map(Server::Full)
+            }
+        }
+
+        deserializer.deserialize_any(ServerVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Listen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListenVisitor;
+
+        impl<'de> Visitor<'de> for ListenVisitor {
+            type Value = Listen;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a `listen` URL or a list of them")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Listen, E> {
+                Ok(Listen::One(text.into()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Listen, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Listen::Many)
+            }
+        }
+
+        deserializer.deserialize_any(ListenVisitor)
+    }
+}

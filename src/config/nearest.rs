@@ -1,0 +1,61 @@
+//! Finds the valid word that somebody probably meant.
+
+/// The longest text that is compared: what is longer is no mistyped word.
+const LONGEST: usize = 40;
+
+/// The candidate nearest to a word, where one is near: at most a third of the letters differ, or one begins the other.
+pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.is_empty() || word.len() > LONGEST {
+        return None;
+    }
+    let word = word.to_lowercase().replace('_', "-");
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        let plain = candidate.to_lowercase().replace('_', "-");
+        let begins =
+            word.len().min(plain.len()) >= 3 && (word.starts_with(&plain) || plain.starts_with(&word));
+        let distance = strsim::osa_distance(&word, &plain);
+        let near = distance <= (plain.chars().count() / 3).max(1) && distance < plain.chars().count();
+        let rank = if near {
+            distance
+        } else if begins {
+            LONGEST + distance
+        } else {
+            continue;
+        };
+        if best.is_none_or(|(least, _)| rank < least) {
+            best = Some((rank, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_word_and_another_word_finds_none() {
+        let keys = ["name", "listen", "scheduler", "scheduler_flags", "persistence", "servers", "weight"];
+        for (word, expected) in [
+            ("weigth", Some("weight")),
+            ("scheduller", Some("scheduler")),
+            ("Scheduler", Some("scheduler")),
+            ("scheduler-flags", Some("scheduler_flags")),
+            ("persist", Some("persistence")),
+            ("server", Some("servers")),
+            ("virtual_address", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, keys), expected, "{word}");
+        }
+        let methods = ["nat", "dr", "tun", "fullnat"];
+        for (word, expected) in
+            [("tunnel", Some("tun")), ("NAT", Some("nat")), ("rd", Some("dr")), ("x", None), ("masq", None)]
+        {
+            assert_eq!(nearest(word, methods), expected, "{word}");
+        }
+        assert_eq!(nearest("wr", ["rr", "wrr", "lc", "wlc"]), Some("rr"));
+        assert_eq!(nearest("wwrr", ["rr", "wrr", "lc", "wlc"]), Some("wrr"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Turns a state into the desired file that asks for it, for `export`, and says what no file can ask for.
+
+mod cluster;
+mod settings;
+mod text;
+
+use super::document::{Cluster, Document, Number};
+use super::place::{Finding, Step};
+use super::resolve::resolve;
+use crate::model::State;
+
+/// A state as a desired file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// Everything but the clusters
+    head: Document,
+    /// What the head cannot hold, in words; a comment for each
+    head_comments: Vec<String>,
+    /// The clusters in their order, with what is wrong with each
+    clusters: Vec<Rewritten>,
+}
+
+/// A virtual service as a cluster.
+#[derive(Debug, Clone, PartialEq)]
+struct Rewritten {
+    /// What the service listens on
+    listen: String,
+    /// As much of the cluster as the file has words for
+    cluster: Cluster,
+    /// What it has no words for. Such a cluster becomes a comment as a whole: with a server missing, the file would
+    /// ask for that server's deletion.
+    wrong: Vec<String>,
+}
+
+/// The desired file that asks for this state: one cluster for each virtual service, sorted, so that two exports of one
+/// table are equal, its servers in the order in which they were added. Every mark that a service uses is declared.
+///
+/// What it asks for, it asks for exactly: each entry is read back and compared, and left out where the file has no
+/// words for it.
+pub fn render(state: &State) -> Rendered {
+    let mut head = empty();
+    let mut head_comments = Vec::new();
+    settings::settings(state, &mut head, &mut head_comments);
+    let mut services: Vec<_> = state.services.iter().collect();
+    services.sort_by_key(|(key, _)| **key);
+    let clusters =
+        services.into_iter().map(|(key, service)| cluster::rewritten(*key, service, state)).collect();
+    Rendered { head, head_comments, clusters }
+}
+
+impl Rendered {
+    /// Adds a comment at the head of the file, for what was lost before there was a state: a line of saved rules, say.
+    pub fn comment(&mut self, comment: impl Into<String>) {
+        self.head_comments.push(comment.into());
+    }
+
+    /// What the file cannot ask for, each in a sentence that names it.
+    pub fn unexpressed(&self) -> Vec<String> {
+        let of_clusters = self.clusters.iter().flat_map(|Rewritten { listen, wrong, .. }| {
+            wrong.iter().map(move |why| format!("{listen}: {why}"))
+        });
+        self.head_comments.iter().cloned().chain(of_clusters).collect()
+    }
+
+    /// The document, without what cannot be written.
+    pub fn document(&self) -> Document {
+        let sound = self.clusters.iter().filter(|rewritten| rewritten.wrong.is_empty());
+        Document { clusters: sound.map(|rewritten| rewritten.cluster.clone()).collect(), ..self.head.clone() }
+    }
+
+    /// The file as YAML, with a comment where something cannot be written.
+    ///
+    /// # Errors
+    /// None that is known; whatever the YAML writer has to say.
+    pub fn yaml(&self) -> Result<String, serde_yaml::Error> {
+        text::yaml(self)
+    }
+
+    /// The file as JSON, which has no comments.
+    ///
+    /// # Errors
+    /// None that is known; whatever the JSON writer has to say.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(&self.document()).map(|text| text + "\n")
+    }
+}
+
+/// A document that asks for nothing.
+fn empty() -> Document {
+    Document {
+        version: Number::default(),
+        sysctls: Default::default(),
+        marks: Vec::new(),
+        timeouts: None,
+        sync: Vec::new(),
+        defaults: None,
+        clusters: Vec::new(),
+        policy: None,
+    }
+}
+
+/// What is wrong with one section of a document.
+fn wrong(document: &Document, section: &'static str) -> Vec<Finding> {
+    let (_, findings) = resolve(document);
+    let mut list = findings.list;
+    list.retain(|finding| finding.place.0.first() == Some(&Step::from(section)));
+    list
+}

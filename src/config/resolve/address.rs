@@ -1,0 +1,150 @@
+//! Addresses: which ones a server, a service or a mark can have.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::model::Prefix;
+
+/// An address with or without a port, as a server has it; else what is wrong with the text.
+pub(super) fn server(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok((address, None));
+    }
+    if let Ok(socket) = text.parse::<SocketAddr>()
+        && !text.contains('%')
+    {
+        return Ok((socket.ip(), Some(socket.port())));
+    }
+    if let Some(bare) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
+        && let Ok(address @ IpAddr::V6(_)) = bare.parse()
+    {
+        return Ok((address, None));
+    }
+    Err(wrong_server(text))
+}
+
+fn wrong_server(text: &str) -> String {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match (bare.parse::<IpAddr>(), port) {
+        (Ok(_), Some(port)) => format!("`{port}` is not a port"),
+        _ if text.contains('%') => format!("`{text}` has a zone, which means nothing to IPVS"),
+        _ if text.contains('/') => format!("`{text}` is not the address of one server"),
+        _ if is_host_name(bare) => format!("`{bare}` is a name, and the kernel knows addresses only"),
+        _ => format!("`{text}` is not an IP address"),
+    }
+}
+
+fn is_host_name(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+}
+
+/// Why no packet can be sent to or received at this one address, if so.
+pub(super) fn unusable(address: IpAddr) -> Option<&'static str> {
+    match address {
+        IpAddr::V4(v4) if v4.is_unspecified() => Some("stands for every address"),
+        IpAddr::V4(v4) if v4.is_broadcast() => Some("is the broadcast address"),
+        IpAddr::V6(v6) if v6.is_unspecified() => Some("stands for every address"),
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => Some("is an IPv4 address in the clothes of IPv6"),
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            Some("is link-local, and IPVS has no way to say on which link")
+        }
+        _ if address.is_multicast() => Some("is a multicast group"),
+        _ => None,
+    }
+}
+
+/// What to write instead of an unusable address, where that is plain.
+pub(super) fn instead(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map(IpAddr::V4),
+        IpAddr::V4(_) => None,
+    }
+}
+
+/// Why a text is no prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PrefixError {
+    /// It is no address with or without a length.
+    NotPrefix,
+    /// Bits are set behind the length; this would be the network.
+    HostBits(Prefix),
+}
+
+/// An address or a prefix.
+pub(super) fn prefix(text: &str) -> Result<Prefix, PrefixError> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().map_err(|_| PrefixError::NotPrefix)?;
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    let length = match length {
+        None => whole,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse().ok().filter(|length| *length <= whole).ok_or(PrefixError::NotPrefix)?
+        }
+        Some(_) => return Err(PrefixError::NotPrefix),
+    };
+    let network = match address {
+        IpAddr::V4(v4) => {
+            IpAddr::V4((u32::from(v4) & u32::MAX.checked_shl(u32::from(32 - length)).unwrap_or(0)).into())
+        }
+        IpAddr::V6(v6) => {
+            IpAddr::V6((u128::from(v6) & u128::MAX.checked_shl(u32::from(128 - length)).unwrap_or(0)).into())
+        }
+    };
+    let prefix = Prefix { address: network, length };
+    if network == address { Ok(prefix) } else { Err(PrefixError::HostBits(prefix)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_an_address_and_perhaps_a_port() {
+        for (text, address, port) in [
+            ("192.168.8.14", "192.168.8.14", None),
+            ("192.168.8.14:8080", "192.168.8.14", Some(8080)),
+            ("192.168.8.14:0", "192.168.8.14", Some(0)),
+            ("fd00::1", "fd00::1", None),
+            ("[fd00::1]", "fd00::1", None),
+            ("[fd00::1]:80", "fd00::1", Some(80)),
+        ] {
+            assert_eq!(server(text), Ok((address.parse().unwrap(), port)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_server_says_why() {
+        for (text, expected) in [
+            ("192.168.8.14:70000", "`70000` is not a port"),
+            ("192.168.8.14:", "`` is not a port"),
+            ("[fd00::1]:http", "`http` is not a port"),
+            ("[fe80::1%2]:80", "`[fe80::1%2]:80` has a zone, which means nothing to IPVS"),
+            ("192.168.8.0/24", "`192.168.8.0/24` is not the address of one server"),
+            ("web1.example.com:80", "`web1.example.com` is a name, and the kernel knows addresses only"),
+            ("192.168.8.256", "`192.168.8.256` is not an IP address"),
+            ("192.168.008.1", "`192.168.008.1` is not an IP address"),
+            ("", "`` is not an IP address"),
+        ] {
+            assert_eq!(server(text), Err(expected.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_has_no_bit_behind_its_length() {
+        for text in ["10.0.0.0/8", "10.0.0.1", "0.0.0.0/0", "::/0", "fd00::/64", "fd00::1"] {
+            assert_eq!(prefix(text).unwrap().to_string(), text);
+        }
+        let network = Prefix { address: "10.0.0.0".parse().unwrap(), length: 24 };
+        assert_eq!(prefix("10.0.0.7/24"), Err(PrefixError::HostBits(network)));
+        for text in ["10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "x", ""] {
+            assert_eq!(prefix(text), Err(PrefixError::NotPrefix), "{text}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The clusters: which virtual services they are, and which servers stand behind them.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use indexmap::map::Entry;
+
+use super::server::Wanted;
+use super::{address, scheduling, server};
+use crate::config::document::{Cluster, Document, Forward, Listener, Server};
+use crate::config::nearest::nearest;
+use crate::config::place::{Finding, Findings, Place, place};
+use crate::model::{Desired, KeyError, Servers, ServiceKey, VirtualService};
+
+/// What a listener begins with.
+const SCHEMES: [&str; 5] = ["tcp", "udp", "sctp", "fwmark", "fwmark6"];
+
+/// The longest name of a cluster, in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// Puts the clusters into the desired state. The marks are in it already.
+pub(super) fn clusters(document: &Document, desired: &mut Desired, findings: &mut Findings) {
+    let mut names: HashMap<&str, usize> = HashMap::with_capacity(document.clusters.len());
+    let mut listeners: HashMap<ServiceKey, (usize, usize)> = HashMap::with_capacity(document.clusters.len());
+    let marks: HashSet<u32> = desired.state.marks.iter().map(|mark| mark.mark).collect();
+    let defaults = document.defaults.as_ref();
+    if let Some(defaults) = defaults {
+        server::check_forward(defaults.forward, || place!["defaults", "forward"], findings);
+        if let Some(word) = &defaults.scheduler {
+            scheduling::check_default(word, place!["defaults", "scheduler"], findings);
+        }
+    }
+    for (index, cluster) in document.clusters.iter().enumerate() {
+        let here = place!["clusters", index];
+        check_name(&cluster.name.0, &here, findings);
+        if let Some(first) = names.get(cluster.name.as_str()) {
+            findings.push(
+                Finding::new(here.then("name"), format!("two clusters are called `{}`", cluster.name.0))
+                    .first(place!["clusters", *first, "name"]),
+            );
+        } else {
+            names.insert(cluster.name.as_str(), index);
+        }
+        server::check_forward(cluster.forward, || here.then("forward"), findings);
+        let inherited =
+            cluster.forward.or(defaults.and_then(|defaults| defaults.forward)).unwrap_or(Forward::Dr);
+        let rules = scheduling::rules(cluster, defaults, &here, findings);
+        let servers = servers(cluster, inherited, &here, findings);
+        let name: Arc<str> = cluster.name.as_str().into();
+        let urls = cluster.listen.urls();
+        if urls.is_empty() {
+            findings.push(Finding::new(here.then("listen"), "a cluster needs at least one listener"));
+        }
+        let mut reported = HashSet::new();
+        for (position, url) in urls.iter().enumerate() {
+            let listener = || listener_place(document, index, position);
+            let Some(service) = service(url, listener, findings) else { continue };
+            if let Some((cluster, position)) = listeners.get(&service) {
+                findings.push(
+                    Finding::new(listener(), format!("{service} has a cluster already"))
+                        .first(listener_place(document, *cluster, *position)),
+                );
+                continue;
+            }
+            listeners.insert(service, (index, position));
+            if let Some(mark) = service.mark()
+                && !marks.contains(&mark)
+            {
+                findings.push(
+                    Finding::new(listener(), format!("mark {mark} is not declared under `marks`"))
+                        .expected(format!("an entry `- mark: {mark}` under `marks`"))
+                        .involving(place!["marks"]),
+                );
+            }
+            let scheduling = scheduling::scheduling(&rules, cluster, &service, listener, &here, findings);
+            let behind = Behind { document, cluster: index, service };
+            let servers = behind.servers(&servers, &mut reported, findings);
+            desired.clusters.insert(service, Arc::clone(&name));
+            desired.state.services.insert(service, VirtualService { scheduling, servers });
+        }
+    }
+}
+
+fn check_name(name: &str, here: &Place, findings: &mut Findings) {
+    let wrong = if name.trim().is_empty() {
+        "a cluster needs a name"
+    } else if name.len() > LONGEST_NAME {
+        "the name is too long"
+    } else if name.trim() != name || name.contains(char::is_control) {
+        "the name begins or ends with a blank, or holds a control character"
+    } else {
+        return;
+    };
+    findings.push(
+        Finding::new(here.then("name"), wrong).expected(format!("1 to {LONGEST_NAME} bytes on one line")),
+    );
+}
+
+fn listener_place(document: &Document, cluster: usize, position: usize) -> Place {
+    use crate::config::document::Listen;
+
+    let here = place!["clusters", cluster, "listen"];
+    match document.clusters.get(cluster).map(|cluster| &cluster.listen) {
+        Some(Listen::Many(_)) => here.then(position),
+        Some(Listen::One(_)) | None => here,
+    }
+}
+
+fn service(url: &Listener, here: impl Fn() -> Place, findings: &mut Findings) -> Option<ServiceKey> {
+    let text = url.as_str();
+    let finding = match text.parse::<ServiceKey>() {
+        Ok(service) => match service {
+            ServiceKey::Address { address, .. } => match address::unusable(address) {
+                None => return Some(service),
+                Some(why) => Finding::new(here(), format!("{address} {why}"))
+                    .expected("the one address that clients connect to")
+                    .suggest(address::instead(address).map(|instead| text_with(&service, instead))),
+            },
+            ServiceKey::FirewallMark { .. } => return Some(service),
+        },
+        Err(KeyError::NoScheme) => {
+            let socket = text.parse::<SocketAddr>().is_ok();
+            Finding::new(here(), format!("`{text}` does not say which protocol"))
+                .expected("tcp://ADDRESS:PORT, udp://…, sctp://…, fwmark://N or fwmark6://N")
+                .suggest(socket.then(|| format!("tcp://{text}")))
+        }
+        Err(KeyError::UnknownScheme(word)) => Finding::new(here(), format!("unknown protocol `{word}`"))
+            .expected("tcp://ADDRESS:PORT, udp://…, sctp://…, fwmark://N or fwmark6://N")
+            .suggest(nearest(&word, SCHEMES)),
+        Err(KeyError::NoPort(rest)) => Finding::new(here(), format!("`{rest}` has no port"))
+            .expected("ADDRESS:PORT, an IPv6 address in brackets: 10.0.0.13:80 or [fd00::13]:80"),
+        Err(KeyError::NotAddressPort(rest)) => {
+            let message = address::server(&rest).err();
+            Finding::new(here(), message.unwrap_or_else(|| format!("`{rest}` is not an IP address and port")))
+                .expected("ADDRESS:PORT, an IPv6 address in brackets: 10.0.0.13:80 or [fd00::13]:80")
+        }
+        Err(KeyError::NotMark(rest)) => {
+            let message = match rest.trim_start_matches("0x").trim_start_matches('0') {
+                "" if !rest.is_empty() => "mark 0 stands for packets without a mark".into(),
+                _ => format!("`{rest}` is not a firewall mark"),
+            };
+            Finding::new(here(), message).expected("a number from 1 to 4294967295, decimal or `0x…`")
+        }
+    };
+    findings.push(finding);
+    None
+}
+
+fn text_with(service: &ServiceKey, address: std::net::IpAddr) -> String {
+    match *service {
+        ServiceKey::Address { protocol, port, .. } => {
+            ServiceKey::Address { protocol, address, port }.to_string()
+        }
+        ServiceKey::FirewallMark { .. } => service.to_string(),
+    }
+}
+
+/// The servers that can be read, each with its position in the file.
+fn servers(
+    cluster: &Cluster,
+    inherited: Forward,
+    here: &Place,
+    findings: &mut Findings,
+) -> Vec<(usize, Wanted)> {
+    cluster
+        .servers
+        .iter()
+        .enumerate()
+        .filter_map(|(index, entry)| {
+            let here = || here.then("servers").then(index);
+            server::server(entry, inherited, here, findings).map(|wanted| (index, wanted))
+        })
+        .collect()
+}
+
+/// One virtual service of a cluster.
+struct Behind<'a> {
+    document: &'a Document,
+    cluster: usize,
+    service: ServiceKey,
+}
+
+impl Behind<'_> {
+    /// The servers behind the service. `reported` holds those of which another service of the cluster complained.
+    fn servers(
+        &self,
+        wanted: &[(usize, Wanted)],
+        reported: &mut HashSet<usize>,
+        findings: &mut Findings,
+    ) -> Servers {
+        let mut servers = Servers::with_capacity(wanted.len());
+        let mut positions: Vec<usize> = Vec::with_capacity(wanted.len());
+        let sync = !self.document.sync.is_empty();
+        for (index, wanted) in wanted {
+            let here = || place!["clusters", self.cluster, "servers", *index];
+            let misfit = wanted.misfit(&self.service, here, || self.address_place(*index), sync);
+            if let Some(finding) = misfit {
+                if reported.insert(*index) {
+                    findings.push(finding);
+                }
+                continue;
+            }
+            let key = wanted.key(&self.service);
+            match servers.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(wanted.real);
+                    positions.push(*index);
+                }
+                Entry::Occupied(entry) => {
+                    if reported.insert(*index) {
+                        let first = positions.get(entry.index()).copied().unwrap_or_default();
+                        findings.push(
+                            Finding::new(
+                                self.address_place(*index),
+                                format!("the server {key} stands behind {} twice", self.service),
+                            )
+                            .first(self.address_place(first)),
+                        );
+                    }
+                }
+            }
+        }
+        servers
+    }
+
+    fn address_place(&self, index: usize) -> Place {
+        let here = place!["clusters", self.cluster, "servers", index];
+        let entry = self.document.clusters.get(self.cluster).and_then(|cluster| cluster.servers.get(index));
+        match entry {
+            Some(Server::Full(_)) => here.then("address"),
+            Some(Server::Short(_)) | None => here,
+        }
+    }
+}

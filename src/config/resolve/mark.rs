@@ -1,0 +1,230 @@
+//! Firewall marks and the packets that get them.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use super::address::{self, PrefixError};
+use super::{settings, value};
+use crate::config::document::{self, Match, MatchProtocol, Port, PrefixText, Scalar};
+use crate::config::place::{Finding, Findings, Place, place};
+use crate::model::{Family, Mark, MarkMatch, Prefix, Protocol};
+
+/// The declared marks.
+pub(super) fn marks(declared: &[document::Mark], findings: &mut Findings) -> Vec<Mark> {
+    let mut seen: HashMap<u32, usize> = HashMap::new();
+    let mut marks: Vec<Mark> = Vec::with_capacity(declared.len());
+    // Two marks for the same packets: the later rule wins, and the earlier mark is never seen.
+    let mut taken: HashMap<MatchKey, (usize, usize)> = HashMap::new();
+    for (index, entry) in declared.iter().enumerate() {
+        let here = || place!["marks", index, "mark"];
+        let number = value::mark(&entry.mark, here, findings);
+        if let Some(number) = number {
+            if let Some(first) = seen.get(&number) {
+                findings.push(
+                    Finding::new(here(), format!("mark {number} is declared twice"))
+                        .first(place!["marks", *first, "mark"]),
+                );
+            } else {
+                seen.insert(number, index);
+            }
+        }
+        let mut matches = Vec::with_capacity(entry.matches.len());
+        for (position, entry) in entry.matches.iter().enumerate() {
+            let here = place!["marks", index, "match", position];
+            let Some(found) = packets(entry, &here, findings) else { continue };
+            if let Some((mark, first)) = taken.get(&key(&found)) {
+                findings.push(
+                    Finding::new(
+                        here,
+                        "the same packets are described twice, and a packet has one mark only",
+                    )
+                    .first(place!["marks", *mark, "match", *first]),
+                );
+            } else {
+                taken.insert(key(&found), (index, position));
+            }
+            matches.push(found);
+        }
+        marks.extend(number.map(|mark| Mark { mark, matches }));
+    }
+    marks
+}
+
+type MatchKey = (Option<Protocol>, Option<Prefix>, Vec<RangeInclusive<u16>>, Option<Prefix>, Option<String>);
+
+fn key(found: &MarkMatch) -> MatchKey {
+    let MarkMatch { protocol, address, ports, source, interface } = found.clone();
+    (protocol, address, ports, source, interface)
+}
+
+fn packets(entry: &Match, here: &Place, findings: &mut Findings) -> Option<MarkMatch> {
+    let Match { protocol, address, ports, source, interface } = entry;
+    if *entry == Match::default() {
+        findings.push(
+            Finding::new(here.clone(), "an empty match would mark every packet")
+                .expected("at least one of protocol, address, ports, source and interface"),
+        );
+        return None;
+    }
+    let before = findings.list.len() + findings.more;
+    let destination = address.as_ref().and_then(|text| prefix(text, here.then("address"), findings));
+    if let Some(Prefix { address, length: _ }) = destination
+        && address.is_multicast()
+    {
+        findings.push(Finding::new(
+            here.then("address"),
+            format!("{address} is a multicast group, for which IPVS does not balance"),
+        ));
+    }
+    let origin = source.as_ref().and_then(|text| prefix(text, here.then("source"), findings));
+    if let (Some(destination), Some(origin)) = (destination, origin) {
+        let (to, from) = (Family::of(destination.address), Family::of(origin.address));
+        if to != from {
+            findings.push(
+                Finding::new(
+                    here.then("source"),
+                    format!("the source is {from} and the address is {to}: no packet is both"),
+                )
+                .expected(format!("an {to} address or prefix")),
+            );
+        }
+    }
+    if let Some(interface) = interface {
+        settings::check_interface(interface, here.then("interface"), findings);
+    }
+    let ports = match ports {
+        None => Vec::new(),
+        Some(list) => {
+            if list.is_empty() {
+                findings.push(
+                    Finding::new(here.then("ports"), "the list of ports is empty")
+                        .expected("at least one port, or no `ports` for every port"),
+                );
+            }
+            if protocol.is_none() {
+                findings.push(
+                    Finding::new(here.then("ports"), "ports need a protocol")
+                        .at_key()
+                        .expected("`protocol`: tcp, udp or sctp")
+                        .involving(here.then("protocol")),
+                );
+            }
+            port_ranges(list, here, findings)
+        }
+    };
+    let sound = findings.list.len() + findings.more == before;
+    sound.then(|| MarkMatch {
+        protocol: protocol.map(|protocol| match protocol {
+            MatchProtocol::Tcp => Protocol::Tcp,
+            MatchProtocol::Udp => Protocol::Udp,
+            MatchProtocol::Sctp => Protocol::Sctp,
+        }),
+        address: destination,
+        ports,
+        source: origin,
+        interface: interface.as_ref().map(|interface| interface.0.clone()),
+    })
+}
+
+fn prefix(text: &PrefixText, here: Place, findings: &mut Findings) -> Option<Prefix> {
+    let finding = match address::prefix(text.as_str()) {
+        Ok(Prefix { address, length }) => {
+            if address.is_unspecified() && length != 0 {
+                Finding::new(here, format!("no packet has the address {address}"))
+            } else {
+                return Some(Prefix { address, length });
+            }
+        }
+        Err(PrefixError::HostBits(network)) => {
+            Finding::new(here, format!("`{}` has bits set behind the length of the prefix", text.as_str()))
+                .expected("the first address of the network")
+                .suggest(Some(network.to_string()))
+        }
+        Err(PrefixError::NotPrefix) => {
+            Finding::new(here, format!("`{}` is neither an IP address nor a prefix", text.as_str()))
+                .expected("an IP address or prefix such as 192.168.8.13 or 192.168.8.0/24")
+        }
+    };
+    findings.push(finding);
+    None
+}
+
+/// The ports in ascending order; ranges that touch or overlap become one, as the kernel's sets cannot hold two that do.
+fn port_ranges(list: &[Port], here: &Place, findings: &mut Findings) -> Vec<RangeInclusive<u16>> {
+    let mut ranges: Vec<(u16, u16)> = Vec::with_capacity(list.len());
+    for (index, port) in list.iter().enumerate() {
+        match port_range(&port.0) {
+            Some((first, last)) if first <= last => ranges.push((first, last)),
+            Some((first, last)) => findings.push(
+                Finding::new(
+                    here.then("ports").then(index),
+                    format!("the range `{}` ends before it begins", port.0),
+                )
+                .suggest(Some(format!("{last}-{first}"))),
+            ),
+            None => findings.push(
+                Finding::new(
+                    here.then("ports").then(index),
+                    format!("`{}` is neither a port nor a range", port.0),
+                )
+                .expected("a port from 1 to 65535, or a range such as 8000-8010"),
+            ),
+        }
+    }
+    ranges.sort_unstable();
+    let mut merged: Vec<RangeInclusive<u16>> = Vec::with_capacity(ranges.len());
+    for (first, last) in ranges {
+        match merged.last_mut() {
+            Some(before) if first <= before.end().saturating_add(1) => {
+                *before = *before.start()..=last.max(*before.end());
+            }
+            _ => merged.push(first..=last),
+        }
+    }
+    merged
+}
+
+fn port_range(port: &Scalar) -> Option<(u16, u16)> {
+    let number = |digits: &str| {
+        let digits = digits.trim();
+        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| digits.parse().ok().filter(|port| *port != 0))?
+    };
+    match port {
+        Scalar::Number(port) => u16::try_from(*port).ok().filter(|port| *port != 0).map(|port| (port, port)),
+        Scalar::Text(text) => match text.split_once('-') {
+            Some((first, last)) => Some((number(first)?, number(last)?)),
+            None => number(text).map(|port| (port, port)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(list: &[&str]) -> Vec<RangeInclusive<u16>> {
+        let ports: Vec<Port> = list.iter().map(|text| Port::from(*text)).collect();
+        let mut findings = Findings::default();
+        let ranges = port_ranges(&ports, &place![], &mut findings);
+        assert_eq!(findings.list, []);
+        ranges
+    }
+
+    #[test]
+    fn ports_are_sorted_and_merged() {
+        assert_eq!(ranges(&["443", "80", "8000-8010"]), [80..=80, 443..=443, 8000..=8010]);
+        assert_eq!(ranges(&["8005-8020", "8000 - 8010", "8021", "8001"]), [8000..=8021]);
+        assert_eq!(ranges(&["65535", "1-65535"]), [1..=65535]);
+    }
+
+    #[test]
+    fn what_is_no_port_is_found() {
+        for text in ["0", "65536", "-80", "80-", "-", "http", "80-http", "0-10", "80-90-100", ""] {
+            assert_eq!(port_range(&Scalar::Text(text.into())), None, "{text}");
+        }
+        for number in [0, -1, 65_536, i64::MAX] {
+            assert_eq!(port_range(&Scalar::Number(number)), None, "{number}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The meaning of single values: durations, marks, masks and shares.
+
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+
+use crate::config::document::{Duration, MarkNumber, Mask, MaxDelete, Scalar};
+use crate::config::place::{Finding, Findings, Place};
+use crate::model;
+
+/// A duration in seconds, if it is one and in the range.
+pub(super) fn seconds(
+    duration: &Duration,
+    range: RangeInclusive<u32>,
+    place: impl FnOnce() -> Place,
+    findings: &mut Findings,
+) -> Option<u32> {
+    let number = match &duration.0 {
+        Scalar::Number(number) => u64::try_from(*number).ok(),
+        Scalar::Text(text) => parse_seconds(text),
+    };
+    let wrong = match number {
+        Some(number) => match u32::try_from(number) {
+            Ok(number) if range.contains(&number) => return Some(number),
+            _ if number < u64::from(*range.start()) => "is too short",
+            _ => "is too long",
+        },
+        None => "is not a duration",
+    };
+    let (least, most) = (range.start(), range.end());
+    findings.push(
+        Finding::new(place(), format!("`{}` {wrong}", duration.0))
+            .expected(format!("{least} to {most} seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`")),
+    );
+    None
+}
+
+fn parse_seconds(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.as_bytes().last()? {
+        b's' => (text.strip_suffix('s')?, 1),
+        b'm' => (text.strip_suffix('m')?, 60),
+        b'h' => (text.strip_suffix('h')?, 3_600),
+        b'd' => (text.strip_suffix('d')?, 86_400),
+        _ => (text, 1),
+    };
+    if !is_digits(digits) {
+        return None;
+    }
+    // Too many digits for any number are still a duration, and a long one.
+    Some(digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A firewall mark, if it is one.
+pub(super) fn mark(mark: &MarkNumber, place: impl FnOnce() -> Place, findings: &mut Findings) -> Option<u32> {
+    let number = match &mark.0 {
+        Scalar::Number(number) => u32::try_from(*number).ok(),
+        Scalar::Text(text) => match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+            Some(hex) if hex.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                u32::from_str_radix(hex, 16).ok()
+            }
+            None if is_digits(text) => text.parse().ok(),
+            _ => None,
+        },
+    };
+    if let Some(number @ 1..) = number {
+        return Some(number);
+    }
+    let message = match number {
+        Some(_) => "mark 0 stands for packets without a mark".into(),
+        None => format!("`{}` is not a firewall mark", mark.0),
+    };
+    findings.push(Finding::new(place(), message).expected("a number from 1 to 4294967295, decimal or `0x…`"));
+    None
+}
+
+/// A persistence mask: which clients count as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientMask {
+    /// A netmask of IPv4
+    Netmask(Ipv4Addr),
+    /// A prefix length, for whichever family the service has
+    Length(u8),
+}
+
+/// A persistence mask, if it is one.
+pub(super) fn mask(
+    mask: &Mask,
+    place: impl FnOnce() -> Place,
+    findings: &mut Findings,
+) -> Option<ClientMask> {
+    let parsed = match &mask.0 {
+        Scalar::Number(number) => u8::try_from(*number).ok().map(ClientMask::Length),
+        Scalar::Text(text) => match text.parse() {
+            Ok(netmask) => Some(ClientMask::Netmask(netmask)),
+            Err(_) if is_digits(text) => text.parse().ok().map(ClientMask::Length),
+            Err(_) => None,
+        },
+    };
+    let message = match parsed {
+        Some(ClientMask::Length(0..=128)) => return parsed,
+        // A mask with holes makes clients one that have nothing to do with each other; the kernel takes it.
+        Some(ClientMask::Netmask(netmask)) if is_contiguous(netmask) => return parsed,
+        Some(ClientMask::Netmask(netmask)) => format!("the bits of the netmask {netmask} are not contiguous"),
+        Some(ClientMask::Length(_)) | None => {
+            format!("`{}` is neither a netmask nor a prefix length", mask.0)
+        }
+    };
+    findings.push(
+        Finding::new(place(), message)
+            .expected("a netmask such as 255.255.255.0, or a prefix length such as 24"),
+    );
+    None
+}
+
+fn is_contiguous(netmask: Ipv4Addr) -> bool {
+    let bits = u32::from(netmask);
+    bits.leading_ones() + bits.trailing_zeros() == 32
+}
+
+/// How many services one change may delete, if it says so.
+pub(super) fn max_delete(
+    limit: &MaxDelete,
+    place: impl FnOnce() -> Place,
+    findings: &mut Findings,
+) -> Option<model::MaxDelete> {
+    let parsed = match &limit.0 {
+        Scalar::Number(number) => u32::try_from(*number).ok().map(model::MaxDelete::Count),
+        Scalar::Text(text) => match text.strip_suffix('%') {
+            Some(share) if is_digits(share) => {
+                share.parse().ok().filter(|share| *share <= 100).map(model::MaxDelete::Percent)
+            }
+            None if is_digits(text) => text.parse().ok().map(model::MaxDelete::Count),
+            _ => None,
+        },
+    };
+    if parsed.is_none() {
+        findings.push(
+            Finding::new(place(), format!("`{}` is neither a share nor a number of services", limit.0))
+                .expected("a share from `0%` to `100%`, or a number from 0 to 4294967295"),
+        );
+    }
+    parsed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_with_or_without_a_unit() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("30", Some(30)),
+            ("30s", Some(30)),
+            ("5m", Some(300)),
+            ("2h", Some(7_200)),
+            ("1d", Some(86_400)),
+            ("007s", Some(7)),
+            ("99999999999999999999", Some(u64::MAX)),
+            ("99999999999999999999d", Some(u64::MAX)),
+        ] {
+            assert_eq!(parse_seconds(text), expected, "{text}");
+        }
+        for text in ["", "s", "5 m", "-5", "+5", "5M", "5ms", "1h30m", "1.5h", "٣", "5µ"] {
+            assert_eq!(parse_seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_netmask_has_its_ones_first() {
+        for mask in ["0.0.0.0", "255.255.255.255", "255.255.254.0", "128.0.0.0"] {
+            assert!(is_contiguous(mask.parse().unwrap()), "{mask}");
+        }
+        for mask in ["255.0.255.0", "0.0.0.255", "255.255.255.253"] {
+            assert!(!is_contiguous(mask.parse().unwrap()), "{mask}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Says in plain words why a text is no YAML.
+
+use std::net::Ipv6Addr;
+
+use saphyr_parser::ScanError;
+
+use super::diagnose::Problem;
+
+/// The problem of a text that the parser refused.
+pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
+    let marker = error.marker();
+    at(text, marker.line(), marker.col() + 1, error.info())
+}
+
+/// The problem of a text that was refused at a place, in the parser's words.
+pub(super) fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
+    let shown = lines(text).nth(line.saturating_sub(1)).unwrap_or_default();
+    if let Some((start, token)) = bracketed_address(shown)
+        && (start..=start + token.chars().count()).contains(&column)
+    {
+        return unquoted(line, start, token);
+    }
+    let indentation = shown.len() - shown.trim_start().len();
+    if let Some(tab) = shown.bytes().take(indentation).position(|byte| byte == b'\t') {
+        return Problem::new(line, tab + 1, 1, "a tab cannot indent a line in YAML").expecting("blanks");
+    }
+    let (message, expected) = plainly(words);
+    let problem = Problem::new(line, column, 1, message);
+    if let Some(expected) = expected { problem.expecting(expected) } else { problem }
+}
+
+/// The problem of an address in brackets that YAML takes for a list.
+pub(super) fn unquoted(line: usize, column: usize, token: &str) -> Problem {
+    let message = format!("`{token}` without quotes is a list in YAML, not an address");
+    Problem::new(line, column, token.chars().count(), message)
+        .expecting("the address in quotes")
+        .suggest(Some(format!("\"{token}\"")))
+}
+
+/// An address in brackets outside of quotes, with what belongs to it, and the column where it begins.
+fn bracketed_address(line: &str) -> Option<(usize, &str)> {
+    let mut quote = None;
+    let mut start = 0;
+    for (at, letter) in line.char_indices() {
+        match (quote, letter) {
+            (Some(open), _) if open == letter => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(letter),
+            (None, '#')
+                if line.get(..at).is_none_or(|before| before.ends_with([' ', '\t']) || before.is_empty()) =>
+            {
+                return None;
+            }
+            (None, '[') => {
+                let rest = line.get(at + 1..)?;
+                let inside = rest.split(']').next().unwrap_or_default();
+                if rest.contains(']') && inside.parse::<Ipv6Addr>().is_ok() {
+                    let behind = rest.get(inside.len() + 1..).unwrap_or_default();
+                    let port = behind
+                        .find(|letter: char| letter != ':' && !letter.is_ascii_digit())
+                        .map_or(behind, |end| behind.get(..end).unwrap_or_default());
+                    let token = line.get(start.min(at)..at + inside.len() + 2 + port.len())?;
+                    let column = line.get(..start.min(at))?.chars().count() + 1;
+                    return Some((column, token));
+                }
+                start = at + 1;
+            }
+            // What touches the bracket from the left belongs to it, as in `tcp://[fd00::1]:80`.
+            (None, letter) if letter.is_whitespace() || matches!(letter, ',' | '{' | '}' | ']') => {
+                start = at + letter.len_utf8();
+            }
+            (None, _) => {}
+        }
+    }
+    None
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let (line, after) =
+            super::diagnose::split_line(rest?).map_or((rest?, None), |(line, after)| (line, Some(after)));
+        rest = after;
+        Some(line)
+    })
+}
+
+/// The parser's complaint in an operator's words, and what it waited for.
+fn plainly(words: &str) -> (String, Option<&'static str>) {
+    let (message, expected) = match words {
+        _ if words.contains("unknown anchor") => {
+            ("this alias has no anchor", Some("`&name` at an earlier value"))
+        }
+        _ if words.contains("found unexpected end of stream") || words.contains("unexpected eof") => {
+            ("the file ends inside a quoted text", Some("a closing quote"))
+        }
+        _ if words.contains("mapping values are not allowed")
+            || words.contains("illegal placement of ':'") =>
+        {
+            (
+                "a `:` does not belong here",
+                Some(
+                    "one key on a line, every line indented as its neighbours, and text that holds `: ` in quotes",
+                ),
+            )
+        }
+        _ if words.contains("did not find expected '-'") => {
+            ("a line in a list is not indented as its entries", Some("`- ` where the other entries have it"))
+        }
+        _ if words.contains("block sequence entries are not allowed") => {
+            ("a `- ` does not belong here", Some("a list on lines of its own, below its key"))
+        }
+        _ if words.contains("',' or ']'") => ("the list in brackets does not go on here", Some("`,` or `]`")),
+        _ if words.contains("',' or '}'") => {
+            ("the mapping in braces does not go on here", Some("`,` or `}`"))
+        }
+        _ if words.contains("did not find expected key") || words.contains("simple key expect") => {
+            ("here should be a key", Some("`key: value`, indented as the other keys"))
+        }
+        _ if words.contains("unexpected character") || words.contains("cannot start any token") => {
+            ("no value begins with this character", Some("a value, or text in quotes"))
+        }
+        _ if words.contains("invalid trailing content") => {
+            ("something stands behind the closing quote", Some("nothing else"))
+        }
+        _ if words.contains("unprintable") || words.contains("control characters") => {
+            ("a control character does not belong in the file", None)
+        }
+        _ if words.contains("tab") => ("a tab cannot stand here in YAML", Some("blanks")),
+        _ if words.contains("recursion limit") => ("lists and mappings lie too deep in each other", None),
+        _ if words.contains("invalid indentation") || words.contains("wrongly indented") => {
+            ("the line is indented less than what it belongs to", None)
+        }
+        _ => return (format!("this is not YAML: {words}"), None),
+    };
+    (message.into(), expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_in_brackets_is_found_outside_of_quotes_and_comments() {
+        for (line, expected) in [
+            ("  - [fd00::1]:8080", Some((5, "[fd00::1]:8080"))),
+            ("- { address: [fd00::1]:80, weight: 3 }", Some((14, "[fd00::1]:80"))),
+            ("x: { listen: tcp://[fd00::1]:80 }", Some((14, "tcp://[fd00::1]:80"))),
+            ("servers: [[fd00::1]:80, [fd00::2]:80]", Some((11, "[fd00::1]:80"))),
+            ("  - \"[fd00::1]:8080\"", None),
+            ("  - a # [fd00::1]:8080", None),
+            ("ports: [80, 443]", None),
+            ("[", None),
+            ("ä: [::1]", Some((4, "[::1]"))),
+        ] {
+            assert_eq!(bracketed_address(line), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Takes one line apart as ipvsadm does: which command it is, and which options with which values it carries.
+
+/// Whether an option carries a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Value {
+    /// Never
+    No,
+    /// Always: the next word, whatever it looks like
+    Yes,
+    /// The next word, unless that is an option
+    Maybe,
+}
+
+/// Every option of ipvsadm 1.31: its long name, its letter, its value. The first group are the commands.
+const OPTIONS: [(&str, Option<char>, Value); 58] = {
+    use Value::{Maybe, No, Yes};
+    [
+        ("add-service", Some('A'), No),
+        ("edit-service", Some('E'), No),
+        ("delete-service", Some('D'), No),
+        ("add-server", Some('a'), No),
+        ("edit-server", Some('e'), No),
+        ("delete-server", Some('d'), No),
+        ("clear", Some('C'), No),
+        ("restore", Some('R'), No),
+        ("save", Some('S'), No),
+        ("list", Some('L'), No),
+        ("list", Some('l'), No),
+        ("zero", Some('Z'), No),
+        ("set", None, No),
+        ("start-daemon", None, Yes),
+        ("stop-daemon", None, Yes),
+        ("help", Some('h'), No),
+        ("version", Some('v'), No),
+        ("tcp-service", Some('t'), Yes),
+        ("udp-service", Some('u'), Yes),
+        ("sctp-service", None, Yes),
+        ("fwmark-service", Some('f'), Yes),
+        ("ipv6", Some('6'), No),
+        ("scheduler", Some('s'), Yes),
+        ("pe", None, Yes),
+        ("persistent", Some('p'), Maybe),
+        ("netmask", Some('M'), Yes),
+        ("sched-flags", Some('b'), Maybe),
+        ("ops", Some('o'), No),
+        ("real-server", Some('r'), Yes),
+        ("gatewaying", Some('g'), No),
+        ("ipip", Some('i'), No),
+        ("masquerading", Some('m'), No),
+        ("tun-type", None, Yes),
+        ("tun-port", None, Yes),
+        ("tun-nocsum", None, No),
+        ("tun-csum", None, No),
+        ("tun-remcsum", None, No),
+        ("weight", Some('w'), Yes),
+        ("u-threshold", Some('x'), Yes),
+        ("l-threshold", Some('y'), Yes),
+        ("syncid", None, Yes),
+        ("sync-maxlen", None, Yes),
+        ("mcast-interface", None, Yes),
+        ("mcast-group", None, Yes),
+        ("mcast-port", None, Yes),
+        ("mcast-ttl", None, Yes),
+        ("numeric", Some('n'), No),
+        ("connection", Some('c'), No),
+        ("timeout", None, No),
+        ("daemon", None, No),
+        ("stats", None, No),
+        ("rate", None, No),
+        ("exact", None, No),
+        ("thresholds", None, No),
+        ("persistent-conn", None, No),
+        ("tun-info", None, No),
+        ("nosort", None, No),
+        ("sort", None, No),
+    ]
+};
+
+/// How many at the head of `OPTIONS` are commands.
+const COMMANDS: usize = 17;
+
+/// One line of ipvsadm, taken apart. Options are taken out of it one by one; what is left over did not belong there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct CommandLine {
+    /// Long name of the command
+    pub(super) command: &'static str,
+    /// The command's own value (`--start-daemon master`)
+    pub(super) operand: Option<String>,
+    /// Words that are no options (`--set 900 120 300`)
+    pub(super) words: Vec<String>,
+    options: Vec<(&'static str, Option<String>)>,
+}
+
+impl CommandLine {
+    /// Takes the words behind `ipvsadm` apart.
+    pub(super) fn parse(arguments: Vec<String>) -> Result<Self, String> {
+        let mut options: Vec<(&'static str, Option<String>)> = Vec::new();
+        let (mut commands, mut words) = (Vec::new(), Vec::new());
+        let mut arguments = arguments.into_iter().peekable();
+        while let Some(argument) = arguments.next() {
+            let (found, rest) = match argument.strip_prefix("--") {
+                Some(long) => {
+                    let (name, value) =
+                        long.split_once('=').map_or((long, None), |(name, v)| (name, Some(v)));
+                    (
+                        vec![by_name(name).ok_or_else(|| format!("unknown option `--{name}`"))?],
+                        value.map(str::to_owned),
+                    )
+                }
+                None => match argument.strip_prefix('-').filter(|letters| !letters.is_empty()) {
+                    Some(letters) => cluster(letters)?,
+                    None => {
+                        words.push(argument);
+                        continue;
+                    }
+                },
+            };
+            let last = found.len().saturating_sub(1);
+            for (at, (index, name, takes)) in found.into_iter().enumerate() {
+                let value = match takes {
+                    Value::No if at == last && rest.is_some() => {
+                        return Err(format!("`--{name}` takes no value"));
+                    }
+                    Value::No => None,
+                    Value::Yes => Some(
+                        rest.clone()
+                            .or_else(|| arguments.next())
+                            .ok_or_else(|| format!("`--{name}` lacks its value"))?,
+                    ),
+                    Value::Maybe => rest.clone().or_else(|| arguments.next_if(|next| !next.starts_with('-'))),
+                };
+                if index < COMMANDS {
+                    commands.push((name, value));
+                } else if options.iter().any(|(given, _)| *given == name) {
+                    return Err(format!("`--{name}` is given twice"));
+                } else {
+                    options.push((name, value));
+                }
+            }
+        }
+        match (commands.pop(), commands.is_empty()) {
+            (Some((command, operand)), true) => Ok(Self { command, operand, words, options }),
+            (Some(_), false) => Err("more than one command".to_owned()),
+            (None, _) => Err("no command such as -A or -a".to_owned()),
+        }
+    }
+
+    /// Takes an option out, with its value if it carries one.
+    pub(super) fn take(&mut self, name: &str) -> Option<Option<String>> {
+        let at = self.options.iter().position(|(given, _)| *given == name)?;
+        Some(self.options.remove(at).1)
+    }
+
+    /// Takes an option out that always carries a value.
+    pub(super) fn take_value(&mut self, name: &str) -> Option<String> {
+        self.take(name).flatten()
+    }
+
+    /// Takes a switch out, and tells whether it was there.
+    pub(super) fn take_switch(&mut self, name: &str) -> bool {
+        self.take(name).is_some()
+    }
+
+    /// Refuses what nobody has taken.
+    pub(super) fn finish(&self) -> Result<(), String> {
+        if let Some((name, _)) = self.options.first() {
+            return Err(format!("`--{name}` does not belong to `--{}`", self.command));
+        }
+        self.words.first().map_or(Ok(()), |word| Err(format!("unexpected `{word}`")))
+    }
+}
+
+type Found = (usize, &'static str, Value);
+
+fn by_name(name: &str) -> Option<Found> {
+    let found = OPTIONS.iter().enumerate().find(|(_, (long, ..))| *long == name)?;
+    Some((found.0, found.1.0, found.1.2))
+}
+
+/// `-At10.0.0.13:80`: letters, the last of which may have its value behind it, with or without `=`.
+fn cluster(letters: &str) -> Result<(Vec<Found>, Option<String>), String> {
+    let mut found = Vec::new();
+    let mut rest = letters.chars();
+    while let Some(letter) = rest.next() {
+        let (index, (name, _, takes)) = OPTIONS
+            .iter()
+            .enumerate()
+            .find(|(_, (_, short, _))| *short == Some(letter))
+            .ok_or_else(|| format!("unknown option `-{letter}`"))?;
+        found.push((index, *name, *takes));
+        let value = rest.as_str();
+        if *takes != Value::No && !value.is_empty() {
+            return Ok((found, Some(value.strip_prefix('=').unwrap_or(value).to_owned())));
+        }
+    }
+    Ok((found, None))
+}
+
+/// Splits a line into words as a shell does, as far as saved rules and simple scripts need it.
+///
+/// Quotes and backslashes are taken away and a comment is left out. What only a shell can know, such as `$VIP`, is
+/// refused.
+pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            c if c.is_whitespace() => words.extend(word.take()),
+            '#' if word.is_none() => break,
+            '\\' => word.get_or_insert_default().extend(chars.next()),
+            '\'' | '"' => {
+                let quoted = word.get_or_insert_default();
+                loop {
+                    match chars.next() {
+                        None => return Err(format!("a quote ({c}) is not closed")),
+                        Some(end) if end == c => break,
+                        Some('$' | '`') if c == '"' => return Err(shell_only('$')),
+                        Some(inner) => quoted.push(inner),
+                    }
+                }
+            }
+            '$' | '`' | ';' | '&' | '|' | '<' | '>' | '(' | ')' => return Err(shell_only(c)),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+fn shell_only(c: char) -> String {
+    format!(
+        "`{c}` has a meaning that only a shell knows; run the script and save what it made with `ipvsadm -Sn`"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<CommandLine, String> {
+        CommandLine::parse(split(line)?)
+    }
+
+    #[test]
+    fn every_spelling_that_ipvsadm_takes_is_one() {
+        let long =
+            parse("--add-service --tcp-service 10.0.0.13:80 --scheduler=rr --persistent 50 --ops").unwrap();
+        for line in [
+            "-A -t 10.0.0.13:80 -s rr -p 50 -o",
+            "-At 10.0.0.13:80 -srr -p=50 -o # comment",
+            "-A -t '10.0.0.13:80' -s=rr -p50 -o",
+            r#"-A -t 10.0.0.13:80 -s "r"r -p 50 --ops"#,
+        ] {
+            assert_eq!(parse(line).as_ref(), Ok(&long), "{line}");
+        }
+        let mut bare = parse("-A -u 10.0.0.13:80 -op -s rr").unwrap();
+        assert_eq!(bare.take("persistent"), Some(None));
+    }
+
+    #[test]
+    fn what_is_no_command_line_says_why() {
+        let error = |line| parse(line).unwrap_err();
+        assert_eq!(error("-t 10.0.0.13:80"), "no command such as -A or -a");
+        assert_eq!(error("-A -D"), "more than one command");
+        assert_eq!(error("-A --tcp-serv x"), "unknown option `--tcp-serv`");
+        assert_eq!(error("-AX"), "unknown option `-X`");
+        assert_eq!(error("-A -t"), "`--tcp-service` lacks its value");
+        assert_eq!(error("-A -s rr -s rr"), "`--scheduler` is given twice");
+        assert_eq!(error("-A --ops=yes"), "`--ops` takes no value");
+        assert!(error("-A -t $VIP:80").starts_with("`$` has a meaning that only a shell knows"));
+        assert_eq!(error("-A -t '10.0.0.13:80"), "a quote (') is not closed");
+        assert_eq!(
+            parse("-C junk -n").unwrap().finish().unwrap_err(),
+            "`--numeric` does not belong to `--clear`"
+        );
+        assert_eq!(parse("-C junk").unwrap().finish().unwrap_err(), "unexpected `junk`");
+    }
+}

@@ -1,0 +1,244 @@
+//! Reads what `ipvsadm -S` saved, or a script of `ipvsadm` commands, into a state, and names each line that it cannot.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use indexmap::map::Entry;
+
+use super::ServiceNames;
+use super::command_line::{CommandLine, split};
+use super::values;
+use crate::model::{Servers, ServiceKey, State, VirtualService};
+
+/// What a text of rules holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parsed {
+    /// The table that the rules make, with timeouts and sync daemons where they set any. Marks are none of ipvsadm's
+    /// business, nor are sysctls.
+    pub state: State,
+    /// The lines that are not in the state, and why
+    pub problems: Vec<LineProblem>,
+}
+
+/// A line that is not in the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineProblem {
+    /// Its number, from 1
+    pub line: usize,
+    /// The line itself
+    pub text: String,
+    /// Why, and what to do
+    pub message: String,
+}
+
+impl fmt::Display for LineProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}: {}", self.line, self.message, self.text)
+    }
+}
+
+/// Whether a text is rules of ipvsadm, and not YAML or JSON. A text with nothing in it but comments is: it is what
+/// `ipvsadm -Sn` prints of an empty table.
+pub fn is_rules_text(text: &str) -> bool {
+    if text.starts_with("#!") {
+        return true;
+    }
+    let Some(first) = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))
+    else {
+        return !text.contains("yaml-language-server");
+    };
+    let option = first.trim_start_matches('-');
+    match first.len() - option.len() {
+        0 => first.split_whitespace().take(2).any(is_ipvsadm),
+        1 | 2 => option.starts_with(|c: char| c.is_ascii_alphabetic()),
+        _ => false,
+    }
+}
+
+/// Reads rules, with the names of ports from `/etc/services`.
+pub fn read(text: &str) -> Parsed {
+    read_with(text, &ServiceNames::default())
+}
+
+/// Reads rules, line by line and in their order, as `ipvsadm -R` would run them. Never fails as a whole: what is not
+/// understood, and what the kernel would refuse, is named.
+pub fn read_with(text: &str, names: &ServiceNames) -> Parsed {
+    let mut reader = Reader { names, parsed: Parsed::default(), lost: HashMap::new() };
+    for (line, text) in logical_lines(text) {
+        if let Err(message) = reader.run(line, &text) {
+            reader.parsed.problems.push(LineProblem { line, text, message });
+        }
+    }
+    reader.parsed
+}
+
+/// The lines that say something, each with its number; one that ends in a backslash goes on in the next.
+fn logical_lines(text: &str) -> Vec<(usize, String)> {
+    let mut lines = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    // A byte order mark is what a Windows editor leaves.
+    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let line = line.trim();
+        let (number, mut whole) = open.take().unwrap_or((index + 1, String::new()));
+        let comment = whole.is_empty() && line.starts_with('#');
+        match line.strip_suffix('\\').filter(|_| !comment) {
+            Some(start) => {
+                whole.push_str(start);
+                open = Some((number, whole));
+            }
+            None => {
+                whole.push_str(line);
+                lines.push((number, whole));
+            }
+        }
+    }
+    lines.extend(open);
+    lines.retain(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines
+}
+
+fn is_ipvsadm(word: &str) -> bool {
+    word.rsplit('/').next() == Some("ipvsadm")
+}
+
+struct Reader<'a> {
+    names: &'a ServiceNames,
+    parsed: Parsed,
+    /// Services whose own line was refused, and where, so that their servers can say so
+    lost: HashMap<ServiceKey, usize>,
+}
+
+impl Reader<'_> {
+    fn run(&mut self, number: usize, text: &str) -> Result<(), String> {
+        // What many scripts have around their commands, and what has no effect on the table.
+        if matches!(text, "exit" | "exit 0" | "true" | ":") || text.starts_with("set -") {
+            return Ok(());
+        }
+        if text.contains(" (null) ") {
+            return Err("ipvsadm had no word for how this server is reached".to_owned());
+        }
+        let mut words = split(text)?;
+        if words.first().is_some_and(|word| word == "sudo") {
+            words.remove(0);
+        }
+        match words.first() {
+            Some(word) if is_ipvsadm(word) => {
+                words.remove(0);
+            }
+            Some(word) if word.starts_with('-') => {}
+            _ => return Err("not a command of ipvsadm".to_owned()),
+        }
+        let mut line = CommandLine::parse(words)?;
+        match line.command {
+            "add-service" | "edit-service" | "delete-service" => self.on_service(number, &mut line),
+            "add-server" | "edit-server" | "delete-server" => self.on_server(&mut line),
+            "clear" => {
+                line.finish()?;
+                self.parsed.state.services.clear();
+                self.lost.clear();
+                Ok(())
+            }
+            "set" => {
+                let mut timeouts = self.parsed.state.timeouts;
+                values::timeouts(&mut line, &mut timeouts)?;
+                line.finish()?;
+                self.parsed.state.timeouts = timeouts;
+                Ok(())
+            }
+            "start-daemon" | "stop-daemon" => self.on_sync(&mut line),
+            "restore" => Err("restores from another file; give that file instead".to_owned()),
+            // To list, to save, to zero the counters: nothing that changes the table.
+            _ => Ok(()),
+        }
+    }
+
+    fn on_service(&mut self, number: usize, line: &mut CommandLine) -> Result<(), String> {
+        let key = values::service(line, self.names)?;
+        let services = &mut self.parsed.state.services;
+        if line.command == "delete-service" {
+            line.finish()?;
+            let known = self.lost.remove(&key).is_some();
+            return services
+                .shift_remove(&key)
+                .map(drop)
+                .or(known.then_some(()))
+                .ok_or_else(|| self.missing(key));
+        }
+        let scheduling = values::scheduling(line, key.family()).and_then(|scheduling| {
+            line.finish()?;
+            Ok(scheduling)
+        });
+        match (line.command, services.entry(key), scheduling) {
+            ("add-service", Entry::Occupied(_), _) => {
+                Err(format!("{key} is there already; the kernel refuses a second one"))
+            }
+            ("add-service", Entry::Vacant(place), Ok(scheduling)) => {
+                place.insert(VirtualService { scheduling, servers: Servers::new() });
+                Ok(())
+            }
+            ("add-service", Entry::Vacant(_), Err(message)) => {
+                self.lost.insert(key, number);
+                Err(message)
+            }
+            (_, Entry::Occupied(mut service), Ok(scheduling)) => {
+                service.get_mut().scheduling = scheduling;
+                Ok(())
+            }
+            (_, Entry::Occupied(_), Err(message)) => Err(message),
+            (_, Entry::Vacant(_), _) => Err(self.missing(key)),
+        }
+    }
+
+    fn on_server(&mut self, line: &mut CommandLine) -> Result<(), String> {
+        let key = values::service(line, self.names)?;
+        let server = values::server(line, key, self.names)?;
+        let Some(service) = self.parsed.state.services.get_mut(&key) else { return Err(self.missing(key)) };
+        if line.command == "delete-server" {
+            line.finish()?;
+            return match service.servers.shift_remove(&server) {
+                Some(_) => Ok(()),
+                None => Err(format!("there is no server {server} in {key}")),
+            };
+        }
+        let (server, of) = values::real_server(line, key, server)?;
+        line.finish()?;
+        match (line.command, service.servers.entry(server)) {
+            ("add-server", Entry::Vacant(place)) => {
+                place.insert(of);
+                Ok(())
+            }
+            ("add-server", Entry::Occupied(_)) => {
+                Err(format!("{server} is in {key} already; the kernel refuses a second one"))
+            }
+            (_, Entry::Occupied(mut place)) => {
+                place.insert(of);
+                Ok(())
+            }
+            (_, Entry::Vacant(_)) => Err(format!("there is no server {server} in {key}")),
+        }
+    }
+
+    fn on_sync(&mut self, line: &mut CommandLine) -> Result<(), String> {
+        let role = values::role(line)?;
+        let running = &mut self.parsed.state.sync;
+        if line.command == "stop-daemon" {
+            line.finish()?;
+            running.retain(|daemon| daemon.role != role);
+            return Ok(());
+        }
+        let daemon = values::sync_daemon(line)?;
+        line.finish()?;
+        if running.iter().any(|other| other.role == role) {
+            return Err(format!("a sync {role} runs already; the kernel refuses a second one"));
+        }
+        running.push(daemon);
+        Ok(())
+    }
+
+    fn missing(&self, key: ServiceKey) -> String {
+        match self.lost.get(&key) {
+            Some(line) => format!("its service {key} is lost (line {line})"),
+            None => format!("there is no service {key} in the lines above"),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The commands where no kernel is needed: what they print, where, and their exit codes.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+struct Output {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn command(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lbd"));
+    command.args(arguments).current_dir(directory).stdin(Stdio::null()).env_remove("NO_COLOR");
+    command
+}
+
+fn finish(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    Output {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn lbd(directory: &TempDir, arguments: &[&str]) -> Output {
+    finish(&mut command(directory.path(), arguments))
+}
+
+fn directory(files: &[(&str, &str)]) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    directory
+}
+
+const GOOD: &str = "\
+version: 1
+clusters:
+  - name: web
+    listen: tcp://10.0.0.13:80
+    scheduler: rr
+    forward: nat
+    servers: [192.168.8.14, { address: 192.168.8.15, weight: 3 }]
+";
+
+#[test]
+fn a_valid_file_is_called_valid() {
+    let directory = directory(&[("a.yaml", GOOD)]);
+    let output = lbd(&directory, &["validate", "-f", "a.yaml"]);
+    assert_eq!(
+        (output.status, output.stdout.as_str(), output.stderr.as_str()),
+        (0, "a.yaml: valid: 1 virtual service, 2 real servers\n", "")
+    );
+    let output = lbd(&directory, &["-f", "a.yaml", "validate", "--output", "json"]);
+    assert_eq!(output.status, 0);
+    assert_eq!(
+        serde_json::from_str::<Value>(&output.stdout).unwrap(),
+        json!({ "version": 1, "problems": [] })
+    );
+}
+
+#[test]
+fn a_misspelt_key_is_underlined_and_the_right_one_suggested() {
+    let directory = directory(&[("a.yaml", &GOOD.replace("scheduler", "schduler"))]);
+    let output = lbd(&directory, &["-f", "a.yaml", "validate"]);
+    assert_eq!((output.status, output.stdout.as_str()), (2, ""));
+    assert_eq!(
+        output.stderr,
+        "\
+error: unknown key `schduler`
+ --> a.yaml:5:5
+  |
+5 |     schduler: rr
+  |     ^^^^^^^^
+  |
+  = note: expected one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, \
+persistence_engine, one_packet, forward, servers
+  = help: did you mean `scheduler`?
+
+1 problem in a.yaml
+"
+    );
+    let output = lbd(&directory, &["-f", "a.yaml", "validate", "--output=json"]);
+    assert_eq!((output.status, output.stderr.as_str()), (2, ""));
+    let problems: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(
+        problems,
+        json!({
+            "version": 1,
+            "problems": [{
+                "file": "a.yaml", "line": 5, "column": 5, "message": "unknown key `schduler`",
+                "expected": "one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, \
+                             persistence_engine, one_packet, forward, servers",
+                "suggestion": "scheduler",
+            }],
+        })
+    );
+}
+
+#[test]
+fn what_is_no_file_is_named_and_never_waited_for() {
+    let directory = directory(&[]);
+    nix::unistd::mkfifo(&directory.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::create_dir(directory.path().join("folder")).unwrap();
+    fs::write(directory.path().join("latin1"), b"version: 1\nclusters: [] # caf\xe9\n").unwrap();
+    for (name, says) in [
+        ("missing", "missing: there is no such file"),
+        ("pipe", "pipe: "),
+        ("folder", "folder: "),
+        ("latin1", "latin1:2:19: "),
+    ] {
+        for verb in ["validate", "diff", "apply"] {
+            let output = lbd(&directory, &["-f", name, verb]);
+            assert_eq!((output.status, output.stdout.as_str()), (2, ""), "{name}");
+            assert!(output.stderr.starts_with(&format!("error: {says}")), "{}", output.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_dash_is_standard_input() {
+    let directory = directory(&[]);
+    let mut child = command(directory.path(), &["-f", "-", "validate"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(GOOD.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.ends_with(": valid: 1 virtual service, 2 real servers\n"), "{said}");
+}
+
+#[test]
+fn an_export_stands_in_for_the_kernel() {
+    let live = "\
+-A -t 10.0.0.13:80 -s rr
+-a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1
+-a -t 10.0.0.13:80 -r 192.168.8.15:80 -m -w 1
+-A -u 10.9.9.9:53 -s wlc
+";
+    let directory = directory(&[("a.yaml", GOOD), ("live", live)]);
+    let output = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "live"]);
+    assert_eq!(output.status, 1, "{}", output.stderr);
+    assert_eq!(
+        output.stdout,
+        "\
+tcp://10.0.0.13:80 (web)
+  ~ server 192.168.8.15:80  weight: 1 -> 3
+foreign, left alone:
+  udp://10.9.9.9:53  0 servers
+0 to add, 1 to edit, 0 to delete
+"
+    );
+    let output = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "live", "--output", "ipvsadm"]);
+    assert_eq!(output.stdout, "ipvsadm -e -t 10.0.0.13:80 -r 192.168.8.15:80 -m -w 3\n");
+    // What was exported from rules is the live side as well, in both forms.
+    for form in ["yaml", "json"] {
+        let export = lbd(&directory, &["export", "--from", "live", "--output", form]);
+        assert_eq!((export.status, export.stderr.as_str()), (0, ""));
+        fs::write(directory.path().join("export"), export.stdout).unwrap();
+        let again = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "export"]);
+        assert!(
+            again
+                .stdout
+                .starts_with("tcp://10.0.0.13:80 (web)\n  ~ server 192.168.8.15:80  weight: 1 -> 3\n")
+        );
+        let same = lbd(&directory, &["-f", "export", "diff", "--live", "live"]);
+        assert_eq!(same.status, 0, "{}{}", same.stdout, same.stderr);
+    }
+}
+
+#[test]
+fn rules_that_no_file_can_ask_for_are_named() {
+    let rules = "-A -t 10.0.0.13:80 -s rr\n-A -t web.example.com:80 -s rr\n";
+    let directory = directory(&[("rules", rules)]);
+    let output = lbd(&directory, &["export", "--from", "rules"]);
+    assert_eq!(output.status, 2);
+    assert!(output.stdout.contains("  listen: tcp://10.0.0.13:80\n"), "{}", output.stdout);
+    assert!(output.stdout.contains("web.example.com"), "{}", output.stdout);
+    assert!(output.stderr.starts_with("warning: rules:2: "), "{}", output.stderr);
+}
+
+#[test]
+fn parts_that_this_version_leaves_out_are_named_and_change_no_exit_code() {
+    let more = "sysctls: { net.ipv4.ip_forward: 1 }\ntimeouts: { tcp: 15m }\n";
+    let live = "\
+-A -t 10.0.0.13:80 -s rr
+-a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1
+-a -t 10.0.0.13:80 -r 192.168.8.15:80 -m -w 3
+";
+    let directory = directory(&[("a.yaml", &format!("{GOOD}{more}")), ("live", live)]);
+    let output = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "live"]);
+    assert_eq!((output.status, output.stdout.as_str()), (0, "in sync: 1 virtual service, 2 real servers\n"));
+    assert_eq!(
+        output.stderr,
+        "note: left out, since this version does not put it into the kernel yet: sysctls, timeouts; set it by other \
+         means\n"
+    );
+}
+
+#[test]
+fn fullnat_is_refused_until_it_is_built() {
+    let directory = directory(&[("a.yaml", &GOOD.replace("nat", "fullnat"))]);
+    let output = lbd(&directory, &["-f", "a.yaml", "validate"]);
+    assert_eq!(output.status, 2);
+    assert!(output.stderr.contains("--> a.yaml:6:14"), "{}", output.stderr);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error_to_speak_of() {
+    let directory = directory(&[]);
+    for arguments in [&["schema"][..], &["completions", "bash"]] {
+        let mut child = command(directory.path(), arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        child.wait().unwrap();
+        assert_eq!(said, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_schema_and_the_completions_are_written() {
+    let directory = directory(&[]);
+    let schema = lbd(&directory, &["schema"]);
+    assert_eq!(schema.status, 0);
+    let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/desired.schema.json");
+    assert!(schema.stdout == fs::read_to_string(committed).unwrap());
+    for shell in ["bash", "zsh", "fish"] {
+        let output = lbd(&directory, &["completions", shell]);
+        assert_eq!(output.status, 0);
+        for verb in ["diff", "apply", "validate", "export"] {
+            assert!(output.stdout.contains(verb), "{shell} does not know {verb}");
+        }
+    }
+}
+
+#[test]
+fn words_that_lbd_does_not_know_are_trouble() {
+    let directory = directory(&[("a.yaml", GOOD)]);
+    for arguments in [&["dif"][..], &["diff", "--output", "xml"], &["apply", "--prune=some"], &[]] {
+        let output = lbd(&directory, arguments);
+        assert_eq!((output.status, output.stdout.as_str()), (2, ""), "{arguments:?}");
+    }
+    let output = lbd(&directory, &["dif"]);
+    assert!(output.stderr.contains("'diff'"), "{}", output.stderr);
+}
+
+#[test]
+fn colour_is_for_terminals_only() {
+    let directory = directory(&[("a.yaml", &GOOD.replace("rr", "rrr")), ("live", "")]);
+    let output = lbd(&directory, &["-f", "a.yaml", "validate"]);
+    assert!(!output.stderr.contains('\u{1b}'), "{}", output.stderr);
+    let forced = finish(command(directory.path(), &["-f", "a.yaml", "validate"]).env("CLICOLOR_FORCE", "1"));
+    assert!(forced.stderr.contains('\u{1b}'), "{}", forced.stderr);
+}
+
+#[test]
+fn the_program_needs_no_library_beside_libc() {
+    let listed = Command::new("ldd").arg(env!("CARGO_BIN_EXE_lbd")).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let needed: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| !name.starts_with("linux-vdso") && !name.contains("ld-linux"))
+        .collect();
+    assert_eq!(needed, ["libc.so.6"]);
+}

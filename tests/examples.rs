@@ -1,0 +1,89 @@
+//! Every example is a file that holds, and shows what its header says.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use lbd::config::{Source, load, render};
+use lbd::ipvsadm::{read, save};
+
+/// The examples by name, with their texts.
+fn examples() -> Vec<(String, String)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let named = paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    named.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn every_example_is_valid_and_survives_export_and_ipvsadm() {
+    let examples = examples();
+    assert!(examples.len() >= 8, "only {} examples", examples.len());
+    for (name, text) in examples {
+        let desired = load(&Source::new(&name, &text)).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(!desired.state.services.is_empty(), "{name} balances nothing");
+
+        let exported = render(&desired.state).yaml().unwrap();
+        let again = load(&Source::new(&name, &exported)).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(again.state, desired.state, "{name}");
+
+        let parsed = read(&save(&desired.state));
+        assert_eq!(parsed.problems, [], "{name}");
+        assert_eq!(parsed.state.services, desired.state.services, "{name}");
+    }
+}
+
+#[test]
+fn every_example_opens_with_the_schema_and_says_what_the_hosts_need() {
+    for (name, text) in examples() {
+        let mut lines = text.lines();
+        assert_eq!(
+            lines.next(),
+            Some("# yaml-language-server: $schema=/usr/share/lbd/desired.schema.json"),
+            "{name}"
+        );
+        let header: Vec<_> = lines.take_while(|line| line.starts_with('#')).collect();
+        assert!(header.len() > 2 && header.iter().any(|line| line.contains("need")), "{name}");
+        assert!(text.lines().all(|line| line.chars().count() <= 130), "{name}");
+    }
+}
+
+#[test]
+fn the_examples_together_show_most_of_the_format() {
+    let texts: String = examples().into_iter().map(|(_, text)| text).collect();
+    let words: BTreeSet<&str> =
+        texts.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-')).collect();
+    for word in [
+        "sysctls",
+        "marks",
+        "match",
+        "timeouts",
+        "defaults",
+        "policy",
+        "max_delete",
+        "scheduler",
+        "scheduler_flags",
+        "persistence",
+        "persistence_mask",
+        "persistence_engine",
+        "one_packet",
+        "forward",
+        "nat",
+        "dr",
+        "tun",
+        "tunnel",
+        "gue",
+        "gre",
+        "weight",
+        "upper_threshold",
+        "lower_threshold",
+        "source",
+        "interface",
+        "fwmark",
+        "udp",
+    ] {
+        assert!(words.contains(word), "no example shows `{word}`");
+    }
+}

@@ -1,0 +1,67 @@
+#!/usr/bin/python3
+"""Holds the example files against the JSON Schema of the desired file, with a validator that is not lbd's.
+
+  schema_check.py            every YAML file below examples/ must be valid, and broken ones made from them must not be
+
+Needs Debian's python3-jsonschema and python3-yaml. Nothing to check is a failure, too.
+"""
+import copy
+import json
+import pathlib
+import sys
+
+import jsonschema
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SCHEMA = ROOT / "schema" / "desired.schema.json"
+
+
+def problems(validator, document):
+    for error in sorted(validator.iter_errors(document), key=lambda error: [str(step) for step in error.absolute_path]):
+        yield "%s: %s" % ("/".join(str(step) for step in error.absolute_path) or "(top)", error.message)
+
+
+def broken(document):
+    """Documents that must be refused: a schema that allows everything would let all examples pass."""
+    for key in ("version", "clusters"):
+        yield "without " + key, {name: value for name, value in document.items() if name != key}
+    yield "with an unknown key", {**document, "clutsers": []}
+    yield "of an unknown version", {**document, "version": 99}
+    if document.get("clusters"):
+        worse = copy.deepcopy(document)
+        worse["clusters"][0]["shceduler"] = "rr"
+        yield "with an unknown key in a cluster", worse
+
+
+def main():
+    try:
+        schema = json.loads(SCHEMA.read_text())
+    except OSError as error:
+        print("schema_check: no schema: %s" % error)
+        return 1
+    if schema.get("$schema") != "https://json-schema.org/draft/2020-12/schema":
+        print("schema_check: %s is not a Draft 2020-12 schema" % SCHEMA)
+        return 1
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    examples = sorted((*(ROOT / "examples").rglob("*.yaml"), *(ROOT / "examples").rglob("*.yml")))
+    if not examples:
+        print("schema_check: no YAML file below examples/")
+        return 1
+    failed = 0
+    for path in examples:
+        document = yaml.safe_load(path.read_text())
+        found = list(problems(validator, document))
+        if not found:
+            found = ["it would be accepted " + how for how, worse in broken(document) if validator.is_valid(worse)]
+        print("%s %s" % ("invalid" if found else "valid  ", path.relative_to(ROOT)))
+        for problem in found:
+            print("    " + problem)
+        failed += bool(found)
+    print("schema_check: %d examples, %d invalid" % (len(examples), failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
