@@ -270,3 +270,15 @@ fn colour_is_for_terminals_only() {
     let forced = finish(command(directory.path(), &["-f", "a.yaml", "validate"]).env("CLICOLOR_FORCE", "1"));
     assert!(forced.stderr.contains('\u{1b}'), "{}", forced.stderr);
 }
+
+#[test]
+fn the_program_needs_no_library_beside_libc() {
+    let listed = Command::new("ldd").arg(env!("CARGO_BIN_EXE_lbd")).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let needed: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| !name.starts_with("linux-vdso") && !name.contains("ld-linux"))
+        .collect();
+    assert_eq!(needed, ["libc.so.6"]);
+}

@@ -1,6 +1,6 @@
 //! Every example is a file that holds, and shows what its header says.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -86,4 +86,14 @@ fn the_examples_together_show_most_of_the_format() {
     ] {
         assert!(words.contains(word), "no example shows `{word}`");
     }
+}
+
+#[test]
+fn the_file_in_the_readme_is_valid() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let blocks: Vec<&str> =
+        readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 1);
+    let desired = load(&Source::new("README.md", blocks[0])).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(desired.state.services.len(), 4);
 }

@@ -324,3 +324,136 @@ fn a_kernel_without_permission_is_explained() {
     ));
     assert_eq!(validate.status, 0, "{validate:?}");
 }
+
+/// Every attribute of a service and of a server that the kernel knows.
+const EVERYTHING: &str = "
+  - name: plain
+    listen: [tcp://10.0.0.1:80, udp://10.0.0.1:53, sctp://10.0.0.1:2905, 'tcp://[fd00::1]:80']
+    servers:
+      - { address: 192.168.8.14, forward: tun }
+      - { address: 192.168.8.15, forward: tun, tunnel: { type: gue, port: 6080, checksum: remcsum }, weight: 0 }
+      - { address: 'fd00:8::14', forward: tun, tunnel: { type: gre, checksum: csum }, weight: 2147483647 }
+  - name: persistent
+    listen: tcp://10.0.0.2:0
+    scheduler: sh
+    scheduler_flags: [sh-fallback, sh-port, flag-3]
+    persistence: 4294967
+    persistence_mask: 255.255.255.0
+    forward: nat
+    servers: [{ address: 192.168.8.14, upper_threshold: 2147483647, lower_threshold: 5 }, 192.168.8.15]
+  - name: sip
+    listen: udp://10.0.0.3:5060
+    scheduler: mh
+    scheduler_flags: [mh-port]
+    persistence: 1h
+    persistence_engine: sip
+    servers: [192.168.8.14]
+  - name: six
+    listen: 'tcp://[fd00::2]:443'
+    persistence: 1
+    persistence_mask: 64
+    forward: nat
+    servers: ['[fd00:8::14]:8443', '[fd00:8::14]:8444']
+  - name: marks
+    listen: [fwmark://10, fwmark6://10, fwmark://4294967295]
+    one_packet: true
+    scheduler: lblcr
+    servers: []
+  - name: ports
+    listen: fwmark://11
+    servers: ['192.168.8.14:80', 192.168.8.14, { address: '192.168.8.14:8080', forward: nat }]
+marks: [{ mark: 10 }, { mark: 0xffffffff }, { mark: 11 }]";
+
+#[test]
+fn an_export_applied_elsewhere_gives_the_same_table() {
+    let net = Netns::new();
+    desired(&net, EVERYTHING);
+    let apply = lbd(&net, &["apply"]);
+    assert_eq!((apply.status, apply.stderr.as_str()), (0, ""), "{apply:?}");
+    let (table, rules) = (net.table(), net.ipvsadm_save());
+    assert_eq!(table["services"].as_array().unwrap().len(), 11);
+    for form in ["yaml", "json"] {
+        let export = net.lbd(&["export", "--output", form]);
+        assert_eq!((export.status, export.stderr.as_str()), (0, ""), "{export:?}");
+        // Where it came from, applying it changes nothing.
+        net.write("desired.yaml", &export.stdout);
+        let diff = lbd(&net, &["diff", "--prune=all"]);
+        assert_eq!(diff.status, 0, "{diff:?}");
+
+        let elsewhere = Netns::new();
+        elsewhere.write("desired.yaml", &export.stdout);
+        let apply = lbd(&elsewhere, &["apply"]);
+        assert_eq!(apply.status, 0, "{apply:?}");
+        assert_eq!(elsewhere.table(), table, "{form}");
+        assert_eq!(elsewhere.ipvsadm_save(), rules, "{form}");
+        // The thread is elsewhere now, with the same table: the next form starts from there.
+    }
+}
+
+#[test]
+fn saved_rules_become_a_file_that_gives_the_same_table() {
+    let net = Netns::new();
+    let rules = "\
+-A -t 10.0.0.13:80 -s wrr -p 600 -M 255.255.255.0
+-a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1
+-a -t 10.0.0.13:80 -r 192.168.8.15:80 -g -w 3
+-A -u 10.0.0.13:53 -s sh -b sh-fallback -o
+-a -u 10.0.0.13:53 -r 192.168.8.21:53 -i -w 1 --tun-type gue --tun-port 5555 --tun-nocsum
+-A -f 10 -s rr
+-a -f 10 -r 192.168.8.7:0 -g -w 1
+";
+    net.write("rules", rules);
+    net.sh("ipvsadm -R < rules");
+    let (table, saved) = (net.table(), net.ipvsadm_save());
+    net.sh("ipvsadm -Sn > saved; ipvsadm -C");
+    let export = net.lbd(&["export", "--from", "saved"]);
+    assert_eq!((export.status, export.stderr.as_str()), (0, ""), "{export:?}");
+    net.write("desired.yaml", &export.stdout);
+    assert_eq!(lbd(&net, &["apply"]).status, 0);
+    assert_eq!((net.ipvsadm_save(), net.table()["services"].clone()), (saved, table["services"].clone()));
+}
+
+#[test]
+fn an_export_holds_the_settings_that_were_asked_for() {
+    let net = Netns::new();
+    net.sh("ipvsadm --set 900 60 120; ipvsadm -A -f 10");
+    let export = net.lbd(&["export", "--sysctl", "net.ipv4.ip_forward", "--sysctl", "net.ipv4.vs.conntrack"]);
+    assert_eq!(export.status, 0, "{export:?}");
+    assert_eq!(
+        export.stdout,
+        "\
+# yaml-language-server: $schema=/usr/share/lbd/desired.schema.json
+version: 1
+sysctls:
+  net.ipv4.ip_forward: 0
+  net.ipv4.vs.conntrack: 0
+marks:
+- mark: 10
+timeouts:
+  tcp: 15m
+  tcp_fin: 1m
+  udp: 2m
+clusters:
+- name: fwmark-10
+  listen: fwmark://10
+  scheduler: wlc
+  servers: []
+"
+    );
+    let wrong = net.lbd(&["export", "--sysctl", "net.ipv4.no_such"]);
+    assert_eq!(wrong.status, 2);
+    assert!(wrong.stderr.starts_with("error: net.ipv4.no_such: "), "{}", wrong.stderr);
+}
+
+#[test]
+fn what_no_file_can_ask_for_is_named_by_export() {
+    let net = Netns::new();
+    net.sh("ipvsadm -A -t 10.0.0.1:80 -s rr; ipvsadm -a -t 10.0.0.1:80 -r 192.168.8.14 -m");
+    // ipvsadm sends what it is told: a netmask with a hole.
+    net.sh("ipvsadm -A -t 10.0.0.2:80 -s rr -p 10 -M 255.0.255.0");
+    let export = net.lbd(&["export"]);
+    assert_eq!(export.status, 2);
+    assert!(export.stdout.contains("\n- name: tcp-10.0.0.1-80\n"), "{}", export.stdout);
+    assert!(export.stdout.contains("tcp://10.0.0.2:80"), "{}", export.stdout);
+    assert!(export.stderr.contains("warning: tcp://10.0.0.2:80: "), "{}", export.stderr);
+}

@@ -13,7 +13,8 @@ use super::codec::message::Malformed;
 use super::uapi::cmd;
 use crate::kernel::{KernelError, Live, explain};
 use crate::model::{
-    Connections, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Timeouts, VirtualService,
+    Connections, RealServer, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Timeouts,
+    VirtualService,
 };
 
 /// How often a list that changes under our eyes is read before we give up.
@@ -28,8 +29,9 @@ impl Ipvs {
         let mut live = Live::default();
         let listed = self.services()?;
         let mut services = Services::with_capacity(listed.len());
+        let mut entries = Vec::new();
         for (key, scheduling) in listed {
-            if let Some(servers) = self.servers(&key, &mut live.connections)? {
+            if let Some(servers) = self.servers(&key, &mut entries, &mut live.connections)? {
                 services.insert(key, VirtualService { scheduling, servers });
             }
         }
@@ -45,42 +47,49 @@ impl Ipvs {
     /// never says that something changed in between (no `NLM_F_DUMP_INTR`): where an entry was deleted that had been
     /// listed already, another is skipped; where one was added, some come twice. So a list of several frames is read
     /// again, and nothing of the first reading may be gone in the second.
+    ///
+    /// The newest entry, which the kernel lists first, comes last. `entries` is room that one list after another can
+    /// use.
     fn list<K: Hash + Eq, V>(
         &mut self,
         what: fmt::Arguments<'_>,
         command: u8,
         service: Option<&ServiceKey>,
+        entries: &mut Vec<(K, V)>,
         mut decode: impl FnMut(&[u8]) -> Result<(K, V), Malformed>,
     ) -> Result<IndexMap<K, V>, KernelError> {
         let mut before: Option<IndexMap<K, V>> = None;
         for _ in 0..ATTEMPTS {
-            let mut entries = IndexMap::new();
-            let mut repeated = false;
+            entries.clear();
             let answer = self.ask(command, NlmF::DUMP, service, |attributes| {
-                let (key, value) = decode(attributes)?;
-                repeated |= entries.insert(key, value).is_some();
+                entries.push(decode(attributes)?);
                 Ok(())
             })?;
             if answer.errno != 0 {
                 return Err(explain::question(&format!("list {what}"), answer.errno));
             }
-            let all_left = |before: &IndexMap<K, V>| before.keys().all(|key| entries.contains_key(key));
-            if !repeated && (answer.frames <= 1 || before.as_ref().is_some_and(all_left)) {
-                return Ok(entries);
+            let count = entries.len();
+            let mut list = IndexMap::with_capacity(count);
+            list.extend(entries.drain(..).rev());
+            let all_left = |before: &IndexMap<K, V>| before.keys().all(|key| list.contains_key(key));
+            if list.len() == count && (answer.frames <= 1 || before.as_ref().is_some_and(all_left)) {
+                return Ok(list);
             }
-            before = Some(entries);
+            before = Some(list);
         }
         Err(explain::unsettled(&what.to_string()))
     }
 
     fn services(&mut self) -> Result<IndexMap<ServiceKey, Scheduling>, KernelError> {
-        self.list(format_args!("the virtual services"), cmd::GET_SERVICE, None, decode::service)
+        let what = format_args!("the virtual services");
+        self.list(what, cmd::GET_SERVICE, None, &mut Vec::new(), decode::service)
     }
 
     /// The servers of a service, in the order in which they were added, or `None` where the service is gone.
     fn servers(
         &mut self,
         service: &ServiceKey,
+        entries: &mut Vec<(ServerKey, RealServer)>,
         connections: &mut HashMap<(ServiceKey, ServerKey), Connections>,
     ) -> Result<Option<Servers>, KernelError> {
         let family = service.family();
@@ -93,17 +102,15 @@ impl Ipvs {
             Ok((key, server))
         };
         let what = format_args!("the servers of {service}");
-        let mut servers = self.list(what, cmd::GET_DEST, Some(service), &mut decode)?;
+        let mut servers = self.list(what, cmd::GET_DEST, Some(service), entries, &mut decode)?;
         if servers.is_empty() {
             // The kernel lists nothing, and no error, for a service that is not there; and one that is there now may
             // not have been there then.
             if !self.exists(service)? {
                 return Ok(None);
             }
-            servers = self.list(what, cmd::GET_DEST, Some(service), &mut decode)?;
+            servers = self.list(what, cmd::GET_DEST, Some(service), entries, &mut decode)?;
         }
-        // It puts each new server at the head of its list.
-        servers.reverse();
         busy.retain(|(server, _)| servers.contains_key(server));
         connections.extend(busy.into_iter().map(|(server, connections)| ((*service, server), connections)));
         Ok(Some(servers))

@@ -73,14 +73,14 @@ pub fn family_question(buffer: &mut Vec<u8>, sequence: u32, flags: NlmF, name: &
 }
 
 fn service_identity(buffer: &mut Vec<u8>, key: &ServiceKey) {
-    bytes(buffer, svc::AF, &numbers::family(key.family()).to_ne_bytes());
+    bytes(buffer, svc::AF, numbers::family(key.family()).to_ne_bytes());
     match *key {
         ServiceKey::Address { protocol, address, port } => {
-            bytes(buffer, svc::PROTOCOL, &numbers::protocol(protocol).to_ne_bytes());
+            bytes(buffer, svc::PROTOCOL, numbers::protocol(protocol).to_ne_bytes());
             ip(buffer, svc::ADDR, address);
-            bytes(buffer, svc::PORT, &port.to_be_bytes());
+            bytes(buffer, svc::PORT, port.to_be_bytes());
         }
-        ServiceKey::FirewallMark { mark, .. } => bytes(buffer, svc::FWMARK, &mark.to_ne_bytes()),
+        ServiceKey::FirewallMark { mark, .. } => bytes(buffer, svc::FWMARK, mark.to_ne_bytes()),
     }
 }
 
@@ -101,10 +101,10 @@ fn scheduling(buffer: &mut Vec<u8>, family: Family, scheduling: &Scheduling) {
     // The kernel wants both from every service, and keeps them for one that is not persistent, too: what ipvsadm writes.
     let Persistence { timeout, mask } =
         persistence.unwrap_or(Persistence { timeout: 0, mask: PersistenceMask::single_client(family) });
-    bytes(buffer, svc::TIMEOUT, &timeout.to_ne_bytes());
+    bytes(buffer, svc::TIMEOUT, timeout.to_ne_bytes());
     match mask {
-        PersistenceMask::V4(mask) => bytes(buffer, svc::NETMASK, &mask.octets()),
-        PersistenceMask::V6(length) => bytes(buffer, svc::NETMASK, &length.to_ne_bytes()),
+        PersistenceMask::V4(mask) => bytes(buffer, svc::NETMASK, mask.octets()),
+        PersistenceMask::V6(length) => bytes(buffer, svc::NETMASK, length.to_ne_bytes()),
     }
     if let Some(engine) = engine {
         text(buffer, svc::PE_NAME, engine.as_str());
@@ -114,28 +114,28 @@ fn scheduling(buffer: &mut Vec<u8>, family: Family, scheduling: &Scheduling) {
 fn server_identity(buffer: &mut Vec<u8>, key: &ServerKey) {
     let ServerKey { address, port } = *key;
     ip(buffer, dest::ADDR, address);
-    bytes(buffer, dest::PORT, &port.to_be_bytes());
+    bytes(buffer, dest::PORT, port.to_be_bytes());
     // Without it the kernel assumes the service's family, and finds no server of the other one.
-    bytes(buffer, dest::ADDR_FAMILY, &numbers::family(Family::of(address)).to_ne_bytes());
+    bytes(buffer, dest::ADDR_FAMILY, numbers::family(Family::of(address)).to_ne_bytes());
 }
 
 fn real_server(buffer: &mut Vec<u8>, server: &RealServer) {
     let RealServer { weight, forwarding, thresholds } = *server;
     let Forward { method, tunnel_type, tunnel_port, tunnel_flags } = forwarding.into();
     let limit = |limit: Option<std::num::NonZeroU32>| limit.map_or(0, std::num::NonZeroU32::get);
-    bytes(buffer, dest::FWD_METHOD, &method.to_ne_bytes());
-    bytes(buffer, dest::WEIGHT, &weight.to_ne_bytes());
-    bytes(buffer, dest::U_THRESH, &limit(thresholds.upper).to_ne_bytes());
-    bytes(buffer, dest::L_THRESH, &limit(thresholds.lower).to_ne_bytes());
-    bytes(buffer, dest::TUN_TYPE, &tunnel_type.to_ne_bytes());
-    bytes(buffer, dest::TUN_PORT, &tunnel_port.to_be_bytes());
-    bytes(buffer, dest::TUN_FLAGS, &tunnel_flags.to_ne_bytes());
+    bytes(buffer, dest::FWD_METHOD, method.to_ne_bytes());
+    bytes(buffer, dest::WEIGHT, weight.to_ne_bytes());
+    bytes(buffer, dest::U_THRESH, limit(thresholds.upper).to_ne_bytes());
+    bytes(buffer, dest::L_THRESH, limit(thresholds.lower).to_ne_bytes());
+    bytes(buffer, dest::TUN_TYPE, tunnel_type.to_ne_bytes());
+    bytes(buffer, dest::TUN_PORT, tunnel_port.to_be_bytes());
+    bytes(buffer, dest::TUN_FLAGS, tunnel_flags.to_ne_bytes());
 }
 
 fn ip(buffer: &mut Vec<u8>, kind: u16, address: IpAddr) {
     match address {
-        IpAddr::V4(address) => bytes(buffer, kind, &address.octets()),
-        IpAddr::V6(address) => bytes(buffer, kind, &address.octets()),
+        IpAddr::V4(address) => bytes(buffer, kind, address.octets()),
+        IpAddr::V6(address) => bytes(buffer, kind, address.octets()),
     }
 }
 
@@ -146,8 +146,14 @@ fn text(buffer: &mut Vec<u8>, kind: u16, text: &str) {
     });
 }
 
-fn bytes(buffer: &mut Vec<u8>, kind: u16, bytes: &[u8]) {
-    attribute(buffer, kind, |buffer| buffer.extend_from_slice(bytes));
+fn bytes<const N: usize>(buffer: &mut Vec<u8>, kind: u16, value: [u8; N]) {
+    // At most an IPv6 address.
+    let ([l0, l1], [k0, k1]) = (((4 + N) as u16).to_ne_bytes(), kind.to_ne_bytes());
+    buffer.extend_from_slice(&[l0, l1, k0, k1]);
+    buffer.extend_from_slice(&value);
+    for _ in N..super::align(N) {
+        buffer.push(0);
+    }
 }
 
 fn nest(buffer: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
