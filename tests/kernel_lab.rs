@@ -12,6 +12,15 @@ fn the_kernel_has_ipvs() {
     assert_eq!(net.ipvsadm_save(), Vec::<String>::new());
 }
 
+// On a host's own kernel (LAB=host) nobody asked for a certain one.
+#[test]
+fn the_kernel_is_the_one_asked_for() {
+    let running = Netns::new().sh("uname -r");
+    let asked = std::env::var("LAB_KERNEL").unwrap_or_else(|_| running.trim().to_owned());
+    println!("Linux {asked}");
+    assert_eq!(running.trim(), asked);
+}
+
 // Two tests at once, as threads of one process: either would see the other's service were the table shared.
 #[test]
 fn a_test_has_a_table_of_its_own() {
