@@ -35,3 +35,9 @@ pub mod cli;
 
 /// One file per command.
 pub mod commands;
+
+/// What the daemon tells about itself.
+pub mod status;
+
+/// When to pass: the one loop of the daemon.
+pub mod daemon;
