@@ -24,6 +24,9 @@ pub mod store;
 /// One pass: read, plan, execute, read again.
 pub mod reconcile;
 
+/// Says when to look at the file again.
+pub mod watch;
+
 /// Plans and what became of them, as text and JSON.
 pub mod report;
 
