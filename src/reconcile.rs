@@ -21,6 +21,8 @@ pub struct Comparison {
     pub foreign: Services,
     /// Why the plan may not be carried out without the operator's word
     pub objection: Option<Objection>,
+    /// What differs, and is left for a later pass
+    pub held: Vec<Operation>,
     /// The services that lbd may touch, as they are
     managed: Services,
     connections: HashMap<(ServiceKey, ServerKey), Connections>,
@@ -48,12 +50,41 @@ impl Comparison {
         let managed = managed.services;
         let mut clusters = record.owned.clone();
         ownership::claim(&mut clusters, desired);
-        Self { plan, foreign, objection, managed, connections, expire_nodest_conn, families_left, clusters }
+        let held = Vec::new();
+        Self {
+            plan,
+            foreign,
+            objection,
+            held,
+            managed,
+            connections,
+            expire_nodest_conn,
+            families_left,
+            clusters,
+        }
+    }
+
+    /// Takes out of the plan what is to wait for a later pass; a new service takes its servers along.
+    fn hold(&mut self, waits: &dyn Fn(&Operation) -> bool) {
+        let without_service: HashSet<ServiceKey> = self
+            .plan
+            .operations()
+            .filter(|operation| operation.server().is_none() && operation.action() == Action::Add)
+            .filter(|operation| waits(operation))
+            .map(|operation| *operation.service())
+            .collect();
+        let Plan { grow, quiesce, shrink } = &mut self.plan;
+        for phase in [grow, quiesce, shrink] {
+            let waiting = phase.extract_if(.., |operation| {
+                without_service.contains(operation.service()) || waits(operation)
+            });
+            self.held.extend(waiting);
+        }
     }
 
     /// Whether there is nothing to do, and nothing that somebody would have to allow.
     pub fn is_in_sync(&self) -> bool {
-        self.plan.is_empty() && self.objection.is_none()
+        self.plan.is_empty() && self.held.is_empty() && self.objection.is_none()
     }
 
     /// The virtual services and real servers that lbd answers for.
@@ -92,6 +123,8 @@ pub enum Outcome {
     Failed,
     /// Nothing was done, since a guard objects.
     Refused(Objection),
+    /// All was done that was not to wait.
+    Held,
 }
 
 /// An operation that did not happen.
@@ -118,8 +151,18 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Runs one pass over `kernel` towards `desired`. `text` is the desired file itself, kept once it is verified.
-/// `announce` is shown each plan before it is carried out.
+/// What a pass is to bring about.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// What the kernel shall be
+    pub desired: &'a Desired,
+    /// The desired file itself, kept once it is verified
+    pub text: &'a str,
+    /// What is to wait for a later pass
+    pub waits: &'a dyn Fn(&Operation) -> bool,
+}
+
+/// Runs one pass over `kernel`. `announce` is shown each plan before it is carried out.
 ///
 /// What `store` cannot read or write is a warning: a full disk must not keep a director from being repaired.
 ///
@@ -127,19 +170,22 @@ pub struct Report {
 /// Where the kernel cannot be asked. What was done until then is in the kernel.
 pub fn pass(
     kernel: &mut dyn Kernel,
-    desired: &Desired,
-    text: &str,
+    order: &Order<'_>,
     store: &Store,
     announce: &mut dyn FnMut(&Comparison),
 ) -> Result<Report, KernelError> {
+    let Order { desired, text, waits } = *order;
     let mut memory = Memory::recall(store);
     let mut done = Vec::new();
     let mut attempts = Attempts::default();
     let mut round = 0;
     loop {
-        let last = Comparison::new(kernel.read()?, desired, &memory.record);
+        let mut last = Comparison::new(kernel.read()?, desired, &memory.record);
+        last.hold(waits);
         let outcome = if let Some(objection) = last.objection {
             Outcome::Refused(objection)
+        } else if last.plan.is_empty() && !last.held.is_empty() {
+            Outcome::Held
         } else if last.plan.is_empty() {
             memory.verified(desired, &last, text);
             Outcome::Verified

@@ -219,7 +219,12 @@ fn a_bad_file_changes_nothing() {
         net.write("desired.yaml", text);
         for verb in ["apply", "diff", "validate"] {
             let output = lbd(&net, &[verb]);
-            assert_eq!((output.status, output.stdout.as_str()), (2, ""), "{verb} {text:?}");
+            assert_eq!(
+                (output.status, output.stdout.as_str()),
+                (2, ""),
+                "{verb} {text:?}: {}",
+                output.stderr
+            );
             assert!(output.stderr.contains("desired.yaml:"), "{}", output.stderr);
         }
     }

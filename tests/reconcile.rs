@@ -10,7 +10,7 @@ use lbd::model::{
     Desired, Forwarding, MaxDelete, Operation, Policy, Prune, RealServer, SchedulerFlags, SchedulerName,
     Scheduling, ServerKey, ServiceKey, State, Thresholds, VirtualService,
 };
-use lbd::reconcile::{Outcome, Report, pass};
+use lbd::reconcile::{Order, Outcome, Report, pass};
 use lbd::store::Store;
 use tempfile::TempDir;
 
@@ -48,6 +48,10 @@ fn desired(services: &[(u8, &[(u8, u32)])]) -> Desired {
     }
 }
 
+fn order(desired: &Desired) -> Order<'_> {
+    Order { desired, text: "the file", waits: &|_| false }
+}
+
 /// A kernel and a state directory, as a host has them.
 struct Host {
     kernel: Fake,
@@ -61,7 +65,7 @@ impl Host {
 
     fn pass(&mut self, desired: &Desired) -> Report {
         let store = Store::new(self.directory.path()).unwrap();
-        pass(&mut self.kernel, desired, "the file", &store, &mut |_| {}).unwrap()
+        pass(&mut self.kernel, &order(desired), &store, &mut |_| {}).unwrap()
     }
 
     /// The services that the kernel holds, by number.
@@ -324,7 +328,7 @@ fn a_crash_in_the_middle_leaves_nothing_that_nobody_owns() {
     }
     let store = Store::new(host.directory.path()).unwrap();
     let three = desired(&[(1, &[]), (2, &[]), (3, &[])]);
-    assert!(pass(&mut host.kernel, &three, "the file", &store, &mut |_| {}).is_err());
+    assert!(pass(&mut host.kernel, &order(&three), &store, &mut |_| {}).is_err());
     assert_eq!(host.table(), [1, 2, 3]);
     // The file changes before any pass was verified.
     let mut one = desired(&[(1, &[])]);
@@ -338,7 +342,7 @@ fn a_kernel_that_cannot_be_read_is_trouble() {
     let mut host = Host::with(&[]);
     host.kernel.break_read("no reply");
     let store = Store::new(host.directory.path()).unwrap();
-    let error = pass(&mut host.kernel, &desired(&[(1, &[])]), "the file", &store, &mut |_| {}).unwrap_err();
+    let error = pass(&mut host.kernel, &order(&desired(&[(1, &[])])), &store, &mut |_| {}).unwrap_err();
     assert_eq!(error.message, "no reply");
     assert_eq!(host.kernel.executes, 0);
 }
@@ -348,7 +352,7 @@ fn a_disk_that_takes_nothing_is_a_warning() {
     let mut host = Host::with(&[]);
     fs::write(host.directory.path().join("file"), "").unwrap();
     let store = Store::new(&host.directory.path().join("file/state")).unwrap();
-    let report = pass(&mut host.kernel, &desired(&[(1, &[])]), "the file", &store, &mut |_| {}).unwrap();
+    let report = pass(&mut host.kernel, &order(&desired(&[(1, &[])])), &store, &mut |_| {}).unwrap();
     assert_eq!(report.outcome, Outcome::Verified);
     let told = report.warnings.iter().any(|warning| warning.contains("will not remember this pass"));
     assert!(told, "{:?}", report.warnings);

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{Console, DONE, REFUSED, Stop, TROUBLE, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
-use crate::reconcile::{self, Comparison, Outcome};
+use crate::reconcile::{self, Comparison, Order, Outcome};
 use crate::report;
 
 /// How many failures are named one by one: those of a large table mostly have one cause.
@@ -27,7 +27,8 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
             shown = report::operations_text(console.out, comparison).and_then(|()| console.out.flush());
         }
     };
-    let report = reconcile::pass(&mut kernel, &desired, &source.text, &store, &mut show)
+    let order = Order { desired: &desired, text: &source.text, waits: &|_| false };
+    let report = reconcile::pass(&mut kernel, &order, &store, &mut show)
         .map_err(|error| Stop::Trouble(error.to_string()))?;
     shown?;
     for warning in &report.warnings {
@@ -40,7 +41,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     console.out.flush()?;
     Ok(match &report.outcome {
         Outcome::Verified => DONE,
-        Outcome::Failed => {
+        Outcome::Failed | Outcome::Held => {
             for failed in report.failed.iter().take(NAMED) {
                 console.error(format_args!("{}: {}", failed.operation, failed.refusal));
             }

@@ -81,15 +81,7 @@ pub struct Problems {
 impl Problems {
     /// The problems of a file, `more` of them not in the list.
     pub(super) fn new(source: &Source, mut list: Vec<Problem>, more: usize) -> Self {
-        list.sort_by(|a, b| {
-            (a.line, a.column, &a.message, &a.expected, &a.suggestion).cmp(&(
-                b.line,
-                b.column,
-                &b.message,
-                &b.expected,
-                &b.suggestion,
-            ))
-        });
+        list.sort_by_key(|problem| (problem.line, problem.column));
         list.dedup();
         let more = more + list.len().saturating_sub(SHOWN);
         list.truncate(SHOWN);

@@ -1,14 +1,10 @@
 //! The format of the desired file: what may stand where. The comments here are what an editor shows while somebody types.
 
-use std::fmt;
-
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::scalar::{present, unique};
+use super::given::{list, present, present_list, unique};
 
 pub use super::scalar::{
     Address, Duration, Group, Interface, Limit, Listener, MarkNumber, Mask, MaxDelete, MessageLength, Name,
@@ -34,7 +30,7 @@ pub struct Document {
 
     /// Firewall marks: packets that get a mark before IPVS sees them, so that a cluster can listen on it. Every mark
     /// that a cluster listens on must be declared here.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub marks: Vec<Mark>,
 
     /// How long idle connections are remembered (`ipvsadm --set`). What is not named keeps the kernel's value.
@@ -43,7 +39,7 @@ pub struct Document {
 
     /// Daemons that share the connection table with another director (`ipvsadm --start-daemon`): at most one master
     /// and one backup.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub sync: Vec<SyncDaemon>,
 
     /// What holds for every cluster that says nothing else.
@@ -51,6 +47,7 @@ pub struct Document {
     pub defaults: Option<Defaults>,
 
     /// The clusters: virtual services, each with the real servers behind it. May be empty: `[]`.
+    #[serde(deserialize_with = "list")]
     pub clusters: Vec<Cluster>,
 
     /// How far lbd may go.
@@ -76,7 +73,7 @@ pub struct Cluster {
     pub scheduler: Option<SchedulerWord>,
 
     /// Switches of the scheduler. Default: none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub scheduler_flags: Vec<SchedulerFlag>,
 
     /// Persistence: a client stays with the server it got first, for so long after its last connection. 1 to 4294967
@@ -103,6 +100,7 @@ pub struct Cluster {
     pub forward: Option<Forward>,
 
     /// The real servers, in the order in which they are added. May be empty: `[]`.
+    #[serde(deserialize_with = "list")]
     pub servers: Vec<Server>,
 }
 
@@ -110,6 +108,7 @@ pub struct Cluster {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(title = "a listener or a list of them")]
+#[schemars(extend("examples" = ["tcp://10.0.0.13:80", ["tcp://10.0.0.13:80", "udp://10.0.0.13:53"]]))]
 pub enum Listen {
     /// One virtual service
     One(Listener),
@@ -132,6 +131,7 @@ impl Listen {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(title = "a server")]
+#[schemars(extend("examples" = ["192.168.8.14", { "address": "192.168.8.15:8080", "weight": 3 }]))]
 pub enum Server {
     /// The address alone
     Short(Address),
@@ -213,7 +213,7 @@ pub struct Mark {
 
     /// Which packets get the mark: those that any one of these entries describes. Default: none, for a mark that
     /// somebody else's firewall sets.
-    #[serde(rename = "match", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "match", default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub matches: Vec<Match>,
 }
 
@@ -234,7 +234,7 @@ pub struct Match {
     pub address: Option<PrefixText>,
 
     /// The destination ports: numbers and ranges such as `8000-8010`. They need a `protocol`. Default: every port.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present_list")]
     #[schemars(extend("minItems" = 1))]
     pub ports: Option<Vec<Port>>,
 
@@ -339,54 +339,4 @@ pub struct Policy {
 
 fn is_false(flag: &bool) -> bool {
     !*flag
-}
-
-// By hand and not `untagged`: an untagged enum copies every value before it looks at it, and a file may hold 100,000
-// servers.
-impl<'de> Deserialize<'de> for Server {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ServerVisitor;
-
-        impl<'de> Visitor<'de> for ServerVisitor {
-            type Value = Server;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the address of a server, or a mapping with one")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Server, E> {
-                Ok(Server::Short(text.into()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Server, A::Error> {
-                RealServer::deserialize(MapAccessDeserializer::new(map)).map(Server::Full)
-            }
-        }
-
-        deserializer.deserialize_any(ServerVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Listen {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListenVisitor;
-
-        impl<'de> Visitor<'de> for ListenVisitor {
-            type Value = Listen;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a `listen` URL or a list of them")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Listen, E> {
-                Ok(Listen::One(text.into()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Listen, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Listen::Many)
-            }
-        }
-
-        deserializer.deserialize_any(ListenVisitor)
-    }
 }

@@ -4,6 +4,7 @@ mod bounds;
 mod check;
 mod diagnose;
 pub mod document;
+mod given;
 mod nearest;
 mod place;
 mod render;
@@ -47,10 +48,11 @@ fn explain(source: &Source, refusal: Option<serde_yaml::Error>) -> Result<Desire
     let one = |problem| Problems::new(source, vec![problem], 0);
     let tree = tree::Tree::parse(source).map_err(one)?;
     let mut checked = check::Checked::new(&tree, &schema::schema_value());
-    let value = std::mem::take(&mut checked.value);
-    let (mut problems, mut more) = (std::mem::take(&mut checked.problems), checked.more);
-    let resolved = serde_json::from_value::<Document>(value).map(|document| resolve::resolve(&document));
+    let (value, mut problems) = (checked.value.take(), std::mem::take(&mut checked.problems));
+    let mut more = checked.more;
+    let resolved = value.map(serde_json::from_value::<Document>).transpose();
     debug_assert!(resolved.is_ok(), "the schema let something through: {resolved:?}");
+    let resolved = resolved.map(|document| document.as_ref().map(resolve::resolve).unwrap_or_default());
     if let Ok((_, findings)) = &resolved {
         problems.extend(findings.list.iter().cloned().filter_map(|finding| checked.locate(finding)));
         more += findings.more;

@@ -3,12 +3,43 @@
 /// The longest text that is compared: what is longer is no mistyped word.
 const LONGEST: usize = 40;
 
+/// What other tools call the same thing.
+const SYNONYMS: [(&str, &str); 22] = [
+    ("masq", "nat"),
+    ("masquerade", "nat"),
+    ("masquerading", "nat"),
+    ("direct", "dr"),
+    ("droute", "dr"),
+    ("gateway", "dr"),
+    ("gatewaying", "dr"),
+    ("ipip", "tun"),
+    ("http", "tcp"),
+    ("https", "tcp"),
+    ("slave", "backup"),
+    ("none", "never"),
+    ("lb-algo", "scheduler"),
+    ("lvs-sched", "scheduler"),
+    ("algorithm", "scheduler"),
+    ("lb-kind", "forward"),
+    ("lvs-method", "forward"),
+    ("method", "forward"),
+    ("virtual-server", "listen"),
+    ("real-servers", "servers"),
+    ("backends", "servers"),
+    ("ip", "address"),
+];
+
 /// The candidate nearest to a word, where one is near: at most a third of the letters differ, or one begins the other.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.is_empty() || word.len() > LONGEST {
         return None;
     }
     let word = word.to_lowercase().replace('_', "-");
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let synonym = SYNONYMS.iter().find(|(other, ours)| *other == word && candidates.contains(ours));
+    if let Some((_, ours)) = synonym {
+        return Some(ours);
+    }
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let plain = candidate.to_lowercase().replace('_', "-");
@@ -50,9 +81,13 @@ mod tests {
             assert_eq!(nearest(word, keys), expected, "{word}");
         }
         let methods = ["nat", "dr", "tun", "fullnat"];
-        for (word, expected) in
-            [("tunnel", Some("tun")), ("NAT", Some("nat")), ("rd", Some("dr")), ("x", None), ("masq", None)]
-        {
+        for (word, expected) in [
+            ("tunnel", Some("tun")),
+            ("NAT", Some("nat")),
+            ("rd", Some("dr")),
+            ("x", None),
+            ("masq", Some("nat")),
+        ] {
             assert_eq!(nearest(word, methods), expected, "{word}");
         }
         assert_eq!(nearest("wr", ["rr", "wrr", "lc", "wlc"]), Some("rr"));

@@ -3,12 +3,9 @@
 //! They are kept as text or number, as the file has them; `resolve` gives them their meaning and says what is wrong.
 
 use std::fmt;
-use std::hash::Hash;
-use std::marker::PhantomData;
 
-use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::SchedulerName;
@@ -246,7 +243,7 @@ scalars! {
             { "type": "integer", "minimum": 1, "maximum": 4294967 },
             { "type": "string", "pattern": "^0*[1-9][0-9]*[smhd]?$" }
         ],
-        "examples": [300, "30s", "5m", "1h"]
+        "examples": ["30s", "5m", 300]
     };
 
     /// A firewall mark, decimal or `0x…`.
@@ -358,44 +355,4 @@ impl<const MIN: u32, const MAX: u32> JsonSchema for Number<MIN, MAX> {
         let title = format!("a number from {MIN} to {MAX}");
         json_schema!({ "type": "integer", "title": title, "minimum": MIN, "maximum": MAX })
     }
-}
-
-/// A key that may be left out, but not be left empty: `persistence:` with nothing behind it is a mistake, and serde
-/// would take it for "not given".
-pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
-}
-
-/// A mapping in which no key stands twice; serde would keep the last.
-pub(super) fn unique<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
-where
-    D: Deserializer<'de>,
-    K: Deserialize<'de> + Hash + Eq,
-    V: Deserialize<'de>,
-{
-    struct UniqueVisitor<K, V>(PhantomData<(K, V)>);
-
-    impl<'de, K: Deserialize<'de> + Hash + Eq, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<K, V> {
-        type Value = IndexMap<K, V>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a mapping")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut map = IndexMap::new();
-            while let Some((key, value)) = entries.next_entry()? {
-                if map.insert(key, value).is_some() {
-                    return Err(A::Error::custom("a key stands twice"));
-                }
-            }
-            Ok(map)
-        }
-    }
-
-    deserializer.deserialize_map(UniqueVisitor(PhantomData))
 }

@@ -6,6 +6,9 @@ use saphyr_parser::ScanError;
 
 use super::diagnose::Problem;
 
+/// What a tab at the start of a line is answered with.
+const TAB: &str = "a tab cannot indent a line in YAML";
+
 /// The problem of a text that the parser refused.
 pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
     let marker = error.marker();
@@ -20,13 +23,62 @@ pub(super) fn at(text: &str, line: usize, column: usize, words: &str) -> Problem
     {
         return unquoted(line, start, token);
     }
+    if let Some(end) = end_of(text, line, column) {
+        let (message, expected) = match words {
+            _ if words.contains("'}'") => ("the file ends inside a mapping in braces", "`}`"),
+            _ if words.contains("']'") => ("the file ends inside a list in brackets", "`]`"),
+            _ if words.contains("node content") => ("the file ends inside brackets or braces", "`]` or `}`"),
+            _ => ("the file ends too early", "more lines"),
+        };
+        return Problem::new(end.0, end.1, 1, message).expecting(expected);
+    }
     let indentation = shown.len() - shown.trim_start().len();
     if let Some(tab) = shown.bytes().take(indentation).position(|byte| byte == b'\t') {
-        return Problem::new(line, tab + 1, 1, "a tab cannot indent a line in YAML").expecting("blanks");
+        return Problem::new(line, tab + 1, 1, TAB).expecting("blanks");
+    }
+    if words.contains("document start")
+        && let Some((number, found)) = lines(text).take(line).enumerate().find_map(|(index, line)| {
+            let tab = line
+                .find('\t')
+                .filter(|at| line.get(..*at).is_some_and(|before| before.trim().is_empty()))?;
+            Some((index + 1, tab))
+        })
+    {
+        return Problem::new(number, found + 1, 1, TAB).expecting("blanks");
+    }
+    if let Some(found) = missing_blank(text, line) {
+        return found;
     }
     let (message, expected) = plainly(words);
     let problem = Problem::new(line, column, 1, message);
     if let Some(expected) = expected { problem.expecting(expected) } else { problem }
+}
+
+/// `key:value` on the line before: YAML takes it for text, and stumbles over the next line.
+fn missing_blank(text: &str, line: usize) -> Option<Problem> {
+    let before = lines(text).nth(line.checked_sub(2)?)?;
+    let (key, value) = before.split_once(':')?;
+    let word = key.trim_start().trim_start_matches("- ");
+    let is_key = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let glued = value.starts_with(|letter: char| !letter.is_whitespace() && !matches!(letter, ':' | '/'));
+    (is_key && glued).then(|| {
+        Problem::new(line - 1, key.chars().count() + 1, 1, "no blank follows the `:`")
+            .expecting("`key: value` with a blank")
+            .suggest(Some(format!("{word}: {}", value.trim_end())))
+    })
+}
+
+/// Where the last letter of the text is, if nothing but blank lines follows a place.
+fn end_of(text: &str, line: usize, column: usize) -> Option<(usize, usize)> {
+    let rest = lines(text).skip(line.saturating_sub(1)).enumerate();
+    for (index, shown) in rest {
+        let skipped = if index == 0 { column - 1 } else { 0 };
+        if !shown.chars().skip(skipped).all(char::is_whitespace) {
+            return None;
+        }
+    }
+    let (last, shown) = lines(text).enumerate().filter(|(_, line)| !line.trim().is_empty()).last()?;
+    Some((last + 1, shown.trim_end().chars().count()))
 }
 
 /// The problem of an address in brackets that YAML takes for a list.
@@ -94,6 +146,13 @@ fn plainly(words: &str) -> (String, Option<&'static str>) {
         _ if words.contains("found unexpected end of stream") || words.contains("unexpected eof") => {
             ("the file ends inside a quoted text", Some("a closing quote"))
         }
+        _ if words.contains("invalid indentation in quoted") => {
+            ("this quoted text is not closed", Some("a closing quote"))
+        }
+        _ if words.contains("unknown escape character") => (
+            "a backslash means something else here",
+            Some("`\\\\` for a backslash, or text in single quotes"),
+        ),
         _ if words.contains("mapping values are not allowed")
             || words.contains("illegal placement of ':'") =>
         {

@@ -104,7 +104,8 @@ fn invalid(operation: &Operation) -> String {
     }
 }
 
-const REFUSED_VALUE: &str = "the kernel does not take one of the values; it does not say which, compare them with those of a service that works";
+const REFUSED_VALUE: &str = "the kernel does not take one of the values; it does not say which, \
+     compare them with those of a service that works";
 
 fn invalid_service(action: Action, to: &Scheduling) -> String {
     if let Some(persistence) = to.persistence
@@ -114,7 +115,8 @@ fn invalid_service(action: Action, to: &Scheduling) -> String {
         return format!("the persistence mask {length} is no prefix length of IPv6; it can be 1 to 128");
     }
     if to.scheduler.as_str() == "mh" && action == Action::Edit {
-        return "the scheduler mh takes at most 4093 servers (a lookup table of 12 bits); spread them over several services or take another scheduler (old kernels leave the service without any)"
+        return "the scheduler mh takes at most 4093 servers (a lookup table of 12 bits); spread \
+                them over several services or take another scheduler (old kernels leave the service without any)"
             .into();
     }
     REFUSED_VALUE.into()

@@ -109,7 +109,7 @@ pub fn report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         failed: Some(failed.iter().map(|failed| failed_row(last, failed)).collect()),
         refused: match outcome {
             Outcome::Refused(objection) => Some(objection.to_string()),
-            Outcome::Verified | Outcome::Failed => None,
+            Outcome::Verified | Outcome::Failed | Outcome::Held => None,
         },
         impacts: Vec::new(),
     };

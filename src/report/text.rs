@@ -104,7 +104,7 @@ pub fn report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let counts = format!("{add} added, {edit} edited, {delete} deleted");
     match outcome {
         Outcome::Refused(_) => operations(out, last),
-        Outcome::Failed => {
+        Outcome::Failed | Outcome::Held => {
             writeln!(out, "{DELETE}not in sync:{DELETE:#} {counts}, {} failed", failed.len())
         }
         Outcome::Verified => {

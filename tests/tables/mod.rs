@@ -5,6 +5,7 @@
 
 use std::num::NonZeroU32;
 
+use lbd::kernel::Kernel;
 use lbd::model::{
     Checksum, EngineName, Forwarding, Operation, Persistence, PersistenceMask, RealServer, SchedulerFlags,
     SchedulerName, Scheduling, ServerKey, ServiceKey, Services, Thresholds, Tunnel, TunnelKind,
@@ -107,4 +108,14 @@ pub(crate) fn everything() -> Services {
         ("fwmark6://10", scheduling("rr"), vec![("[fd00::3]:8080", real(1, Forwarding::Nat))]),
         ("fwmark://4294967295", Scheduling { one_packet: true, ..scheduling("rr") }, vec![]),
     ])
+}
+
+/// Carries the operations out, none of which may be refused.
+#[track_caller]
+pub(crate) fn execute(kernel: &mut impl Kernel, operations: &[Operation]) {
+    let results = kernel.execute(operations).unwrap();
+    for (operation, result) in operations.iter().zip(&results) {
+        assert_eq!(*result, Ok(()), "{operation}");
+    }
+    assert_eq!(results.len(), operations.len());
 }

@@ -19,8 +19,8 @@ use schema::{Kind, Shape};
 /// What of the file can be read, and where it stands.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
-    /// What could be read, filled up where something needed was not
-    pub(super) value: Value,
+    /// What could be read, filled up where something needed was not; `None` where nothing could
+    pub(super) value: Option<Value>,
     /// What is wrong with the rest
     pub(super) problems: Vec<Problem>,
     /// How many more problems there are
@@ -28,10 +28,12 @@ pub(super) struct Checked {
     kept: Option<Kept>,
     /// Values that could not be read
     gone: HashSet<Place>,
-    /// Lists of which an entry could not be read
+    /// Lists of which an entry could not be read, mappings of which a key could not
     thinned: HashSet<Place>,
 }
 
+/// What stands at the top of a file.
+const TOP: &str = "a mapping with at least `version` and `clusters`";
 /// How many problems are kept.
 const KEPT: usize = 10_000;
 
@@ -58,7 +60,7 @@ impl Checked {
         match tree.root.and_then(|root| Some((root, tree.target(root)?))) {
             Some((root, node)) if !empty(node) => {
                 if let Some((value, kept)) = walk.value(root, &top, None) {
-                    walk.checked.value = value;
+                    walk.checked.value = Some(value);
                     walk.checked.kept = Some(kept);
                 }
             }
@@ -156,14 +158,20 @@ impl<'a> Walk<'a> {
             self.report(problem(spot, message).expecting("the value without a tag"));
             return None;
         }
+        if let Some(token) = self.bare_address(node)
+            && shape.of(Kind::Text).is_some()
+        {
+            self.report(syntax::unquoted(spot.line, spot.column, &token));
+            return None;
+        }
         match &node.content {
             Content::Map(pairs) => match shape.of(Kind::Map) {
                 Some(found) => self.mapping(pairs, spot, found),
-                None => self.wrong(node, spot, shape, "a mapping"),
+                None => self.wrong(spot, shape, "a mapping"),
             },
             Content::List(entries) => match shape.of(Kind::List) {
                 Some(found) => self.list(entries, spot, found),
-                None => self.wrong(node, spot, shape, "a list"),
+                None => self.wrong(spot, shape, "a list"),
             },
             Content::Scalar { .. } if scalar::is_null(node) => {
                 let spot = key.unwrap_or(Spot { width: spot.width.max(1), ..spot });
@@ -180,7 +188,8 @@ impl<'a> Walk<'a> {
                 match scalar::check(text, *plain && !forced, shape, &self.noun()) {
                     Ok(value) => Some((value, Kept { spot, inside: Inside::Nothing })),
                     Err(wrong) => {
-                        let problem = problem(spot, wrong.message).expecting(wrong.expected);
+                        let expected = if self.path.is_empty() { TOP.into() } else { wrong.expected };
+                        let problem = problem(spot, wrong.message).expecting(expected);
                         self.report(problem.suggest(wrong.suggestion));
                         None
                     }
@@ -190,37 +199,30 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn wrong(
-        &mut self,
-        node: &Node<'_>,
-        spot: Spot,
-        shape: &Shape<'_>,
-        found: &str,
-    ) -> Option<(Value, Kept)> {
-        if let Some(address) = self.bare_address(node)
-            && shape.of(Kind::Text).is_some()
-        {
-            self.report(syntax::unquoted(spot.line, spot.column, &format!("[{address}]")));
-            return None;
-        }
-        let expected = if self.path.is_empty() {
-            "a mapping with at least `version` and `clusters`".into()
-        } else {
-            shape.expected()
-        };
+    fn wrong(&mut self, spot: Spot, shape: &Shape<'_>, found: &str) -> Option<(Value, Kept)> {
+        let expected = if self.path.is_empty() { TOP.into() } else { shape.expected() };
         self.report(problem(spot, format!("{} cannot be {found}", self.noun())).expecting(expected));
         None
     }
 
-    /// The address in a list that was meant to be `"[fd00::1]"`.
+    /// What was meant to be `"[fd00::1]"` or `"[fd00::1]:80"`: a list with an address in it, also as a key.
     fn bare_address(&self, node: &Node<'_>) -> Option<String> {
-        let Content::List(entries) = &node.content else { return None };
-        let [only] = entries.as_slice() else { return None };
-        match &self.tree.node(*only)?.content {
-            Content::Scalar { text, plain: true } => {
-                text.parse::<std::net::Ipv6Addr>().ok().map(|_| text.as_ref().to_owned())
-            }
+        let plain = |id: Id| match &self.tree.node(id)?.content {
+            Content::Scalar { text, plain: true } => Some(text.as_ref()),
             _ => None,
+        };
+        match &node.content {
+            Content::List(entries) => {
+                let [only] = entries.as_slice() else { return None };
+                let address = plain(*only).filter(|text| text.parse::<std::net::Ipv6Addr>().is_ok())?;
+                Some(format!("[{address}]"))
+            }
+            Content::Map(pairs) => {
+                let [(key, value)] = pairs.as_slice() else { return None };
+                let address = self.tree.node(*key).filter(|key| matches!(key.content, Content::List(_)))?;
+                Some(format!("{}:{}", self.bare_address(address)?, plain(*value)?))
+            }
+            Content::Scalar { .. } | Content::Alias(_) => None,
         }
     }
 
@@ -261,7 +263,7 @@ impl<'a> Walk<'a> {
             };
             let name = name.as_ref();
             if let Some(first) = seen.get(name) {
-                let message = format!("the key `{name}` stands here twice; first on line {}", first.line);
+                let message = format!("duplicate key `{name}`; first on line {}", first.line);
                 self.report(problem(key_spot, message));
                 continue;
             }
@@ -270,6 +272,7 @@ impl<'a> Walk<'a> {
                 let words = known.unwrap_or(&none).keys().map(String::as_str);
                 let near = nearest(name, words.clone());
                 meant.extend(near);
+                self.checked.thinned.insert(Place(self.path.clone()));
                 let problem = if name == "<<" {
                     problem(key_spot, "merge keys (`<<`) are not supported")
                         .expecting("the keys themselves, or an alias (`*name`) for a whole value")
@@ -303,7 +306,7 @@ impl<'a> Walk<'a> {
 
     fn odd_key(&mut self, node: &Node<'_>, spot: Spot) {
         match self.bare_address(node) {
-            Some(address) => self.report(syntax::unquoted(spot.line, spot.column, &format!("[{address}]"))),
+            Some(token) => self.report(syntax::unquoted(spot.line, spot.column, &token)),
             None => self.report(problem(spot, "a list or mapping cannot be a key").expecting("a word")),
         }
     }
@@ -327,11 +330,12 @@ impl<'a> Walk<'a> {
             let place = Place(self.path.clone()).then(name.to_owned());
             if !seen.contains_key(name) && !self.checked.gone.contains(&place) {
                 let noun = if self.path.is_empty() { String::new() } else { format!(" in {}", self.noun()) };
-                let expected = match shape.of(Kind::List) {
-                    Some(_) if shape.of(Kind::Text).is_none() => {
-                        format!("`{name}` with a list; `[]` for none")
+                let expected = match (shape.only(), shape.of(Kind::List)) {
+                    (Some(only), _) => format!("`{name}: {only}`"),
+                    (None, Some(_)) if shape.of(Kind::Text).is_none() => {
+                        format!("`{name}`, a list; `[]` for none")
                     }
-                    _ => format!("`{name}` with {}", shape.expected()),
+                    (None, _) => format!("`{name}`, {}", shape.expected()),
                 };
                 self.report(problem(spot, format!("`{name}` is missing{noun}")).expecting(expected));
             }

@@ -66,7 +66,7 @@ fn integer(number: i128, text: &str, shape: &Shape<'_>, noun: &str) -> Result<Va
         if number == only {
             return Ok(json!(only as i64));
         }
-        return wrong(format!("{noun} cannot be {text}"));
+        return wrong(format!("{noun} cannot be `{text}`"));
     }
     // Where text may stand here too, the range depends on what it means, and `resolve` knows better words.
     let open = shape.of(Kind::Text).is_some();
@@ -79,9 +79,9 @@ fn integer(number: i128, text: &str, shape: &Shape<'_>, noun: &str) -> Result<Va
             Ok(small.into())
         }
         _ if number < 0 || bound("minimum").is_some_and(|least| number < least) => {
-            wrong(format!("{text} is too small for {noun}"))
+            wrong(format!("`{text}` is too small for {noun}"))
         }
-        _ => wrong(format!("{text} is too large for {noun}")),
+        _ => wrong(format!("`{text}` is too large for {noun}")),
     }
 }
 
@@ -92,12 +92,14 @@ fn mismatch(text: &str, meaning: Meaning, shape: &Shape<'_>, noun: &str) -> Wron
         Meaning::Fraction => "a fraction",
         Meaning::Text => "text",
     };
+    let (integer, words) = (shape.of(Kind::Integer), shape.of(Kind::Text));
+    // Where any text will do, the value can stand there in quotes.
+    let any_text =
+        words.is_some_and(|schema| schema.get("pattern").is_none() && schema.get("anyOf").is_none());
     let suggestion = match meaning {
         // The common slip with kernel settings.
-        Meaning::Boolean(flag) if shape.of(Kind::Integer).is_some() && shape.of(Kind::Text).is_some() => {
-            Some(if flag { "1" } else { "0" }.into())
-        }
-        Meaning::Boolean(_) | Meaning::Integer(_) | Meaning::Fraction if shape.of(Kind::Text).is_some() => {
+        Meaning::Boolean(flag) if any_text && integer.is_some() => Some(if flag { "1" } else { "0" }.into()),
+        Meaning::Boolean(_) | Meaning::Integer(_) | Meaning::Fraction if any_text => {
             Some(format!("\"{text}\""))
         }
         Meaning::Text if shape.of(Kind::Boolean).is_some() => match text.to_lowercase().as_str() {
@@ -105,10 +107,13 @@ fn mismatch(text: &str, meaning: Meaning, shape: &Shape<'_>, noun: &str) -> Wron
             "no" | "n" | "off" | "false" | "0" => Some("false".into()),
             _ => None,
         },
-        Meaning::Text if shape.of(Kind::Integer).is_some() => {
+        Meaning::Text if integer.is_some() => {
             text.trim().parse::<u32>().ok().map(|number| number.to_string())
         }
-        _ if shape.of(Kind::List).is_some() && !text.contains(['[', ']', '{', '}', ',', '\n', '"']) => {
+        _ if words.is_none()
+            && shape.of(Kind::List).is_some()
+            && !text.contains(['[', ']', '{', '}', ',', '\n', '"']) =>
+        {
             Some(format!("[{text}]"))
         }
         _ => None,

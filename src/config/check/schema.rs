@@ -61,6 +61,14 @@ impl<'a> Shape<'a> {
         self.choices.iter().map(|choice| choice.get("const").and_then(Value::as_str)).collect()
     }
 
+    /// The number, if there is only one that may stand here.
+    pub(super) fn only(&self) -> Option<&'a Value> {
+        match self.choices.as_slice() {
+            [only] => only.get("const").filter(|value| value.is_number()),
+            _ => None,
+        }
+    }
+
     /// What the values are called.
     pub(super) fn title(&self) -> Option<&'a str> {
         self.schema.get("title").and_then(Value::as_str)
@@ -89,7 +97,7 @@ impl<'a> Shape<'a> {
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
-            .filter(|example| !example.is_object())
+            .filter(|example| example.is_string() || example.is_number())
             .take(2)
             .map(|example| match example {
                 Value::String(text) => format!("`{text}`"),
@@ -104,14 +112,11 @@ impl<'a> Shape<'a> {
         if self.of(Kind::List).is_some() {
             return Some(json!([]));
         }
-        match self.choices.as_slice() {
-            [only] => match only.get("const") {
-                Some(value @ Value::Number(_)) => Some(value.clone()),
-                _ if self.of(Kind::Text).is_some() && self.words().is_none() => Some(json!("")),
-                _ => None,
-            },
-            _ => None,
+        if let Some(only) = self.only() {
+            return Some(only.clone());
         }
+        let text = matches!(self.choices.as_slice(), [only] if only.get("const").is_none());
+        (text && self.of(Kind::Text).is_some()).then(|| json!(""))
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn unusable(address: IpAddr) -> Option<&'static str> {
         IpAddr::V4(v4) if v4.is_unspecified() => Some("stands for every address"),
         IpAddr::V4(v4) if v4.is_broadcast() => Some("is the broadcast address"),
         IpAddr::V6(v6) if v6.is_unspecified() => Some("stands for every address"),
-        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => Some("is an IPv4 address in the clothes of IPv6"),
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => Some("is an IPv4 address written as IPv6"),
         IpAddr::V6(v6) if v6.is_unicast_link_local() => {
             Some("is link-local, and IPVS has no way to say on which link")
         }

@@ -36,7 +36,7 @@ pub(super) fn clusters(document: &Document, desired: &mut Desired, findings: &mu
         check_name(&cluster.name.0, &here, findings);
         if let Some(first) = names.get(cluster.name.as_str()) {
             findings.push(
-                Finding::new(here.then("name"), format!("two clusters are called `{}`", cluster.name.0))
+                Finding::new(here.then("name"), format!("duplicate cluster name `{}`", cluster.name.0))
                     .first(place!["clusters", *first, "name"]),
             );
         } else {
@@ -58,7 +58,7 @@ pub(super) fn clusters(document: &Document, desired: &mut Desired, findings: &mu
             let Some(service) = service(url, listener, findings) else { continue };
             if let Some((cluster, position)) = listeners.get(&service) {
                 findings.push(
-                    Finding::new(listener(), format!("{service} has a cluster already"))
+                    Finding::new(listener(), format!("duplicate listener {service}"))
                         .first(listener_place(document, *cluster, *position)),
                 );
                 continue;
@@ -213,7 +213,7 @@ impl Behind<'_> {
                         findings.push(
                             Finding::new(
                                 self.address_place(*index),
-                                format!("the server {key} stands behind {} twice", self.service),
+                                format!("duplicate server {key} behind {}", self.service),
                             )
                             .first(self.address_place(first)),
                         );

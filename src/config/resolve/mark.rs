@@ -21,7 +21,7 @@ pub(super) fn marks(declared: &[document::Mark], findings: &mut Findings) -> Vec
         if let Some(number) = number {
             if let Some(first) = seen.get(&number) {
                 findings.push(
-                    Finding::new(here(), format!("mark {number} is declared twice"))
+                    Finding::new(here(), format!("duplicate mark {number}"))
                         .first(place!["marks", *first, "mark"]),
                 );
             } else {
@@ -36,7 +36,7 @@ pub(super) fn marks(declared: &[document::Mark], findings: &mut Findings) -> Vec
                 findings.push(
                     Finding::new(
                         here,
-                        "the same packets are described twice, and a packet has one mark only",
+                        "duplicate match: the same packets are described already, and a packet has one mark",
                     )
                     .first(place!["marks", *mark, "match", *first]),
                 );
@@ -62,7 +62,12 @@ fn packets(entry: &Match, here: &Place, findings: &mut Findings) -> Option<MarkM
     if *entry == Match::default() {
         findings.push(
             Finding::new(here.clone(), "an empty match would mark every packet")
-                .expected("at least one of protocol, address, ports, source and interface"),
+                .expected("at least one of protocol, address, ports, source and interface")
+                .involving(here.then("protocol"))
+                .involving(here.then("address"))
+                .involving(here.then("ports"))
+                .involving(here.then("source"))
+                .involving(here.then("interface")),
         );
         return None;
     }

@@ -160,10 +160,9 @@ fn tunnel(given: &document::Tunnel, here: &Place, findings: &mut Findings) -> Tu
     let kind = kind.unwrap_or(TunnelType::Ipip);
     match (kind, port) {
         (TunnelType::Gue, None) => findings.push(
-            Finding::new(here.clone(), "a `gue` tunnel needs a port")
+            Finding::new(here.then("type"), "a `gue` tunnel needs a port")
                 .expected("`port` with the UDP port that the server takes the packets at")
-                .involving(here.then("port"))
-                .involving(here.then("type")),
+                .involving(here.then("port")),
         ),
         (TunnelType::Ipip | TunnelType::Gre, Some(_)) => findings.push(
             Finding::new(here.then("port"), format!("a tunnel of type `{}` has no port", kind.word()))

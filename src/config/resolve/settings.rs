@@ -30,7 +30,7 @@ pub(super) fn sysctls(
             Ok(full) => {
                 if let Some(other) = first.get(&full) {
                     findings.push(
-                        Finding::new(here(), format!("the setting `{full}` stands here twice"))
+                        Finding::new(here(), format!("duplicate setting `{full}`"))
                             .at_key()
                             .first(place!["sysctls", (*other).clone()]),
                     );
@@ -128,7 +128,7 @@ pub(super) fn sync(daemons: &[document::SyncDaemon], findings: &mut Findings) ->
             daemon;
         if let Some(first) = roles.get(role) {
             findings.push(
-                Finding::new(here("role"), format!("there can be one {} only", role.word()))
+                Finding::new(here("role"), format!("duplicate {}: only one can run", role.word()))
                     .first(place!["sync", *first, "role"]),
             );
         } else {

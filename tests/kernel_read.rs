@@ -1,0 +1,145 @@
+//! Reading tables that are big, and tables that somebody else changes meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod lab;
+mod tables;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lab::Netns;
+use lbd::kernel::Kernel;
+use lbd::kernel::ipvs::Ipvs;
+use lbd::model::{Forwarding, Operation, ServiceKey, Services, VirtualService};
+use tables::{additions, execute, real, scheduling, server, service};
+
+/// 2,000 services on 250 addresses.
+fn many_services() -> Services {
+    (0..2000_u16)
+        .map(|n| {
+            let (address, port) = (n % 250, 1 + n / 250);
+            let backend = format!("10.{}.{address}.1:80", 100 + port);
+            let servers = [(server(&backend), real(1, Forwarding::Nat))].into_iter().collect();
+            let key = service(&format!("tcp://10.0.1.{address}:{port}"));
+            (key, VirtualService { scheduling: scheduling("rr"), servers })
+        })
+        .collect()
+}
+
+/// One service with 5,000 servers.
+fn many_servers() -> Services {
+    let servers = (0..5000_u16)
+        .map(|n| {
+            (
+                server(&format!("10.9.{}.{}:80", n / 250, 1 + n % 250)),
+                real(u32::from(n % 10), Forwarding::Nat),
+            )
+        })
+        .collect();
+    [(service("fwmark://1"), VirtualService { scheduling: scheduling("wlc"), servers })].into_iter().collect()
+}
+
+#[test]
+fn big_tables_are_whole() {
+    let _net = Netns::new();
+    let mut kernel = Ipvs::connect().unwrap();
+    let mut wanted = many_services();
+    wanted.extend(many_servers());
+    let sends = kernel.traffic().sends;
+    execute(&mut kernel, &additions(&wanted));
+    // 4,000 operations in pairs, 200 a send; 5,001 that fit into no send.
+    assert_eq!(kernel.traffic().sends - sends, 20 + 26);
+    assert!(kernel.read().unwrap().state.services == wanted);
+}
+
+/// Somebody else: until it is told to stop, 50 services with a server each, and 50 servers of another service, come and
+/// go. Gives the number of times.
+fn meddle(pool: ServiceKey, stop: &AtomicBool) -> u64 {
+    let mut kernel = Ipvs::connect().unwrap();
+    let one = real(1, Forwarding::Nat);
+    let (mut come, mut go) = (Vec::new(), Vec::new());
+    for n in 1..=50 {
+        let (service, server) = (service(&format!("udp://10.0.1.{n}:53")), server(&format!("10.8.0.{n}:80")));
+        come.extend([
+            Operation::AddService { service, to: scheduling("rr") },
+            Operation::AddServer { service, server, to: one },
+            Operation::AddServer { service: pool, server, to: one },
+        ]);
+        go.extend([Operation::DeleteService { service }, Operation::DeleteServer { service: pool, server }]);
+    }
+    let mut rounds = 0;
+    while !stop.load(Ordering::Relaxed) {
+        execute(&mut kernel, &come);
+        std::thread::sleep(Duration::from_millis(2));
+        execute(&mut kernel, &go);
+        // Time for a quiet moment now and then.
+        std::thread::sleep(Duration::from_millis(rounds % 4 * 20));
+        rounds += 1;
+    }
+    rounds
+}
+
+#[test]
+fn what_does_not_change_is_read_right_while_others_change() {
+    let _net = Netns::new();
+    let mut kernel = Ipvs::connect().unwrap();
+    let mut steady = many_services();
+    steady.extend(many_servers());
+    execute(&mut kernel, &additions(&steady));
+    let pool = service("fwmark://1");
+    let stop = AtomicBool::new(false);
+    let (mut readings, mut wrong) = (0, Vec::new());
+    std::thread::scope(|scope| {
+        // In the same namespace, for a thread inherits it.
+        let meddler = scope.spawn(|| meddle(pool, &stop));
+        let end = Instant::now() + Duration::from_secs(4);
+        while Instant::now() < end && wrong.is_empty() {
+            let mut services = match kernel.read() {
+                Ok(live) => live.state.services,
+                // Allowed, for somebody who never rests cannot be read.
+                Err(error) if error.message.contains("changes them all the time") => continue,
+                Err(error) => panic!("{error}"),
+            };
+            readings += 1;
+            services[&pool].servers.retain(|server, _| !server.to_string().starts_with("10.8."));
+            services.retain(|key, _| !key.to_string().starts_with("udp:"));
+            for (key, service) in &steady {
+                let missing = service.servers.len() - services.get(key).map_or(0, |live| live.servers.len());
+                if services.swap_remove(key).as_ref() != Some(service) {
+                    wrong.push(format!("{key}: {missing} servers missing"));
+                }
+            }
+            wrong.extend(services.keys().map(|key| format!("{key} is not there")));
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(meddler.join().unwrap() > 0);
+    });
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(readings > 0);
+}
+
+// The kernel lists the servers of a service that is gone: there are none, and that is no error.
+#[test]
+fn a_service_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
+    let _net = Netns::new();
+    let mut kernel = Ipvs::connect().unwrap();
+    let pool = service("fwmark://1");
+    execute(&mut kernel, &[Operation::AddService { service: pool, to: scheduling("rr") }]);
+    let stop = AtomicBool::new(false);
+    let (mut seen, mut empty) = (0, 0);
+    std::thread::scope(|scope| {
+        let meddler = scope.spawn(|| meddle(pool, &stop));
+        let end = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < end {
+            let mut services = kernel.read().unwrap().state.services;
+            services.swap_remove(&pool);
+            seen += services.len();
+            empty += services.values().filter(|service| service.servers.is_empty()).count();
+        }
+        stop.store(true, Ordering::Relaxed);
+        meddler.join().unwrap();
+    });
+    assert!(seen > 0);
+    assert_eq!(empty, 0, "of {seen} services");
+}
