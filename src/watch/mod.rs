@@ -16,9 +16,12 @@
 //! # }
 //! ```
 //!
-//! What cannot be seen: a writer that began before the watching did and pauses; a second writer that is in the middle
-//! when a first one closes the file (inotify does not say whose close it was); a `truncate` of the file without opening
-//! it, which looks like a writer who never ends; changes through a memory mapping, until the file is closed.
+//! What cannot be seen:
+//! - a writer that began before the watching did, and pauses;
+//! - a second writer in the middle when a first one closes the file: inotify does not say whose close it was;
+//! - the end of a `truncate` that opens no file, and of a writer who goes on with a file that was replaced, if in that
+//!   moment the new one changes too: both seem to write until the next close or rename;
+//! - changes through a memory mapping, until the file is closed.
 
 mod ears;
 mod inotify;

@@ -103,3 +103,17 @@ fn a_recheck_finds_what_no_event_told() {
         assert!(timeout(Duration::from_secs(60), watch.changed()).await.is_err());
     });
 }
+
+#[test]
+fn a_reading_is_confirmed_by_hearing_an_opening_of_our_own() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("desired.yaml");
+    fs::write(&path, "a").unwrap();
+    let mut watch = Watch::new(&path);
+    Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+        let look = watch.changed().await;
+        let before = watch.ears.heard().openings;
+        assert!(watch.confirms(&look).await);
+        assert!(watch.ears.heard().openings > before);
+    });
+}
