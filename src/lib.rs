@@ -24,6 +24,9 @@ pub mod store;
 /// One pass: read, plan, execute, read again.
 pub mod reconcile;
 
+/// Says when to look at the file again.
+pub mod watch;
+
 /// Plans and what became of them, as text and JSON.
 pub mod report;
 
@@ -35,3 +38,9 @@ pub mod cli;
 
 /// One file per command.
 pub mod commands;
+
+/// What the daemon tells about itself.
+pub mod status;
+
+/// When to pass: the one loop of the daemon.
+pub mod daemon;

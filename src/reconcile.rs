@@ -151,6 +151,32 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
+/// How many operations of each kind there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Additions
+    pub add: usize,
+    /// Edits
+    pub edit: usize,
+    /// Deletions
+    pub delete: usize,
+}
+
+impl Summary {
+    /// Counts operations.
+    pub fn of<'a>(operations: impl Iterator<Item = &'a Operation>) -> Self {
+        let mut summary = Self::default();
+        for operation in operations {
+            match operation.action() {
+                Action::Add => summary.add += 1,
+                Action::Edit => summary.edit += 1,
+                Action::Delete => summary.delete += 1,
+            }
+        }
+        summary
+    }
+}
+
 /// What a pass is to bring about.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {

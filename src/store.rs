@@ -1,7 +1,7 @@
 //! Remembers on disk what lbd owns and what was last applied and verified, each file written whole or not at all.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::ServiceKey;
 use crate::ownership::Owned;
+use crate::status::Status;
 
 /// The file that holds [`Record`].
 const RECORD: &str = "state.json";
@@ -17,6 +18,10 @@ const RECORD: &str = "state.json";
 const VERIFIED: &str = "verified.yaml";
 /// Held while a pass changes the kernel.
 const LOCK: &str = "lock";
+/// Held by the daemon as long as it runs.
+const DAEMON: &str = "daemon.lock";
+/// What the daemon tells about itself.
+const STATUS: &str = "status.json";
 
 /// What lbd remembers between two passes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,7 +33,7 @@ pub struct Record {
 }
 
 /// A state directory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Store {
     directory: PathBuf,
     scope: Scope,
@@ -149,39 +154,93 @@ impl Store {
         self.replace(VERIFIED, text.as_bytes())
     }
 
+    /// The text of the desired file that was last applied and verified, if there is one.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read.
+    pub fn load_verified(&self) -> Result<Option<String>, String> {
+        let path = self.directory.join(VERIFIED);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+
+    /// Forgets what was verified: the table is meant to be empty from now on.
+    ///
+    /// # Errors
+    /// Where the disk will not let go of it.
+    pub fn forget_verified(&self) -> Result<(), String> {
+        let path = self.directory.join(VERIFIED);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(format!("{}: {error}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what the daemon tells about itself.
+    ///
+    /// # Errors
+    /// Where the disk will not take it.
+    pub fn save_status(&self, status: &Status) -> Result<(), String> {
+        let mut text = serde_json::to_vec_pretty(status).map_err(|error| error.to_string())?;
+        text.push(b'\n');
+        self.replace(STATUS, &text)
+    }
+
+    /// What the daemon told last; `None` where it never did, or in words that this version does not know.
+    pub fn load_status(&self) -> Option<Status> {
+        serde_json::from_slice(&fs::read(self.directory.join(STATUS)).ok()?).ok()
+    }
+
     /// Takes the lock that one pass at a time holds; it is released when the returned guard goes. `waiting` is called
     /// once where somebody else has it, with who that is.
     ///
     /// # Errors
     /// Where the directory or the lock cannot be made.
     pub fn lock(&self, waiting: impl FnOnce(&str)) -> Result<Lock, String> {
-        let path = self.directory.join(LOCK);
-        let describe = |error: io::Error| format!("{}: {error}", path.display());
+        let mut lock = self.open_lock(LOCK)?;
+        if !lock.try_take()? {
+            waiting(&lock.holder());
+            lock.take()?;
+        }
+        Ok(lock)
+    }
+
+    /// Takes the lock that one daemon at a time holds.
+    ///
+    /// # Errors
+    /// Who holds it; where the directory or the lock cannot be made.
+    pub fn lock_daemon(&self) -> Result<Lock, String> {
+        let mut lock = self.open_lock(DAEMON)?;
+        if lock.try_take()? {
+            return Ok(lock);
+        }
+        Err(format!("{}: another daemon runs already ({})", self.directory.display(), lock.holder()))
+    }
+
+    /// Who runs as the daemon of this directory, if anybody does.
+    pub fn daemon(&self) -> Option<String> {
+        let path = self.directory.join(DAEMON);
+        let mut lock = Lock { file: File::open(&path).ok()?, path };
+        match lock.file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(lock.holder()),
+            _ => None,
+        }
+    }
+
+    fn open_lock(&self, name: &str) -> Result<Lock, String> {
         fs::create_dir_all(&self.directory)
             .map_err(|error| format!("{}: {error}", self.directory.display()))?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .open(&path)
-            .map_err(describe)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Who holds it is only for the message; an unreadable name does not matter.
-                let _ = file.read_to_string(&mut holder);
-                waiting(holder.trim());
-                file.lock().map_err(describe)?;
-            }
-            Err(TryLockError::Error(error)) => return Err(describe(error)),
+        let path = self.directory.join(name);
+        let mut options = OpenOptions::new();
+        match options.read(true).write(true).create(true).truncate(false).mode(0o644).open(&path) {
+            Ok(file) => Ok(Lock { file, path }),
+            Err(error) => Err(format!("{}: {error}", path.display())),
         }
-        // The same for our own name.
-        let _ = file.set_len(0).and_then(|()| io::Seek::rewind(&mut file));
-        let _ = writeln!(file, "process {}", std::process::id());
-        Ok(Lock { _file: file })
     }
 
     /// Writes a file so that a reader, or a power cut, meets the old content or the new, whole.
@@ -202,10 +261,46 @@ impl Store {
     }
 }
 
-/// That this process may run a pass.
+/// A lock in the state directory; it is released when this goes.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Takes the lock, unless somebody else has it.
+    fn try_take(&mut self) -> Result<bool, String> {
+        match self.file.try_lock() {
+            Ok(()) => self.sign(),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(format!("{}: {error}", self.path.display())),
+        }
+        Ok(true)
+    }
+
+    /// Takes the lock when nobody else has it any more.
+    fn take(&mut self) -> Result<(), String> {
+        self.file.lock().map_err(|error| format!("{}: {error}", self.path.display()))?;
+        self.sign();
+        Ok(())
+    }
+
+    /// Writes our name into the file: only for messages, so that a failure does not matter.
+    fn sign(&mut self) {
+        let _ = self.file.set_len(0).and_then(|()| self.file.rewind());
+        let _ = writeln!(self.file, "process {}", std::process::id());
+    }
+
+    /// Who has the lock, as far as can be told.
+    fn holder(&mut self) -> String {
+        let mut holder = String::new();
+        let _ = self.file.read_to_string(&mut holder);
+        match holder.trim() {
+            "" => "unknown".to_owned(),
+            holder => holder.to_owned(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::Summary;
 use crate::model::{Action, Change, Operation, ServerKey, ServiceKey, Services, Tunnel, Value};
-use crate::reconcile::{Comparison, Failed, Outcome, Report};
+use crate::reconcile::{Comparison, Failed, Outcome, Report, Summary};
 
 /// The version of the document. It changes only with a key that goes or gets another meaning.
 const VERSION: u32 = 1;
@@ -18,6 +17,7 @@ struct Document<'a> {
     in_sync: bool,
     operations: Vec<Row<'a>>,
     foreign: Vec<Foreign<'a>>,
+    #[serde(serialize_with = "counts")]
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<Vec<FailedRow<'a>>>,
@@ -157,6 +157,15 @@ fn foreign(foreign: &Services) -> Vec<Foreign<'_>> {
         .collect();
     rows.sort_unstable_by_key(|row| row.service);
     rows
+}
+
+fn counts<S: Serializer>(summary: &Summary, serializer: S) -> Result<S::Ok, S::Error> {
+    let Summary { add, edit, delete } = summary;
+    let mut map = serializer.serialize_map(Some(3))?;
+    map.serialize_entry("add", add)?;
+    map.serialize_entry("edit", edit)?;
+    map.serialize_entry("delete", delete)?;
+    map.end()
 }
 
 fn text<S: Serializer>(value: &ServiceKey, serializer: S) -> Result<S::Ok, S::Error> {

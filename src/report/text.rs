@@ -4,9 +4,8 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::Summary;
 use crate::model::{Action, Change, Operation, ServiceKey, Services, Value};
-use crate::reconcile::{Comparison, Outcome, Report};
+use crate::reconcile::{Comparison, Outcome, Report, Summary};
 
 const ADD: Style = AnsiColor::Green.on_default();
 const EDIT: Style = AnsiColor::Yellow.on_default();

@@ -1,0 +1,32 @@
+//! Says how long to wait before trying again what failed.
+
+use std::time::Duration;
+
+/// After the first failure.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// The wait after so many failures in a row (1, 2, …): it doubles, up to `longest`, and is then shortened by up to a
+/// fifth, as `chance` (from 0 to 1) has it, so that many directors that failed together do not try again together.
+pub(super) fn wait(failures: u32, longest: Duration, chance: f64) -> Duration {
+    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+    doubled.min(longest.max(FIRST)).mul_f64(1.0 - 0.2 * chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_doubles_up_to_the_usual_interval() {
+        let longest = Duration::from_secs(30);
+        let waits: Vec<u64> = (1..=8).map(|failures| wait(failures, longest, 0.0).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(wait(u32::MAX, longest, 0.0), longest);
+    }
+
+    #[test]
+    fn chance_shortens_it_by_a_fifth_at_most() {
+        assert_eq!(wait(1, Duration::from_secs(30), 1.0), Duration::from_millis(800));
+        assert_eq!(wait(1, Duration::from_secs(30), 0.5), Duration::from_millis(900));
+    }
+}

@@ -1,0 +1,355 @@
+//! Keeps the kernel equal to the file, pass by pass: what the daemon knows, and what each pass does with it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tracing::{debug, error, info, info_span, warn};
+
+use super::backoff;
+use super::fight::Fights;
+use crate::kernel::{Kernel, KernelError};
+use crate::model::{Action, Change, Desired, Operation, Policy, Value};
+use crate::reconcile::{self, Failed, Order, Outcome, Report, Summary};
+use crate::status::{LastPass, Status};
+use crate::store::Store;
+
+/// How to get at a kernel.
+pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError>>;
+
+/// Why a pass runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The daemon has just started.
+    Start,
+    /// The file has changed.
+    File,
+    /// The operator asked for it (SIGHUP).
+    Asked,
+    /// It was time to look.
+    Resync,
+    /// The pass before failed.
+    Retry,
+}
+
+impl Reason {
+    /// The word for logs and status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::File => "file changed",
+            Self::Asked => "asked",
+            Self::Resync => "resync",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// A state to be kept, with the text that asked for it.
+#[derive(Debug, Clone)]
+pub struct Goal {
+    /// The text
+    pub text: Arc<str>,
+    /// What it asks for
+    pub desired: Arc<Desired>,
+}
+
+/// What the daemon knows.
+pub struct Keeper {
+    connect: Connect,
+    kernel: Option<Box<dyn Kernel>>,
+    store: Store,
+    /// What is kept: the last file that held and that no guard refused
+    goal: Option<Goal>,
+    /// A file that holds and has not been through a pass, or that a guard refuses
+    pending: Option<Goal>,
+    fights: Fights,
+    /// How many passes in a row have failed
+    failures: u32,
+    /// Whether a pass was verified since the daemon started
+    verified_once: bool,
+    /// Whether the kernel was ever seen equal to the goal: what differs after that is drift
+    goal_was_verified: bool,
+    /// What was warned of in the last pass
+    complaints: Vec<String>,
+    status: Status,
+    /// The status on disk
+    written: Option<Status>,
+}
+
+impl Keeper {
+    /// A keeper that knows nothing yet. `last_verified` is what to keep as long as no file says otherwise.
+    pub fn new(connect: Connect, store: Store, file: String, last_verified: Option<Goal>) -> Self {
+        Self {
+            connect,
+            kernel: None,
+            store,
+            goal: last_verified,
+            pending: None,
+            fights: Fights::default(),
+            failures: 0,
+            verified_once: false,
+            goal_was_verified: false,
+            complaints: Vec::new(),
+            status: Status { file, ..Status::default() },
+            written: None,
+        }
+    }
+
+    /// What to tell about the daemon.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// Whether a pass was verified since the daemon started.
+    pub fn is_ready(&self) -> bool {
+        self.verified_once
+    }
+
+    /// Notes how the file is watched.
+    pub fn watched(&mut self, how: String) {
+        if self.status.watching != how {
+            info!("{how}");
+            self.status.watching = how;
+        }
+    }
+
+    /// Takes in the file as it was last completely written: what it asks for, or what is wrong with it.
+    pub fn take(&mut self, reading: Result<Goal, String>) {
+        match reading {
+            Ok(goal) => {
+                if self.status.bad_file.take().is_some() {
+                    info!("the file holds again");
+                }
+                // What was refused before is no longer asked for, and what is right may be another thing now.
+                self.status.refused = None;
+                self.fights.forget();
+                self.pending = Some(goal);
+            }
+            Err(problem) => {
+                if self.status.bad_file.as_ref() != Some(&problem) {
+                    error!("the file does not hold, the last good state is kept: {problem}");
+                }
+                self.status.bad_file = Some(problem);
+            }
+        }
+    }
+
+    /// Runs a pass, and says how long to wait for the next one.
+    pub fn pass(&mut self, reason: Reason, now: Instant) -> Duration {
+        let _span = info_span!("pass", reason = reason.as_str()).entered();
+        let store = self.store.clone();
+        let lock = store.lock(|holder| debug!("waiting for another pass ({holder})"));
+        // A disk that takes no lock must not keep a director from being repaired.
+        let _lock = lock.map_err(|error| self.complain(vec![format!("{error}; going on without the lock")]));
+        self.fights.calm_down(now);
+        let ended = match self.change(reason, now) {
+            // What is refused waits; what was good before is kept meanwhile.
+            None | Some(Ended::Refused) => self.goal.clone().map(|goal| self.keep(&goal, reason, now)),
+            ended => ended,
+        };
+        self.status.fights = self.fights.list();
+        self.write_status();
+        let policy = self.goal.as_ref().map_or_else(Policy::default, |goal| goal.desired.policy);
+        if matches!(ended, Some(Ended::Badly | Ended::Unknown)) {
+            self.failures = self.failures.saturating_add(1);
+            backoff::wait(self.failures, policy.resync, fastrand::f64())
+        } else {
+            self.failures = 0;
+            policy.resync
+        }
+    }
+
+    /// Goes over to the file that was read last, if there is one to go over to.
+    fn change(&mut self, reason: Reason, now: Instant) -> Option<Ended> {
+        let pending = self.pending.take()?;
+        let ended = self.keep(&pending, reason, now);
+        match ended {
+            Ended::Well | Ended::Badly => {
+                self.goal_was_verified = ended == Ended::Well;
+                self.goal = Some(pending);
+            }
+            // Whether the guards let it through is not known, or known not to be so.
+            Ended::Refused | Ended::Unknown => self.pending = Some(pending),
+        }
+        Some(ended)
+    }
+
+    /// Brings the kernel to a goal.
+    fn keep(&mut self, goal: &Goal, reason: Reason, now: Instant) -> Ended {
+        let is_current =
+            self.goal.as_ref().is_some_and(|current| Arc::ptr_eq(&current.desired, &goal.desired));
+        let is_drift = is_current && self.goal_was_verified;
+        let kernel = match &mut self.kernel {
+            Some(kernel) => kernel,
+            None => match (self.connect)() {
+                Ok(kernel) => self.kernel.insert(kernel),
+                Err(error) => return self.fail(vec![error.to_string()], reason),
+            },
+        };
+        let fights = &self.fights;
+        let waits = |operation: &Operation| fights.rests(operation, now);
+        let order = Order { desired: &goal.desired, text: &goal.text, waits: &waits };
+        match reconcile::pass(kernel.as_mut(), &order, &self.store, &mut |_| {}) {
+            Ok(report) => {
+                if is_current && report.outcome == Outcome::Verified {
+                    self.goal_was_verified = true;
+                }
+                if is_drift {
+                    self.note_fights(&report.done, goal.desired.policy.resync, now);
+                }
+                self.note(report, reason, is_drift)
+            }
+            // It may be the connection; the next pass makes a new one.
+            Err(error) => {
+                self.kernel = None;
+                self.fail(vec![error.to_string()], reason)
+            }
+        }
+    }
+
+    /// Tells what a pass did.
+    fn note(&mut self, report: Report, reason: Reason, is_drift: bool) -> Ended {
+        let Report { outcome, done, failed, last, warnings } = report;
+        for operation in &done {
+            let cluster = last.cluster(operation.service()).unwrap_or_default();
+            let (service, server) = (operation.service(), operation.server().map(ToString::to_string));
+            let changes = changes(operation);
+            let server = server.as_deref();
+            if is_drift {
+                warn!(%service, server, cluster, operation = %operation.action(), changes, "drift repaired: {operation}");
+            } else {
+                info!(%service, server, cluster, operation = %operation.action(), changes, "applied: {operation}");
+            }
+        }
+        self.complain(warnings);
+        let summary = Summary::of(done.iter());
+        match outcome {
+            Outcome::Verified | Outcome::Held => {
+                let is_verified = outcome == Outcome::Verified;
+                self.verified_once |= is_verified;
+                if !self.status.failed.is_empty() {
+                    info!("in sync again");
+                    self.status.failed.clear();
+                }
+                self.ended(if is_verified { "verified" } else { "waiting" }, reason, summary);
+                Ended::Well
+            }
+            Outcome::Failed => {
+                for Failed { operation, refusal } in &failed {
+                    let text = format!("{operation}: {refusal}");
+                    if self.status.failed.contains(&text) {
+                        debug!("still refused: {text}");
+                        continue;
+                    }
+                    let cluster = last.cluster(operation.service()).unwrap_or_default();
+                    let (service, server) =
+                        (operation.service(), operation.server().map(ToString::to_string));
+                    let (server, errno) = (server.as_deref(), refusal.errno);
+                    error!(%service, server, cluster, operation = %operation.action(), errno, "{text}");
+                }
+                self.status.failed =
+                    failed.iter().map(|failed| format!("{}: {}", failed.operation, failed.refusal)).collect();
+                self.ended("failed", reason, summary);
+                Ended::Badly
+            }
+            Outcome::Refused(objection) => {
+                let text = objection.to_string();
+                if self.status.refused.as_ref() != Some(&text) {
+                    error!("the file is refused, the last good state is kept: {text}");
+                    self.status.refused = Some(text);
+                    self.ended("refused", reason, summary);
+                }
+                Ended::Refused
+            }
+        }
+    }
+
+    fn fail(&mut self, problems: Vec<String>, reason: Reason) -> Ended {
+        if self.status.failed != problems {
+            for problem in &problems {
+                error!("{problem}");
+            }
+            self.status.failed = problems;
+        }
+        self.ended("failed", reason, Summary::default());
+        Ended::Unknown
+    }
+
+    fn ended(&mut self, outcome: &str, reason: Reason, summary: Summary) {
+        let is_news = summary != Summary::default()
+            || self.status.last_pass.as_ref().is_none_or(|last| last.outcome != outcome);
+        if is_news {
+            let Summary { add, edit, delete } = summary;
+            self.status.last_pass = Some(LastPass {
+                at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+                reason: reason.as_str().to_owned(),
+                outcome: outcome.to_owned(),
+                added: add,
+                edited: edit,
+                deleted: delete,
+            });
+        }
+    }
+
+    fn note_fights(&mut self, repaired: &[Operation], resync: Duration, now: Instant) {
+        let mut seen = HashSet::new();
+        for operation in repaired {
+            // Several rounds of one pass are one repair.
+            if seen.insert((operation.service(), operation.server()))
+                && self.fights.repaired(operation, resync, now)
+            {
+                let server = operation.server().map(ToString::to_string);
+                error!(
+                    service = %operation.service(),
+                    server = server.as_deref(),
+                    "somebody else sets this entry back again and again; find out who else manages IPVS here; lbd goes \
+                     on to repair it, but less and less often: {operation}"
+                );
+            }
+        }
+    }
+
+    /// Warns, once as long as it stays the same.
+    fn complain(&mut self, warnings: Vec<String>) {
+        for warning in warnings.iter().filter(|warning| !self.complaints.contains(warning)) {
+            warn!("{warning}");
+        }
+        self.complaints = warnings;
+    }
+
+    fn write_status(&mut self) {
+        if self.written.as_ref() != Some(&self.status) {
+            match self.store.save_status(&self.status) {
+                Ok(()) => self.written = Some(self.status.clone()),
+                Err(error) => debug!("{error}"),
+            }
+        }
+    }
+}
+
+/// How an attempt at a goal ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// All is as it shall be, but for what rests
+    Well,
+    /// The kernel refused something
+    Badly,
+    /// A guard objects
+    Refused,
+    /// The kernel could not be asked
+    Unknown,
+}
+
+/// The fields that an operation sets, for the log.
+fn changes(operation: &Operation) -> String {
+    let change = |Change { field, from, to }: &Change| {
+        let text =
+            |value: &Option<Value>| value.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+        match operation.action() {
+            Action::Add => format!("{field}: {}", text(to)),
+            Action::Edit | Action::Delete => format!("{field}: {} -> {}", text(from), text(to)),
+        }
+    };
+    operation.changes().iter().map(change).collect::<Vec<_>>().join(", ")
+}

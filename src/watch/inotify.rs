@@ -1,0 +1,146 @@
+//! Has the kernel watch directories, by way of notify, and says in an operator's words why it will not.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use notify::{Config, ErrorKind, INotifyWatcher, RecursiveMode, Watcher};
+
+use super::ears::Ears;
+use super::way::Identity;
+
+/// Why a directory is not watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It is not there any more.
+    Gone,
+    /// inotify cannot be had: why, and what to do.
+    Unavailable(String),
+}
+
+/// What watches directories: inotify, or what a test puts in its place.
+pub(super) trait Source: Send {
+    /// Watches a directory; no harm if it is watched already.
+    fn add(&mut self, directory: &Path) -> Result<(), Refusal>;
+    /// Watches it no longer, if it did.
+    fn remove(&mut self, directory: &Path);
+}
+
+/// How to come by a source, whose events go to these ears; or why none can be had.
+pub(super) type Connect = fn(&Arc<Ears>) -> Result<Box<dyn Source>, String>;
+
+/// The directories that are watched.
+pub(super) struct Watched {
+    source: Box<dyn Source>,
+    directories: HashMap<PathBuf, Identity>,
+}
+
+impl Watched {
+    /// None so far.
+    pub(super) fn new(source: Box<dyn Source>) -> Self {
+        Self { source, directories: HashMap::new() }
+    }
+
+    /// Watches these directories and no others. The `lost` ones are not watched any more, whatever was thought; `again`
+    /// makes sure of all. Returns whether one is watched now that was not before.
+    pub(super) fn set(
+        &mut self,
+        wanted: &[(PathBuf, Identity)],
+        lost: &HashSet<PathBuf>,
+        again: bool,
+    ) -> Result<bool, Refusal> {
+        // A directory with the same path but another identity must be removed before it is added: notify knows
+        // directories by their paths, and would take the end of the old one for the end of the new one.
+        let stale = self.directories.extract_if(|path, identity| {
+            lost.contains(path) || !wanted.iter().any(|(known, same)| known == path && same == identity)
+        });
+        for (path, _) in stale {
+            self.source.remove(&path);
+        }
+        let mut is_any_new = false;
+        for (path, identity) in wanted {
+            if again || !self.directories.contains_key(path) {
+                self.source.add(path)?;
+                is_any_new |= self.directories.insert(path.clone(), *identity).is_none();
+            }
+        }
+        Ok(is_any_new)
+    }
+}
+
+/// inotify, as notify reads it.
+struct Inotify {
+    watcher: INotifyWatcher,
+    /// Alive as long as notify's thread is
+    thread: Weak<()>,
+}
+
+/// Connects to inotify.
+pub(super) fn connect(ears: &Arc<Ears>) -> Result<Box<dyn Source>, String> {
+    let (ears, alive) = (Arc::clone(ears), Arc::new(()));
+    let thread = Arc::downgrade(&alive);
+    let hear = move |event| {
+        let _alive = &alive;
+        ears.hear(event);
+    };
+    let watcher = INotifyWatcher::new(hear, Config::default()).map_err(|error| explain(&error))?;
+    Ok(Box::new(Inotify { watcher, thread }))
+}
+
+impl Source for Inotify {
+    fn add(&mut self, directory: &Path) -> Result<(), Refusal> {
+        // notify panics when it is called and its thread could not be started.
+        if self.thread.upgrade().is_none() {
+            return Err(Refusal::Unavailable(
+                "the thread that reads the events of inotify could not be started".into(),
+            ));
+        }
+        self.watcher.watch(directory, RecursiveMode::NonRecursive).map_err(|error| match error.kind {
+            ErrorKind::PathNotFound => Refusal::Gone,
+            _ => Refusal::Unavailable(format!("{}: {}", directory.display(), explain(&error))),
+        })
+    }
+
+    fn remove(&mut self, directory: &Path) {
+        if self.thread.upgrade().is_some() {
+            // notify itself may have forgotten a directory that was deleted.
+            let _ = self.watcher.unwatch(directory);
+        }
+    }
+}
+
+/// What an operator can do about an error of inotify.
+fn explain(error: &notify::Error) -> String {
+    let io = match &error.kind {
+        ErrorKind::MaxFilesWatch => {
+            return "no inotify watches are left for this user (ENOSPC); raise the sysctl fs.inotify.max_user_watches"
+                .into();
+        }
+        ErrorKind::Io(io) => io,
+        _ => return error.to_string(),
+    };
+    match io.raw_os_error() {
+        Some(libc::EMFILE) => "no inotify instances are left for this user, or no file descriptors for this process \
+                               (EMFILE); raise the sysctl fs.inotify.max_user_instances, or LimitNOFILE= of the unit"
+            .into(),
+        Some(libc::ENFILE) => "no file descriptors are left on this host (ENFILE); raise the sysctl fs.file-max".into(),
+        Some(libc::EACCES) => "this process may not read the directory (EACCES), and so not watch it".into(),
+        Some(libc::ENOSYS) => "this kernel has no inotify (ENOSYS)".into(),
+        _ if io.kind() == io::ErrorKind::OutOfMemory => "no memory is left for inotify (ENOMEM)".into(),
+        _ => io.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exhausted_limit_names_the_sysctl_that_raises_it() {
+        let instances = notify::Error::io(io::Error::from_raw_os_error(libc::EMFILE));
+        assert!(explain(&instances).contains("fs.inotify.max_user_instances"), "{}", explain(&instances));
+        let watches = notify::Error::new(ErrorKind::MaxFilesWatch);
+        assert!(explain(&watches).contains("fs.inotify.max_user_watches"), "{}", explain(&watches));
+    }
+}
