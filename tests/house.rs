@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ownership", &["model"]),
     ("guard", &["model"]),
     ("status", &[]),
+    ("logging", &[]),
     ("store", &["model", "ownership", "status"]),
     ("config", &["model"]),
     ("kernel", &["model"]),
