@@ -47,3 +47,6 @@ pub mod daemon;
 
 /// Where the daemon's words go: the journal with fields, or lines for a reader.
 pub mod logging;
+
+/// What the service manager is told: ready, status, watchdog.
+pub mod systemd;

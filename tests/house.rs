@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &["model"]),
     ("status", &[]),
     ("logging", &[]),
+    ("systemd", &[]),
     ("store", &["model", "ownership", "status"]),
     ("config", &["model"]),
     ("kernel", &["model"]),
