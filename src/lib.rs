@@ -44,3 +44,9 @@ pub mod status;
 
 /// When to pass: the one loop of the daemon.
 pub mod daemon;
+
+/// Where the daemon's words go: the journal with fields, or lines for a reader.
+pub mod logging;
+
+/// What the service manager is told: ready, status, watchdog.
+pub mod systemd;

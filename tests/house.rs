@@ -13,6 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ownership", &["model"]),
     ("guard", &["model"]),
     ("status", &[]),
+    ("logging", &[]),
+    ("systemd", &[]),
     ("store", &["model", "ownership", "status"]),
     ("config", &["model"]),
     ("kernel", &["model"]),

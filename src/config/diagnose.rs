@@ -221,7 +221,7 @@ fn excerpt(line: &str, column: usize, width: usize) -> (String, usize, usize) {
         if index == before {
             start = Some(excerpt.len());
         }
-        if index == before + width {
+        if index == before.saturating_add(width) {
             end = Some(excerpt.len());
         }
         excerpt.push(harmless(letter));
@@ -357,7 +357,10 @@ error: it is wrong
     #[test]
     fn what_is_behind_the_end_is_shown_at_the_end() {
         for source in ["", "a", "a\n", "a\r\nb\r\n", "äöü"] {
-            for (line, column, width) in [(1, 1, 0), (1, 1, 9), (1, 99, 1), (2, 1, 1), (9, 9, 9)] {
+            // A place that goes on in the next line is as wide as can be.
+            for (line, column, width) in
+                [(1, 1, 0), (1, 1, 9), (1, 2, usize::MAX), (1, 99, 1), (2, 1, 1), (9, 9, 9)]
+            {
                 let shown = text(source, problem(line, column, width));
                 assert!(shown.contains(&format!("desired.yaml:{line}:{column}\n")), "{shown}");
             }
