@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tracing::field::display;
 use tracing::{debug, error, info, info_span, warn};
 
 use super::backoff;
@@ -106,6 +107,11 @@ impl Keeper {
         self.verified_once
     }
 
+    /// Whether the next pass is due because the last one failed.
+    pub fn is_trying_again(&self) -> bool {
+        self.failures > 0
+    }
+
     /// Notes how the file is watched.
     pub fn watched(&mut self, how: String) {
         if self.status.watching != how {
@@ -166,6 +172,7 @@ impl Keeper {
         let ended = self.keep(&pending, reason, now);
         match ended {
             Ended::Well | Ended::Badly => {
+                self.status.refused = None;
                 self.goal_was_verified = ended == Ended::Well;
                 self.goal = Some(pending);
             }
@@ -212,14 +219,13 @@ impl Keeper {
     fn note(&mut self, report: Report, reason: Reason, is_drift: bool) -> Ended {
         let Report { outcome, done, failed, last, warnings } = report;
         for operation in &done {
-            let cluster = last.cluster(operation.service()).unwrap_or_default();
-            let (service, server) = (operation.service(), operation.server().map(ToString::to_string));
-            let changes = changes(operation);
-            let server = server.as_deref();
+            let cluster = last.cluster(operation.service()).map(display);
+            let (service, server) = (operation.service(), operation.server().map(display));
+            let (action, changes) = (operation.action(), changes(operation));
             if is_drift {
-                warn!(%service, server, cluster, operation = %operation.action(), changes, "drift repaired: {operation}");
+                warn!(%service, server, cluster, operation = %action, changes, "drift repaired: {operation}");
             } else {
-                info!(%service, server, cluster, operation = %operation.action(), changes, "applied: {operation}");
+                info!(%service, server, cluster, operation = %action, changes, "applied: {operation}");
             }
         }
         self.complain(warnings);
@@ -277,8 +283,10 @@ impl Keeper {
     }
 
     fn ended(&mut self, outcome: &str, reason: Reason, summary: Summary) {
-        let is_news = summary != Summary::default()
-            || self.status.last_pass.as_ref().is_none_or(|last| last.outcome != outcome);
+        // While a change is refused, keeping the old state is no news.
+        let is_as_before = self.status.refused.is_some() && outcome == "verified"
+            || self.status.last_pass.as_ref().is_some_and(|last| last.outcome == outcome);
+        let is_news = summary != Summary::default() || !is_as_before;
         if is_news {
             let Summary { add, edit, delete } = summary;
             self.status.last_pass = Some(LastPass {
@@ -299,10 +307,9 @@ impl Keeper {
             if seen.insert((operation.service(), operation.server()))
                 && self.fights.repaired(operation, resync, now)
             {
-                let server = operation.server().map(ToString::to_string);
                 error!(
                     service = %operation.service(),
-                    server = server.as_deref(),
+                    server = operation.server().map(display),
                     "somebody else sets this entry back again and again; find out who else manages IPVS here; lbd goes \
                      on to repair it, but less and less often: {operation}"
                 );
@@ -341,8 +348,8 @@ enum Ended {
     Unknown,
 }
 
-/// The fields that an operation sets, for the log.
-fn changes(operation: &Operation) -> String {
+/// The fields that an operation sets, for the log; none for a deletion.
+fn changes(operation: &Operation) -> Option<String> {
     let change = |Change { field, from, to }: &Change| {
         let text =
             |value: &Option<Value>| value.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
@@ -351,5 +358,6 @@ fn changes(operation: &Operation) -> String {
             Action::Edit | Action::Delete => format!("{field}: {} -> {}", text(from), text(to)),
         }
     };
-    operation.changes().iter().map(change).collect::<Vec<_>>().join(", ")
+    let changes: Vec<String> = operation.changes().iter().map(change).collect();
+    (!changes.is_empty()).then(|| changes.join(", "))
 }
