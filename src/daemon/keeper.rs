@@ -18,6 +18,9 @@ use crate::store::Store;
 /// How to get at a kernel.
 pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError>>;
 
+/// How many operations of a pass are logged one by one; a table of a hundred thousand servers shall not fill a disk.
+const TOLD: usize = 200;
+
 /// Why a pass runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -218,7 +221,7 @@ impl Keeper {
     /// Tells what a pass did.
     fn note(&mut self, report: Report, reason: Reason, is_drift: bool) -> Ended {
         let Report { outcome, done, failed, last, warnings } = report;
-        for operation in &done {
+        for operation in done.iter().take(TOLD) {
             let cluster = last.cluster(operation.service()).map(display);
             let (service, server) = (operation.service(), operation.server().map(display));
             let (action, changes) = (operation.action(), changes(operation));
@@ -228,8 +231,12 @@ impl Keeper {
                 info!(%service, server, cluster, operation = %action, changes, "applied: {operation}");
             }
         }
-        self.complain(warnings);
         let summary = Summary::of(done.iter());
+        if done.len() > TOLD {
+            let Summary { add, edit, delete } = summary;
+            info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", done.len() - TOLD);
+        }
+        self.complain(warnings);
         match outcome {
             Outcome::Verified | Outcome::Held => {
                 let is_verified = outcome == Outcome::Verified;
@@ -242,7 +249,7 @@ impl Keeper {
                 Ended::Well
             }
             Outcome::Failed => {
-                for Failed { operation, refusal } in &failed {
+                for Failed { operation, refusal } in failed.iter().take(TOLD) {
                     let text = format!("{operation}: {refusal}");
                     if self.status.failed.contains(&text) {
                         debug!("still refused: {text}");
@@ -254,8 +261,11 @@ impl Keeper {
                     let (server, errno) = (server.as_deref(), refusal.errno);
                     error!(%service, server, cluster, operation = %operation.action(), errno, "{text}");
                 }
-                self.status.failed =
-                    failed.iter().map(|failed| format!("{}: {}", failed.operation, failed.refusal)).collect();
+                self.status.failed = failed
+                    .iter()
+                    .take(TOLD)
+                    .map(|failed| format!("{}: {}", failed.operation, failed.refusal))
+                    .collect();
                 self.ended("failed", reason, summary);
                 Ended::Badly
             }
