@@ -131,6 +131,16 @@ impl Problems {
         text
     }
 
+    /// The problems in one line, for a log: the first of them with its place, and how many there are.
+    pub fn line(&self) -> String {
+        let Some(Problem { line, column, message, .. }) = self.list.first() else { return String::new() };
+        let more = match self.list.len() + self.more {
+            1 => String::new(),
+            count => format!(" (and {} more; `lbd validate` shows them)", count - 1),
+        };
+        format!("{}:{line}:{column}: {message}{more}", plain(&self.source.name))
+    }
+
     /// The problems as a versioned document for scripts.
     pub fn json(&self) -> Value {
         let problems: Vec<Value> = self
