@@ -363,6 +363,28 @@ error: it is wrong
     }
 
     #[test]
+    fn a_file_that_cannot_be_read_is_a_problem_like_the_others() {
+        let error = |cause| ReadError { name: "desired.yaml".into(), cause };
+        let unreadable = |cause| Problems::unreadable(&error(cause)).to_string();
+        assert_eq!(
+            unreadable(ReadCause::Missing),
+            "desired.yaml:1:1: there is no such file; create it, or name another one with -f"
+        );
+        assert_eq!(
+            unreadable(ReadCause::NotUtf8 { line: 2, column: 6, byte: 0xdf }),
+            "desired.yaml:2:6: the byte 0xdf is not UTF-8; save the file as UTF-8"
+        );
+        assert_eq!(
+            unreadable(ReadCause::Io(std::io::Error::other("the disk is on fire"))),
+            "desired.yaml:1:1: cannot be read: the disk is on fire"
+        );
+        assert_eq!(
+            Problems::unreadable(&error(ReadCause::Utf16)).text(false),
+            "error: is text in UTF-16; save it as UTF-8\n--> desired.yaml:1:1\n\n1 problem in desired.yaml\n"
+        );
+    }
+
+    #[test]
     fn fifty_problems_are_shown_and_the_others_counted() {
         let source = Source::new("desired.yaml", "a\n".repeat(100));
         let list = (1..=60).rev().map(|line| problem(line, 1, 1)).collect();
