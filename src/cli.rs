@@ -53,6 +53,30 @@ pub enum Command {
     /// Exit code 0: verified, 2: trouble, 3: refused by a guard.
     Apply(Apply),
 
+    /// The daemon: watch the file and the kernel, and keep them equal until SIGTERM
+    ///
+    /// SIGHUP reconciles now. Stopping leaves the table serving. Exit code 0: stopped by a signal, 2: trouble.
+    Run(Run),
+
+    /// The boot-time pass: the file if it holds, else the last state that was applied and verified
+    ///
+    /// Exit code 0: verified (with a warning where it was the last state), 2: neither could be.
+    Restore,
+
+    /// Show what the daemon did last and why, whether all is in sync, and the table with its connections
+    ///
+    /// Exit code 0: in sync, 1: not in sync, 2: trouble.
+    Status(StatusOptions),
+
+    /// Remove what lbd owns; asks first
+    ///
+    /// Not while the daemon runs. Exit code 0: done, 2: trouble.
+    Teardown {
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+
     /// Check the file; needs no kernel and no privileges
     ///
     /// Exit code 0: the file holds, 2: it does not.
@@ -117,6 +141,22 @@ pub struct Apply {
     /// How far the pass may go
     #[command(flatten)]
     pub overrides: Overrides,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// How much to log: error, warn, info, debug or trace; without it, LBD_LOG, else info
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusOptions {
+    /// In which form
+    #[arg(long, short, value_enum, default_value = "text", value_name = "FORM")]
+    pub output: ReportOutput,
 }
 
 /// Arguments of `validate`.

@@ -6,7 +6,7 @@ pub mod model;
 /// The desired file: its format, how it is read, and what is wrong with it.
 pub mod config;
 
-/// The kernel behind a door.
+/// The kernel behind a door: what there is to read, what can be done to it, what its refusals mean.
 pub mod kernel;
 
 /// Decides which edits turn one state into another. The heart; read it first.
@@ -27,6 +27,18 @@ pub mod reconcile;
 /// Says when to look at the file again.
 pub mod watch;
 
+/// What the daemon tells about itself.
+pub mod status;
+
+/// When to pass: the one loop of the daemon.
+pub mod daemon;
+
+/// What the service manager is told: ready, status, watchdog.
+pub mod systemd;
+
+/// Where the daemon's words go: the journal with fields, or lines for a reader.
+pub mod logging;
+
 /// Plans and what became of them, as text and JSON.
 pub mod report;
 
@@ -38,9 +50,3 @@ pub mod cli;
 
 /// One file per command.
 pub mod commands;
-
-/// What the daemon tells about itself.
-pub mod status;
-
-/// When to pass: the one loop of the daemon.
-pub mod daemon;

@@ -18,11 +18,28 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kernel", &["model"]),
     ("ipvsadm", &["model"]),
     ("reconcile", &["guard", "kernel", "model", "ownership", "plan", "store"]),
-    ("report", &["model", "reconcile"]),
+    ("report", &["kernel", "model", "reconcile", "status"]),
     ("watch", &[]),
+    ("logging", &[]),
+    ("systemd", &[]),
     ("daemon", &["config", "kernel", "model", "reconcile", "status", "store", "systemd", "watch"]),
     ("cli", &["model"]),
-    ("commands", &["cli", "config", "ipvsadm", "kernel", "model", "reconcile", "report", "store"]),
+    (
+        "commands",
+        &[
+            "cli",
+            "config",
+            "daemon",
+            "ipvsadm",
+            "kernel",
+            "logging",
+            "model",
+            "reconcile",
+            "report",
+            "store",
+            "systemd",
+        ],
+    ),
 ];
 
 fn sources(directory: &Path) -> Vec<PathBuf> {

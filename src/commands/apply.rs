@@ -7,9 +7,6 @@ use crate::cli::{Apply, Arguments, ReportOutput};
 use crate::reconcile::{self, Comparison, Order, Outcome};
 use crate::report;
 
-/// How many failures are named one by one: those of a large table mostly have one cause.
-const NAMED: usize = 20;
-
 pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<'_>) -> Result<u8, Stop> {
     let (source, mut desired) = inputs::desired(&arguments.file)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
@@ -42,13 +39,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     Ok(match &report.outcome {
         Outcome::Verified => DONE,
         Outcome::Failed | Outcome::Held => {
-            for failed in report.failed.iter().take(NAMED) {
-                console.error(format_args!("{}: {}", failed.operation, failed.refusal));
-            }
-            if let Some(more) = report.failed.len().checked_sub(NAMED).filter(|more| *more > 0) {
-                console
-                    .error(format_args!("and {more} more operations failed; `--output json` names them all"));
-            }
+            console.name_failures(&report.failed);
             TROUBLE
         }
         Outcome::Refused(objection) => {

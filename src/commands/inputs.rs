@@ -21,6 +21,14 @@ pub(super) fn desired(path: &Path) -> Result<(Source, Desired), Stop> {
     Ok((source, desired))
 }
 
+/// The state that was applied and verified last.
+pub(super) fn last_verified(store: &Store) -> Result<Option<(Source, Desired)>, Stop> {
+    let Some(text) = store.load_verified().map_err(Stop::Trouble)? else { return Ok(None) };
+    let source = Source::new("the last verified state", text);
+    let desired = config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?;
+    Ok(Some((source, desired)))
+}
+
 /// The policy of the file with what the operator allowed for this once.
 pub(super) fn policy(file: Policy, overrides: &Overrides) -> Policy {
     let Overrides { prune, allow_empty, allow_deletes } = *overrides;

@@ -5,7 +5,11 @@ mod completions;
 mod diff;
 mod export;
 mod inputs;
+mod restore;
+mod run;
 mod schema;
+mod status;
+mod teardown;
 mod validate;
 
 use std::fmt;
@@ -15,6 +19,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::cli::{Arguments, Command};
 use crate::config::{Problems, ReadError};
+use crate::reconcile::Failed;
 
 /// Exit code: done, in sync, verified.
 pub const DONE: u8 = 0;
@@ -50,7 +55,22 @@ impl Console<'_> {
         const ERROR: Style = AnsiColor::Red.on_default().bold();
         let _ = writeln!(self.err, "{ERROR}error:{ERROR:#} {message}");
     }
+
+    /// Names the operations that failed, with their causes.
+    fn name_failures(&mut self, failed: &[Failed]) {
+        for Failed { operation, refusal } in failed.iter().take(NAMED) {
+            self.error(format_args!("{operation}: {refusal}"));
+        }
+        if let Some(more) = failed.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            self.error(format_args!(
+                "and {more} more operations failed; `apply --output json` names them all"
+            ));
+        }
+    }
 }
+
+/// How many failures are named one by one: those of a large table mostly have one cause.
+const NAMED: usize = 20;
 
 /// Why a command ended before its end.
 enum Stop {
@@ -64,6 +84,32 @@ enum Stop {
     Output(io::Error),
 }
 
+impl Stop {
+    /// Tells the operator.
+    fn tell(&self, console: &mut Console<'_>) {
+        match self {
+            Self::Trouble(message) => console.error(message),
+            Self::Unreadable(error) => console.error(with_cause(error)),
+            Self::Invalid(problems) => {
+                let _ = write!(console.err, "{}", problems.text(true));
+            }
+            // The reader went away, as `head` does when it has enough.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Self::Output(error) => console.error(format_args!("cannot write the result: {error}")),
+        }
+    }
+
+    /// The same in one line.
+    fn line(&self) -> String {
+        match self {
+            Self::Trouble(message) => message.clone(),
+            Self::Unreadable(error) => with_cause(error),
+            Self::Invalid(problems) => problems.line(),
+            Self::Output(error) => error.to_string(),
+        }
+    }
+}
+
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
@@ -75,6 +121,10 @@ pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> u8 {
     let result = match &arguments.command {
         Command::Diff(options) => diff::run(arguments, options, console),
         Command::Apply(options) => apply::run(arguments, options, console),
+        Command::Run(options) => run::run(arguments, options),
+        Command::Restore => restore::run(arguments, console),
+        Command::Status(options) => status::run(arguments, options, console),
+        Command::Teardown { yes } => teardown::run(arguments, *yes, console),
         Command::Validate(options) => validate::run(arguments, options, console),
         Command::Export(options) => export::run(options, console),
         Command::Schema => schema::run(console),
@@ -82,22 +132,8 @@ pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> u8 {
     };
     match result.and_then(|code| Ok(console.out.flush().map(|()| code)?)) {
         Ok(code) => code,
-        Err(Stop::Trouble(message)) => {
-            console.error(message);
-            TROUBLE
-        }
-        Err(Stop::Unreadable(error)) => {
-            console.error(with_cause(&error));
-            TROUBLE
-        }
-        Err(Stop::Invalid(problems)) => {
-            let _ = write!(console.err, "{}", problems.text(true));
-            TROUBLE
-        }
-        // The reader went away, as `head` does when it has enough.
-        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => TROUBLE,
-        Err(Stop::Output(error)) => {
-            console.error(format_args!("cannot write the result: {error}"));
+        Err(stop) => {
+            stop.tell(console);
             TROUBLE
         }
     }

@@ -131,6 +131,16 @@ impl Problems {
         text
     }
 
+    /// The problems in one line, for a log: the first of them with its place, and how many there are.
+    pub fn line(&self) -> String {
+        let Some(Problem { line, column, message, .. }) = self.list.first() else { return String::new() };
+        let more = match self.list.len() + self.more {
+            1 => String::new(),
+            count => format!(" (and {} more; `lbd validate` shows them)", count - 1),
+        };
+        format!("{}:{line}:{column}: {message}{more}", plain(&self.source.name))
+    }
+
     /// The problems as a versioned document for scripts.
     pub fn json(&self) -> Value {
         let problems: Vec<Value> = self
@@ -221,7 +231,7 @@ fn excerpt(line: &str, column: usize, width: usize) -> (String, usize, usize) {
         if index == before {
             start = Some(excerpt.len());
         }
-        if index == before + width {
+        if index == before.saturating_add(width) {
             end = Some(excerpt.len());
         }
         excerpt.push(harmless(letter));
@@ -357,7 +367,10 @@ error: it is wrong
     #[test]
     fn what_is_behind_the_end_is_shown_at_the_end() {
         for source in ["", "a", "a\n", "a\r\nb\r\n", "äöü"] {
-            for (line, column, width) in [(1, 1, 0), (1, 1, 9), (1, 99, 1), (2, 1, 1), (9, 9, 9)] {
+            // A place that goes on in the next line is as wide as can be.
+            for (line, column, width) in
+                [(1, 1, 0), (1, 1, 9), (1, 2, usize::MAX), (1, 99, 1), (2, 1, 1), (9, 9, 9)]
+            {
                 let shown = text(source, problem(line, column, width));
                 assert!(shown.contains(&format!("desired.yaml:{line}:{column}\n")), "{shown}");
             }

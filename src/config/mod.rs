@@ -47,7 +47,7 @@ pub fn load(source: &Source) -> Result<Desired, Problems> {
 fn explain(source: &Source, refusal: Option<serde_yaml::Error>) -> Result<Desired, Problems> {
     let one = |problem| Problems::new(source, vec![problem], 0);
     let tree = tree::Tree::parse(source).map_err(one)?;
-    let mut checked = check::Checked::new(&tree, &schema::schema_value());
+    let mut checked = check::Checked::new(&tree, schema::schema_value());
     let (value, mut problems) = (checked.value.take(), std::mem::take(&mut checked.problems));
     let mut more = checked.more;
     let resolved = value.map(serde_json::from_value::<Document>).transpose();

@@ -1,5 +1,7 @@
 //! The JSON Schema of the desired file, generated from its types.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{Schema, SchemaGenerator};
@@ -9,17 +11,20 @@ use super::document::Document;
 
 /// The JSON Schema (Draft 2020-12) of the desired file, as text with a final newline.
 pub fn schema() -> String {
-    let mut text = serde_json::to_string_pretty(&schema_value()).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(schema_value()).unwrap_or_default();
     text.push('\n');
     text
 }
 
 /// The same as a tree.
-pub(super) fn schema_value() -> Value {
-    let mut schema = generator().into_root_schema_for::<Document>();
-    // A name, not an address: the schema is installed with the program and fetched from nowhere.
-    schema.insert("$id".into(), "urn:lbd:desired:1".into());
-    Value::from(schema)
+pub(super) fn schema_value() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let mut schema = generator().into_root_schema_for::<Document>();
+        // A name, not an address: the schema is installed with the program and fetched from nowhere.
+        schema.insert("$id".into(), "urn:lbd:desired:1".into());
+        Value::from(schema)
+    });
+    &SCHEMA
 }
 
 fn generator() -> SchemaGenerator {

@@ -5,9 +5,13 @@ use std::net::Ipv6Addr;
 use saphyr_parser::ScanError;
 
 use super::diagnose::Problem;
+use super::tree;
 
 /// What a tab at the start of a line is answered with.
 const TAB: &str = "a tab cannot indent a line in YAML";
+
+/// How far around a place an address is looked for, in characters.
+const NEAR: usize = 100;
 
 /// The problem of a text that the parser refused.
 pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
@@ -18,10 +22,13 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
 /// The problem of a text that was refused at a place, in the parser's words.
 pub(super) fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
     let shown = lines(text).nth(line.saturating_sub(1)).unwrap_or_default();
-    if let Some((start, token)) = bracketed_address(shown)
-        && (start..=start + token.chars().count()).contains(&column)
+    // Only the surroundings: a line can be megabytes long.
+    let from = column.saturating_sub(NEAR);
+    let near: String = shown.chars().skip(from).take(2 * NEAR).collect();
+    if let Some((start, token)) = bracketed_address(&near)
+        && (start..=start + token.chars().count()).contains(&(column - from))
     {
-        return unquoted(line, start, token);
+        return unquoted(line, start + from, token);
     }
     if let Some(end) = end_of(text, line, column) {
         let (message, expected) = match words {
@@ -186,7 +193,7 @@ fn plainly(words: &str) -> (String, Option<&'static str>) {
             ("a control character does not belong in the file", None)
         }
         _ if words.contains("tab") => ("a tab cannot stand here in YAML", Some("blanks")),
-        _ if words.contains("recursion limit") => ("lists and mappings lie too deep in each other", None),
+        _ if words.contains("recursion limit") => return (tree::too_deep_message(), None),
         _ if words.contains("invalid indentation") || words.contains("wrongly indented") => {
             ("the line is indented less than what it belongs to", None)
         }

@@ -10,7 +10,7 @@ use super::source::Source;
 use super::syntax;
 
 /// How deep lists and mappings may lie in each other; the format needs six.
-pub(super) const DEEPEST: usize = 64;
+const DEEPEST: usize = 64;
 /// How many values a file may have when every alias is replaced by what it stands for. What a bomb would unfold to is
 /// counted, not unfolded.
 const MOST: usize = 4_000_000;
@@ -246,7 +246,12 @@ impl<'a> Builder<'a> {
 }
 
 fn too_deep(spot: Spot) -> Problem {
-    problem(spot, format!("lists and mappings lie more than {DEEPEST} deep in each other"))
+    problem(spot, too_deep_message())
+}
+
+/// What too much depth is answered with.
+pub(super) fn too_deep_message() -> String {
+    format!("lists and mappings lie more than {DEEPEST} deep in each other")
 }
 
 /// A problem at a place.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tracing::field::display;
 use tracing::{debug, error, info, info_span, warn};
 
 use super::backoff;
@@ -16,6 +17,9 @@ use crate::store::Store;
 
 /// How to get at a kernel.
 pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError>>;
+
+/// How many operations of a pass are logged one by one; a table of a hundred thousand servers shall not fill a disk.
+const TOLD: usize = 200;
 
 /// Why a pass runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +110,11 @@ impl Keeper {
         self.verified_once
     }
 
+    /// Whether the next pass is due because the last one failed.
+    pub fn is_trying_again(&self) -> bool {
+        self.failures > 0
+    }
+
     /// Notes how the file is watched.
     pub fn watched(&mut self, how: String) {
         if self.status.watching != how {
@@ -166,6 +175,7 @@ impl Keeper {
         let ended = self.keep(&pending, reason, now);
         match ended {
             Ended::Well | Ended::Badly => {
+                self.status.refused = None;
                 self.goal_was_verified = ended == Ended::Well;
                 self.goal = Some(pending);
             }
@@ -211,19 +221,22 @@ impl Keeper {
     /// Tells what a pass did.
     fn note(&mut self, report: Report, reason: Reason, is_drift: bool) -> Ended {
         let Report { outcome, done, failed, last, warnings } = report;
-        for operation in &done {
-            let cluster = last.cluster(operation.service()).unwrap_or_default();
-            let (service, server) = (operation.service(), operation.server().map(ToString::to_string));
-            let changes = changes(operation);
-            let server = server.as_deref();
+        for operation in done.iter().take(TOLD) {
+            let cluster = last.cluster(operation.service()).map(display);
+            let (service, server) = (operation.service(), operation.server().map(display));
+            let (action, changes) = (operation.action(), changes(operation));
             if is_drift {
-                warn!(%service, server, cluster, operation = %operation.action(), changes, "drift repaired: {operation}");
+                warn!(%service, server, cluster, operation = %action, changes, "drift repaired: {operation}");
             } else {
-                info!(%service, server, cluster, operation = %operation.action(), changes, "applied: {operation}");
+                info!(%service, server, cluster, operation = %action, changes, "applied: {operation}");
             }
         }
-        self.complain(warnings);
         let summary = Summary::of(done.iter());
+        if done.len() > TOLD {
+            let Summary { add, edit, delete } = summary;
+            info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", done.len() - TOLD);
+        }
+        self.complain(warnings);
         match outcome {
             Outcome::Verified | Outcome::Held => {
                 let is_verified = outcome == Outcome::Verified;
@@ -236,7 +249,7 @@ impl Keeper {
                 Ended::Well
             }
             Outcome::Failed => {
-                for Failed { operation, refusal } in &failed {
+                for Failed { operation, refusal } in failed.iter().take(TOLD) {
                     let text = format!("{operation}: {refusal}");
                     if self.status.failed.contains(&text) {
                         debug!("still refused: {text}");
@@ -248,8 +261,11 @@ impl Keeper {
                     let (server, errno) = (server.as_deref(), refusal.errno);
                     error!(%service, server, cluster, operation = %operation.action(), errno, "{text}");
                 }
-                self.status.failed =
-                    failed.iter().map(|failed| format!("{}: {}", failed.operation, failed.refusal)).collect();
+                self.status.failed = failed
+                    .iter()
+                    .take(TOLD)
+                    .map(|failed| format!("{}: {}", failed.operation, failed.refusal))
+                    .collect();
                 self.ended("failed", reason, summary);
                 Ended::Badly
             }
@@ -277,8 +293,10 @@ impl Keeper {
     }
 
     fn ended(&mut self, outcome: &str, reason: Reason, summary: Summary) {
-        let is_news = summary != Summary::default()
-            || self.status.last_pass.as_ref().is_none_or(|last| last.outcome != outcome);
+        // While a change is refused, keeping the old state is no news.
+        let is_as_before = self.status.refused.is_some() && outcome == "verified"
+            || self.status.last_pass.as_ref().is_some_and(|last| last.outcome == outcome);
+        let is_news = summary != Summary::default() || !is_as_before;
         if is_news {
             let Summary { add, edit, delete } = summary;
             self.status.last_pass = Some(LastPass {
@@ -299,10 +317,9 @@ impl Keeper {
             if seen.insert((operation.service(), operation.server()))
                 && self.fights.repaired(operation, resync, now)
             {
-                let server = operation.server().map(ToString::to_string);
                 error!(
                     service = %operation.service(),
-                    server = server.as_deref(),
+                    server = operation.server().map(display),
                     "somebody else sets this entry back again and again; find out who else manages IPVS here; lbd goes \
                      on to repair it, but less and less often: {operation}"
                 );
@@ -341,8 +358,8 @@ enum Ended {
     Unknown,
 }
 
-/// The fields that an operation sets, for the log.
-fn changes(operation: &Operation) -> String {
+/// The fields that an operation sets, for the log; none for a deletion.
+fn changes(operation: &Operation) -> Option<String> {
     let change = |Change { field, from, to }: &Change| {
         let text =
             |value: &Option<Value>| value.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
@@ -351,5 +368,6 @@ fn changes(operation: &Operation) -> String {
             Action::Edit | Action::Delete => format!("{field}: {} -> {}", text(from), text(to)),
         }
     };
-    operation.changes().iter().map(change).collect::<Vec<_>>().join(", ")
+    let changes: Vec<String> = operation.changes().iter().map(change).collect();
+    (!changes.is_empty()).then(|| changes.join(", "))
 }

@@ -4,4 +4,119 @@ mod backoff;
 mod fight;
 mod keeper;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::select;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tracing::{debug, info, warn};
+
+use crate::config;
+use crate::store::Store;
+use crate::systemd::Notifier;
+use crate::watch::{Look, Watch};
+
 pub use keeper::{Connect, Goal, Keeper, Reason};
+
+/// Keeps the kernel equal to `file` until a signal ends it. The table goes on serving after that.
+///
+/// # Errors
+/// Where another daemon has the state directory, or signals cannot be had.
+pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifier) -> Result<(), String> {
+    let _lock = store.lock_daemon()?;
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let mut hangup = listen(SignalKind::hangup())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    // A daemon that systemd does not watch looks up once a day instead.
+    let beat = notifier.watchdog_interval().unwrap_or(std::time::Duration::from_secs(86_400));
+    let mut beat = interval(beat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
+    let mut keeper = Keeper::new(connect, store.clone(), file.display().to_string(), last_verified(&store));
+    let mut watch = Watch::new(file);
+    let mut usual = Reason::Start;
+    // The first look at the file is due at once, and the first pass with it.
+    let mut next = Instant::now() + std::time::Duration::from_secs(5);
+    let mut told = String::new();
+    info!("lbd {} keeps {}", env!("CARGO_PKG_VERSION"), file.display());
+    loop {
+        let reason = select! {
+            look = watch.changed() => match read(file, &mut watch, &look).await {
+                Some(reading) => {
+                    debug!("looked at the file: {:?}", look.reason);
+                    keeper.take(reading);
+                    if usual == Reason::Start { Reason::Start } else { Reason::File }
+                }
+                // A writer came in between; the next look comes when he is done.
+                None => continue,
+            },
+            _ = hangup.recv() => {
+                notifier.reloading();
+                watch.ask();
+                Reason::Asked
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = sleep_until(next) => usual,
+            _ = beat.tick() => {
+                notifier.watchdog();
+                continue;
+            }
+        };
+        keeper.watched(watch.mode().to_string());
+        let pause = keeper.pass(reason, Instant::now().into_std());
+        next = Instant::now() + pause;
+        usual = if keeper.is_trying_again() { Reason::Retry } else { Reason::Resync };
+        watch.recheck();
+        let line = keeper.status().line();
+        if keeper.is_ready() && (told.is_empty() || reason == Reason::Asked) {
+            notifier.ready(&line);
+        } else if line != told {
+            notifier.status(&line);
+        }
+        told = line;
+    }
+    info!("stopped; the table goes on serving");
+    notifier.stopping();
+    Ok(())
+}
+
+/// Reads the file, unless a writer is found in the middle of it.
+async fn read(file: &Path, watch: &mut Watch, look: &Look) -> Option<Result<Goal, String>> {
+    let source = config::read(file);
+    if !watch.confirms(look).await {
+        return None;
+    }
+    Some(match source {
+        Ok(source) => goal(&source),
+        Err(error) => Err(match std::error::Error::source(&error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        }),
+    })
+}
+
+/// What a text asks for, or in one line what is wrong with it.
+fn goal(source: &config::Source) -> Result<Goal, String> {
+    match config::load(source) {
+        Ok(desired) => Ok(Goal { text: source.text.as_str().into(), desired: Arc::new(desired) }),
+        Err(problems) => Err(problems.line()),
+    }
+}
+
+/// The state that was verified last, to be kept as long as no file says otherwise.
+fn last_verified(store: &Store) -> Option<Goal> {
+    let text = store.load_verified().unwrap_or_else(|error| {
+        warn!("{error}");
+        None
+    })?;
+    match goal(&config::Source::new("the last verified state", text)) {
+        Ok(goal) => Some(goal),
+        Err(problem) => {
+            warn!("{problem}");
+            None
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::model::{Action, Change, Operation, ServerKey, ServiceKey, Services, T
 use crate::reconcile::{Comparison, Failed, Outcome, Report, Summary};
 
 /// The version of the document. It changes only with a key that goes or gets another meaning.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -53,7 +53,7 @@ struct ChangeRow {
 struct ValueRow(Value);
 
 #[derive(Serialize)]
-struct Foreign<'a> {
+pub(super) struct Foreign<'a> {
     #[serde(serialize_with = "text")]
     service: &'a ServiceKey,
     servers: Vec<String>,
@@ -146,7 +146,7 @@ fn failed_row<'a>(comparison: &'a Comparison, failed: &'a Failed) -> FailedRow<'
     }
 }
 
-fn foreign(foreign: &Services) -> Vec<Foreign<'_>> {
+pub(super) fn foreign(foreign: &Services) -> Vec<Foreign<'_>> {
     let mut rows: Vec<_> = foreign
         .iter()
         .map(|(service, contents)| {

@@ -1,7 +1,9 @@
 //! Plans and what became of them, as text for people and as JSON for scripts.
 
 mod json;
+mod observed;
 mod text;
 
 pub use json::{comparison as comparison_json, report as report_json};
+pub use observed::{Observed, json as observed_json, text as observed_text};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};

@@ -9,9 +9,9 @@ use crate::reconcile::{Comparison, Outcome, Report, Summary};
 
 const ADD: Style = AnsiColor::Green.on_default();
 const EDIT: Style = AnsiColor::Yellow.on_default();
-const DELETE: Style = AnsiColor::Red.on_default();
-const HEAD: Style = Style::new().bold();
-const NOTE: Style = Style::new().dimmed();
+pub(super) const DELETE: Style = AnsiColor::Red.on_default();
+pub(super) const HEAD: Style = Style::new().bold();
+pub(super) const NOTE: Style = Style::new().dimmed();
 
 /// Writes what `apply` would do now, and what is foreign.
 ///
@@ -79,7 +79,7 @@ fn change(Change { field, from, to }: &Change) -> String {
     }
 }
 
-fn foreign(out: &mut dyn Write, foreign: &Services) -> io::Result<()> {
+pub(super) fn foreign(out: &mut dyn Write, foreign: &Services) -> io::Result<()> {
     if foreign.is_empty() {
         return Ok(());
     }
@@ -114,7 +114,7 @@ pub fn report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     }
 }
 
-fn size(comparison: &Comparison) -> String {
+pub(super) fn size(comparison: &Comparison) -> String {
     let (services, servers) = comparison.size();
     format!("{}, {}", count(services, "virtual service"), count(servers, "real server"))
 }

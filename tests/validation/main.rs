@@ -10,6 +10,7 @@ mod clusters;
 #[rustfmt::skip]
 mod consequences;
 mod reports;
+mod robust;
 #[rustfmt::skip]
 mod scheduling;
 #[rustfmt::skip]

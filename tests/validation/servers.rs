@@ -33,6 +33,7 @@ fn the_port_of_a_server_that_is_not_reached_by_nat() {
         ("version: 1\nclusters:\n  - { name: a, listen: tcp://10.0.0.13:80, servers: [{ address: '192.168.8.14:8080', forward: tun }] }\n", &["3:65 `tun` cannot change the port: packets for tcp://10.0.0.13:80 reach the server at port 80, not 8080 | no port, or port 80; `forward: nat` changes ports | 192.168.8.14"]),
         ("version: 1\nclusters:\n  - { name: a, listen: [tcp://10.0.0.13:80, tcp://10.0.0.13:443], servers: ['192.168.8.14:80'] }\n", &["3:77 `dr` cannot change the port: packets for tcp://10.0.0.13:443 reach the server at port 443, not 80 | no port, or port 443; `forward: nat` changes ports | 192.168.8.14"]),
         ("version: 1\nclusters:\n  - { name: a, listen: 'tcp://[fd00::13]:80', servers: ['[fd00::14]:0'] }\n", &["3:57 `dr` cannot change the port: packets for tcp://[fd00::13]:80 reach the server at port 80, not 0 | no port, or port 80; `forward: nat` changes ports | fd00::14"]),
+        ("version: 1\nclusters:\n  - { name: a, listen: tcp://10.0.0.13:0, persistence: 5m, servers: ['192.168.8.14:80'] }\n", &["3:70 `dr` cannot change the port: packets for tcp://10.0.0.13:0 reach the server at the port they were sent to, not 80 | no port, or port 0; `forward: nat` changes ports | 192.168.8.14"]),
     ]);
 }
 

@@ -229,10 +229,11 @@ impl Wanted {
             && own != port
         {
             // The kernel stores the port, and sends to the virtual one all the same.
+            let kept = if port == 0 { "the port they were sent to".into() } else { format!("port {port}") };
             Finding::new(
                 address(),
                 format!(
-                    "`{}` cannot change the port: packets for {service} reach the server at port {port}, not {own}",
+                    "`{}` cannot change the port: packets for {service} reach the server at {kept}, not {own}",
                     self.real.forwarding
                 ),
             )

@@ -1,0 +1,44 @@
+//! `lbd status`: what the daemon did last and why, whether all is in sync, and the table with its connections.
+
+use super::{Console, DIFFERS, DONE, Stop, inputs};
+use crate::cli::{Arguments, ReportOutput, StatusOptions};
+use crate::kernel::Kernel;
+use crate::reconcile::Comparison;
+use crate::report::{self, Observed};
+
+pub(super) fn run(
+    arguments: &Arguments,
+    options: &StatusOptions,
+    console: &mut Console<'_>,
+) -> Result<u8, Stop> {
+    let store = inputs::store(arguments)?;
+    let (daemon, status) = (store.daemon(), store.load_status());
+    let mut file_problem = None;
+    let desired = match inputs::desired(&arguments.file) {
+        Ok((_, desired)) => desired,
+        // What is kept while the file is broken is the last verified state: that is what to compare with.
+        Err(stop) => {
+            file_problem = Some(stop.line());
+            inputs::last_verified(&store)?.map(|(_, desired)| desired).unwrap_or_default()
+        }
+    };
+    let record = store.load().unwrap_or_else(|error| {
+        console.warn(error);
+        Default::default()
+    });
+    let live = inputs::kernel()?.read().map_err(|error| Stop::Trouble(error.to_string()))?;
+    let comparison = Comparison::new(live.clone(), &desired, &record);
+    let observed = Observed {
+        file: arguments.file.display().to_string(),
+        file_problem,
+        daemon,
+        status,
+        comparison: &comparison,
+        live: &live,
+    };
+    match options.output {
+        ReportOutput::Text => report::observed_text(console.out, &observed)?,
+        ReportOutput::Json => report::observed_json(console.out, &observed)?,
+    }
+    Ok(if observed.is_in_sync() { DONE } else { DIFFERS })
+}

@@ -1,0 +1,391 @@
+//! Turns events, and the spans around them, into journal entries with fields.
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::io::{self, Write};
+use std::sync::Once;
+
+use log::kv;
+use log::{Level, Log, Metadata, Record};
+use systemd_journal_logger::JournalLog;
+use tracing::field::{Field, Visit};
+use tracing::span;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+/// The fields of a journal entry whose meaning is fixed: what of ours has such a name gets a prefix.
+const TAKEN: &[&str] = &[
+    "CODE_FILE",
+    "CODE_LINE",
+    "CODE_MODULE",
+    "MESSAGE",
+    "PRIORITY",
+    "SYSLOG_IDENTIFIER",
+    "SYSLOG_PID",
+    "TARGET",
+];
+
+/// The layer: builds a record of the `log` crate, which carries the fields, for a sink of that crate.
+pub(super) struct ToJournal<L> {
+    sink: L,
+}
+
+impl<L: Log> ToJournal<L> {
+    pub(super) fn new(sink: L) -> Self {
+        Self { sink }
+    }
+}
+
+impl<S, L> Layer<S> for ToJournal<L>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    L: Log + 'static,
+{
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        // From the event outwards: the innermost value of a name wins.
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(outer) = span.extensions().get::<Fields>() {
+                fields.surround(outer);
+            }
+        }
+        let origin = event.metadata();
+        self.sink.log(
+            &Record::builder()
+                .level(level(*origin.level()))
+                .target(origin.target())
+                .module_path_static(origin.module_path())
+                .file_static(origin.file())
+                .line(origin.line())
+                .key_values(&fields)
+                .args(format_args!("{}", fields.message))
+                .build(),
+        );
+    }
+}
+
+fn level(level: tracing::Level) -> Level {
+    match level {
+        tracing::Level::ERROR => Level::Error,
+        tracing::Level::WARN => Level::Warn,
+        tracing::Level::INFO => Level::Info,
+        tracing::Level::DEBUG => Level::Debug,
+        tracing::Level::TRACE => Level::Trace,
+    }
+}
+
+/// What an event or a span carries, under the names that the journal will show.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    values: Vec<(String, String)>,
+}
+
+impl Fields {
+    fn set(&mut self, field: &Field, value: String) {
+        if field.name() == "message" {
+            self.message = value;
+            return;
+        }
+        let name = name(field.name());
+        match self.values.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.values.push((name, value)),
+        }
+    }
+
+    /// Adds what a span further out knows, but for names that were said nearer.
+    fn surround(&mut self, outer: &Self) {
+        for (name, value) in &outer.values {
+            if self.values.iter().all(|(known, _)| known != name) {
+                self.values.push((name.clone(), value.clone()));
+            }
+        }
+    }
+}
+
+/// `service` becomes `SERVICE`. A prefix of our own is not needed: what journald vouches for begins with an underscore.
+fn name(field: &str) -> String {
+    let name = field.strip_prefix("r#").unwrap_or(field).to_ascii_uppercase().replace(['.', '-'], "_");
+    if TAKEN.contains(&name.as_str()) { format!("FIELD_{name}") } else { name }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value.to_owned());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let mut text = value.to_string();
+        let mut cause = value.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        self.set(field, text);
+    }
+
+    // Numbers and what is shown by `Display` come this way, too.
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.set(field, format!("{value:?}"));
+    }
+}
+
+impl kv::Source for Fields {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn kv::VisitSource<'kvs>) -> Result<(), kv::Error> {
+        self.values
+            .iter()
+            .try_for_each(|(name, value)| visitor.visit_pair(kv::Key::from_str(name), value.as_str().into()))
+    }
+}
+
+/// The journal's socket, and standard error for what it does not take.
+pub(super) struct Journal {
+    socket: JournalLog,
+    told: Once,
+}
+
+impl Journal {
+    /// Fails where nobody listens.
+    pub(super) fn open() -> io::Result<Self> {
+        Ok(Self { socket: JournalLog::empty()?.with_syslog_identifier("lbd".to_owned()), told: Once::new() })
+    }
+}
+
+impl Log for Journal {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if let Err(error) = self.socket.journal_send(record) {
+            // Standard error is a stream to the journal that outlives its restarts: better a bare line than none. A
+            // number in front is the priority there.
+            let mut stream = io::stderr().lock();
+            self.told.call_once(|| {
+                let _ = writeln!(
+                    stream,
+                    "<4>the journal does not take an entry, logging a line instead: {error}"
+                );
+            });
+            let _ = writeln!(stream, "<{}>{}", priority(record.level()), record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// As the journal's own protocol is given it.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 5,
+        Level::Debug => 6,
+        Level::Trace => 7,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::field::Empty;
+    use tracing::subscriber::with_default;
+    use tracing::{debug, error, info, info_span, trace, warn};
+    use tracing_subscriber::Registry;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    /// Level, message, fields: what the journal would be given.
+    type Entry = (Level, String, Vec<(String, String)>);
+
+    #[derive(Clone, Default)]
+    struct Fake(Arc<Mutex<Vec<Entry>>>, Arc<Mutex<Vec<String>>>);
+
+    struct Collect(Vec<(String, String)>);
+
+    impl<'kvs> kv::VisitSource<'kvs> for Collect {
+        fn visit_pair(&mut self, key: kv::Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+            self.0.push((key.to_string(), value.to_string()));
+            Ok(())
+        }
+    }
+
+    impl Log for Fake {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &Record<'_>) {
+            let mut fields = Collect(Vec::new());
+            record.key_values().visit(&mut fields).unwrap();
+            fields.0.sort();
+            self.0.lock().unwrap().push((record.level(), record.args().to_string(), fields.0));
+            let (file, module) = (record.file().unwrap(), record.module_path().unwrap());
+            let origin = format!("{} {file} {module} {}", record.target(), record.line().is_some());
+            self.1.lock().unwrap().push(origin);
+        }
+
+        fn flush(&self) {}
+    }
+
+    fn logged(during: impl FnOnce()) -> Vec<Entry> {
+        let fake = Fake::default();
+        with_default(Registry::default().with(ToJournal::new(fake.clone())), during);
+        let entries = fake.0.lock().unwrap();
+        entries.clone()
+    }
+
+    fn entry(level: Level, message: &str, fields: &[(&str, &str)]) -> Entry {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        (level, message.to_owned(), fields.collect())
+    }
+
+    #[test]
+    fn an_event_carries_its_fields_and_those_of_the_spans_around_it() {
+        let entries = logged(|| {
+            let _pass = info_span!("pass", reason = "drift").entered();
+            let _service = info_span!("service", service = %"tcp://192.0.2.1:80").entered();
+            error!(server = "10.0.0.7:80", errno = 111, "add server 10.0.0.7:80");
+        });
+        let fields = [
+            ("ERRNO", "111"),
+            ("REASON", "drift"),
+            ("SERVER", "10.0.0.7:80"),
+            ("SERVICE", "tcp://192.0.2.1:80"),
+        ];
+        assert_eq!(entries, [entry(Level::Error, "add server 10.0.0.7:80", &fields)]);
+    }
+
+    #[test]
+    fn the_innermost_value_of_a_name_wins() {
+        let entries = logged(|| {
+            let _outer = info_span!("outer", server = "outer", cluster = "outer", reason = "outer").entered();
+            let _inner = info_span!("inner", server = "inner", cluster = "inner").entered();
+            info!(server = "event", "one value each");
+        });
+        let fields = [("CLUSTER", "inner"), ("REASON", "outer"), ("SERVER", "event")];
+        assert_eq!(entries, [entry(Level::Info, "one value each", &fields)]);
+    }
+
+    #[test]
+    fn a_field_may_be_filled_in_and_changed_later() {
+        let entries = logged(|| {
+            let span = info_span!("pass", outcome = Empty, rounds = 1);
+            let _entered = span.enter();
+            info!("before");
+            span.record("outcome", "verified");
+            span.record("rounds", 2);
+            info!("after");
+        });
+        let before = entry(Level::Info, "before", &[("ROUNDS", "1")]);
+        let after = entry(Level::Info, "after", &[("OUTCOME", "verified"), ("ROUNDS", "2")]);
+        assert_eq!(entries, [before, after]);
+    }
+
+    #[test]
+    fn a_span_that_was_left_says_nothing_more() {
+        let entries = logged(|| {
+            info_span!("pass", reason = "file").in_scope(|| info!("within"));
+            info!("outside");
+        });
+        let within = entry(Level::Info, "within", &[("REASON", "file")]);
+        assert_eq!(entries, [within, entry(Level::Info, "outside", &[])]);
+    }
+
+    #[derive(Debug)]
+    struct Refused(io::Error);
+
+    impl fmt::Display for Refused {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("refused")
+        }
+    }
+
+    impl Error for Refused {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn each_kind_of_value_is_written_as_a_reader_would_write_it() {
+        let error = Refused(io::Error::other("no such service"));
+        let error: &(dyn Error + 'static) = &error;
+        let nothing: Option<&str> = None;
+        let entries = logged(|| {
+            warn!(
+                text = "two\nlines",
+                shown = %"10.0.0.7",
+                debugged = ?Some("x"),
+                negative = -1_i64,
+                large = u64::MAX,
+                fraction = 0.5,
+                yes = true,
+                nothing,
+                error,
+                "values of {}",
+                "each kind"
+            );
+        });
+        let fields = [
+            ("DEBUGGED", "Some(\"x\")"),
+            ("ERROR", "refused: no such service"),
+            ("FRACTION", "0.5"),
+            ("LARGE", "18446744073709551615"),
+            ("NEGATIVE", "-1"),
+            ("SHOWN", "10.0.0.7"),
+            ("TEXT", "two\nlines"),
+            ("YES", "true"),
+        ];
+        assert_eq!(entries, [entry(Level::Warn, "values of each kind", &fields)]);
+    }
+
+    #[test]
+    fn a_field_does_not_speak_in_the_journals_own_name() {
+        let entries = logged(|| info!(priority = 0, r#type = "rr", a.b = 1, "names"));
+        let fields = [("A_B", "1"), ("FIELD_PRIORITY", "0"), ("TYPE", "rr")];
+        assert_eq!(entries, [entry(Level::Info, "names", &fields)]);
+    }
+
+    #[test]
+    fn levels_and_origin_are_kept() {
+        let fake = Fake::default();
+        with_default(Registry::default().with(ToJournal::new(fake.clone())), || {
+            error!("1");
+            warn!("2");
+            info!("3");
+            debug!("4");
+            trace!(target: "elsewhere", "5");
+        });
+        let levels: Vec<Level> = fake.0.lock().unwrap().iter().map(|(level, ..)| *level).collect();
+        assert_eq!(levels, [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace]);
+        let (here, file) = (module_path!(), file!());
+        let origins = fake.1.lock().unwrap();
+        assert_eq!(origins[0], format!("{here} {file} {here} true"));
+        assert_eq!(origins[4], format!("elsewhere {file} {here} true"));
+    }
+}

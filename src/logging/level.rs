@@ -1,0 +1,146 @@
+//! Reads how much is to be logged.
+
+use std::ffi::OsString;
+
+use tracing::Metadata;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{FilterFn, Targets, filter_fn};
+
+/// Which events are logged.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Levels(Targets);
+
+impl Levels {
+    /// What the command line says, else the environment (an empty word there is none), else `info`.
+    pub(super) fn choose(option: Option<&str>, variable: Option<OsString>) -> Result<Self, String> {
+        let variable = variable.filter(|text| !text.is_empty());
+        match (option, variable) {
+            (Some(text), _) => Self::parse(text).map_err(|error| format!("--log-level: {error}")),
+            (None, Some(text)) => {
+                Self::parse(&text.to_string_lossy()).map_err(|error| format!("LBD_LOG: {error}"))
+            }
+            (None, None) => Ok(Self(Targets::new().with_default(LevelFilter::INFO))),
+        }
+    }
+
+    /// A level for everything, or for the modules whose path begins so: `warn`, `lbd::watch=debug`, `warn,lbd=info`.
+    // Not `Targets`' own parser: it takes a misspelt level for the name of a module to be traced.
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut default = LevelFilter::INFO;
+        let mut modules = Vec::new();
+        for directive in text.split(',').map(str::trim) {
+            match directive.split_once('=') {
+                None => default = level(directive)?,
+                Some((name, word)) => modules.push((module(name.trim())?, level(word.trim())?)),
+            }
+        }
+        Ok(Self(Targets::new().with_default(default).with_targets(modules)))
+    }
+
+    /// As a layer that lets pass what is to be logged.
+    pub(super) fn filter(&self) -> FilterFn<impl Fn(&Metadata<'_>) -> bool + use<>> {
+        let Self(targets) = self.clone();
+        let most = targets.iter().map(|(_, level)| level).chain(targets.default_level()).max();
+        let hint = most.unwrap_or(LevelFilter::INFO).max(LevelFilter::INFO);
+        filter_fn(move |metadata| {
+            // A span says where we are, and an error within it wants to tell that also where only errors are logged.
+            (metadata.is_span() && *metadata.level() <= LevelFilter::INFO)
+                || targets.would_enable(metadata.target(), metadata.level())
+        })
+        .with_max_level_hint(hint)
+    }
+}
+
+fn level(word: &str) -> Result<LevelFilter, String> {
+    match word.to_ascii_lowercase().as_str() {
+        "error" => Ok(LevelFilter::ERROR),
+        "warn" => Ok(LevelFilter::WARN),
+        "info" => Ok(LevelFilter::INFO),
+        "debug" => Ok(LevelFilter::DEBUG),
+        "trace" => Ok(LevelFilter::TRACE),
+        "off" => Ok(LevelFilter::OFF),
+        _ => Err(format!(
+            "`{word}` is not a level; say error, warn, info, debug, trace or off, or the level of a module, such as \
+             `lbd::watch=debug`"
+        )),
+    }
+}
+
+fn module(name: &str) -> Result<&str, String> {
+    let is_path = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
+    if is_path {
+        Ok(name)
+    } else {
+        Err(format!("`{name}` is not a module's name; say, for example, `lbd::watch=debug`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    fn chosen(option: Option<&str>, variable: Option<&str>) -> Result<Levels, String> {
+        Levels::choose(option, variable.map(OsString::from))
+    }
+
+    fn everything(level: LevelFilter) -> Result<Levels, String> {
+        Ok(Levels(Targets::new().with_default(level)))
+    }
+
+    #[test]
+    fn the_option_goes_before_the_variable_and_info_is_the_rest() {
+        assert_eq!(chosen(None, None), everything(LevelFilter::INFO));
+        assert_eq!(chosen(None, Some("")), everything(LevelFilter::INFO));
+        assert_eq!(chosen(None, Some("warn")), everything(LevelFilter::WARN));
+        assert_eq!(chosen(Some("debug"), Some("nonsense")), everything(LevelFilter::DEBUG));
+    }
+
+    #[test]
+    fn every_level_has_its_word_in_any_case() {
+        let words = [
+            ("off", LevelFilter::OFF),
+            ("error", LevelFilter::ERROR),
+            ("WARN", LevelFilter::WARN),
+            ("Info", LevelFilter::INFO),
+            ("debug", LevelFilter::DEBUG),
+            ("trace", LevelFilter::TRACE),
+        ];
+        for (word, level) in words {
+            assert_eq!(chosen(Some(word), None), everything(level), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_module_may_say_more_than_the_others() {
+        let Levels(targets) = chosen(Some("warn, lbd::watch=debug"), None).unwrap();
+        assert!(targets.would_enable("lbd::watch::inotify", &Level::DEBUG));
+        assert!(!targets.would_enable("lbd::watch", &Level::TRACE));
+        assert!(targets.would_enable("lbd::daemon", &Level::WARN));
+        assert!(!targets.would_enable("lbd::daemon", &Level::INFO));
+    }
+
+    #[test]
+    fn a_directive_alone_leaves_the_others_at_info() {
+        let Levels(targets) = chosen(None, Some("lbd::watch=off")).unwrap();
+        assert!(!targets.would_enable("lbd::watch", &Level::ERROR));
+        assert!(targets.would_enable("lbd::daemon", &Level::INFO));
+        assert!(!targets.would_enable("lbd::daemon", &Level::DEBUG));
+    }
+
+    #[test]
+    fn what_is_no_level_is_answered_with_the_words() {
+        let words = "is not a level; say error, warn, info, debug, trace or off, or the level of a module, such as \
+                     `lbd::watch=debug`";
+        assert_eq!(chosen(Some("inof"), None), Err(format!("--log-level: `inof` {words}")));
+        assert_eq!(chosen(Some(""), None), Err(format!("--log-level: `` {words}")));
+        assert_eq!(chosen(None, Some("lbd=loud")), Err(format!("LBD_LOG: `loud` {words}")));
+        assert_eq!(chosen(None, Some("info,")), Err(format!("LBD_LOG: `` {words}")));
+        assert_eq!(
+            chosen(None, Some("=info")),
+            Err("LBD_LOG: `` is not a module's name; say, for example, `lbd::watch=debug`".to_owned())
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! Sends what lbd has to say to the journal, with fields, or to standard error as lines for a reader.
+
+mod journal;
+mod level;
+
+use std::env;
+use std::io;
+use std::time::SystemTime;
+
+use anstream::{AutoStream, ColorChoice};
+use log::{Level, LevelFilter, Metadata, Record};
+use tracing::subscriber::set_global_default;
+use tracing::{error, warn};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use self::journal::{Journal, ToJournal};
+use self::level::Levels;
+
+/// Sets up logging for the whole process; to be called once, before the first word.
+///
+/// `level` is what `--log-level` said; without it `LBD_LOG` decides, and without that it is `info`. Either holds a level
+/// (`error`, `warn`, `info`, `debug`, `trace`, `off`) or directives such as `lbd::watch=debug`, separated by commas.
+///
+/// Where standard error is connected to the journal, events go there by its own protocol: each field of an event and of
+/// the spans around it becomes a field of the entry, its name in upper case and without a prefix (`SERVICE`, `SERVER`,
+/// `CLUSTER`, `OPERATION`, `ERRNO`, `REASON`). Otherwise they are lines on standard error.
+///
+/// # Errors
+/// Says what is wrong with the level, and which words are right.
+pub fn init(level: Option<&str>) -> Result<(), String> {
+    let levels = Levels::choose(level, env::var_os("LBD_LOG"))?;
+    let by_journal = systemd_journal_logger::connected_to_journal();
+    let unreachable = if by_journal {
+        match Journal::open() {
+            Ok(journal) => {
+                install(&levels, ToJournal::new(journal))?;
+                None
+            }
+            Err(cause) => Some(cause),
+        }
+    } else {
+        None
+    };
+    if !by_journal || unreachable.is_some() {
+        // The journal stamps the lines of its streams itself.
+        install(&levels, lines(io::stderr, is_coloured(), !by_journal))?;
+    }
+    if let Some(cause) = unreachable {
+        warn!("the journal's socket cannot be reached, logging lines instead: {cause}");
+    }
+    Ok(())
+}
+
+fn install(levels: &Levels, layer: impl Layer<Registry> + Send + Sync) -> Result<(), String> {
+    let subscriber = Registry::default().with(layer.and_then(levels.filter()));
+    set_global_default(subscriber).map_err(|error| format!("logging: {error}"))?;
+    log::set_logger(&Libraries).map_err(|error| format!("logging: {error}"))?;
+    log::set_max_level(LevelFilter::Warn);
+    Ok(())
+}
+
+/// Whether the reader of standard error wants colours: a terminal, and no `NO_COLOR`; as for everything else lbd prints.
+fn is_coloured() -> bool {
+    !matches!(AutoStream::choice(&io::stderr()), ColorChoice::Never)
+}
+
+/// Writes one line per event: time, level, span, message, fields.
+fn lines<W>(writer: W, is_coloured: bool, has_time: bool) -> impl Layer<Registry> + Send + Sync
+where
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    let layer = fmt::layer().with_writer(writer).with_ansi(is_coloured).with_target(false).compact();
+    if has_time { layer.with_timer(Utc).boxed() } else { layer.without_time().boxed() }
+}
+
+/// The time to the millisecond.
+struct Utc;
+
+impl FormatTime for Utc {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{}", humantime::format_rfc3339_millis(SystemTime::now()))
+    }
+}
+
+/// Takes in what libraries say through the `log` crate: warnings and errors, the rest is compiled out (see Cargo.toml).
+/// Levels know them as the module `library`: `library=off`.
+struct Libraries;
+
+impl log::Log for Libraries {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= Level::Warn
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        match record.level() {
+            Level::Error => error!(target: "library", library = record.target(), "{}", record.args()),
+            Level::Warn => warn!(target: "library", library = record.target(), "{}", record.args()),
+            Level::Info | Level::Debug | Level::Trace => {}
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use log::Log;
+    use tracing::subscriber::with_default;
+    use tracing::{debug, info, info_span};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Screen(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Screen {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    /// What is on the screen afterwards.
+    fn seen(level: &str, is_coloured: bool, has_time: bool, during: impl FnOnce()) -> String {
+        let screen = Screen::default();
+        let writer = screen.clone();
+        let levels = Levels::choose(Some(level), None).unwrap();
+        let layer = lines(move || writer.clone(), is_coloured, has_time).and_then(levels.filter());
+        with_default(Registry::default().with(layer), during);
+        screen.text()
+    }
+
+    #[test]
+    fn a_line_has_level_span_message_and_fields() {
+        let text = seen("info", false, false, || {
+            let _pass = info_span!("pass", reason = "file").entered();
+            info!(service = %"tcp://192.0.2.1:80", errno = 2, "applied");
+            debug!("nobody asked");
+        });
+        assert_eq!(text, " INFO pass: applied service=tcp://192.0.2.1:80 errno=2 reason=\"file\"\n");
+    }
+
+    #[test]
+    fn a_line_begins_with_the_time_unless_the_journal_knows_it() {
+        let text = seen("info", false, true, || info!("hello"));
+        let (time, rest) = text.split_once(' ').unwrap();
+        assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");
+        assert_eq!(rest, " INFO hello\n");
+    }
+
+    #[test]
+    fn colours_are_for_those_who_see_them() {
+        assert!(seen("info", true, false, || info!("hello")).contains("\u{1b}["));
+        assert!(!seen("info", false, false, || info!("hello")).contains("\u{1b}["));
+    }
+
+    #[test]
+    fn an_error_tells_where_it_happened_even_where_only_errors_are_logged() {
+        let text = seen("error", false, false, || {
+            let _pass = info_span!("pass", reason = "drift").entered();
+            info!("nobody asked");
+            error!("refused");
+        });
+        assert_eq!(text, "ERROR pass: refused reason=\"drift\"\n");
+    }
+
+    #[test]
+    fn libraries_can_be_silenced() {
+        let record = Record::builder().level(Level::Error).target("notify").build();
+        assert_eq!(seen("trace,library=off", false, false, || Libraries.log(&record)), "");
+    }
+
+    #[test]
+    fn libraries_are_heard_from_a_warning_upwards() {
+        let say = |level| {
+            Libraries.log(
+                &Record::builder()
+                    .level(level)
+                    .target("notify")
+                    .args(format_args!("inotify: {level}"))
+                    .build(),
+            );
+        };
+        let text = seen("trace", false, false, || {
+            [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace].into_iter().for_each(say);
+        });
+        assert_eq!(text, "ERROR inotify: ERROR library=\"notify\"\n WARN inotify: WARN library=\"notify\"\n");
+    }
+}

@@ -1,0 +1,161 @@
+//! What `lbd status` shows: the daemon's last words, whether all is in sync, and the table with its connections.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::json::{VERSION, foreign as foreign_json};
+use super::text::{DELETE, HEAD, NOTE, foreign, size};
+use crate::kernel::Live;
+use crate::model::{Connections, RealServer, ServerKey, ServiceKey, VirtualService};
+use crate::reconcile::Comparison;
+use crate::reconcile::Summary;
+use crate::status::{LastPass, Status};
+
+/// A look at a director from all sides.
+pub struct Observed<'a> {
+    /// The desired file
+    pub file: String,
+    /// What is wrong with it, if anything; the comparison is with the last verified state then
+    pub file_problem: Option<String>,
+    /// Who runs as the daemon, if anybody does
+    pub daemon: Option<String>,
+    /// What the daemon told last
+    pub status: Option<Status>,
+    /// The live state held against the desired one
+    pub comparison: &'a Comparison,
+    /// The live state
+    pub live: &'a Live,
+}
+
+impl Observed<'_> {
+    /// Whether the file holds and the kernel is equal to it.
+    pub fn is_in_sync(&self) -> bool {
+        self.file_problem.is_none() && self.comparison.is_in_sync()
+    }
+
+    /// The services by key, so that two looks read alike.
+    fn services(&self) -> Vec<(&ServiceKey, &VirtualService)> {
+        let mut services: Vec<_> = self.live.state.services.iter().collect();
+        services.sort_unstable_by_key(|(key, _)| **key);
+        services
+    }
+
+    fn connections(&self, service: &ServiceKey, server: &ServerKey) -> Connections {
+        self.live.connections.get(&(*service, *server)).copied().unwrap_or_default()
+    }
+}
+
+/// Writes it for people.
+///
+/// # Errors
+/// Those of `out`.
+pub fn text(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
+    let comparison = observed.comparison;
+    let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
+    match &observed.file_problem {
+        Some(problem) => writeln!(out, "{DELETE}bad file:{DELETE:#} {problem}")?,
+        None if observed.is_in_sync() => writeln!(out, "{HEAD}in sync:{HEAD:#} {}", size(comparison))?,
+        None => writeln!(
+            out,
+            "{DELETE}not in sync:{DELETE:#} {add} to add, {edit} to edit, {delete} to delete (`lbd diff` shows them)"
+        )?,
+    }
+    if let Some(objection) = &comparison.objection {
+        writeln!(out, "{DELETE}refused:{DELETE:#} {objection}")?;
+    }
+    match (&observed.daemon, &observed.status) {
+        (None, _) => writeln!(out, "{HEAD}daemon:{HEAD:#} not running")?,
+        (Some(holder), None) => writeln!(out, "{HEAD}daemon:{HEAD:#} {holder}, starting")?,
+        (Some(holder), Some(status)) => {
+            writeln!(out, "{HEAD}daemon:{HEAD:#} {holder}, {}", status.watching)?;
+            told(out, status)?;
+        }
+    }
+    foreign(out, &comparison.foreign)?;
+    table(out, observed)
+}
+
+fn told(out: &mut dyn Write, status: &Status) -> io::Result<()> {
+    if let Some(LastPass { at, reason, outcome, added, edited, deleted }) = &status.last_pass {
+        writeln!(
+            out,
+            "{HEAD}last change:{HEAD:#} {at}, {reason}: {outcome}; {added} added, {edited} edited, {deleted} deleted"
+        )?;
+    }
+    if let Some(bad) = &status.bad_file {
+        writeln!(out, "{DELETE}the daemon keeps the last good state:{DELETE:#} {bad}")?;
+    }
+    if let Some(refused) = &status.refused {
+        writeln!(out, "{DELETE}the daemon keeps the last good state:{DELETE:#} {refused}")?;
+    }
+    for failed in &status.failed {
+        writeln!(out, "{DELETE}failed:{DELETE:#} {failed}")?;
+    }
+    for entry in &status.fights {
+        writeln!(out, "{DELETE}somebody else keeps changing{DELETE:#} {entry}")?;
+    }
+    Ok(())
+}
+
+fn table(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
+    for (service, VirtualService { scheduling, servers }) in observed.services() {
+        let cluster =
+            observed.comparison.cluster(service).map(|name| format!(" ({name})")).unwrap_or_default();
+        writeln!(out, "{HEAD}{service}{HEAD:#}{cluster}  {}", scheduling.scheduler)?;
+        for (server, RealServer { weight, forwarding, .. }) in servers {
+            let Connections { active, inactive, persistent } = observed.connections(service, server);
+            let quiesced = if *weight == 0 { " (quiesced)" } else { "" };
+            let persistent =
+                if persistent > 0 { format!(", {persistent} persistent") } else { String::new() };
+            writeln!(
+                out,
+                "  {server}  {forwarding}, weight {weight}{quiesced}  {NOTE}{active} active, {inactive} \
+                 inactive{persistent}{NOTE:#}"
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes it for scripts.
+///
+/// # Errors
+/// Those of `out`.
+pub fn json(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
+    let comparison = observed.comparison;
+    let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
+    let server = |service: &ServiceKey, server: &ServerKey, real: &RealServer| -> Value {
+        let Connections { active, inactive, persistent } = observed.connections(service, server);
+        json!({
+            "server": server.to_string(),
+            "forward": real.forwarding.to_string(),
+            "weight": real.weight,
+            "active": active,
+            "inactive": inactive,
+            "persistent": persistent,
+        })
+    };
+    let service = |(key, service): (&ServiceKey, &VirtualService)| -> Value {
+        let servers: Vec<Value> =
+            service.servers.iter().map(|(name, real)| server(key, name, real)).collect();
+        json!({
+            "service": key.to_string(),
+            "cluster": comparison.cluster(key),
+            "scheduler": service.scheduling.scheduler.to_string(),
+            "servers": servers,
+        })
+    };
+    let document = json!({
+        "version": VERSION,
+        "in_sync": observed.is_in_sync(),
+        "file": { "path": observed.file, "problem": observed.file_problem },
+        "daemon": { "running": observed.daemon.is_some(), "holder": observed.daemon, "status": observed.status },
+        "refused": comparison.objection.map(|objection| objection.to_string()),
+        "summary": { "add": add, "edit": edit, "delete": delete },
+        "foreign": foreign_json(&comparison.foreign),
+        "services": observed.services().into_iter().map(service).collect::<Vec<_>>(),
+    });
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}

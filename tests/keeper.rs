@@ -1,0 +1,276 @@
+//! What the daemon does pass by pass, with a kernel and a clock of the test's own.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fs;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use lbd::config::{Source, load};
+use lbd::daemon::{Goal, Keeper, Reason};
+use lbd::kernel::fake::Fake;
+use lbd::kernel::{Kernel, KernelError, Live, Refusal};
+use lbd::model::{Operation, ServiceKey};
+use lbd::status::Status;
+use lbd::store::Store;
+use tempfile::TempDir;
+
+/// The kernel that the daemon has, in the hands of the test as well.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Fake>>);
+
+impl Kernel for Shared {
+    fn read(&mut self) -> Result<Live, KernelError> {
+        self.0.lock().unwrap().read()
+    }
+
+    fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+        self.0.lock().unwrap().execute(operations)
+    }
+}
+
+struct Director {
+    kernel: Shared,
+    keeper: Keeper,
+    now: Instant,
+    directory: TempDir,
+}
+
+/// A file with services on these last bytes of their address, each with one server of this weight.
+fn file(services: &[(u8, u32)]) -> String {
+    let cluster = |(number, weight): &(u8, u32)| {
+        format!(
+            "  - name: c{number}\n    listen: tcp://10.0.0.{number}:80\n    forward: nat\n    servers: [{{ address: \
+             192.168.8.14, weight: {weight} }}]\n"
+        )
+    };
+    let clusters: String = services.iter().map(cluster).collect();
+    let clusters = if clusters.is_empty() { " []\n".to_owned() } else { format!("\n{clusters}") };
+    format!("version: 1\nclusters:{clusters}")
+}
+
+fn goal(text: &str) -> Result<Goal, String> {
+    let desired = load(&Source::new("desired.yaml", text)).map_err(|problems| problems.line())?;
+    Ok(Goal { text: text.into(), desired: Arc::new(desired) })
+}
+
+impl Director {
+    fn new() -> Self {
+        Self::with(None)
+    }
+
+    fn with(last_verified: Option<Goal>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let kernel = Shared::default();
+        let connect = kernel.clone();
+        let store = Store::new(directory.path()).unwrap();
+        let connect = Box::new(move || Ok(Box::new(connect.clone()) as Box<dyn Kernel>));
+        let keeper = Keeper::new(connect, store, "desired.yaml".into(), last_verified);
+        Self { kernel, keeper, now: Instant::now(), directory }
+    }
+
+    /// The file as it is now.
+    fn takes(&mut self, text: &str) -> Duration {
+        self.keeper.take(goal(text));
+        self.passes(Reason::File)
+    }
+
+    fn passes(&mut self, reason: Reason) -> Duration {
+        let pause = self.keeper.pass(reason, self.now);
+        self.now += pause;
+        pause
+    }
+
+    /// The weights by service, as the kernel has them.
+    fn table(&self) -> Vec<(u8, u32)> {
+        let kernel = self.kernel.0.lock().unwrap();
+        let key = |number: u8| format!("tcp://10.0.0.{number}:80").parse::<ServiceKey>().unwrap();
+        let weight = |number: u8| {
+            let service = kernel.live.state.services.get(&key(number))?;
+            Some((number, service.servers.values().next().map_or(0, |server| server.weight)))
+        };
+        (0..=255).filter_map(weight).collect()
+    }
+
+    /// Somebody else sets the weight of a service's server.
+    fn meddle(&self, number: u8, weight: u32) {
+        let mut kernel = self.kernel.0.lock().unwrap();
+        let key: ServiceKey = format!("tcp://10.0.0.{number}:80").parse().unwrap();
+        let service = kernel.live.state.services.get_mut(&key).unwrap();
+        service.servers.values_mut().next().unwrap().weight = weight;
+    }
+
+    fn executes(&self) -> usize {
+        self.kernel.0.lock().unwrap().executes
+    }
+
+    fn status_on_disk(&self) -> Status {
+        serde_json::from_slice(&fs::read(self.directory.path().join("status.json")).unwrap()).unwrap()
+    }
+}
+
+#[test]
+fn a_file_is_brought_about_and_drift_is_repaired_at_the_next_look() {
+    let mut director = Director::new();
+    assert!(!director.keeper.is_ready());
+    assert_eq!(director.takes(&file(&[(1, 1), (2, 1)])), Duration::from_secs(30));
+    assert!(director.keeper.is_ready());
+    assert_eq!(director.table(), [(1, 1), (2, 1)]);
+    director.meddle(2, 9);
+    director.passes(Reason::Resync);
+    assert_eq!(director.table(), [(1, 1), (2, 1)]);
+    let pass = director.keeper.status().last_pass.clone().unwrap();
+    assert_eq!((pass.reason.as_str(), pass.outcome.as_str(), pass.edited), ("resync", "verified", 1));
+}
+
+#[test]
+fn in_sync_nothing_is_executed_and_nothing_is_written() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1)]));
+    let (executes, status) = (director.executes(), director.status_on_disk());
+    fs::remove_file(director.directory.path().join("status.json")).unwrap();
+    for _ in 0..10 {
+        director.passes(Reason::Resync);
+    }
+    assert_eq!(director.executes(), executes);
+    assert!(!director.directory.path().join("status.json").exists(), "{status:?} was written again");
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_what_was_good_is_kept_and_repaired() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1)]));
+    director.takes("version: 1\nclusters: [{ name: web }]\n");
+    assert_eq!(director.table(), [(1, 1)]);
+    let bad = "desired.yaml:2:12: `listen` is missing in an entry of `clusters` (and 1 more; `lbd validate` shows them)";
+    assert_eq!(director.status_on_disk().bad_file.as_deref(), Some(bad));
+    director.meddle(1, 9);
+    director.passes(Reason::Resync);
+    assert_eq!(director.table(), [(1, 1)]);
+    director.takes(&file(&[(1, 2)]));
+    assert_eq!((director.table(), director.status_on_disk().bad_file), (vec![(1, 2)], None));
+}
+
+#[test]
+fn a_refused_change_waits_in_sight_and_what_was_good_is_kept_and_repaired() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1)]));
+    director.takes(&file(&[]));
+    assert_eq!(director.table(), [(1, 1), (2, 1)]);
+    let refused = director.status_on_disk().refused.unwrap();
+    assert!(refused.starts_with("the file has no clusters"), "{refused}");
+    director.meddle(1, 9);
+    director.passes(Reason::Resync);
+    assert_eq!(director.table(), [(1, 1), (2, 1)]);
+    // The operator's word.
+    director.takes(&format!("{}policy: {{ allow_empty: true }}\n", file(&[])));
+    assert_eq!((director.table(), director.status_on_disk().refused), (vec![], None));
+}
+
+#[test]
+fn after_a_reboot_with_a_bad_file_the_last_verified_state_is_kept() {
+    let mut director = Director::with(goal(&file(&[(1, 1)])).ok());
+    director.takes("version: 2\nclusters: []\n");
+    assert_eq!(director.table(), [(1, 1)]);
+    assert!(director.keeper.is_ready());
+    assert!(
+        director
+            .keeper
+            .status()
+            .line()
+            .starts_with("bad file, keeping the last good state: desired.yaml:1:10: ")
+    );
+}
+
+#[test]
+fn without_any_good_state_nothing_is_touched_and_the_daemon_is_not_ready() {
+    let mut director = Director::new();
+    director.takes("version: 2\n");
+    director.passes(Reason::Resync);
+    assert!(!director.keeper.is_ready());
+    assert_eq!(director.executes(), 0);
+}
+
+#[test]
+fn what_fails_is_tried_again_with_growing_pauses_until_it_succeeds() {
+    let mut director = Director::new();
+    director.kernel.0.lock().unwrap().refuse_nth(0, 22);
+    director.kernel.0.lock().unwrap().schedulers.clear();
+    let mut pauses = vec![director.takes(&file(&[(1, 1)]))];
+    for _ in 0..7 {
+        pauses.push(director.passes(Reason::Retry));
+    }
+    let full = [1, 2, 4, 8, 16, 30, 30, 30];
+    for (pause, full) in pauses.iter().zip(full) {
+        let (least, most) = (Duration::from_millis(full * 800), Duration::from_secs(full));
+        assert!((least..=most).contains(pause), "{pauses:?}");
+    }
+    let failed = &director.keeper.status().failed;
+    assert!(
+        failed[0].starts_with("add service tcp://10.0.0.1:80: this kernel cannot load scheduler `wlc`"),
+        "{failed:?}"
+    );
+    director.kernel.0.lock().unwrap().schedulers = Fake::default().schedulers;
+    assert_eq!(director.passes(Reason::Retry), Duration::from_secs(30));
+    assert_eq!((director.table(), director.keeper.status().failed.len()), (vec![(1, 1)], 0));
+}
+
+#[test]
+fn a_kernel_that_cannot_be_read_is_asked_again_and_no_change_is_taken_for_done() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1), (3, 1)]));
+    director.kernel.0.lock().unwrap().break_read("no reply");
+    director.kernel.0.lock().unwrap().break_read("no reply");
+    // An accident of a file, while the guards cannot see the table.
+    let pause = director.takes(&file(&[]));
+    assert!(pause <= Duration::from_secs(1), "{pause:?}");
+    assert_eq!(director.keeper.status().failed, ["no reply"]);
+    director.passes(Reason::Retry);
+    director.passes(Reason::Retry);
+    assert_eq!(director.table(), [(1, 1), (2, 1), (3, 1)]);
+    assert!(director.keeper.status().refused.is_some());
+}
+
+#[test]
+fn who_sets_an_entry_back_each_time_is_fought_less_and_less_often() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1)]));
+    let mut repaired_at = Vec::new();
+    for look in 0..64 {
+        director.meddle(1, 9);
+        if look == 20 {
+            director.meddle(2, 9);
+        }
+        let before = director.executes();
+        director.passes(Reason::Resync);
+        if director.table()[0] == (1, 1) {
+            repaired_at.push(look);
+        }
+        // Another entry is repaired at once all the same.
+        assert_eq!(director.table()[1], (2, 1), "{look}");
+        assert!(director.executes() - before <= 1);
+    }
+    assert_eq!(repaired_at, [0, 1, 2, 4, 8, 16, 32]);
+    assert_eq!(director.keeper.status().fights, ["192.168.8.14:80 of tcp://10.0.0.1:80"]);
+    // A new file is a new beginning.
+    director.takes(&file(&[(1, 5), (2, 1)]));
+    assert_eq!(director.table(), [(1, 5), (2, 1)]);
+    assert_eq!(director.keeper.status().fights, Vec::<String>::new());
+}
+
+#[test]
+fn the_operators_own_apply_lets_a_refused_file_through() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1), (3, 1)]));
+    let one = file(&[(1, 1)]);
+    director.takes(&one);
+    assert!(director.keeper.status().refused.is_some());
+    // `lbd apply --allow-deletes` beside the daemon.
+    let store = Store::new(director.directory.path()).unwrap();
+    let mut allowed = (*goal(&one).unwrap().desired).clone();
+    allowed.policy.max_delete = lbd::model::MaxDelete::Percent(100);
+    let order = lbd::reconcile::Order { desired: &allowed, text: &one, waits: &|_| false };
+    lbd::reconcile::pass(&mut director.kernel.clone(), &order, &store, &mut |_| {}).unwrap();
+    director.passes(Reason::Resync);
+    assert_eq!((director.table(), director.keeper.status().refused.clone()), (vec![(1, 1)], None));
+}
