@@ -1,6 +1,6 @@
 //! Refuses a file that would take time or memory out of all proportion, before any parser sees it.
 
-use super::diagnose::Problem;
+use super::problem::Problem;
 
 /// How many keys and entries a file may have; a server takes two to six. Each costs the parsers up to 500 bytes.
 const MOST: usize = 1_000_000;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
+use super::problem::Problem;
 use super::source::{ReadCause, ReadError, Source};
 
 /// How many problems are shown.
@@ -15,57 +16,6 @@ const WIDTH: usize = 100;
 const BEFORE: usize = 40;
 /// The longest label behind an underline; what is longer goes below.
 const LABEL: usize = 60;
-
-/// One thing that is wrong with a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Line, from 1
-    pub line: usize,
-    /// Column in characters, from 1
-    pub column: usize,
-    /// How many characters are meant, on that line; 0 where something is missing
-    pub width: usize,
-    /// What is wrong
-    pub message: String,
-    /// What would be right
-    pub expected: Option<String>,
-    /// The nearest valid text
-    pub suggestion: Option<String>,
-}
-
-impl Problem {
-    /// A problem at a place.
-    pub(super) fn new(line: usize, column: usize, width: usize, message: impl Into<String>) -> Self {
-        Self { line, column, width, message: shorten(message.into()), expected: None, suggestion: None }
-    }
-
-    /// What would be right.
-    pub(super) fn expecting(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(shorten(expected.into()));
-        self
-    }
-
-    /// The nearest valid text, if there is one.
-    pub(super) fn suggest(mut self, suggestion: Option<impl Into<String>>) -> Self {
-        // A suggestion is copied by hand or by a script: it is whole or it is not there.
-        self.suggestion = suggestion.map(Into::into).filter(|text| text.len() <= LONGEST);
-        self
-    }
-}
-
-/// The longest message, in bytes; it may quote the file, and the file may hold megabytes without a blank.
-const LONGEST: usize = 600;
-
-/// A text without its middle, where it is long.
-pub(super) fn shorten(text: String) -> String {
-    if text.len() <= LONGEST {
-        return text;
-    }
-    // A letter has at most four bytes, so a boundary is near.
-    let head = (0..4).find_map(|less| text.get(..LONGEST / 2 - less)).unwrap_or_default();
-    let tail = (0..4).find_map(|more| text.get(text.len() - LONGEST / 3 + more..)).unwrap_or_default();
-    format!("{head}...{tail}")
-}
 
 /// What is wrong with a file, in the order of its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -375,6 +325,28 @@ error: it is wrong
                 assert!(shown.contains(&format!("desired.yaml:{line}:{column}\n")), "{shown}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_problem_like_the_others() {
+        let error = |cause| ReadError { name: "desired.yaml".into(), cause };
+        let unreadable = |cause| Problems::unreadable(&error(cause)).to_string();
+        assert_eq!(
+            unreadable(ReadCause::Missing),
+            "desired.yaml:1:1: there is no such file; create it, or name another one with -f"
+        );
+        assert_eq!(
+            unreadable(ReadCause::NotUtf8 { line: 2, column: 6, byte: 0xdf }),
+            "desired.yaml:2:6: the byte 0xdf is not UTF-8; save the file as UTF-8"
+        );
+        assert_eq!(
+            unreadable(ReadCause::Io(std::io::Error::other("the disk is on fire"))),
+            "desired.yaml:1:1: cannot be read: the disk is on fire"
+        );
+        assert_eq!(
+            Problems::unreadable(&error(ReadCause::Utf16)).text(false),
+            "error: is text in UTF-16; save it as UTF-8\n--> desired.yaml:1:1\n\n1 problem in desired.yaml\n"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::diagnose::shorten;
+use super::problem::shorten;
 
 /// One step on the way from the top of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -137,10 +137,5 @@ impl Findings {
     /// Takes note of one.
     pub(super) fn push(&mut self, finding: Finding) {
         if self.list.len() < Self::KEPT { self.list.push(finding) } else { self.more += 1 }
-    }
-
-    /// Whether nothing is wrong.
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
     }
 }

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use saphyr_parser::ScanError;
 
-use super::diagnose::Problem;
+use super::problem::Problem;
 use super::tree;
 
 /// What a tab at the start of a line is answered with.
@@ -21,11 +21,18 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
 
 /// The problem of a text that was refused at a place, in the parser's words.
 pub(super) fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
+    if (words.contains("control characters") || words.contains("unprintable"))
+        && let Some((line, column)) = control_character(text)
+    {
+        return Problem::new(line, column, 1, "a control character does not belong in the file");
+    }
     let shown = lines(text).nth(line.saturating_sub(1)).unwrap_or_default();
     // Only the surroundings: a line can be megabytes long.
     let from = column.saturating_sub(NEAR);
     let near: String = shown.chars().skip(from).take(2 * NEAR).collect();
-    if let Some((start, token)) = bracketed_address(&near)
+    // `[::1]` where a list may stand is another matter: there the value cannot begin with a colon.
+    if !words.contains("node content")
+        && let Some((start, token)) = bracketed_address(&near)
         && (start..=start + token.chars().count()).contains(&(column - from))
     {
         return unquoted(line, start + from, token);
@@ -59,6 +66,17 @@ pub(super) fn at(text: &str, line: usize, column: usize, words: &str) -> Problem
     let (message, expected) = plainly(words);
     let problem = Problem::new(line, column, 1, message);
     if let Some(expected) = expected { problem.expecting(expected) } else { problem }
+}
+
+/// Where the first letter is that YAML does not allow; its parsers do not always say.
+fn control_character(text: &str) -> Option<(usize, usize)> {
+    let refused = |letter: char| {
+        matches!(letter, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}')
+            || matches!(letter, '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' | '\u{feff}')
+    };
+    lines(text)
+        .enumerate()
+        .find_map(|(index, line)| line.chars().position(refused).map(|position| (index + 1, position + 1)))
 }
 
 /// `key:value` on the line before: YAML takes it for text, and stumbles over the next line.
@@ -183,14 +201,14 @@ fn plainly(words: &str) -> (String, Option<&'static str>) {
         _ if words.contains("did not find expected key") || words.contains("simple key expect") => {
             ("here should be a key", Some("`key: value`, indented as the other keys"))
         }
+        _ if words.contains("node content") => {
+            ("no value begins here", Some("a value; one that begins with `:` or `,` in quotes"))
+        }
         _ if words.contains("unexpected character") || words.contains("cannot start any token") => {
             ("no value begins with this character", Some("a value, or text in quotes"))
         }
         _ if words.contains("invalid trailing content") => {
             ("something stands behind the closing quote", Some("nothing else"))
-        }
-        _ if words.contains("unprintable") || words.contains("control characters") => {
-            ("a control character does not belong in the file", None)
         }
         _ if words.contains("tab") => ("a tab cannot stand here in YAML", Some("blanks")),
         _ if words.contains("recursion limit") => return (tree::too_deep_message(), None),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
-use super::diagnose::Problem;
+use super::problem::Problem;
 use super::source::Source;
 use super::syntax;
 

@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::diagnose::Problem;
 use super::nearest::nearest;
 use super::place::{Finding, Place, Step};
+use super::problem::Problem;
 use super::syntax;
 use super::tree::{Content, Id, Node, Spot, Tree, problem};
 use schema::{Kind, Shape};

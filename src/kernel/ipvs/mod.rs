@@ -5,6 +5,7 @@ pub mod codec;
 mod netlink;
 mod read;
 mod uapi;
+mod wire;
 
 use std::process::{Command, Stdio};
 
@@ -18,6 +19,7 @@ use super::{Kernel, KernelError, Live, Refusal, explain};
 use crate::model::{Operation, ServiceKey};
 
 pub use self::netlink::Traffic;
+pub use self::wire::{Netlink, Wire};
 
 /// The load balancer of the network namespace in which it was connected.
 pub struct Ipvs {
@@ -41,8 +43,16 @@ impl Ipvs {
     /// # Errors
     /// Where the kernel has no IPVS, or the process may not use it.
     pub fn connect() -> Result<Self, KernelError> {
-        let socket = Socket::open().map_err(|error| explain::socket(&error))?;
-        let mut kernel = Self { socket, family: 0, outbox: Vec::new() };
+        let wire = Netlink::open().map_err(|error| explain::socket(&error))?;
+        Self::over(Box::new(wire))
+    }
+
+    /// The same over a wire of the caller's.
+    ///
+    /// # Errors
+    /// As for [`Ipvs::connect`].
+    pub fn over(wire: Box<dyn Wire>) -> Result<Self, KernelError> {
+        let mut kernel = Self { socket: Socket::over(wire), family: 0, outbox: Vec::new() };
         kernel.family = kernel.resolve()?;
         // The family's number is told to everybody; whether we may use it shows at the first question.
         match kernel.ask(cmd::GET_INFO, NlmF::ACK, None, |_| Ok(()))?.errno {

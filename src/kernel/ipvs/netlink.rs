@@ -1,17 +1,12 @@
 //! The netlink socket: requests out, replies in, never waiting without end and never taking silence for success.
 
 use std::io;
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
 use neli::consts::nl::Nlmsg;
-use neli::consts::socket::{Msg, NlFamily};
-use neli::socket::NlSocket;
-use neli::utils::Groups;
 
 use super::codec::message::{Malformed, Messages};
+use super::wire::Wire;
 
 /// How long the kernel may say nothing. It carries a request out before `send` returns, so a reply is normally there
 /// at once; but a handler that is interrupted answers never (seen for sync daemons).
@@ -19,10 +14,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Frames of a dump are up to 32 KiB long, and the kernel fills what the longest `recv` so far had room for.
 const INBOX: usize = 64 * 1024;
-
-/// Room for the replies to one send if each of its messages is refused: an error echoes its request, 1280 bytes as the
-/// kernel counts. It doubles the number and cuts it to `net.core.rmem_max`, 416 KiB by default, which is enough.
-const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// What went over the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,9 +56,9 @@ pub(super) enum Reply<'a> {
     End(i32),
 }
 
-/// A socket of the generic netlink, in the network namespace of the thread that opened it.
+/// Requests and their replies, kept together by number.
 pub(super) struct Socket {
-    socket: NlSocket,
+    wire: Box<dyn Wire>,
     sequence: u32,
     inbox: Vec<u8>,
     patience: Duration,
@@ -78,17 +69,15 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn open() -> io::Result<Self> {
-        let socket = NlSocket::connect(NlFamily::Generic, None, Groups::empty())?;
-        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        Ok(Self {
-            socket,
+    pub(super) fn over(wire: Box<dyn Wire>) -> Self {
+        Self {
+            wire,
             sequence: 0,
             inbox: vec![0; INBOX],
             patience: PATIENCE,
             unfinished: false,
             traffic: Traffic::default(),
-        })
+        }
     }
 
     /// Takes `count` numbers for the next requests, and gives the first.
@@ -116,10 +105,10 @@ impl Socket {
         self.unfinished = true;
         self.traffic.sends += 1;
         self.traffic.messages += count as u64;
-        self.socket.send(outbox, Msg::empty()).map_err(Trouble::Io)?;
+        self.wire.send(outbox).map_err(Trouble::Io)?;
         let mut frames = 0;
         loop {
-            let datagram = receive(&self.socket, &mut self.inbox, self.patience)?;
+            let datagram = receive(self.wire.as_mut(), &mut self.inbox, self.patience)?;
             let (mut data, mut ended) = (false, false);
             for message in Messages::new(datagram) {
                 let message = message?;
@@ -153,7 +142,7 @@ impl Socket {
     fn drain(&mut self) -> Result<(), Trouble> {
         let until = Instant::now() + self.patience;
         while Instant::now() < until {
-            match self.socket.recv(&mut self.inbox[..], Msg::DONTWAIT) {
+            match self.wire.receive(&mut self.inbox) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if !is_transient(&error) => return Err(Trouble::Io(error)),
                 Ok(_) | Err(_) => {}
@@ -169,15 +158,14 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// The next datagram, as soon as there is one.
-fn receive<'a>(socket: &NlSocket, inbox: &'a mut [u8], patience: Duration) -> Result<&'a [u8], Trouble> {
+fn receive<'a>(wire: &mut dyn Wire, inbox: &'a mut [u8], patience: Duration) -> Result<&'a [u8], Trouble> {
     let mut until = None;
     loop {
-        // With TRUNC the kernel tells the true length of what it had to cut off.
-        match socket.recv(&mut *inbox, Msg::DONTWAIT | Msg::TRUNC) {
-            Ok((length, _)) => return inbox.get(..length).ok_or(Trouble::Oversized(length)),
+        match wire.receive(inbox) {
+            Ok(length) => return inbox.get(..length).ok_or(Trouble::Oversized(length)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let until = *until.get_or_insert_with(|| Instant::now() + patience);
-                if !wait(socket, until).map_err(Trouble::Io)? {
+                if !wire.wait(until).map_err(Trouble::Io)? {
                     return Err(Trouble::Silent(patience));
                 }
             }
@@ -188,31 +176,18 @@ fn receive<'a>(socket: &NlSocket, inbox: &'a mut [u8], patience: Duration) -> Re
     }
 }
 
-/// Whether something can be received before the time is up. Replies are hardly ever waited for, so the selector is
-/// made when it is needed.
-fn wait(socket: &NlSocket, until: Instant) -> io::Result<bool> {
-    let mut poll = Poll::new()?;
-    let fd = socket.as_raw_fd();
-    poll.registry().register(&mut SourceFd(&fd), Token(0), Interest::READABLE)?;
-    let mut events = Events::with_capacity(1);
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        match poll.poll(&mut events, Some(left)) {
-            Ok(()) if !events.is_empty() => return Ok(true),
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ if left.is_zero() => return Ok(false),
-            Ok(()) | Err(_) => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use neli::consts::nl::{GenlId, NlmF};
 
     use super::super::codec::encode;
     use super::super::codec::message::Header;
+    use super::super::wire::Netlink;
     use super::*;
+
+    fn open() -> Socket {
+        Socket::over(Box::new(Netlink::open().unwrap()))
+    }
 
     /// Questions that every kernel can be asked, by anybody: to netlink's own family, for a command that there is not.
     fn questions(socket: &mut Socket, count: usize, flags: NlmF) -> (Vec<u8>, u32) {
@@ -239,7 +214,7 @@ mod tests {
 
     #[test]
     fn each_refusal_is_told_with_the_place_of_its_request() {
-        let mut socket = Socket::open().unwrap();
+        let mut socket = open();
         let expected: Vec<_> = (0..200).map(|place| (place, libc::EOPNOTSUPP)).collect();
         assert_eq!(ends(&mut socket, 200).unwrap(), expected);
         assert_eq!(socket.traffic, Traffic { sends: 1, messages: 200, writes: 0 });
@@ -248,7 +223,7 @@ mod tests {
     // The kernel drops what does not fit into the socket's buffer: no answer must not be taken for a good one.
     #[test]
     fn lost_replies_are_no_success_and_the_next_exchange_is_in_order() {
-        let mut socket = Socket::open().unwrap();
+        let mut socket = open();
         let lost = ends(&mut socket, 5000);
         assert!(matches!(lost, Err(Trouble::Lost)), "{lost:?}");
         assert_eq!(ends(&mut socket, 1).unwrap(), [(0, libc::EOPNOTSUPP)]);
@@ -256,7 +231,7 @@ mod tests {
 
     #[test]
     fn silence_ends_after_a_while_and_late_replies_are_passed_over() {
-        let mut socket = Socket::open().unwrap();
+        let mut socket = open();
         socket.patience = Duration::from_millis(50);
         // Without ACK a data message is all that comes, and the end is waited for in vain.
         let first = socket.number(1);

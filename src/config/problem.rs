@@ -1,0 +1,52 @@
+//! One thing that is wrong with a file, and where.
+
+/// One thing that is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Line, from 1
+    pub line: usize,
+    /// Column in characters, from 1
+    pub column: usize,
+    /// How many characters are meant, on that line; 0 where something is missing
+    pub width: usize,
+    /// What is wrong
+    pub message: String,
+    /// What would be right
+    pub expected: Option<String>,
+    /// The nearest valid text
+    pub suggestion: Option<String>,
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub(super) fn new(line: usize, column: usize, width: usize, message: impl Into<String>) -> Self {
+        Self { line, column, width, message: shorten(message.into()), expected: None, suggestion: None }
+    }
+
+    /// What would be right.
+    pub(super) fn expecting(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(shorten(expected.into()));
+        self
+    }
+
+    /// The nearest valid text, if there is one.
+    pub(super) fn suggest(mut self, suggestion: Option<impl Into<String>>) -> Self {
+        // A suggestion is copied by hand or by a script: it is whole or it is not there.
+        self.suggestion = suggestion.map(Into::into).filter(|text| text.len() <= LONGEST);
+        self
+    }
+}
+
+/// The longest message, in bytes; it may quote the file, and the file may hold megabytes without a blank.
+const LONGEST: usize = 600;
+
+/// A text without its middle, where it is long.
+pub(super) fn shorten(text: String) -> String {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    // A letter has at most four bytes, so a boundary is near.
+    let head = (0..4).find_map(|less| text.get(..LONGEST / 2 - less)).unwrap_or_default();
+    let tail = (0..4).find_map(|more| text.get(text.len() - LONGEST / 3 + more..)).unwrap_or_default();
+    format!("{head}...{tail}")
+}
