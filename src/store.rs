@@ -237,7 +237,12 @@ impl Store {
             .map_err(|error| format!("{}: {error}", self.directory.display()))?;
         let path = self.directory.join(name);
         let mut options = OpenOptions::new();
-        match options.read(true).write(true).create(true).truncate(false).mode(0o644).open(&path) {
+        let file = match options.read(true).write(true).create(true).truncate(false).mode(0o644).open(&path) {
+            // Made by another user, as by root in the daemon's directory: reading is enough to take it, not to sign it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(&path),
+            opened => opened,
+        };
+        match file {
             Ok(file) => Ok(Lock { file, path }),
             Err(error) => Err(format!("{}: {error}", path.display())),
         }
@@ -249,8 +254,12 @@ impl Store {
         let new = self.directory.join(format!("{name}.new"));
         let write = || -> io::Result<()> {
             fs::create_dir_all(&self.directory)?;
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&new)?;
+            // What an interrupted writer left may be another user's, whose file cannot be written but removed.
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new)?;
             file.write_all(content)?;
             file.sync_all()?;
             fs::rename(&new, &path)?;
