@@ -1,5 +1,6 @@
 //! Remembers on disk what lbd owns and what was last applied and verified, each file written whole or not at all.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -214,12 +215,16 @@ impl Store {
     ///
     /// # Errors
     /// Who holds it; where the directory or the lock cannot be made.
-    pub fn lock_daemon(&self) -> Result<Lock, String> {
-        let mut lock = self.open_lock(DAEMON)?;
-        if lock.try_take()? {
+    pub fn lock_daemon(&self) -> Result<Lock, NoLock> {
+        let mut lock = self.open_lock(DAEMON).map_err(NoLock::Impossible)?;
+        if lock.try_take().map_err(NoLock::Impossible)? {
             return Ok(lock);
         }
-        Err(format!("{}: another daemon runs already ({})", self.directory.display(), lock.holder()))
+        Err(NoLock::Held(format!(
+            "{}: another daemon runs already ({})",
+            self.directory.display(),
+            lock.holder()
+        )))
     }
 
     /// Who runs as the daemon of this directory, if anybody does.
@@ -237,12 +242,10 @@ impl Store {
             .map_err(|error| format!("{}: {error}", self.directory.display()))?;
         let path = self.directory.join(name);
         let mut options = OpenOptions::new();
-        let file = match options.read(true).write(true).create(true).truncate(false).mode(0o644).open(&path) {
-            // Made by another user, as by root in the daemon's directory: reading is enough to take it, not to sign it.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(&path),
-            opened => opened,
-        };
-        match file {
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o644).open(&path);
+        // Reading is enough to take a lock, only our name is not written into it then: on a disk that has become
+        // read-only, and where root made the lock in the directory of the daemon's user.
+        match file.or_else(|error| File::open(&path).map_err(|_| error)) {
             Ok(file) => Ok(Lock { file, path }),
             Err(error) => Err(format!("{}: {error}", path.display())),
         }
@@ -267,6 +270,22 @@ impl Store {
             File::open(&self.directory)?.sync_all()
         };
         write().map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// Why there is no lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoLock {
+    /// Somebody else has it
+    Held(String),
+    /// The directory or its disk will not have one
+    Impossible(String),
+}
+
+impl fmt::Display for NoLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Held(message) | Self::Impossible(message)) = self;
+        f.write_str(message)
     }
 }
 
@@ -295,10 +314,14 @@ impl Lock {
         Ok(())
     }
 
-    /// Writes our name into the file: only for messages, so that a failure does not matter.
+    /// Writes our name into the file: only for messages, so that a failure does not matter. A daemon finds its own name
+    /// there from the pass before, and leaves the disk alone.
     fn sign(&mut self) {
-        let _ = self.file.set_len(0).and_then(|()| self.file.rewind());
-        let _ = writeln!(self.file, "process {}", std::process::id());
+        let name = format!("process {}", std::process::id());
+        if self.holder() != name {
+            let _ = self.file.set_len(0).and_then(|()| self.file.rewind());
+            let _ = writeln!(self.file, "{name}");
+        }
     }
 
     /// Who has the lock, as far as can be told.

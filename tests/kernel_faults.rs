@@ -4,6 +4,7 @@
 
 mod faults;
 mod lab;
+mod running;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,25 +18,7 @@ use lbd::kernel::{Kernel, KernelError, Live, Refusal};
 use lbd::model::{Desired, Operation, ServerKey, ServiceKey};
 use lbd::reconcile::{self, Order, Outcome, Report};
 use lbd::store::Store;
-
-/// The table as the kernel prints it, without lbd: each service with its sorted servers, without the connections.
-fn printed() -> BTreeMap<String, Vec<String>> {
-    let text = std::fs::read_to_string("/proc/thread-self/net/ip_vs").unwrap();
-    let mut table: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut last = String::new();
-    // The first lines are the head.
-    for line in text.lines().skip(3) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if let ["->", address, forward, weight, _, _] = words[..] {
-            table.get_mut(&last).unwrap().push(format!("{address} {forward} {weight}"));
-        } else {
-            last = words.join(" ");
-            table.insert(last.clone(), Vec::new());
-        }
-    }
-    table.values_mut().for_each(|servers| servers.sort());
-    table
-}
+use running::{Table, printed};
 
 fn desired(text: &str) -> Desired {
     load(&Source::new("desired.yaml", text)).unwrap_or_else(|_| panic!("a bad file in a test: {text}"))
@@ -92,7 +75,7 @@ struct Director {
     before: String,
     after: String,
     /// What the table is to be after the change
-    right: BTreeMap<String, Vec<String>>,
+    right: Table,
     /// What passes have said about their failure, and how often
     words: BTreeMap<String, usize>,
     runs: usize,

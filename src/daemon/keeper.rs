@@ -76,6 +76,8 @@ pub struct Keeper {
     goal_was_verified: bool,
     /// What was warned of in the last pass
     complaints: Vec<String>,
+    /// What there is to warn of in this pass
+    complaining: Vec<String>,
     status: Status,
     /// The status on disk
     written: Option<Status>,
@@ -95,6 +97,7 @@ impl Keeper {
             verified_once: false,
             goal_was_verified: false,
             complaints: Vec::new(),
+            complaining: Vec::new(),
             status: Status { file, ..Status::default() },
             written: None,
         }
@@ -157,6 +160,7 @@ impl Keeper {
             None | Some(Ended::Refused) => self.goal.clone().map(|goal| self.keep(&goal, reason, now)),
             ended => ended,
         };
+        self.complaints = std::mem::take(&mut self.complaining);
         self.status.fights = self.fights.list();
         self.write_status();
         let policy = self.goal.as_ref().map_or_else(Policy::default, |goal| goal.desired.policy);
@@ -327,12 +331,17 @@ impl Keeper {
         }
     }
 
-    /// Warns, once as long as it stays the same.
+    /// Warns, once as long as it stays the same from pass to pass.
     fn complain(&mut self, warnings: Vec<String>) {
-        for warning in warnings.iter().filter(|warning| !self.complaints.contains(warning)) {
-            warn!("{warning}");
+        for warning in warnings {
+            if self.complaining.contains(&warning) {
+                continue;
+            }
+            if !self.complaints.contains(&warning) {
+                warn!("{warning}");
+            }
+            self.complaining.push(warning);
         }
-        self.complaints = warnings;
     }
 
     fn write_status(&mut self) {

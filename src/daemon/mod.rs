@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, info, warn};
 
 use crate::config;
-use crate::store::Store;
+use crate::store::{NoLock, Store};
 use crate::systemd::Notifier;
 use crate::watch::{Look, Watch};
 
@@ -24,7 +24,15 @@ pub use keeper::{Connect, Goal, Keeper, Reason};
 /// # Errors
 /// Where another daemon has the state directory, or signals cannot be had.
 pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifier) -> Result<(), String> {
-    let _lock = store.lock_daemon()?;
+    let _lock = match store.lock_daemon() {
+        Ok(lock) => Some(lock),
+        Err(NoLock::Held(holder)) => return Err(holder),
+        // A disk that takes no lock must not keep a director from being repaired.
+        Err(NoLock::Impossible(error)) => {
+            warn!("{error}; going on without the lock against a second daemon");
+            None
+        }
+    };
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let mut hangup = listen(SignalKind::hangup())?;
     let mut terminate = listen(SignalKind::terminate())?;
@@ -40,6 +48,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
     // The first look at the file is due at once, and the first pass with it.
     let mut next = Instant::now() + std::time::Duration::from_secs(5);
     let mut told = String::new();
+    let mut has_told_ready = false;
     info!("lbd {} keeps {}", env!("CARGO_PKG_VERSION"), file.display());
     loop {
         let reason = select! {
@@ -71,8 +80,9 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
         usual = if keeper.is_trying_again() { Reason::Retry } else { Reason::Resync };
         watch.recheck();
         let line = keeper.status().line();
-        if keeper.is_ready() && (told.is_empty() || reason == Reason::Asked) {
+        if keeper.is_ready() && (!has_told_ready || reason == Reason::Asked) {
             notifier.ready(&line);
+            has_told_ready = true;
         } else if line != told {
             notifier.status(&line);
         }
