@@ -10,7 +10,7 @@ pub(crate) mod table;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -27,10 +27,23 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it, and does not wait for its first pass.
     pub(crate) fn start(net: &Netns) -> Self {
+        Self::spawn(net, net.lbd_command(&["-f", "desired.yaml", "run"]))
+    }
+
+    /// Starts one that runs only while the test has nothing to do, so that the test can strike at any moment.
+    pub(crate) fn start_idle(net: &Netns) -> Self {
+        let lbd = net.lbd_command(&["-f", "desired.yaml", "run"]);
+        let mut idle = Command::new("chrt");
+        idle.args(["--idle", "0"]).arg(lbd.get_program()).args(lbd.get_args());
+        idle.current_dir(lbd.get_current_dir().unwrap());
+        Self::spawn(net, idle)
+    }
+
+    fn spawn(net: &Netns, mut command: Command) -> Self {
         let log = net.path("daemon.log");
         // One log for all daemons of a test, one after the other.
         let file = File::options().create(true).append(true).open(&log).unwrap();
-        let child = net.lbd_command(&["-f", "desired.yaml", "run"]).stderr(file).spawn().unwrap();
+        let child = command.stderr(file).spawn().unwrap();
         Self { child, log }
     }
 
@@ -80,7 +93,16 @@ impl Drop for Daemon {
 }
 
 /// Waits until something is so, and gives how long that took.
-pub(crate) fn soon(patience: Duration, mut is_so: impl FnMut() -> bool) -> Option<Duration> {
+pub(crate) fn soon(patience: Duration, is_so: impl FnMut() -> bool) -> Option<Duration> {
+    soon_by(Duration::from_millis(5), patience, is_so)
+}
+
+/// The same, with a look at so many intervals.
+pub(crate) fn soon_by(
+    interval: Duration,
+    patience: Duration,
+    mut is_so: impl FnMut() -> bool,
+) -> Option<Duration> {
     let start = Instant::now();
     loop {
         if is_so() {
@@ -89,7 +111,7 @@ pub(crate) fn soon(patience: Duration, mut is_so: impl FnMut() -> bool) -> Optio
         if start.elapsed() > patience {
             return None;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(interval);
     }
 }
 

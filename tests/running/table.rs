@@ -30,7 +30,7 @@ pub(crate) fn random(random: &mut fastrand::Rng, services: u16) -> Services {
     table
 }
 
-fn port(number: u16) -> u16 {
+pub(crate) fn port(number: u16) -> u16 {
     1000 + number
 }
 
