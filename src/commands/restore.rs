@@ -8,6 +8,7 @@ use crate::model::Desired;
 use crate::reconcile::{self, Order, Outcome, Report};
 use crate::report;
 use crate::store::Store;
+use crate::systemd::Notifier;
 
 pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Stop> {
     let store = inputs::store(arguments)?;
@@ -53,6 +54,8 @@ fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, 
     for warning in &report.warnings {
         console.warn(warning);
     }
+    let verdict = if report.outcome == Outcome::Verified { "restored" } else { "not in sync with" };
+    Notifier::from_env().status(&format!("{verdict}: {from}"));
     writeln!(console.out, "restored from {from}")?;
     report::report_text(console.out, report)?;
     if report.outcome == Outcome::Verified {

@@ -15,6 +15,11 @@ pub(super) fn run(arguments: &Arguments, options: &Run) -> Result<u8, Stop> {
     // One thread does all: a pass is short, and there is but one at a time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let notifier = Notifier::from_env();
-    runtime.block_on(daemon::run(&arguments.file, store, connect, &notifier)).map_err(Stop::Trouble)?;
+    let end = runtime.block_on(daemon::run(&arguments.file, store, connect, &notifier));
+    end.map_err(|error| {
+        // The journal may come too late to tell whose words they were; the status does not.
+        notifier.status(&error);
+        Stop::Trouble(error)
+    })?;
     Ok(DONE)
 }

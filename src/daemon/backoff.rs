@@ -5,11 +5,14 @@ use std::time::Duration;
 /// After the first failure.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// The wait after so many failures in a row (1, 2, …): it doubles, up to `longest`, and is then shortened by up to a
+/// However rarely the operator wants the kernel to be looked at: what failed is tried again this soon.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// The wait after so many failures in a row (1, 2, …): it doubles, up to the usual `interval` or half a minute, and is then shortened by up to a
 /// fifth, as `chance` (from 0 to 1) has it, so that many directors that failed together do not try again together.
-pub(super) fn wait(failures: u32, longest: Duration, chance: f64) -> Duration {
+pub(super) fn wait(failures: u32, interval: Duration, chance: f64) -> Duration {
     let doubled = FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
-    doubled.min(longest.max(FIRST)).mul_f64(1.0 - 0.2 * chance.clamp(0.0, 1.0))
+    doubled.min(interval.clamp(FIRST, LONGEST)).mul_f64(1.0 - 0.2 * chance.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -22,6 +25,8 @@ mod tests {
         let waits: Vec<u64> = (1..=8).map(|failures| wait(failures, longest, 0.0).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
         assert_eq!(wait(u32::MAX, longest, 0.0), longest);
+        assert_eq!(wait(9, Duration::from_secs(3600), 0.0), Duration::from_secs(30));
+        assert_eq!(wait(9, Duration::from_secs(5), 0.0), Duration::from_secs(5));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tracing::{debug, error, info, info_span, warn};
 use super::backoff;
 use super::fight::Fights;
 use crate::kernel::{Kernel, KernelError};
-use crate::model::{Action, Change, Desired, Operation, Policy, Value};
+use crate::model::{Action, Change, Desired, Operation, Policy, ServiceKey, Value};
 use crate::reconcile::{self, Failed, Order, Outcome, Report, Summary};
 use crate::status::{LastPass, Status};
 use crate::store::Store;
@@ -74,6 +74,8 @@ pub struct Keeper {
     verified_once: bool,
     /// Whether the kernel was ever seen equal to the goal: what differs after that is drift
     goal_was_verified: bool,
+    /// Services that are somebody else's, as they were told last
+    foreign: Vec<ServiceKey>,
     /// What was warned of in the last pass
     complaints: Vec<String>,
     /// What there is to warn of in this pass
@@ -96,6 +98,7 @@ impl Keeper {
             failures: 0,
             verified_once: false,
             goal_was_verified: false,
+            foreign: Vec::new(),
             complaints: Vec::new(),
             complaining: Vec::new(),
             status: Status { file, ..Status::default() },
@@ -241,6 +244,7 @@ impl Keeper {
             info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", done.len() - TOLD);
         }
         self.complain(warnings);
+        self.note_foreign(last.foreign.keys());
         match outcome {
             Outcome::Verified | Outcome::Held => {
                 let is_verified = outcome == Outcome::Verified;
@@ -312,6 +316,18 @@ impl Keeper {
                 deleted: delete,
             });
         }
+    }
+
+    /// Tells of services that lbd leaves alone, once.
+    fn note_foreign<'a>(&mut self, foreign: impl Iterator<Item = &'a ServiceKey>) {
+        let mut foreign: Vec<ServiceKey> = foreign.copied().collect();
+        foreign.sort_unstable();
+        for service in
+            foreign.iter().filter(|service| self.foreign.binary_search(service).is_err()).take(TOLD)
+        {
+            info!(%service, "foreign, left alone: {service}");
+        }
+        self.foreign = foreign;
     }
 
     fn note_fights(&mut self, repaired: &[Operation], resync: Duration, now: Instant) {
