@@ -243,7 +243,8 @@ impl Store {
         let path = self.directory.join(name);
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o644).open(&path);
-        // On a disk that has become read-only the lock of before still works; only our name is not written into it.
+        // Reading is enough to take a lock, only our name is not written into it then: on a disk that has become
+        // read-only, and where root made the lock in the directory of the daemon's user.
         match file.or_else(|error| File::open(&path).map_err(|_| error)) {
             Ok(file) => Ok(Lock { file, path }),
             Err(error) => Err(format!("{}: {error}", path.display())),
@@ -256,8 +257,12 @@ impl Store {
         let new = self.directory.join(format!("{name}.new"));
         let write = || -> io::Result<()> {
             fs::create_dir_all(&self.directory)?;
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&new)?;
+            // What an interrupted writer left may be another user's, whose file cannot be written but removed.
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new)?;
             file.write_all(content)?;
             file.sync_all()?;
             fs::rename(&new, &path)?;

@@ -304,6 +304,8 @@ fn a_second_daemon_is_refused_and_told_who_is_there() {
 fn sigterm_ends_it_well_and_leaves_the_table() {
     let net = Netns::new();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        // Empty, so that the right table tells that the daemon is up and heeds signals.
+        net.sh("ipvsadm -C");
         let daemon = serving(&net, SELDOM, &[(1, 1), (2, 5)]);
         daemon.signal(signal);
         assert_eq!(daemon.stop().code(), Some(0));

@@ -48,6 +48,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
     // The first look at the file is due at once, and the first pass with it.
     let mut next = Instant::now() + std::time::Duration::from_secs(5);
     let mut told = String::new();
+    let mut has_told_ready = false;
     info!("lbd {} keeps {}", env!("CARGO_PKG_VERSION"), file.display());
     loop {
         let reason = select! {
@@ -79,8 +80,9 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
         usual = if keeper.is_trying_again() { Reason::Retry } else { Reason::Resync };
         watch.recheck();
         let line = keeper.status().line();
-        if keeper.is_ready() && (told.is_empty() || reason == Reason::Asked) {
+        if keeper.is_ready() && (!has_told_ready || reason == Reason::Asked) {
             notifier.ready(&line);
+            has_told_ready = true;
         } else if line != told {
             notifier.status(&line);
         }
