@@ -269,7 +269,11 @@ impl Store {
             // The rename itself is on disk only when the directory is.
             File::open(&self.directory)?.sync_all()
         };
-        write().map_err(|error| format!("{}: {error}", path.display()))
+        write().map_err(|error| {
+            // Half a file on a full disk is of use to nobody; where it cannot be removed, the next writer will.
+            let _ = fs::remove_file(&new);
+            format!("{}: {error}", path.display())
+        })
     }
 }
 

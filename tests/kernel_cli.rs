@@ -462,3 +462,23 @@ fn what_no_file_can_ask_for_is_named_by_export() {
     assert!(export.stdout.contains("tcp://10.0.0.2:80"), "{}", export.stdout);
     assert!(export.stderr.contains("warning: tcp://10.0.0.2:80: "), "{}", export.stderr);
 }
+
+#[test]
+fn a_full_disk_is_survived_and_told() {
+    let net = Netns::new();
+    desired(&net, WEB);
+    net.sh("mkdir state && mount -t tmpfs -o size=16k full state && head -c 16384 /dev/zero > state/filler");
+    let apply = lbd(&net, &["apply"]);
+    assert_eq!(apply.status, 0, "{apply:?}");
+    assert!(apply.stderr.contains("state.json: No space left on device"), "{}", apply.stderr);
+    assert_eq!(net.ipvsadm_save().len(), 3);
+    assert_eq!(net.sh("ls state"), "filler\nlock\n");
+    // With room again the next pass remembers what it owns.
+    net.sh("rm state/filler");
+    let apply = lbd(&net, &["apply"]);
+    assert_eq!((apply.status, apply.stderr.as_str()), (0, ""));
+    desired(&net, " []");
+    assert_eq!(lbd(&net, &["apply", "--allow-empty"]).status, 0);
+    assert_eq!(net.ipvsadm_save(), Vec::<String>::new());
+    net.sh("umount state");
+}
