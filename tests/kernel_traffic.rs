@@ -243,8 +243,9 @@ fn no_request_to_a_service_and_server_that_stay_is_lost() {
     let open = Arc::new(Mutex::new(services.clone()));
 
     // A client, a director, and real servers whose answers go back through the director.
-    let serving = Arc::clone(&stop);
-    let (servers, servers_id, start_servers) = host(move || serve(&serving));
+    let closing = Arc::new(AtomicBool::new(false));
+    let closed = Arc::clone(&closing);
+    let (servers, servers_id, start_servers) = host(move || serve(&closed));
     let (stopping, asking, about) = (Arc::clone(&stop), Arc::clone(&open), director);
     let (clients, clients_id, start_clients) = host(move || request(&stopping, &asking, &about));
     for (id, name, theirs, ours) in [
@@ -301,6 +302,7 @@ fn no_request_to_a_service_and_server_that_stay_is_lost() {
     thread::sleep(Duration::from_millis(500));
     stop.store(true, Ordering::Relaxed);
     let seen = clients.join().unwrap();
+    closing.store(true, Ordering::Relaxed);
     servers.join().unwrap();
     assert_eq!(net.ipvsadm_save(), table::rules(&services));
     assert!(daemon.stop().success());
