@@ -323,6 +323,12 @@ fn a_kernel_without_permission_is_explained() {
     ));
     assert_eq!((diff.status, diff.stdout.as_str()), (2, ""), "{diff:?}");
     assert!(diff.stderr.contains("CAP_NET_ADMIN"), "{}", diff.stderr);
+    let status = net.try_sh(&format!(
+        "exec setpriv --reuid=1000 --regid=1000 --clear-groups --inh-caps=-all {} -f desired.yaml --state-dir state status",
+        env!("CARGO_BIN_EXE_lbd")
+    ));
+    assert_eq!((status.status, status.stdout.as_str()), (2, "daemon: not running\n"), "{status:?}");
+    assert!(status.stderr.contains("CAP_NET_ADMIN"), "{}", status.stderr);
     let validate = net.try_sh(&format!(
         "exec setpriv --reuid=1000 --regid=1000 --clear-groups --inh-caps=-all {} -f desired.yaml validate",
         env!("CARGO_BIN_EXE_lbd")

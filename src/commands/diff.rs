@@ -6,7 +6,7 @@ use super::{Console, DIFFERS, DONE, Stop, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config;
 use crate::ipvsadm;
-use crate::kernel::{Kernel, Live};
+use crate::kernel::Live;
 use crate::model::{Desired, State, Thresholds};
 use crate::reconcile::Comparison;
 use crate::report;
@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
                 console.warn(error);
                 Record::default()
             });
-            (inputs::kernel()?.read().map_err(|error| Stop::Trouble(error.to_string()))?, record)
+            (inputs::live()?, record)
         }
     };
     let comparison = Comparison::new(live, &desired, &record);

@@ -7,7 +7,7 @@ use super::{Console, DONE, Stop, TROUBLE, inputs};
 use crate::cli::{Export, ExportOutput};
 use crate::config;
 use crate::ipvsadm;
-use crate::kernel::{Kernel, sysctl};
+use crate::kernel::sysctl;
 use crate::model::State;
 
 pub(super) fn run(options: &Export, console: &mut Console<'_>) -> Result<u8, Stop> {
@@ -46,7 +46,7 @@ fn unwritable(error: impl fmt::Display) -> Stop {
 }
 
 fn live(options: &Export) -> Result<State, Stop> {
-    let mut state = inputs::kernel()?.read().map_err(|error| Stop::Trouble(error.to_string()))?.state;
+    let mut state = inputs::live()?.state;
     for name in &options.sysctl {
         let value = sysctl::read(name).map_err(|error| Stop::Trouble(format!("{name}: {error}")))?;
         state.sysctls.insert(name.clone(), value);

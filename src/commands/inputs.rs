@@ -6,6 +6,7 @@ use super::{Console, Stop};
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
 use crate::kernel::ipvs::Ipvs;
+use crate::kernel::{Kernel, Live};
 use crate::model::{Desired, MaxDelete, Policy};
 use crate::store::Store;
 
@@ -48,6 +49,11 @@ pub(super) fn store(arguments: &Arguments) -> Result<Store, Stop> {
 
 pub(super) fn kernel() -> Result<Ipvs, Stop> {
     Ipvs::connect().map_err(|error| Stop::Trouble(error.to_string()))
+}
+
+/// The live state.
+pub(super) fn live() -> Result<Live, Stop> {
+    kernel()?.read().map_err(|error| Stop::Trouble(error.to_string()))
 }
 
 /// Says plainly which parts of the file this version does not put into the kernel.

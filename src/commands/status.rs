@@ -2,7 +2,6 @@
 
 use super::{Console, DIFFERS, DONE, Stop, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
-use crate::kernel::Kernel;
 use crate::reconcile::Comparison;
 use crate::report::{self, Observed};
 
@@ -26,7 +25,16 @@ pub(super) fn run(
         console.warn(error);
         Default::default()
     });
-    let live = inputs::kernel()?.read().map_err(|error| Stop::Trouble(error.to_string()))?;
+    let live = match inputs::live() {
+        Ok(live) => live,
+        Err(stop) => {
+            // Whoever may not ask the kernel can still be told what the daemon said.
+            if options.output == ReportOutput::Text {
+                report::daemon_text(console.out, daemon.as_deref(), status.as_ref())?;
+            }
+            return Err(stop);
+        }
+    };
     let comparison = Comparison::new(live.clone(), &desired, &record);
     let observed = Observed {
         file: arguments.file.display().to_string(),

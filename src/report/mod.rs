@@ -5,5 +5,5 @@ mod observed;
 mod text;
 
 pub use json::{comparison as comparison_json, report as report_json};
-pub use observed::{Observed, json as observed_json, text as observed_text};
+pub use observed::{Observed, daemon as daemon_text, json as observed_json, text as observed_text};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};

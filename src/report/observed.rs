@@ -64,16 +64,24 @@ pub fn text(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
     if let Some(objection) = &comparison.objection {
         writeln!(out, "{DELETE}refused:{DELETE:#} {objection}")?;
     }
-    match (&observed.daemon, &observed.status) {
-        (None, _) => writeln!(out, "{HEAD}daemon:{HEAD:#} not running")?,
-        (Some(holder), None) => writeln!(out, "{HEAD}daemon:{HEAD:#} {holder}, starting")?,
-        (Some(holder), Some(status)) => {
-            writeln!(out, "{HEAD}daemon:{HEAD:#} {holder}, {}", status.watching)?;
-            told(out, status)?;
-        }
-    }
+    daemon(out, observed.daemon.as_deref(), observed.status.as_ref())?;
     foreign(out, &comparison.foreign)?;
     table(out, observed)
+}
+
+/// Writes what the daemon told last, for people.
+///
+/// # Errors
+/// Those of `out`.
+pub fn daemon(out: &mut dyn Write, holder: Option<&str>, status: Option<&Status>) -> io::Result<()> {
+    match (holder, status) {
+        (None, _) => writeln!(out, "{HEAD}daemon:{HEAD:#} not running"),
+        (Some(holder), None) => writeln!(out, "{HEAD}daemon:{HEAD:#} {holder}, starting"),
+        (Some(holder), Some(status)) => {
+            writeln!(out, "{HEAD}daemon:{HEAD:#} {holder}, {}", status.watching)?;
+            told(out, status)
+        }
+    }
 }
 
 fn told(out: &mut dyn Write, status: &Status) -> io::Result<()> {
