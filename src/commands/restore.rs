@@ -54,9 +54,10 @@ fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, 
     for warning in &report.warnings {
         console.warn(warning);
     }
-    let verdict = if report.outcome == Outcome::Verified { "restored" } else { "not in sync with" };
-    Notifier::from_env().status(&format!("{verdict}: {from}"));
-    writeln!(console.out, "restored from {from}")?;
+    let verdict =
+        if report.outcome == Outcome::Verified { "restored from" } else { "could not be restored from" };
+    Notifier::from_env().status(&format!("{verdict} {from}"));
+    writeln!(console.out, "{verdict} {from}")?;
     report::report_text(console.out, report)?;
     if report.outcome == Outcome::Verified {
         return Ok(DONE);
