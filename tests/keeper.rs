@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lbd::config::{Source, load};
 use lbd::daemon::{Goal, Keeper, Reason};
 use lbd::kernel::fake::Fake;
-use lbd::kernel::{Kernel, KernelError, Live, Refusal};
+use lbd::kernel::{Kernel, KernelError, Live, Question, Refusal};
 use lbd::model::{Operation, ServiceKey};
 use lbd::status::Status;
 use lbd::store::Store;
@@ -20,8 +20,8 @@ use tempfile::TempDir;
 struct Shared(Arc<Mutex<Fake>>);
 
 impl Kernel for Shared {
-    fn read(&mut self) -> Result<Live, KernelError> {
-        self.0.lock().unwrap().read()
+    fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
+        self.0.lock().unwrap().read(question)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {

@@ -233,7 +233,7 @@ fn a_change_that_deletes_more_than_allowed_is_refused() {
 #[test]
 fn a_refused_operation_does_not_stop_the_others_and_is_named() {
     let mut host = Host::with(&[]);
-    host.kernel.refuse(|operation| (operation.service() == &key(1)).then_some(EINVAL));
+    host.kernel.refuse(|operation| (operation.service() == Some(&key(1))).then_some(EINVAL));
     let report = host.pass(&desired(&[(1, &[(14, 1)]), (2, &[(24, 1)])]));
     assert_eq!(report.outcome, Outcome::Failed);
     assert_eq!(

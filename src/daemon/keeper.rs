@@ -10,7 +10,7 @@ use tracing::{debug, error, info, info_span, warn};
 use super::backoff;
 use super::fight::Fights;
 use crate::kernel::{Kernel, KernelError};
-use crate::model::{Action, Change, Desired, Operation, Policy, ServiceKey, Value};
+use crate::model::{Action, Change, Desired, Operation, Part, Policy, ServiceKey, Value};
 use crate::reconcile::{self, Failed, Order, Outcome, Report, Summary};
 use crate::status::{LastPass, Status};
 use crate::store::Store;
@@ -229,13 +229,13 @@ impl Keeper {
     fn note(&mut self, report: Report, reason: Reason, is_drift: bool) -> Ended {
         let Report { outcome, done, failed, last, warnings } = report;
         for operation in done.iter().take(TOLD) {
-            let cluster = last.cluster(operation.service()).map(display);
-            let (service, server) = (operation.service(), operation.server().map(display));
+            let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
+            let (service, server) = (operation.service().map(display), operation.server().map(display));
             let (action, changes) = (operation.action(), changes(operation));
             if is_drift {
-                warn!(%service, server, cluster, operation = %action, changes, "drift repaired: {operation}");
+                warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}");
             } else {
-                info!(%service, server, cluster, operation = %action, changes, "applied: {operation}");
+                info!(service, server, cluster, operation = %action, changes, "applied: {operation}");
             }
         }
         let summary = Summary::of(done.iter());
@@ -263,11 +263,11 @@ impl Keeper {
                         debug!("still refused: {text}");
                         continue;
                     }
-                    let cluster = last.cluster(operation.service()).unwrap_or_default();
+                    let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
                     let (service, server) =
-                        (operation.service(), operation.server().map(ToString::to_string));
-                    let (server, errno) = (server.as_deref(), refusal.errno);
-                    error!(%service, server, cluster, operation = %operation.action(), errno, "{text}");
+                        (operation.service().map(display), operation.server().map(display));
+                    let errno = refusal.errno;
+                    error!(service, server, cluster, operation = %operation.action(), errno, "{text}");
                 }
                 self.status.failed = failed
                     .iter()
@@ -334,11 +334,9 @@ impl Keeper {
         let mut seen = HashSet::new();
         for operation in repaired {
             // Several rounds of one pass are one repair.
-            if seen.insert((operation.service(), operation.server()))
-                && self.fights.repaired(operation, resync, now)
-            {
+            if seen.insert(operation.subject()) && self.fights.repaired(operation, resync, now) {
                 error!(
-                    service = %operation.service(),
+                    service = operation.service().map(display),
                     server = operation.server().map(display),
                     "somebody else sets this entry back again and again; find out who else manages IPVS here; lbd goes \
                      on to repair it, but less and less often: {operation}"
@@ -385,14 +383,18 @@ enum Ended {
 
 /// The fields that an operation sets, for the log; none for a deletion.
 fn changes(operation: &Operation) -> Option<String> {
-    let change = |Change { field, from, to }: &Change| {
+    let parts = operation.parts();
+    let several = parts.len() > 1;
+    let change = |part: &Part, Change { field, from, to }: &Change| {
         let text =
             |value: &Option<Value>| value.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
-        match operation.action() {
-            Action::Add => format!("{field}: {}", text(to)),
-            Action::Edit | Action::Delete => format!("{field}: {} -> {}", text(from), text(to)),
+        let of = part.name.as_ref().filter(|_| several).map(|name| format!("{name} ")).unwrap_or_default();
+        match part.action {
+            Action::Add => format!("{of}{field}: {}", text(to)),
+            Action::Edit | Action::Delete => format!("{of}{field}: {} -> {}", text(from), text(to)),
         }
     };
-    let changes: Vec<String> = operation.changes().iter().map(change).collect();
+    let changes: Vec<String> =
+        parts.iter().flat_map(|part| part.changes.iter().map(|of| change(part, of))).collect();
     (!changes.is_empty()).then(|| changes.join(", "))
 }

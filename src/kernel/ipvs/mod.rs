@@ -15,7 +15,7 @@ use self::codec::message::{Header, Malformed};
 use self::codec::{decode, encode};
 use self::netlink::{Reply, Socket, Trouble};
 use self::uapi::{IPVS_GENL_NAME, cmd};
-use super::{Kernel, KernelError, Live, Refusal, explain};
+use super::{Kernel, KernelError, Live, Question, Refusal, explain};
 use crate::model::{Operation, ServiceKey};
 
 pub use self::netlink::Traffic;
@@ -136,7 +136,7 @@ impl Ipvs {
         let mut errnos = vec![0; operations.len()];
         let mut pending = Vec::with_capacity(operations.len());
         for (place, (operation, errno)) in operations.iter().zip(&mut errnos).enumerate() {
-            if operation.service().mark() == Some(0) {
+            if operation.service().and_then(ServiceKey::mark) == Some(0) {
                 // The kernel would take it for a TCP service on 0.0.0.0:0.
                 *errno = libc::EINVAL;
             } else {
@@ -190,7 +190,8 @@ impl Ipvs {
 }
 
 impl Kernel for Ipvs {
-    fn read(&mut self) -> Result<Live, KernelError> {
+    /// What lies beside IPVS is not for it to read.
+    fn read(&mut self, _question: &Question) -> Result<Live, KernelError> {
         self.read_all()
     }
 

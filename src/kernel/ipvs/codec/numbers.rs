@@ -63,7 +63,8 @@ pub(super) struct Forward {
 impl From<Forwarding> for Forward {
     fn from(forwarding: Forwarding) -> Self {
         match forwarding {
-            Forwarding::Nat => Self { method: conn_f::MASQ, ..Self::default() },
+            // The rest of FULLNAT is not IPVS' business.
+            Forwarding::Nat | Forwarding::FullNat => Self { method: conn_f::MASQ, ..Self::default() },
             Forwarding::DirectRouting => Self { method: conn_f::DROUTE, ..Self::default() },
             Forwarding::Other(method) => Self { method: method.into(), ..Self::default() },
             Forwarding::Tunnel(Tunnel { kind, port, checksum }) => Self {
