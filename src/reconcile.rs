@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use crate::guard::{self, Objection};
 use crate::kernel::{Kernel, KernelError, Live, Question, Refusal};
 use crate::model::{
-    Action, Connections, Desired, Family, Kind, Operation, ServerKey, ServiceKey, Services, State, Subject,
-    SyncDaemon, sysctl,
+    Action, Connections, Desired, Family, Kind, Operation, Policy, ServerKey, ServiceKey, Services, State,
+    Subject, SyncDaemon, sysctl,
 };
-use crate::ownership::{self, Owned};
+use crate::ownership::{self, Changed, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::{Record, Store};
 
@@ -212,6 +212,17 @@ pub struct Order<'a> {
     pub text: &'a str,
     /// What is to wait for a later pass
     pub waits: &'a dyn Fn(&Operation) -> bool,
+}
+
+/// The state in which nothing is left of lbd: no services, marks and sync daemons of its own, and the settings that it
+/// changed as they were before.
+pub fn nothing(record: &Record) -> Desired {
+    let Changed { sysctls, timeouts, sync: _, filter: _ } = &record.changed;
+    Desired {
+        state: State { sysctls: sysctls.clone(), timeouts: *timeouts, ..State::default() },
+        policy: Policy { allow_empty: true, ..Policy::default() },
+        ..Desired::default()
+    }
 }
 
 /// What there is to look at for a pass: what the file names, and what lbd has changed before.

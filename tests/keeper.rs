@@ -274,3 +274,30 @@ fn the_operators_own_apply_lets_a_refused_file_through() {
     director.passes(Reason::Resync);
     assert_eq!((director.table(), director.keeper.status().refused.clone()), (vec![(1, 1)], None));
 }
+
+#[test]
+fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
+    let mut director = Director::new();
+    director.kernel.0.lock().unwrap().live.absent.insert("eth1".into());
+    let text = format!("{}sync: [{{ role: backup, interface: eth1, id: 7 }}]\n", file(&[(1, 1)]));
+    assert_eq!(director.takes(&text), Duration::from_secs(30));
+    assert!(director.keeper.is_ready());
+    assert_eq!(director.keeper.awaited(), ["eth1"]);
+    let status = director.status_on_disk();
+    assert_eq!(status.waiting, ["start sync backup on eth1 when interface eth1 is there"]);
+    assert!(
+        status.line().ends_with("waiting: start sync backup on eth1 when interface eth1 is there"),
+        "{}",
+        status.line()
+    );
+    director.kernel.0.lock().unwrap().live.absent.clear();
+    director.passes(Reason::Interface);
+    assert_eq!(director.keeper.awaited(), [] as [&str; 0]);
+    assert_eq!(director.status_on_disk().waiting, [] as [&str; 0]);
+    assert_eq!(director.kernel.0.lock().unwrap().live.state.sync.len(), 1);
+    let pass = director.keeper.status().last_pass.clone().unwrap();
+    assert_eq!(
+        (pass.reason.as_str(), pass.outcome.as_str(), pass.added),
+        ("interface appeared", "verified", 1)
+    );
+}

@@ -27,6 +27,9 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
         }
     };
     let comparison = Comparison::new(live, &desired, &record);
+    if let Some(trouble) = &comparison.filter_trouble {
+        console.warn(trouble);
+    }
     match options.output {
         DiffOutput::Text => report::comparison_text(console.out, &comparison)?,
         DiffOutput::Json => report::comparison_json(console.out, &comparison)?,

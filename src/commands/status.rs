@@ -36,6 +36,9 @@ pub(super) fn run(
         }
     };
     let comparison = Comparison::new(live.clone(), &desired, &record);
+    if let Some(trouble) = &comparison.filter_trouble {
+        console.warn(trouble);
+    }
     let observed = Observed {
         file: arguments.file.display().to_string(),
         file_problem,

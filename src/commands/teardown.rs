@@ -5,7 +5,6 @@ use std::io::{self, BufRead, IsTerminal};
 use super::{Console, DONE, Stop, TROUBLE, inputs};
 use crate::cli::Arguments;
 use crate::kernel::Kernel;
-use crate::model::{Desired, Policy, State};
 use crate::reconcile::{self, Comparison, Order, Outcome};
 use crate::report;
 
@@ -20,16 +19,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
         .map_err(Stop::Trouble)?;
     let mut kernel = inputs::kernel()?;
     let record = store.load().map_err(Stop::Trouble)?;
-    // No services, and of the settings those that lbd changed, as they were before.
-    let nothing = Desired {
-        state: State {
-            sysctls: record.changed.sysctls.clone(),
-            timeouts: record.changed.timeouts,
-            ..State::default()
-        },
-        policy: Policy { allow_empty: true, ..Policy::default() },
-        ..Desired::default()
-    };
+    let nothing = reconcile::nothing(&record);
     let live = kernel
         .read(&reconcile::question(&nothing, &record))
         .map_err(|error| Stop::Trouble(error.to_string()))?;

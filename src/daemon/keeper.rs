@@ -1,6 +1,6 @@
 //! Keeps the kernel equal to the file, pass by pass: what the daemon knows, and what each pass does with it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -34,6 +34,8 @@ pub enum Reason {
     Resync,
     /// The pass before failed.
     Retry,
+    /// An interface is there that something waited for.
+    Interface,
 }
 
 impl Reason {
@@ -45,6 +47,7 @@ impl Reason {
             Self::Asked => "asked",
             Self::Resync => "resync",
             Self::Retry => "retry",
+            Self::Interface => "interface appeared",
         }
     }
 }
@@ -76,6 +79,8 @@ pub struct Keeper {
     goal_was_verified: bool,
     /// Services that are somebody else's, as they were told last
     foreign: Vec<ServiceKey>,
+    /// The interfaces that something waits for
+    awaited: Vec<String>,
     /// What was warned of in the last pass
     complaints: Vec<String>,
     /// What there is to warn of in this pass
@@ -99,6 +104,7 @@ impl Keeper {
             verified_once: false,
             goal_was_verified: false,
             foreign: Vec::new(),
+            awaited: Vec::new(),
             complaints: Vec::new(),
             complaining: Vec::new(),
             status: Status { file, ..Status::default() },
@@ -119,6 +125,11 @@ impl Keeper {
     /// Whether the next pass is due because the last one failed.
     pub fn is_trying_again(&self) -> bool {
         self.failures > 0
+    }
+
+    /// The interfaces that something waits for: a pass is due when one of them is there.
+    pub fn awaited(&self) -> &[String] {
+        &self.awaited
     }
 
     /// Notes how the file is watched.
@@ -245,6 +256,7 @@ impl Keeper {
         }
         self.complain(warnings);
         self.note_foreign(last.foreign.keys());
+        self.note_waiting(&last.waiting);
         match outcome {
             Outcome::Verified | Outcome::Held => {
                 let is_verified = outcome == Outcome::Verified;
@@ -328,6 +340,22 @@ impl Keeper {
             info!(%service, "foreign, left alone: {service}");
         }
         self.foreign = foreign;
+    }
+
+    /// Tells what waits for an interface, once.
+    fn note_waiting(&mut self, waiting: &[Operation]) {
+        let mut awaited = BTreeSet::new();
+        let mut told = Vec::new();
+        for operation in waiting {
+            let interface = operation.interface().unwrap_or_default();
+            awaited.insert(interface.to_owned());
+            told.push(format!("{operation} when interface {interface} is there"));
+        }
+        for text in told.iter().filter(|text| !self.status.waiting.contains(text)) {
+            info!("waiting: {text}");
+        }
+        self.status.waiting = told;
+        self.awaited = awaited.into_iter().collect();
     }
 
     fn note_fights(&mut self, repaired: &[Operation], resync: Duration, now: Instant) {

@@ -1,9 +1,9 @@
 //! The kernel of a director as a whole: IPVS, kernel settings and lbd's own table of the packet filter as one.
 
 use std::collections::HashSet;
-use std::fs;
 
 use super::filter::Filter;
+use super::interfaces::absent;
 use super::ipvs::Ipvs;
 use super::{Kernel, KernelError, Live, Question, Refusal, sysctl};
 use crate::model::{Forwarding, Kind, Operation, ServerKey, ServiceKey, Services};
@@ -177,20 +177,4 @@ fn forget_source_nat(rules: &mut HashSet<SourceNat>, operation: &Operation) {
         Operation::DeleteService { service } => rules.retain(|rule| rule.service != *service),
         _ => {}
     }
-}
-
-/// Which of these interfaces are not in the network namespace of this thread.
-fn absent(interfaces: &[String]) -> HashSet<String> {
-    let mut absent: HashSet<String> = interfaces.iter().cloned().collect();
-    if absent.is_empty() {
-        return absent;
-    }
-    // Two lines of headings, then `  eth0: counters` for each.
-    let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap_or_default();
-    for line in table.lines().skip(2) {
-        if let Some((name, _)) = line.split_once(':') {
-            absent.remove(name.trim());
-        }
-    }
-    absent
 }

@@ -4,6 +4,7 @@ pub mod director;
 mod explain;
 pub mod fake;
 mod filter;
+pub mod interfaces;
 pub mod ipvs;
 pub mod sysctl;
 

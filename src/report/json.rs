@@ -22,6 +22,9 @@ struct Document<'a> {
     in_sync: bool,
     operations: Vec<Row<'a>>,
     foreign: Vec<Foreign<'a>>,
+    /// What waits for an interface that is not there yet
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<Row<'a>>,
     #[serde(serialize_with = "counts")]
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +93,7 @@ pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
         in_sync: comparison.is_in_sync(),
         operations: all_rows(comparison, comparison.plan.operations()),
         foreign: foreign(&comparison.foreign),
+        waiting: all_rows(comparison, comparison.waiting.iter()),
         summary: Summary::of(comparison.plan.operations()),
         failed: None,
         refused: comparison.objection.map(|objection| objection.to_string()),
@@ -109,6 +113,7 @@ pub fn report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         in_sync: *outcome == Outcome::Verified,
         operations: all_rows(last, done.iter()),
         foreign: foreign(&last.foreign),
+        waiting: all_rows(last, last.waiting.iter()),
         summary: Summary::of(done.iter()),
         failed: Some(failed.iter().flat_map(|failed| failed_rows(last, failed)).collect()),
         refused: match outcome {

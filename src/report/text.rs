@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::{Action, Change, Kind, Operation, Part, ServiceKey, Services, Value};
+use crate::model::{Action, Change, Kind, Operation, Part, ServiceKey, SyncDaemon, Value};
 use crate::reconcile::{Comparison, Outcome, Report, Summary};
 
 const ADD: Style = AnsiColor::Green.on_default();
@@ -19,7 +19,8 @@ pub(super) const NOTE: Style = Style::new().dimmed();
 /// Those of `out`.
 pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
     operations(out, comparison)?;
-    foreign(out, &comparison.foreign)?;
+    waiting(out, comparison)?;
+    foreign(out, comparison)?;
     if let Some(objection) = &comparison.objection {
         writeln!(out, "{DELETE}apply would refuse:{DELETE:#} {objection}")?;
     }
@@ -125,8 +126,26 @@ fn value(Change { field: _, from, to }: &Change) -> String {
     }
 }
 
-pub(super) fn foreign(out: &mut dyn Write, foreign: &Services) -> io::Result<()> {
-    if foreign.is_empty() {
+/// Writes what waits for an interface that is not there yet.
+pub(super) fn waiting(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+    if comparison.waiting.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{HEAD}waiting:{HEAD:#}")?;
+    for operation in &comparison.waiting {
+        writeln!(out, "  {operation}  {NOTE}until interface {} is there{NOTE:#}", awaited(operation))?;
+    }
+    Ok(())
+}
+
+/// The interface that an operation waits for.
+pub(super) fn awaited(operation: &Operation) -> &str {
+    operation.interface().unwrap_or_default()
+}
+
+pub(super) fn foreign(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+    let Comparison { foreign, foreign_sync, .. } = comparison;
+    if foreign.is_empty() && foreign_sync.is_empty() {
         return Ok(());
     }
     writeln!(out, "{HEAD}foreign, left alone:{HEAD:#}")?;
@@ -134,6 +153,9 @@ pub(super) fn foreign(out: &mut dyn Write, foreign: &Services) -> io::Result<()>
     keys.sort_unstable_by_key(|(service, _)| **service);
     for (service, contents) in keys {
         writeln!(out, "  {service}  {}", count(contents.servers.len(), "server"))?;
+    }
+    for SyncDaemon { role, interface, id, .. } in foreign_sync {
+        writeln!(out, "  sync {role}  interface: {interface}, id: {id}")?;
     }
     Ok(())
 }
@@ -153,7 +175,8 @@ pub fn report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
             writeln!(out, "{DELETE}not in sync:{DELETE:#} {counts}, {} failed", failed.len())
         }
         Outcome::Verified => {
-            foreign(out, &last.foreign)?;
+            waiting(out, last)?;
+            foreign(out, last)?;
             let counts = if done.is_empty() { "nothing to do" } else { &counts };
             writeln!(out, "{HEAD}verified:{HEAD:#} {counts}; {}", size(last))
         }
