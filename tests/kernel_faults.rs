@@ -15,7 +15,7 @@ use lab::Netns;
 use lbd::config::{Source, load};
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, KernelError, Live, Question, Refusal};
-use lbd::model::{Desired, Operation, ServerKey, ServiceKey};
+use lbd::model::{Desired, Operation, ServerKey, ServiceKey, Services};
 use lbd::reconcile::{self, Order, Outcome, Report};
 use lbd::store::Store;
 use running::{Table, printed};
@@ -41,6 +41,14 @@ impl Kernel for Noted {
     fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
         self.last_reading = self.script.borrow().replies;
         self.kernel.read(question)
+    }
+
+    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
+        self.kernel.has_changed(question)
+    }
+
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+        self.kernel.read_services(keys)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {

@@ -13,7 +13,7 @@ use crate::kernel::{Kernel, KernelError};
 use crate::model::{Action, Change, Desired, Operation, Part, Policy, ServiceKey, Value};
 use crate::reconcile::{self, Failed, Order, Outcome, Report, Summary};
 use crate::status::{LastPass, Status};
-use crate::store::Store;
+use crate::store::{Record, Store};
 
 /// How to get at a kernel.
 pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError>>;
@@ -77,6 +77,10 @@ pub struct Keeper {
     verified_once: bool,
     /// Whether the kernel was ever seen equal to the goal: what differs after that is drift
     goal_was_verified: bool,
+    /// Whether the last pass was verified
+    at_rest: bool,
+    /// How often the kernel was only glanced at since the last full pass
+    glances: u32,
     /// Services that are somebody else's, as they were told last
     foreign: Vec<ServiceKey>,
     /// The interfaces that something waits for
@@ -103,6 +107,8 @@ impl Keeper {
             failures: 0,
             verified_once: false,
             goal_was_verified: false,
+            at_rest: false,
+            glances: 0,
             foreign: Vec::new(),
             awaited: Vec::new(),
             complaints: Vec::new(),
@@ -161,9 +167,23 @@ impl Keeper {
         }
     }
 
-    /// Runs a pass, and says how long to wait for the next one.
+    /// Runs a pass, and says how long to wait for the next one: as long as the file says, but no pass may take more than
+    /// a twentieth of the time, however large the table is.
     pub fn pass(&mut self, reason: Reason, now: Instant) -> Duration {
+        const SHARE: u32 = 20;
+        let began = Instant::now();
+        let pause = self.timed_pass(reason, now);
+        pause.max(began.elapsed() * SHARE)
+    }
+
+    fn timed_pass(&mut self, reason: Reason, now: Instant) -> Duration {
         let _span = info_span!("pass", reason = reason.as_str()).entered();
+        if reason == Reason::Resync && self.is_unchanged() {
+            debug!("nothing has changed");
+            return self.policy().resync;
+        }
+        self.glances = 0;
+        self.at_rest = false;
         let store = self.store.clone();
         let lock = store.lock(|holder| debug!("waiting for another pass ({holder})"));
         // A disk that takes no lock must not keep a director from being repaired.
@@ -177,7 +197,7 @@ impl Keeper {
         self.complaints = std::mem::take(&mut self.complaining);
         self.status.fights = self.fights.list();
         self.write_status();
-        let policy = self.goal.as_ref().map_or_else(Policy::default, |goal| goal.desired.policy);
+        let policy = self.policy();
         if matches!(ended, Some(Ended::Badly | Ended::Unknown)) {
             self.failures = self.failures.saturating_add(1);
             backoff::wait(self.failures, policy.resync, fastrand::f64())
@@ -185,6 +205,24 @@ impl Keeper {
             self.failures = 0;
             policy.resync
         }
+    }
+
+    fn policy(&self) -> Policy {
+        self.goal.as_ref().map_or_else(Policy::default, |goal| goal.desired.policy)
+    }
+
+    /// Whether the kernel is as the last pass verified it, as far as a glance can tell. One look in so many is a full
+    /// one, whatever a glance would say.
+    fn is_unchanged(&mut self) -> bool {
+        const GLANCES: u32 = 9;
+        if !self.at_rest || self.pending.is_some() || self.glances >= GLANCES {
+            return false;
+        }
+        let (Some(kernel), Some(goal)) = (&mut self.kernel, &self.goal) else { return false };
+        self.glances += 1;
+        // After a verified pass, what lbd has in the packet filter is what the file asks for: no record is needed to know.
+        let question = reconcile::question(&goal.desired, &Record::default());
+        kernel.has_changed(&question).is_ok_and(|changed| !changed)
     }
 
     /// Goes over to the file that was read last, if there is one to go over to.
@@ -215,11 +253,21 @@ impl Keeper {
                 Err(error) => return self.fail(vec![error.to_string()], reason),
             },
         };
+        // What the kernel was verified to be is where an edit of the file starts from.
+        let edited = match &self.goal {
+            Some(current) if !is_current && self.goal_was_verified => {
+                reconcile::edit(kernel.as_mut(), &current.desired, &goal.desired)
+            }
+            _ => Ok(Vec::new()),
+        };
         let fights = &self.fights;
         let waits = |operation: &Operation| fights.rests(operation, now);
         let order = Order { desired: &goal.desired, text: &goal.text, waits: &waits };
         match reconcile::pass(kernel.as_mut(), &order, &self.store, &mut |_| {}) {
-            Ok(report) => {
+            Ok(mut report) => {
+                // (Where an edit went wrong, the pass has found out what there was to do.)
+                report.done.splice(..0, edited.unwrap_or_default());
+                self.at_rest = report.outcome == Outcome::Verified;
                 if is_current && report.outcome == Outcome::Verified {
                     self.goal_was_verified = true;
                 }

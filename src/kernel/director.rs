@@ -6,7 +6,7 @@ use super::filter::Filter;
 use super::interfaces::absent;
 use super::ipvs::Ipvs;
 use super::{Kernel, KernelError, Live, Question, Refusal, sysctl};
-use crate::model::{Forwarding, Kind, Operation, ServerKey, ServiceKey, Services};
+use crate::model::{Forwarding, Kind, Operation, ServerKey, ServiceKey, Services, Sysctls};
 use crate::nft::{SourceNat, Table};
 
 /// Everything of a kernel that a desired file describes, in one network namespace.
@@ -15,6 +15,27 @@ pub struct Director {
     filter: Filter,
     /// lbd's own table as it was read or written last
     table: Table,
+    /// What the last reading showed beside IPVS, and of which question
+    seen: Option<(Question, Beside)>,
+}
+
+/// What lies beside IPVS.
+#[derive(Debug, PartialEq, Eq)]
+struct Beside {
+    sysctls: Sysctls,
+    absent: HashSet<String>,
+}
+
+impl Beside {
+    fn read(question: &Question) -> Self {
+        let mut sysctls = Sysctls::new();
+        for name in &question.sysctls {
+            if let Ok(value) = sysctl::read(name) {
+                sysctls.insert(name.clone(), value);
+            }
+        }
+        Self { sysctls, absent: absent(&question.interfaces) }
+    }
 }
 
 impl Director {
@@ -28,7 +49,7 @@ impl Director {
 
     /// The same over an IPVS of the caller's.
     pub fn over(ipvs: Ipvs) -> Self {
-        Self { ipvs, filter: Filter::default(), table: Table::default() }
+        Self { ipvs, filter: Filter::default(), table: Table::default(), seen: None }
     }
 
     /// Reads lbd's own table, and gives the servers behind its source-NAT rules the forwarding method that they have
@@ -98,19 +119,32 @@ impl Director {
 
 impl Kernel for Director {
     fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
-        let Question { sysctls, filter, interfaces } = question;
+        self.seen = None;
         let mut live = self.ipvs.read(question)?;
-        if *filter {
+        if question.filter {
             self.read_filter(&mut live);
         }
         // Settings of IPVS are there only after its module, which answered by now.
-        for name in sysctls {
-            if let Ok(value) = sysctl::read(name) {
-                live.state.sysctls.insert(name.clone(), value);
-            }
-        }
-        live.absent = absent(interfaces);
+        let beside = Beside::read(question);
+        live.state.sysctls.clone_from(&beside.sysctls);
+        live.absent.clone_from(&beside.absent);
+        self.seen = Some((question.clone(), beside));
         Ok(live)
+    }
+
+    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
+        let Some((asked, beside)) = &self.seen else { return Ok(true) };
+        if asked != question || *beside != Beside::read(question) || self.ipvs.has_changed(question)? {
+            self.seen = None;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+        let mut services = self.ipvs.read_services(keys)?;
+        full_nat(&mut services, &self.table.source_nat);
+        Ok(services)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {

@@ -11,7 +11,8 @@ use super::ipvs::codec::normal;
 use super::{Kernel, KernelError, Live, Question, Refusal};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
-    ServerKey, ServiceKey, Services, SyncDaemon, SyncRole, Timeouts, TunnelKind, VirtualService, sysctl,
+    ServerKey, ServiceKey, Services, State, SyncDaemon, SyncRole, Timeouts, TunnelKind, VirtualService,
+    sysctl,
 };
 
 /// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places.
@@ -38,10 +39,13 @@ pub struct Fake {
     pub keeps_scheduler: bool,
     /// How often it was read
     pub reads: usize,
+    /// How often it was asked whether anything changed
+    pub glances: usize,
     /// How often it was given operations
     pub executes: usize,
     /// Every operation that it was given, in order, refused or not
     pub operations: Vec<Operation>,
+    seen: Option<State>,
     verdicts: Vec<Verdict>,
     before_read: Option<Meddler>,
     before_execute: Option<Meddler>,
@@ -58,8 +62,10 @@ impl Default for Fake {
             address_up: true,
             keeps_scheduler: true,
             reads: 0,
+            glances: 0,
             executes: 0,
             operations: Vec::new(),
+            seen: None,
             verdicts: Vec::new(),
             before_read: None,
             before_execute: None,
@@ -299,13 +305,32 @@ impl Kernel for Fake {
                     live.state.marks.clear();
                     live.state.strays.clear();
                 }
+                self.seen = Some(live.state.clone());
                 Ok(live)
             }
         }
     }
 
+    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
+        let (reads, seen) = (self.reads, self.seen.take());
+        let now = self.read(question)?.state;
+        self.reads = reads;
+        self.glances += 1;
+        let changed = seen != Some(now);
+        if changed {
+            self.seen = None;
+        }
+        Ok(changed)
+    }
+
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+        let services = &self.live.state.services;
+        Ok(keys.iter().filter_map(|key| Some((*key, services.get(key)?.clone()))).collect())
+    }
+
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
         self.executes += 1;
+        self.seen = None;
         if let Some(meddler) = &mut self.before_execute {
             meddler(&mut self.live);
         }

@@ -11,7 +11,7 @@ pub mod sysctl;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use crate::model::{Connections, Operation, ServerKey, ServiceKey, State};
+use crate::model::{Connections, Operation, ServerKey, ServiceKey, Services, State};
 
 /// A director's kernel, in one network namespace.
 pub trait Kernel {
@@ -20,6 +20,19 @@ pub trait Kernel {
     /// # Errors
     /// Where the kernel cannot be asked, or its answer cannot be trusted.
     fn read(&mut self, question: &Question) -> Result<Live, KernelError>;
+
+    /// Whether anything may be other than at the last [`Kernel::read`] with this question: for a fraction of its cost.
+    /// Also where nothing was read yet, or something was carried out since.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be asked.
+    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError>;
+
+    /// Reads some virtual services with their servers; those that are not there are left out.
+    ///
+    /// # Errors
+    /// As for [`Kernel::read`].
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError>;
 
     /// Carries out the operations in their order, and gives a result for each. A refused operation does not stop the
     /// ones behind it.

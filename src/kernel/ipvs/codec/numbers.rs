@@ -18,7 +18,7 @@ pub(super) fn family_of(number: u16) -> Option<Family> {
     }
 }
 
-pub(super) fn protocol(protocol: Protocol) -> u16 {
+pub(crate) fn protocol(protocol: Protocol) -> u16 {
     match protocol {
         Protocol::Tcp => ipproto::TCP,
         Protocol::Udp => ipproto::UDP,
@@ -27,7 +27,7 @@ pub(super) fn protocol(protocol: Protocol) -> u16 {
     }
 }
 
-pub(super) fn protocol_of(number: u16) -> Protocol {
+pub(crate) fn protocol_of(number: u16) -> Protocol {
     match number {
         ipproto::TCP => Protocol::Tcp,
         ipproto::UDP => Protocol::Udp,
@@ -117,6 +117,11 @@ impl From<Forward> for Forwarding {
             other => Self::Other(other as u8),
         }
     }
+}
+
+/// The forwarding method in the flags of a server; of a tunnel, which kind is not in them.
+pub(crate) fn forwarding_of(flags: u32) -> Forwarding {
+    Forward { method: flags, ..Forward::default() }.into()
 }
 
 /// A forwarding method in the form in which it is read back after it was written.
