@@ -4,23 +4,27 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lbd::config::{Source, load, render};
 use lbd::ipvsadm::{read, save};
 
-/// The examples by name, with their texts.
+/// All files below examples/, by name, with their texts: some stand alone, some belong to a lab.
 fn examples() -> Vec<(String, String)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let named = paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    let entries = |directory: &Path| -> Vec<PathBuf> {
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect()
+    };
+    let (labs, files): (Vec<_>, Vec<_>) = entries(&directory).into_iter().partition(|path| path.is_dir());
+    let all = files.into_iter().chain(labs.iter().flat_map(|lab| entries(lab)));
+    let named = all.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
     named.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
 }
 
 #[test]
 fn every_example_is_valid_and_survives_export_and_ipvsadm() {
     let examples = examples();
-    assert!(examples.len() >= 8, "only {} examples", examples.len());
+    assert!(examples.len() >= 12, "only {} examples", examples.len());
     for (name, text) in examples {
         let desired = load(&Source::new(&name, &text)).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(!desired.state.services.is_empty(), "{name} balances nothing");

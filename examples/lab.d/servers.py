@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+"""The labs' real servers: one process with sockets in the network namespaces of several hosts, since each process costs time there.
+
+  servers.py HOST PORT... [HOST PORT...]...       PORT is 80 for a web server, or udp:53 for one that answers datagrams
+
+Each answers with its name, its port and who asks: "rs1 port 80, asked by 10.0.0.12". The path /big gets 500,000 bytes more.
+Returns when all of them listen.
+"""
+import ctypes
+import os
+import selectors
+import socket
+import sys
+
+CLONE_NEWNET = 0x40000000
+
+
+def enter(host):
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/run/netns/" + host) as namespace:
+        if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "cannot enter " + host)
+
+
+def words(host, port, client):
+    return ("%s port %d, asked by %s\n" % (host, port, client[0].removeprefix("::ffff:"))).encode()
+
+
+def answer_request(listener, host, port):
+    connection, client = listener.accept()
+    with connection:
+        connection.settimeout(5)
+        try:
+            request = connection.recv(65536)
+            body = words(host, port, client)
+            if b" /big " in request:
+                body += b"." * 500000
+            connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        except OSError as error:
+            print("%s port %d: %s" % (host, port, error), file=sys.stderr)
+
+
+def answer_datagram(listener, host, port):
+    _, client = listener.recvfrom(65536)
+    listener.sendto(words(host, port, client), client)
+
+
+def listen(word):
+    """Both families at once, on all addresses of the host, also on those that it gets later."""
+    kind = socket.SOCK_DGRAM if word.startswith("udp:") else socket.SOCK_STREAM
+    port = int(word.removeprefix("udp:"))
+    listener = socket.socket(socket.AF_INET6, kind)
+    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("::", port))
+    if kind == socket.SOCK_STREAM:
+        listener.listen()
+    return listener, answer_datagram if kind == socket.SOCK_DGRAM else answer_request, port
+
+
+def main(arguments):
+    sockets = selectors.DefaultSelector()
+    host = None
+    for word in arguments:
+        if word.removeprefix("udp:").isdigit():
+            listener, answer, port = listen(word)
+            sockets.register(listener, selectors.EVENT_READ, (answer, host, port))
+        else:
+            host = word
+            enter(host)
+    if os.fork():
+        os._exit(0)
+    while True:
+        for key, _ in sockets.select():
+            answer, host, port = key.data
+            answer(key.fileobj, host, port)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
