@@ -36,6 +36,8 @@ pub enum Reason {
     Retry,
     /// An interface is there that something waited for.
     Interface,
+    /// Somebody changed the packet filter.
+    Filter,
 }
 
 impl Reason {
@@ -48,6 +50,7 @@ impl Reason {
             Self::Resync => "resync",
             Self::Retry => "retry",
             Self::Interface => "interface appeared",
+            Self::Filter => "packet filter changed",
         }
     }
 }
@@ -138,6 +141,11 @@ impl Keeper {
         &self.awaited
     }
 
+    /// Whether what is kept is partly in the packet filter.
+    pub fn needs_filter(&self) -> bool {
+        self.goal.as_ref().is_some_and(|goal| goal.desired.state.needs_filter())
+    }
+
     /// Notes how the file is watched.
     pub fn watched(&mut self, how: String) {
         if self.status.watching != how {
@@ -178,7 +186,7 @@ impl Keeper {
 
     fn timed_pass(&mut self, reason: Reason, now: Instant) -> Duration {
         let _span = info_span!("pass", reason = reason.as_str()).entered();
-        if reason == Reason::Resync && self.is_unchanged() {
+        if matches!(reason, Reason::Resync | Reason::Filter) && self.is_unchanged() {
             debug!("nothing has changed");
             return self.policy().resync;
         }

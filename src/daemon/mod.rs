@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
 use crate::config;
+use crate::kernel::alarm::Alarm;
 use crate::kernel::interfaces;
 use crate::store::{NoLock, Store};
 use crate::systemd::Notifier;
@@ -46,6 +47,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
 
     let mut keeper = Keeper::new(connect, store.clone(), file.display().to_string(), last_verified(&store));
     let mut watch = Watch::new(file);
+    let alarm = Alarm::open();
     let mut usual = Reason::Start;
     // The first look at the file is due at once, and the first pass with it.
     let mut next = Instant::now() + Duration::from_secs(5);
@@ -72,6 +74,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
             _ = interrupt.recv() => break,
             () = sleep_until(next) => usual,
             () = appeared(keeper.awaited()) => Reason::Interface,
+            () = alarm.rings(), if keeper.needs_filter() => Reason::Filter,
             _ = beat.tick() => {
                 notifier.watchdog();
                 continue;

@@ -1,5 +1,6 @@
 //! The kernel behind a door: what there is to read, what can be done to it, and what its refusals mean.
 
+pub mod alarm;
 pub mod director;
 mod explain;
 pub mod fake;
