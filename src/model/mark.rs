@@ -31,6 +31,39 @@ pub struct MarkMatch {
     pub interface: Option<String>,
 }
 
+impl MarkMatch {
+    /// The same packets in the one form in which they are compared: ports in order, ranges that touch or overlap as one,
+    /// and a prefix of length 0 only where nothing else tells the family.
+    #[must_use]
+    pub fn normal(self) -> Self {
+        let Self { protocol, mut address, ports, mut source, interface } = self;
+        let is_wide = |prefix: &Prefix| prefix.length == 0;
+        if source.as_ref().is_some_and(is_wide) {
+            address = address.or(source);
+            source = None;
+        }
+        if source.is_some() {
+            address = address.filter(|prefix| !is_wide(prefix));
+        }
+        Self { protocol, address, ports: merged(ports), source, interface }
+    }
+}
+
+/// The ranges in order; those that touch or overlap become one, as the kernel's sets cannot hold two that do.
+fn merged(mut ranges: Vec<RangeInclusive<u16>>) -> Vec<RangeInclusive<u16>> {
+    ranges.sort_unstable_by_key(|range| (*range.start(), *range.end()));
+    let mut merged: Vec<RangeInclusive<u16>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(before) if *range.start() <= before.end().saturating_add(1) => {
+                *before = *before.start()..=*range.end().max(before.end());
+            }
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
 /// As the file writes it: `{ protocol: tcp, address: 192.168.8.13, ports: [80, 443] }`.
 impl fmt::Display for MarkMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,4 +182,52 @@ fn without(all: &[&MarkMatch], others: &[&MarkMatch]) -> Vec<MarkMatch> {
         None => true,
     };
     all.iter().filter(is_new).map(|packets| (*packets).clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(address: &str, length: u8) -> Option<Prefix> {
+        Some(Prefix { address: address.parse().unwrap(), length })
+    }
+
+    fn normal(
+        address: Option<Prefix>,
+        source: Option<Prefix>,
+        ports: &[RangeInclusive<u16>],
+    ) -> (Option<Prefix>, Option<Prefix>, Vec<RangeInclusive<u16>>) {
+        let packets = MarkMatch {
+            protocol: Some(Protocol::Tcp),
+            address,
+            ports: ports.to_vec(),
+            source,
+            interface: None,
+        };
+        let MarkMatch { address, source, ports, .. } = packets.normal();
+        (address, source, ports)
+    }
+
+    #[test]
+    fn the_same_ports_have_one_form() {
+        assert_eq!(normal(None, None, &[443..=443, 80..=80]).2, [80..=80, 443..=443]);
+        assert_eq!(
+            normal(None, None, &[8005..=8020, 8000..=8010, 8021..=8021, 8001..=8001]).2,
+            [8000..=8021]
+        );
+        assert_eq!(normal(None, None, &[65535..=65535, 1..=65535]).2, [1..=65535]);
+        assert_eq!(normal(None, None, &[1..=10, 2..=3]).2, [1..=10]);
+    }
+
+    // The packet filter lists a rule about `0.0.0.0/0` and a source as one about the source.
+    #[test]
+    fn a_prefix_of_every_address_only_tells_the_family() {
+        let (all, some) = (prefix("0.0.0.0", 0), prefix("10.0.0.0", 8));
+        assert_eq!(normal(all, some, &[]), (None, some, vec![]));
+        assert_eq!(normal(some, all, &[]), (some, None, vec![]));
+        assert_eq!(normal(all, all, &[]), (all, None, vec![]));
+        assert_eq!(normal(None, all, &[]), (all, None, vec![]));
+        assert_eq!(normal(all, None, &[]), (all, None, vec![]));
+        assert_eq!(normal(some, some, &[]), (some, some, vec![]));
+    }
 }

@@ -118,17 +118,19 @@ fn packets(entry: &Match, here: &Place, findings: &mut Findings) -> Option<MarkM
         }
     };
     let sound = findings.list.len() + findings.more == before;
-    sound.then(|| MarkMatch {
-        protocol: protocol.map(|protocol| match protocol {
-            MatchProtocol::Tcp => Protocol::Tcp,
-            MatchProtocol::Udp => Protocol::Udp,
-            MatchProtocol::Sctp => Protocol::Sctp,
-        }),
-        address: destination,
-        ports,
-        source: origin,
-        interface: interface.as_ref().map(|interface| interface.0.clone()),
-    })
+    sound
+        .then(|| MarkMatch {
+            protocol: protocol.map(|protocol| match protocol {
+                MatchProtocol::Tcp => Protocol::Tcp,
+                MatchProtocol::Udp => Protocol::Udp,
+                MatchProtocol::Sctp => Protocol::Sctp,
+            }),
+            address: destination,
+            ports,
+            source: origin,
+            interface: interface.as_ref().map(|interface| interface.0.clone()),
+        })
+        .map(MarkMatch::normal)
 }
 
 fn prefix(text: &PrefixText, here: Place, findings: &mut Findings) -> Option<Prefix> {
@@ -154,12 +156,11 @@ fn prefix(text: &PrefixText, here: Place, findings: &mut Findings) -> Option<Pre
     None
 }
 
-/// The ports in ascending order; ranges that touch or overlap become one, as the kernel's sets cannot hold two that do.
 fn port_ranges(list: &[Port], here: &Place, findings: &mut Findings) -> Vec<RangeInclusive<u16>> {
-    let mut ranges: Vec<(u16, u16)> = Vec::with_capacity(list.len());
+    let mut ranges = Vec::with_capacity(list.len());
     for (index, port) in list.iter().enumerate() {
         match port_range(&port.0) {
-            Some((first, last)) if first <= last => ranges.push((first, last)),
+            Some((first, last)) if first <= last => ranges.push(first..=last),
             Some((first, last)) => findings.push(
                 Finding::new(
                     here.then("ports").then(index),
@@ -176,17 +177,7 @@ fn port_ranges(list: &[Port], here: &Place, findings: &mut Findings) -> Vec<Rang
             ),
         }
     }
-    ranges.sort_unstable();
-    let mut merged: Vec<RangeInclusive<u16>> = Vec::with_capacity(ranges.len());
-    for (first, last) in ranges {
-        match merged.last_mut() {
-            Some(before) if first <= before.end().saturating_add(1) => {
-                *before = *before.start()..=last.max(*before.end());
-            }
-            _ => merged.push(first..=last),
-        }
-    }
-    merged
+    ranges
 }
 
 fn port_range(port: &Scalar) -> Option<(u16, u16)> {
@@ -208,19 +199,12 @@ fn port_range(port: &Scalar) -> Option<(u16, u16)> {
 mod tests {
     use super::*;
 
-    fn ranges(list: &[&str]) -> Vec<RangeInclusive<u16>> {
-        let ports: Vec<Port> = list.iter().map(|text| Port::from(*text)).collect();
-        let mut findings = Findings::default();
-        let ranges = port_ranges(&ports, &place![], &mut findings);
-        assert_eq!(findings.list, []);
-        ranges
-    }
-
     #[test]
-    fn ports_are_sorted_and_merged() {
-        assert_eq!(ranges(&["443", "80", "8000-8010"]), [80..=80, 443..=443, 8000..=8010]);
-        assert_eq!(ranges(&["8005-8020", "8000 - 8010", "8021", "8001"]), [8000..=8021]);
-        assert_eq!(ranges(&["65535", "1-65535"]), [1..=65535]);
+    fn ports_are_read_as_ranges() {
+        let ports: Vec<Port> = ["443", "80", "8000 - 8010"].iter().map(|text| Port::from(*text)).collect();
+        let mut findings = Findings::default();
+        assert_eq!(port_ranges(&ports, &place![], &mut findings), [443..=443, 80..=80, 8000..=8010]);
+        assert_eq!(findings.list, []);
     }
 
     #[test]
