@@ -1,10 +1,26 @@
 //! The words of `nft`: lbd's own table of the packet filter, as a script to be carried out and as JSON that was listed.
+//!
+//! Firewall marks and FULLNAT's source NAT are rules of nftables, and lbd keeps all of them in one table of its own, which
+//! nobody else's rules need to share. It is written and read by the program `nft`, text in and JSON out: of nftables'
+//! interfaces these are the documented and stable ones, and they are present wherever nftables is. lbd links no library
+//! beside libc and has no unsafe code for them, and the script that is executed is the very text that a person would
+//! type. The program itself is run by `kernel::filter`.
+
+mod full_nat;
+mod read;
+mod rule;
+mod sets;
+mod write;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::model::{Mark, ServerKey, ServiceKey};
+
+pub use full_nat::FullNat;
+pub use read::{Listing, Unreadable};
+pub use write::{delete_chain, replace_marks, skeleton};
 
 /// The name of lbd's table, in nftables' family `inet`.
 pub const TABLE: &str = "lbd";

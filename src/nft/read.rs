@@ -1,0 +1,278 @@
+//! Reads what `nft` listed of lbd's table: what is lbd's own becomes the model, and everything else a stray.
+//!
+//! The listing is JSON. What a stray rule says has to be read from a second listing, that for people, and only where
+//! there is such a rule.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+
+use super::sets::{NatSet, SETS};
+use super::{SourceNat, TABLE, Table, rule};
+use crate::model::{Mark, MarkMatch};
+
+/// The longest text of a stray; what is longer is cut off.
+const STRAY_MAX: usize = 300;
+
+/// A table as it was listed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listing {
+    marks: Vec<Mark>,
+    source_nat: HashSet<SourceNat>,
+    strays: Vec<Stray>,
+}
+
+/// That nft's answer is not a listing of a table; prints as what is wrong with it.
+#[derive(Debug)]
+pub struct Unreadable(String);
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stray {
+    /// A rule, to be named by the text that it has in the listing for people
+    Rule { chain: String, handle: u64 },
+    /// Anything else, by its name
+    Named(String),
+}
+
+impl Listing {
+    /// Reads the answer to `nft -n -j list table inet lbd`.
+    ///
+    /// # Errors
+    /// Where it is no listing at all. What is in a listing is read, whatever it is.
+    pub fn read(json: &str) -> Result<Self, Unreadable> {
+        let document: Value = serde_json::from_str(json).map_err(|error| Unreadable(error.to_string()))?;
+        let entries = document
+            .get("nftables")
+            .and_then(Value::as_array)
+            .ok_or_else(|| Unreadable("there is no list `nftables` in it".to_owned()))?;
+        Ok(Reading::new(entries).listing())
+    }
+
+    /// Whether it holds rules whose text only the listing for people has.
+    pub fn has_stray_rules(&self) -> bool {
+        self.strays.iter().any(|stray| matches!(stray, Stray::Rule { .. }))
+    }
+
+    /// The table, its stray rules named by their texts in `for_people`: the answer to
+    /// `nft -s -a list table inet lbd`.
+    pub fn table(self, for_people: &str) -> Table {
+        let Self { marks, source_nat, strays } = self;
+        let name = |stray| match stray {
+            Stray::Named(name) => shown(&name),
+            Stray::Rule { chain, handle } => {
+                let text = rule_text(for_people, &chain, handle);
+                shown(&match text {
+                    Some(text) => format!("rule {text} in {chain}"),
+                    None => format!("rule with handle {handle} in {chain}"),
+                })
+            }
+        };
+        Table { marks, source_nat, strays: strays.into_iter().map(name).collect() }
+    }
+}
+
+/// A comment in a rule may be anything, and the text goes to terminals.
+fn shown(text: &str) -> String {
+    let mut shown: String =
+        text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(STRAY_MAX).collect();
+    if text.chars().nth(STRAY_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The text of the rule with this handle, from lines such as `\t\ttcp dport 22 drop # handle 7`.
+fn rule_text<'a>(for_people: &'a str, chain: &str, handle: u64) -> Option<&'a str> {
+    let begin = format!("\tchain {chain} {{");
+    let lines = for_people.lines().skip_while(|line| !line.starts_with(&begin));
+    let mut rules = lines.take_while(|line| *line != "\t}").filter_map(|line| line.rsplit_once(" # handle "));
+    rules.find(|(_, number)| number.parse() == Ok(handle)).map(|(text, _)| text.trim_start())
+}
+
+/// The entries of a listing, sorted by what they can be.
+#[derive(Default)]
+struct Reading<'a> {
+    rules: Vec<&'a Map<String, Value>>,
+    sets: Vec<&'a Map<String, Value>>,
+    /// The names of the chains that are as lbd makes them
+    chains: HashSet<&'a str>,
+    /// The names of the other chains, whose rules count as part of them
+    stray_chains: HashSet<&'a str>,
+    /// Whether the table as a whole is switched off, or not quite an ordinary one
+    flagged: bool,
+    strays: Vec<Stray>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(entries: &'a [Value]) -> Self {
+        let mut reading = Self::default();
+        for entry in entries {
+            let single =
+                entry.as_object().filter(|entry| entry.len() == 1).and_then(|entry| entry.iter().next());
+            match single.map(|(kind, of)| (kind.as_str(), of, of.as_object())) {
+                Some(("metainfo", ..)) => {}
+                Some(("table", _, Some(of))) => reading.table(of),
+                Some(("chain", _, Some(of))) => reading.chain(of),
+                Some(("set", _, Some(of))) => reading.sets.push(of),
+                Some(("rule", _, Some(of))) => reading.rules.push(of),
+                Some((kind, of, _)) => reading.named(kind, of.get("name").and_then(Value::as_str)),
+                None => reading.named("an entry that has no kind", None),
+            }
+        }
+        reading
+    }
+
+    fn named(&mut self, kind: &str, name: Option<&str>) {
+        self.strays.push(Stray::Named(match name {
+            Some(name) => format!("{kind} {name}"),
+            None => kind.to_owned(),
+        }));
+    }
+
+    /// A dormant table does nothing, whatever is in it. (Which flag it is cannot be told: nft 1.0.6 lists a random value.)
+    fn table(&mut self, of: &Map<String, Value>) {
+        if !without_handle(of).eq(&json!({ "family": "inet", "name": TABLE })) {
+            self.flagged = true;
+            self.named("table flags", None);
+        }
+    }
+
+    fn chain(&mut self, of: &'a Map<String, Value>) {
+        let base = |name: &str, kind: &str, priority: i32| {
+            json!({
+                "family": "inet", "table": TABLE, "name": name,
+                "type": kind, "hook": name, "prio": priority, "policy": "accept",
+            })
+        };
+        let name = of.get("name").and_then(Value::as_str);
+        let own = match name {
+            Some(name @ "prerouting") => Some(base(name, "filter", -150)),
+            Some(name @ "postrouting") => Some(base(name, "nat", 100)),
+            _ => None,
+        };
+        match name {
+            Some(name) if own == Some(without_handle(of)) => {
+                self.chains.insert(name);
+            }
+            _ => {
+                self.stray_chains.extend(name);
+                self.named("chain", name);
+            }
+        }
+    }
+
+    fn listing(mut self) -> Listing {
+        if self.flagged {
+            return Listing { strays: self.strays, ..Listing::default() };
+        }
+        let (mut marks, mut used) = (Vec::<Mark>::new(), HashSet::new());
+        for of in std::mem::take(&mut self.rules) {
+            let chain = of.get("chain").and_then(Value::as_str).unwrap_or_default();
+            if self.stray_chains.contains(chain) {
+                continue;
+            }
+            let known = if self.chains.contains(chain) { statements(of, chain) } else { None };
+            let is_own = known.is_some_and(|statements| match chain {
+                "prerouting" => {
+                    rule::read(statements).map(|(mark, packets)| add(&mut marks, mark, packets)).is_some()
+                }
+                // One that is there twice is one too many.
+                _ => SETS.iter().any(|set| set.is_rule(statements) && used.insert(set.name)),
+            });
+            if !is_own {
+                let handle = of.get("handle").and_then(Value::as_u64).unwrap_or_default();
+                self.strays.push(Stray::Rule { chain: chain.to_owned(), handle });
+            }
+        }
+        let mut source_nat = HashSet::new();
+        for of in std::mem::take(&mut self.sets) {
+            let name = of.get("name").and_then(Value::as_str);
+            let own = name.filter(|name| used.contains(name)).and_then(|_| own_set(of));
+            match own {
+                Some((set, elements)) => self.elements(set, elements, &mut source_nat),
+                // Also one of lbd's that no rule looks into: what is in it gets no source NAT.
+                None => self.named("set", name),
+            }
+        }
+        Listing { marks, source_nat, strays: self.strays }
+    }
+
+    fn elements(&mut self, set: &NatSet, elements: &[Value], source_nat: &mut HashSet<SourceNat>) {
+        for element in elements {
+            match set.read_element(element) {
+                Some(of) => {
+                    source_nat.insert(of);
+                }
+                None => {
+                    self.strays.push(Stray::Named(format!(
+                        "element {} of {}",
+                        element_text(element),
+                        set.name
+                    )));
+                }
+            }
+        }
+    }
+}
+
+/// `{ 10 . 192.168.8.14 }`, without what is attached to it.
+fn element_text(element: &Value) -> String {
+    let bare = element.pointer("/elem/val").unwrap_or(element);
+    let Some(parts) = bare.get("concat").and_then(Value::as_array) else { return element.to_string() };
+    let part = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    format!("{{ {} }}", parts.iter().map(part).collect::<Vec<_>>().join(" . "))
+}
+
+/// What an entry says beside its number, which is another one each time.
+fn without_handle(of: &Map<String, Value>) -> Value {
+    let mut of = of.clone();
+    of.shift_remove("handle");
+    Value::Object(of)
+}
+
+/// The statements of a rule that has nothing beside them, such as a comment.
+fn statements<'a>(of: &'a Map<String, Value>, chain: &str) -> Option<&'a [Value]> {
+    let is_plain = of.iter().all(|(key, value)| match key.as_str() {
+        "family" => value == "inet",
+        "table" => value == TABLE,
+        "chain" => value == chain,
+        "handle" | "expr" => true,
+        _ => false,
+    });
+    of.get("expr").and_then(Value::as_array).filter(|_| is_plain).map(Vec::as_slice)
+}
+
+/// Which of lbd's sets it is, and what is in it; `None` where it is not made as lbd makes it.
+fn own_set(of: &Map<String, Value>) -> Option<(&'static NatSet, &[Value])> {
+    let name = of.get("name")?.as_str()?;
+    let set = SETS.iter().find(|set| set.name == name)?;
+    let is_plain = of.iter().all(|(key, value)| match key.as_str() {
+        "family" => value == "inet",
+        "table" => value == TABLE,
+        "type" => *value == json!(set.types()),
+        "name" | "handle" | "elem" => true,
+        _ => false,
+    });
+    match of.get("elem") {
+        _ if !is_plain => None,
+        None => Some((set, &[])),
+        Some(elements) => Some((set, elements.as_array()?)),
+    }
+}
+
+/// The rules of one mark that follow each other are one entry.
+fn add(marks: &mut Vec<Mark>, mark: u32, packets: MarkMatch) {
+    match marks.last_mut() {
+        Some(last) if last.mark == mark => last.matches.push(packets),
+        _ => marks.push(Mark { mark, matches: vec![packets] }),
+    }
+}
