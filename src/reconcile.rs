@@ -114,6 +114,11 @@ impl Comparison {
         (services.len(), services.values().map(|service| service.servers.len()).sum())
     }
 
+    /// The virtual services that there are, those first that lbd answers for.
+    pub fn live_services(&self) -> [&Services; 2] {
+        [&self.managed.services, &self.foreign]
+    }
+
     /// The cluster that a service is of, or was of when lbd put it there.
     pub fn cluster(&self, service: &ServiceKey) -> Option<&str> {
         self.clusters.get(service).map(AsRef::as_ref)

@@ -34,10 +34,8 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
         DiffOutput::Text => report::comparison_text(console.out, &comparison)?,
         DiffOutput::Json => report::comparison_json(console.out, &comparison)?,
         DiffOutput::Ipvsadm => {
-            for operation in comparison.plan.operations() {
-                for line in report::commands(operation) {
-                    writeln!(console.out, "{line}")?;
-                }
+            for command in report::commands(&comparison) {
+                writeln!(console.out, "{command}")?;
             }
             if let Some(objection) = &comparison.objection {
                 console.warn(format_args!("apply would refuse: {objection}"));

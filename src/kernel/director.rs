@@ -6,8 +6,8 @@ use super::filter::Filter;
 use super::interfaces::absent;
 use super::ipvs::Ipvs;
 use super::{Kernel, KernelError, Live, Question, Refusal, sysctl};
-use crate::model::{Forwarding, Kind, Operation, ServerKey, ServiceKey, Services, Sysctls};
-use crate::nft::{SourceNat, Table};
+use crate::model::{Forwarding, Kind, Mark, Operation, ServiceKey, Services, Sysctls};
+use crate::nft::{FullNat, SourceNat, Table};
 
 /// Everything of a kernel that a desired file describes, in one network namespace.
 pub struct Director {
@@ -15,6 +15,8 @@ pub struct Director {
     filter: Filter,
     /// lbd's own table as it was read or written last
     table: Table,
+    /// The FULLNAT servers that there are, and with them the source-NAT rules that the table has to hold
+    full_nat: FullNat,
     /// What the last reading showed beside IPVS, and of which question
     seen: Option<(Question, Beside)>,
 }
@@ -49,29 +51,36 @@ impl Director {
 
     /// The same over an IPVS of the caller's.
     pub fn over(ipvs: Ipvs) -> Self {
-        Self { ipvs, filter: Filter::default(), table: Table::default(), seen: None }
+        Self {
+            ipvs,
+            filter: Filter::default(),
+            table: Table::default(),
+            full_nat: FullNat::default(),
+            seen: None,
+        }
     }
 
     /// Reads lbd's own table, and gives the servers behind its source-NAT rules the forwarding method that they have
     /// with them.
     fn read_filter(&mut self, live: &mut Live) {
-        self.table = match self.filter.read() {
-            Ok(table) => table,
-            Err(trouble) => {
-                live.filter_trouble = Some(trouble);
-                Table::default()
-            }
-        };
+        match self.filter.read() {
+            Ok(table) => self.table = table,
+            Err(trouble) => live.filter_trouble = Some(trouble),
+        }
         live.state.marks = self.table.marks.clone();
         live.state.strays = self.table.strays.clone();
-        let served = full_nat(&mut live.state.services, &self.table.source_nat);
-        let mut stale: Vec<&SourceNat> = self.table.source_nat.difference(&served).collect();
-        stale.sort_unstable();
-        live.state.strays.extend(stale.into_iter().map(ToString::to_string));
+        full_nat(&mut live.state.services, &self.table.source_nat);
+        self.full_nat.add_servers(&live.state.services);
+        let served = self.full_nat.rules();
+        let mut orphans: Vec<&SourceNat> = self.table.source_nat.difference(&served).collect();
+        orphans.sort_unstable();
+        live.state.strays.extend(orphans.into_iter().map(ToString::to_string));
     }
 
-    /// Writes lbd's own table, if that changes it.
-    fn write_filter(&mut self, table: Table) -> Result<(), String> {
+    /// Makes lbd's own table hold these marks and the source NAT for these servers, and nothing else: what was read as
+    /// stray goes with it, since a table is replaced as a whole.
+    fn write_filter(&mut self, marks: Vec<Mark>, full_nat: &FullNat) -> Result<(), String> {
+        let table = Table { marks, source_nat: full_nat.rules(), strays: Vec::new() };
         if table != self.table {
             self.filter.write(&table)?;
             self.table = table;
@@ -81,39 +90,59 @@ impl Director {
 
     /// Edits of IPVS itself. The source-NAT rule of a FULLNAT server comes before it and goes after it.
     fn edit_ipvs(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
-        let comes: HashSet<SourceNat> = operations.iter().filter_map(needs_source_nat).collect();
-        let mut table = self.table.clone();
-        table.source_nat.extend(comes);
-        if let Err(message) = self.write_filter(table) {
+        let mut grown = self.full_nat.clone();
+        let comes: Vec<bool> = operations.iter().map(|operation| grown.grow(operation).is_some()).collect();
+        if comes.contains(&true)
+            && let Err(message) = self.write_filter(self.table.marks.clone(), &grown)
+        {
             // Without its rule the answers of such a server would be lost: better none than a deaf one.
-            let refusal = Refusal { errno: 0, message };
-            let is_free = |operation: &&Operation| needs_source_nat(operation).is_none();
-            let free: Vec<Operation> = operations.iter().filter(is_free).cloned().collect();
-            let mut results = self.ipvs.execute(&free)?.into_iter();
-            return Ok(operations
-                .iter()
-                .map(|operation| match needs_source_nat(operation) {
-                    Some(_) => Err(refusal.clone()),
-                    None => results.next().unwrap_or_else(|| Err(refusal.clone())),
-                })
-                .collect());
+            return self.edit_without_filter(operations, &Refusal { errno: 0, message });
         }
         let results = self.ipvs.execute(operations)?;
-        let mut table = self.table.clone();
+        let mut is_smaller = false;
         for (operation, result) in operations.iter().zip(&results) {
             if result.is_ok() {
-                forget_source_nat(&mut table.source_nat, operation);
+                self.full_nat.grow(operation);
+                is_smaller |= !self.full_nat.shrink(operation).is_empty();
             }
         }
-        // What is left behind does no harm, and is seen at the next reading.
-        let _ = self.write_filter(table);
+        if is_smaller || grown != self.full_nat {
+            // What is left behind does no harm, and is seen at the next reading.
+            let _ = self.write_filter(self.table.marks.clone(), &self.full_nat.clone());
+        }
         Ok(results)
+    }
+
+    /// The same where the packet filter refuses: the servers that need a new rule there are refused, too.
+    fn edit_without_filter(
+        &mut self,
+        operations: &[Operation],
+        refusal: &Refusal,
+    ) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+        let served = self.full_nat.rules();
+        let lacks = |operation: &&Operation| {
+            let mut none = FullNat::default();
+            none.grow(operation).is_some_and(|rule| !served.contains(&rule))
+        };
+        let free: Vec<Operation> = operations.iter().filter(|operation| !lacks(operation)).cloned().collect();
+        let mut results = self.ipvs.execute(&free)?.into_iter();
+        let result = |operation: &Operation| {
+            if lacks(&operation) {
+                return Err(refusal.clone());
+            }
+            let result = results.next().unwrap_or_else(|| Err(refusal.clone()));
+            if result.is_ok() {
+                self.full_nat.grow(operation);
+                self.full_nat.shrink(operation);
+            }
+            result
+        };
+        Ok(operations.iter().map(result).collect())
     }
 
     fn replace_marks(&mut self, operation: &Operation) -> Result<(), Refusal> {
         let Operation::ReplaceMarks { to, .. } = operation else { return Ok(()) };
-        let table = Table { marks: to.clone(), strays: Vec::new(), ..self.table.clone() };
-        self.write_filter(table).map_err(|message| Refusal { errno: 0, message })
+        self.write_filter(to.clone(), &self.full_nat.clone()).map_err(|message| Refusal { errno: 0, message })
     }
 }
 
@@ -121,6 +150,7 @@ impl Kernel for Director {
     fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
         self.seen = None;
         let mut live = self.ipvs.read(question)?;
+        (self.table, self.full_nat) = Default::default();
         if question.filter {
             self.read_filter(&mut live);
         }
@@ -163,52 +193,16 @@ impl Kernel for Director {
     }
 }
 
-/// Gives each NAT server that a source-NAT rule is for the method FULLNAT, and tells which rules are for somebody.
-fn full_nat(services: &mut Services, rules: &HashSet<SourceNat>) -> HashSet<SourceNat> {
-    let mut served = HashSet::new();
+/// Gives each NAT server that a source-NAT rule is for the method FULLNAT.
+fn full_nat(services: &mut Services, rules: &HashSet<SourceNat>) {
     if rules.is_empty() {
-        return served;
+        return;
     }
     for (service, contents) in services {
         for (server, real) in &mut contents.servers {
-            if real.forwarding != Forwarding::Nat {
-                continue;
-            }
-            let rule = SourceNat::of(service, server);
-            if rules.contains(&rule) {
+            if real.forwarding == Forwarding::Nat && rules.contains(&SourceNat::of(service, server)) {
                 real.forwarding = Forwarding::FullNat;
-                served.insert(rule);
             }
         }
-    }
-    served
-}
-
-/// The source-NAT rule without which what the operation brings would not work.
-fn needs_source_nat(operation: &Operation) -> Option<SourceNat> {
-    match operation {
-        Operation::AddServer { service, server, to } | Operation::EditServer { service, server, to, .. }
-            if to.forwarding == Forwarding::FullNat =>
-        {
-            Some(SourceNat::of(service, server))
-        }
-        _ => None,
-    }
-}
-
-/// Takes out the rules that nobody needs any more once the operation is carried out.
-fn forget_source_nat(rules: &mut HashSet<SourceNat>, operation: &Operation) {
-    let mut forget = |service: &ServiceKey, server: &ServerKey| {
-        rules.remove(&SourceNat::of(service, server));
-    };
-    match operation {
-        Operation::DeleteServer { service, server } => forget(service, server),
-        Operation::EditServer { service, server, from, to }
-            if from.forwarding == Forwarding::FullNat && to.forwarding != Forwarding::FullNat =>
-        {
-            forget(service, server);
-        }
-        Operation::DeleteService { service } => rules.retain(|rule| rule.service != *service),
-        _ => {}
     }
 }

@@ -4,9 +4,11 @@ pub mod alarm;
 pub mod director;
 mod explain;
 pub mod fake;
-mod filter;
+pub mod filter;
+mod generation;
 pub mod interfaces;
 pub mod ipvs;
+mod program;
 pub mod sysctl;
 
 use std::collections::{HashMap, HashSet};

@@ -49,12 +49,7 @@ impl Listing {
     /// # Errors
     /// Where it is no listing at all. What is in a listing is read, whatever it is.
     pub fn read(json: &str) -> Result<Self, Unreadable> {
-        let document: Value = serde_json::from_str(json).map_err(|error| Unreadable(error.to_string()))?;
-        let entries = document
-            .get("nftables")
-            .and_then(Value::as_array)
-            .ok_or_else(|| Unreadable("there is no list `nftables` in it".to_owned()))?;
-        Ok(Reading::new(entries).listing())
+        Ok(Reading::new(&entries(json)?).listing())
     }
 
     /// Whether it holds rules whose text only the listing for people has.
@@ -77,6 +72,26 @@ impl Listing {
             }
         };
         Table { marks, source_nat, strays: strays.into_iter().map(name).collect() }
+    }
+}
+
+/// Whether lbd's table is among those in the answer to `nft -n -j list tables`.
+///
+/// # Errors
+/// Where it is no listing at all.
+pub fn names_table(json: &str) -> Result<bool, Unreadable> {
+    let is_own = |entry: &Value| {
+        let of = |key| entry.get("table").and_then(|table| table.get(key)).and_then(Value::as_str);
+        of("family") == Some("inet") && of("name") == Some(TABLE)
+    };
+    Ok(entries(json)?.iter().any(is_own))
+}
+
+fn entries(json: &str) -> Result<Vec<Value>, Unreadable> {
+    let mut document: Value = serde_json::from_str(json).map_err(|error| Unreadable(error.to_string()))?;
+    match document.get_mut("nftables").map(Value::take) {
+        Some(Value::Array(entries)) => Ok(entries),
+        _ => Err(Unreadable("there is no list `nftables` in it".to_owned())),
     }
 }
 

@@ -98,11 +98,10 @@ pub fn skeleton() -> String {
 }
 
 impl SourceNat {
-    /// What `add element` and `delete element` are given: `inet lbd fullnat_tcp4 { 10.0.0.13 . 80 . 192.168.8.14 }`.
+    /// The element that stands for it, and the set of which it is one: `fullnat_tcp4` and `10.0.0.13 . 80 . 192.168.8.14`.
     /// `None` for what FULLNAT is not for.
-    pub fn element(&self) -> Option<String> {
-        let (set, element) = NatSet::element(self)?;
-        Some(format!("inet {TABLE} {} {{ {element} }}", set.name))
+    pub fn element(&self) -> Option<(&'static str, String)> {
+        NatSet::element(self).map(|(set, element)| (set.name, element))
     }
 }
 

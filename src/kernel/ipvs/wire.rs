@@ -35,20 +35,32 @@ pub trait Wire {
     fn wait(&mut self, until: Instant) -> io::Result<bool>;
 }
 
-/// The generic netlink, in the network namespace of the thread that opened it.
+/// A netlink socket, in the network namespace of the thread that opened it.
 pub struct Netlink {
     socket: NlSocket,
 }
 
 impl Netlink {
-    /// Opens a socket.
+    /// Opens a socket to the generic netlink, where IPVS is.
     ///
     /// # Errors
     /// Where the process may have none.
     pub fn open() -> io::Result<Self> {
-        let socket = NlSocket::connect(NlFamily::Generic, None, Groups::empty())?;
-        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        Ok(Self { socket })
+        let netlink = Self::to(NlFamily::Generic)?;
+        netlink.socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        Ok(netlink)
+    }
+
+    /// Opens a socket to the packet filter.
+    ///
+    /// # Errors
+    /// Where the process may have none, or the kernel has no packet filter.
+    pub(crate) fn netfilter() -> io::Result<Self> {
+        Self::to(NlFamily::Netfilter)
+    }
+
+    fn to(family: NlFamily) -> io::Result<Self> {
+        Ok(Self { socket: NlSocket::connect(family, None, Groups::empty())? })
     }
 }
 

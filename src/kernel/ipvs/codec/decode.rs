@@ -232,7 +232,7 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-fn find(attributes: &[u8], wanted: u16) -> Result<Option<&[u8]>, Malformed> {
+pub(crate) fn find(attributes: &[u8], wanted: u16) -> Result<Option<&[u8]>, Malformed> {
     for attribute in Attributes(attributes) {
         let (kind, value) = attribute?;
         if kind == wanted {

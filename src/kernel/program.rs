@@ -1,0 +1,186 @@
+//! Runs another program: text in, text out, and never longer than it may take.
+
+use std::io::{self, Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::unix::pipe::{Receiver, Sender};
+use mio::{Events, Interest, Poll, Token};
+
+/// How often it is looked whether a program has ended that has closed its output already.
+const GLANCE: Duration = Duration::from_millis(1);
+
+/// What a program that came to its end left.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+/// Why a program came to no end.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It could not be started.
+    Start(io::Error),
+    /// It took longer than it may, and was killed.
+    Slow(Duration),
+    /// It was started, and could not be listened to.
+    Pipe(io::Error),
+}
+
+/// Runs a program with `input` for its standard input, for no longer than `patience`.
+pub(super) fn run(command: &mut Command, input: &str, patience: Duration) -> Result<Output, Failure> {
+    let until = Instant::now() + patience;
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(Failure::Start)?;
+    let result = Pipes::of(&mut child, input).and_then(|mut pipes| {
+        if !pipes.pump(until)? {
+            return Ok(None);
+        }
+        let status = wait(&mut child, until)?;
+        Ok(status.map(|status| (status, pipes)))
+    });
+    if !matches!(result, Ok(Some(_))) {
+        // It may have ended by itself just now. Either way nothing of it is left behind.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    match result {
+        Ok(Some((status, Pipes { stdout, stderr, .. }))) => {
+            Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
+        }
+        Ok(None) => Err(Failure::Slow(patience)),
+        Err(error) => Err(Failure::Pipe(error)),
+    }
+}
+
+fn wait(child: &mut Child, until: Instant) -> io::Result<Option<ExitStatus>> {
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some() || Instant::now() >= until {
+            return Ok(status);
+        }
+        thread::sleep(GLANCE);
+    }
+}
+
+/// All three pipes at once: whoever filled one while the program fills another would wait for ever.
+struct Pipes<'a> {
+    poll: Poll,
+    /// What is still to be written, and where to; closed when all is written
+    input: (&'a [u8], Option<Sender>),
+    /// Each until it is at its end
+    out: Option<Receiver>,
+    err: Option<Receiver>,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl<'a> Pipes<'a> {
+    fn of(child: &mut Child, input: &'a str) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut sender = child.stdin.take().map(Sender::from);
+        let mut out = child.stdout.take().map(Receiver::from);
+        let mut err = child.stderr.take().map(Receiver::from);
+        if let Some(sender) = &mut sender {
+            sender.set_nonblocking(true)?;
+            poll.registry().register(sender, Token(0), Interest::WRITABLE)?;
+        }
+        for (number, receiver) in [&mut out, &mut err].into_iter().flatten().enumerate() {
+            receiver.set_nonblocking(true)?;
+            poll.registry().register(receiver, Token(1 + number), Interest::READABLE)?;
+        }
+        let input = (input.as_bytes(), sender);
+        Ok(Self { poll, input, out, err, stdout: Vec::new(), stderr: Vec::new() })
+    }
+
+    /// Writes and reads until the program has closed its output; gives whether that was in time.
+    fn pump(&mut self, until: Instant) -> io::Result<bool> {
+        let mut events = Events::with_capacity(3);
+        loop {
+            let (rest, sender) = &mut self.input;
+            write_some(rest, sender);
+            read_some(&mut self.out, &mut self.stdout)?;
+            read_some(&mut self.err, &mut self.stderr)?;
+            if self.out.is_none() && self.err.is_none() {
+                return Ok(true);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            match self.poll.poll(&mut events, Some(left)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Writes as much as the pipe takes. A program that does not want to read on says why in its own words.
+fn write_some(rest: &mut &[u8], pipe: &mut Option<Sender>) {
+    while let Some(sender) = pipe {
+        match sender.write(rest) {
+            Ok(written) if written > 0 => *rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Ok(_) | Err(_) => *pipe = None,
+        }
+    }
+}
+
+/// Reads as much as there is, and closes the pipe at its end.
+fn read_some(pipe: &mut Option<Receiver>, into: &mut Vec<u8>) -> io::Result<()> {
+    let Some(receiver) = pipe else { return Ok(()) };
+    match receiver.read_to_end(into) {
+        Ok(_) => {
+            *pipe = None;
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str, input: &str, patience: u64) -> Result<Output, Failure> {
+        run(Command::new("sh").args(["-c", script]), input, Duration::from_millis(patience))
+    }
+
+    #[test]
+    fn everything_goes_in_and_comes_out() {
+        // More than three pipes hold.
+        let input = "0123456789".repeat(100_000);
+        let output = sh("tee /dev/stderr; exit 3", &input, 30_000).unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert!(output.stdout == input && output.stderr == input);
+    }
+
+    #[test]
+    fn a_program_that_does_not_read_is_no_trouble() {
+        let input = "0123456789".repeat(100_000);
+        let output = sh("echo no >&2", &input, 30_000).unwrap();
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", "no\n"));
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed() {
+        for script in ["exec sleep 60", "exec sleep 60 >&- 2>&-", "echo some; exec sleep 60"] {
+            let began = Instant::now();
+            assert!(matches!(sh(script, "", 100), Err(Failure::Slow(_))), "{script}");
+            assert!(began.elapsed() < Duration::from_secs(10), "{script}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_told_from_one_that_fails() {
+        let missing = run(&mut Command::new("/nonexistent/nft"), "", Duration::from_secs(1));
+        assert!(matches!(missing, Err(Failure::Start(error)) if error.kind() == io::ErrorKind::NotFound));
+    }
+}
