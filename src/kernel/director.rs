@@ -206,3 +206,6 @@ fn full_nat(services: &mut Services, rules: &HashSet<SourceNat>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

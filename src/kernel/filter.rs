@@ -58,27 +58,33 @@ impl Filter {
 
     fn list(&self) -> Result<Table, String> {
         let output = self.nft(&["-n", "-j", "list", "table", "inet", TABLE], "")?;
-        if !output.status.success() {
-            return if self.is_absent()? { Ok(Table::default()) } else { Err(cause(&output, "read")) };
-        }
-        let listing = Listing::read(&output.stdout).map_err(|error| odd_answer(&error))?;
-        let for_people = if listing.has_stray_rules() {
-            // Without it they are named by their numbers.
-            self.nft(&["-s", "-a", "list", "table", "inet", TABLE], "")
-                .map_or_else(|_| String::new(), |all| all.stdout)
-        } else {
-            String::new()
+        let listing = match Listing::read(&output.stdout) {
+            Ok(listing) if output.status.success() => listing,
+            unreadable => {
+                // That the table is not there is no error here, but nft has no other answer to it.
+                let tables = self.nft(&["list", "tables"], "")?;
+                if !tables.status.success() {
+                    return Err(cause(&tables, "read"));
+                }
+                if !nft::names_table(&tables.stdout) {
+                    return Ok(Table::default());
+                }
+                Listing::of_flagged(&self.for_people()).ok_or_else(|| match unreadable {
+                    Err(error) if output.status.success() => {
+                        format!("cannot read nft's answer: {error}; try `nft -j list table inet {TABLE}`")
+                    }
+                    _ => cause(&output, "read"),
+                })?
+            }
         };
+        let for_people = if listing.needs_names() { self.for_people() } else { String::new() };
         Ok(listing.table(&for_people))
     }
 
-    /// Whether there is no such table. nft has no answer to that but a text.
-    fn is_absent(&self) -> Result<bool, String> {
-        let output = self.nft(&["-n", "-j", "list", "tables"], "")?;
-        if !output.status.success() {
-            return Err(cause(&output, "read"));
-        }
-        nft::names_table(&output.stdout).map(|is_there| !is_there).map_err(|error| odd_answer(&error))
+    /// The table as nft lists it for people; nothing where it cannot, so that what is in it is named by numbers.
+    fn for_people(&self) -> String {
+        self.nft(&["-s", "-a", "list", "table", "inet", TABLE], "")
+            .map_or_else(|_| String::new(), |all| all.stdout)
     }
 
     /// Makes the table hold this, in one transaction.
@@ -128,10 +134,6 @@ fn is_file(path: &Path) -> bool {
 
 const NOT_INSTALLED: &str = "marks and `fullnat` need the program nft, which is not installed: `apt install nftables`, or the \
                              package nftables of your system; everything else goes on without it";
-
-fn odd_answer(error: &nft::Unreadable) -> String {
-    format!("cannot read nft's answer: {error}; try `nft -j list table inet {TABLE}`")
-}
 
 /// Why nft failed. It ends with 1 whatever happened: the text is all there is.
 fn cause(output: &Output, verb: &str) -> String {
@@ -209,9 +211,7 @@ mod tests {
     #[test]
     fn a_table_that_is_not_there_is_empty_and_one_that_is_there_is_not() {
         let absent = "echo 'Error: No such file or directory' >&2; exit 1";
-        let tables =
-            |name| format!(r#"echo '{{"nftables": [{{"table": {{"family": "inet", "name": "{name}"}}}}]}}'"#);
-        let script = |name| format!("case $* in *' list tables') {};; *) {absent};; esac", tables(name));
+        let script = |name| format!("case $* in 'list tables') echo table inet {name};; *) {absent};; esac");
         let (_directory, mut filter) = fake(&script("other"));
         assert_eq!(filter.read(), Ok(Table::default()));
         let (_directory, mut filter) = fake(&script("lbd"));
@@ -256,7 +256,8 @@ mod tests {
         assert_eq!(missing.write(&table()).unwrap_err(), NOT_INSTALLED);
         let (_directory, mut crashing) = fake("kill -SEGV $$");
         assert_eq!(crashing.read().unwrap_err(), "nft ended with signal: 11 (SIGSEGV) and said nothing");
-        let (_directory, mut babbling) = fake("echo JSON support not compiled-in");
+        let (_directory, mut babbling) =
+            fake("[ \"$*\" = 'list tables' ] && echo table inet lbd || echo no JSON");
         assert!(babbling.read().unwrap_err().starts_with("cannot read nft's answer: "));
         let (_directory, mut hanging) = fake("exec sleep 60");
         hanging.patience = Duration::from_millis(100);

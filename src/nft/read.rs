@@ -39,6 +39,8 @@ impl std::error::Error for Unreadable {}
 enum Stray {
     /// A rule, to be named by the text that it has in the listing for people
     Rule { chain: String, handle: u64 },
+    /// Flags of the table, to be named by that listing, too
+    Flags,
     /// Anything else, by its name
     Named(String),
 }
@@ -49,12 +51,22 @@ impl Listing {
     /// # Errors
     /// Where it is no listing at all. What is in a listing is read, whatever it is.
     pub fn read(json: &str) -> Result<Self, Unreadable> {
-        Ok(Reading::new(&entries(json)?).listing())
+        let document: Value = serde_json::from_str(json).map_err(|error| Unreadable(error.to_string()))?;
+        match document.get("nftables") {
+            Some(Value::Array(entries)) => Ok(Reading::new(entries).listing()),
+            _ => Err(Unreadable("there is no list `nftables` in it".to_owned())),
+        }
     }
 
-    /// Whether it holds rules whose text only the listing for people has.
-    pub fn has_stray_rules(&self) -> bool {
-        self.strays.iter().any(|stray| matches!(stray, Stray::Rule { .. }))
+    /// The listing of a table that has flags, if the listing for people shows any: nft 1.0.6 has freed their names when it
+    /// writes them as JSON, so that there is anything in it, or no JSON at all.
+    pub fn of_flagged(for_people: &str) -> Option<Self> {
+        flags(for_people).map(|_| Self { strays: vec![Stray::Flags], ..Self::default() })
+    }
+
+    /// Whether there are strays that only the listing for people has a name for.
+    pub fn needs_names(&self) -> bool {
+        self.strays.iter().any(|stray| !matches!(stray, Stray::Named(_)))
     }
 
     /// The table, its stray rules named by their texts in `for_people`: the answer to
@@ -63,6 +75,7 @@ impl Listing {
         let Self { marks, source_nat, strays } = self;
         let name = |stray| match stray {
             Stray::Named(name) => shown(&name),
+            Stray::Flags => shown(flags(for_people).unwrap_or("flags")),
             Stray::Rule { chain, handle } => {
                 let text = rule_text(for_people, &chain, handle);
                 shown(&match text {
@@ -75,24 +88,10 @@ impl Listing {
     }
 }
 
-/// Whether lbd's table is among those in the answer to `nft -n -j list tables`.
-///
-/// # Errors
-/// Where it is no listing at all.
-pub fn names_table(json: &str) -> Result<bool, Unreadable> {
-    let is_own = |entry: &Value| {
-        let of = |key| entry.get("table").and_then(|table| table.get(key)).and_then(Value::as_str);
-        of("family") == Some("inet") && of("name") == Some(TABLE)
-    };
-    Ok(entries(json)?.iter().any(is_own))
-}
-
-fn entries(json: &str) -> Result<Vec<Value>, Unreadable> {
-    let mut document: Value = serde_json::from_str(json).map_err(|error| Unreadable(error.to_string()))?;
-    match document.get_mut("nftables").map(Value::take) {
-        Some(Value::Array(entries)) => Ok(entries),
-        _ => Err(Unreadable("there is no list `nftables` in it".to_owned())),
-    }
+/// Whether lbd's table is among those in the answer to `nft list tables`.
+pub fn names_table(for_people: &str) -> bool {
+    let own = format!("table inet {TABLE}");
+    for_people.lines().any(|line| line.trim() == own)
 }
 
 /// A comment in a rule may be anything, and the text goes to terminals.
@@ -103,6 +102,11 @@ fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// `flags dormant`
+fn flags(for_people: &str) -> Option<&str> {
+    for_people.lines().find(|line| line.starts_with("\tflags ")).map(str::trim)
 }
 
 /// The text of the rule with this handle, from lines such as `\t\ttcp dport 22 drop # handle 7`.
@@ -153,11 +157,11 @@ impl<'a> Reading<'a> {
         }));
     }
 
-    /// A dormant table does nothing, whatever is in it. (Which flag it is cannot be told: nft 1.0.6 lists a random value.)
+    /// A dormant table does nothing, whatever is in it.
     fn table(&mut self, of: &Map<String, Value>) {
         if !without_handle(of).eq(&json!({ "family": "inet", "name": TABLE })) {
             self.flagged = true;
-            self.named("table flags", None);
+            self.strays.push(Stray::Flags);
         }
     }
 

@@ -102,3 +102,104 @@ fn setting(name: &str, value: &str) -> String {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        Forwarding, MarkMatch, Prefix, Protocol, RealServer, ServerKey, ServiceKey, Thresholds,
+    };
+
+    fn key(port: u16) -> ServerKey {
+        ServerKey { address: "192.168.8.14".parse().unwrap(), port }
+    }
+
+    fn real(forwarding: Forwarding) -> RealServer {
+        RealServer { weight: 1, forwarding, thresholds: Thresholds::default() }
+    }
+
+    fn service() -> ServiceKey {
+        "tcp://10.0.0.13:80".parse().unwrap()
+    }
+
+    fn add(port: u16) -> Operation {
+        Operation::AddServer { service: service(), server: key(port), to: real(Forwarding::FullNat) }
+    }
+
+    fn to_nat(port: u16) -> Operation {
+        let (from, to) = (real(Forwarding::FullNat), real(Forwarding::Nat));
+        Operation::EditServer { service: service(), server: key(port), from, to }
+    }
+
+    fn delete(port: u16) -> Operation {
+        Operation::DeleteServer { service: service(), server: key(port) }
+    }
+
+    fn marks() -> Vec<Mark> {
+        let packets = MarkMatch {
+            protocol: Some(Protocol::Tcp),
+            address: Some(Prefix { address: "192.168.8.13".parse().unwrap(), length: 32 }),
+            ports: vec![80..=80, 8000..=8010],
+            source: None,
+            interface: None,
+        };
+        vec![Mark { mark: 10, matches: vec![packets] }]
+    }
+
+    fn replace(from: Vec<Mark>, to: Vec<Mark>, strays: &[&str]) -> Operation {
+        let strays = strays.iter().map(|stray| (*stray).to_owned()).collect();
+        Operation::ReplaceMarks { from, to, strays }
+    }
+
+    /// The lines for these operations, where the servers on these ports are there already.
+    fn typed(present: &[u16], operations: &[Operation]) -> Vec<String> {
+        let mut full_nat = FullNat::default();
+        for port in present {
+            full_nat.grow(&add(*port));
+        }
+        lines(full_nat, &operations.iter().collect::<Vec<_>>())
+    }
+
+    const ADD_80: &str = "ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1";
+    const ADD_81: &str = "ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:81 -m -w 1";
+    const DELETE_80: &str = "ipvsadm -d -t 10.0.0.13:80 -r 192.168.8.14:80";
+    const ELEMENT: &str = "element inet lbd fullnat_tcp4 '{ 10.0.0.13 . 80 . 192.168.8.14 }'";
+
+    #[test]
+    fn marks_are_one_script() {
+        let expected = "nft -f - <<'EOF'\n\
+            add table inet lbd\n\
+            add chain inet lbd prerouting { type filter hook prerouting priority mangle; policy accept; }\n\
+            flush chain inet lbd prerouting\n\
+            add rule inet lbd prerouting ip daddr 192.168.8.13 tcp dport { 80, 8000-8010 } meta mark set 10\n\
+            EOF";
+        assert_eq!(typed(&[], &[replace(vec![], marks(), &[])]), [expected]);
+        let none = [replace(marks(), vec![], &[])];
+        assert_eq!(typed(&[], &none), ["nft delete table inet lbd"]);
+        assert_eq!(typed(&[80], &none), ["nft delete chain inet lbd prerouting"]);
+    }
+
+    #[test]
+    fn source_nat_comes_before_its_first_server_and_goes_after_its_last() {
+        let skeleton = format!("nft -f - <<'EOF'\n{}EOF", nft::skeleton());
+        let add_element = format!("nft add {ELEMENT}");
+        assert_eq!(typed(&[], &[add(80), add(81)]), [skeleton.as_str(), &add_element, ADD_80, ADD_81]);
+        assert_eq!(typed(&[80], &[add(81)]), [ADD_81]);
+        assert_eq!(typed(&[80, 81], &[delete(80)]), [DELETE_80]);
+        let delete_element = format!("nft delete {ELEMENT}");
+        assert_eq!(typed(&[80], &[delete(80)]), [DELETE_80, &delete_element]);
+        assert_eq!(typed(&[], &[delete(80)]), [DELETE_80]);
+        let edit = "ipvsadm -e -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1";
+        assert_eq!(typed(&[80], &[to_nat(80)]), [edit, &delete_element]);
+    }
+
+    #[test]
+    fn beside_strays_the_table_is_made_anew() {
+        let service = SourceNat { service: service(), address: key(0).address };
+        let table = |marks| Table { marks, source_nat: [service].into(), strays: Vec::new() }.script();
+        let typed = typed(&[], &[add(80), replace(vec![], marks(), &["chain mine"])]);
+        let before = format!("nft -f - <<'EOF'\n{}EOF", table(vec![]));
+        let after = format!("nft -f - <<'EOF'\n{}EOF", table(marks()));
+        assert_eq!(typed, [before.as_str(), ADD_80, &after]);
+    }
+}
