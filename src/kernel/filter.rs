@@ -1,16 +1,20 @@
 //! lbd's own table of the packet filter, read and written by the program `nft`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, io};
 
 use super::generation::Generation;
 use super::program::{self, Failure, Output};
 use crate::nft::{self, Listing, TABLE, Table};
 
-/// How long nft may take: a table of ten thousand rules takes it a second.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nft may take. Ten thousand rules with a set of ports in each took it 15 s on a busy machine, nearly all of them
+/// in the kernel. lbd does nothing else meanwhile, and the service manager waits a minute for a sign of life.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long it is left alone after it took longer: one pass has several questions for it.
+const REST: Duration = Duration::from_secs(60);
 
 /// Where else to look for nft: these are not in everybody's PATH.
 const SYSTEM_DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"];
@@ -20,6 +24,8 @@ pub struct Filter {
     /// The program; `None`: wherever it is installed
     program: Option<PathBuf>,
     patience: Duration,
+    /// When it took too long
+    stuck: Option<Instant>,
     generation: Generation,
     /// The table as it was read last, and the generation that it is of
     last: Option<(u32, Table)>,
@@ -27,7 +33,7 @@ pub struct Filter {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { program: None, patience: PATIENCE, generation: Generation::default(), last: None }
+        Self { program: None, patience: PATIENCE, stuck: None, generation: Generation::default(), last: None }
     }
 }
 
@@ -56,7 +62,7 @@ impl Filter {
         Ok(table)
     }
 
-    fn list(&self) -> Result<Table, String> {
+    fn list(&mut self) -> Result<Table, String> {
         let output = self.nft(&["-n", "-j", "list", "table", "inet", TABLE], "")?;
         let listing = match Listing::read(&output.stdout) {
             Ok(listing) if output.status.success() => listing,
@@ -82,7 +88,7 @@ impl Filter {
     }
 
     /// The table as nft lists it for people; nothing where it cannot, so that what is in it is named by numbers.
-    fn for_people(&self) -> String {
+    fn for_people(&mut self) -> String {
         self.nft(&["-s", "-a", "list", "table", "inet", TABLE], "")
             .map_or_else(|_| String::new(), |all| all.stdout)
     }
@@ -97,22 +103,28 @@ impl Filter {
         if output.status.success() { Ok(()) } else { Err(cause(&output, "change")) }
     }
 
-    fn nft(&self, arguments: &[&str], input: &str) -> Result<Output, String> {
+    fn nft(&mut self, arguments: &[&str], input: &str) -> Result<Output, String> {
         let program = self.program.clone().or_else(installed).ok_or(NOT_INSTALLED)?;
+        let name = program.display();
+        let slow = |patience: Duration| {
+            format!(
+                "{name} took more than {} s and was killed; it is tried again in a while",
+                patience.as_secs()
+            )
+        };
+        if self.stuck.is_some_and(|since| since.elapsed() < REST) {
+            return Err(slow(self.patience));
+        }
         let mut command = Command::new(&program);
         // What it says is compared, and must not depend on anybody's language.
         command.args(arguments).env("LC_ALL", "C");
-        program::run(&mut command, input, self.patience).map_err(|failure| match failure {
+        let result = program::run(&mut command, input, self.patience);
+        self.stuck = matches!(result, Err(Failure::Slow(_))).then(Instant::now);
+        result.map_err(|failure| match failure {
             Failure::Start(error) if error.kind() == io::ErrorKind::NotFound => NOT_INSTALLED.to_owned(),
-            Failure::Start(error) => format!("cannot start {}: {error}", program.display()),
-            Failure::Slow(patience) => {
-                format!(
-                    "{} took more than {} s and was killed; try again",
-                    program.display(),
-                    patience.as_secs()
-                )
-            }
-            Failure::Pipe(error) => format!("cannot talk to {}: {error}; try again", program.display()),
+            Failure::Start(error) => format!("cannot start {name}: {error}"),
+            Failure::Slow(patience) => slow(patience),
+            Failure::Pipe(error) => format!("cannot talk to {name}: {error}; try again"),
         })
     }
 }
@@ -125,11 +137,7 @@ fn installed() -> Option<PathBuf> {
     directories
         .filter(|directory| directory.is_absolute())
         .map(|directory| directory.join("nft"))
-        .find(|nft| is_file(nft))
-}
-
-fn is_file(path: &Path) -> bool {
-    path.is_file()
+        .find(|nft| nft.is_file())
 }
 
 const NOT_INSTALLED: &str = "marks and `fullnat` need the program nft, which is not installed: `apt install nftables`, or the \
@@ -259,8 +267,19 @@ mod tests {
         let (_directory, mut babbling) =
             fake("[ \"$*\" = 'list tables' ] && echo table inet lbd || echo no JSON");
         assert!(babbling.read().unwrap_err().starts_with("cannot read nft's answer: "));
-        let (_directory, mut hanging) = fake("exec sleep 60");
-        hanging.patience = Duration::from_millis(100);
-        assert!(hanging.read().unwrap_err().contains("took more than 0 s and was killed"));
+    }
+
+    // One pass reads and writes several times, and the service manager does not wait for ever.
+    #[test]
+    fn an_nft_that_hangs_is_not_asked_again_at_once() {
+        let (directory, mut hanging) = fake("echo once more >> $here/runs; exec sleep 60");
+        hanging.patience = Duration::from_millis(500);
+        let message = hanging.read().unwrap_err();
+        assert!(
+            message.ends_with("took more than 0 s and was killed; it is tried again in a while"),
+            "{message}"
+        );
+        assert_eq!(hanging.write(&table()), Err(message));
+        assert_eq!(std::fs::read_to_string(directory.path().join("runs")).unwrap(), "once more\n");
     }
 }
