@@ -82,6 +82,8 @@ pub struct Keeper {
     goal_was_verified: bool,
     /// Whether the last pass was verified
     at_rest: bool,
+    /// How long to rest after the last pass
+    rest: Duration,
     /// How often the kernel was only glanced at since the last full pass
     glances: u32,
     /// Services that are somebody else's, as they were told last
@@ -111,6 +113,7 @@ impl Keeper {
             verified_once: false,
             goal_was_verified: false,
             at_rest: false,
+            rest: Duration::ZERO,
             glances: 0,
             foreign: Vec::new(),
             awaited: Vec::new(),
@@ -181,7 +184,13 @@ impl Keeper {
         const SHARE: u32 = 20;
         let began = Instant::now();
         let pause = self.timed_pass(reason, now);
-        pause.max(began.elapsed() * SHARE)
+        self.rest = began.elapsed() * SHARE;
+        pause.max(self.rest)
+    }
+
+    /// How long the last pass is to be followed by rest, unless the operator wants something.
+    pub fn rest(&self) -> Duration {
+        self.rest
     }
 
     fn timed_pass(&mut self, reason: Reason, now: Instant) -> Duration {

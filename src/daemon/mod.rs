@@ -51,6 +51,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
     let mut usual = Reason::Start;
     // The first look at the file is due at once, and the first pass with it.
     let mut next = Instant::now() + Duration::from_secs(5);
+    let mut rested = Instant::now();
     let mut told = String::new();
     let mut has_told_ready = false;
     info!("lbd {} keeps {}", env!("CARGO_PKG_VERSION"), file.display());
@@ -74,7 +75,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
             _ = interrupt.recv() => break,
             () = sleep_until(next) => usual,
             () = appeared(keeper.awaited()) => Reason::Interface,
-            () = alarm.rings(), if keeper.needs_filter() => Reason::Filter,
+            () = alarmed(&alarm, rested), if keeper.needs_filter() => Reason::Filter,
             _ = beat.tick() => {
                 notifier.watchdog();
                 continue;
@@ -83,6 +84,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
         keeper.watched(watch.mode().to_string());
         let pause = keeper.pass(reason, Instant::now().into_std());
         next = Instant::now() + pause;
+        rested = Instant::now() + keeper.rest();
         usual = if keeper.is_trying_again() { Reason::Retry } else { Reason::Resync };
         watch.recheck();
         let line = keeper.status().line();
@@ -109,6 +111,12 @@ async fn appeared(awaited: &[String]) {
     while interfaces::absent(awaited).len() == awaited.len() {
         sleep(INTERVAL).await;
     }
+}
+
+/// Waits until somebody changes the packet filter; where that is done all the time, it is not looked at all the time.
+async fn alarmed(alarm: &Alarm, rested: Instant) {
+    sleep_until(rested).await;
+    alarm.rings().await;
 }
 
 /// Reads the file, unless a writer is found in the middle of it.

@@ -163,12 +163,14 @@ impl Kernel for Director {
     }
 
     fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
-        let Some((asked, beside)) = &self.seen else { return Ok(true) };
-        if asked != question || *beside != Beside::read(question) || self.ipvs.has_changed(question)? {
-            self.seen = None;
-            return Ok(true);
-        }
-        Ok(false)
+        let Some((asked, beside)) = self.seen.take() else { return Ok(true) };
+        // What costs least is asked first.
+        let changed = asked != *question
+            || beside != Beside::read(question)
+            || question.filter && self.filter.read().as_ref() != Ok(&self.table)
+            || self.ipvs.has_changed(question)?;
+        self.seen = (!changed).then_some((asked, beside));
+        Ok(changed)
     }
 
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
