@@ -6,6 +6,12 @@ pub mod model;
 /// The desired file: its format, how it is read, and what is wrong with it.
 pub mod config;
 
+/// The words of `ipvsadm`, in and out.
+pub mod ipvsadm;
+
+/// The words of `nft`, in and out: lbd's own table of the packet filter.
+pub mod nft;
+
 /// The kernel behind a door: what there is to read, what can be done to it, what its refusals mean.
 pub mod kernel;
 
@@ -41,9 +47,6 @@ pub mod logging;
 
 /// Plans and what became of them, as text and JSON.
 pub mod report;
-
-/// The words of `ipvsadm`, in and out.
-pub mod ipvsadm;
 
 /// The arguments.
 pub mod cli;

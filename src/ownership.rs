@@ -1,9 +1,9 @@
-//! Decides which virtual services lbd may touch, and which are somebody else's.
+//! Decides what lbd may touch, and remembers what it has to put back: the rest is somebody else's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::{Desired, Prune, ServiceKey, Services};
+use crate::model::{Desired, Operation, Prune, ServiceKey, Services, SyncRole, Sysctls, Timeouts};
 
 /// The services that lbd put into the kernel or adopted there, each with the cluster that it came from.
 pub type Owned = HashMap<ServiceKey, Arc<str>>;
@@ -34,4 +34,59 @@ pub fn claim(owned: &mut Owned, desired: &Desired) {
 /// put it there.
 pub fn release(owned: &mut Owned, desired: &Services, is_live: impl Fn(&ServiceKey) -> bool) {
     owned.retain(|service, _| desired.contains_key(service) || is_live(service));
+}
+
+/// What lbd changed beside the virtual services, and takes back in the end.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changed {
+    /// Kernel settings, as they were before lbd first changed them
+    pub sysctls: Sysctls,
+    /// Timeouts, likewise
+    pub timeouts: Timeouts,
+    /// Sync daemons that lbd started or adopted
+    pub sync: BTreeSet<SyncRole>,
+    /// Whether lbd has a table of its own in the packet filter
+    pub filter: bool,
+}
+
+impl Changed {
+    /// Notes what the operations are about to change. What was noted before stays: that is how it was at first.
+    pub fn claim<'a>(&mut self, desired: &Desired, operations: impl Iterator<Item = &'a Operation>) {
+        for operation in operations {
+            match operation {
+                Operation::SetSysctl { name, from: Some(from), .. } => {
+                    self.sysctls.entry(name.clone()).or_insert_with(|| from.clone());
+                }
+                Operation::SetTimeouts { from, to } => {
+                    let first = |noted: Option<u32>, from: Option<u32>, to: Option<u32>| {
+                        noted.or(from.filter(|_| to.is_some()))
+                    };
+                    let Timeouts { tcp, tcp_fin, udp } = self.timeouts;
+                    self.timeouts = Timeouts {
+                        tcp: first(tcp, from.tcp, to.tcp),
+                        tcp_fin: first(tcp_fin, from.tcp_fin, to.tcp_fin),
+                        udp: first(udp, from.udp, to.udp),
+                    };
+                }
+                _ => {}
+            }
+        }
+        self.sync.extend(desired.state.sync.iter().map(|daemon| daemon.role));
+        self.filter |= desired.state.needs_filter();
+    }
+
+    /// Forgets what is now as the file says and as it was at first, and what is gone.
+    pub fn release(&mut self, desired: &Desired) {
+        let state = &desired.state;
+        self.sysctls.retain(|name, first| state.sysctls.get(name) != Some(first));
+        let Timeouts { tcp, tcp_fin, udp } = self.timeouts;
+        let other = |first: Option<u32>, now: Option<u32>| first.filter(|_| first != now);
+        self.timeouts = Timeouts {
+            tcp: other(tcp, state.timeouts.tcp),
+            tcp_fin: other(tcp_fin, state.timeouts.tcp_fin),
+            udp: other(udp, state.timeouts.udp),
+        };
+        self.sync.retain(|role| state.sync.iter().any(|daemon| daemon.role == *role));
+        self.filter = state.needs_filter();
+    }
 }

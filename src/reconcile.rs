@@ -3,9 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::guard::{self, Objection};
-use crate::kernel::{Kernel, KernelError, Live, Refusal};
-use crate::model::{Action, Connections, Desired, Family, Operation, ServerKey, ServiceKey, Services, State};
-use crate::ownership::{self, Owned};
+use crate::kernel::{Kernel, KernelError, Live, Question, Refusal};
+use crate::model::{
+    Action, Connections, Desired, Family, Kind, Operation, Policy, ServerKey, ServiceKey, Services, State,
+    Subject, SyncDaemon, sysctl,
+};
+use crate::ownership::{self, Changed, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::{Record, Store};
 
@@ -19,12 +22,18 @@ pub struct Comparison {
     pub plan: Plan,
     /// Services that lbd leaves alone
     pub foreign: Services,
+    /// Sync daemons that lbd leaves alone
+    pub foreign_sync: Vec<SyncDaemon>,
     /// Why the plan may not be carried out without the operator's word
     pub objection: Option<Objection>,
     /// What differs, and is left for a later pass
     pub held: Vec<Operation>,
-    /// The services that lbd may touch, as they are
-    managed: Services,
+    /// What waits for an interface that is not there yet: nobody's fault, and no reason not to be in sync
+    pub waiting: Vec<Operation>,
+    /// Why lbd's own table of the packet filter could not be read, if so
+    pub filter_trouble: Option<String>,
+    /// What lbd may touch, as it is
+    managed: State,
     connections: HashMap<(ServiceKey, ServerKey), Connections>,
     expire_nodest_conn: bool,
     families_left: HashSet<Family>,
@@ -34,28 +43,42 @@ pub struct Comparison {
 impl Comparison {
     /// Holds `live` against `desired`; `record` tells what lbd answers for. Pure.
     pub fn new(live: Live, desired: &Desired, record: &Record) -> Self {
-        let Live { state, connections, expire_nodest_conn } = live;
+        let Live { state, connections, expire_nodest_conn, absent, filter_trouble } = live;
         let wanted = &desired.state.services;
-        let (managed, foreign) = ownership::part(state.services, wanted, &record.owned, desired.policy.prune);
-        let owned_and_live = managed.keys().filter(|service| record.owned.contains_key(*service));
+        let (services, foreign) =
+            ownership::part(state.services, wanted, &record.owned, desired.policy.prune);
+        let owned_and_live = services.keys().filter(|service| record.owned.contains_key(*service));
         let only_verified = record
             .verified
             .iter()
-            .filter(|service| !(managed.contains_key(*service) && record.owned.contains_key(*service)));
+            .filter(|service| !(services.contains_key(*service) && record.owned.contains_key(*service)));
         let answers_for = owned_and_live.chain(only_verified);
         let objection = guard::objection(answers_for, wanted, &foreign, &desired.policy);
-        let managed = State { services: managed, ..State::default() };
-        let plan = plan::plan(&managed, &desired.state);
+        let (sync, foreign_sync) = state.sync.into_iter().partition(|daemon| {
+            record.changed.sync.contains(&daemon.role)
+                || desired.state.sync.iter().any(|wanted| wanted.role == daemon.role)
+        });
+        let managed = State { services, sync, ..state };
+        let mut plan = plan::plan(&managed, &desired.state);
+        let mut waiting = Vec::new();
+        if !absent.is_empty() {
+            for phase in plan.phases_mut() {
+                waiting.extend(phase.extract_if(.., |operation| {
+                    operation.interface().is_some_and(|interface| absent.contains(interface))
+                }));
+            }
+        }
         let families_left = wanted.keys().chain(foreign.keys()).map(ServiceKey::family).collect();
-        let managed = managed.services;
         let mut clusters = record.owned.clone();
         ownership::claim(&mut clusters, desired);
-        let held = Vec::new();
         Self {
             plan,
             foreign,
+            foreign_sync,
             objection,
-            held,
+            held: Vec::new(),
+            waiting,
+            filter_trouble,
             managed,
             connections,
             expire_nodest_conn,
@@ -69,16 +92,14 @@ impl Comparison {
         let without_service: HashSet<ServiceKey> = self
             .plan
             .operations()
-            .filter(|operation| operation.server().is_none() && operation.action() == Action::Add)
-            .filter(|operation| waits(operation))
-            .map(|operation| *operation.service())
+            .filter(|operation| matches!(operation, Operation::AddService { .. }) && waits(operation))
+            .filter_map(|operation| operation.service().copied())
             .collect();
-        let Plan { grow, quiesce, shrink } = &mut self.plan;
-        for phase in [grow, quiesce, shrink] {
-            let waiting = phase.extract_if(.., |operation| {
-                without_service.contains(operation.service()) || waits(operation)
-            });
-            self.held.extend(waiting);
+        for phase in self.plan.phases_mut() {
+            self.held.extend(phase.extract_if(.., |operation| {
+                operation.service().is_some_and(|service| without_service.contains(service))
+                    || waits(operation)
+            }));
         }
     }
 
@@ -89,7 +110,8 @@ impl Comparison {
 
     /// The virtual services and real servers that lbd answers for.
     pub fn size(&self) -> (usize, usize) {
-        (self.managed.len(), self.managed.values().map(|service| service.servers.len()).sum())
+        let services = &self.managed.services;
+        (services.len(), services.values().map(|service| service.servers.len()).sum())
     }
 
     /// The cluster that a service is of, or was of when lbd put it there.
@@ -105,7 +127,7 @@ impl Comparison {
         plan::impact(
             operation,
             &Surroundings {
-                live: &self.managed,
+                live: &self.managed.services,
                 families_left: &self.families_left,
                 expire_nodest_conn: self.expire_nodest_conn,
                 connections: &connections,
@@ -151,7 +173,7 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// How many operations of each kind there are.
+/// How many objects are added, edited and deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
     /// Additions
@@ -163,14 +185,18 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts operations.
+    /// Counts the objects that operations add, edit and delete.
     pub fn of<'a>(operations: impl Iterator<Item = &'a Operation>) -> Self {
         let mut summary = Self::default();
+        let mut count = |action| match action {
+            Action::Add => summary.add += 1,
+            Action::Edit => summary.edit += 1,
+            Action::Delete => summary.delete += 1,
+        };
         for operation in operations {
-            match operation.action() {
-                Action::Add => summary.add += 1,
-                Action::Edit => summary.edit += 1,
-                Action::Delete => summary.delete += 1,
+            match operation.kind() {
+                Kind::Mark => operation.parts().into_iter().for_each(|part| count(part.action)),
+                _ => count(operation.action()),
             }
         }
         summary
@@ -188,6 +214,29 @@ pub struct Order<'a> {
     pub waits: &'a dyn Fn(&Operation) -> bool,
 }
 
+/// The state in which nothing is left of lbd: no services, marks and sync daemons of its own, and the settings that it
+/// changed as they were before.
+pub fn nothing(record: &Record) -> Desired {
+    let Changed { sysctls, timeouts, sync: _, filter: _ } = &record.changed;
+    Desired {
+        state: State { sysctls: sysctls.clone(), timeouts: *timeouts, ..State::default() },
+        policy: Policy { allow_empty: true, ..Policy::default() },
+        ..Desired::default()
+    }
+}
+
+/// What there is to look at for a pass: what the file names, and what lbd has changed before.
+pub fn question(desired: &Desired, record: &Record) -> Question {
+    let state = &desired.state;
+    let of_settings = state.sysctls.keys().filter_map(|name| sysctl::interface(name)).map(str::to_owned);
+    let of_sync = state.sync.iter().map(|daemon| daemon.interface.clone());
+    Question {
+        sysctls: state.sysctls.keys().cloned().collect(),
+        filter: record.changed.filter || state.needs_filter(),
+        interfaces: of_settings.chain(of_sync).collect(),
+    }
+}
+
 /// Runs one pass over `kernel`. `announce` is shown each plan before it is carried out.
 ///
 /// What `store` cannot read or write is a warning: a full disk must not keep a director from being repaired.
@@ -202,11 +251,12 @@ pub fn pass(
 ) -> Result<Report, KernelError> {
     let Order { desired, text, waits } = *order;
     let mut memory = Memory::recall(store);
+    let question = question(desired, &memory.record);
     let mut done = Vec::new();
     let mut attempts = Attempts::default();
     let mut round = 0;
     loop {
-        let mut last = Comparison::new(kernel.read()?, desired, &memory.record);
+        let mut last = Comparison::new(kernel.read(&question)?, desired, &memory.record);
         last.hold(waits);
         let outcome = if let Some(objection) = last.objection {
             Outcome::Refused(objection)
@@ -219,7 +269,7 @@ pub fn pass(
             Outcome::Failed
         } else {
             announce(&last);
-            memory.claim(desired);
+            memory.claim(desired, &last.plan);
             match execute(kernel, &last, desired) {
                 Ok(results) => {
                     attempts = results;
@@ -237,27 +287,96 @@ pub fn pass(
     }
 }
 
+/// Brings about what differs between two files inside the virtual services that both have, before anything else is looked
+/// at: a weight that was edited is in the kernel a good while before a large table is read and verified. Gives what was
+/// carried out. A full pass must follow: it finds everything that this leaves, and everything that went wrong here.
+///
+/// The services that differ are read first, so that the plan is made from the kernel's word; what `before` says is
+/// trusted only for which services there is nothing to do in. Nothing happens where a service goes, since a guard may
+/// object, nor where anything stands beside the services that another order might depend on.
+///
+/// # Errors
+/// Where the kernel cannot be asked, or it is not known what became of the operations.
+pub fn edit(
+    kernel: &mut dyn Kernel,
+    before: &Desired,
+    after: &Desired,
+) -> Result<Vec<Operation>, KernelError> {
+    /// More than that is not a touch, and better read at once.
+    const MOST: usize = 200;
+    let (old, new) = (&before.state, &after.state);
+    let stands_still = before.policy == after.policy
+        && (&old.marks, &old.sysctls, old.timeouts, &old.sync)
+            == (&new.marks, &new.sysctls, new.timeouts, &new.sync)
+        && old.services.keys().all(|service| new.services.contains_key(service));
+    let differs = |service: &&ServiceKey| {
+        old.services.get(*service).is_some_and(|of| Some(of) != new.services.get(*service))
+    };
+    let touched: Vec<ServiceKey> =
+        if stands_still { new.services.keys().filter(differs).copied().collect() } else { Vec::new() };
+    if touched.is_empty() || touched.len() > MOST {
+        return Ok(Vec::new());
+    }
+    let live = kernel.read_services(&touched)?;
+    // One that is not there, somebody took away: for the full pass.
+    let wanted = |service: &ServiceKey| Some((*service, new.services.get(service)?.clone()));
+    let services = live.keys().filter_map(wanted).collect();
+    let desired = Desired { state: State { services, ..State::default() }, ..Desired::default() };
+    let live = Live { state: State { services: live, ..State::default() }, ..Live::default() };
+    let comparison = Comparison::new(live, &desired, &Record::default());
+    Ok(execute(kernel, &comparison, &desired)?.done)
+}
+
 /// What became of the operations of one round.
 #[derive(Debug, Default)]
 struct Attempts {
     done: Vec<Operation>,
-    refused: HashMap<(ServiceKey, Option<ServerKey>), Refusal>,
+    refused: HashMap<Subject, Refusal>,
 }
 
 impl Attempts {
+    /// Carries out a phase of a plan.
+    fn run(&mut self, kernel: &mut dyn Kernel, phase: &[Operation]) -> Result<(), KernelError> {
+        if phase.is_empty() {
+            return Ok(());
+        }
+        for (operation, result) in phase.iter().zip(kernel.execute(phase)?) {
+            self.add(operation.clone(), result);
+        }
+        Ok(())
+    }
+
+    /// The same, but for the services in which nothing may be quiesced or deleted yet.
+    fn run_but(
+        &mut self,
+        kernel: &mut dyn Kernel,
+        phase: &[Operation],
+        withheld: &HashSet<ServiceKey>,
+    ) -> Result<(), KernelError> {
+        let is_withheld =
+            |operation: &Operation| operation.service().is_some_and(|service| withheld.contains(service));
+        let (held, free): (Vec<Operation>, Vec<Operation>) = phase.iter().cloned().partition(is_withheld);
+        self.run(kernel, &free)?;
+        for operation in held {
+            let message = "held back, since what shall take its place was refused".to_owned();
+            self.add(operation, Err(Refusal { errno: 0, message }));
+        }
+        Ok(())
+    }
+
     fn add(&mut self, operation: Operation, result: Result<(), Refusal>) {
         match result {
             Ok(()) => self.done.push(operation),
             // It is gone, which is what was wanted.
             Err(Refusal { errno: ENOENT | ESRCH, .. }) if operation.action() == Action::Delete => {}
             Err(refusal) => {
-                self.refused.insert((*operation.service(), operation.server().copied()), refusal);
+                self.refused.insert(operation.subject(), refusal);
             }
         }
     }
 
     fn refusal(&self, operation: &Operation) -> Option<&Refusal> {
-        self.refused.get(&(*operation.service(), operation.server().copied()))
+        self.refused.get(&operation.subject())
     }
 
     /// Whether all of what is left to do was refused a moment ago, for reasons that do not pass.
@@ -288,11 +407,12 @@ const ESRCH: i32 = 3;
 const EEXIST: i32 = 17;
 
 /// Whether an error number means that somebody else wrote at the same time, so that a new plan may succeed. For a
-/// service ENOENT is about its scheduler.
+/// service ENOENT is about its scheduler, for a kernel setting about the kernel.
 fn is_race(operation: &Operation, errno: i32) -> bool {
-    match operation.server() {
-        Some(_) => matches!(errno, ENOENT | ESRCH | EEXIST),
-        None => matches!(errno, ESRCH | EEXIST),
+    match operation.kind() {
+        Kind::Server => matches!(errno, ENOENT | ESRCH | EEXIST),
+        Kind::Service | Kind::Sync => matches!(errno, ESRCH | EEXIST),
+        Kind::Sysctl | Kind::Timeouts | Kind::Mark => false,
     }
 }
 
@@ -303,41 +423,37 @@ fn execute(
     comparison: &Comparison,
     desired: &Desired,
 ) -> Result<Attempts, KernelError> {
-    let Plan { grow, quiesce, shrink } = &comparison.plan;
+    let Plan { prepare, grow, quiesce, marks, shrink } = &comparison.plan;
     let mut attempts = Attempts::default();
-    let results = kernel.execute(grow)?;
-    let refused: Vec<&Operation> = grow
+    attempts.run(kernel, prepare)?;
+    let results = if grow.is_empty() { Vec::new() } else { kernel.execute(grow)? };
+    let mut refused: Vec<&Operation> = grow
         .iter()
         .zip(&results)
         .filter_map(|(operation, result)| result.is_err().then_some(operation))
         .collect();
-    let withheld = plan::withheld(&comparison.managed, &desired.state.services, &refused);
-    let without_service: HashSet<ServiceKey> = refused
+    let without_service: HashSet<&ServiceKey> = refused
         .iter()
-        .filter(|operation| operation.server().is_none() && operation.action() == Action::Add)
-        .map(|operation| *operation.service())
+        .filter(|operation| matches!(operation, Operation::AddService { .. }))
+        .filter_map(|operation| operation.service())
         .collect();
     for (operation, result) in grow.iter().zip(results) {
         let result = match result {
-            Err(Refusal { errno: ESRCH, .. }) if without_service.contains(operation.service()) => {
+            Err(Refusal { errno: ESRCH, .. })
+                if operation.service().is_some_and(|service| without_service.contains(service)) =>
+            {
                 Err(Refusal { errno: 0, message: "its virtual service was refused".into() })
             }
             result => result,
         };
         attempts.add(operation.clone(), result);
     }
-    for phase in [quiesce, shrink] {
-        let is_withheld = |operation: &Operation| withheld.contains(operation.service());
-        let (held, free): (Vec<Operation>, Vec<Operation>) = phase.iter().cloned().partition(is_withheld);
-        let results = if free.is_empty() { Vec::new() } else { kernel.execute(&free)? };
-        for (operation, result) in free.into_iter().zip(results) {
-            attempts.add(operation, result);
-        }
-        for operation in held {
-            let message = "held back, since the servers that shall take over were refused".to_owned();
-            attempts.add(operation, Err(Refusal { errno: 0, message }));
-        }
-    }
+    let withheld = plan::withheld(&comparison.managed, &desired.state, &refused);
+    attempts.run_but(kernel, quiesce, &withheld)?;
+    attempts.run(kernel, marks)?;
+    refused.extend(marks.iter().filter(|operation| attempts.refusal(operation).is_some()));
+    let withheld = plan::withheld(&comparison.managed, &desired.state, &refused);
+    attempts.run_but(kernel, shrink, &withheld)?;
     Ok(attempts)
 }
 
@@ -357,8 +473,9 @@ impl<'a> Memory<'a> {
         }
     }
 
-    fn claim(&mut self, desired: &Desired) {
+    fn claim(&mut self, desired: &Desired, plan: &Plan) {
         ownership::claim(&mut self.record.owned, desired);
+        self.record.changed.claim(desired, plan.operations());
         self.write();
     }
 
@@ -367,6 +484,8 @@ impl<'a> Memory<'a> {
         let owned: &mut Owned = &mut self.record.owned;
         ownership::claim(owned, desired);
         ownership::release(owned, wanted, |service| comparison.foreign.contains_key(service));
+        self.record.changed.claim(desired, std::iter::empty());
+        self.record.changed.release(desired);
         self.record.verified = wanted.keys().copied().collect();
         if let Err(error) = self.store.save_verified(text) {
             self.warn(error);

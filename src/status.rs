@@ -17,6 +17,9 @@ pub struct Status {
     pub refused: Option<String>,
     /// What the kernel refused, and what else stands in the way
     pub failed: Vec<String>,
+    /// What waits for an interface that is not there yet
+    #[serde(default)]
+    pub waiting: Vec<String>,
     /// Entries that somebody else sets back again and again
     pub fights: Vec<String>,
 }
@@ -51,7 +54,13 @@ impl Status {
             self.fights.first().map(|entry| format!("somebody else keeps changing {entry}"))
         };
         problem.unwrap_or_else(|| match &self.last_pass {
-            Some(pass) => format!("in sync; last change {} ({})", pass.at, pass.reason),
+            Some(pass) => {
+                let waiting = match self.waiting.len() {
+                    0 => String::new(),
+                    _ => format!("; waiting: {}", self.waiting.join(", ")),
+                };
+                format!("in sync; last change {} ({}){waiting}", pass.at, pass.reason)
+            }
             None => "starting".to_owned(),
         })
     }

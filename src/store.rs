@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::ServiceKey;
-use crate::ownership::Owned;
+use crate::model::{ServiceKey, SyncRole, Sysctls, Timeouts};
+use crate::ownership::{Changed, Owned};
 use crate::status::Status;
 
 /// The file that holds [`Record`].
@@ -29,6 +29,8 @@ const STATUS: &str = "status.json";
 pub struct Record {
     /// What lbd owns in this boot and this network namespace; empty in any other
     pub owned: Owned,
+    /// What lbd has to put back in this boot and this network namespace; nothing in any other
+    pub changed: Changed,
     /// The services of the last verified state, of whichever boot
     pub verified: Vec<ServiceKey>,
 }
@@ -54,6 +56,8 @@ struct OnDisk {
     #[serde(flatten)]
     scope: Scope,
     owned: Vec<OwnedOnDisk>,
+    #[serde(default)]
+    changed: ChangedOnDisk,
     verified: Vec<String>,
 }
 
@@ -61,6 +65,41 @@ struct OnDisk {
 struct OwnedOnDisk {
     service: String,
     cluster: String,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct ChangedOnDisk {
+    sysctls: Sysctls,
+    timeouts: [Option<u32>; 3],
+    sync: Vec<String>,
+    filter: bool,
+}
+
+impl From<&Changed> for ChangedOnDisk {
+    fn from(Changed { sysctls, timeouts, sync, filter }: &Changed) -> Self {
+        let Timeouts { tcp, tcp_fin, udp } = *timeouts;
+        Self {
+            sysctls: sysctls.clone(),
+            timeouts: [tcp, tcp_fin, udp],
+            sync: sync.iter().map(ToString::to_string).collect(),
+            filter: *filter,
+        }
+    }
+}
+
+impl From<ChangedOnDisk> for Changed {
+    fn from(ChangedOnDisk { sysctls, timeouts: [tcp, tcp_fin, udp], sync, filter }: ChangedOnDisk) -> Self {
+        let role = |word: &String| {
+            [SyncRole::Master, SyncRole::Backup].into_iter().find(|role| role.to_string() == *word)
+        };
+        Self {
+            sysctls,
+            timeouts: Timeouts { tcp, tcp_fin, udp },
+            sync: sync.iter().filter_map(role).collect(),
+            filter,
+        }
+    }
 }
 
 /// The only version so far.
@@ -92,22 +131,21 @@ impl Store {
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
         let record = || -> Result<Record, String> {
-            let OnDisk { version, scope, owned, verified } =
+            let OnDisk { version, scope, owned, changed, verified } =
                 serde_json::from_slice(&text).map_err(|error| error.to_string())?;
             if version != VERSION {
                 return Err(format!("version {version}, and this lbd knows {VERSION}"));
             }
             let key = |text: &str| text.parse::<ServiceKey>().map_err(|error| error.to_string());
             let verified = verified.iter().map(|text| key(text)).collect::<Result<_, _>>()?;
-            let owned = if scope == self.scope {
-                owned
-                    .iter()
-                    .map(|entry| Ok((key(&entry.service)?, Arc::from(entry.cluster.as_str()))))
-                    .collect::<Result<_, String>>()?
-            } else {
-                Owned::default()
-            };
-            Ok(Record { owned, verified })
+            if scope != self.scope {
+                return Ok(Record { verified, ..Record::default() });
+            }
+            let owned = owned
+                .iter()
+                .map(|entry| Ok((key(&entry.service)?, Arc::from(entry.cluster.as_str()))))
+                .collect::<Result<_, String>>()?;
+            Ok(Record { owned, changed: changed.into(), verified })
         };
         record().map_err(|error| {
             format!(
@@ -123,7 +161,7 @@ impl Store {
     /// # Errors
     /// Where the disk will not take it. The old record is whole then.
     pub fn save(&self, record: &Record) -> Result<(), String> {
-        let Record { owned, verified } = record;
+        let Record { owned, changed, verified } = record;
         let mut owned: Vec<_> = owned
             .iter()
             .map(|(service, cluster)| OwnedOnDisk {
@@ -136,6 +174,7 @@ impl Store {
             version: VERSION,
             scope: self.scope.clone(),
             owned,
+            changed: changed.into(),
             verified: verified.iter().map(ToString::to_string).collect(),
         };
         let mut text = serde_json::to_vec_pretty(&on_disk).map_err(|error| error.to_string())?;
@@ -347,6 +386,12 @@ mod tests {
         let key = |text: &str| text.parse().unwrap();
         Record {
             owned: [(key("tcp://10.0.0.13:80"), "web".into()), (key("fwmark6://10"), "shop".into())].into(),
+            changed: Changed {
+                sysctls: [("net.ipv4.ip_forward".to_owned(), "0".to_owned())].into(),
+                timeouts: Timeouts { tcp: Some(900), ..Timeouts::default() },
+                sync: [SyncRole::Backup].into(),
+                filter: true,
+            },
             verified: vec![key("tcp://10.0.0.13:80")],
         }
     }
@@ -366,7 +411,7 @@ mod tests {
         let store = Store::new(directory.path()).unwrap();
         store.save(&record()).unwrap();
         let after = |scope: Scope| Store { directory: directory.path().into(), scope }.load().unwrap();
-        let nothing_owned = Record { owned: Owned::default(), ..record() };
+        let nothing_owned = Record { verified: record().verified, ..Record::default() };
         assert_eq!(after(Scope { boot: "another".into(), ..store.scope.clone() }), nothing_owned);
         assert_eq!(after(Scope { namespace: "4:1".into(), ..store.scope.clone() }), nothing_owned);
     }

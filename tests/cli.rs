@@ -193,29 +193,49 @@ fn rules_that_no_file_can_ask_for_are_named() {
 }
 
 #[test]
-fn parts_that_this_version_leaves_out_are_named_and_change_no_exit_code() {
-    let more = "sysctls: { net.ipv4.ip_forward: 1 }\ntimeouts: { tcp: 15m }\n";
+fn what_an_export_does_not_tell_is_not_compared_and_named() {
+    let more = "\
+sysctls: { net.ipv4.ip_forward: 1 }
+timeouts: { tcp: 15m }
+sync: [{ role: master, interface: eth1 }]
+marks: [{ mark: 10, match: [{ protocol: tcp, address: 10.0.0.13, ports: [80] }] }]
+";
     let live = "\
 -A -t 10.0.0.13:80 -s rr
 -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1
 -a -t 10.0.0.13:80 -r 192.168.8.15:80 -m -w 3
 ";
-    let directory = directory(&[("a.yaml", &format!("{GOOD}{more}")), ("live", live)]);
+    let export = GOOD.to_owned() + "timeouts: { tcp: 10m }\n";
+    let directory =
+        directory(&[("a.yaml", &format!("{GOOD}{more}")), ("live", live), ("export.yaml", &export)]);
     let output = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "live"]);
     assert_eq!((output.status, output.stdout.as_str()), (0, "in sync: 1 virtual service, 2 real servers\n"));
     assert_eq!(
         output.stderr,
-        "note: left out, since this version does not put it into the kernel yet: sysctls, timeouts; set it by other \
-         means\n"
+        "note: not compared, since live does not tell them: mark rules, timeouts, sync daemons, kernel settings (`lbd \
+         export --sysctl NAME` would tell them)\n"
+    );
+    let output = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "export.yaml"]);
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (
+            1,
+            "director\n  ~ timeouts  tcp: 600 -> 900\n  + sync master  interface: eth1, id: 0\nfirewall marks\n  + mark 10  \
+             match: { protocol: tcp, address: 10.0.0.13, ports: [80] }\n2 to add, 1 to edit, 0 to delete\n"
+        )
     );
 }
 
 #[test]
-fn fullnat_is_refused_until_it_is_built() {
-    let directory = directory(&[("a.yaml", &GOOD.replace("nat", "fullnat"))]);
-    let output = lbd(&directory, &["-f", "a.yaml", "validate"]);
+fn fullnat_needs_the_tracking_of_connections() {
+    let file = GOOD.replace("nat", "fullnat");
+    let refused = format!("{file}sysctls: {{ net.ipv4.vs.conntrack: 0 }}\n");
+    let directory = directory(&[("good.yaml", &file), ("bad.yaml", &refused)]);
+    assert_eq!(lbd(&directory, &["-f", "good.yaml", "validate"]).status, 0);
+    let output = lbd(&directory, &["-f", "bad.yaml", "validate"]);
     assert_eq!(output.status, 2);
-    assert!(output.stderr.contains("--> a.yaml:6:14"), "{}", output.stderr);
+    assert!(output.stderr.contains("`fullnat` servers need net.ipv4.vs.conntrack"), "{}", output.stderr);
+    assert!(output.stderr.contains("--> bad.yaml:8:35"), "{}", output.stderr);
 }
 
 #[test]

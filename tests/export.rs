@@ -8,7 +8,8 @@ use std::collections::HashSet;
 
 use lbd::config::{Rendered, Source, load, render};
 use lbd::ipvsadm::read;
-use lbd::model::{Desired, State};
+use lbd::model::sysctl::VS_CONNTRACK;
+use lbd::model::{Desired, Mark, State, mark};
 use proptest::prelude::*;
 
 fn loaded(text: String) -> Desired {
@@ -64,10 +65,30 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(desired.services.len() == state.services.len(), rendered.unexpressed().is_empty(), "{}", yaml);
+        let untracked = state.has_fullnat() && state.sysctls.get(VS_CONNTRACK).is_some_and(|on| on == "0");
+        let beside = state.strays.len() + mixed_runs(&state.marks) + usize::from(untracked);
+        let lost = rendered.unexpressed().len() - beside;
+        prop_assert_eq!(desired.services.len() == state.services.len(), lost == 0, "{}", yaml);
+        if mixed_runs(&state.marks) == 0 {
+            prop_assert!(mark::are_same(&desired.mark_rules(), &state.mark_rules()), "{}", yaml);
+        }
         prop_assert_eq!(desired.timeouts, state.timeouts);
-        prop_assert_eq!(&desired.sysctls, &state.sysctls);
+        let mut sysctls = state.sysctls.clone();
+        if untracked {
+            sysctls.shift_remove(VS_CONNTRACK);
+        }
+        if desired.has_fullnat() {
+            // FULLNAT asks for it, whether the file says so or not.
+            sysctls.insert(VS_CONNTRACK.to_owned(), "1".to_owned());
+        }
+        prop_assert_eq!(&desired.sysctls, &sysctls);
     }
+}
+
+/// How many marks have rules of other marks between their own: no file can ask for that.
+fn mixed_runs(marks: &[Mark]) -> usize {
+    let mut seen = HashSet::new();
+    marks.iter().filter(|mark| !mark.matches.is_empty() && !seen.insert(mark.mark)).count()
 }
 
 #[test]

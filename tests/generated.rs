@@ -19,7 +19,7 @@ proptest! {
             for (server, of) in &service.servers {
                 let tunnel = matches!(of.forwarding, Forwarding::Tunnel(_));
                 prop_assert!(tunnel || Family::of(server.address) == key.family());
-                if key.mark().is_none() && of.forwarding != Forwarding::Nat {
+                if key.mark().is_none() && !matches!(of.forwarding, Forwarding::Nat | Forwarding::FullNat) {
                     prop_assert_eq!(server.port, key.default_server_port());
                 }
                 prop_assert!(of.thresholds.lower <= of.thresholds.upper);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use lbd::config::{Source, load};
 use lbd::daemon::{Goal, Keeper, Reason};
 use lbd::kernel::fake::Fake;
-use lbd::kernel::{Kernel, KernelError, Live, Refusal};
-use lbd::model::{Operation, ServiceKey};
+use lbd::kernel::{Kernel, KernelError, Live, Question, Refusal};
+use lbd::model::{Operation, ServiceKey, Services};
 use lbd::status::Status;
 use lbd::store::Store;
 use tempfile::TempDir;
@@ -20,8 +20,16 @@ use tempfile::TempDir;
 struct Shared(Arc<Mutex<Fake>>);
 
 impl Kernel for Shared {
-    fn read(&mut self) -> Result<Live, KernelError> {
-        self.0.lock().unwrap().read()
+    fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
+        self.0.lock().unwrap().read(question)
+    }
+
+    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
+        self.0.lock().unwrap().has_changed(question)
+    }
+
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+        self.0.lock().unwrap().read_services(keys)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
@@ -273,4 +281,84 @@ fn the_operators_own_apply_lets_a_refused_file_through() {
     lbd::reconcile::pass(&mut director.kernel.clone(), &order, &store, &mut |_| {}).unwrap();
     director.passes(Reason::Resync);
     assert_eq!((director.table(), director.keeper.status().refused.clone()), (vec![(1, 1)], None));
+}
+
+#[test]
+fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
+    let mut director = Director::new();
+    director.kernel.0.lock().unwrap().live.absent.insert("eth1".into());
+    let text = format!("{}sync: [{{ role: backup, interface: eth1, id: 7 }}]\n", file(&[(1, 1)]));
+    assert_eq!(director.takes(&text), Duration::from_secs(30));
+    assert!(director.keeper.is_ready());
+    assert_eq!(director.keeper.awaited(), ["eth1"]);
+    let status = director.status_on_disk();
+    assert_eq!(status.waiting, ["start sync backup on eth1 when interface eth1 is there"]);
+    assert!(
+        status.line().ends_with("waiting: start sync backup on eth1 when interface eth1 is there"),
+        "{}",
+        status.line()
+    );
+    director.kernel.0.lock().unwrap().live.absent.clear();
+    director.passes(Reason::Interface);
+    assert_eq!(director.keeper.awaited(), [] as [&str; 0]);
+    assert_eq!(director.status_on_disk().waiting, [] as [&str; 0]);
+    assert_eq!(director.kernel.0.lock().unwrap().live.state.sync.len(), 1);
+    let pass = director.keeper.status().last_pass.clone().unwrap();
+    assert_eq!(
+        (pass.reason.as_str(), pass.outcome.as_str(), pass.added),
+        ("interface appeared", "verified", 1)
+    );
+}
+
+#[test]
+fn a_kernel_at_rest_is_glanced_at_and_read_whole_every_tenth_time() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1)]));
+    let counts = |director: &Director| {
+        let kernel = director.kernel.0.lock().unwrap();
+        (kernel.reads, kernel.glances)
+    };
+    let (reads, glances) = counts(&director);
+    for _ in 0..20 {
+        director.passes(Reason::Resync);
+    }
+    assert_eq!(counts(&director), (reads + 2, glances + 18));
+    // What a glance sees is read and repaired in the same pass.
+    director.meddle(1, 9);
+    director.passes(Reason::Resync);
+    assert_eq!(director.table(), [(1, 1)]);
+    // Whoever asks gets a full look.
+    let (reads, glances) = counts(&director);
+    director.passes(Reason::Asked);
+    assert_eq!(counts(&director), (reads + 1, glances));
+}
+
+#[test]
+fn an_edit_of_the_file_is_in_the_kernel_before_the_table_is_read() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1)]));
+    // Somebody else was there, too: the plan for what is edited is made from the kernel's word.
+    director.meddle(2, 7);
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&shown);
+    director.kernel.0.lock().unwrap().before_read(move |live| {
+        let weights = live.state.services.values().flat_map(|service| service.servers.values());
+        seen.lock().unwrap().push(weights.map(|server| server.weight).collect::<Vec<_>>());
+    });
+    director.takes(&file(&[(1, 5), (2, 1)]));
+    // At the first reading the edit is there, and the drift still, too.
+    assert_eq!(shown.lock().unwrap().first(), Some(&vec![5, 7]));
+    assert_eq!(director.table(), [(1, 5), (2, 1)]);
+    let pass = director.keeper.status().last_pass.clone().unwrap();
+    assert_eq!((pass.reason.as_str(), pass.outcome.as_str(), pass.edited), ("file changed", "verified", 2));
+}
+
+#[test]
+fn where_a_service_goes_a_guard_is_heard_before_anything_is_edited() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1), (3, 1)]));
+    let executes = director.executes();
+    director.takes(&file(&[(1, 5)]));
+    assert_eq!(director.executes(), executes);
+    assert_eq!(director.table(), [(1, 1), (2, 1), (3, 1)]);
 }

@@ -6,9 +6,9 @@ mod lab;
 mod tables;
 
 use lab::Netns;
-use lbd::kernel::Kernel;
 use lbd::kernel::fake::Fake;
 use lbd::kernel::ipvs::Ipvs;
+use lbd::kernel::{Kernel, Question};
 use lbd::model::{
     Checksum, EngineName, Family, Forwarding, Operation, Persistence, PersistenceMask, RealServer,
     SchedulerFlags, SchedulerName, Scheduling, Tunnel, TunnelKind, VirtualService,
@@ -129,7 +129,7 @@ fn an_operation() -> impl Strategy<Value = Operation> {
 fn both() -> (Ipvs, Fake) {
     let mut real = Ipvs::connect().unwrap();
     let mut fake = Fake::default();
-    fake.live = real.read().unwrap();
+    fake.live = real.read(&Question::default()).unwrap();
     (real, fake)
 }
 
@@ -140,7 +140,8 @@ fn agree(real: &mut Ipvs, fake: &mut Fake, operations: &[Operation]) {
     for ((operation, said), expected) in operations.iter().zip(said).zip(expected) {
         assert_eq!(said, expected, "{operation}: {operation:?}");
     }
-    let (mut live, mut expected) = (real.read().unwrap(), fake.read().unwrap());
+    let (mut live, mut expected) =
+        (real.read(&Question::default()).unwrap(), fake.read(&Question::default()).unwrap());
     for (key, service) in std::mem::take(&mut live.state.services) {
         let expected = expected.state.services.shift_remove(&key);
         let order = |service: &VirtualService| service.servers.keys().copied().collect::<Vec<_>>();

@@ -14,8 +14,8 @@ use faults::{Fault, FaultyWire, Script};
 use lab::Netns;
 use lbd::config::{Source, load};
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, KernelError, Live, Refusal};
-use lbd::model::{Desired, Operation, ServerKey, ServiceKey};
+use lbd::kernel::{Kernel, KernelError, Live, Question, Refusal};
+use lbd::model::{Desired, Operation, ServerKey, ServiceKey, Services};
 use lbd::reconcile::{self, Order, Outcome, Report};
 use lbd::store::Store;
 use running::{Table, printed};
@@ -38,9 +38,17 @@ struct Noted {
 }
 
 impl Kernel for Noted {
-    fn read(&mut self) -> Result<Live, KernelError> {
+    fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
         self.last_reading = self.script.borrow().replies;
-        self.kernel.read()
+        self.kernel.read(question)
+    }
+
+    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
+        self.kernel.has_changed(question)
+    }
+
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+        self.kernel.read_services(keys)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
@@ -104,7 +112,7 @@ impl Director {
     fn reset(&mut self) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
-        let there = self.clean.read().unwrap().state.services;
+        let there = self.clean.read(&Question::default()).unwrap().state.services;
         let deletions: Vec<Operation> =
             there.keys().map(|service| Operation::DeleteService { service: *service }).collect();
         execute(&mut self.clean, &deletions);

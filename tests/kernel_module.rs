@@ -10,8 +10,8 @@ mod tables;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lab::Netns;
-use lbd::kernel::Kernel;
 use lbd::kernel::ipvs::Ipvs;
+use lbd::kernel::{Kernel, Question};
 use lbd::model::{Forwarding, Operation};
 use tables::{additions, real, scheduling, server, service, services};
 
@@ -51,11 +51,11 @@ fn a_module_that_was_loaded_anew_is_found_again() {
         let errnos: Vec<_> =
             results.into_iter().map(|result| result.err().map_or(0, |refusal| refusal.errno)).collect();
         assert_eq!(errnos, [0, 0, libc::ENOENT]);
-        assert_eq!(kernel.read().unwrap().state.services, table);
+        assert_eq!(kernel.read(&Question::default()).unwrap().state.services, table);
 
         net.sh(UNLOAD);
         net.sh(load);
-        assert!(kernel.read().unwrap().state.services.is_empty());
+        assert!(kernel.read(&Question::default()).unwrap().state.services.is_empty());
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lab::Netns;
-use lbd::kernel::Kernel;
 use lbd::kernel::ipvs::Ipvs;
+use lbd::kernel::{Kernel, Question};
 use lbd::model::{Forwarding, Operation, ServiceKey, Services, VirtualService};
 use tables::{additions, execute, real, scheduling, server, service};
 
@@ -50,7 +50,7 @@ fn big_tables_are_whole() {
     execute(&mut kernel, &additions(&wanted));
     // 4,000 operations in pairs, 200 a send; 5,001 that fit into no send.
     assert_eq!(kernel.traffic().sends - sends, 20 + 26);
-    assert!(kernel.read().unwrap().state.services == wanted);
+    assert!(kernel.read(&Question::default()).unwrap().state.services == wanted);
 }
 
 /// Somebody else: until it is told to stop, 50 services with a server each, and 50 servers of another service, come and
@@ -95,7 +95,7 @@ fn what_does_not_change_is_read_right_while_others_change() {
         let meddler = scope.spawn(|| meddle(pool, &stop));
         let end = Instant::now() + Duration::from_secs(4);
         while Instant::now() < end && wrong.is_empty() {
-            let mut services = match kernel.read() {
+            let mut services = match kernel.read(&Question::default()) {
                 Ok(live) => live.state.services,
                 // Allowed, for somebody who never rests cannot be read.
                 Err(error) if error.message.contains("changes them all the time") => continue,
@@ -132,7 +132,7 @@ fn a_service_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
         let meddler = scope.spawn(|| meddle(pool, &stop));
         let end = Instant::now() + Duration::from_secs(2);
         while Instant::now() < end {
-            let mut services = kernel.read().unwrap().state.services;
+            let mut services = kernel.read(&Question::default()).unwrap().state.services;
             services.swap_remove(&pool);
             seen += services.len();
             empty += services.values().filter(|service| service.servers.is_empty()).count();

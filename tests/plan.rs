@@ -8,22 +8,32 @@ mod generate;
 use std::collections::HashMap;
 
 use generate::{live_state, state};
-use lbd::kernel::Kernel;
 use lbd::kernel::fake::Fake;
+use lbd::kernel::{Kernel, Question};
 use lbd::model::{
-    Action, EngineName, Forwarding, Operation, Persistence, PersistenceMask, RealServer, SchedulerName,
-    ServerKey, ServiceKey, State, VirtualService,
+    Action, EngineName, Forwarding, Kind, Operation, Persistence, PersistenceMask, RealServer, SchedulerName,
+    ServerKey, ServiceKey, State, Subject, VirtualService,
 };
 use lbd::plan::{Plan, plan};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// A kernel that was found with the services of `state`, whoever made them, and what it says of them.
-fn kernel_with(state: &State) -> (Fake, State) {
-    let mut kernel = Fake::with(state.services.clone());
+/// A kernel that was found in this state, whoever brought it about, with every setting that somebody may ask for; and
+/// what it says of itself.
+fn kernel_with(live: &State, desired: &State) -> (Fake, State) {
+    let mut kernel = Fake::default();
+    kernel.live.state = live.clone();
+    for name in desired.sysctls.keys() {
+        kernel.live.state.sysctls.entry(name.clone()).or_insert_with(|| "0".to_owned());
+    }
     kernel.schedulers.push(SchedulerName::new("my-own_mod.ule").unwrap());
-    let live = kernel.read().unwrap().state;
+    let live = read(&mut kernel);
     (kernel, live)
+}
+
+fn read(kernel: &mut Fake) -> State {
+    let sysctls = kernel.live.state.sysctls.keys().cloned().collect();
+    kernel.read(&Question { sysctls, filter: true, interfaces: Vec::new() }).unwrap().state
 }
 
 fn execute(kernel: &mut Fake, operations: &[Operation]) {
@@ -45,10 +55,10 @@ proptest! {
     /// Converges: the kernel takes every operation, and needs no plan any more. Idempotent: that is the second plan.
     #[test]
     fn whatever_the_kernel_holds_the_plan_makes_it_what_the_file_says(live in live_state(), desired in state()) {
-        let (mut kernel, live) = kernel_with(&live);
+        let (mut kernel, live) = kernel_with(&live, &desired);
         let operations: Vec<Operation> = plan(&live, &desired).operations().cloned().collect();
         execute(&mut kernel, &operations);
-        let after = kernel.read().unwrap().state;
+        let after = read(&mut kernel);
         prop_assert_eq!(&after.services, &desired.services);
         prop_assert_eq!(plan(&after, &desired), Plan::default());
     }
@@ -56,24 +66,24 @@ proptest! {
     /// Nothing superfluous: without any one operation the table is another one.
     #[test]
     fn no_operation_could_be_left_out(live in live_state(), desired in state()) {
-        let (_, live) = kernel_with(&live);
+        let (_, live) = kernel_with(&live, &desired);
         let operations: Vec<Operation> = plan(&live, &desired).operations().cloned().collect();
         for left_out in 0..operations.len() {
-            let (mut kernel, _) = kernel_with(&live);
+            let (mut kernel, _) = kernel_with(&live, &desired);
             let mut rest = operations.clone();
             let operation = rest.remove(left_out);
             // What depends on the one left out is refused, which only makes the difference larger.
             let _ = kernel.execute(&rest).unwrap();
-            prop_assert_ne!(kernel.read().unwrap().state.services, desired.services.clone(), "{}", operation);
+            prop_assert_ne!(plan(&read(&mut kernel), &desired), Plan::default(), "{}", operation);
         }
     }
 
     /// No two operations concern the same entry: what is there is edited, never replaced.
     #[test]
     fn each_entry_is_touched_once(live in live_state(), desired in state()) {
-        let mut touched: HashMap<(ServiceKey, Option<ServerKey>), usize> = HashMap::new();
+        let mut touched: HashMap<Subject, usize> = HashMap::new();
         for operation in plan(&live, &desired).operations() {
-            *touched.entry((*operation.service(), operation.server().copied())).or_default() += 1;
+            *touched.entry(operation.subject()).or_default() += 1;
         }
         let twice: Vec<_> = touched.into_iter().filter(|(_, times)| *times > 1).collect();
         prop_assert_eq!(twice, vec![]);
@@ -82,25 +92,47 @@ proptest! {
     /// No gap: at no point is a service without a serving server that has one before and has one after.
     #[test]
     fn no_prefix_leaves_a_service_unserved(live in live_state(), desired in state()) {
-        let (mut kernel, live) = kernel_with(&live);
+        let (mut kernel, live) = kernel_with(&live, &desired);
         let lasting: Vec<ServiceKey> =
             live.services.keys().filter(|key| serves(&live, key) && serves(&desired, key)).copied().collect();
         for operation in plan(&live, &desired).operations() {
             execute(&mut kernel, std::slice::from_ref(operation));
-            let now = kernel.read().unwrap().state;
+            let now = read(&mut kernel);
             for service in &lasting {
                 prop_assert!(serves(&now, service), "{} is unserved after: {}", service, operation);
             }
         }
     }
 
-    /// Everything new and everything edited comes before anything deleted.
+    /// Everything new and everything edited comes before anything deleted, but where the kernel wants it otherwise: it
+    /// runs no sync daemon beside a server of another family than its service's.
     #[test]
     fn deletions_come_last(live in live_state(), desired in state()) {
         let plan = plan(&live, &desired);
-        let is_deletion: Vec<bool> =
-            plan.operations().map(|operation| operation.action() == Action::Delete).collect();
+        let is_deletion: Vec<bool> = plan
+            .operations()
+            .filter(|operation| operation.kind() != Kind::Sync)
+            .map(|operation| operation.action() == Action::Delete)
+            .collect();
         prop_assert!(is_deletion.is_sorted());
+    }
+
+    /// A mark's rules come after the service that they lead to, and go before it.
+    #[test]
+    fn a_mark_is_never_set_without_its_service(live in live_state(), desired in state()) {
+        let (mut kernel, live) = kernel_with(&live, &desired);
+        let leads_nowhere = |state: &State| -> Vec<u32> {
+            let listens = |mark: u32| state.services.keys().any(|service| service.mark() == Some(mark));
+            state.mark_rules().iter().map(|rules| rules.mark).filter(|mark| !listens(*mark)).collect()
+        };
+        let (before, after) = (leads_nowhere(&live), leads_nowhere(&desired));
+        for operation in plan(&live, &desired).operations() {
+            execute(&mut kernel, std::slice::from_ref(operation));
+            let now = leads_nowhere(&read(&mut kernel));
+            let news: Vec<&u32> =
+                now.iter().filter(|mark| !before.contains(mark) && !after.contains(mark)).collect();
+            prop_assert_eq!(news, Vec::<&u32>::new(), "after: {}", operation);
+        }
     }
 
     /// Servers are added in the order of the file, right behind their service where that is new.
@@ -110,7 +142,7 @@ proptest! {
         for (key, service) in &desired.services {
             let added: Vec<ServerKey> = plan
                 .operations()
-                .filter(|operation| operation.service() == key && operation.action() == Action::Add)
+                .filter(|operation| operation.service() == Some(key) && operation.action() == Action::Add)
                 .filter_map(Operation::server)
                 .copied()
                 .collect();
@@ -120,7 +152,7 @@ proptest! {
         }
         for window in plan.grow.windows(2) {
             if window[1].server().is_some() && window[0].service() != window[1].service() {
-                let is_new = !live.services.contains_key(window[1].service());
+                let is_new = window[1].service().is_some_and(|service| !live.services.contains_key(service));
                 prop_assert!(!is_new, "{} is not with its service", window[1]);
             }
         }
@@ -147,14 +179,15 @@ proptest! {
     ) {
         let mut after = before.clone();
         let Some(changed) = change_a_field(&mut after, which, whose, field) else { return Ok(()) };
-        let (mut kernel, live) = kernel_with(&before);
+        let (mut kernel, live) = kernel_with(&before, &after);
         let operations: Vec<Operation> = plan(&live, &after).operations().cloned().collect();
         prop_assert_eq!(operations.len(), 1, "{}: {:?}", changed, operations);
         prop_assert_eq!(operations[0].action(), Action::Edit);
-        let fields: Vec<&str> = operations[0].changes().iter().map(|change| change.field).collect();
+        let part = operations[0].parts().remove(0);
+        let fields: Vec<&str> = part.changes.iter().map(|change| &*change.field).collect();
         prop_assert!(fields.contains(&changed), "{} is not in {:?}", changed, fields);
         execute(&mut kernel, &operations);
-        prop_assert_eq!(kernel.read().unwrap().state.services, after.services);
+        prop_assert_eq!(read(&mut kernel).services, after.services);
     }
 }
 

@@ -233,7 +233,7 @@ fn a_change_that_deletes_more_than_allowed_is_refused() {
 #[test]
 fn a_refused_operation_does_not_stop_the_others_and_is_named() {
     let mut host = Host::with(&[]);
-    host.kernel.refuse(|operation| (operation.service() == &key(1)).then_some(EINVAL));
+    host.kernel.refuse(|operation| (operation.service() == Some(&key(1))).then_some(EINVAL));
     let report = host.pass(&desired(&[(1, &[(14, 1)]), (2, &[(24, 1)])]));
     assert_eq!(report.outcome, Outcome::Failed);
     assert_eq!(
@@ -269,8 +269,7 @@ fn the_serving_server_stays_while_its_successor_is_refused() {
     assert_eq!(report.outcome, Outcome::Failed);
     assert_eq!(
         failures(&report)[1],
-        "delete server 192.168.8.14:80 from tcp://10.0.0.1:80: held back, since the servers that shall take over were \
-         refused"
+        "delete server 192.168.8.14:80 from tcp://10.0.0.1:80: held back, since what shall take its place was refused"
     );
     let left = &host.kernel.live.state.services[&key(1)].servers;
     assert_eq!(left.keys().copied().collect::<Vec<_>>(), [server(14)]);

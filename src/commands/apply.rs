@@ -10,7 +10,6 @@ use crate::report;
 pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<'_>) -> Result<u8, Stop> {
     let (source, mut desired) = inputs::desired(&arguments.file)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
-    inputs::tell_what_is_left_out(&desired, console);
     let mut kernel = inputs::kernel()?;
     let store = inputs::store(arguments)?;
     // A disk that takes no lock must not keep a director from being repaired.

@@ -7,33 +7,37 @@ use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config;
 use crate::ipvsadm;
 use crate::kernel::Live;
-use crate::model::{Desired, State, Thresholds};
-use crate::reconcile::Comparison;
+use crate::model::{Desired, Forwarding, State, Thresholds, Timeouts};
+use crate::reconcile::{self, Comparison};
 use crate::report;
 use crate::store::Record;
 
 pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'_>) -> Result<u8, Stop> {
     let (_, mut desired) = inputs::desired(&arguments.file)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
-    inputs::tell_what_is_left_out(&desired, console);
     let (live, record) = match &options.live {
         // An export says nothing of who owns what, and may come from another host.
-        Some(export) => (from_export(export, &desired, console)?, Record::default()),
+        Some(export) => (from_export(export, &mut desired, console)?, Record::default()),
         None => {
             let record = inputs::store(arguments)?.load().unwrap_or_else(|error| {
                 console.warn(error);
                 Record::default()
             });
-            (inputs::live()?, record)
+            (inputs::live(&reconcile::question(&desired, &record))?, record)
         }
     };
     let comparison = Comparison::new(live, &desired, &record);
+    if let Some(trouble) = &comparison.filter_trouble {
+        console.warn(trouble);
+    }
     match options.output {
         DiffOutput::Text => report::comparison_text(console.out, &comparison)?,
         DiffOutput::Json => report::comparison_json(console.out, &comparison)?,
         DiffOutput::Ipvsadm => {
             for operation in comparison.plan.operations() {
-                writeln!(console.out, "{}", ipvsadm::command(operation))?;
+                for line in report::commands(operation) {
+                    writeln!(console.out, "{line}")?;
+                }
             }
             if let Some(objection) = &comparison.objection {
                 console.warn(format_args!("apply would refuse: {objection}"));
@@ -43,41 +47,71 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
     Ok(if comparison.is_in_sync() { DONE } else { DIFFERS })
 }
 
-/// A live state from a file: an export of lbd, or what `ipvsadm -Sn` printed.
-fn from_export(path: &Path, desired: &Desired, console: &mut Console<'_>) -> Result<Live, Stop> {
+/// A live state from a file: an export of lbd, or what `ipvsadm -Sn` printed. What such a file does not tell is taken out
+/// of the desired state, and that is said: nobody knows what it is.
+fn from_export(path: &Path, desired: &mut Desired, console: &mut Console<'_>) -> Result<Live, Stop> {
     let source = inputs::read(path)?;
-    let state = if ipvsadm::is_rules_text(&source.text) {
+    let state = &mut desired.state;
+    let mut untold = Vec::new();
+    let live = if ipvsadm::is_rules_text(&source.text) {
         let parsed = ipvsadm::read(&source.text);
         if !parsed.problems.is_empty() {
             let problems = parsed.problems.iter().map(|problem| format!("{}: {problem}", source.name));
             return Err(Stop::Trouble(problems.collect::<Vec<_>>().join("\n")));
         }
-        if has_limits(&parsed.state) || !has_limits(&desired.state) {
-            parsed.state
-        } else {
-            console.note("connection limits are not compared: `ipvsadm -S` does not print them");
-            with_limits_of(parsed.state, &desired.state)
-        }
+        untold.extend(forget_what_ipvsadm_does_not_save(state, &parsed.state));
+        parsed.state
     } else {
         config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?.state
     };
-    Ok(Live { state, ..Live::default() })
+    let known = state.sysctls.len();
+    state.sysctls.retain(|name, _| live.sysctls.contains_key(name));
+    if state.sysctls.len() < known {
+        untold.push("kernel settings (`lbd export --sysctl NAME` would tell them)");
+    }
+    if !untold.is_empty() {
+        console.note(format_args!(
+            "not compared, since {} does not tell them: {}",
+            source.name,
+            untold.join(", ")
+        ));
+    }
+    Ok(Live { state: live, ..Live::default() })
 }
 
-fn has_limits(state: &State) -> bool {
-    let mut servers = state.services.values().flat_map(|service| service.servers.values());
-    servers.any(|server| server.thresholds != Thresholds::default())
-}
-
-/// Gives the servers of `live` the connection limits that they shall have, where these are not known.
-fn with_limits_of(mut live: State, desired: &State) -> State {
-    for (key, service) in &mut live.services {
-        let Some(wanted) = desired.services.get(key) else { continue };
-        for (key, server) in &mut service.servers {
-            if let Some(wanted) = wanted.servers.get(key) {
-                server.thresholds = wanted.thresholds;
-            }
+/// Takes out of a desired state what `ipvsadm -S` does not print, and names it.
+fn forget_what_ipvsadm_does_not_save(desired: &mut State, saved: &State) -> Vec<&'static str> {
+    let mut untold = Vec::new();
+    if !desired.mark_rules().is_empty() {
+        untold.push("mark rules");
+        desired.marks.iter_mut().for_each(|mark| mark.matches.clear());
+    }
+    if saved.timeouts == Timeouts::default() && desired.timeouts != Timeouts::default() {
+        untold.push("timeouts");
+        desired.timeouts = Timeouts::default();
+    }
+    if saved.sync.is_empty() && !desired.sync.is_empty() {
+        untold.push("sync daemons");
+        desired.sync.clear();
+    }
+    let has_limits = |state: &State| {
+        let mut servers = state.services.values().flat_map(|service| service.servers.values());
+        servers.any(|server| server.thresholds != Thresholds::default())
+    };
+    let forget_limits = !has_limits(saved) && has_limits(desired);
+    if forget_limits {
+        untold.push("connection limits");
+    }
+    if desired.has_fullnat() {
+        untold.push("what makes FULLNAT of nat");
+    }
+    for server in desired.services.values_mut().flat_map(|service| service.servers.values_mut()) {
+        if forget_limits {
+            server.thresholds = Thresholds::default();
+        }
+        if server.forwarding == Forwarding::FullNat {
+            server.forwarding = Forwarding::Nat;
         }
     }
-    live
+    untold
 }

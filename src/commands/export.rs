@@ -7,7 +7,7 @@ use super::{Console, DONE, Stop, TROUBLE, inputs};
 use crate::cli::{Export, ExportOutput};
 use crate::config;
 use crate::ipvsadm;
-use crate::kernel::sysctl;
+use crate::kernel::{Question, sysctl};
 use crate::model::State;
 
 pub(super) fn run(options: &Export, console: &mut Console<'_>) -> Result<u8, Stop> {
@@ -46,7 +46,8 @@ fn unwritable(error: impl fmt::Display) -> Stop {
 }
 
 fn live(options: &Export) -> Result<State, Stop> {
-    let mut state = inputs::live()?.state;
+    // lbd's own table of the packet filter belongs to what an export would otherwise take away when it is applied.
+    let mut state = inputs::live(&Question { filter: true, ..Question::default() })?.state;
     for name in &options.sysctl {
         let value = sysctl::read(name).map_err(|error| Stop::Trouble(format!("{name}: {error}")))?;
         state.sysctls.insert(name.clone(), value);

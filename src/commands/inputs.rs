@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Console, Stop};
+use super::Stop;
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
-use crate::kernel::ipvs::Ipvs;
-use crate::kernel::{Kernel, Live};
+use crate::kernel::director::Director;
+use crate::kernel::{Kernel, Live, Question};
 use crate::model::{Desired, MaxDelete, Policy};
 use crate::store::Store;
 
@@ -47,30 +47,11 @@ pub(super) fn store(arguments: &Arguments) -> Result<Store, Stop> {
     })
 }
 
-pub(super) fn kernel() -> Result<Ipvs, Stop> {
-    Ipvs::connect().map_err(|error| Stop::Trouble(error.to_string()))
+pub(super) fn kernel() -> Result<Director, Stop> {
+    Director::connect().map_err(|error| Stop::Trouble(error.to_string()))
 }
 
-/// The live state.
-pub(super) fn live() -> Result<Live, Stop> {
-    kernel()?.read().map_err(|error| Stop::Trouble(error.to_string()))
-}
-
-/// Says plainly which parts of the file this version does not put into the kernel.
-pub(super) fn tell_what_is_left_out(desired: &Desired, console: &mut Console<'_>) {
-    let state = &desired.state;
-    let is_set_by_lbd = state.marks.iter().any(|mark| !mark.matches.is_empty());
-    let parts = [
-        (is_set_by_lbd, "marks"),
-        (!state.sysctls.is_empty(), "sysctls"),
-        (state.timeouts != Default::default(), "timeouts"),
-        (!state.sync.is_empty(), "sync"),
-    ];
-    let parts: Vec<&str> = parts.into_iter().filter_map(|(present, name)| present.then_some(name)).collect();
-    if !parts.is_empty() {
-        console.note(format_args!(
-            "left out, since this version does not put it into the kernel yet: {}; set it by other means",
-            parts.join(", ")
-        ));
-    }
+/// The live state, with as much as the question is about.
+pub(super) fn live(question: &Question) -> Result<Live, Stop> {
+    kernel()?.read(question).map_err(|error| Stop::Trouble(error.to_string()))
 }

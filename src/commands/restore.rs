@@ -3,7 +3,7 @@
 use super::{Console, DONE, Stop, TROUBLE, inputs};
 use crate::cli::Arguments;
 use crate::config::Source;
-use crate::kernel::ipvs::Ipvs;
+use crate::kernel::director::Director;
 use crate::model::Desired;
 use crate::reconcile::{self, Order, Outcome, Report};
 use crate::report;
@@ -18,7 +18,6 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
 
     match inputs::desired(&arguments.file) {
         Ok((source, desired)) => {
-            inputs::tell_what_is_left_out(&desired, console);
             let report = pass(&mut kernel, &desired, &source, &store)?;
             match &report.outcome {
                 Outcome::Refused(objection) => {
@@ -45,7 +44,7 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
     finish(&report, &source.name, console)
 }
 
-fn pass(kernel: &mut Ipvs, desired: &Desired, source: &Source, store: &Store) -> Result<Report, Stop> {
+fn pass(kernel: &mut Director, desired: &Desired, source: &Source, store: &Store) -> Result<Report, Stop> {
     let order = Order { desired, text: &source.text, waits: &|_| false };
     reconcile::pass(kernel, &order, store, &mut |_| {}).map_err(|error| Stop::Trouble(error.to_string()))
 }

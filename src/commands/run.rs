@@ -4,14 +4,14 @@ use super::{DONE, Stop, inputs};
 use crate::cli::{Arguments, Run};
 use crate::daemon::{self, Connect};
 use crate::kernel::Kernel;
-use crate::kernel::ipvs::Ipvs;
+use crate::kernel::director::Director;
 use crate::logging;
 use crate::systemd::Notifier;
 
 pub(super) fn run(arguments: &Arguments, options: &Run) -> Result<u8, Stop> {
     logging::init(options.log_level.as_deref()).map_err(Stop::Trouble)?;
     let store = inputs::store(arguments)?;
-    let connect: Connect = Box::new(|| Ok(Box::new(Ipvs::connect()?) as Box<dyn Kernel>));
+    let connect: Connect = Box::new(|| Ok(Box::new(Director::connect()?) as Box<dyn Kernel>));
     // One thread does all: a pass is short, and there is but one at a time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let notifier = Notifier::from_env();

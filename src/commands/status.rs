@@ -2,7 +2,7 @@
 
 use super::{Console, DIFFERS, DONE, Stop, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
-use crate::reconcile::Comparison;
+use crate::reconcile::{self, Comparison};
 use crate::report::{self, Observed};
 
 pub(super) fn run(
@@ -25,7 +25,7 @@ pub(super) fn run(
         console.warn(error);
         Default::default()
     });
-    let live = match inputs::live() {
+    let live = match inputs::live(&reconcile::question(&desired, &record)) {
         Ok(live) => live,
         Err(stop) => {
             // Whoever may not ask the kernel can still be told what the daemon said.
@@ -36,6 +36,9 @@ pub(super) fn run(
         }
     };
     let comparison = Comparison::new(live.clone(), &desired, &record);
+    if let Some(trouble) = &comparison.filter_trouble {
+        console.warn(trouble);
+    }
     let observed = Observed {
         file: arguments.file.display().to_string(),
         file_problem,

@@ -1,11 +1,10 @@
-//! `lbd teardown`: removes what lbd owns, and only that.
+//! `lbd teardown`: removes what lbd owns, and only that, and puts back the kernel settings that it changed.
 
 use std::io::{self, BufRead, IsTerminal};
 
 use super::{Console, DONE, Stop, TROUBLE, inputs};
 use crate::cli::Arguments;
 use crate::kernel::Kernel;
-use crate::model::{Desired, Policy};
 use crate::reconcile::{self, Comparison, Order, Outcome};
 use crate::report;
 
@@ -19,9 +18,11 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
         .lock(|holder| console.note(format_args!("waiting for another pass ({holder})")))
         .map_err(Stop::Trouble)?;
     let mut kernel = inputs::kernel()?;
-    let nothing = Desired { policy: Policy { allow_empty: true, ..Policy::default() }, ..Desired::default() };
     let record = store.load().map_err(Stop::Trouble)?;
-    let live = kernel.read().map_err(|error| Stop::Trouble(error.to_string()))?;
+    let nothing = reconcile::nothing(&record);
+    let live = kernel
+        .read(&reconcile::question(&nothing, &record))
+        .map_err(|error| Stop::Trouble(error.to_string()))?;
     let comparison = Comparison::new(live, &nothing, &record);
     if !comparison.plan.is_empty() {
         report::operations_text(console.out, &comparison)?;

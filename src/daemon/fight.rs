@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::model::{Operation, ServerKey, ServiceKey};
+use crate::model::{Operation, Subject};
 
 /// From so many repairs of one entry on, each within reach of the one before, it is a fight.
 const FIGHT: u32 = 3;
@@ -12,13 +12,10 @@ const REACH: u32 = 4;
 /// The longest time between two repairs of an entry that is fought over.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// A virtual service, or a real server of one.
-type Entry = (ServiceKey, Option<ServerKey>);
-
 /// What is known of the entries that were repaired.
 #[derive(Debug, Default)]
 pub(super) struct Fights {
-    entries: HashMap<Entry, Bout>,
+    entries: HashMap<Subject, Bout>,
 }
 
 #[derive(Debug)]
@@ -34,7 +31,7 @@ impl Fights {
     /// Notes that drift of an entry was repaired, and tells whether that made it a fight just now. `interval` is the
     /// usual time between two looks.
     pub(super) fn repaired(&mut self, operation: &Operation, interval: Duration, now: Instant) -> bool {
-        let bout = self.entries.entry(entry(operation)).or_insert(Bout {
+        let bout = self.entries.entry(operation.subject()).or_insert(Bout {
             repairs: 0,
             rests_until: now,
             lasts_until: now,
@@ -51,7 +48,7 @@ impl Fights {
 
     /// Whether an operation has to wait, since its entry was repaired too often.
     pub(super) fn rests(&self, operation: &Operation, now: Instant) -> bool {
-        self.entries.get(&entry(operation)).is_some_and(|bout| now < bout.rests_until)
+        self.entries.get(&operation.subject()).is_some_and(|bout| now < bout.rests_until)
     }
 
     /// Forgets the entries that have kept still.
@@ -67,19 +64,10 @@ impl Fights {
     /// The entries that are fought over, as text, sorted.
     pub(super) fn list(&self) -> Vec<String> {
         let fought = self.entries.iter().filter(|(_, bout)| bout.repairs >= FIGHT);
-        let mut list: Vec<String> = fought
-            .map(|((service, server), _)| match server {
-                Some(server) => format!("{server} of {service}"),
-                None => service.to_string(),
-            })
-            .collect();
+        let mut list: Vec<String> = fought.map(|(subject, _)| subject.to_string()).collect();
         list.sort();
         list
     }
-}
-
-fn entry(operation: &Operation) -> Entry {
-    (*operation.service(), operation.server().copied())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Keeps the kernel equal to the file, pass by pass: what the daemon knows, and what each pass does with it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,10 +10,10 @@ use tracing::{debug, error, info, info_span, warn};
 use super::backoff;
 use super::fight::Fights;
 use crate::kernel::{Kernel, KernelError};
-use crate::model::{Action, Change, Desired, Operation, Policy, ServiceKey, Value};
+use crate::model::{Action, Change, Desired, Operation, Part, Policy, ServiceKey, Value};
 use crate::reconcile::{self, Failed, Order, Outcome, Report, Summary};
 use crate::status::{LastPass, Status};
-use crate::store::Store;
+use crate::store::{Record, Store};
 
 /// How to get at a kernel.
 pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError>>;
@@ -34,6 +34,8 @@ pub enum Reason {
     Resync,
     /// The pass before failed.
     Retry,
+    /// An interface is there that something waited for.
+    Interface,
 }
 
 impl Reason {
@@ -45,6 +47,7 @@ impl Reason {
             Self::Asked => "asked",
             Self::Resync => "resync",
             Self::Retry => "retry",
+            Self::Interface => "interface appeared",
         }
     }
 }
@@ -74,8 +77,14 @@ pub struct Keeper {
     verified_once: bool,
     /// Whether the kernel was ever seen equal to the goal: what differs after that is drift
     goal_was_verified: bool,
+    /// Whether the last pass was verified
+    at_rest: bool,
+    /// How often the kernel was only glanced at since the last full pass
+    glances: u32,
     /// Services that are somebody else's, as they were told last
     foreign: Vec<ServiceKey>,
+    /// The interfaces that something waits for
+    awaited: Vec<String>,
     /// What was warned of in the last pass
     complaints: Vec<String>,
     /// What there is to warn of in this pass
@@ -98,7 +107,10 @@ impl Keeper {
             failures: 0,
             verified_once: false,
             goal_was_verified: false,
+            at_rest: false,
+            glances: 0,
             foreign: Vec::new(),
+            awaited: Vec::new(),
             complaints: Vec::new(),
             complaining: Vec::new(),
             status: Status { file, ..Status::default() },
@@ -119,6 +131,11 @@ impl Keeper {
     /// Whether the next pass is due because the last one failed.
     pub fn is_trying_again(&self) -> bool {
         self.failures > 0
+    }
+
+    /// The interfaces that something waits for: a pass is due when one of them is there.
+    pub fn awaited(&self) -> &[String] {
+        &self.awaited
     }
 
     /// Notes how the file is watched.
@@ -150,9 +167,23 @@ impl Keeper {
         }
     }
 
-    /// Runs a pass, and says how long to wait for the next one.
+    /// Runs a pass, and says how long to wait for the next one: as long as the file says, but no pass may take more than
+    /// a twentieth of the time, however large the table is.
     pub fn pass(&mut self, reason: Reason, now: Instant) -> Duration {
+        const SHARE: u32 = 20;
+        let began = Instant::now();
+        let pause = self.timed_pass(reason, now);
+        pause.max(began.elapsed() * SHARE)
+    }
+
+    fn timed_pass(&mut self, reason: Reason, now: Instant) -> Duration {
         let _span = info_span!("pass", reason = reason.as_str()).entered();
+        if reason == Reason::Resync && self.is_unchanged() {
+            debug!("nothing has changed");
+            return self.policy().resync;
+        }
+        self.glances = 0;
+        self.at_rest = false;
         let store = self.store.clone();
         let lock = store.lock(|holder| debug!("waiting for another pass ({holder})"));
         // A disk that takes no lock must not keep a director from being repaired.
@@ -166,7 +197,7 @@ impl Keeper {
         self.complaints = std::mem::take(&mut self.complaining);
         self.status.fights = self.fights.list();
         self.write_status();
-        let policy = self.goal.as_ref().map_or_else(Policy::default, |goal| goal.desired.policy);
+        let policy = self.policy();
         if matches!(ended, Some(Ended::Badly | Ended::Unknown)) {
             self.failures = self.failures.saturating_add(1);
             backoff::wait(self.failures, policy.resync, fastrand::f64())
@@ -174,6 +205,24 @@ impl Keeper {
             self.failures = 0;
             policy.resync
         }
+    }
+
+    fn policy(&self) -> Policy {
+        self.goal.as_ref().map_or_else(Policy::default, |goal| goal.desired.policy)
+    }
+
+    /// Whether the kernel is as the last pass verified it, as far as a glance can tell. One look in so many is a full
+    /// one, whatever a glance would say.
+    fn is_unchanged(&mut self) -> bool {
+        const GLANCES: u32 = 9;
+        if !self.at_rest || self.pending.is_some() || self.glances >= GLANCES {
+            return false;
+        }
+        let (Some(kernel), Some(goal)) = (&mut self.kernel, &self.goal) else { return false };
+        self.glances += 1;
+        // After a verified pass, what lbd has in the packet filter is what the file asks for: no record is needed to know.
+        let question = reconcile::question(&goal.desired, &Record::default());
+        kernel.has_changed(&question).is_ok_and(|changed| !changed)
     }
 
     /// Goes over to the file that was read last, if there is one to go over to.
@@ -204,11 +253,21 @@ impl Keeper {
                 Err(error) => return self.fail(vec![error.to_string()], reason),
             },
         };
+        // What the kernel was verified to be is where an edit of the file starts from.
+        let edited = match &self.goal {
+            Some(current) if !is_current && self.goal_was_verified => {
+                reconcile::edit(kernel.as_mut(), &current.desired, &goal.desired)
+            }
+            _ => Ok(Vec::new()),
+        };
         let fights = &self.fights;
         let waits = |operation: &Operation| fights.rests(operation, now);
         let order = Order { desired: &goal.desired, text: &goal.text, waits: &waits };
         match reconcile::pass(kernel.as_mut(), &order, &self.store, &mut |_| {}) {
-            Ok(report) => {
+            Ok(mut report) => {
+                // (Where an edit went wrong, the pass has found out what there was to do.)
+                report.done.splice(..0, edited.unwrap_or_default());
+                self.at_rest = report.outcome == Outcome::Verified;
                 if is_current && report.outcome == Outcome::Verified {
                     self.goal_was_verified = true;
                 }
@@ -229,13 +288,13 @@ impl Keeper {
     fn note(&mut self, report: Report, reason: Reason, is_drift: bool) -> Ended {
         let Report { outcome, done, failed, last, warnings } = report;
         for operation in done.iter().take(TOLD) {
-            let cluster = last.cluster(operation.service()).map(display);
-            let (service, server) = (operation.service(), operation.server().map(display));
+            let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
+            let (service, server) = (operation.service().map(display), operation.server().map(display));
             let (action, changes) = (operation.action(), changes(operation));
             if is_drift {
-                warn!(%service, server, cluster, operation = %action, changes, "drift repaired: {operation}");
+                warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}");
             } else {
-                info!(%service, server, cluster, operation = %action, changes, "applied: {operation}");
+                info!(service, server, cluster, operation = %action, changes, "applied: {operation}");
             }
         }
         let summary = Summary::of(done.iter());
@@ -245,6 +304,7 @@ impl Keeper {
         }
         self.complain(warnings);
         self.note_foreign(last.foreign.keys());
+        self.note_waiting(&last.waiting);
         match outcome {
             Outcome::Verified | Outcome::Held => {
                 let is_verified = outcome == Outcome::Verified;
@@ -263,11 +323,11 @@ impl Keeper {
                         debug!("still refused: {text}");
                         continue;
                     }
-                    let cluster = last.cluster(operation.service()).unwrap_or_default();
+                    let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
                     let (service, server) =
-                        (operation.service(), operation.server().map(ToString::to_string));
-                    let (server, errno) = (server.as_deref(), refusal.errno);
-                    error!(%service, server, cluster, operation = %operation.action(), errno, "{text}");
+                        (operation.service().map(display), operation.server().map(display));
+                    let errno = refusal.errno;
+                    error!(service, server, cluster, operation = %operation.action(), errno, "{text}");
                 }
                 self.status.failed = failed
                     .iter()
@@ -330,15 +390,29 @@ impl Keeper {
         self.foreign = foreign;
     }
 
+    /// Tells what waits for an interface, once.
+    fn note_waiting(&mut self, waiting: &[Operation]) {
+        let mut awaited = BTreeSet::new();
+        let mut told = Vec::new();
+        for operation in waiting {
+            let interface = operation.interface().unwrap_or_default();
+            awaited.insert(interface.to_owned());
+            told.push(format!("{operation} when interface {interface} is there"));
+        }
+        for text in told.iter().filter(|text| !self.status.waiting.contains(text)) {
+            info!("waiting: {text}");
+        }
+        self.status.waiting = told;
+        self.awaited = awaited.into_iter().collect();
+    }
+
     fn note_fights(&mut self, repaired: &[Operation], resync: Duration, now: Instant) {
         let mut seen = HashSet::new();
         for operation in repaired {
             // Several rounds of one pass are one repair.
-            if seen.insert((operation.service(), operation.server()))
-                && self.fights.repaired(operation, resync, now)
-            {
+            if seen.insert(operation.subject()) && self.fights.repaired(operation, resync, now) {
                 error!(
-                    service = %operation.service(),
+                    service = operation.service().map(display),
                     server = operation.server().map(display),
                     "somebody else sets this entry back again and again; find out who else manages IPVS here; lbd goes \
                      on to repair it, but less and less often: {operation}"
@@ -385,14 +459,18 @@ enum Ended {
 
 /// The fields that an operation sets, for the log; none for a deletion.
 fn changes(operation: &Operation) -> Option<String> {
-    let change = |Change { field, from, to }: &Change| {
+    let parts = operation.parts();
+    let several = parts.len() > 1;
+    let change = |part: &Part, Change { field, from, to }: &Change| {
         let text =
             |value: &Option<Value>| value.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
-        match operation.action() {
-            Action::Add => format!("{field}: {}", text(to)),
-            Action::Edit | Action::Delete => format!("{field}: {} -> {}", text(from), text(to)),
+        let of = part.name.as_ref().filter(|_| several).map(|name| format!("{name} ")).unwrap_or_default();
+        match part.action {
+            Action::Add => format!("{of}{field}: {}", text(to)),
+            Action::Edit | Action::Delete => format!("{of}{field}: {} -> {}", text(from), text(to)),
         }
     };
-    let changes: Vec<String> = operation.changes().iter().map(change).collect();
+    let changes: Vec<String> =
+        parts.iter().flat_map(|part| part.changes.iter().map(|of| change(part, of))).collect();
     (!changes.is_empty()).then(|| changes.join(", "))
 }

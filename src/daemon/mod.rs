@@ -6,13 +6,15 @@ mod keeper;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::select;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
 use crate::config;
+use crate::kernel::interfaces;
 use crate::store::{NoLock, Store};
 use crate::systemd::Notifier;
 use crate::watch::{Look, Watch};
@@ -38,7 +40,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     // A daemon that systemd does not watch looks up once a day instead.
-    let beat = notifier.watchdog_interval().unwrap_or(std::time::Duration::from_secs(86_400));
+    let beat = notifier.watchdog_interval().unwrap_or(Duration::from_secs(86_400));
     let mut beat = interval(beat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
 
@@ -46,7 +48,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
     let mut watch = Watch::new(file);
     let mut usual = Reason::Start;
     // The first look at the file is due at once, and the first pass with it.
-    let mut next = Instant::now() + std::time::Duration::from_secs(5);
+    let mut next = Instant::now() + Duration::from_secs(5);
     let mut told = String::new();
     let mut has_told_ready = false;
     info!("lbd {} keeps {}", env!("CARGO_PKG_VERSION"), file.display());
@@ -69,6 +71,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = sleep_until(next) => usual,
+            () = appeared(keeper.awaited()) => Reason::Interface,
             _ = beat.tick() => {
                 notifier.watchdog();
                 continue;
@@ -91,6 +94,18 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
     info!("stopped; the table goes on serving");
     notifier.stopping();
     Ok(())
+}
+
+/// Waits until one of the interfaces is there; for ever where there is none to wait for.
+async fn appeared(awaited: &[String]) {
+    /// Cheap enough to be done often: an interface that comes late, comes with traffic.
+    const INTERVAL: Duration = Duration::from_secs(1);
+    if awaited.is_empty() {
+        return std::future::pending().await;
+    }
+    while interfaces::absent(awaited).len() == awaited.len() {
+        sleep(INTERVAL).await;
+    }
 }
 
 /// Reads the file, unless a writer is found in the middle of it.

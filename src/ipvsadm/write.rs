@@ -5,15 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{
     Checksum, EngineName, Family, Forwarding, Operation, Persistence, PersistenceMask, Protocol, RealServer,
-    SchedulerName, Scheduling, ServerKey, ServiceKey, State, Thresholds, Tunnel, TunnelKind,
+    SchedulerName, Scheduling, ServerKey, ServiceKey, State, SyncDaemon, Thresholds, Timeouts, Tunnel,
+    TunnelKind,
 };
 
-/// The command that does the same, to be typed in a shell: `ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1`.
+/// The command (for a sync daemon that starts again, two) that does the same, to be typed in a shell: `ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1`.
 ///
 /// An edit carries every attribute, since `ipvsadm -E` and `-e` reset what they are not told. What ipvsadm has no words
 /// for (an unknown protocol, say, that only a deletion can meet) is a shell comment. `-p` beyond 2678400 seconds is
-/// written though ipvsadm itself refuses it: the kernel takes it.
-pub fn command(operation: &Operation) -> String {
+/// written though ipvsadm itself refuses it: the kernel takes it. `None` for what is none of IPVS' business.
+pub fn command(operation: &Operation) -> Option<String> {
     let arguments = match operation {
         Operation::AddService { service, to } => add_service("-A", *service, to),
         Operation::EditService { service, to, .. } => add_service("-E", *service, to),
@@ -25,11 +26,40 @@ pub fn command(operation: &Operation) -> String {
         Operation::DeleteServer { service, server } => {
             service_option(*service).map(|service| format!("-d {service} -r {server}"))
         }
+        Operation::SetTimeouts { to: Timeouts { tcp, tcp_fin, udp }, .. } => {
+            // 0 leaves a timeout as it is.
+            let seconds = |timeout: &Option<u32>| timeout.unwrap_or(0);
+            Ok(format!("--set {} {} {}", seconds(tcp), seconds(tcp_fin), seconds(udp)))
+        }
+        Operation::StartSync { to } => Ok(start_daemon(to)),
+        Operation::RestartSync { to, .. } => {
+            let role = to.role;
+            return Some(format!("ipvsadm --stop-daemon {role}\nipvsadm {}", start_daemon(to)));
+        }
+        Operation::StopSync { role } => Ok(format!("--stop-daemon {role}")),
+        Operation::SetSysctl { .. } | Operation::ReplaceMarks { .. } => return None,
     };
-    match arguments {
+    Some(match arguments {
         Ok(arguments) => format!("ipvsadm {arguments}"),
         Err(NoWord(what)) => format!("# {operation}: ipvsadm has no option for {what}"),
+    })
+}
+
+fn start_daemon(daemon: &SyncDaemon) -> String {
+    let SyncDaemon { role, interface, id, max_length, group, port, ttl } = daemon;
+    let mut words = format!("--start-daemon {role} --mcast-interface {interface} --syncid {id}");
+    let options = [
+        ("--sync-maxlen", max_length.map(|length| length.to_string())),
+        ("--mcast-group", group.map(|group| group.to_string())),
+        ("--mcast-port", port.map(|port| port.to_string())),
+        ("--mcast-ttl", ttl.map(|ttl| ttl.to_string())),
+    ];
+    for (option, value) in options {
+        if let Some(value) = value {
+            let _ = write!(words, " {option} {value}");
+        }
     }
+    words
 }
 
 /// The virtual services and their servers as `ipvsadm -Sn` prints them, sorted, to be given to `ipvsadm -R`.
@@ -143,7 +173,8 @@ fn service_option(service: ServiceKey) -> Result<String, NoWord> {
 fn add_server(verb: &str, service: ServiceKey, server: ServerKey, of: &RealServer) -> Result<String, NoWord> {
     let RealServer { weight, forwarding, thresholds: Thresholds { upper, lower } } = of;
     let (method, tunnel) = match forwarding {
-        Forwarding::Nat => ("-m", String::new()),
+        // The rest of FULLNAT is not IPVS' business.
+        Forwarding::Nat | Forwarding::FullNat => ("-m", String::new()),
         Forwarding::DirectRouting => ("-g", String::new()),
         Forwarding::Tunnel(tunnel) => ("-i", tunnel_options(*tunnel)?),
         Forwarding::Other(_) => return Err(NoWord(format!("forwarding method {forwarding}"))),

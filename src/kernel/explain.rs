@@ -50,7 +50,7 @@ fn cause(operation: &Operation, errno: i32) -> String {
         },
         libc::ERANGE => out_of_range(operation),
         libc::EINVAL => invalid(operation),
-        libc::EAFNOSUPPORT if service.family() == Family::V6 => {
+        libc::EAFNOSUPPORT if service.is_some_and(|service| service.family() == Family::V6) => {
             "the kernel does no IPv6; was it started with ipv6.disable=1?".into()
         }
         libc::EAFNOSUPPORT => {
@@ -90,7 +90,7 @@ fn out_of_range(operation: &Operation) -> String {
 }
 
 fn invalid(operation: &Operation) -> String {
-    if operation.service().mark() == Some(0) {
+    if operation.service().and_then(ServiceKey::mark) == Some(0) {
         return "a firewall mark of 0 is no mark; marks are 1 to 4294967295".into();
     }
     match operation {
@@ -100,7 +100,7 @@ fn invalid(operation: &Operation) -> String {
         Operation::AddServer { service, server, to } | Operation::EditServer { service, server, to, .. } => {
             invalid_server(operation.action(), service, server, to)
         }
-        Operation::DeleteService { .. } | Operation::DeleteServer { .. } => REFUSED_VALUE.into(),
+        _ => REFUSED_VALUE.into(),
     }
 }
 

@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 
 use super::explain::{is_unicast, refusal};
 use super::ipvs::codec::normal;
-use super::{Kernel, KernelError, Live, Refusal};
+use super::{Kernel, KernelError, Live, Question, Refusal};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
-    ServerKey, ServiceKey, Services, TunnelKind, VirtualService,
+    ServerKey, ServiceKey, Services, State, SyncDaemon, SyncRole, Timeouts, TunnelKind, VirtualService,
+    sysctl,
 };
 
 /// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places.
@@ -38,10 +39,13 @@ pub struct Fake {
     pub keeps_scheduler: bool,
     /// How often it was read
     pub reads: usize,
+    /// How often it was asked whether anything changed
+    pub glances: usize,
     /// How often it was given operations
     pub executes: usize,
     /// Every operation that it was given, in order, refused or not
     pub operations: Vec<Operation>,
+    seen: Option<State>,
     verdicts: Vec<Verdict>,
     before_read: Option<Meddler>,
     before_execute: Option<Meddler>,
@@ -58,8 +62,10 @@ impl Default for Fake {
             address_up: true,
             keeps_scheduler: true,
             reads: 0,
+            glances: 0,
             executes: 0,
             operations: Vec::new(),
+            seen: None,
             verdicts: Vec::new(),
             before_read: None,
             before_execute: None,
@@ -120,7 +126,7 @@ impl Fake {
         if let Some(errno) = verdict {
             return Err(errno);
         }
-        if operation.service().mark() == Some(0) {
+        if operation.service().and_then(ServiceKey::mark) == Some(0) {
             return Err(libc::EINVAL);
         }
         match operation {
@@ -156,6 +162,33 @@ impl Fake {
                 self.live.connections.remove(&(*service, *server));
                 Ok(())
             }
+            Operation::SetSysctl { name, to, .. } => {
+                if !self.live.state.sysctls.contains_key(name) {
+                    return Err(libc::ENOENT);
+                }
+                sysctl::apply(&mut self.live.state.sysctls, name, to);
+                Ok(())
+            }
+            Operation::SetTimeouts { to, .. } => {
+                let timeouts = &mut self.live.state.timeouts;
+                *timeouts = Timeouts {
+                    tcp: to.tcp.or(timeouts.tcp),
+                    tcp_fin: to.tcp_fin.or(timeouts.tcp_fin),
+                    udp: to.udp.or(timeouts.udp),
+                };
+                Ok(())
+            }
+            Operation::StartSync { to } => self.start_sync(to),
+            Operation::RestartSync { to, .. } => {
+                self.stop_sync(to.role)?;
+                self.start_sync(to)
+            }
+            Operation::StopSync { role } => self.stop_sync(*role),
+            Operation::ReplaceMarks { to, .. } => {
+                self.live.state.marks.clone_from(to);
+                self.live.state.strays.clear();
+                Ok(())
+            }
         }
     }
 
@@ -186,6 +219,30 @@ impl Fake {
             return Err(libc::EINVAL);
         }
         service.scheduling = to.clone();
+        Ok(())
+    }
+
+    fn start_sync(&mut self, to: &SyncDaemon) -> Result<(), i32> {
+        let state = &mut self.live.state;
+        let is_mixed = |(service, contents): (&ServiceKey, &VirtualService)| {
+            contents.servers.keys().any(|server| Family::of(server.address) != service.family())
+        };
+        if self.live.absent.contains(&to.interface) {
+            Err(libc::ENODEV)
+        } else if state.sync.iter().any(|daemon| daemon.role == to.role) {
+            Err(libc::EEXIST)
+        } else if state.services.iter().any(is_mixed) {
+            Err(libc::EINVAL)
+        } else {
+            state.sync.push(to.clone());
+            Ok(())
+        }
+    }
+
+    fn stop_sync(&mut self, role: SyncRole) -> Result<(), i32> {
+        let sync = &mut self.live.state.sync;
+        let place = sync.iter().position(|daemon| daemon.role == role).ok_or(libc::ESRCH)?;
+        sync.remove(place);
         Ok(())
     }
 
@@ -224,23 +281,56 @@ impl Fake {
 
 /// A server as it is read back.
 fn stored(server: &RealServer) -> RealServer {
-    RealServer { forwarding: normal(server.forwarding), ..*server }
+    let forwarding = match server.forwarding {
+        // What makes FULLNAT of nat is a rule of the packet filter, which the fake has without saying so.
+        Forwarding::FullNat => Forwarding::FullNat,
+        other => normal(other),
+    };
+    RealServer { forwarding, ..*server }
 }
 
 impl Kernel for Fake {
-    fn read(&mut self) -> Result<Live, KernelError> {
+    fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
         self.reads += 1;
         if let Some(meddler) = &mut self.before_read {
             meddler(&mut self.live);
         }
         match self.broken_reads.pop_front() {
             Some(error) => Err(error),
-            None => Ok(self.live.clone()),
+            None => {
+                let mut live = self.live.clone();
+                live.state.sysctls.retain(|name, _| question.sysctls.contains(name));
+                live.absent.retain(|name| question.interfaces.contains(name));
+                if !question.filter {
+                    live.state.marks.clear();
+                    live.state.strays.clear();
+                }
+                self.seen = Some(live.state.clone());
+                Ok(live)
+            }
         }
+    }
+
+    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
+        let (reads, seen) = (self.reads, self.seen.take());
+        let now = self.read(question)?.state;
+        self.reads = reads;
+        self.glances += 1;
+        let changed = seen != Some(now);
+        if changed {
+            self.seen = None;
+        }
+        Ok(changed)
+    }
+
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+        let services = &self.live.state.services;
+        Ok(keys.iter().filter_map(|key| Some((*key, services.get(key)?.clone()))).collect())
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
         self.executes += 1;
+        self.seen = None;
         if let Some(meddler) = &mut self.before_execute {
             meddler(&mut self.live);
         }
@@ -270,8 +360,9 @@ mod tests {
         fake.refuse_nth(1, libc::EBUSY);
         fake.break_read("no");
         fake.break_execute(1, "cut off");
-        assert_eq!(fake.read().unwrap_err().message, "no");
-        assert_eq!(fake.read(), Ok(Live::default()));
+        let all = Question::default();
+        assert_eq!(fake.read(&all).unwrap_err().message, "no");
+        assert_eq!(fake.read(&all), Ok(Live::default()));
         let three = [delete.clone(), delete.clone(), delete];
         assert_eq!(fake.execute(&three).unwrap_err().message, "cut off");
         let errnos: Vec<_> =

@@ -1,22 +1,38 @@
 //! The kernel behind a door: what there is to read, what can be done to it, and what its refusals mean.
 
+pub mod director;
 mod explain;
 pub mod fake;
+mod filter;
+pub mod interfaces;
 pub mod ipvs;
 pub mod sysctl;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use crate::model::{Connections, Operation, ServerKey, ServiceKey, State};
+use crate::model::{Connections, Operation, ServerKey, ServiceKey, Services, State};
 
-/// A kernel's load balancer, in one network namespace.
+/// A director's kernel, in one network namespace.
 pub trait Kernel {
-    /// Reads the whole live state.
+    /// Reads the whole live state, and of what lies beside it as much as was asked for.
     ///
     /// # Errors
     /// Where the kernel cannot be asked, or its answer cannot be trusted.
-    fn read(&mut self) -> Result<Live, KernelError>;
+    fn read(&mut self, question: &Question) -> Result<Live, KernelError>;
+
+    /// Whether anything may be other than at the last [`Kernel::read`] with this question: for a fraction of its cost.
+    /// Also where nothing was read yet, or something was carried out since.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be asked.
+    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError>;
+
+    /// Reads some virtual services with their servers; those that are not there are left out.
+    ///
+    /// # Errors
+    /// As for [`Kernel::read`].
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError>;
 
     /// Carries out the operations in their order, and gives a result for each. A refused operation does not stop the
     /// ones behind it.
@@ -24,6 +40,17 @@ pub trait Kernel {
     /// # Errors
     /// Where it is not known what became of them: the live state must be read again.
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError>;
+}
+
+/// What to look at beside IPVS itself, which is always read whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Question {
+    /// The kernel settings that matter
+    pub sysctls: Vec<String>,
+    /// Whether lbd's own table of the packet filter matters
+    pub filter: bool,
+    /// The interfaces that something is bound to
+    pub interfaces: Vec<String>,
 }
 
 /// What was read from a kernel.
@@ -35,6 +62,10 @@ pub struct Live {
     pub connections: HashMap<(ServiceKey, ServerKey), Connections>,
     /// `net.ipv4.vs.expire_nodest_conn`: whether the connections of a deleted server end at once (true) or hang
     pub expire_nodest_conn: bool,
+    /// The interfaces that were asked for and are not there
+    pub absent: HashSet<String>,
+    /// Why lbd's own table of the packet filter could not be read; it counts as empty then
+    pub filter_trouble: Option<String>,
 }
 
 /// That the kernel would not carry out one operation.

@@ -1,8 +1,11 @@
-//! Reads kernel settings by the names that people use for them.
+//! Reads and writes kernel settings by the names that people use for them.
 
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+
+use super::Refusal;
+use crate::model::Operation;
 
 /// Reads a setting under `net.`, in the network namespace of this thread. The name is written with dots, or with slashes
 /// where a part of it holds a dot itself (`net/ipv4/conf/eth0.100/forwarding`).
@@ -11,6 +14,19 @@ use std::path::PathBuf;
 /// A name that is not one of a setting under `net.`; a setting that this kernel does not have.
 pub fn read(name: &str) -> io::Result<String> {
     Ok(fs::read_to_string(path(name)?)?.trim_end().to_owned())
+}
+
+/// Sets a setting under `net.`, in the network namespace of this thread.
+///
+/// # Errors
+/// As for [`read`], and where the kernel does not take the value.
+pub(super) fn write(name: &str, value: &str) -> io::Result<()> {
+    fs::write(path(name)?, format!("{value}\n"))
+}
+
+/// Why a setting could not be set, in words an operator can act on.
+pub(super) fn refusal(_operation: &Operation, error: &io::Error) -> Refusal {
+    Refusal { errno: error.raw_os_error().unwrap_or(0), message: error.to_string() }
 }
 
 fn path(name: &str) -> io::Result<PathBuf> {

@@ -1,18 +1,26 @@
 //! What a director's state is, in plain data: no serialisation, no input or output, nothing of the kernel's bytes.
 
+mod change;
 mod desired;
+pub mod mark;
 mod operation;
 mod server;
 mod service;
-mod settings;
 mod state;
+mod sync;
+pub mod sysctl;
+mod timeouts;
 
+pub use change::{Change, Value};
 pub use desired::{Desired, MaxDelete, Policy, Prune};
-pub use operation::{Action, Change, Operation, Value};
+pub use mark::{Mark, MarkMatch, Prefix};
+pub use operation::{Action, Kind, Operation, Part, Subject};
 pub use server::{Checksum, Connections, Forwarding, RealServer, ServerKey, Thresholds, Tunnel, TunnelKind};
 pub use service::{
     EngineName, Family, KeyError, Persistence, PersistenceMask, Protocol, SchedulerFlags, SchedulerName,
     Scheduling, ServiceKey, VirtualService,
 };
-pub use settings::{Mark, MarkMatch, Prefix, SyncDaemon, SyncRole, Timeouts};
 pub use state::{Servers, Services, State};
+pub use sync::{SyncDaemon, SyncRole};
+pub use sysctl::Sysctls;
+pub use timeouts::Timeouts;

@@ -1,12 +1,13 @@
-//! The edits that a state can undergo, each with the fields that it changes.
+//! The edits that a state can undergo, and by which names they are known.
 
 use std::fmt;
 
+use super::change::{Change, compare, scheduling_fields, server_fields, sync_fields, timeout_fields};
 use super::{
-    Forwarding, Persistence, RealServer, SchedulerName, Scheduling, ServerKey, ServiceKey, Thresholds, Tunnel,
+    Mark, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Timeouts, Value, sysctl,
 };
 
-/// One edit of the kernel's table.
+/// One edit of the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Add a virtual service, as yet without servers.
@@ -57,6 +58,48 @@ pub enum Operation {
         /// Which server
         server: ServerKey,
     },
+    /// Set a kernel setting.
+    SetSysctl {
+        /// Its full name
+        name: String,
+        /// What it is; `None` where the kernel does not have it
+        from: Option<String>,
+        /// What it shall be
+        to: String,
+    },
+    /// Set timeouts of connections.
+    SetTimeouts {
+        /// What they are
+        from: Timeouts,
+        /// Those that shall be others
+        to: Timeouts,
+    },
+    /// Start a sync daemon.
+    StartSync {
+        /// As what
+        to: SyncDaemon,
+    },
+    /// Stop a sync daemon and start it again as another; the kernel has no edit.
+    RestartSync {
+        /// What it is
+        from: SyncDaemon,
+        /// What it shall be
+        to: SyncDaemon,
+    },
+    /// Stop a sync daemon.
+    StopSync {
+        /// Which
+        role: SyncRole,
+    },
+    /// Replace the mark rules in lbd's own table of the packet filter, all of them in one transaction.
+    ReplaceMarks {
+        /// The rules that are there, in their order
+        from: Vec<Mark>,
+        /// The rules that shall be there
+        to: Vec<Mark>,
+        /// What else lies in the table, and goes
+        strays: Vec<String>,
+    },
 }
 
 /// What an operation does to its object.
@@ -80,161 +123,221 @@ impl fmt::Display for Action {
     }
 }
 
+/// What kind of object an operation concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A virtual service
+    Service,
+    /// A real server
+    Server,
+    /// A kernel setting
+    Sysctl,
+    /// The timeouts of connections
+    Timeouts,
+    /// A sync daemon
+    Sync,
+    /// The rules of a firewall mark
+    Mark,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Service => "service",
+            Self::Server => "server",
+            Self::Sysctl => "sysctl",
+            Self::Timeouts => "timeouts",
+            Self::Sync => "sync",
+            Self::Mark => "mark",
+        })
+    }
+}
+
+/// The object that an operation concerns, as a key by which it is known again in the next pass.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// A virtual service
+    Service(ServiceKey),
+    /// A real server of a virtual service
+    Server(ServiceKey, ServerKey),
+    /// A kernel setting
+    Sysctl(String),
+    /// The timeouts
+    Timeouts,
+    /// A sync daemon
+    Sync(SyncRole),
+    /// lbd's own table of the packet filter
+    Marks,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(service) => service.fmt(f),
+            Self::Server(service, server) => write!(f, "{server} of {service}"),
+            Self::Sysctl(name) => f.write_str(name),
+            Self::Timeouts => f.write_str("timeouts"),
+            Self::Sync(role) => write!(f, "sync {role}"),
+            Self::Marks => f.write_str("marks"),
+        }
+    }
+}
+
+/// One object that an operation adds, edits or deletes. Most operations are one; marks are replaced together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What happens to it
+    pub action: Action,
+    /// What it is
+    pub kind: Kind,
+    /// What it is called, where it is neither a service nor a server
+    pub name: Option<String>,
+    /// The fields that are set, by the names that they have in the file: those that differ for an edit, those that are
+    /// set for an addition
+    pub changes: Vec<Change>,
+}
+
 impl Operation {
-    /// Whether it adds, edits or deletes.
+    /// Whether it adds, edits or deletes, taken as a whole.
     pub fn action(&self) -> Action {
         match self {
-            Self::AddService { .. } | Self::AddServer { .. } => Action::Add,
-            Self::EditService { .. } | Self::EditServer { .. } => Action::Edit,
-            Self::DeleteService { .. } | Self::DeleteServer { .. } => Action::Delete,
+            Self::AddService { .. } | Self::AddServer { .. } | Self::StartSync { .. } => Action::Add,
+            Self::EditService { .. }
+            | Self::EditServer { .. }
+            | Self::SetSysctl { .. }
+            | Self::SetTimeouts { .. }
+            | Self::RestartSync { .. } => Action::Edit,
+            Self::DeleteService { .. } | Self::DeleteServer { .. } | Self::StopSync { .. } => Action::Delete,
+            Self::ReplaceMarks { from, to, strays } => {
+                match (from.is_empty() && strays.is_empty(), to.is_empty()) {
+                    (true, _) => Action::Add,
+                    (false, true) => Action::Delete,
+                    (false, false) => Action::Edit,
+                }
+            }
         }
     }
 
-    /// The virtual service that it concerns.
-    pub fn service(&self) -> &ServiceKey {
+    /// The object that it concerns.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::AddService { service, .. }
+            | Self::EditService { service, .. }
+            | Self::DeleteService { service } => Subject::Service(*service),
+            Self::AddServer { service, server, .. }
+            | Self::EditServer { service, server, .. }
+            | Self::DeleteServer { service, server } => Subject::Server(*service, *server),
+            Self::SetSysctl { name, .. } => Subject::Sysctl(name.clone()),
+            Self::SetTimeouts { .. } => Subject::Timeouts,
+            Self::StartSync { to } | Self::RestartSync { to, .. } => Subject::Sync(to.role),
+            Self::StopSync { role } => Subject::Sync(*role),
+            Self::ReplaceMarks { .. } => Subject::Marks,
+        }
+    }
+
+    /// What kind of object it concerns.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::AddService { .. } | Self::EditService { .. } | Self::DeleteService { .. } => Kind::Service,
+            Self::AddServer { .. } | Self::EditServer { .. } | Self::DeleteServer { .. } => Kind::Server,
+            Self::SetSysctl { .. } => Kind::Sysctl,
+            Self::SetTimeouts { .. } => Kind::Timeouts,
+            Self::StartSync { .. } | Self::RestartSync { .. } | Self::StopSync { .. } => Kind::Sync,
+            Self::ReplaceMarks { .. } => Kind::Mark,
+        }
+    }
+
+    /// The virtual service that it concerns, or whose server it concerns.
+    pub fn service(&self) -> Option<&ServiceKey> {
         match self {
             Self::AddService { service, .. }
             | Self::EditService { service, .. }
             | Self::DeleteService { service }
             | Self::AddServer { service, .. }
             | Self::EditServer { service, .. }
-            | Self::DeleteServer { service, .. } => service,
+            | Self::DeleteServer { service, .. } => Some(service),
+            Self::SetSysctl { .. }
+            | Self::SetTimeouts { .. }
+            | Self::StartSync { .. }
+            | Self::RestartSync { .. }
+            | Self::StopSync { .. }
+            | Self::ReplaceMarks { .. } => None,
         }
     }
 
-    /// The real server that it concerns, if it is not about the service itself.
+    /// The real server that it concerns, if it is about one.
     pub fn server(&self) -> Option<&ServerKey> {
         match self {
-            Self::AddService { .. } | Self::EditService { .. } | Self::DeleteService { .. } => None,
             Self::AddServer { server, .. }
             | Self::EditServer { server, .. }
             | Self::DeleteServer { server, .. } => Some(server),
+            _ => None,
         }
     }
 
-    /// The fields that it sets, by the names that they have in the file: those that differ for an edit, those that are
-    /// set for an addition, none for a deletion.
-    pub fn changes(&self) -> Vec<Change> {
+    /// The interface without which it cannot be carried out, if there is one.
+    pub fn interface(&self) -> Option<&str> {
         match self {
+            Self::SetSysctl { name, .. } => sysctl::interface(name),
+            Self::StartSync { to } | Self::RestartSync { to, .. } => Some(&to.interface),
+            _ => None,
+        }
+    }
+
+    /// The objects that it adds, edits or deletes, with their fields.
+    pub fn parts(&self) -> Vec<Part> {
+        let changes = match self {
             Self::AddService { to, .. } => compare(None, scheduling_fields(to, &to.scheduler)),
             Self::EditService { from, to, .. } => {
                 compare(Some(scheduling_fields(from, &to.scheduler)), scheduling_fields(to, &to.scheduler))
             }
             Self::AddServer { to, .. } => compare(None, server_fields(to)),
             Self::EditServer { from, to, .. } => compare(Some(server_fields(from)), server_fields(to)),
-            Self::DeleteService { .. } | Self::DeleteServer { .. } => Vec::new(),
-        }
+            Self::SetSysctl { name, from, to } => vec![Change {
+                field: name.clone().into(),
+                from: from.clone().map(Value::Setting),
+                to: Some(Value::Setting(to.clone())),
+            }],
+            Self::SetTimeouts { from, to } => timeout_fields(*from, *to),
+            Self::StartSync { to } => compare(None, sync_fields(to)),
+            Self::RestartSync { from, to } => compare(Some(sync_fields(from)), sync_fields(to)),
+            Self::DeleteService { .. } | Self::DeleteServer { .. } | Self::StopSync { .. } => Vec::new(),
+            Self::ReplaceMarks { from, to, strays } => return super::mark::parts(from, to, strays),
+        };
+        let name = match self.subject() {
+            Subject::Service(_) | Subject::Server(..) => None,
+            Subject::Sync(role) => Some(role.to_string()),
+            other => Some(other.to_string()),
+        };
+        vec![Part { action: self.action(), kind: self.kind(), name, changes }]
     }
 }
 
 /// `add server 192.168.8.14:80 to tcp://10.0.0.13:80`: the noun of every message about an operation.
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (action, service) = (self.action(), self.service());
-        match self.server() {
-            None => write!(f, "{action} service {service}"),
-            Some(server) => {
-                let word = match action {
-                    Action::Add => "to",
-                    Action::Edit => "of",
-                    Action::Delete => "from",
-                };
-                write!(f, "{action} server {server} {word} {service}")
-            }
-        }
-    }
-}
-
-/// One field that an operation sets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// The key in the file
-    pub field: &'static str,
-    /// What it was; `None` where it was not set or the object is new
-    pub from: Option<Value>,
-    /// What it shall be; `None` where it shall not be set
-    pub to: Option<Value>,
-}
-
-/// The value of a field, ready to be printed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// A number; seconds for a time
-    Number(u32),
-    /// A word
-    Text(String),
-    /// A switch
-    Flag(bool),
-    /// Several words
-    List(Vec<&'static str>),
-    /// How a packet is wrapped
-    Tunnel(Tunnel),
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let action = self.action();
         match self {
-            Self::Number(number) => number.fmt(f),
-            Self::Text(text) => f.write_str(text),
-            Self::Flag(on) => on.fmt(f),
-            Self::List(words) => write!(f, "[{}]", words.join(", ")),
-            Self::Tunnel(Tunnel { kind, port, checksum }) => {
-                write!(f, "{{type: {kind}, port: {port}, checksum: {checksum}}}")
-            }
+            Self::AddService { service, .. }
+            | Self::EditService { service, .. }
+            | Self::DeleteService { service } => write!(f, "{action} service {service}"),
+            Self::AddServer { service, server, .. } => write!(f, "add server {server} to {service}"),
+            Self::EditServer { service, server, .. } => write!(f, "edit server {server} of {service}"),
+            Self::DeleteServer { service, server } => write!(f, "delete server {server} from {service}"),
+            Self::SetSysctl { name, to, .. } => write!(f, "set {name} to {to}"),
+            Self::SetTimeouts { .. } => f.write_str("set the timeouts"),
+            Self::StartSync { to } => write!(f, "start sync {} on {}", to.role, to.interface),
+            Self::RestartSync { to, .. } => write!(f, "restart sync {} on {}", to.role, to.interface),
+            Self::StopSync { role } => write!(f, "stop sync {role}"),
+            Self::ReplaceMarks { .. } => write!(f, "{action} mark rules"),
         }
     }
-}
-
-type Fields = Vec<(&'static str, Option<Value>)>;
-
-fn compare(from: Option<Fields>, to: Fields) -> Vec<Change> {
-    let old = from.map_or_else(
-        || to.iter().map(|_| None).collect(),
-        |fields| fields.into_iter().map(|(_, value)| value).collect::<Vec<_>>(),
-    );
-    to.into_iter()
-        .zip(old)
-        .filter(|((_, to), from)| to != from)
-        .map(|((field, to), from)| Change { field, from, to })
-        .collect()
-}
-
-/// `words` is the scheduler that names the switches: the new one on both sides, so that a switch that stays on is equal.
-fn scheduling_fields(scheduling: &Scheduling, words: &SchedulerName) -> Fields {
-    let Scheduling { scheduler, flags, persistence, engine, one_packet } = scheduling;
-    let mask = |Persistence { mask, .. }: Persistence| match mask {
-        super::PersistenceMask::V4(mask) => Value::Text(mask.to_string()),
-        super::PersistenceMask::V6(length) => Value::Number(length),
-    };
-    vec![
-        ("scheduler", Some(Value::Text(scheduler.to_string()))),
-        ("scheduler_flags", Some(Value::List(flags.names(words)))),
-        ("persistence", persistence.map(|Persistence { timeout, .. }| Value::Number(timeout))),
-        ("persistence_mask", persistence.map(mask)),
-        ("persistence_engine", engine.as_ref().map(|name| Value::Text(name.to_string()))),
-        ("one_packet", Some(Value::Flag(*one_packet))),
-    ]
-}
-
-fn server_fields(server: &RealServer) -> Fields {
-    let RealServer { weight, forwarding, thresholds: Thresholds { upper, lower } } = *server;
-    let tunnel = match forwarding {
-        Forwarding::Tunnel(tunnel) => Some(Value::Tunnel(tunnel)),
-        Forwarding::Nat | Forwarding::DirectRouting | Forwarding::Other(_) => None,
-    };
-    vec![
-        ("forward", Some(Value::Text(forwarding.to_string()))),
-        ("tunnel", tunnel),
-        ("weight", Some(Value::Number(weight))),
-        ("upper_threshold", upper.map(|limit| Value::Number(limit.get()))),
-        ("lower_threshold", lower.map(|limit| Value::Number(limit.get()))),
-    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::SchedulerFlags;
+    use crate::model::{Forwarding, SchedulerFlags, SchedulerName, Thresholds};
 
     #[test]
     fn an_edit_names_the_fields_that_differ_and_an_addition_all_that_are_set() {
@@ -245,15 +348,15 @@ mod tests {
         let edit = Operation::EditServer { service, server, from: one, to: three };
         assert_eq!(edit.to_string(), "edit server 192.168.8.14:80 of tcp://10.0.0.13:80");
         assert_eq!(
-            edit.changes(),
-            [Change { field: "weight", from: Some(Value::Number(1)), to: Some(Value::Number(3)) }]
+            edit.parts().remove(0).changes,
+            [Change { field: "weight".into(), from: Some(Value::Number(1)), to: Some(Value::Number(3)) }]
         );
         let add = Operation::AddServer { service, server, to: three };
         assert_eq!(
-            add.changes(),
+            add.parts().remove(0).changes,
             [
-                Change { field: "forward", from: None, to: Some(Value::Text("nat".into())) },
-                Change { field: "weight", from: None, to: Some(Value::Number(3)) },
+                Change { field: "forward".into(), from: None, to: Some(Value::Text("nat".into())) },
+                Change { field: "weight".into(), from: None, to: Some(Value::Number(3)) },
             ]
         );
     }
@@ -270,9 +373,9 @@ mod tests {
         let service = "tcp://10.0.0.13:80".parse().unwrap();
         let edit = Operation::EditService { service, from: with("sh"), to: with("mh") };
         assert_eq!(
-            edit.changes(),
+            edit.parts().remove(0).changes,
             [Change {
-                field: "scheduler",
+                field: "scheduler".into(),
                 from: Some(Value::Text("sh".into())),
                 to: Some(Value::Text("mh".into()))
             }]

@@ -24,6 +24,10 @@ impl fmt::Display for ServerKey {
 pub enum Forwarding {
     /// `nat`: the director rewrites the destination, and the answers come back through it.
     Nat,
+    /// `fullnat`: like `nat`, and the director puts its own address into the source as well, so that the answers come
+    /// back through it whatever the server's routes are. The kernel's IPVS knows it as `nat`; the rest is a rule of the
+    /// packet filter and `net.ipv4.vs.conntrack`.
+    FullNat,
     /// `dr` (direct routing): only the link-layer address changes; the server answers the client by itself.
     DirectRouting,
     /// `tun`: the packet travels inside another one; the server answers the client by itself.
@@ -36,6 +40,7 @@ impl fmt::Display for Forwarding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nat => f.write_str("nat"),
+            Self::FullNat => f.write_str("fullnat"),
             Self::DirectRouting => f.write_str("dr"),
             Self::Tunnel(_) => f.write_str("tun"),
             Self::Other(1) => f.write_str("local"),

@@ -2,7 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::{Mark, RealServer, ServerKey, ServiceKey, SyncDaemon, Timeouts, VirtualService};
+use super::{
+    Forwarding, Mark, RealServer, ServerKey, ServiceKey, SyncDaemon, Sysctls, Timeouts, VirtualService,
+};
 
 /// The real servers of one virtual service. Equality ignores the order.
 pub type Servers = IndexMap<ServerKey, RealServer>;
@@ -15,12 +17,32 @@ pub type Services = IndexMap<ServiceKey, VirtualService>;
 pub struct State {
     /// Virtual services
     pub services: Services,
-    /// Firewall marks
+    /// Firewall marks. In the kernel: the rules of lbd's own table in their order, so that a mark may come twice
     pub marks: Vec<Mark>,
-    /// Kernel settings: value by name, the name with the separators of the file (`net.ipv4.ip_forward`)
-    pub sysctls: IndexMap<String, String>,
+    /// What else lies in lbd's own table of the packet filter, each as nft would name it. No file asks for any
+    pub strays: Vec<String>,
+    /// Kernel settings; in the kernel, those that were asked for and that it has
+    pub sysctls: Sysctls,
     /// Timeouts of connections
     pub timeouts: Timeouts,
     /// Sync daemons
     pub sync: Vec<SyncDaemon>,
+}
+
+impl State {
+    /// The marks that lbd itself gives to packets: those with at least one match.
+    pub fn mark_rules(&self) -> Vec<Mark> {
+        self.marks.iter().filter(|mark| !mark.matches.is_empty()).cloned().collect()
+    }
+
+    /// Whether any of it is done by the packet filter.
+    pub fn needs_filter(&self) -> bool {
+        self.marks.iter().any(|mark| !mark.matches.is_empty()) || self.has_fullnat()
+    }
+
+    /// Whether any server is reached by FULLNAT.
+    pub fn has_fullnat(&self) -> bool {
+        let mut servers = self.services.values().flat_map(|service| service.servers.values());
+        servers.any(|server| server.forwarding == Forwarding::FullNat)
+    }
 }

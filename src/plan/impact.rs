@@ -31,6 +31,16 @@ pub fn impact(operation: &Operation, around: &Surroundings<'_>) -> Option<String
             server_change(around, (service, server), from, to)
         }
         Operation::DeleteServer { service, server } => server_deletion(around, service, server),
+        Operation::RestartSync { .. } => {
+            Some("loses what the other director sends or gets while the daemon starts again".to_owned())
+        }
+        Operation::StopSync { .. } => {
+            Some("ends the sharing of connections with the other director".to_owned())
+        }
+        Operation::SetSysctl { .. }
+        | Operation::SetTimeouts { .. }
+        | Operation::StartSync { .. }
+        | Operation::ReplaceMarks { .. } => None,
     }
 }
 

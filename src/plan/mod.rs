@@ -4,24 +4,27 @@
 //! was taken out of the live state before. The same call tells whether a director is in sync: its plan is empty.
 
 mod impact;
+mod settings;
+mod withheld;
 
-use std::collections::HashSet;
-
-use crate::model::{
-    Operation, RealServer, Scheduling, ServerKey, Servers, ServiceKey, Services, State, VirtualService,
-};
+use crate::model::{Operation, Scheduling, ServerKey, Servers, ServiceKey, State, VirtualService};
 
 pub use impact::{Surroundings, impact};
+pub use withheld::withheld;
 
 /// What there is to do, in the order in which to do it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
+    /// What the rest needs to work: kernel settings and timeouts, and a sync daemon that has to stop first.
+    pub prepare: Vec<Operation>,
     /// Every addition, and every edit that takes no server out of service. A service is followed by its own servers,
     /// so that they travel to the kernel together; servers are added in the order of the file, since `sh` and `dh`
     /// map clients by the order of arrival.
     pub grow: Vec<Operation>,
     /// Edits that quiesce a server (weight 0).
     pub quiesce: Vec<Operation>,
+    /// The marks, all in one: after the services that new rules lead to, before the services that old ones led to.
+    pub marks: Vec<Operation>,
     /// Deletions, servers before services, and the edits that the kernel takes only after them. They come last of all: a table that shrinks first serves nobody meanwhile,
     /// and each server that is added while deleted ones linger costs the kernel a walk over all of these.
     pub shrink: Vec<Operation>,
@@ -30,44 +33,63 @@ pub struct Plan {
 impl Plan {
     /// Whether the two states are the same: in sync.
     pub fn is_empty(&self) -> bool {
-        let Self { grow, quiesce, shrink } = self;
-        grow.is_empty() && quiesce.is_empty() && shrink.is_empty()
+        self.phases().iter().all(|phase| phase.is_empty())
     }
 
     /// How many operations there are.
     pub fn len(&self) -> usize {
-        let Self { grow, quiesce, shrink } = self;
-        grow.len() + quiesce.len() + shrink.len()
+        self.phases().iter().map(|phase| phase.len()).sum()
     }
 
     /// All operations, in order.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
-        let Self { grow, quiesce, shrink } = self;
-        grow.iter().chain(quiesce).chain(shrink)
+        self.phases().into_iter().flatten()
+    }
+
+    /// The phases, in order.
+    pub fn phases(&self) -> [&Vec<Operation>; 5] {
+        let Self { prepare, grow, quiesce, marks, shrink } = self;
+        [prepare, grow, quiesce, marks, shrink]
+    }
+
+    /// The phases, in order, to take something out of them.
+    pub fn phases_mut(&mut self) -> [&mut Vec<Operation>; 5] {
+        let Self { prepare, grow, quiesce, marks, shrink } = self;
+        [prepare, grow, quiesce, marks, shrink]
     }
 }
 
 /// Works out the smallest list of operations that turns `live` into `desired`.
 ///
 /// No prefix of the list leaves a service without a serving server that has one before and has one after: what serves
-/// is added or raised before anything is quiesced, and what is deleted goes last.
+/// is added or raised before anything is quiesced, and what is deleted goes last. Of the kernel settings and timeouts
+/// only those that are desired count.
 pub fn plan(live: &State, desired: &State) -> Plan {
     let mut plan = Plan::default();
+    plan.prepare.extend(settings::sysctls(&live.sysctls, &desired.sysctls));
+    plan.prepare.extend(settings::timeouts(live.timeouts, desired.timeouts));
+    plan_services(&mut plan, live, desired);
+    settings::sync(&mut plan, live, desired);
+    plan.marks.extend(settings::marks(live, desired));
+    plan
+}
+
+fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
     for (&service, wanted) in &desired.services {
         let to = &wanted.scheduling;
         let Some(VirtualService { scheduling: from, servers }) = live.services.get(&service) else {
             plan.grow.push(Operation::AddService { service, to: to.clone() });
-            plan_servers(&mut plan, service, &Servers::new(), &wanted.servers);
+            plan_servers(plan, service, &Servers::new(), &wanted.servers);
             continue;
         };
         let edit =
             (from != to).then(|| Operation::EditService { service, from: from.clone(), to: to.clone() });
         if needs_fewer_servers(from, to, servers) {
-            plan_servers(&mut plan, service, servers, &wanted.servers);
+            plan_servers(plan, service, servers, &wanted.servers);
             plan.shrink.extend(edit);
         } else {
             plan.grow.extend(edit);
-            plan_servers(&mut plan, service, servers, &wanted.servers);
+            plan_servers(plan, service, servers, &wanted.servers);
         }
     }
     let gone = |service: &&ServiceKey| !desired.services.contains_key(*service);
@@ -75,7 +97,6 @@ pub fn plan(live: &State, desired: &State) -> Plan {
     // The kernel's order means nothing and differs from boot to boot; a plan shall read the same each time.
     gone.sort_unstable();
     plan.shrink.extend(gone.into_iter().map(|service| Operation::DeleteService { service }));
-    plan
 }
 
 /// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places unless the kernel was built
@@ -107,33 +128,10 @@ fn plan_servers(plan: &mut Plan, service: ServiceKey, present: &Servers, wanted:
     plan.shrink.extend(gone.into_iter().map(|server| Operation::DeleteServer { service, server }));
 }
 
-/// The services in which nothing may be quiesced or deleted yet, since operations that would have brought the serving
-/// server were refused: of the servers that shall serve, none does.
-///
-/// `refused` are the operations of `plan.grow` that the kernel would not carry out.
-pub fn withheld(live: &Services, desired: &Services, refused: &[&Operation]) -> HashSet<ServiceKey> {
-    let refused_servers: HashSet<(&ServiceKey, &ServerKey)> = refused
-        .iter()
-        .filter_map(|operation| operation.server().map(|server| (operation.service(), server)))
-        .collect();
-    let touched: HashSet<&ServiceKey> = refused.iter().map(|operation| operation.service()).collect();
-    let left_empty = |service: &&ServiceKey| {
-        let (Some(live), Some(desired)) = (live.get(*service), desired.get(*service)) else { return false };
-        let serves = |(server, wanted): (&ServerKey, &RealServer)| {
-            let already = live.servers.get(server).is_some_and(RealServer::serves);
-            wanted.serves() && (already || !refused_servers.contains(&(*service, server)))
-        };
-        live.servers.values().any(RealServer::serves)
-            && desired.servers.values().any(RealServer::serves)
-            && !desired.servers.iter().any(serves)
-    };
-    touched.into_iter().filter(left_empty).copied().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Forwarding, SchedulerFlags, SchedulerName, Scheduling, Thresholds, VirtualService};
+    use crate::model::{Forwarding, RealServer, SchedulerFlags, SchedulerName, Thresholds};
 
     fn service(number: u8, scheduler: &str, servers: &[(u8, u32)]) -> (ServiceKey, VirtualService) {
         let key = format!("tcp://10.0.0.{number}:80").parse().unwrap();
@@ -232,7 +230,7 @@ mod tests {
                     numbers.iter().any(|&number| operation.server() == Some(&server_key(number)))
                 })
                 .collect();
-            withheld(&live.services, &desired.services, &refused).into_iter().collect::<Vec<_>>()
+            withheld(&live, &desired, &refused).into_iter().collect::<Vec<_>>()
         };
         assert_eq!(refuse(&[15]), [service(1, "rr", &[]).0]);
         assert_eq!(refuse(&[16]), []);

@@ -1,11 +1,16 @@
 //! What a script reads: one object with a version, whose keys stay.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde_json::json;
 
-use crate::model::{Action, Change, Operation, ServerKey, ServiceKey, Services, Tunnel, Value};
+use crate::model::{
+    Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, Services, Tunnel, Value,
+};
 use crate::reconcile::{Comparison, Failed, Outcome, Report, Summary};
 
 /// The version of the document. It changes only with a key that goes or gets another meaning.
@@ -17,6 +22,9 @@ struct Document<'a> {
     in_sync: bool,
     operations: Vec<Row<'a>>,
     foreign: Vec<Foreign<'a>>,
+    /// What waits for an interface that is not there yet
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<Row<'a>>,
     #[serde(serialize_with = "counts")]
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,20 +40,22 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Row<'a> {
     action: String,
-    kind: &'static str,
+    kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<&'a str>,
-    #[serde(serialize_with = "text")]
-    service: &'a ServiceKey,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<Vec<ChangeRow>>,
 }
 
 #[derive(Serialize)]
 struct ChangeRow {
-    field: &'static str,
+    field: Cow<'static, str>,
     from: Option<ValueRow>,
     to: Option<ValueRow>,
 }
@@ -78,18 +88,16 @@ struct Impact {
 /// # Errors
 /// Those of `out`.
 pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
-    let impact = |(operation, what): (usize, &Operation)| {
-        comparison.impact(what).map(|message| Impact { operation, message })
-    };
     let document = Document {
         version: VERSION,
         in_sync: comparison.is_in_sync(),
-        operations: comparison.plan.operations().map(|operation| row(comparison, operation)).collect(),
+        operations: all_rows(comparison, comparison.plan.operations()),
         foreign: foreign(&comparison.foreign),
+        waiting: all_rows(comparison, comparison.waiting.iter()),
         summary: Summary::of(comparison.plan.operations()),
         failed: None,
         refused: comparison.objection.map(|objection| objection.to_string()),
-        impacts: comparison.plan.operations().enumerate().filter_map(impact).collect(),
+        impacts: impacts(comparison),
     };
     write(out, &document)
 }
@@ -103,10 +111,11 @@ pub fn report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     let document = Document {
         version: VERSION,
         in_sync: *outcome == Outcome::Verified,
-        operations: done.iter().map(|operation| row(last, operation)).collect(),
+        operations: all_rows(last, done.iter()),
         foreign: foreign(&last.foreign),
+        waiting: all_rows(last, last.waiting.iter()),
         summary: Summary::of(done.iter()),
-        failed: Some(failed.iter().map(|failed| failed_row(last, failed)).collect()),
+        failed: Some(failed.iter().flat_map(|failed| failed_rows(last, failed)).collect()),
         refused: match outcome {
             Outcome::Refused(objection) => Some(objection.to_string()),
             Outcome::Verified | Outcome::Failed | Outcome::Held => None,
@@ -121,29 +130,47 @@ fn write(out: &mut dyn Write, document: &Document<'_>) -> io::Result<()> {
     writeln!(out)
 }
 
-fn row<'a>(comparison: &'a Comparison, operation: &'a Operation) -> Row<'a> {
-    let service = operation.service();
+/// The objects that an operation adds, edits or deletes, each as a row.
+fn rows<'a>(comparison: &'a Comparison, operation: &Operation) -> Vec<Row<'a>> {
     let change =
         |Change { field, from, to }| ChangeRow { field, from: from.map(ValueRow), to: to.map(ValueRow) };
-    Row {
-        action: operation.action().to_string(),
-        kind: if operation.server().is_some() { "server" } else { "service" },
-        cluster: comparison.cluster(service),
-        service,
-        server: operation.server().map(ServerKey::to_string),
-        changes: (operation.action() != Action::Delete)
-            .then(|| operation.changes().into_iter().map(change).collect()),
-    }
+    let row = |Part { action, kind, name, changes }: Part| Row {
+        action: action.to_string(),
+        kind: kind.to_string(),
+        cluster: operation.service().and_then(|service| comparison.cluster(service)),
+        service: operation.service().map(ToString::to_string),
+        server: operation.server().map(ToString::to_string),
+        name,
+        // What goes with a mark is said; of other things that go, nothing is left to say.
+        changes: (action != Action::Delete || !changes.is_empty())
+            .then(|| changes.into_iter().map(change).collect()),
+    };
+    operation.parts().into_iter().map(row).collect()
 }
 
-fn failed_row<'a>(comparison: &'a Comparison, failed: &'a Failed) -> FailedRow<'a> {
+fn all_rows<'a>(comparison: &'a Comparison, operations: impl Iterator<Item = &'a Operation>) -> Vec<Row<'a>> {
+    operations.flat_map(|operation| rows(comparison, operation)).collect()
+}
+
+fn failed_rows<'a>(comparison: &'a Comparison, failed: &'a Failed) -> impl Iterator<Item = FailedRow<'a>> {
     let Failed { operation, refusal } = failed;
-    FailedRow {
-        operation: row(comparison, operation),
+    rows(comparison, operation).into_iter().map(|operation| FailedRow {
+        operation,
         // What was not even sent has no error number.
         errno: (refusal.errno != 0).then_some(refusal.errno),
         message: &refusal.message,
+    })
+}
+
+/// What the operations do to live traffic, each with the number of its row.
+fn impacts(comparison: &Comparison) -> Vec<Impact> {
+    let mut impacts = Vec::new();
+    let mut row = 0;
+    for operation in comparison.plan.operations() {
+        impacts.extend(comparison.impact(operation).map(|message| Impact { operation: row, message }));
+        row += if operation.kind() == Kind::Mark { operation.parts().len() } else { 1 };
     }
+    impacts
 }
 
 pub(super) fn foreign(foreign: &Services) -> Vec<Foreign<'_>> {
@@ -179,6 +206,12 @@ impl Serialize for ValueRow {
             Value::Text(text) => serializer.serialize_str(text),
             Value::Flag(on) => serializer.serialize_bool(*on),
             Value::List(words) => serializer.collect_seq(words),
+            Value::Setting(value) => match value.parse::<i64>() {
+                // As the file has it: a number without quotes.
+                Ok(number) if number.to_string() == *value => serializer.serialize_i64(number),
+                _ => serializer.serialize_str(value),
+            },
+            Value::Match(packets) => serialize_match(packets, serializer),
             Value::Tunnel(Tunnel { kind, port, checksum }) => {
                 let mut map = serializer.serialize_map(Some(3))?;
                 map.serialize_entry("type", &kind.to_string())?;
@@ -188,4 +221,30 @@ impl Serialize for ValueRow {
             }
         }
     }
+}
+
+/// As the file has it.
+fn serialize_match<S: Serializer>(packets: &MarkMatch, serializer: S) -> Result<S::Ok, S::Error> {
+    let MarkMatch { protocol, address, ports, source, interface } = packets;
+    let mut map = serializer.serialize_map(None)?;
+    if let Some(protocol) = protocol {
+        map.serialize_entry("protocol", &protocol.to_string())?;
+    }
+    if let Some(address) = address {
+        map.serialize_entry("address", &address.to_string())?;
+    }
+    if !ports.is_empty() {
+        let port = |range: &RangeInclusive<u16>| match (*range.start(), *range.end()) {
+            (first, last) if first == last => json!(first),
+            (first, last) => json!(format!("{first}-{last}")),
+        };
+        map.serialize_entry("ports", &ports.iter().map(port).collect::<Vec<_>>())?;
+    }
+    if let Some(source) = source {
+        map.serialize_entry("source", &source.to_string())?;
+    }
+    if let Some(interface) = interface {
+        map.serialize_entry("interface", interface)?;
+    }
+    map.end()
 }

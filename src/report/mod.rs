@@ -1,9 +1,11 @@
 //! Plans and what became of them, as text for people and as JSON for scripts.
 
+mod commands;
 mod json;
 mod observed;
 mod text;
 
+pub use commands::commands;
 pub use json::{comparison as comparison_json, report as report_json};
 pub use observed::{Observed, daemon as daemon_text, json as observed_json, text as observed_text};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::json::{VERSION, foreign as foreign_json};
-use super::text::{DELETE, HEAD, NOTE, foreign, size};
+use super::text::{DELETE, HEAD, NOTE, awaited, foreign, size, waiting};
 use crate::kernel::Live;
-use crate::model::{Connections, RealServer, ServerKey, ServiceKey, VirtualService};
+use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::Comparison;
 use crate::reconcile::Summary;
 use crate::status::{LastPass, Status};
@@ -65,7 +65,8 @@ pub fn text(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
         writeln!(out, "{DELETE}refused:{DELETE:#} {objection}")?;
     }
     daemon(out, observed.daemon.as_deref(), observed.status.as_ref())?;
-    foreign(out, &comparison.foreign)?;
+    waiting(out, comparison)?;
+    foreign(out, comparison)?;
     table(out, observed)
 }
 
@@ -154,6 +155,9 @@ pub fn json(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
             "servers": servers,
         })
     };
+    let waits = |operation: &Operation| -> Value {
+        json!({ "operation": operation.to_string(), "interface": awaited(operation) })
+    };
     let document = json!({
         "version": VERSION,
         "in_sync": observed.is_in_sync(),
@@ -161,6 +165,7 @@ pub fn json(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
         "daemon": { "running": observed.daemon.is_some(), "holder": observed.daemon, "status": observed.status },
         "refused": comparison.objection.map(|objection| objection.to_string()),
         "summary": { "add": add, "edit": edit, "delete": delete },
+        "waiting": comparison.waiting.iter().map(waits).collect::<Vec<_>>(),
         "foreign": foreign_json(&comparison.foreign),
         "services": observed.services().into_iter().map(service).collect::<Vec<_>>(),
     });

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::{Action, Change, Operation, ServiceKey, Services, Value};
+use crate::model::{Action, Change, Kind, Operation, Part, ServiceKey, SyncDaemon, Value};
 use crate::reconcile::{Comparison, Outcome, Report, Summary};
 
 const ADD: Style = AnsiColor::Green.on_default();
@@ -19,7 +19,8 @@ pub(super) const NOTE: Style = Style::new().dimmed();
 /// Those of `out`.
 pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
     operations(out, comparison)?;
-    foreign(out, &comparison.foreign)?;
+    waiting(out, comparison)?;
+    foreign(out, comparison)?;
     if let Some(objection) = &comparison.objection {
         writeln!(out, "{DELETE}apply would refuse:{DELETE:#} {objection}")?;
     }
@@ -36,15 +37,16 @@ pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
 /// # Errors
 /// Those of `out`.
 pub fn operations(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
-    let mut heading: Option<&ServiceKey> = None;
+    let mut heading: Option<Heading<'_>> = None;
     for operation in comparison.plan.operations() {
-        let service = operation.service();
-        if heading != Some(service) {
-            heading = Some(service);
-            let cluster = comparison.cluster(service).map(|name| format!(" ({name})")).unwrap_or_default();
-            writeln!(out, "{HEAD}{service}{HEAD:#}{cluster}")?;
+        let under = Heading::of(operation);
+        if heading != Some(under) {
+            heading = Some(under);
+            under.write(out, comparison)?;
         }
-        line(out, operation)?;
+        for part in operation.parts() {
+            line(out, operation, &part)?;
+        }
         if let Some(impact) = comparison.impact(operation) {
             writeln!(out, "      {NOTE}{impact}{NOTE:#}")?;
         }
@@ -52,35 +54,98 @@ pub fn operations(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
     Ok(())
 }
 
-fn line(out: &mut dyn Write, operation: &Operation) -> io::Result<()> {
-    let (sign, style) = match operation.action() {
+/// What operations stand under.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heading<'a> {
+    Service(&'a ServiceKey),
+    Other(&'static str),
+}
+
+impl<'a> Heading<'a> {
+    fn of(operation: &'a Operation) -> Self {
+        match operation.service() {
+            Some(service) => Self::Service(service),
+            None => Self::Other(match operation.kind() {
+                Kind::Sysctl => "kernel settings",
+                Kind::Mark => "firewall marks",
+                _ => "director",
+            }),
+        }
+    }
+
+    fn write(self, out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+        match self {
+            Self::Service(service) => {
+                let cluster =
+                    comparison.cluster(service).map(|name| format!(" ({name})")).unwrap_or_default();
+                writeln!(out, "{HEAD}{service}{HEAD:#}{cluster}")
+            }
+            Self::Other(name) => writeln!(out, "{HEAD}{name}{HEAD:#}"),
+        }
+    }
+}
+
+fn line(out: &mut dyn Write, operation: &Operation, part: &Part) -> io::Result<()> {
+    let (sign, style) = match part.action {
         Action::Add => ('+', ADD),
         Action::Edit => ('~', EDIT),
         Action::Delete => ('-', DELETE),
     };
-    let object = operation.server().map_or_else(|| "service".to_owned(), |server| format!("server {server}"));
-    let changes = operation.changes();
+    let object = match (operation.server(), part.kind, &part.name) {
+        (Some(server), _, _) => format!("server {server}"),
+        (None, Kind::Sysctl | Kind::Timeouts, Some(name)) => name.clone(),
+        (None, kind, Some(name)) => format!("{kind} {name}"),
+        (None, kind, None) => kind.to_string(),
+    };
     // Of what is new, only what somebody chose.
     let is_said = |change: &&Change| {
         change.from.is_some()
             || !matches!(&change.to, Some(Value::Flag(false))) && change.to != Some(Value::List(vec![]))
     };
-    let changes: Vec<String> = changes.iter().filter(is_said).map(change).collect();
+    let value_only = part.kind == Kind::Sysctl;
+    let changes: Vec<String> = part
+        .changes
+        .iter()
+        .filter(is_said)
+        .map(|of| if value_only { value(of) } else { change(of) })
+        .collect();
     let separator = if changes.is_empty() { "" } else { "  " };
     writeln!(out, "  {style}{sign} {object}{style:#}{separator}{}", changes.join(", "))
 }
 
-fn change(Change { field, from, to }: &Change) -> String {
+fn change(of: &Change) -> String {
+    format!("{}: {}", of.field, value(of))
+}
+
+fn value(Change { field: _, from, to }: &Change) -> String {
     match (from, to) {
-        (Some(from), Some(to)) => format!("{field}: {from} -> {to}"),
-        (None, Some(to)) => format!("{field}: {to}"),
-        (Some(from), None) => format!("{field}: {from} -> none"),
-        (None, None) => (*field).to_owned(),
+        (Some(from), Some(to)) => format!("{from} -> {to}"),
+        (None, Some(to)) => to.to_string(),
+        (Some(from), None) => format!("{from} -> none"),
+        (None, None) => "none".to_owned(),
     }
 }
 
-pub(super) fn foreign(out: &mut dyn Write, foreign: &Services) -> io::Result<()> {
-    if foreign.is_empty() {
+/// Writes what waits for an interface that is not there yet.
+pub(super) fn waiting(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+    if comparison.waiting.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{HEAD}waiting:{HEAD:#}")?;
+    for operation in &comparison.waiting {
+        writeln!(out, "  {operation}  {NOTE}until interface {} is there{NOTE:#}", awaited(operation))?;
+    }
+    Ok(())
+}
+
+/// The interface that an operation waits for.
+pub(super) fn awaited(operation: &Operation) -> &str {
+    operation.interface().unwrap_or_default()
+}
+
+pub(super) fn foreign(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+    let Comparison { foreign, foreign_sync, .. } = comparison;
+    if foreign.is_empty() && foreign_sync.is_empty() {
         return Ok(());
     }
     writeln!(out, "{HEAD}foreign, left alone:{HEAD:#}")?;
@@ -88,6 +153,9 @@ pub(super) fn foreign(out: &mut dyn Write, foreign: &Services) -> io::Result<()>
     keys.sort_unstable_by_key(|(service, _)| **service);
     for (service, contents) in keys {
         writeln!(out, "  {service}  {}", count(contents.servers.len(), "server"))?;
+    }
+    for SyncDaemon { role, interface, id, .. } in foreign_sync {
+        writeln!(out, "  sync {role}  interface: {interface}, id: {id}")?;
     }
     Ok(())
 }
@@ -107,7 +175,8 @@ pub fn report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
             writeln!(out, "{DELETE}not in sync:{DELETE:#} {counts}, {} failed", failed.len())
         }
         Outcome::Verified => {
-            foreign(out, &last.foreign)?;
+            waiting(out, last)?;
+            foreign(out, last)?;
             let counts = if done.is_empty() { "nothing to do" } else { &counts };
             writeln!(out, "{HEAD}verified:{HEAD:#} {counts}; {}", size(last))
         }

@@ -24,13 +24,31 @@ pub use oddities::live_state;
 pub fn state() -> impl Strategy<Value = State> {
     (services(), settings::marks(), settings::sysctls(), settings::timeouts(), settings::sync()).prop_map(
         |(services, marks, sysctls, timeouts, sync)| {
-            let mut state =
-                State { services: services.into_iter().collect(), marks, sysctls, timeouts, sync };
+            let mut state = State {
+                services: services.into_iter().collect(),
+                marks,
+                sysctls,
+                timeouts,
+                sync,
+                ..State::default()
+            };
             settings::declare_used_marks(&mut state);
             settings::keep_sync_and_mixed_families_apart(&mut state);
+            settings::track_connections_for_fullnat(&mut state);
             state
         },
     )
+}
+
+/// The services as IPVS itself knows them: FULLNAT is NAT and something else.
+pub fn without_fullnat(state: &State) -> State {
+    let mut state = state.clone();
+    for server in state.services.values_mut().flat_map(|service| service.servers.values_mut()) {
+        if server.forwarding == Forwarding::FullNat {
+            server.forwarding = Forwarding::Nat;
+        }
+    }
+    state
 }
 
 /// Up to eight virtual services.
@@ -135,9 +153,13 @@ fn server_addresses() -> Vec<IpAddr> {
 pub fn server(service: ServiceKey, address: IpAddr) -> impl Strategy<Value = (u16, RealServer)> {
     let mixed = Family::of(address) != service.family();
     (forwarding(mixed), weight(), thresholds(), select(vec![0_u16, 0, 8080])).prop_map(
-        move |(forwarding, weight, thresholds, other)| {
+        move |(mut forwarding, weight, thresholds, other)| {
             let own = service.default_server_port();
-            let free = matches!(service, ServiceKey::FirewallMark { .. }) || forwarding == Forwarding::Nat;
+            let is_mark = matches!(service, ServiceKey::FirewallMark { .. });
+            if forwarding == Forwarding::FullNat && own == 0 && !is_mark {
+                forwarding = Forwarding::Nat;
+            }
+            let free = is_mark || matches!(forwarding, Forwarding::Nat | Forwarding::FullNat);
             let port = if free && other != 0 { other } else { own };
             (port, RealServer { weight, forwarding, thresholds })
         },
@@ -149,7 +171,8 @@ fn forwarding(mixed: bool) -> BoxedStrategy<Forwarding> {
     if mixed {
         return tunnel.boxed();
     }
-    prop_oneof![2 => Just(Forwarding::Nat), 2 => Just(Forwarding::DirectRouting), 1 => tunnel].boxed()
+    let plain = select(vec![Forwarding::Nat, Forwarding::FullNat, Forwarding::DirectRouting]);
+    prop_oneof![4 => plain, 1 => tunnel].boxed()
 }
 
 fn tunnel() -> impl Strategy<Value = Tunnel> {

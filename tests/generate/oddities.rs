@@ -13,9 +13,11 @@ use super::{service, service_keys, settings};
 
 /// A state as a kernel may report it, whoever made it.
 pub fn live_state() -> impl Strategy<Value = State> {
-    let settings = (settings::marks(), settings::sysctls(), settings::live_timeouts(), settings::live_sync());
-    (live_services(), settings).prop_map(|(services, (marks, sysctls, timeouts, sync))| {
-        let mut state = State { services: services.into_iter().collect(), marks, sysctls, timeouts, sync };
+    let settings =
+        (settings::live_marks(), settings::sysctls(), settings::live_timeouts(), settings::live_sync());
+    (live_services(), settings).prop_map(|(services, ((marks, strays), sysctls, timeouts, sync))| {
+        let mut state =
+            State { services: services.into_iter().collect(), marks, strays, sysctls, timeouts, sync };
         settings::keep_sync_and_mixed_families_apart(&mut state);
         state
     })

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use indexmap::IndexMap;
+use lbd::model::sysctl::VS_CONNTRACK;
 use lbd::model::{Family, Mark, MarkMatch, Prefix, Protocol, State, SyncDaemon, SyncRole, Timeouts};
 use proptest::option;
 use proptest::prelude::*;
@@ -64,11 +65,21 @@ fn prefix(address: &str, length: u8) -> Prefix {
 
 /// Kernel settings, with dots and with slashes.
 pub(super) fn sysctls() -> impl Strategy<Value = IndexMap<String, String>> {
-    let names = vec!["net.ipv4.ip_forward", "net.ipv4.vs.conntrack", "net/ipv4/conf/eth0.100/forwarding"];
-    subsequence(names, 0..=3).prop_flat_map(|names| {
+    // Those that change others among them, and one that the kernel changes by itself.
+    let names = vec![
+        "net.ipv4.ip_forward",
+        "net.ipv4.vs.conntrack",
+        "net/ipv4/conf/eth0.100/forwarding",
+        "net.ipv4.conf.all.accept_redirects",
+        "net.ipv6.conf.all.forwarding",
+        "net.ipv6.conf.eth0.forwarding",
+        "net.ipv4.vs.drop_entry",
+    ];
+    subsequence(names, 0..=7).prop_shuffle().prop_flat_map(|names| {
         let one = |name: &str| {
             let name = name.to_owned();
-            select(vec!["0".to_owned(), "1".to_owned()]).prop_map(move |value| (name.clone(), value))
+            let values = if name.ends_with("drop_entry") { vec!["0", "1", "2", "3"] } else { vec!["0", "1"] };
+            select(values).prop_map(str::to_owned).prop_map(move |value| (name.clone(), value))
         };
         names.into_iter().map(one).collect::<Vec<_>>().prop_map(|pairs| pairs.into_iter().collect())
     })
@@ -160,6 +171,36 @@ pub(super) fn declare_used_marks(state: &mut State) {
         }
     }
     state.marks.sort_by_key(|mark| mark.mark);
+}
+
+/// FULLNAT needs the connections of IPVS to be tracked, and a file that asks for it gets that, too.
+pub(super) fn track_connections_for_fullnat(state: &mut State) {
+    if state.has_fullnat() {
+        state.sysctls.insert(VS_CONNTRACK.to_owned(), "1".to_owned());
+    }
+}
+
+/// The rules of marks as a kernel may hold them: in any order, and with something that nobody asked for.
+pub(super) fn live_marks() -> impl Strategy<Value = (Vec<Mark>, Vec<String>)> {
+    let rules = marks().prop_flat_map(|marks| {
+        let single = |mark: Mark| {
+            let number = mark.mark;
+            mark.matches.into_iter().map(move |packets| Mark { mark: number, matches: vec![packets] })
+        };
+        Just(marks.into_iter().flat_map(single).collect::<Vec<_>>()).prop_shuffle()
+    });
+    let in_runs = |rules: Vec<Mark>| {
+        let mut runs: Vec<Mark> = Vec::new();
+        for rule in rules {
+            match runs.last_mut() {
+                Some(run) if run.mark == rule.mark => run.matches.extend(rule.matches),
+                _ => runs.push(rule),
+            }
+        }
+        runs
+    };
+    let strays = subsequence(vec!["tcp dport 22 drop".to_owned(), "chain mine".to_owned()], 0..=1);
+    (rules.prop_map(in_runs), strays)
 }
 
 /// The kernel refuses a server of the other family beside a sync daemon (kernel-facts 2).

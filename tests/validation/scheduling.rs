@@ -79,7 +79,6 @@ fn a_forwarding_method() {
         ("forward: tunnel", &["6:14 unknown forwarding method `tunnel` | one of nat, dr, tun, fullnat | tun"]),
         ("forward: masq", &["6:14 unknown forwarding method `masq` | one of nat, dr, tun, fullnat | nat"]),
         ("forward: NAT", &["6:14 unknown forwarding method `NAT` | one of nat, dr, tun, fullnat | nat"]),
-        ("forward: fullnat", &["6:14 `fullnat` is not supported in this version yet: as plain nat the replies would be lost | one of nat, dr, tun"]),
         ("forward: [nat]", &["6:14 `forward` cannot be a list | one of nat, dr, tun, fullnat"]),
         ("forward: 1", &["6:14 unknown forwarding method `1` | one of nat, dr, tun, fullnat"]),
     ]);
@@ -88,7 +87,7 @@ fn a_forwarding_method() {
 #[test]
 fn the_defaults() {
     check(top, &[
-        ("defaults: { scheduler: rrr, forward: fullnat }", &["3:24 unknown scheduler `rrr` | <schedulers> | rr", "3:38 `fullnat` is not supported in this version yet: as plain nat the replies would be lost | one of nat, dr, tun"]),
+        ("defaults: { scheduler: rrr, forward: fulnat }", &["3:24 unknown scheduler `rrr` | <schedulers> | rr", "3:38 unknown forwarding method `fulnat` | one of nat, dr, tun, fullnat | fullnat"]),
         ("defaults: { persistence: 5m }", &["3:13 unknown key `persistence` | one of scheduler, forward"]),
         ("defaults:", &["3:1 `defaults` is empty | a mapping of defaults, such as { scheduler: wlc, forward: nat }"]),
         ("defaults: []", &["3:11 `defaults` cannot be a list | a mapping of defaults, such as { scheduler: wlc, forward: nat }"]),

@@ -50,7 +50,19 @@ fn the_keys_of_a_server() {
         ("{ address: 192.168.8.14, weight: heavy }", &["7:42 `weight` cannot be text | a number from 0 to 2147483647"]),
         ("{ address: 192.168.8.14, weight: }", &["7:34 `weight` is empty | a number from 0 to 2147483647"]),
         ("{ address: 192.168.8.14, forward: masq }", &["7:43 unknown forwarding method `masq` | one of nat, dr, tun, fullnat | nat"]),
-        ("{ address: 192.168.8.14, forward: fullnat }", &["7:43 `fullnat` is not supported in this version yet: as plain nat the replies would be lost | one of nat, dr, tun"]),
+    ]);
+}
+
+#[test]
+fn fullnat() {
+    let head = "version: 1\nclusters:\n  - name: a\n    listen: tcp://10.0.0.13:80\n    forward: fullnat\n    servers:\n";
+    let every_port = "version: 1\nclusters:\n  - { name: a, listen: tcp://10.0.0.13:0, persistence: 5m, forward: fullnat, servers: [192.168.8.14] }\n";
+    let two_ways = format!("{head}      - 192.168.8.14:80\n      - {{ address: 192.168.8.14:81, forward: nat }}\n");
+    let untracked = format!("{head}      - 192.168.8.14\nsysctls:\n  net/ipv4/vs/conntrack: 0\n");
+    check(whole, &[
+        (every_port, &["3:93 `fullnat` does not serve tcp://10.0.0.13:0, which is every port at once | a service with a port, or one that listens on a firewall mark for several"]),
+        (&two_ways, &["8:18 192.168.8.14 is `fullnat` at one port behind tcp://10.0.0.13:80 and not at another | one forwarding method for all ports of an address; first on line 7"]),
+        (&untracked, &["9:26 `fullnat` servers need net.ipv4.vs.conntrack: without it their answers are lost | net.ipv4.vs.conntrack: 1, or nothing of it"]),
     ]);
 }
 

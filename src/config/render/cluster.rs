@@ -116,6 +116,7 @@ fn flag(word: &str) -> Option<SchedulerFlag> {
 fn forward(forwarding: Forwarding) -> Option<Forward> {
     match forwarding {
         Forwarding::Nat => Some(Forward::Nat),
+        Forwarding::FullNat => Some(Forward::FullNat),
         Forwarding::DirectRouting => Some(Forward::Dr),
         Forwarding::Tunnel(_) => Some(Forward::Tun),
         Forwarding::Other(_) => None,
@@ -163,7 +164,7 @@ fn entry(
             }
             written
         }
-        Forwarding::Nat | Forwarding::DirectRouting | Forwarding::Other(_) => None,
+        Forwarding::Nat | Forwarding::FullNat | Forwarding::DirectRouting | Forwarding::Other(_) => None,
     };
     let full = document::RealServer {
         weight: Weight::new(weight).filter(|_| weight != 1),

@@ -1,6 +1,8 @@
 //! Turns what stands beside the clusters into the head of the file: kernel settings, marks, timeouts, sync daemons.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
 
 use super::super::document::{
     Document, Duration, Group, Interface, Mark, MarkNumber, Match, MatchProtocol, MessageLength, Number,
@@ -8,6 +10,7 @@ use super::super::document::{
 };
 use super::super::resolve::resolve;
 use super::{empty, wrong};
+use crate::model::sysctl::VS_CONNTRACK;
 use crate::model::{self, MarkMatch, Prefix, Protocol, State, SyncRole};
 
 /// Writes the head; what it cannot hold goes to `lost`, in words.
@@ -15,6 +18,10 @@ pub(super) fn settings(state: &State, head: &mut Document, lost: &mut Vec<String
     let mut sysctls: Vec<_> = state.sysctls.iter().collect();
     sysctls.sort();
     for (name, value) in sysctls {
+        if name == VS_CONNTRACK && value == "0" && state.has_fullnat() {
+            lost.push(format!("sysctl {name}: it is 0, and `fullnat` servers need it"));
+            continue;
+        }
         let entry = (name.clone(), sysctl(value));
         let alone = Document { sysctls: [entry.clone()].into_iter().collect(), ..empty() };
         // (Not compared: a name may be asked for in more than one spelling.)
@@ -22,10 +29,20 @@ pub(super) fn settings(state: &State, head: &mut Document, lost: &mut Vec<String
             head.sysctls.extend([entry]);
         }
     }
-    // Every mark in use, also one that somebody else's firewall sets.
-    let used = state.services.keys().filter_map(|key| key.mark());
-    let mut marks: BTreeMap<u32, Vec<MarkMatch>> = used.map(|mark| (mark, Vec::new())).collect();
-    marks.extend(state.marks.iter().map(|mark| (mark.mark, mark.matches.clone())));
+    // In the order of the rules, which decides where two of them describe the same packets; then every other mark that is
+    // in use: somebody else's firewall sets it.
+    let mut marks: IndexMap<u32, Vec<MarkMatch>> = IndexMap::new();
+    for model::Mark { mark, matches } in &state.marks {
+        if marks.contains_key(mark) && !matches.is_empty() {
+            lost.push(format!("mark {mark}: a rule of another mark stands between two of its own"));
+        }
+        marks.entry(*mark).or_default().extend(matches.iter().cloned());
+    }
+    let used: BTreeSet<u32> = state.services.keys().filter_map(|key| key.mark()).collect();
+    for mark in used {
+        marks.entry(mark).or_default();
+    }
+    lost.extend(state.strays.iter().map(|stray| format!("lbd's own table of the packet filter: {stray}")));
     for (mark, matches) in marks {
         let entry = Mark { mark: MarkNumber::from(mark), matches: matches.iter().map(packets).collect() };
         let alone = Document { marks: vec![entry.clone()], ..empty() };

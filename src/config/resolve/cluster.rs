@@ -1,7 +1,7 @@
 //! The clusters: which virtual services they are, and which servers stand behind them.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use indexmap::map::Entry;
@@ -11,7 +11,7 @@ use super::{address, scheduling, server};
 use crate::config::document::{Cluster, Document, Forward, Listener, Server};
 use crate::config::nearest::nearest;
 use crate::config::place::{Finding, Findings, Place, place};
-use crate::model::{Desired, KeyError, Servers, ServiceKey, VirtualService};
+use crate::model::{Desired, Forwarding, KeyError, Servers, ServiceKey, VirtualService};
 
 /// What a listener begins with.
 const SCHEMES: [&str; 5] = ["tcp", "udp", "sctp", "fwmark", "fwmark6"];
@@ -25,11 +25,8 @@ pub(super) fn clusters(document: &Document, desired: &mut Desired, findings: &mu
     let mut listeners: HashMap<ServiceKey, (usize, usize)> = HashMap::with_capacity(document.clusters.len());
     let marks: HashSet<u32> = desired.state.marks.iter().map(|mark| mark.mark).collect();
     let defaults = document.defaults.as_ref();
-    if let Some(defaults) = defaults {
-        server::check_forward(defaults.forward, || place!["defaults", "forward"], findings);
-        if let Some(word) = &defaults.scheduler {
-            scheduling::check_default(word, place!["defaults", "scheduler"], findings);
-        }
+    if let Some(word) = defaults.and_then(|defaults| defaults.scheduler.as_ref()) {
+        scheduling::check_default(word, place!["defaults", "scheduler"], findings);
     }
     for (index, cluster) in document.clusters.iter().enumerate() {
         let here = place!["clusters", index];
@@ -42,7 +39,6 @@ pub(super) fn clusters(document: &Document, desired: &mut Desired, findings: &mu
         } else {
             names.insert(cluster.name.as_str(), index);
         }
-        server::check_forward(cluster.forward, || here.then("forward"), findings);
         let inherited =
             cluster.forward.or(defaults.and_then(|defaults| defaults.forward)).unwrap_or(Forward::Dr);
         let rules = scheduling::rules(cluster, defaults, &here, findings);
@@ -191,6 +187,7 @@ impl Behind<'_> {
     ) -> Servers {
         let mut servers = Servers::with_capacity(wanted.len());
         let mut positions: Vec<usize> = Vec::with_capacity(wanted.len());
+        let mut sourced: HashMap<IpAddr, (bool, usize)> = HashMap::new();
         let sync = !self.document.sync.is_empty();
         for (index, wanted) in wanted {
             let here = || place!["clusters", self.cluster, "servers", *index];
@@ -206,6 +203,24 @@ impl Behind<'_> {
                 Entry::Vacant(entry) => {
                     entry.insert(wanted.real);
                     positions.push(*index);
+                    // The rule that replaces the source of a packet knows servers by their address alone.
+                    let is_full = wanted.real.forwarding == Forwarding::FullNat;
+                    if let Some(first) = sourced.insert(key.address, (is_full, *index))
+                        && first.0 != is_full
+                        && reported.insert(*index)
+                    {
+                        findings.push(
+                            Finding::new(
+                                self.address_place(*index),
+                                format!(
+                                    "{} is `fullnat` at one port behind {} and not at another",
+                                    key.address, self.service
+                                ),
+                            )
+                            .expected("one forwarding method for all ports of an address")
+                            .first(self.address_place(first.1)),
+                        );
+                    }
                 }
                 Entry::Occupied(entry) => {
                     if reported.insert(*index) {

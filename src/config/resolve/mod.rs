@@ -22,6 +22,7 @@ pub(super) fn resolve(document: &Document) -> (Desired, Findings) {
     desired.state.timeouts = settings::timeouts(timeouts.as_ref(), &mut findings);
     desired.state.sync = settings::sync(sync, &mut findings);
     cluster::clusters(document, &mut desired, &mut findings);
+    settings::for_fullnat(&mut desired.state, sysctls, &mut findings);
     desired.policy = settings::policy(policy.as_ref(), &mut findings);
     (desired, findings)
 }

@@ -62,23 +62,10 @@ pub(super) fn server(
 
 fn forwarding(method: Forward, tunnel: Tunnel) -> Forwarding {
     match method {
-        // `fullnat` is refused where it is written; what it becomes here is never used.
-        Forward::Nat | Forward::FullNat => Forwarding::Nat,
+        Forward::Nat => Forwarding::Nat,
+        Forward::FullNat => Forwarding::FullNat,
         Forward::Dr => Forwarding::DirectRouting,
         Forward::Tun => Forwarding::Tunnel(tunnel),
-    }
-}
-
-/// Refuses a method that this version does not know how to set up.
-pub(super) fn check_forward(method: Option<Forward>, here: impl FnOnce() -> Place, findings: &mut Findings) {
-    if method == Some(Forward::FullNat) {
-        findings.push(
-            Finding::new(
-                here(),
-                "`fullnat` is not supported in this version yet: as plain nat the replies would be lost",
-            )
-            .expected("one of nat, dr, tun"),
-        );
     }
 }
 
@@ -89,7 +76,6 @@ fn real_server(
     findings: &mut Findings,
 ) -> RealServer {
     let document::RealServer { address: _, weight, forward, tunnel, upper_threshold, lower_threshold } = full;
-    check_forward(*forward, || here().then("forward"), findings);
     let method = forward.unwrap_or(inherited);
     let tunnel = match tunnel {
         None => Tunnel::IPIP,
@@ -224,7 +210,7 @@ impl Wanted {
     ) -> Option<Finding> {
         let tunnelled = matches!(self.real.forwarding, Forwarding::Tunnel(_));
         let finding = if let ServiceKey::Address { port, .. } = *service
-            && !matches!(self.real.forwarding, Forwarding::Nat)
+            && !matches!(self.real.forwarding, Forwarding::Nat | Forwarding::FullNat)
             && let Some(own) = self.port
             && own != port
         {
@@ -239,6 +225,15 @@ impl Wanted {
             )
             .expected(format!("no port, or port {port}; `forward: nat` changes ports"))
             .suggest(Some(self.address.to_string()))
+        } else if self.real.forwarding == Forwarding::FullNat
+            && matches!(service, ServiceKey::Address { port: 0, .. })
+        {
+            // The rule that replaces the source knows a service by the port that the client sent to.
+            Finding::new(
+                address(),
+                format!("`fullnat` does not serve {service}, which is every port at once"),
+            )
+            .expected("a service with a port, or one that listens on a firewall mark for several")
         } else if Family::of(self.address) != service.family() {
             let (own, virtual_family) = (Family::of(self.address), service.family());
             if !tunnelled {

@@ -9,7 +9,8 @@ use indexmap::IndexMap;
 use super::value;
 use crate::config::document::{self, Interface, Prune, Role, Scalar, SysctlValue};
 use crate::config::place::{Finding, Findings, Place, place};
-use crate::model::{self, Policy, SyncDaemon, SyncRole, Timeouts};
+use crate::model::sysctl::{self, VS_CONNTRACK};
+use crate::model::{self, Policy, State, SyncDaemon, SyncRole, Sysctls, Timeouts};
 
 /// The kernel settings, each under the one name that it has: by dots, and by slashes only where a part holds a dot.
 pub(super) fn sysctls(
@@ -40,7 +41,53 @@ pub(super) fn sysctls(
             }
         }
     }
+    check_aliases(settings, &resolved, findings);
     resolved
+}
+
+/// Finds two names of one setting with different values: whichever came last would win, and the other be drift.
+fn check_aliases(written: &IndexMap<String, SysctlValue>, resolved: &Sysctls, findings: &mut Findings) {
+    for (name, value) in resolved {
+        let canonical = sysctl::canonical(name);
+        if canonical == name {
+            continue;
+        }
+        let other = resolved.get(canonical).filter(|other| *other != value);
+        let as_written = |full: &str| {
+            written.keys().find(|name| sysctl_name(name).is_ok_and(|known| known == full)).cloned()
+        };
+        if other.is_some()
+            && let (Some(here), Some(first)) = (as_written(name), as_written(canonical))
+        {
+            findings.push(
+                Finding::new(place!["sysctls", here], format!("`{name}` and `{canonical}` are one setting"))
+                    .expected("one value for both, or only one of them")
+                    .first(place!["sysctls", first]),
+            );
+        }
+    }
+}
+
+/// FULLNAT needs the connections of IPVS in the kernel's connection tracking; a file that says nothing of it gets it.
+pub(super) fn for_fullnat(
+    state: &mut State,
+    written: &IndexMap<String, SysctlValue>,
+    findings: &mut Findings,
+) {
+    if !state.has_fullnat() {
+        return;
+    }
+    let conntrack = state.sysctls.entry(VS_CONNTRACK.to_owned()).or_insert_with(|| "1".to_owned());
+    if conntrack == "0" {
+        let name = written.keys().find(|name| sysctl_name(name).is_ok_and(|full| full == VS_CONNTRACK));
+        findings.push(
+            Finding::new(
+                place!["sysctls", name.cloned().unwrap_or_default()],
+                format!("`fullnat` servers need {VS_CONNTRACK}: without it their answers are lost"),
+            )
+            .expected(format!("{VS_CONNTRACK}: 1, or nothing of it")),
+        );
+    }
 }
 
 struct WrongName {

@@ -2,8 +2,10 @@
 
 mod batch;
 pub mod codec;
+mod glance;
 mod netlink;
 mod read;
+mod sockopt;
 mod uapi;
 mod wire;
 
@@ -13,10 +15,11 @@ use neli::consts::nl::NlmF;
 
 use self::codec::message::{Header, Malformed};
 use self::codec::{decode, encode};
+use self::glance::Seen;
 use self::netlink::{Reply, Socket, Trouble};
 use self::uapi::{IPVS_GENL_NAME, cmd};
-use super::{Kernel, KernelError, Live, Refusal, explain};
-use crate::model::{Operation, ServiceKey};
+use super::{Kernel, KernelError, Live, Question, Refusal, explain};
+use crate::model::{Operation, ServiceKey, Services};
 
 pub use self::netlink::Traffic;
 pub use self::wire::{Netlink, Wire};
@@ -27,6 +30,8 @@ pub struct Ipvs {
     /// The number of the IPVS family: another one each time the module is loaded
     family: u16,
     outbox: Vec<u8>,
+    /// What the last full reading showed, unless something was written since
+    seen: Option<Seen>,
 }
 
 /// How a question to the kernel ended.
@@ -52,7 +57,7 @@ impl Ipvs {
     /// # Errors
     /// As for [`Ipvs::connect`].
     pub fn over(wire: Box<dyn Wire>) -> Result<Self, KernelError> {
-        let mut kernel = Self { socket: Socket::over(wire), family: 0, outbox: Vec::new() };
+        let mut kernel = Self { socket: Socket::over(wire), family: 0, outbox: Vec::new(), seen: None };
         kernel.family = kernel.resolve()?;
         // The family's number is told to everybody; whether we may use it shows at the first question.
         match kernel.ask(cmd::GET_INFO, NlmF::ACK, None, |_| Ok(()))?.errno {
@@ -136,7 +141,7 @@ impl Ipvs {
         let mut errnos = vec![0; operations.len()];
         let mut pending = Vec::with_capacity(operations.len());
         for (place, (operation, errno)) in operations.iter().zip(&mut errnos).enumerate() {
-            if operation.service().mark() == Some(0) {
+            if operation.service().and_then(ServiceKey::mark) == Some(0) {
                 // The kernel would take it for a TCP service on 0.0.0.0:0.
                 *errno = libc::EINVAL;
             } else {
@@ -190,11 +195,27 @@ impl Ipvs {
 }
 
 impl Kernel for Ipvs {
-    fn read(&mut self) -> Result<Live, KernelError> {
-        self.read_all()
+    /// What lies beside IPVS is not for it to read.
+    fn read(&mut self, _question: &Question) -> Result<Live, KernelError> {
+        self.seen = None;
+        let live = self.read_all()?;
+        self.seen = Some(Seen::of(&live));
+        Ok(live)
+    }
+
+    fn has_changed(&mut self, _question: &Question) -> Result<bool, KernelError> {
+        let Some(seen) = self.seen.take() else { return Ok(true) };
+        let changed = self.differs_from(&seen)?;
+        self.seen = (!changed).then_some(seen);
+        Ok(changed)
+    }
+
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+        self.read_some(keys)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+        self.seen = None;
         let mut results = Vec::with_capacity(operations.len());
         let mut rest = operations;
         while !rest.is_empty() {

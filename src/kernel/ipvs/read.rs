@@ -43,6 +43,27 @@ impl Ipvs {
         Ok(live)
     }
 
+    /// Some services with their servers; those that are not there are left out.
+    pub(super) fn read_some(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+        let mut services = Services::with_capacity(keys.len());
+        let (mut entries, mut connections) = (Vec::new(), HashMap::new());
+        for key in keys {
+            let mut found = None;
+            let answer = self.ask(cmd::GET_SERVICE, NlmF::ACK, Some(key), |attributes| {
+                found = Some(decode::service(attributes)?);
+                Ok(())
+            })?;
+            if !matches!(answer.errno, 0 | libc::ESRCH) {
+                return Err(explain::question(&format!("ask for {key}"), answer.errno));
+            }
+            let Some((key, scheduling)) = found else { continue };
+            if let Some(servers) = self.servers(&key, &mut entries, &mut connections)? {
+                services.insert(key, VirtualService { scheduling, servers });
+            }
+        }
+        Ok(services)
+    }
+
     /// Reads a list until it can be trusted. The kernel drops its lock between two frames and goes on by counting, and
     /// never says that something changed in between (no `NLM_F_DUMP_INTR`): where an entry was deleted that had been
     /// listed already, another is skipped; where one was added, some come twice. So a list of several frames is read
@@ -124,7 +145,7 @@ impl Ipvs {
         }
     }
 
-    fn timeouts(&mut self) -> Result<Timeouts, KernelError> {
+    pub(super) fn timeouts(&mut self) -> Result<Timeouts, KernelError> {
         let mut timeouts = Timeouts::default();
         let answer = self.ask(cmd::GET_CONFIG, NlmF::ACK, None, |attributes| {
             timeouts = decode::timeouts(attributes)?;
@@ -136,7 +157,7 @@ impl Ipvs {
         }
     }
 
-    fn sync_daemons(&mut self) -> Result<Vec<SyncDaemon>, KernelError> {
+    pub(super) fn sync_daemons(&mut self) -> Result<Vec<SyncDaemon>, KernelError> {
         let mut daemons = Vec::new();
         let answer = self.ask(cmd::GET_DAEMON, NlmF::DUMP, None, |attributes| {
             daemons.push(decode::sync_daemon(attributes)?);

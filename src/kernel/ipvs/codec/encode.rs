@@ -7,9 +7,10 @@ use neli::consts::nl::{GenlId, NlmF};
 
 use super::message::{self, Header};
 use super::numbers::{self, Forward};
-use crate::kernel::ipvs::uapi::{IPVS_GENL_VERSION, attr, cmd, dest, svc, svc_f};
+use crate::kernel::ipvs::uapi::{IPVS_GENL_VERSION, attr, cmd, daemon, dest, state, svc, svc_f};
 use crate::model::{
     Family, Operation, Persistence, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey,
+    SyncDaemon, SyncRole, Timeouts,
 };
 
 /// The flags of a service that the model has words for. Others that somebody set stay as they are.
@@ -27,6 +28,13 @@ pub fn operation(buffer: &mut Vec<u8>, header: Header, operation: &Operation) {
         Operation::AddServer { .. } => cmd::NEW_DEST,
         Operation::EditServer { .. } => cmd::SET_DEST,
         Operation::DeleteServer { .. } => cmd::DEL_DEST,
+        Operation::SetTimeouts { .. } => cmd::SET_CONFIG,
+        Operation::StartSync { .. } => cmd::NEW_DAEMON,
+        Operation::StopSync { .. } => cmd::DEL_DAEMON,
+        // Two requests, or none that IPVS knows: for the caller to see to.
+        Operation::RestartSync { .. } | Operation::SetSysctl { .. } | Operation::ReplaceMarks { .. } => {
+            return;
+        }
     };
     message::append(buffer, header, command, IPVS_GENL_VERSION, |buffer| match operation {
         // An edit replaces the whole: an engine or a tunnel that is not sent again is gone.
@@ -50,7 +58,51 @@ pub fn operation(buffer: &mut Vec<u8>, header: Header, operation: &Operation) {
             nest(buffer, attr::SERVICE, |buffer| service_identity(buffer, service));
             nest(buffer, attr::DEST, |buffer| server_identity(buffer, server));
         }
+        Operation::SetTimeouts { to, .. } => timeouts(buffer, *to),
+        Operation::StartSync { to } => nest(buffer, attr::DAEMON, |buffer| sync_daemon(buffer, to)),
+        Operation::StopSync { role } => nest(buffer, attr::DAEMON, |buffer| sync_role(buffer, *role)),
+        Operation::RestartSync { .. } | Operation::SetSysctl { .. } | Operation::ReplaceMarks { .. } => {}
     });
+}
+
+/// A timeout that is left out stays as it is.
+fn timeouts(buffer: &mut Vec<u8>, Timeouts { tcp, tcp_fin, udp }: Timeouts) {
+    for (kind, seconds) in
+        [(attr::TIMEOUT_TCP, tcp), (attr::TIMEOUT_TCP_FIN, tcp_fin), (attr::TIMEOUT_UDP, udp)]
+    {
+        if let Some(seconds) = seconds {
+            bytes(buffer, kind, seconds.to_ne_bytes());
+        }
+    }
+}
+
+fn sync_role(buffer: &mut Vec<u8>, role: SyncRole) {
+    let state = match role {
+        SyncRole::Master => state::MASTER,
+        SyncRole::Backup => state::BACKUP,
+    };
+    bytes(buffer, daemon::STATE, state.to_ne_bytes());
+}
+
+fn sync_daemon(buffer: &mut Vec<u8>, to: &SyncDaemon) {
+    let SyncDaemon { role, interface, id, max_length, group, port, ttl } = to;
+    sync_role(buffer, *role);
+    text(buffer, daemon::MCAST_IFN, interface);
+    bytes(buffer, daemon::SYNC_ID, u32::from(*id).to_ne_bytes());
+    if let Some(length) = max_length {
+        bytes(buffer, daemon::SYNC_MAXLEN, length.to_ne_bytes());
+    }
+    match group {
+        Some(IpAddr::V4(group)) => bytes(buffer, daemon::MCAST_GROUP, group.octets()),
+        Some(IpAddr::V6(group)) => bytes(buffer, daemon::MCAST_GROUP6, group.octets()),
+        None => {}
+    }
+    if let Some(port) = port {
+        bytes(buffer, daemon::MCAST_PORT, port.to_ne_bytes());
+    }
+    if let Some(ttl) = ttl {
+        bytes(buffer, daemon::MCAST_TTL, [*ttl]);
+    }
 }
 
 /// Appends a question to IPVS, about one virtual service or about all.

@@ -8,7 +8,7 @@ pub mod encode;
 pub mod message;
 mod numbers;
 
-pub(crate) use numbers::normal;
+pub(crate) use numbers::{forwarding_of, normal, protocol as protocol_number, protocol_of};
 
 /// Netlink aligns messages and attributes to four bytes.
 fn align(length: usize) -> usize {

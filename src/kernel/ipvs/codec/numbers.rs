@@ -18,7 +18,7 @@ pub(super) fn family_of(number: u16) -> Option<Family> {
     }
 }
 
-pub(super) fn protocol(protocol: Protocol) -> u16 {
+pub(crate) fn protocol(protocol: Protocol) -> u16 {
     match protocol {
         Protocol::Tcp => ipproto::TCP,
         Protocol::Udp => ipproto::UDP,
@@ -27,7 +27,7 @@ pub(super) fn protocol(protocol: Protocol) -> u16 {
     }
 }
 
-pub(super) fn protocol_of(number: u16) -> Protocol {
+pub(crate) fn protocol_of(number: u16) -> Protocol {
     match number {
         ipproto::TCP => Protocol::Tcp,
         ipproto::UDP => Protocol::Udp,
@@ -63,7 +63,8 @@ pub(super) struct Forward {
 impl From<Forwarding> for Forward {
     fn from(forwarding: Forwarding) -> Self {
         match forwarding {
-            Forwarding::Nat => Self { method: conn_f::MASQ, ..Self::default() },
+            // The rest of FULLNAT is not IPVS' business.
+            Forwarding::Nat | Forwarding::FullNat => Self { method: conn_f::MASQ, ..Self::default() },
             Forwarding::DirectRouting => Self { method: conn_f::DROUTE, ..Self::default() },
             Forwarding::Other(method) => Self { method: method.into(), ..Self::default() },
             Forwarding::Tunnel(Tunnel { kind, port, checksum }) => Self {
@@ -116,6 +117,11 @@ impl From<Forward> for Forwarding {
             other => Self::Other(other as u8),
         }
     }
+}
+
+/// The forwarding method in the flags of a server; of a tunnel, which kind is not in them.
+pub(crate) fn forwarding_of(flags: u32) -> Forwarding {
+    Forward { method: flags, ..Forward::default() }.into()
 }
 
 /// A forwarding method in the form in which it is read back after it was written.

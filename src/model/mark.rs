@@ -1,0 +1,152 @@
+//! Firewall marks: which packets get one before IPVS sees them.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use super::{Action, Change, Kind, Part, Protocol, Value};
+
+/// Packets that get a firewall mark before IPVS sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The mark; never 0
+    pub mark: u32,
+    /// Which packets; none where somebody else's firewall sets the mark
+    pub matches: Vec<MarkMatch>,
+}
+
+/// Packets by what stands in them; what is `None` or empty matches every packet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MarkMatch {
+    /// Transport protocol
+    pub protocol: Option<Protocol>,
+    /// Destination
+    pub address: Option<Prefix>,
+    /// Destination ports
+    pub ports: Vec<RangeInclusive<u16>>,
+    /// Source
+    pub source: Option<Prefix>,
+    /// The interface that the packet comes in by
+    pub interface: Option<String>,
+}
+
+/// As the file writes it: `{ protocol: tcp, address: 192.168.8.13, ports: [80, 443] }`.
+impl fmt::Display for MarkMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, address, ports, source, interface } = self;
+        let port = |range: &RangeInclusive<u16>| match (range.start(), range.end()) {
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        };
+        let ports: Vec<String> = ports.iter().map(port).collect();
+        let words = [
+            protocol.map(|protocol| format!("protocol: {protocol}")),
+            address.map(|address| format!("address: {address}")),
+            (!ports.is_empty()).then(|| format!("ports: [{}]", ports.join(", "))),
+            source.map(|source| format!("source: {source}")),
+            interface.as_ref().map(|interface| format!("interface: {interface}")),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        write!(f, "{{ {} }}", words.join(", "))
+    }
+}
+
+/// An IP prefix, with no bit set behind its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix {
+    /// First address
+    pub address: IpAddr,
+    /// Length in bits: up to 32 for IPv4, up to 128 for IPv6
+    pub length: u8,
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.length == whole { self.address.fmt(f) } else { write!(f, "{}/{}", self.address, self.length) }
+    }
+}
+
+/// The marks that differ between two lists of rules, each with the matches that go and those that come; then what goes
+/// beside them.
+pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut numbers: Vec<u32> = to.iter().chain(from).map(|mark| mark.mark).collect();
+    let mut seen = HashSet::new();
+    numbers.retain(|number| seen.insert(*number));
+    for number in numbers {
+        let (old, new) = (matches_of(from, number), matches_of(to, number));
+        let gone = without(&old, &new).into_iter().map(|packets| Change {
+            field: "match".into(),
+            from: Some(Value::Match(packets)),
+            to: None,
+        });
+        let come = without(&new, &old).into_iter().map(|packets| Change {
+            field: "match".into(),
+            from: None,
+            to: Some(Value::Match(packets)),
+        });
+        let changes: Vec<Change> = gone.chain(come).collect();
+        let action = match (old.is_empty(), new.is_empty()) {
+            (true, _) => Action::Add,
+            (false, true) => Action::Delete,
+            (false, false) => Action::Edit,
+        };
+        if !changes.is_empty() {
+            parts.push(Part { action, kind: Kind::Mark, name: Some(number.to_string()), changes });
+        }
+    }
+    parts.extend(strays.iter().map(|stray| Part {
+        action: Action::Delete,
+        kind: Kind::Mark,
+        name: Some(stray.clone()),
+        changes: Vec::new(),
+    }));
+    if parts.is_empty() && from != to {
+        // Every rule is there, but a packet that two of them describe gets another mark than it should.
+        let order = |marks: &[Mark]| {
+            let numbers: Vec<String> = marks.iter().map(|mark| mark.mark.to_string()).collect();
+            Some(Value::Text(numbers.join(", ")))
+        };
+        let change = Change { field: "marks".into(), from: order(from), to: order(to) };
+        parts.push(Part {
+            action: Action::Edit,
+            kind: Kind::Mark,
+            name: Some("order".to_owned()),
+            changes: vec![change],
+        });
+    }
+    parts
+}
+
+/// Whether two lists of rules give every packet the same mark: the matches of one mark may stand in any order, as long
+/// as no rule of another mark stands between them.
+pub fn are_same(one: &[Mark], other: &[Mark]) -> bool {
+    fn all(mark: &Mark) -> Vec<&MarkMatch> {
+        mark.matches.iter().collect()
+    }
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| {
+            one.mark == other.mark
+                && one.matches.len() == other.matches.len()
+                && without(&all(one), &all(other)).is_empty()
+        })
+}
+
+fn matches_of(marks: &[Mark], number: u32) -> Vec<&MarkMatch> {
+    marks.iter().filter(|mark| mark.mark == number).flat_map(|mark| &mark.matches).collect()
+}
+
+/// What of `all` is not in `others`; a match that is there twice is one too many.
+fn without(all: &[&MarkMatch], others: &[&MarkMatch]) -> Vec<MarkMatch> {
+    let mut others = others.to_vec();
+    let is_new = |packets: &&&MarkMatch| match others.iter().position(|other| other == *packets) {
+        Some(place) => {
+            others.swap_remove(place);
+            false
+        }
+        None => true,
+    };
+    all.iter().filter(is_new).map(|packets| (*packets).clone()).collect()
+}

@@ -1,0 +1,114 @@
+//! Sync daemons: kernel threads by which two directors share their connections.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Whether a sync daemon sends connections or receives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SyncRole {
+    /// Sends
+    Master,
+    /// Receives
+    Backup,
+}
+
+impl fmt::Display for SyncRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Master => "master",
+            Self::Backup => "backup",
+        })
+    }
+}
+
+/// A kernel thread that shares the connection table with another director; `None` leaves the kernel's default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncDaemon {
+    /// Sends or receives; one of each can run
+    pub role: SyncRole,
+    /// Interface of the multicast packets
+    pub interface: String,
+    /// Which directors belong together; 8 bits travel
+    pub id: u8,
+    /// Longest message in bytes
+    pub max_length: Option<u16>,
+    /// Multicast group
+    pub group: Option<IpAddr>,
+    /// UDP port
+    pub port: Option<u16>,
+    /// Multicast time to live
+    pub ttl: Option<u8>,
+}
+
+/// A sync daemon with everything said: what the kernel makes of what was left open (seen on 5.10 to 7.2).
+#[derive(Debug, PartialEq, Eq)]
+struct Whole<'a> {
+    role: SyncRole,
+    interface: &'a str,
+    id: u8,
+    max_length: Option<u16>,
+    group: IpAddr,
+    port: u16,
+    ttl: u8,
+}
+
+impl SyncDaemon {
+    const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81));
+    const PORT: u16 = 8848;
+    const TTL: u8 = 1;
+
+    /// Whether a daemon that runs is as `wanted` asks for it, what it leaves open included.
+    pub fn is(&self, wanted: &Self) -> bool {
+        let (mut live, wanted) = (self.whole(), wanted.whole());
+        // How much a backup takes follows its interface, whose size is not known here.
+        live.max_length = live.max_length.filter(|_| wanted.max_length.is_some());
+        live == wanted
+    }
+
+    fn whole(&self) -> Whole<'_> {
+        let Self { role, interface, id, max_length, group, port, ttl } = self;
+        let group = group.unwrap_or(Self::GROUP);
+        // What is left of 1500 bytes behind the headers of IP and UDP, whatever the interface takes.
+        let most = if group.is_ipv4() { 1472 } else { 1452 };
+        Whole {
+            role: *role,
+            interface,
+            id: *id,
+            max_length: max_length.or((*role == SyncRole::Master).then_some(most)),
+            group,
+            port: port.unwrap_or(Self::PORT),
+            ttl: ttl.unwrap_or(Self::TTL),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_open_is_what_the_kernel_makes_of_it() {
+        let wanted = SyncDaemon {
+            role: SyncRole::Master,
+            interface: "eth1".into(),
+            id: 7,
+            max_length: None,
+            group: None,
+            port: None,
+            ttl: None,
+        };
+        let live = SyncDaemon {
+            max_length: Some(1472),
+            group: Some(SyncDaemon::GROUP),
+            port: Some(8848),
+            ttl: Some(1),
+            ..wanted.clone()
+        };
+        assert!(live.is(&wanted) && wanted.is(&live));
+        assert!(!SyncDaemon { ttl: Some(2), ..live.clone() }.is(&wanted));
+        assert!(!SyncDaemon { max_length: Some(1000), ..live.clone() }.is(&wanted));
+        let backup = SyncDaemon { role: SyncRole::Backup, max_length: Some(8972), ..live };
+        assert!(backup.is(&SyncDaemon { role: SyncRole::Backup, ..wanted.clone() }));
+        assert!(!backup.is(&SyncDaemon { role: SyncRole::Backup, max_length: Some(1472), ..wanted }));
+    }
+}

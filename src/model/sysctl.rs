@@ -1,0 +1,154 @@
+//! Kernel settings: when two values are the same, and what setting one does to others.
+
+use indexmap::IndexMap;
+
+/// Kernel settings: value by name. A name has dots (`net.ipv4.ip_forward`), or slashes where a part of it holds a dot
+/// itself (`net/ipv4/conf/eth0.100/forwarding`); the words of a value are separated by one blank.
+pub type Sysctls = IndexMap<String, String>;
+
+/// IPVS' conntrack: whether its connections have an entry in the kernel's connection tracking.
+pub const VS_CONNTRACK: &str = "net.ipv4.vs.conntrack";
+
+/// Settings that the kernel itself switches between 1 and 2, as memory runs short and recovers.
+const SELF_CHANGING: [&str; 3] =
+    ["net.ipv4.vs.drop_entry", "net.ipv4.vs.drop_packet", "net.ipv4.vs.secure_tcp"];
+
+/// Whether a setting is as it shall be.
+pub fn is_set(name: &str, live: &str, wanted: &str) -> bool {
+    let automatic = |value: &str| matches!(value, "1" | "2");
+    live == wanted || SELF_CHANGING.contains(&name) && automatic(live) && automatic(wanted)
+}
+
+/// The parts of a name: `net`, `ipv4`, `conf`, `eth0.100`, `forwarding`.
+pub fn parts(name: &str) -> Vec<&str> {
+    name.split(if name.contains('/') { '/' } else { '.' }).collect()
+}
+
+/// The interface that a setting belongs to: `eth1` for `net.ipv4.conf.eth1.rp_filter`; none for those of all.
+pub fn interface(name: &str) -> Option<&str> {
+    match parts(name).as_slice() {
+        ["net", "ipv4" | "ipv6", "conf" | "neigh", interface, _, ..]
+        | ["net", "mpls", "conf", interface, _, ..]
+            if !matches!(*interface, "all" | "default") =>
+        {
+            Some(interface)
+        }
+        _ => None,
+    }
+}
+
+/// In which order settings are set: first what others depend on, then what is set for every interface at once, last
+/// what a single interface has of its own.
+pub fn rank(name: &str) -> u8 {
+    match parts(canonical(name)).as_slice() {
+        // Without it, an interface loses what routers announced as soon as it forwards.
+        [.., "accept_ra"] => 0,
+        // It changes others.
+        [.., "conf", "all", "forwarding"] => 1,
+        [.., "conf" | "neigh", "all", _] => 2,
+        [.., "conf" | "neigh", "default", _] => 3,
+        _ if interface(name).is_none() => 4,
+        _ => 5,
+    }
+}
+
+/// The name that a setting is known by: `net.ipv4.ip_forward` is `net.ipv4.conf.all.forwarding`.
+pub fn canonical(name: &str) -> &str {
+    if name == "net.ipv4.ip_forward" { "net.ipv4.conf.all.forwarding" } else { name }
+}
+
+/// Changes `settings` as the kernel does when `name` gets another value. Forwarding for all reaches every interface, and
+/// for IPv4 turns the acceptance of redirects round; nothing else of what the kernel's documentation promises happens.
+pub fn apply(settings: &mut Sysctls, name: &str, value: &str) {
+    let reaches_all = match parts(canonical(name)).as_slice() {
+        ["net", family @ ("ipv4" | "ipv6"), "conf", "all", "forwarding"] => Some(*family),
+        _ => None,
+    };
+    let changes = settings.get(name).is_none_or(|old| old != value);
+    if let Some(family) = reaches_all.filter(|_| changes) {
+        for (other, held) in &mut *settings {
+            match parts(canonical(other)).as_slice() {
+                ["net", of, "conf", _, "forwarding"] if *of == family => value.clone_into(held),
+                ["net", "ipv4", "conf", "all", "accept_redirects"] if family == "ipv4" => {
+                    *held = if value == "0" { "1" } else { "0" }.to_owned();
+                }
+                _ => {}
+            }
+        }
+    }
+    settings.insert(name.to_owned(), value.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> Sysctls {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_the_kernel_switches_by_itself_is_not_drift() {
+        assert!(is_set("net.ipv4.vs.drop_entry", "2", "1"));
+        assert!(!is_set("net.ipv4.vs.drop_entry", "0", "1"));
+        assert!(!is_set("net.ipv4.vs.drop_entry", "1", "3"));
+        assert!(!is_set("net.ipv4.conf.all.rp_filter", "2", "1"));
+    }
+
+    #[test]
+    fn a_setting_of_one_interface_names_it() {
+        assert_eq!(interface("net.ipv4.conf.eth1.rp_filter"), Some("eth1"));
+        assert_eq!(interface("net/ipv6/conf/eth0.100/accept_ra"), Some("eth0.100"));
+        for name in ["net.ipv4.conf.all.rp_filter", "net.ipv4.vs.conntrack", "net.ipv4.ip_forward"] {
+            assert_eq!(interface(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn forwarding_for_all_reaches_every_interface_and_only_when_it_changes() {
+        let mut live = settings(&[
+            ("net.ipv4.conf.all.forwarding", "0"),
+            ("net.ipv4.ip_forward", "0"),
+            ("net.ipv4.conf.eth0.forwarding", "0"),
+            ("net.ipv4.conf.all.accept_redirects", "1"),
+            ("net.ipv6.conf.eth0.forwarding", "0"),
+        ]);
+        let after = settings(&[
+            ("net.ipv4.conf.all.forwarding", "1"),
+            ("net.ipv4.ip_forward", "1"),
+            ("net.ipv4.conf.eth0.forwarding", "1"),
+            ("net.ipv4.conf.all.accept_redirects", "0"),
+            ("net.ipv6.conf.eth0.forwarding", "0"),
+        ]);
+        apply(&mut live, "net.ipv4.ip_forward", "1");
+        assert_eq!(live, after);
+        apply(&mut live, "net.ipv4.conf.eth0.forwarding", "0");
+        let own = live.clone();
+        apply(&mut live, "net.ipv4.ip_forward", "1");
+        assert_eq!(live, own);
+    }
+
+    #[test]
+    fn what_is_set_for_all_comes_before_what_one_interface_has() {
+        let mut names = [
+            "net.ipv4.conf.eth0.forwarding",
+            "net.ipv4.vs.conntrack",
+            "net.ipv4.conf.all.accept_redirects",
+            "net.ipv6.conf.all.forwarding",
+            "net.ipv6.conf.eth0.accept_ra",
+            "net.ipv4.ip_forward",
+        ];
+        names.sort_by_key(|name| rank(name));
+        assert_eq!(
+            names,
+            [
+                "net.ipv6.conf.eth0.accept_ra",
+                "net.ipv6.conf.all.forwarding",
+                "net.ipv4.ip_forward",
+                "net.ipv4.conf.all.accept_redirects",
+                "net.ipv4.vs.conntrack",
+                "net.ipv4.conf.eth0.forwarding",
+            ]
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! The timeouts of connections, which all virtual services share.
+
+/// How long idle connections are remembered, in seconds; `None` leaves the kernel's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timeouts {
+    /// Established TCP connections
+    pub tcp: Option<u32>,
+    /// TCP connections after a FIN
+    pub tcp_fin: Option<u32>,
+    /// UDP
+    pub udp: Option<u32>,
+}
+
+impl Timeouts {
+    /// What of `wanted` differs from these: each field that shall have another value.
+    pub fn lacking(self, wanted: Self) -> Self {
+        let other = |is: Option<u32>, shall: Option<u32>| shall.filter(|shall| is != Some(*shall));
+        Self {
+            tcp: other(self.tcp, wanted.tcp),
+            tcp_fin: other(self.tcp_fin, wanted.tcp_fin),
+            udp: other(self.udp, wanted.udp),
+        }
+    }
+}

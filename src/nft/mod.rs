@@ -1,0 +1,44 @@
+//! The words of `nft`: lbd's own table of the packet filter, as a script to be carried out and as JSON that was listed.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::model::{Mark, ServerKey, ServiceKey};
+
+/// The name of lbd's table, in nftables' family `inet`.
+pub const TABLE: &str = "lbd";
+
+/// What lbd's own table holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Table {
+    /// The rules that set marks, in their order; the rules of one mark that follow each other are one entry
+    pub marks: Vec<Mark>,
+    /// For whom the source address is replaced by the director's own (FULLNAT)
+    pub source_nat: HashSet<SourceNat>,
+    /// What else lies in the table, each as nft would name it; never written
+    pub strays: Vec<String>,
+}
+
+/// The packets of a virtual service to one address, whose source is replaced by the director's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceNat {
+    /// The virtual service that the client sent to
+    pub service: ServiceKey,
+    /// The real server's address; its ports are not told apart
+    pub address: IpAddr,
+}
+
+impl SourceNat {
+    /// The rule that a FULLNAT server needs.
+    pub fn of(service: &ServiceKey, server: &ServerKey) -> Self {
+        Self { service: *service, address: server.address }
+    }
+}
+
+/// `source NAT of tcp://10.0.0.13:80 to 192.168.8.14`
+impl fmt::Display for SourceNat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "source NAT of {} to {}", self.service, self.address)
+    }
+}
