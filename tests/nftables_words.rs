@@ -47,6 +47,11 @@ fn sh(script: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// How many random cases: an emulated processor is slow. `LBD_CASES=100` for the long form.
+fn cases() -> u32 {
+    std::env::var("LBD_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(8)
+}
+
 fn runner(cases: u32) -> TestRunner {
     TestRunner::new(ProptestConfig {
         cases,
@@ -133,7 +138,7 @@ fn wanted(state: &State) -> Table {
 #[test]
 fn every_table_comes_back_from_the_kernel_as_it_was_written() {
     let filter = RefCell::new(filter());
-    runner(100)
+    runner(cases())
         .run(&table(), |table| {
             filter.borrow_mut().write(&table).map_err(TestCaseError::fail)?;
             prop_assert_eq!(filter.borrow_mut().read().map_err(TestCaseError::fail)?, table);
@@ -305,7 +310,7 @@ const MESSES: [&str; 8] = [
 fn the_commands_that_diff_prints_do_what_apply_does() {
     let filter = RefCell::new(filter());
     let before_and_after = (generate::state(), generate::state(), select(MESSES.to_vec()));
-    runner(100)
+    runner(cases())
         .run(&before_and_after, |(before, after, mess)| {
             // A mess may fit into nothing that is there: then it comes first, and lbd's table not at all.
             filter.borrow_mut().write(&wanted(&before)).map_err(TestCaseError::fail)?;
