@@ -21,6 +21,9 @@ pub mod host;
 /// Decides which edits turn one state into another. The heart; read it first.
 pub mod plan;
 
+/// What a director needs but the file forgot.
+pub mod advice;
+
 /// Decides which virtual services lbd may touch.
 pub mod ownership;
 
