@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::program::{self, PATIENCE, Trouble};
+use super::program::{self, Trouble};
 use super::{iptables, nftables};
 use crate::model::Family;
 
@@ -109,7 +109,7 @@ pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) 
             Family::V4 => ("iptables-save", "iptables-legacy-save"),
             Family::V6 => ("ip6tables-save", "ip6tables-legacy-save"),
         };
-        match program::run(save, &[], PATIENCE) {
+        match program::ask(save, &[]) {
             Ok(text) => {
                 has_iptables = true;
                 let found = iptables::parse(&text, family, &mut filter);
@@ -132,9 +132,11 @@ pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) 
             filter.known.push(family);
         }
     }
-    let listed = program::run("nft", &["-j", "list", "ruleset"], PATIENCE);
+    let listed = program::ask("nft", &["-j", "list", "ruleset"]);
     match listed.and_then(|text| nftables::parse(&text, &tables, &mut filter).map_err(Trouble::Failed)) {
         Ok(()) => {}
+        // A kernel without nftables has no rules of it.
+        Err(Trouble::Failed(words)) if words.contains("cache initialization failed") => {}
         // A host that has only iptables.
         Err(Trouble::Missing) if has_iptables => {}
         Err(trouble) => {
@@ -149,7 +151,7 @@ pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) 
 
 /// Reads the rules of the old kernel tables, and tells whether they could be read.
 fn also_legacy(program: &str, family: Family, filter: &mut Filter, unknown: &mut Vec<String>) -> bool {
-    match program::run(program, &[], PATIENCE) {
+    match program::ask(program, &[]) {
         Ok(text) => {
             iptables::parse(&text, family, filter);
             true
