@@ -77,7 +77,7 @@ pub enum Command {
         yes: bool,
     },
 
-    /// Check the file; needs no kernel and no privileges
+    /// Check the file; needs no kernel and no privileges, unless `--host` is given
     ///
     /// Exit code 0: the file holds, 2: it does not.
     Validate(Validate),
@@ -126,6 +126,10 @@ pub struct Diff {
     #[arg(long, value_name = "EXPORT")]
     pub live: Option<PathBuf>,
 
+    /// Take warnings about the host for trouble: exit code 2
+    #[arg(long, conflicts_with = "live")]
+    pub strict: bool,
+
     /// How far `apply` would be allowed to go
     #[command(flatten)]
     pub overrides: Overrides,
@@ -137,6 +141,10 @@ pub struct Apply {
     /// In which form
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORM")]
     pub output: ReportOutput,
+
+    /// Change nothing while there are warnings about the host: exit code 2
+    #[arg(long)]
+    pub strict: bool,
 
     /// How far the pass may go
     #[command(flatten)]
@@ -165,6 +173,14 @@ pub struct Validate {
     /// In which form
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORM")]
     pub output: ReportOutput,
+
+    /// Look at this host as well, and warn about what the file needs of it and does not ask for
+    #[arg(long)]
+    pub host: bool,
+
+    /// Take warnings for trouble: exit code 2
+    #[arg(long, requires = "host")]
+    pub strict: bool,
 }
 
 /// Arguments of `export`.

@@ -15,8 +15,14 @@ pub mod nft;
 /// The kernel behind a door: what there is to read, what can be done to it, what its refusals mean.
 pub mod kernel;
 
+/// The host around the load balancer: what of it a director depends on.
+pub mod host;
+
 /// Decides which edits turn one state into another. The heart; read it first.
 pub mod plan;
+
+/// What a director needs but the file forgot.
+pub mod advice;
 
 /// Decides which virtual services lbd may touch.
 pub mod ownership;

@@ -124,11 +124,19 @@ impl Comparison {
         self.clusters.get(service).map(AsRef::as_ref)
     }
 
+    /// The services that lbd may touch, as they are.
+    pub fn services(&self) -> &Services {
+        &self.managed.services
+    }
+
+    /// The connections of a server.
+    pub fn connections(&self, service: &ServiceKey, server: &ServerKey) -> Connections {
+        self.connections.get(&(*service, *server)).copied().unwrap_or_default()
+    }
+
     /// What an operation of the plan does to live traffic, if anything.
     pub fn impact(&self, operation: &Operation) -> Option<String> {
-        let connections = |service: &ServiceKey, server: &ServerKey| {
-            self.connections.get(&(*service, *server)).copied().unwrap_or_default()
-        };
+        let connections = |service: &ServiceKey, server: &ServerKey| self.connections(service, server);
         plan::impact(
             operation,
             &Surroundings {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("plan", &["model"]),
+    ("host", &["kernel", "model", "nft"]),
+    ("advice", &["host", "model", "plan"]),
     ("ownership", &["model"]),
     ("guard", &["model"]),
     ("status", &[]),
@@ -19,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kernel", &["model", "nft"]),
     ("ipvsadm", &["model"]),
     ("reconcile", &["guard", "kernel", "model", "ownership", "plan", "store"]),
-    ("report", &["ipvsadm", "kernel", "model", "nft", "reconcile", "status"]),
+    ("report", &["advice", "ipvsadm", "kernel", "model", "nft", "reconcile", "status"]),
     ("watch", &[]),
     ("logging", &[]),
     ("systemd", &[]),
@@ -28,9 +30,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
+            "advice",
             "cli",
             "config",
             "daemon",
+            "host",
             "ipvsadm",
             "kernel",
             "logging",

@@ -2,10 +2,15 @@
 
 use std::io;
 
-use super::{Console, DONE, REFUSED, Stop, TROUBLE, inputs};
+use super::{Console, DONE, REFUSED, Stop, TROUBLE, advice, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
-use crate::reconcile::{self, Comparison, Order, Outcome};
+use crate::host::Host;
+use crate::kernel::Kernel;
+use crate::kernel::director::Director;
+use crate::model::Desired;
+use crate::reconcile::{self, Comparison, Order, Outcome, Report};
 use crate::report;
+use crate::store::Store;
 
 pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<'_>) -> Result<u8, Stop> {
     let (source, mut desired) = inputs::desired(&arguments.file)?;
@@ -17,8 +22,16 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
         .lock(|holder| console.note(format_args!("waiting for another pass ({holder})")))
         .map_err(|error| console.warn(format_args!("{error}; going on without the lock")));
 
+    let host = advice::look(&desired.state, console);
+    if options.strict
+        && let Some(code) = refuse(&mut kernel, &desired, &store, &host, options, console)?
+    {
+        return Ok(code);
+    }
+    let mut warnings = None;
     let mut shown: io::Result<()> = Ok(());
     let mut show = |comparison: &Comparison| {
+        warnings.get_or_insert_with(|| advice::of(&desired.state, &host, comparison));
         if options.output == ReportOutput::Text && shown.is_ok() {
             shown = report::operations_text(console.out, comparison).and_then(|()| console.out.flush());
         }
@@ -30,9 +43,14 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     for warning in &report.warnings {
         console.warn(warning);
     }
+    // Where there was nothing to do, nothing was announced.
+    let warnings = warnings.unwrap_or_else(|| advice::of(&desired.state, &host, &report.last));
     match options.output {
-        ReportOutput::Text => report::report_text(console.out, &report)?,
-        ReportOutput::Json => report::report_json(console.out, &report)?,
+        ReportOutput::Text => {
+            advice::tell(&warnings, console);
+            report::report_text(console.out, &report)?;
+        }
+        ReportOutput::Json => report::report_json(console.out, &report, &warnings)?,
     }
     console.out.flush()?;
     Ok(match &report.outcome {
@@ -46,4 +64,34 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
             REFUSED
         }
     })
+}
+
+/// Refuses to change anything while there are warnings, and gives the exit code for that.
+fn refuse(
+    kernel: &mut Director,
+    desired: &Desired,
+    store: &Store,
+    host: &Host,
+    options: &Apply,
+    console: &mut Console<'_>,
+) -> Result<Option<u8>, Stop> {
+    // What it cannot remember is told by the pass itself.
+    let record = store.load().unwrap_or_default();
+    let live = kernel
+        .read(&reconcile::question(desired, &record))
+        .map_err(|error| Stop::Trouble(error.to_string()))?;
+    let last = Comparison::new(live, desired, &record);
+    let warnings = advice::of(&desired.state, host, &last);
+    if warnings.is_empty() {
+        return Ok(None);
+    }
+    if options.output == ReportOutput::Json {
+        let outcome = if last.is_in_sync() { Outcome::Verified } else { Outcome::Held };
+        let report = Report { outcome, done: Vec::new(), failed: Vec::new(), last, warnings: Vec::new() };
+        report::report_json(console.out, &report, &warnings)?;
+    } else {
+        advice::tell(&warnings, console);
+    }
+    console.error("nothing was changed: with `--strict` there may be no warnings");
+    Ok(Some(TROUBLE))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Console, DIFFERS, DONE, Stop, inputs};
+use super::{Console, DIFFERS, DONE, Stop, TROUBLE, advice, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config;
 use crate::ipvsadm;
@@ -30,9 +30,13 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
     if let Some(trouble) = &comparison.filter_trouble {
         console.warn(trouble);
     }
+    let warnings = match &options.live {
+        Some(_) => Vec::new(),
+        None => advice::of(&desired.state, &advice::look(&desired.state, console), &comparison),
+    };
     match options.output {
         DiffOutput::Text => report::comparison_text(console.out, &comparison)?,
-        DiffOutput::Json => report::comparison_json(console.out, &comparison)?,
+        DiffOutput::Json => report::comparison_json(console.out, &comparison, &warnings)?,
         DiffOutput::Ipvsadm => {
             for command in report::commands(&comparison) {
                 writeln!(console.out, "{command}")?;
@@ -42,7 +46,15 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
             }
         }
     }
-    Ok(if comparison.is_in_sync() { DONE } else { DIFFERS })
+    if options.output != DiffOutput::Json {
+        console.out.flush()?;
+        advice::tell(&warnings, console);
+    }
+    Ok(match comparison.is_in_sync() {
+        _ if options.strict && !warnings.is_empty() => TROUBLE,
+        true => DONE,
+        false => DIFFERS,
+    })
 }
 
 /// A live state from a file: an export of lbd, or what `ipvsadm -Sn` printed. What such a file does not tell is taken out

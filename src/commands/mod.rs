@@ -1,5 +1,6 @@
 //! One file per command; each reads like its manual page: load, plan, show or carry out.
 
+mod advice;
 mod apply;
 mod completions;
 mod diff;

@@ -1,27 +1,40 @@
-//! `lbd validate`: checks the file; needs no kernel and no privileges.
+//! `lbd validate`: checks the file; needs no kernel and no privileges, unless it is to look at the host as well.
 
-use super::{Console, DONE, Stop, TROUBLE, inputs};
+use super::{Console, DONE, Stop, TROUBLE, advice, inputs};
+use crate::advice::Advice;
 use crate::cli::{Arguments, ReportOutput, Validate};
 use crate::config::Problems;
-use crate::report::count;
+use crate::model::Desired;
+use crate::reconcile::{self, Comparison};
+use crate::report::{self, count};
 
 pub(super) fn run(arguments: &Arguments, options: &Validate, console: &mut Console<'_>) -> Result<u8, Stop> {
     match (inputs::desired(&arguments.file), options.output) {
-        (Ok((source, desired)), ReportOutput::Text) => {
-            let services = desired.state.services.len();
-            let servers = desired.state.services.values().map(|service| service.servers.len()).sum();
-            writeln!(
-                console.out,
-                "{}: valid: {}, {}",
-                source.name,
-                count(services, "virtual service"),
-                count(servers, "real server")
-            )?;
-            Ok(DONE)
-        }
-        (Ok((source, _)), ReportOutput::Json) => {
-            writeln!(console.out, "{:#}", Problems::none(source).json())?;
-            Ok(DONE)
+        (Ok((source, desired)), output) => {
+            let warnings = if options.host { look(arguments, &desired, console) } else { Vec::new() };
+            match output {
+                ReportOutput::Text => {
+                    let services = desired.state.services.len();
+                    let servers = desired.state.services.values().map(|service| service.servers.len()).sum();
+                    writeln!(
+                        console.out,
+                        "{}: valid: {}, {}",
+                        source.name,
+                        count(services, "virtual service"),
+                        count(servers, "real server")
+                    )?;
+                    console.out.flush()?;
+                    advice::tell(&warnings, console);
+                }
+                ReportOutput::Json => {
+                    let mut document = Problems::none(source).json();
+                    if let (false, Some(keys)) = (warnings.is_empty(), document.as_object_mut()) {
+                        keys.insert("warnings".to_owned(), report::warnings_json(&warnings).into());
+                    }
+                    writeln!(console.out, "{document:#}")?;
+                }
+            }
+            Ok(if options.strict && !warnings.is_empty() { TROUBLE } else { DONE })
         }
         (Err(Stop::Invalid(problems)), ReportOutput::Json) => {
             writeln!(console.out, "{:#}", problems.json())?;
@@ -33,4 +46,24 @@ pub(super) fn run(arguments: &Arguments, options: &Validate, console: &mut Conso
         }
         (Err(stop), _) => Err(stop),
     }
+}
+
+/// What the director needs of this host. Where the kernel does not show its table, the rest is looked at all the same.
+fn look(arguments: &Arguments, desired: &Desired, console: &mut Console<'_>) -> Vec<Advice> {
+    // First, since settings of IPVS are there only with its module.
+    let comparison = compare(arguments, desired).map_err(|stop| stop.line());
+    let host = advice::look(&desired.state, console);
+    match comparison {
+        Ok(comparison) => advice::of(&desired.state, &host, &comparison),
+        Err(reason) => {
+            console.note(format_args!("not held against the live table: {reason}"));
+            advice::without_plan(&desired.state, &host)
+        }
+    }
+}
+
+fn compare(arguments: &Arguments, desired: &Desired) -> Result<Comparison, Stop> {
+    let record = inputs::store(arguments)?.load().unwrap_or_default();
+    let live = inputs::live(&reconcile::question(desired, &record))?;
+    Ok(Comparison::new(live, desired, &record))
 }

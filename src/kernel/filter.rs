@@ -1,9 +1,9 @@
 //! lbd's own table of the packet filter, read and written by the program `nft`.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{env, io};
 
 use super::generation::Generation;
 use super::program::{self, Failure, Output};
@@ -15,9 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long it is left alone after it took longer: one pass has several questions for it.
 const REST: Duration = Duration::from_secs(60);
-
-/// Where else to look for nft: these are not in everybody's PATH.
-const SYSTEM_DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"];
 
 /// How to get at the table, in the network namespace of the thread that asks.
 pub struct Filter {
@@ -104,7 +101,7 @@ impl Filter {
     }
 
     fn nft(&mut self, arguments: &[&str], input: &str) -> Result<Output, String> {
-        let program = self.program.clone().or_else(installed).ok_or(NOT_INSTALLED)?;
+        let program = self.program.clone().or_else(|| program::installed("nft")).ok_or(NOT_INSTALLED)?;
         let name = program.display();
         let slow = |patience: Duration| {
             format!(
@@ -127,17 +124,6 @@ impl Filter {
             Failure::Pipe(error) => format!("cannot talk to {name}: {error}; try again"),
         })
     }
-}
-
-/// Where nft is installed. It is looked for each time: it may be installed while lbd runs.
-fn installed() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let directories = env::split_paths(&path).chain(SYSTEM_DIRECTORIES.map(PathBuf::from));
-    // Whoever may write to the working directory must not run programs as root.
-    directories
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join("nft"))
-        .find(|nft| nft.is_file())
 }
 
 const NOT_INSTALLED: &str = "marks and `fullnat` need the program nft, which is not installed: `apt install nftables`, or the \

@@ -8,7 +8,7 @@ pub mod filter;
 mod generation;
 pub mod interfaces;
 pub mod ipvs;
-mod program;
+pub mod program;
 pub mod sysctl;
 
 use std::collections::{HashMap, HashSet};

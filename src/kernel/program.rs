@@ -1,6 +1,8 @@
 //! Runs another program: text in, text out, and never longer than it may take.
 
+use std::env;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,15 +15,18 @@ const GLANCE: Duration = Duration::from_millis(1);
 
 /// What a program that came to its end left.
 #[derive(Debug)]
-pub(super) struct Output {
-    pub(super) status: ExitStatus,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub struct Output {
+    /// How it ended
+    pub status: ExitStatus,
+    /// What it said
+    pub stdout: String,
+    /// What it complained of
+    pub stderr: String,
 }
 
 /// Why a program came to no end.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// It could not be started.
     Start(io::Error),
     /// It took longer than it may, and was killed.
@@ -30,8 +35,25 @@ pub(super) enum Failure {
     Pipe(io::Error),
 }
 
+/// Where else to look for programs: these are not in everybody's PATH.
+const SYSTEM_DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"];
+
+/// Where a program is installed. It is looked for each time: it may be installed while lbd runs.
+pub fn installed(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories = env::split_paths(&path).chain(SYSTEM_DIRECTORIES.map(PathBuf::from));
+    // Whoever may write to the working directory must not run programs as root.
+    directories
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file())
+}
+
 /// Runs a program with `input` for its standard input, for no longer than `patience`.
-pub(super) fn run(command: &mut Command, input: &str, patience: Duration) -> Result<Output, Failure> {
+///
+/// # Errors
+/// Where it comes to no end; how it ended is part of what it left.
+pub fn run(command: &mut Command, input: &str, patience: Duration) -> Result<Output, Failure> {
     let until = Instant::now() + patience;
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(Failure::Start)?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::json;
 
+use crate::advice::Advice;
 use crate::model::{
     Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, Services, Tunnel, Value,
 };
@@ -35,6 +36,9 @@ struct Document<'a> {
     /// What the operations do to live traffic
     #[serde(skip_serializing_if = "Vec::is_empty")]
     impacts: Vec<Impact>,
+    /// What the director needs of the host and the file forgot
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<serde_json::Value>,
 }
 
 #[derive(Serialize)]
@@ -87,7 +91,7 @@ struct Impact {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+pub fn comparison(out: &mut dyn Write, comparison: &Comparison, advice: &[Advice]) -> io::Result<()> {
     let document = Document {
         version: VERSION,
         in_sync: comparison.is_in_sync(),
@@ -98,6 +102,7 @@ pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
         failed: None,
         refused: comparison.objection.map(|objection| objection.to_string()),
         impacts: impacts(comparison),
+        warnings: warnings(advice),
     };
     write(out, &document)
 }
@@ -106,7 +111,7 @@ pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
 ///
 /// # Errors
 /// Those of `out`.
-pub fn report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+pub fn report(out: &mut dyn Write, report: &Report, advice: &[Advice]) -> io::Result<()> {
     let Report { outcome, done, failed, last, warnings: _ } = report;
     let document = Document {
         version: VERSION,
@@ -121,8 +126,15 @@ pub fn report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
             Outcome::Verified | Outcome::Failed | Outcome::Held => None,
         },
         impacts: Vec::new(),
+        warnings: warnings(advice),
     };
     write(out, &document)
+}
+
+/// What the director needs of the host and the file forgot, one by one.
+pub fn warnings(advice: &[Advice]) -> Vec<serde_json::Value> {
+    let warning = |one: &Advice| json!({ "code": one.code, "subject": one.subject, "message": one.message(), "advice": one.advice });
+    advice.iter().map(warning).collect()
 }
 
 fn write(out: &mut dyn Write, document: &Document<'_>) -> io::Result<()> {

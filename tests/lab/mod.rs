@@ -56,6 +56,12 @@ impl Netns {
         net
     }
 
+    /// Gives it what a director needs, so that lbd has nothing to warn of: forwarding, and virtual addresses of its own.
+    #[track_caller]
+    pub(crate) fn ready(&self) {
+        self.sh("echo 1 > /proc/sys/net/ipv4/ip_forward; ip route add local 10.0.0.0/8 dev lo");
+    }
+
     /// A path in this test's own directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.files.path().join(name)

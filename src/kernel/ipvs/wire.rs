@@ -51,6 +51,16 @@ impl Netlink {
         Ok(netlink)
     }
 
+    /// Opens a socket to the interfaces, addresses and routes.
+    ///
+    /// # Errors
+    /// Where the process may have none.
+    pub(crate) fn routing() -> io::Result<Self> {
+        let netlink = Self::to(NlFamily::Route)?;
+        netlink.socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        Ok(netlink)
+    }
+
     /// Opens a socket to the packet filter.
     ///
     /// # Errors

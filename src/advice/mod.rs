@@ -1,0 +1,82 @@
+//! What a director needs but the file forgot: each trouble with its reason and the way out. Pure.
+//!
+//! Nothing here stops a pass. A service that gets no packets looks the same to the kernel as one that works.
+
+mod after;
+mod filter;
+mod group;
+mod managers;
+mod network;
+mod question;
+mod services;
+
+use std::borrow::Cow;
+
+use crate::host::Host;
+use crate::model::{Connections, ServerKey, ServiceKey, Services, State};
+use crate::plan::Plan;
+
+pub use self::group::grouped;
+pub use self::question::{question, settings};
+
+/// One trouble.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// Which kind, for scripts; it stays
+    pub code: &'static str,
+    /// What has it: a service, an address, an interface, a program
+    pub subject: String,
+    /// Why it will not work, or not well; reads on from the subject
+    pub cause: Cow<'static, str>,
+    /// The way out
+    pub advice: Cow<'static, str>,
+}
+
+impl Advice {
+    fn new(
+        code: &'static str,
+        subject: impl ToString,
+        cause: impl Into<Cow<'static, str>>,
+        advice: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { code, subject: subject.to_string(), cause: cause.into(), advice: advice.into() }
+    }
+
+    /// What is wrong with what.
+    pub fn message(&self) -> String {
+        format!("{}: {}", self.subject, self.cause)
+    }
+}
+
+/// What `apply` would do, and to whom.
+pub struct Planned<'a> {
+    /// The operations
+    pub plan: &'a Plan,
+    /// The services that it starts from
+    pub live: &'a Services,
+    /// The connections of a server
+    pub connections: &'a dyn Fn(&ServiceKey, &ServerKey) -> Connections,
+}
+
+/// Holds what is desired against what was seen of the host and, where the kernel could be asked, against what there is to
+/// do.
+pub fn advise(desired: &State, host: &Host, planned: Option<&Planned<'_>>) -> Vec<Advice> {
+    let after = after::Settings::of(&host.settings, &desired.sysctls);
+    let mut advice = Vec::new();
+    services::forwarding(desired, &after, &mut advice);
+    filter::marks_nobody_sets(desired, &host.filter, &mut advice);
+    filter::marks_of_others(desired, &host.filter, &mut advice);
+    network::not_local(&host.not_local, &mut advice);
+    network::strict_filters(&host.holders, &after, &mut advice);
+    filter::connection_states(desired, &host.filter, &after, &mut advice);
+    services::hashed_to_quiesced(desired, planned, &mut advice);
+    services::tied_to_quiesced(desired, &after, &mut advice);
+    services::hanging(desired, planned, &after, &mut advice);
+    network::learned_routes(desired, host, &after, &mut advice);
+    managers::others(&host.managers, &mut advice);
+    services::many_servers(desired, &mut advice);
+    advice
+}
+
+#[cfg(test)]
+mod stage;

@@ -1,0 +1,202 @@
+//! Whether packets get to IPVS at all: addresses that are not local, checks of the way back, routes that go.
+
+use std::collections::HashSet;
+
+use super::Advice;
+use super::after::Settings;
+use super::question::begins_to_forward;
+use crate::host::{self, Holder, Host, InterfaceKind, Target};
+use crate::model::State;
+
+/// Virtual addresses that the kernel does not take for its own.
+pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
+    let mut told = HashSet::new();
+    for Target { address, mark: _ } in addresses {
+        // An address can be that of a service and of a mark.
+        if !told.insert(address) {
+            continue;
+        }
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        advice.push(Advice::new(
+            "address-not-local",
+            address,
+            "the kernel does not take this virtual address for its own, so that IPVS never sees its packets",
+            format!(
+                "give it to an interface (`ip address add ADDRESS/{length} dev lo`), or make it local without one (`ip \
+                 route add local ADDRESS dev lo`); on a director that stands by, that is as it should be"
+            ),
+        ));
+    }
+}
+
+/// Interfaces that throw away packets whose answers would leave elsewhere.
+pub(super) fn strict_filters(holders: &[Holder], after: &Settings, advice: &mut Vec<Advice>) {
+    let mut told: Vec<&str> = Vec::new();
+    for Holder { interface, kind, address, default_route } in holders {
+        if told.contains(&interface.as_str()) || !after.is_strict(interface) {
+            continue;
+        }
+        let setting = host::of_interface("ipv4", interface, "rp_filter");
+        let way_out = format!("add `{setting}: 2` to `sysctls`");
+        match kind {
+            InterfaceKind::Real if !default_route.is_empty() && !default_route.contains(interface) => {
+                advice.push(Advice::new(
+                    "strict-reverse-path",
+                    interface,
+                    format!(
+                        "rp_filter is strict (1), and the default route leaves by {}: packets to {address} from clients \
+                         behind that are thrown away where they come in here",
+                        default_route.join(", ")
+                    ),
+                    way_out,
+                ));
+            }
+            InterfaceKind::Tunnel => advice.push(Advice::new(
+                "strict-reverse-path-tunnel",
+                interface,
+                format!(
+                    "rp_filter is strict (1) on a tunnel that holds the virtual address {address}: the packets that \
+                     another director sends through it are thrown away"
+                ),
+                way_out,
+            )),
+            InterfaceKind::Real | InterfaceKind::Holding => continue,
+        }
+        told.push(interface);
+    }
+}
+
+/// Routes that the kernel drops as soon as it is a router itself.
+pub(super) fn learned_routes(desired: &State, host: &Host, after: &Settings, advice: &mut Vec<Advice>) {
+    let Some(forwarding) = begins_to_forward(desired, &host.settings) else { return };
+    for interface in &host.learned {
+        let setting = host::of_interface("ipv6", interface, "accept_ra");
+        // With 0 the kernel takes no announcements: the routes are those of a program, which keeps them.
+        let is_kernels = host.settings.get(&setting).is_none_or(|value| value != "0");
+        if is_kernels && after.get(&setting).is_some_and(|value| value != "2") {
+            advice.push(Advice::new(
+                "learned-routes-lost",
+                interface,
+                format!(
+                    "the IPv6 routes that routers announced there, the default route among them, go as soon as \
+                     {forwarding} is 1"
+                ),
+                format!("add `{setting}: 2` to `sysctls` (lbd sets it first), or routes of your own"),
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advice::stage::{advised, desired, live};
+
+    fn target(address: &str, mark: Option<u32>) -> Target {
+        Target { address: address.parse().unwrap(), mark }
+    }
+
+    #[test]
+    fn an_address_that_is_not_local_is_named_once() {
+        let host = Host {
+            not_local: vec![target("10.0.0.1", None), target("10.0.0.1", Some(7)), target("fd00::1", None)],
+            ..Host::default()
+        };
+        let cause =
+            "the kernel does not take this virtual address for its own, so that IPVS never sees its packets";
+        let advice = |address: &str, length: u8| {
+            Advice {
+            code: "address-not-local",
+            subject: address.into(),
+            cause: cause.into(),
+            advice: format!(
+                "give it to an interface (`ip address add ADDRESS/{length} dev lo`), or make it local without one (`ip \
+                 route add local ADDRESS dev lo`); on a director that stands by, that is as it should be"
+            )
+            .into(),
+        }
+        };
+        assert_eq!(advised(&desired(""), &host), [advice("10.0.0.1", 32), advice("fd00::1", 128)]);
+    }
+
+    fn holder(interface: &str, kind: InterfaceKind, default_route: &[&str]) -> Holder {
+        let default_route = default_route.iter().map(|name| (*name).to_owned()).collect();
+        Holder { interface: interface.into(), kind, address: [10, 0, 0, 1].into(), default_route }
+    }
+
+    #[test]
+    fn a_strict_interface_is_named_where_clients_would_be_dropped() {
+        let told = |holder: Holder, all: &str, own: &str| {
+            let setting = host::of_interface("ipv4", &holder.interface, "rp_filter");
+            let settings = live(&[("net.ipv4.conf.all.rp_filter", all), (&setting, own)]);
+            // Two addresses on one interface are one trouble.
+            let holders = vec![holder.clone(), holder];
+            advised(&desired(""), &Host { settings, holders, ..Host::default() })
+        };
+        let elsewhere = || holder("eth0", InterfaceKind::Real, &["eth1", "eth2"]);
+        let expected = [Advice {
+            code: "strict-reverse-path",
+            subject: "eth0".into(),
+            cause: "rp_filter is strict (1), and the default route leaves by eth1, eth2: packets to 10.0.0.1 from \
+                    clients behind that are thrown away where they come in here"
+                .into(),
+            advice: "add `net.ipv4.conf.eth0.rp_filter: 2` to `sysctls`".into(),
+        }];
+        assert_eq!(told(elsewhere(), "0", "1"), expected);
+        assert_eq!(told(elsewhere(), "1", "0"), expected);
+        assert_eq!(told(elsewhere(), "1", "2"), []);
+        assert_eq!(told(elsewhere(), "0", "0"), []);
+        assert_eq!(told(holder("eth0", InterfaceKind::Real, &["eth1", "eth0"]), "1", "1"), []);
+        assert_eq!(told(holder("eth0", InterfaceKind::Real, &[]), "1", "1"), []);
+        assert_eq!(told(holder("dummy0", InterfaceKind::Holding, &[]), "1", "1"), []);
+        assert_eq!(
+            told(holder("tunl0", InterfaceKind::Tunnel, &[]), "1", "0"),
+            [Advice {
+                code: "strict-reverse-path-tunnel",
+                subject: "tunl0".into(),
+                cause: "rp_filter is strict (1) on a tunnel that holds the virtual address 10.0.0.1: the packets that \
+                        another director sends through it are thrown away"
+                    .into(),
+                advice: "add `net.ipv4.conf.tunl0.rp_filter: 2` to `sysctls`".into(),
+            }]
+        );
+    }
+
+    #[test]
+    fn routes_that_routers_announced_go_when_the_host_becomes_a_router() {
+        let told = |forwarding: &str, accept_ra: &str, sysctls: &[(&str, &str)]| {
+            let settings = live(&[
+                ("net.ipv6.conf.all.forwarding", forwarding),
+                ("net/ipv6/conf/eth0.100/accept_ra", accept_ra),
+            ]);
+            let host = Host { settings, learned: vec!["eth0.100".into()], ..Host::default() };
+            let mut state = desired("");
+            state.sysctls = live(sysctls);
+            advised(&state, &host)
+        };
+        let all = ("net.ipv6.conf.all.forwarding", "1");
+        let expected = |setting: &str| {
+            [Advice {
+                code: "learned-routes-lost",
+                subject: "eth0.100".into(),
+                cause: format!(
+                    "the IPv6 routes that routers announced there, the default route among them, go as soon as \
+                     {setting} is 1"
+                )
+                .into(),
+                advice: "add `net/ipv6/conf/eth0.100/accept_ra: 2` to `sysctls` (lbd sets it first), or routes of your \
+                         own"
+                    .into(),
+            }]
+        };
+        assert_eq!(told("0", "1", &[all]), expected("net.ipv6.conf.all.forwarding"));
+        let one = "net.ipv6.conf.eth1.forwarding";
+        assert_eq!(told("0", "1", &[(one, "1")]), expected(one));
+        assert_eq!(told("0", "1", &[]), []);
+        assert_eq!(told("1", "1", &[all]), [], "whoever is a router already has none to lose");
+        assert_eq!(told("0", "2", &[all]), []);
+        assert_eq!(told("0", "1", &[all, ("net/ipv6/conf/eth0.100/accept_ra", "2")]), []);
+        assert_eq!(told("0", "0", &[all]), [], "a program keeps its own routes");
+        assert_eq!(told("0", "1", &[("net.ipv6.conf.all.forwarding", "0")]), []);
+    }
+}

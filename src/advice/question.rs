@@ -1,0 +1,96 @@
+//! Says what of the host matters for a desired state, so that nothing else is looked at.
+
+use std::collections::HashSet;
+
+use super::after::Settings;
+use super::services::nat_families;
+use crate::host::{Question, Target};
+use crate::model::{Family, ServiceKey, State, Sysctls, sysctl};
+
+/// The kernel settings that matter.
+pub fn settings(desired: &State) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    if desired.services.is_empty() {
+        return names;
+    }
+    names.extend(["net.ipv4.vs.expire_nodest_conn", "net.ipv4.vs.expire_quiescent_template"]);
+    names.extend(["net.ipv4.vs.conntrack", "net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter"]);
+    names.push("net.ipv6.conf.all.forwarding");
+    names
+}
+
+/// What else there is to look at, `live` being the values of the settings.
+pub fn question(desired: &State, live: &Sysctls) -> Question {
+    if desired.services.is_empty() {
+        return Question::default();
+    }
+    let mut filter: Vec<Family> = Vec::new();
+    if Settings::of(live, &desired.sysctls).is_off(sysctl::VS_CONNTRACK) {
+        filter.extend(nat_families(desired));
+    }
+    filter.extend(desired.services.keys().filter(|service| service.mark().is_some()).map(ServiceKey::family));
+    filter.sort_unstable();
+    filter.dedup();
+    Question {
+        addresses: addresses(desired),
+        learned_routes: begins_to_forward(desired, live).is_some(),
+        filter,
+        managers: true,
+    }
+}
+
+/// The setting by which the file makes the host a router of IPv6, where it is none yet.
+pub(super) fn begins_to_forward<'a>(desired: &'a State, live: &Sysctls) -> Option<&'a str> {
+    if live.get("net.ipv6.conf.all.forwarding").is_none_or(|value| value != "0") {
+        return None;
+    }
+    let is_forwarding = |name: &str| matches!(sysctl::parts(name).as_slice(), ["net", "ipv6", "conf", of, "forwarding"] if *of != "default");
+    let mut set = desired.sysctls.iter().filter(|(_, value)| *value != "0");
+    set.find(|(name, _)| is_forwarding(name)).map(|(name, _)| name.as_str())
+}
+
+/// The virtual addresses: those of services, and those whose packets get a mark that a service listens on.
+pub(super) fn addresses(desired: &State) -> Vec<Target> {
+    let of_services = desired.services.keys().filter_map(|service| match *service {
+        ServiceKey::Address { address, .. } => Some(Target { address, mark: None }),
+        ServiceKey::FirewallMark { .. } => None,
+    });
+    let used: HashSet<u32> = desired.services.keys().filter_map(ServiceKey::mark).collect();
+    let of_marks = desired.marks.iter().filter(|mark| used.contains(&mark.mark)).flat_map(|mark| {
+        let whole = mark
+            .matches
+            .iter()
+            .filter_map(|packets| packets.address)
+            .filter(|prefix| prefix.length == if prefix.address.is_ipv4() { 32 } else { 128 });
+        whole.map(|prefix| Target { address: prefix.address, mark: Some(mark.mark) })
+    });
+    let mut seen = HashSet::new();
+    of_services.chain(of_marks).filter(|target| seen.insert(*target)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::advice::stage::{desired, live};
+
+    #[test]
+    fn an_empty_file_asks_for_nothing() {
+        let empty = desired("");
+        assert_eq!(settings(&empty), Vec::<&str>::new());
+        assert_eq!(question(&empty, &live(&[("net.ipv4.vs.conntrack", "0")])), Question::default());
+    }
+
+    #[test]
+    fn rules_matter_only_to_marks_and_to_nat_without_connection_tracking() {
+        let filter = |text: &str, conntrack: &str| {
+            question(&desired(text), &live(&[("net.ipv4.vs.conntrack", conntrack)])).filter
+        };
+        assert_eq!(filter("tcp://10.0.0.1:80 rr dr 192.168.8.1:80*1", "0"), []);
+        assert_eq!(filter("tcp://10.0.0.1:80 rr nat 192.168.8.1:80*1", "1"), []);
+        assert_eq!(filter("tcp://10.0.0.1:80 rr nat 192.168.8.1:80*1", "0"), [Family::V4]);
+        assert_eq!(
+            filter("fwmark6://7 rr dr [fd00::1]:0*1\ntcp://10.0.0.1:80 rr nat 192.168.8.1:80*1", "0"),
+            [Family::V4, Family::V6]
+        );
+    }
+}

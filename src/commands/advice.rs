@@ -1,0 +1,40 @@
+//! What `diff`, `apply` and `validate --host` say about the host.
+
+use super::Console;
+use crate::advice::{self, Advice, Planned};
+use crate::host::{self, Host, Roots};
+use crate::model::State;
+use crate::reconcile::Comparison;
+
+/// Looks at the host, in this network namespace; what cannot be looked at is told.
+pub(super) fn look(desired: &State, console: &mut Console<'_>) -> Host {
+    let live = host::settings(advice::settings(desired));
+    let question = advice::question(desired, &live);
+    let host = host::look(&question, live, &Roots::default());
+    for unknown in &host.unknown {
+        console.note(unknown);
+    }
+    host
+}
+
+/// What the director needs of the host and the file forgot, before the plan of `comparison` is carried out.
+pub(super) fn of(desired: &State, host: &Host, comparison: &Comparison) -> Vec<Advice> {
+    let planned = Planned {
+        plan: &comparison.plan,
+        live: comparison.services(),
+        connections: &|service, server| comparison.connections(service, server),
+    };
+    advice::advise(desired, host, Some(&planned))
+}
+
+/// The same where the kernel could not be asked for its table.
+pub(super) fn without_plan(desired: &State, host: &Host) -> Vec<Advice> {
+    advice::advise(desired, host, None)
+}
+
+/// Tells the operator.
+pub(super) fn tell(advice: &[Advice], console: &mut Console<'_>) {
+    for warning in advice::grouped(advice) {
+        console.warn(warning);
+    }
+}

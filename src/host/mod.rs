@@ -1,0 +1,111 @@
+//! The host around the load balancer: what of it a director depends on, looked at and never changed.
+//!
+//! What cannot be looked at (a program that is not installed, no permission) is told in [`Host::unknown`], and the rest
+//! is looked at all the same.
+
+mod filter;
+mod iptables;
+mod managers;
+mod nftables;
+mod program;
+mod routes;
+mod rtnetlink;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::kernel::sysctl;
+use crate::model::{Family, Sysctls};
+
+pub use self::filter::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
+pub use self::managers::Manager;
+pub use self::routes::{Holder, InterfaceKind};
+
+/// What there is to look at; nothing else is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Question {
+    /// Virtual addresses
+    pub addresses: Vec<Target>,
+    /// Whether the IPv6 routes that routers announced matter
+    pub learned_routes: bool,
+    /// The families for which the packet filter's rules matter
+    pub filter: Vec<Family>,
+    /// Whether others who manage IPVS matter
+    pub managers: bool,
+}
+
+/// Where packets are sent: an address, and the mark that they have when they are routed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The destination
+    pub address: IpAddr,
+    /// The firewall mark
+    pub mark: Option<u32>,
+}
+
+/// What was seen of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Host {
+    /// The kernel settings that matter and that are there
+    pub settings: Sysctls,
+    /// The virtual addresses whose packets the kernel does not take for its own
+    pub not_local: Vec<Target>,
+    /// The interfaces that carry a virtual IPv4 address
+    pub holders: Vec<Holder>,
+    /// The interfaces over which IPv6 routes lead that routers announced
+    pub learned: Vec<String>,
+    /// What others' rules do with marks and connection states
+    pub filter: Filter,
+    /// Others who manage IPVS
+    pub managers: Vec<Manager>,
+    /// What could not be looked at, each with the reason, for the operator
+    pub unknown: Vec<String>,
+}
+
+/// Where the host's files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roots {
+    /// The processes
+    pub proc: PathBuf,
+    /// The configuration
+    pub etc: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self { proc: "/proc".into(), etc: "/etc".into() }
+    }
+}
+
+/// The values of those settings that are there.
+pub fn settings<'a>(names: impl IntoIterator<Item = &'a str>) -> Sysctls {
+    let value = |name: &str| Some((name.to_owned(), sysctl::read(name).ok()?));
+    names.into_iter().filter_map(value).collect()
+}
+
+/// Looks at the host, in the network namespace of this thread. `settings` are those that were read before.
+pub fn look(question: &Question, settings: Sysctls, roots: &Roots) -> Host {
+    let Question { addresses, learned_routes, filter, managers } = question;
+    let mut host = Host { settings, ..Host::default() };
+    if let Err(error) = routes::look(addresses, *learned_routes, &mut host) {
+        host.unknown.push(format!("cannot ask for addresses and routes: {error}"));
+    }
+    let per_interface = host.holders.iter().map(|holder| (&holder.interface, "ipv4", "rp_filter"));
+    let per_interface = per_interface.chain(host.learned.iter().map(|name| (name, "ipv6", "accept_ra")));
+    let names: Vec<String> =
+        per_interface.map(|(interface, family, name)| of_interface(family, interface, name)).collect();
+    host.settings.extend(self::settings(names.iter().map(String::as_str)));
+    if !filter.is_empty() {
+        host.filter = filter::look(filter, &roots.proc, &mut host.unknown);
+    }
+    if *managers {
+        host.managers = managers::look(roots);
+    }
+    host
+}
+
+/// The name of a setting that an interface has for itself; by slashes where the interface's name holds a dot.
+pub fn of_interface(family: &str, interface: &str, name: &str) -> String {
+    let separator = if interface.contains('.') { "/" } else { "." };
+    ["net", family, "conf", interface, name].join(separator)
+}

@@ -1,0 +1,278 @@
+//! Asks the kernel's own routing: which virtual addresses are local, who carries them, and which way their clients are.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
+use std::net::IpAddr;
+
+use super::rtnetlink::{Answer, Ask, Rtnetlink, append, attributes, u16_at, u32_at};
+use super::{Host, Target};
+
+/// An interface that carries a virtual address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its name
+    pub interface: String,
+    /// What it is
+    pub kind: InterfaceKind,
+    /// The virtual address
+    pub address: IpAddr,
+    /// The interfaces by which the default route leaves for packets from this address; none where there is none
+    pub default_route: Vec<String>,
+}
+
+/// What matters of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InterfaceKind {
+    /// Packets come in over it.
+    Real,
+    /// It only holds addresses: `lo`, `dummy`.
+    Holding,
+    /// Packets that were wrapped in others come out of it.
+    Tunnel,
+}
+
+/// An interface, as the kernel lists it.
+struct Interface {
+    name: String,
+    kind: InterfaceKind,
+}
+
+/// A route, as the kernel tells it.
+#[derive(Debug, PartialEq, Eq)]
+struct Route {
+    /// Length of the destination's prefix; 0 is the default route
+    length: u8,
+    /// Who made it
+    protocol: u8,
+    /// Where packets go: `RTN_LOCAL` is the host itself
+    kind: u8,
+    /// By which interfaces
+    interfaces: Vec<u32>,
+}
+
+/// Addresses that no network routes by a route of its own (documentation and benchmarks): in the place of a client
+/// somewhere beyond.
+const FAR: [[u8; 4]; 4] = [[198, 18, 0, 1], [192, 0, 2, 1], [198, 51, 100, 1], [203, 0, 113, 1]];
+
+/// Answer with the route that matches, in place of the way to that one address.
+const RTM_F_FIB_MATCH: u32 = 0x2000;
+
+/// Made from what a router announced.
+const RTPROT_RA: u8 = 9;
+
+/// GRE over IPv6.
+const ARPHRD_IP6GRE: u16 = 823;
+
+/// Looks at what the addresses are to this host, and by what interfaces announced routes lead.
+pub(super) fn look(addresses: &[Target], learned: bool, host: &mut Host) -> io::Result<()> {
+    if addresses.is_empty() && !learned {
+        return Ok(());
+    }
+    let mut kernel = Rtnetlink::open()?;
+    let interfaces = interfaces(&mut kernel)?;
+    host.not_local = not_local(&mut kernel, addresses)?;
+    host.holders = holders(&mut kernel, addresses, &interfaces)?;
+    if learned {
+        let routes = kernel.list(libc::RTM_GETROUTE, route_question(libc::AF_INET6, 0, &[]))?;
+        let announced = routes.iter().filter_map(|payload| route(payload));
+        let announced = announced.filter(|route| route.protocol == RTPROT_RA);
+        let names: BTreeSet<&str> = announced
+            .flat_map(|route| route.interfaces)
+            .filter_map(|index| Some(interfaces.get(&index)?.name.as_str()))
+            .collect();
+        host.learned = names.into_iter().map(str::to_owned).collect();
+    }
+    Ok(())
+}
+
+fn interfaces(kernel: &mut Rtnetlink) -> io::Result<HashMap<u32, Interface>> {
+    let interface = |payload: Vec<u8>| {
+        let (hardware, index) = (u16_at(&payload, 2)?, u32_at(&payload, 4)?);
+        let (mut name, mut dummy) = (None, false);
+        for (kind, value) in attributes(payload.get(16..)?) {
+            match kind {
+                libc::IFLA_IFNAME => name = Some(text(value)),
+                libc::IFLA_LINKINFO => {
+                    dummy = attributes(value)
+                        .any(|(kind, value)| kind == libc::IFLA_INFO_KIND && text(value) == "dummy");
+                }
+                _ => {}
+            }
+        }
+        let kind = match hardware {
+            libc::ARPHRD_LOOPBACK => InterfaceKind::Holding,
+            _ if dummy => InterfaceKind::Holding,
+            libc::ARPHRD_TUNNEL
+            | libc::ARPHRD_TUNNEL6
+            | libc::ARPHRD_SIT
+            | libc::ARPHRD_IPGRE
+            | ARPHRD_IP6GRE => InterfaceKind::Tunnel,
+            _ => InterfaceKind::Real,
+        };
+        Some((index, Interface { name: name?, kind }))
+    };
+    Ok(kernel.list(libc::RTM_GETLINK, vec![0; 16])?.into_iter().filter_map(interface).collect())
+}
+
+/// The addresses whose packets the kernel would send on, or throw away. Where it does not know the family at all,
+/// nothing can be said.
+fn not_local(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec<Target>> {
+    let questions: Vec<Ask> = addresses.iter().map(|target| to(target, 0, None)).collect();
+    let is_local = |answer: &Answer| match answer {
+        Ok(payloads) => {
+            payloads.first().and_then(|payload| route(payload)).map(|route| route.kind == libc::RTN_LOCAL)
+        }
+        // No route, or one that refuses (`unreachable`, `prohibit`, `blackhole`).
+        Err(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL) => Some(false),
+        Err(_) => None,
+    };
+    let answers = kernel.ask(&questions)?;
+    let told = addresses.iter().zip(&answers);
+    Ok(told.filter(|(_, answer)| is_local(answer) == Some(false)).map(|(target, _)| *target).collect())
+}
+
+/// The interfaces that carry one of the IPv4 addresses. Of IPv6 nothing is asked: it has no check of the way back.
+fn holders(
+    kernel: &mut Rtnetlink,
+    addresses: &[Target],
+    interfaces: &HashMap<u32, Interface>,
+) -> io::Result<Vec<Holder>> {
+    let wanted: HashSet<[u8; 4]> = addresses
+        .iter()
+        .filter_map(|target| match target.address {
+            IpAddr::V4(address) => Some(address.octets()),
+            IpAddr::V6(_) => None,
+        })
+        .collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let listed = kernel.list(libc::RTM_GETADDR, vec![libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, 0])?;
+    let mut holders = Vec::new();
+    for payload in &listed {
+        let own = attributes(payload.get(8..).unwrap_or_default())
+            .find(|(kind, _)| *kind == libc::IFA_LOCAL)
+            .and_then(|(_, value)| value.first_chunk::<4>().copied());
+        let Some(address) = own.filter(|address| wanted.contains(address)) else { continue };
+        let Some(Interface { name, kind }) = u32_at(payload, 4).and_then(|index| interfaces.get(&index))
+        else {
+            continue;
+        };
+        let address = IpAddr::from(address);
+        let default_route = match kind {
+            InterfaceKind::Real => default_route(kernel, address, interfaces)?,
+            InterfaceKind::Holding | InterfaceKind::Tunnel => Vec::new(),
+        };
+        holders.push(Holder { interface: name.clone(), kind: *kind, address, default_route });
+    }
+    Ok(holders)
+}
+
+/// By which interfaces the default route leaves for packets from `source`, rules of routing by source included.
+fn default_route(
+    kernel: &mut Rtnetlink,
+    source: IpAddr,
+    interfaces: &HashMap<u32, Interface>,
+) -> io::Result<Vec<String>> {
+    let far = |address: &[u8; 4]| Target { address: IpAddr::from(*address), mark: None };
+    let questions: Vec<Ask> =
+        FAR.iter().map(|address| to(&far(address), RTM_F_FIB_MATCH, Some(source))).collect();
+    let answers = kernel.ask(&questions)?;
+    let found = answers
+        .iter()
+        .filter_map(|answer| route(answer.as_ref().ok()?.first()?))
+        .find(|route| route.length == 0);
+    let name = |index: u32| Some(interfaces.get(&index)?.name.clone());
+    Ok(found.map(|route| route.interfaces).unwrap_or_default().into_iter().filter_map(name).collect())
+}
+
+/// A question for the route to an address.
+fn to(target: &Target, flags: u32, source: Option<IpAddr>) -> Ask {
+    let mut attributes = vec![(libc::RTA_DST, octets(target.address))];
+    attributes.extend(target.mark.map(|mark| (libc::RTA_MARK, mark.to_ne_bytes().to_vec())));
+    attributes.extend(source.map(|source| (libc::RTA_SRC, octets(source))));
+    let family = if target.address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    Ask { kind: libc::RTM_GETROUTE, list: false, body: route_question(family, flags, &attributes) }
+}
+
+fn route_question(family: i32, flags: u32, attributes: &[(u16, Vec<u8>)]) -> Vec<u8> {
+    let length = |wanted: u16| {
+        attributes.iter().find(|(kind, _)| *kind == wanted).map_or(0, |(_, value)| value.len() as u8 * 8)
+    };
+    let mut body = vec![family as u8, length(libc::RTA_DST), length(libc::RTA_SRC), 0, 0, 0, 0, 0];
+    body.extend(flags.to_ne_bytes());
+    for (kind, value) in attributes {
+        append(&mut body, *kind, value);
+    }
+    body
+}
+
+fn route(payload: &[u8]) -> Option<Route> {
+    let (length, protocol, kind) = (*payload.get(1)?, *payload.get(5)?, *payload.get(7)?);
+    let mut interfaces = Vec::new();
+    for (kind, value) in attributes(payload.get(12..)?) {
+        match kind {
+            libc::RTA_OIF => interfaces.extend(u32_at(value, 0)),
+            libc::RTA_MULTIPATH => {
+                // Each hop: its length, flags, weight, the interface, then attributes.
+                let mut hops = value;
+                while let (Some(length), Some(interface)) = (u16_at(hops, 0), u32_at(hops, 4)) {
+                    interfaces.push(interface);
+                    hops = hops.get(usize::from(length).max(8).next_multiple_of(4)..).unwrap_or_default();
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(Route { length, protocol, kind, interfaces })
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_over_several_interfaces_names_them_all() {
+        // `default nexthop via 10.0.0.1 dev 2 nexthop via 10.0.1.1 dev 3`, made by hand.
+        let mut payload = vec![2, 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+        let mut hops = Vec::new();
+        for index in [2_u32, 3] {
+            hops.extend(16_u16.to_ne_bytes());
+            hops.extend([0, 0]);
+            hops.extend(index.to_ne_bytes());
+            append(&mut hops, libc::RTA_GATEWAY, &[10, 0, 0, 1]);
+        }
+        append(&mut payload, libc::RTA_MULTIPATH, &hops);
+        assert_eq!(route(&payload), Some(Route { length: 0, protocol: 3, kind: 1, interfaces: vec![2, 3] }));
+        assert_eq!(route(&payload[..7]), None);
+    }
+
+    // On every host its own loopback address is local, and a multicast group is not.
+    #[test]
+    fn the_kernel_tells_what_is_local() {
+        let target = |text: &str| Target { address: text.parse().unwrap(), mark: None };
+        let mut host = Host::default();
+        look(&[target("127.0.0.1"), target("224.0.0.7")], true, &mut host).unwrap();
+        assert_eq!(host.not_local, [target("224.0.0.7")]);
+        assert_eq!(
+            host.holders,
+            [Holder {
+                interface: "lo".into(),
+                kind: InterfaceKind::Holding,
+                address: "127.0.0.1".parse().unwrap(),
+                default_route: Vec::new(),
+            }]
+        );
+    }
+}
