@@ -1,6 +1,6 @@
 //! One pass: read, plan, execute, read again; verified is what needs no plan any more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::guard::{self, Objection};
 use crate::kernel::{Kernel, KernelError, Live, Question, Refusal};
@@ -235,8 +235,11 @@ pub fn question(desired: &Desired, record: &Record) -> Question {
     let state = &desired.state;
     let of_settings = state.sysctls.keys().filter_map(|name| sysctl::interface(name)).map(str::to_owned);
     let of_sync = state.sync.iter().map(|daemon| daemon.interface.clone());
+    let names = state.sysctls.keys().map(String::as_str);
+    let reached = state.sysctls.keys().flat_map(|name| sysctl::companions(name).iter().copied());
+    let sysctls: BTreeSet<&str> = names.chain(reached).collect();
     Question {
-        sysctls: state.sysctls.keys().cloned().collect(),
+        sysctls: sysctls.into_iter().map(str::to_owned).collect(),
         filter: record.changed.filter || state.needs_filter(),
         interfaces: of_settings.chain(of_sync).collect(),
     }
@@ -274,7 +277,7 @@ pub fn pass(
             Outcome::Failed
         } else {
             announce(&last);
-            memory.claim(desired, &last.plan);
+            memory.claim(desired, &last);
             match execute(kernel, &last, desired) {
                 Ok(results) => {
                     attempts = results;
@@ -478,9 +481,10 @@ impl<'a> Memory<'a> {
         }
     }
 
-    fn claim(&mut self, desired: &Desired, plan: &Plan) {
+    fn claim(&mut self, desired: &Desired, comparison: &Comparison) {
+        let Comparison { plan, managed, .. } = comparison;
         ownership::claim(&mut self.record.owned, desired);
-        self.record.changed.claim(desired, plan.operations());
+        self.record.changed.claim(desired, &managed.sysctls, plan.operations());
         self.write();
     }
 
@@ -489,8 +493,9 @@ impl<'a> Memory<'a> {
         let owned: &mut Owned = &mut self.record.owned;
         ownership::claim(owned, desired);
         ownership::release(owned, wanted, |service| comparison.foreign.contains_key(service));
-        self.record.changed.claim(desired, std::iter::empty());
-        self.record.changed.release(desired);
+        let live = &comparison.managed.sysctls;
+        self.record.changed.claim(desired, live, std::iter::empty());
+        self.record.changed.release(desired, live);
         self.record.verified = wanted.keys().copied().collect();
         if let Err(error) = self.store.save_verified(text) {
             self.warn(error);

@@ -32,6 +32,7 @@ impl Beside {
     fn read(question: &Question) -> Self {
         let mut sysctls = Sysctls::new();
         for name in &question.sysctls {
+            // One that is not there, or never shows, counts as missing: what that means is told when it is set.
             if let Ok(value) = sysctl::read(name) {
                 sysctls.insert(name.clone(), value);
             }
@@ -184,9 +185,7 @@ impl Kernel for Director {
         let is_ipvs = |operation: &Operation| !matches!(operation.kind(), Kind::Sysctl | Kind::Mark);
         for run in operations.chunk_by(|one, next| is_ipvs(one) && is_ipvs(next)) {
             match run {
-                [operation @ Operation::SetSysctl { name, to, .. }] => {
-                    results.push(sysctl::write(name, to).map_err(|error| sysctl::refusal(operation, &error)));
-                }
+                [Operation::SetSysctl { name, to, .. }] => results.push(sysctl::set(name, to)),
                 [operation @ Operation::ReplaceMarks { .. }] => results.push(self.replace_marks(operation)),
                 run => results.append(&mut self.edit_ipvs(run)?),
             }
