@@ -28,7 +28,7 @@ pub struct Comparison {
     pub objection: Option<Objection>,
     /// What differs, and is left for a later pass
     pub held: Vec<Operation>,
-    /// What waits for an interface that is not there yet: nobody's fault, and no reason not to be in sync
+    /// What waits for an interface that is not there or not up yet: nobody's fault, and no reason not to be in sync
     pub waiting: Vec<Operation>,
     /// Why lbd's own table of the packet filter could not be read, if so
     pub filter_trouble: Option<String>,
@@ -43,7 +43,7 @@ pub struct Comparison {
 impl Comparison {
     /// Holds `live` against `desired`; `record` tells what lbd answers for. Pure.
     pub fn new(live: Live, desired: &Desired, record: &Record) -> Self {
-        let Live { state, connections, expire_nodest_conn, absent, filter_trouble } = live;
+        let Live { state, connections, expire_nodest_conn, absent, down, filter_trouble } = live;
         let wanted = &desired.state.services;
         let (services, foreign) =
             ownership::part(state.services, wanted, &record.owned, desired.policy.prune);
@@ -61,11 +61,12 @@ impl Comparison {
         let managed = State { services, sync, ..state };
         let mut plan = plan::plan(&managed, &desired.state);
         let mut waiting = Vec::new();
-        if !absent.is_empty() {
+        if !(absent.is_empty() && down.is_empty()) {
+            let is_early = |operation: &mut Operation| {
+                operation.link().is_some_and(|link| link.is_lacking(&absent, &down))
+            };
             for phase in plan.phases_mut() {
-                waiting.extend(phase.extract_if(.., |operation| {
-                    operation.interface().is_some_and(|interface| absent.contains(interface))
-                }));
+                waiting.extend(phase.extract_if(.., is_early));
             }
         }
         let families_left = wanted.keys().chain(foreign.keys()).map(ServiceKey::family).collect();

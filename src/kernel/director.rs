@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 
 use super::filter::Filter;
-use super::interfaces::absent;
 use super::ipvs::Ipvs;
-use super::{Kernel, KernelError, Live, Question, Refusal, sysctl};
+use super::{Kernel, KernelError, Live, Question, Refusal, interfaces, sysctl};
 use crate::model::{Forwarding, Kind, Mark, Operation, ServiceKey, Services, Sysctls};
 use crate::nft::{FullNat, SourceNat, Table};
 
@@ -26,6 +25,7 @@ pub struct Director {
 struct Beside {
     sysctls: Sysctls,
     absent: HashSet<String>,
+    down: HashSet<String>,
 }
 
 impl Beside {
@@ -37,7 +37,8 @@ impl Beside {
                 sysctls.insert(name.clone(), value);
             }
         }
-        Self { sysctls, absent: absent(&question.interfaces) }
+        let names = &question.interfaces;
+        Self { sysctls, absent: interfaces::absent(names), down: interfaces::down(names) }
     }
 }
 
@@ -159,6 +160,7 @@ impl Kernel for Director {
         let beside = Beside::read(question);
         live.state.sysctls.clone_from(&beside.sysctls);
         live.absent.clone_from(&beside.absent);
+        live.down.clone_from(&beside.down);
         self.seen = Some((question.clone(), beside));
         Ok(live)
     }

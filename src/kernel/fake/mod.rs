@@ -286,6 +286,7 @@ impl Kernel for Fake {
                 let mut live = self.live.clone();
                 live.state.sysctls.retain(|name, _| question.sysctls.contains(name));
                 live.absent.retain(|name| question.interfaces.contains(name));
+                live.down.retain(|name| question.interfaces.contains(name));
                 if !question.filter {
                     live.state.marks.clear();
                     live.state.strays.clear();

@@ -18,6 +18,8 @@ pub(super) fn start(live: &mut Live, to: &SyncDaemon) -> Result<(), i32> {
         Err(libc::ENODEV)
     } else if state.sync.iter().any(|daemon| daemon.role == to.role) {
         Err(libc::EEXIST)
+    } else if to.role == SyncRole::Master && live.down.contains(&to.interface) {
+        Err(libc::ENETUNREACH)
     } else {
         state.sync.push(stored(to));
         // The kernel lists the master first.
