@@ -92,11 +92,20 @@ impl Changed {
     /// Forgets what is now as it was at first, be it that the file says so or says nothing of it, and what is gone.
     pub fn release(&mut self, desired: &Desired, live: &Sysctls) {
         let state = &desired.state;
-        self.sysctls.retain(|name, first| {
+        let now = |name: &str| {
             let is_same = |other: &&String| sysctl::canonical(other) == sysctl::canonical(name);
             let named = state.sysctls.keys().find(is_same).and_then(|name| state.sysctls.get(name));
-            named.or_else(|| live.get(name)) != Some(first)
-        });
+            named.or_else(|| live.get(name))
+        };
+        // Once more for what only waited for another one, which is forgotten by then.
+        for _ in 0..2 {
+            let noted: Vec<String> = self.sysctls.keys().cloned().collect();
+            self.sysctls.retain(|name, first| {
+                // When that one is put back, this one has to be put back after it.
+                let is_reached = noted.iter().any(|other| sysctl::reaches(other, name));
+                is_reached || now(name) != Some(first)
+            });
+        }
         let Timeouts { tcp, tcp_fin, udp } = self.timeouts;
         let other = |first: Option<u32>, now: Option<u32>| first.filter(|_| first != now);
         self.timeouts = Timeouts {
