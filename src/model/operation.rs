@@ -305,7 +305,10 @@ impl Operation {
             }],
             Self::SetTimeouts { from, to } => timeout_fields(*from, *to),
             Self::StartSync { to } => compare(None, sync_fields(to)),
-            Self::RestartSync { from, to } => compare(Some(sync_fields(from)), sync_fields(to)),
+            // What runs says everything; what is left open is no change.
+            Self::RestartSync { from, to } => {
+                compare(Some(sync_fields(&from.completed(from))), sync_fields(&to.completed(from)))
+            }
             Self::DeleteService { .. } | Self::DeleteServer { .. } | Self::StopSync { .. } => Vec::new(),
             Self::ReplaceMarks { from, to, strays } => return super::mark::parts(from, to, strays),
         };
