@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::{Desired, Operation, Prune, ServiceKey, Services, SyncRole, Sysctls, Timeouts};
+use crate::model::{Desired, Operation, Prune, ServiceKey, Services, SyncRole, Sysctls, Timeouts, sysctl};
 
 /// The services that lbd put into the kernel or adopted there, each with the cluster that it came from.
 pub type Owned = HashMap<ServiceKey, Arc<str>>;
@@ -50,12 +50,26 @@ pub struct Changed {
 }
 
 impl Changed {
-    /// Notes what the operations are about to change. What was noted before stays: that is how it was at first.
-    pub fn claim<'a>(&mut self, desired: &Desired, operations: impl Iterator<Item = &'a Operation>) {
+    /// Notes what the operations are about to change, and how it is in the kernel now. What was noted before stays: that
+    /// is how it was at first.
+    pub fn claim<'a>(
+        &mut self,
+        desired: &Desired,
+        live: &Sysctls,
+        operations: impl Iterator<Item = &'a Operation>,
+    ) {
         for operation in operations {
             match operation {
-                Operation::SetSysctl { name, from: Some(from), .. } => {
-                    self.sysctls.entry(name.clone()).or_insert_with(|| from.clone());
+                // What the operation starts from may be what another one of the plan leaves behind.
+                Operation::SetSysctl { name, .. } => {
+                    let touched =
+                        live.iter().filter(|(other, _)| *other == name || sysctl::reaches(name, other));
+                    for (other, now) in touched {
+                        let is_noted = |noted: &String| sysctl::canonical(noted) == sysctl::canonical(other);
+                        if !self.sysctls.keys().any(is_noted) {
+                            self.sysctls.insert(other.clone(), now.clone());
+                        }
+                    }
                 }
                 Operation::SetTimeouts { from, to } => {
                     let first = |noted: Option<u32>, from: Option<u32>, to: Option<u32>| {
@@ -75,10 +89,23 @@ impl Changed {
         self.filter |= desired.state.needs_filter();
     }
 
-    /// Forgets what is now as the file says and as it was at first, and what is gone.
-    pub fn release(&mut self, desired: &Desired) {
+    /// Forgets what is now as it was at first, be it that the file says so or says nothing of it, and what is gone.
+    pub fn release(&mut self, desired: &Desired, live: &Sysctls) {
         let state = &desired.state;
-        self.sysctls.retain(|name, first| state.sysctls.get(name) != Some(first));
+        let now = |name: &str| {
+            let is_same = |other: &&String| sysctl::canonical(other) == sysctl::canonical(name);
+            let named = state.sysctls.keys().find(is_same).and_then(|name| state.sysctls.get(name));
+            named.or_else(|| live.get(name))
+        };
+        // Once more for what only waited for another one, which is forgotten by then.
+        for _ in 0..2 {
+            let noted: Vec<String> = self.sysctls.keys().cloned().collect();
+            self.sysctls.retain(|name, first| {
+                // When that one is put back, this one has to be put back after it.
+                let is_reached = noted.iter().any(|other| sysctl::reaches(other, name));
+                is_reached || now(name) != Some(first)
+            });
+        }
         let Timeouts { tcp, tcp_fin, udp } = self.timeouts;
         let other = |first: Option<u32>, now: Option<u32>| first.filter(|_| first != now);
         self.timeouts = Timeouts {

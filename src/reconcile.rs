@@ -1,6 +1,6 @@
 //! One pass: read, plan, execute, read again; verified is what needs no plan any more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::guard::{self, Objection};
 use crate::kernel::{Kernel, KernelError, Live, Question, Refusal};
@@ -28,7 +28,7 @@ pub struct Comparison {
     pub objection: Option<Objection>,
     /// What differs, and is left for a later pass
     pub held: Vec<Operation>,
-    /// What waits for an interface that is not there yet: nobody's fault, and no reason not to be in sync
+    /// What waits for an interface that is not there or not up yet: nobody's fault, and no reason not to be in sync
     pub waiting: Vec<Operation>,
     /// Why lbd's own table of the packet filter could not be read, if so
     pub filter_trouble: Option<String>,
@@ -43,7 +43,7 @@ pub struct Comparison {
 impl Comparison {
     /// Holds `live` against `desired`; `record` tells what lbd answers for. Pure.
     pub fn new(live: Live, desired: &Desired, record: &Record) -> Self {
-        let Live { state, connections, expire_nodest_conn, absent, filter_trouble } = live;
+        let Live { state, connections, expire_nodest_conn, absent, down, filter_trouble } = live;
         let wanted = &desired.state.services;
         let (services, foreign) =
             ownership::part(state.services, wanted, &record.owned, desired.policy.prune);
@@ -61,11 +61,12 @@ impl Comparison {
         let managed = State { services, sync, ..state };
         let mut plan = plan::plan(&managed, &desired.state);
         let mut waiting = Vec::new();
-        if !absent.is_empty() {
+        if !(absent.is_empty() && down.is_empty()) {
+            let is_early = |operation: &mut Operation| {
+                operation.link().is_some_and(|link| link.is_lacking(&absent, &down))
+            };
             for phase in plan.phases_mut() {
-                waiting.extend(phase.extract_if(.., |operation| {
-                    operation.interface().is_some_and(|interface| absent.contains(interface))
-                }));
+                waiting.extend(phase.extract_if(.., is_early));
             }
         }
         let families_left = wanted.keys().chain(foreign.keys()).map(ServiceKey::family).collect();
@@ -243,8 +244,11 @@ pub fn question(desired: &Desired, record: &Record) -> Question {
     let state = &desired.state;
     let of_settings = state.sysctls.keys().filter_map(|name| sysctl::interface(name)).map(str::to_owned);
     let of_sync = state.sync.iter().map(|daemon| daemon.interface.clone());
+    let names = state.sysctls.keys().map(String::as_str);
+    let reached = state.sysctls.keys().flat_map(|name| sysctl::companions(name).iter().copied());
+    let sysctls: BTreeSet<&str> = names.chain(reached).collect();
     Question {
-        sysctls: state.sysctls.keys().cloned().collect(),
+        sysctls: sysctls.into_iter().map(str::to_owned).collect(),
         filter: record.changed.filter || state.needs_filter(),
         interfaces: of_settings.chain(of_sync).collect(),
     }
@@ -282,7 +286,7 @@ pub fn pass(
             Outcome::Failed
         } else {
             announce(&last);
-            memory.claim(desired, &last.plan);
+            memory.claim(desired, &last);
             match execute(kernel, &last, desired) {
                 Ok(results) => {
                     attempts = results;
@@ -486,9 +490,10 @@ impl<'a> Memory<'a> {
         }
     }
 
-    fn claim(&mut self, desired: &Desired, plan: &Plan) {
+    fn claim(&mut self, desired: &Desired, comparison: &Comparison) {
+        let Comparison { plan, managed, .. } = comparison;
         ownership::claim(&mut self.record.owned, desired);
-        self.record.changed.claim(desired, plan.operations());
+        self.record.changed.claim(desired, &managed.sysctls, plan.operations());
         self.write();
     }
 
@@ -497,8 +502,9 @@ impl<'a> Memory<'a> {
         let owned: &mut Owned = &mut self.record.owned;
         ownership::claim(owned, desired);
         ownership::release(owned, wanted, |service| comparison.foreign.contains_key(service));
-        self.record.changed.claim(desired, std::iter::empty());
-        self.record.changed.release(desired);
+        let live = &comparison.managed.sysctls;
+        self.record.changed.claim(desired, live, std::iter::empty());
+        self.record.changed.release(desired, live);
         self.record.verified = wanted.keys().copied().collect();
         if let Err(error) = self.store.save_verified(text) {
             self.warn(error);

@@ -10,7 +10,7 @@ use lbd::config::{Source, load};
 use lbd::daemon::{Goal, Keeper, Reason};
 use lbd::kernel::fake::Fake;
 use lbd::kernel::{Kernel, KernelError, Live, Question, Refusal};
-use lbd::model::{Operation, ServiceKey, Services};
+use lbd::model::{Link, Operation, ServiceKey, Services};
 use lbd::status::Status;
 use lbd::store::Store;
 use tempfile::TempDir;
@@ -290,7 +290,7 @@ fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
     let text = format!("{}sync: [{{ role: backup, interface: eth1, id: 7 }}]\n", file(&[(1, 1)]));
     assert_eq!(director.takes(&text), Duration::from_secs(30));
     assert!(director.keeper.is_ready());
-    assert_eq!(director.keeper.awaited(), ["eth1"]);
+    assert_eq!(director.keeper.awaited(), [Link { interface: "eth1".into(), up: false }]);
     let status = director.status_on_disk();
     assert_eq!(status.waiting, ["start sync backup on eth1 when interface eth1 is there"]);
     assert!(
@@ -300,7 +300,7 @@ fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
     );
     director.kernel.0.lock().unwrap().live.absent.clear();
     director.passes(Reason::Interface);
-    assert_eq!(director.keeper.awaited(), [] as [&str; 0]);
+    assert_eq!(director.keeper.awaited(), []);
     assert_eq!(director.status_on_disk().waiting, [] as [&str; 0]);
     assert_eq!(director.kernel.0.lock().unwrap().live.state.sync.len(), 1);
     let pass = director.keeper.status().last_pass.clone().unwrap();

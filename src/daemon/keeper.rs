@@ -10,7 +10,7 @@ use tracing::{debug, error, info, info_span, warn};
 use super::backoff;
 use super::fight::Fights;
 use crate::kernel::{Kernel, KernelError};
-use crate::model::{Action, Change, Desired, Operation, Part, Policy, ServiceKey, Value};
+use crate::model::{Action, Change, Desired, Link, Operation, Part, Policy, ServiceKey, Value};
 use crate::reconcile::{self, Failed, Order, Outcome, Report, Summary};
 use crate::status::{LastPass, Status};
 use crate::store::{Record, Store};
@@ -89,7 +89,7 @@ pub struct Keeper {
     /// Services that are somebody else's, as they were told last
     foreign: Vec<ServiceKey>,
     /// The interfaces that something waits for
-    awaited: Vec<String>,
+    awaited: Vec<Link>,
     /// What was warned of in the last pass
     complaints: Vec<String>,
     /// What there is to warn of in this pass
@@ -140,7 +140,7 @@ impl Keeper {
     }
 
     /// The interfaces that something waits for: a pass is due when one of them is there.
-    pub fn awaited(&self) -> &[String] {
+    pub fn awaited(&self) -> &[Link] {
         &self.awaited
     }
 
@@ -412,9 +412,10 @@ impl Keeper {
         let mut awaited = BTreeSet::new();
         let mut told = Vec::new();
         for operation in waiting {
-            let interface = operation.interface().unwrap_or_default();
-            awaited.insert(interface.to_owned());
-            told.push(format!("{operation} when interface {interface} is there"));
+            if let Some(link) = operation.link() {
+                told.push(format!("{operation} when {link}"));
+                awaited.insert(link);
+            }
         }
         for text in told.iter().filter(|text| !self.status.waiting.contains(text)) {
             info!("waiting: {text}");

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use crate::config;
 use crate::kernel::alarm::Alarm;
 use crate::kernel::interfaces;
+use crate::model::Link;
 use crate::store::{NoLock, Store};
 use crate::systemd::Notifier;
 use crate::watch::{Look, Watch};
@@ -101,14 +102,14 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
     Ok(())
 }
 
-/// Waits until one of the interfaces is there; for ever where there is none to wait for.
-async fn appeared(awaited: &[String]) {
+/// Waits until one of the interfaces is as it has to be; for ever where there is none to wait for.
+async fn appeared(awaited: &[Link]) {
     /// Cheap enough to be done often: an interface that comes late, comes with traffic.
     const INTERVAL: Duration = Duration::from_secs(1);
     if awaited.is_empty() {
         return std::future::pending().await;
     }
-    while interfaces::absent(awaited).len() == awaited.len() {
+    while !interfaces::any_ready(awaited) {
         sleep(INTERVAL).await;
     }
 }

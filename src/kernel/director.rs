@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 
 use super::filter::Filter;
-use super::interfaces::absent;
 use super::ipvs::Ipvs;
-use super::{Kernel, KernelError, Live, Question, Refusal, sysctl};
+use super::{Kernel, KernelError, Live, Question, Refusal, interfaces, sysctl};
 use crate::model::{Forwarding, Kind, Mark, Operation, ServiceKey, Services, Sysctls};
 use crate::nft::{FullNat, SourceNat, Table};
 
@@ -26,17 +25,20 @@ pub struct Director {
 struct Beside {
     sysctls: Sysctls,
     absent: HashSet<String>,
+    down: HashSet<String>,
 }
 
 impl Beside {
     fn read(question: &Question) -> Self {
         let mut sysctls = Sysctls::new();
         for name in &question.sysctls {
+            // One that is not there, or never shows, counts as missing: what that means is told when it is set.
             if let Ok(value) = sysctl::read(name) {
                 sysctls.insert(name.clone(), value);
             }
         }
-        Self { sysctls, absent: absent(&question.interfaces) }
+        let names = &question.interfaces;
+        Self { sysctls, absent: interfaces::absent(names), down: interfaces::down(names) }
     }
 }
 
@@ -158,6 +160,7 @@ impl Kernel for Director {
         let beside = Beside::read(question);
         live.state.sysctls.clone_from(&beside.sysctls);
         live.absent.clone_from(&beside.absent);
+        live.down.clone_from(&beside.down);
         self.seen = Some((question.clone(), beside));
         Ok(live)
     }
@@ -184,9 +187,7 @@ impl Kernel for Director {
         let is_ipvs = |operation: &Operation| !matches!(operation.kind(), Kind::Sysctl | Kind::Mark);
         for run in operations.chunk_by(|one, next| is_ipvs(one) && is_ipvs(next)) {
             match run {
-                [operation @ Operation::SetSysctl { name, to, .. }] => {
-                    results.push(sysctl::write(name, to).map_err(|error| sysctl::refusal(operation, &error)));
-                }
+                [Operation::SetSysctl { name, to, .. }] => results.push(sysctl::set(name, to)),
                 [operation @ Operation::ReplaceMarks { .. }] => results.push(self.replace_marks(operation)),
                 run => results.append(&mut self.edit_ipvs(run)?),
             }

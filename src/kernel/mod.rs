@@ -67,6 +67,8 @@ pub struct Live {
     pub expire_nodest_conn: bool,
     /// The interfaces that were asked for and are not there
     pub absent: HashSet<String>,
+    /// Those that are there and are not up
+    pub down: HashSet<String>,
     /// Why lbd's own table of the packet filter could not be read; it counts as empty then
     pub filter_trouble: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod desired;
+mod link;
 pub mod mark;
 mod operation;
 mod server;
@@ -13,6 +14,7 @@ mod timeouts;
 
 pub use change::{Change, Value};
 pub use desired::{Desired, MaxDelete, Policy, Prune};
+pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
 pub use operation::{Action, Kind, Operation, Part, Subject};
 pub use server::{Checksum, Connections, Forwarding, RealServer, ServerKey, Thresholds, Tunnel, TunnelKind};

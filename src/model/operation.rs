@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::change::{Change, compare, scheduling_fields, server_fields, sync_fields, timeout_fields};
 use super::{
-    Mark, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Timeouts, Value, sysctl,
+    Link, Mark, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Timeouts, Value, sysctl,
 };
 
 /// One edit of the kernel.
@@ -276,10 +276,15 @@ impl Operation {
     }
 
     /// The interface without which it cannot be carried out, if there is one.
-    pub fn interface(&self) -> Option<&str> {
+    pub fn link(&self) -> Option<Link> {
         match self {
-            Self::SetSysctl { name, .. } => sysctl::interface(name),
-            Self::StartSync { to } | Self::RestartSync { to, .. } => Some(&to.interface),
+            Self::SetSysctl { name, .. } => {
+                sysctl::interface(name).map(|interface| Link { interface: interface.to_owned(), up: false })
+            }
+            // What sends wants a way out, while what receives does not mind to wait by itself (seen on 5.10 to 7.2).
+            Self::StartSync { to } | Self::RestartSync { to, .. } => {
+                Some(Link { interface: to.interface.clone(), up: to.role == SyncRole::Master })
+            }
             _ => None,
         }
     }
@@ -300,7 +305,10 @@ impl Operation {
             }],
             Self::SetTimeouts { from, to } => timeout_fields(*from, *to),
             Self::StartSync { to } => compare(None, sync_fields(to)),
-            Self::RestartSync { from, to } => compare(Some(sync_fields(from)), sync_fields(to)),
+            // What runs says everything; what is left open is no change.
+            Self::RestartSync { from, to } => {
+                compare(Some(sync_fields(&from.completed(from))), sync_fields(&to.completed(from)))
+            }
             Self::DeleteService { .. } | Self::DeleteServer { .. } | Self::StopSync { .. } => Vec::new(),
             Self::ReplaceMarks { from, to, strays } => return super::mark::parts(from, to, strays),
         };

@@ -65,6 +65,20 @@ impl SyncDaemon {
         live == wanted
     }
 
+    /// The same, with what it leaves open as the kernel will make it where `live` runs now.
+    pub(super) fn completed(&self, live: &Self) -> Self {
+        let Whole { role, interface, id, max_length, group, port, ttl } = self.whole();
+        Self {
+            role,
+            interface: interface.to_owned(),
+            id,
+            max_length: max_length.or(live.max_length),
+            group: Some(group),
+            port: Some(port),
+            ttl: Some(ttl),
+        }
+    }
+
     fn whole(&self) -> Whole<'_> {
         let Self { role, interface, id, max_length, group, port, ttl } = self;
         let group = group.unwrap_or(Self::GROUP);
@@ -105,6 +119,7 @@ mod tests {
             ..wanted.clone()
         };
         assert!(live.is(&wanted) && wanted.is(&live));
+        assert_eq!(wanted.completed(&live), live);
         assert!(!SyncDaemon { ttl: Some(2), ..live.clone() }.is(&wanted));
         assert!(!SyncDaemon { max_length: Some(1000), ..live.clone() }.is(&wanted));
         let backup = SyncDaemon { role: SyncRole::Backup, max_length: Some(8972), ..live };

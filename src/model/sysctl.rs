@@ -54,29 +54,62 @@ pub fn rank(name: &str) -> u8 {
 
 /// The name that a setting is known by: `net.ipv4.ip_forward` is `net.ipv4.conf.all.forwarding`.
 pub fn canonical(name: &str) -> &str {
-    if name == "net.ipv4.ip_forward" { "net.ipv4.conf.all.forwarding" } else { name }
+    match name {
+        "net.ipv4.ip_forward" => "net.ipv4.conf.all.forwarding",
+        "net.nf_conntrack_max" => "net.netfilter.nf_conntrack_max",
+        _ => name,
+    }
 }
 
-/// Changes `settings` as the kernel does when `name` gets another value. Forwarding for all reaches every interface, and
-/// for IPv4 turns the acceptance of redirects round; nothing else of what the kernel's documentation promises happens.
+/// Changes `settings` as the kernel does when `name` is written. Forwarding for all reaches every interface, and for IPv4
+/// turns the acceptance of redirects round; nothing else of what the kernel's documentation promises happens. For IPv6 a
+/// few more settings reach every interface, and they do so also where their own value stays.
+///
+/// What an IPv4 interface follows `default` in cannot be foreseen: in whatever was never set for itself, which the kernel
+/// knows and does not tell.
 pub fn apply(settings: &mut Sysctls, name: &str, value: &str) {
-    let reaches_all = match parts(canonical(name)).as_slice() {
-        ["net", family @ ("ipv4" | "ipv6"), "conf", "all", "forwarding"] => Some(*family),
-        _ => None,
-    };
-    let changes = settings.get(name).is_none_or(|old| old != value);
-    if let Some(family) = reaches_all.filter(|_| changes) {
-        for (other, held) in &mut *settings {
-            match parts(canonical(other)).as_slice() {
-                ["net", of, "conf", _, "forwarding"] if *of == family => value.clone_into(held),
-                ["net", "ipv4", "conf", "all", "accept_redirects"] if family == "ipv4" => {
-                    *held = if value == "0" { "1" } else { "0" }.to_owned();
-                }
-                _ => {}
-            }
+    // For IPv4 the kernel looks first whether the value changes.
+    let is_v4 = parts(canonical(name)).get(1) == Some(&"ipv4");
+    let stays = is_v4 && settings.get(name).is_some_and(|old| old == value);
+    for (other, held) in &mut *settings {
+        if canonical(other) == canonical(name) {
+            value.clone_into(held);
+        } else if !stays && reaches(name, other) {
+            let turned = if value == "0" { "1" } else { "0" };
+            if canonical(other).ends_with("accept_redirects") { turned } else { value }.clone_into(held);
         }
     }
     settings.insert(name.to_owned(), value.to_owned());
+}
+
+/// Whether writing one setting changes another one, too (seen on 5.10 to 7.2).
+pub fn reaches(name: &str, other: &str) -> bool {
+    match (parts(canonical(name)).as_slice(), parts(canonical(other)).as_slice()) {
+        (["net", "ipv4", "conf", "all", "forwarding"], ["net", "ipv4", "conf", of, setting]) => {
+            (*of != "all" && *setting == "forwarding") || (*of == "all" && *setting == "accept_redirects")
+        }
+        (["net", "ipv6", "conf", "all", setting], ["net", "ipv6", "conf", of, reached]) => {
+            *of != "all"
+                && setting == reached
+                && matches!(
+                    *setting,
+                    "forwarding" | "disable_ipv6" | "ignore_routes_with_linkdown" | "addr_gen_mode"
+                )
+        }
+        _ => false,
+    }
+}
+
+/// The settings that writing `name` [reaches](reaches), of those that have a fixed name.
+pub fn companions(name: &str) -> &'static [&'static str] {
+    match canonical(name) {
+        "net.ipv4.conf.all.forwarding" => {
+            &["net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.default.forwarding"]
+        }
+        "net.ipv6.conf.all.forwarding" => &["net.ipv6.conf.default.forwarding"],
+        "net.ipv6.conf.all.disable_ipv6" => &["net.ipv6.conf.default.disable_ipv6"],
+        _ => &[],
+    }
 }
 
 #[cfg(test)]

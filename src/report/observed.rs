@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::json::{VERSION, foreign as foreign_json};
-use super::text::{DELETE, HEAD, NOTE, awaited, foreign, size, waiting};
+use super::text::{DELETE, HEAD, NOTE, foreign, size, waiting};
 use crate::kernel::Live;
 use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::Comparison;
@@ -156,7 +156,7 @@ pub fn json(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
         })
     };
     let waits = |operation: &Operation| -> Value {
-        json!({ "operation": operation.to_string(), "interface": awaited(operation) })
+        json!({ "operation": operation.to_string(), "interface": operation.link().map(|link| link.interface) })
     };
     let document = json!({
         "version": VERSION,

@@ -126,21 +126,19 @@ fn value(Change { field: _, from, to }: &Change) -> String {
     }
 }
 
-/// Writes what waits for an interface that is not there yet.
+/// Writes what waits for an interface.
 pub(super) fn waiting(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
     if comparison.waiting.is_empty() {
         return Ok(());
     }
     writeln!(out, "{HEAD}waiting:{HEAD:#}")?;
     for operation in &comparison.waiting {
-        writeln!(out, "  {operation}  {NOTE}until interface {} is there{NOTE:#}", awaited(operation))?;
+        match operation.link() {
+            Some(link) => writeln!(out, "  {operation}  {NOTE}until {link}{NOTE:#}")?,
+            None => writeln!(out, "  {operation}")?,
+        }
     }
     Ok(())
-}
-
-/// The interface that an operation waits for.
-pub(super) fn awaited(operation: &Operation) -> &str {
-    operation.interface().unwrap_or_default()
 }
 
 pub(super) fn foreign(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {

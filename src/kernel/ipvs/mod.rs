@@ -6,6 +6,7 @@ mod glance;
 mod netlink;
 mod read;
 mod sockopt;
+mod sync;
 mod uapi;
 mod wire;
 
@@ -14,12 +15,13 @@ use std::process::{Command, Stdio};
 use neli::consts::nl::NlmF;
 
 use self::codec::message::{Header, Malformed};
+use self::codec::request::Request;
 use self::codec::{decode, encode};
 use self::glance::Seen;
 use self::netlink::{Reply, Socket, Trouble};
 use self::uapi::{IPVS_GENL_NAME, cmd};
 use super::{Kernel, KernelError, Live, Question, Refusal, explain};
-use crate::model::{Operation, ServiceKey, Services};
+use crate::model::{Operation, ServiceKey, Services, Timeouts};
 
 pub use self::netlink::Traffic;
 pub use self::wire::{Netlink, Wire};
@@ -136,31 +138,35 @@ impl Ipvs {
         }
     }
 
-    /// Carries out as many operations as fit into one send; gives the error number of each, 0 for success.
+    /// Carries out edits of the table, as many as fit into one send; gives the error number of each, 0 for success.
     fn transmit(&mut self, operations: &[Operation]) -> Result<Vec<i32>, KernelError> {
+        let requests: Vec<Option<Request<'_>>> = operations.iter().map(Request::of).collect();
         let mut errnos = vec![0; operations.len()];
         let mut pending = Vec::with_capacity(operations.len());
         for (place, (operation, errno)) in operations.iter().zip(&mut errnos).enumerate() {
-            if operation.service().and_then(ServiceKey::mark) == Some(0) {
+            match requests.get(place) {
                 // The kernel would take it for a TCP service on 0.0.0.0:0.
-                *errno = libc::EINVAL;
-            } else {
-                pending.push(place);
+                Some(Some(_)) if operation.service().and_then(ServiceKey::mark) == Some(0) => {
+                    *errno = libc::EINVAL;
+                }
+                Some(Some(_)) => pending.push(place),
+                // Not for IPVS to do.
+                Some(None) | None => *errno = libc::EOPNOTSUPP,
             }
         }
-        self.send(operations, &pending, &mut errnos)?;
+        self.send(&requests, &pending, &mut errnos)?;
         pending.retain(|place| errnos.get(*place) == Some(&libc::ENOENT));
         if !pending.is_empty() && self.was_reloaded()? {
             // Not one of these has reached IPVS.
-            self.send(operations, &pending, &mut errnos)?;
+            self.send(&requests, &pending, &mut errnos)?;
         }
         Ok(errnos)
     }
 
-    /// Sends the operations at the `pending` places, and fills in their error numbers.
+    /// Sends the requests at the `pending` places, and fills in their error numbers.
     fn send(
         &mut self,
-        operations: &[Operation],
+        requests: &[Option<Request<'_>>],
         pending: &[usize],
         errnos: &mut [i32],
     ) -> Result<(), KernelError> {
@@ -169,11 +175,12 @@ impl Ipvs {
         }
         let first = self.socket.number(pending.len());
         self.outbox.clear();
-        for (number, operation) in pending.iter().filter_map(|place| operations.get(*place)).enumerate() {
+        let sent = pending.iter().filter_map(|place| requests.get(*place)?.as_ref());
+        for (number, request) in sent.enumerate() {
             // Refusals are answered in any case; the last acknowledgement says that all has been gone through.
             let flags = if number + 1 == pending.len() { NlmF::ACK } else { NlmF::empty() };
             let header = Header { family: self.family, flags, sequence: first.wrapping_add(number as u32) };
-            encode::operation(&mut self.outbox, header, operation);
+            encode::request(&mut self.outbox, header, request);
         }
         self.socket.traffic.writes += pending.len() as u64;
         for place in pending {
@@ -192,6 +199,55 @@ impl Ipvs {
         })?;
         Ok(())
     }
+
+    /// Sends one request by itself; gives its error number, 0 for success, or `None` where the kernel left it
+    /// unanswered, as it does where it was interrupted (EINTR).
+    fn command(&mut self, request: &Request<'_>) -> Result<Option<i32>, KernelError> {
+        let mut renewed = false;
+        loop {
+            let first = self.socket.number(2);
+            self.outbox.clear();
+            let header =
+                |place| Header { family: self.family, flags: NlmF::ACK, sequence: first.wrapping_add(place) };
+            encode::request(&mut self.outbox, header(0), request);
+            // The kernel answers in order: the answer to a question behind shows that none to the request will come.
+            encode::question(&mut self.outbox, header(1), cmd::GET_INFO, None);
+            self.socket.traffic.writes += 1;
+            let mut answer = None;
+            self.socket.exchange(&self.outbox, first, 2, |place, reply| {
+                if let (0, Reply::End(errno)) = (place, reply) {
+                    answer = Some(errno);
+                }
+                Ok(())
+            })?;
+            if answer == Some(libc::ENOENT) && !renewed && self.was_reloaded()? {
+                renewed = true;
+                continue;
+            }
+            return Ok(answer);
+        }
+    }
+
+    fn set_timeouts(&mut self, to: Timeouts) -> Result<i32, KernelError> {
+        Ok(self.command(&Request::SetTimeouts(to))?.unwrap_or(libc::EINTR))
+    }
+
+    /// Carries out edits of the table, in as few sends as hold them.
+    fn edit_table(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+        let mut results = Vec::with_capacity(operations.len());
+        let mut rest = operations;
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(batch::length(rest));
+            let errnos = self.transmit(batch)?;
+            results.extend(batch.iter().zip(errnos).map(|(operation, errno)| result(operation, errno)));
+            rest = later;
+        }
+        Ok(results)
+    }
+}
+
+fn result(operation: &Operation, errno: i32) -> Result<(), Refusal> {
+    if errno == 0 { Ok(()) } else { Err(explain::refusal(operation, errno)) }
 }
 
 impl Kernel for Ipvs {
@@ -217,15 +273,23 @@ impl Kernel for Ipvs {
     fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
         self.seen = None;
         let mut results = Vec::with_capacity(operations.len());
-        let mut rest = operations;
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(batch::length(rest));
-            let errnos = self.transmit(batch)?;
-            results.extend(batch.iter().zip(errnos).map(|(operation, errno)| match errno {
-                0 => Ok(()),
-                errno => Err(explain::refusal(operation, errno)),
-            }));
-            rest = later;
+        let is_edit = |operation: &Operation| operation.service().is_some();
+        for run in operations.chunk_by(|one, next| is_edit(one) && is_edit(next)) {
+            match run {
+                [operation @ Operation::SetTimeouts { to, .. }] => {
+                    results.push(result(operation, self.set_timeouts(*to)?));
+                }
+                [operation @ Operation::StartSync { to }] => {
+                    results.push(result(operation, self.start_sync(to)?));
+                }
+                [operation @ Operation::StopSync { role }] => {
+                    results.push(result(operation, self.stop_sync(*role)?));
+                }
+                [operation @ Operation::RestartSync { from, to }] => {
+                    results.push(self.restart_sync(operation, from, to)?);
+                }
+                edits => results.append(&mut self.edit_table(edits)?),
+            }
         }
         Ok(results)
     }

@@ -157,6 +157,7 @@ impl Ipvs {
         }
     }
 
+    /// The sync daemons that run.
     pub(super) fn sync_daemons(&mut self) -> Result<Vec<SyncDaemon>, KernelError> {
         let mut daemons = Vec::new();
         let answer = self.ask(cmd::GET_DAEMON, NlmF::DUMP, None, |attributes| {

@@ -7,10 +7,11 @@ use neli::consts::nl::{GenlId, NlmF};
 
 use super::message::{self, Header};
 use super::numbers::{self, Forward};
-use crate::kernel::ipvs::uapi::{IPVS_GENL_VERSION, attr, cmd, daemon, dest, state, svc, svc_f};
+use super::request::Request;
+use crate::kernel::ipvs::uapi::{IPVS_GENL_VERSION, attr, daemon, dest, state, svc, svc_f};
 use crate::model::{
-    Family, Operation, Persistence, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey,
-    SyncDaemon, SyncRole, Timeouts,
+    Family, Persistence, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon,
+    SyncRole, Timeouts,
 };
 
 /// The flags of a service that the model has words for. Others that somebody set stay as they are.
@@ -19,49 +20,33 @@ const OWN_FLAGS: u32 = svc_f::PERSISTENT | svc_f::ONEPACKET | svc_f::SCHED1 | sv
 /// No request is longer, whatever it carries: 200 of them fit into 64 KiB.
 pub const LONGEST_REQUEST: usize = 256;
 
-/// Appends the request for one edit of the table.
-pub fn operation(buffer: &mut Vec<u8>, header: Header, operation: &Operation) {
-    let command = match operation {
-        Operation::AddService { .. } => cmd::NEW_SERVICE,
-        Operation::EditService { .. } => cmd::SET_SERVICE,
-        Operation::DeleteService { .. } => cmd::DEL_SERVICE,
-        Operation::AddServer { .. } => cmd::NEW_DEST,
-        Operation::EditServer { .. } => cmd::SET_DEST,
-        Operation::DeleteServer { .. } => cmd::DEL_DEST,
-        Operation::SetTimeouts { .. } => cmd::SET_CONFIG,
-        Operation::StartSync { .. } => cmd::NEW_DAEMON,
-        Operation::StopSync { .. } => cmd::DEL_DAEMON,
-        // Two requests, or none that IPVS knows: for the caller to see to.
-        Operation::RestartSync { .. } | Operation::SetSysctl { .. } | Operation::ReplaceMarks { .. } => {
-            return;
-        }
-    };
-    message::append(buffer, header, command, IPVS_GENL_VERSION, |buffer| match operation {
+/// Appends one request.
+pub fn request(buffer: &mut Vec<u8>, header: Header, request: &Request<'_>) {
+    message::append(buffer, header, request.command(), IPVS_GENL_VERSION, |buffer| match *request {
         // An edit replaces the whole: an engine or a tunnel that is not sent again is gone.
-        Operation::AddService { service, to } | Operation::EditService { service, to, .. } => {
+        Request::AddService { service, to } | Request::EditService { service, to } => {
             nest(buffer, attr::SERVICE, |buffer| {
                 service_identity(buffer, service);
                 scheduling(buffer, service.family(), to);
             });
         }
-        Operation::DeleteService { service } => {
+        Request::DeleteService { service } => {
             nest(buffer, attr::SERVICE, |buffer| service_identity(buffer, service));
         }
-        Operation::AddServer { service, server, to } | Operation::EditServer { service, server, to, .. } => {
+        Request::AddServer { service, server, to } | Request::EditServer { service, server, to } => {
             nest(buffer, attr::SERVICE, |buffer| service_identity(buffer, service));
             nest(buffer, attr::DEST, |buffer| {
                 server_identity(buffer, server);
                 real_server(buffer, to);
             });
         }
-        Operation::DeleteServer { service, server } => {
+        Request::DeleteServer { service, server } => {
             nest(buffer, attr::SERVICE, |buffer| service_identity(buffer, service));
             nest(buffer, attr::DEST, |buffer| server_identity(buffer, server));
         }
-        Operation::SetTimeouts { to, .. } => timeouts(buffer, *to),
-        Operation::StartSync { to } => nest(buffer, attr::DAEMON, |buffer| sync_daemon(buffer, to)),
-        Operation::StopSync { role } => nest(buffer, attr::DAEMON, |buffer| sync_role(buffer, *role)),
-        Operation::RestartSync { .. } | Operation::SetSysctl { .. } | Operation::ReplaceMarks { .. } => {}
+        Request::SetTimeouts(to) => timeouts(buffer, to),
+        Request::StartSync(to) => nest(buffer, attr::DAEMON, |buffer| sync_daemon(buffer, to)),
+        Request::StopSync(role) => nest(buffer, attr::DAEMON, |buffer| sync_role(buffer, role)),
     });
 }
 
@@ -255,12 +240,13 @@ mod tests {
             }),
             thresholds: Thresholds::default(),
         };
+        let (service, server) = (&service, &server);
         for longest in
-            [Operation::AddService { service, to }, Operation::AddServer { service, server, to: real }]
+            [Request::AddService { service, to: &to }, Request::AddServer { service, server, to: &real }]
         {
             let mut buffer = Vec::new();
-            operation(&mut buffer, Header { family: 28, flags: NlmF::ACK, sequence: 1 }, &longest);
-            assert!(buffer.len() <= LONGEST_REQUEST, "{} bytes for {longest}", buffer.len());
+            request(&mut buffer, Header { family: 28, flags: NlmF::ACK, sequence: 1 }, &longest);
+            assert!(buffer.len() <= LONGEST_REQUEST, "{} bytes for {longest:?}", buffer.len());
             assert_eq!(buffer.len() % 4, 0);
         }
     }

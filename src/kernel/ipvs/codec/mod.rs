@@ -7,6 +7,7 @@ pub mod decode;
 pub mod encode;
 pub mod message;
 mod numbers;
+pub mod request;
 
 pub(crate) use numbers::{forwarding_of, normal, protocol as protocol_number, protocol_of};
 

@@ -1,39 +1,16 @@
-//! What the kernel's error numbers mean here: for each refusal the cause and the way out, in an operator's words.
-//!
-//! IPVS sends no text with its errors (kernels 5.4 to 7.3), and one number has many causes. Where the operation itself
-//! shows the cause it is named, else the likeliest.
+//! Why the kernel refuses an edit of a virtual service or a real server.
 
-use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
 
-use super::{KernelError, Refusal};
 use crate::model::{
     Action, Family, Forwarding, Operation, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey,
     TunnelKind,
 };
 
-/// The refusal of one operation. Its message does not name the operation, which the caller knows.
-pub(crate) fn refusal(operation: &Operation, errno: i32) -> Refusal {
-    Refusal { errno, message: with_name(errno, &cause(operation, errno)) }
-}
-
-/// `cause (NAME); advice`: the name goes behind the first part.
-fn with_name(errno: i32, text: &str) -> String {
-    let name = match name(errno) {
-        Some(name) => name.to_owned(),
-        None => format!("error {errno}"),
-    };
-    match text.split_once("; ") {
-        Some((cause, advice)) => format!("{cause} ({name}); {advice}"),
-        None => format!("{text} ({name})"),
-    }
-}
-
-fn cause(operation: &Operation, errno: i32) -> String {
+/// Why an edit of the table was refused, where that can be told.
+pub(super) fn cause(operation: &Operation, errno: i32) -> Option<String> {
     let service = operation.service();
-    match errno {
-        libc::EPERM | libc::EACCES => PERMISSION.into(),
+    Some(match errno {
         libc::EEXIST if operation.server().is_some() => {
             "the service has this server already; somebody else added it, read again and edit it".into()
         }
@@ -56,11 +33,8 @@ fn cause(operation: &Operation, errno: i32) -> String {
         libc::EAFNOSUPPORT => {
             "the kernel does not know the address family; is IPv6 switched off (ipv6.disable=1)?".into()
         }
-        libc::ENOMEM | libc::ENOBUFS => "the kernel is out of memory; free some, and try again".into(),
-        libc::EBUSY => "the kernel is busy with it; try again".into(),
-        libc::EOPNOTSUPP => "this kernel cannot do it; a newer kernel may".into(),
-        errno => os_text(errno),
-    }
+        _ => return None,
+    })
 }
 
 fn unknown_module(to: &Scheduling) -> String {
@@ -159,7 +133,7 @@ fn invalid_server(action: Action, service: &ServiceKey, server: &ServerKey, to: 
 }
 
 /// Whether IPVS takes the address for one host's, whatever the routes are.
-pub(super) fn is_unicast(address: IpAddr) -> bool {
+pub(in crate::kernel) fn is_unicast(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_broadcast() && !v4.is_multicast(),
         // Link-local ones are taken only where they are the director's own, which cannot be seen from here.
@@ -172,110 +146,9 @@ pub(super) fn is_unicast(address: IpAddr) -> bool {
     }
 }
 
-const PERMISSION: &str = "the kernel lets only CAP_NET_ADMIN of the initial user namespace use IPVS, reading included; \
-                          run as root on the host (a rootless container will not do)";
-
-/// A question that the kernel answered with an error.
-pub(crate) fn question(what: &str, errno: i32) -> KernelError {
-    let cause = match errno {
-        libc::EPERM | libc::EACCES => PERMISSION.into(),
-        libc::EBUSY => "another dump is running on the same socket; try again".into(),
-        libc::ENOMEM | libc::ENOBUFS => "the kernel is out of memory; free some, and try again".into(),
-        errno => os_text(errno),
-    };
-    KernelError { message: format!("cannot {what}: {}", with_name(errno, &cause)) }
-}
-
-/// A kernel without IPVS.
-pub(crate) fn no_ipvs() -> KernelError {
-    KernelError {
-        message:
-            "this kernel has no IPVS: the module ip_vs is neither built in nor can it be loaded; install the \
-                  kernel's modules, or load it by `modprobe ip_vs` before lbd starts"
-                .into(),
-    }
-}
-
-/// A socket that fails.
-pub(crate) fn socket(error: &io::Error) -> KernelError {
-    KernelError {
-        message: format!("the netlink socket fails: {error}; what was asked for last may or may not be done"),
-    }
-}
-
-/// Replies that were dropped.
-pub(crate) fn lost() -> KernelError {
-    KernelError {
-        message: "some of the kernel's answers were lost (ENOBUFS); what was asked for is done as far as it could be, \
-                  read the table again to see"
-            .into(),
-    }
-}
-
-/// A kernel that does not answer.
-pub(crate) fn silent(time: Duration) -> KernelError {
-    KernelError {
-        message: format!(
-            "the kernel has not answered for {} s; it is not known whether it did what was asked for, read the table \
-             again",
-            time.as_secs()
-        ),
-    }
-}
-
-/// A reply that cannot be read.
-pub(crate) fn not_understood(what: &str) -> KernelError {
-    KernelError {
-        message: format!(
-            "an answer of the kernel cannot be understood: {what}; is the kernel newer than this lbd knows?"
-        ),
-    }
-}
-
-/// A list that is never the same twice.
-pub(crate) fn unsettled(what: &str) -> KernelError {
-    KernelError {
-        message: format!(
-            "{what} cannot be read: somebody else changes them all the time; find out who (keepalived, ipvsadm, \
-             kube-proxy?), or try again"
-        ),
-    }
-}
-
-/// What the C library says, without the number that the standard library adds.
-fn os_text(errno: i32) -> String {
-    let text = io::Error::from_raw_os_error(errno).to_string();
-    match text.split_once(" (os error") {
-        Some((text, _)) => text.to_owned(),
-        None => text,
-    }
-}
-
-fn name(errno: i32) -> Option<&'static str> {
-    Some(match errno {
-        libc::EPERM => "EPERM",
-        libc::ENOENT => "ENOENT",
-        libc::ESRCH => "ESRCH",
-        libc::EINTR => "EINTR",
-        libc::EIO => "EIO",
-        libc::EAGAIN => "EAGAIN",
-        libc::ENOMEM => "ENOMEM",
-        libc::EACCES => "EACCES",
-        libc::EBUSY => "EBUSY",
-        libc::EEXIST => "EEXIST",
-        libc::ENODEV => "ENODEV",
-        libc::EINVAL => "EINVAL",
-        libc::ERANGE => "ERANGE",
-        libc::EMSGSIZE => "EMSGSIZE",
-        libc::EOPNOTSUPP => "EOPNOTSUPP",
-        libc::EAFNOSUPPORT => "EAFNOSUPPORT",
-        libc::ENOBUFS => "ENOBUFS",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::refusal;
     use super::*;
     use crate::model::{SchedulerFlags, SchedulerName, Thresholds};
 
@@ -328,11 +201,5 @@ mod tests {
             let text = said(&add_server(service, server, Forwarding::Nat), libc::EINVAL);
             assert!(text.contains(words) && text.contains("(EINVAL); "), "{text}");
         }
-    }
-
-    #[test]
-    fn an_error_that_nobody_foresaw_is_still_told() {
-        let gone = add_server("tcp://192.0.2.1:443", "10.0.0.7:80", Forwarding::Nat);
-        assert_eq!(refusal(&gone, libc::EXDEV).message, "Invalid cross-device link (error 18)");
     }
 }

@@ -4,6 +4,8 @@
 //! and leave the same table. It knows no routes, so that the broadcast addresses of the director's own networks and its
 //! own link-local ones are not told from others.
 
+mod sync;
+
 use std::collections::VecDeque;
 
 use super::explain::{is_unicast, refusal};
@@ -11,8 +13,7 @@ use super::ipvs::codec::normal;
 use super::{Kernel, KernelError, Live, Question, Refusal};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
-    ServerKey, ServiceKey, Services, State, SyncDaemon, SyncRole, Timeouts, TunnelKind, VirtualService,
-    sysctl,
+    ServerKey, ServiceKey, Services, State, Timeouts, TunnelKind, VirtualService, sysctl,
 };
 
 /// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places.
@@ -121,11 +122,20 @@ impl Fake {
         self.broken_executes.push_back((after, KernelError { message: message.into() }));
     }
 
-    fn carry_out(&mut self, operation: &Operation) -> Result<(), i32> {
-        let verdict = self.verdicts.iter_mut().find_map(|verdict| verdict(operation));
-        if let Some(errno) = verdict {
-            return Err(errno);
+    fn carry_out(&mut self, operation: &Operation) -> Result<(), Refusal> {
+        let refused = |errno| refusal(operation, errno);
+        if let Some(errno) = self.verdicts.iter_mut().find_map(|verdict| verdict(operation)) {
+            return Err(refused(errno));
         }
+        match operation {
+            Operation::StartSync { to } => sync::start(&mut self.live, to).map_err(refused),
+            Operation::RestartSync { from, to } => sync::restart(&mut self.live, operation, from, to),
+            Operation::StopSync { role } => sync::stop(&mut self.live, *role).map_err(refused),
+            _ => self.edit(operation).map_err(refused),
+        }
+    }
+
+    fn edit(&mut self, operation: &Operation) -> Result<(), i32> {
         if operation.service().and_then(ServiceKey::mark) == Some(0) {
             return Err(libc::EINVAL);
         }
@@ -171,19 +181,18 @@ impl Fake {
             }
             Operation::SetTimeouts { to, .. } => {
                 let timeouts = &mut self.live.state.timeouts;
+                // 0 leaves what there is, as nothing does.
+                let new = |to: Option<u32>, held| to.filter(|seconds| *seconds > 0).or(held);
                 *timeouts = Timeouts {
-                    tcp: to.tcp.or(timeouts.tcp),
-                    tcp_fin: to.tcp_fin.or(timeouts.tcp_fin),
-                    udp: to.udp.or(timeouts.udp),
+                    tcp: new(to.tcp, timeouts.tcp),
+                    tcp_fin: new(to.tcp_fin, timeouts.tcp_fin),
+                    udp: new(to.udp, timeouts.udp),
                 };
                 Ok(())
             }
-            Operation::StartSync { to } => self.start_sync(to),
-            Operation::RestartSync { to, .. } => {
-                self.stop_sync(to.role)?;
-                self.start_sync(to)
+            Operation::StartSync { .. } | Operation::RestartSync { .. } | Operation::StopSync { .. } => {
+                Err(libc::EOPNOTSUPP)
             }
-            Operation::StopSync { role } => self.stop_sync(*role),
             Operation::ReplaceMarks { to, .. } => {
                 self.live.state.marks.clone_from(to);
                 self.live.state.strays.clear();
@@ -219,30 +228,6 @@ impl Fake {
             return Err(libc::EINVAL);
         }
         service.scheduling = to.clone();
-        Ok(())
-    }
-
-    fn start_sync(&mut self, to: &SyncDaemon) -> Result<(), i32> {
-        let state = &mut self.live.state;
-        let is_mixed = |(service, contents): (&ServiceKey, &VirtualService)| {
-            contents.servers.keys().any(|server| Family::of(server.address) != service.family())
-        };
-        if self.live.absent.contains(&to.interface) {
-            Err(libc::ENODEV)
-        } else if state.sync.iter().any(|daemon| daemon.role == to.role) {
-            Err(libc::EEXIST)
-        } else if state.services.iter().any(is_mixed) {
-            Err(libc::EINVAL)
-        } else {
-            state.sync.push(to.clone());
-            Ok(())
-        }
-    }
-
-    fn stop_sync(&mut self, role: SyncRole) -> Result<(), i32> {
-        let sync = &mut self.live.state.sync;
-        let place = sync.iter().position(|daemon| daemon.role == role).ok_or(libc::ESRCH)?;
-        sync.remove(place);
         Ok(())
     }
 
@@ -301,6 +286,7 @@ impl Kernel for Fake {
                 let mut live = self.live.clone();
                 live.state.sysctls.retain(|name, _| question.sysctls.contains(name));
                 live.absent.retain(|name| question.interfaces.contains(name));
+                live.down.retain(|name| question.interfaces.contains(name));
                 if !question.filter {
                     live.state.marks.clear();
                     live.state.strays.clear();
@@ -339,7 +325,7 @@ impl Kernel for Fake {
         let mut results = Vec::with_capacity(operations.len());
         for operation in operations.iter().take(most) {
             self.operations.push(operation.clone());
-            results.push(self.carry_out(operation).map_err(|errno| refusal(operation, errno)));
+            results.push(self.carry_out(operation));
         }
         match broken {
             Some((_, error)) => Err(error),

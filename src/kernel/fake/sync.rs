@@ -1,0 +1,68 @@
+//! The sync daemons of the kernel for tests.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::super::explain;
+use super::{Live, Refusal};
+use crate::model::{Family, Operation, ServiceKey, SyncDaemon, SyncRole, VirtualService};
+
+/// Starts a sync daemon, or gives the error number of the first thing that the kernel would stumble over.
+pub(super) fn start(live: &mut Live, to: &SyncDaemon) -> Result<(), i32> {
+    let state = &mut live.state;
+    let is_mixed = |(service, contents): (&ServiceKey, &VirtualService)| {
+        contents.servers.keys().any(|server| Family::of(server.address) != service.family())
+    };
+    if to.group.is_some_and(|group| !group.is_multicast()) || state.services.iter().any(is_mixed) {
+        Err(libc::EINVAL)
+    } else if live.absent.contains(&to.interface) {
+        Err(libc::ENODEV)
+    } else if state.sync.iter().any(|daemon| daemon.role == to.role) {
+        Err(libc::EEXIST)
+    } else if to.role == SyncRole::Master && live.down.contains(&to.interface) {
+        Err(libc::ENETUNREACH)
+    } else {
+        state.sync.push(stored(to));
+        // The kernel lists the master first.
+        state.sync.sort_by_key(|daemon| daemon.role);
+        Ok(())
+    }
+}
+
+pub(super) fn stop(live: &mut Live, role: SyncRole) -> Result<(), i32> {
+    let sync = &mut live.state.sync;
+    let place = sync.iter().position(|daemon| daemon.role == role).ok_or(libc::ESRCH)?;
+    sync.remove(place);
+    Ok(())
+}
+
+pub(super) fn restart(
+    live: &mut Live,
+    operation: &Operation,
+    from: &SyncDaemon,
+    to: &SyncDaemon,
+) -> Result<(), Refusal> {
+    // That none runs any more is as good.
+    let _ = stop(live, from.role);
+    start(live, to).map_err(|errno| {
+        let again = start(live, from).err().unwrap_or(0);
+        explain::not_restarted(operation, errno, again)
+    })
+}
+
+/// A sync daemon as it is listed, on an interface that takes 1500 bytes.
+fn stored(to: &SyncDaemon) -> SyncDaemon {
+    let group = to.group.unwrap_or(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81)));
+    let headers = if group.is_ipv4() { 28 } else { 48 };
+    let least = if to.role == SyncRole::Backup { 1024 } else { 1 };
+    let length = match to.max_length {
+        None | Some(0) => 1500 - headers,
+        Some(length) => length.clamp(least, u16::MAX - headers),
+    };
+    SyncDaemon {
+        max_length: Some(length),
+        group: Some(group),
+        port: Some(to.port.filter(|port| *port > 0).unwrap_or(8848)),
+        ttl: Some(to.ttl.filter(|ttl| *ttl > 0).unwrap_or(1)),
+        ..to.clone()
+    }
+}
