@@ -22,9 +22,14 @@ fn main() {
     // A million servers first, while nothing has been freed that could hide what is needed.
     memory(Table::new(100_000, 10));
     println!();
-    grow("services with 10 servers each", SERVICES.map(|services| Table::new(services, 10)));
-    println!();
-    grow("one service with all servers", SERVERS.map(|servers| Table::new(1, servers * 10)));
+    for (order, reversed) in [("both in one order", false), ("one in the reverse order of the other", true)] {
+        let many = SERVICES.map(|services| Table::new(services, 10));
+        grow(&format!("services with 10 servers each, {order}"), many, reversed);
+        println!();
+        let one = SERVERS.map(|servers| Table::new(1, servers * 10));
+        grow(&format!("one service with all servers, {order}"), one, reversed);
+        println!();
+    }
 }
 
 /// Prints what the two states and the plan between them take.
@@ -44,11 +49,15 @@ fn memory(table: Table) {
 }
 
 /// Prints the time at each size, and the exponent of its growth.
-fn grow<const N: usize>(what: &str, tables: [Table; N]) {
+fn grow<const N: usize>(what: &str, tables: [Table; N], reversed: bool) {
     println!("planning, {what}, 1 % changed:");
     let mut points = Vec::new();
     for table in tables {
-        let (live, desired) = (table.state(), table.state_with_changes());
+        let (mut live, desired) = (table.state(), table.state_with_changes());
+        if reversed {
+            live.services.reverse();
+            live.services.values_mut().for_each(|service| service.servers.reverse());
+        }
         let time = (0..RUNS).map(|_| timed(|| plan(&live, &desired).len())).min().unwrap_or_default();
         let (servers, seconds) = (f64::from(table.size()), time.as_secs_f64());
         println!(
