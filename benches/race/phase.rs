@@ -6,8 +6,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
-use lbd::kernel::Kernel;
 use lbd::kernel::ipvs::{Ipvs, Netlink, Wire};
+use lbd::kernel::{Kernel, Question};
 use lbd::model::State;
 use lbd::plan::plan;
 
@@ -57,7 +57,13 @@ pub(crate) fn run(what: &str, table: Table) -> Result<String, Box<dyn Error>> {
             }
             results.len()
         }
-        "read" => kernel.read()?.state.services.values().map(|service| service.servers.len()).sum(),
+        "read" => kernel
+            .read(&Question::default())?
+            .state
+            .services
+            .values()
+            .map(|service| service.servers.len())
+            .sum(),
         other => return Err(format!("no phase `{other}`").into()),
     };
     Ok(format!("{} {} {count}", begin.elapsed().as_nanos(), calls.get()))
