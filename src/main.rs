@@ -1,8 +1,9 @@
 //! Arguments in, exit code out.
 
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
+use anstream::AutoStream;
 use clap::Parser;
 use lbd::cli::Arguments;
 use lbd::commands::{self, Console};
@@ -10,9 +11,18 @@ use lbd::commands::{self, Console};
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Both streams strip the colours where nobody would see them.
-    let mut console = Console {
-        out: &mut BufWriter::with_capacity(64 * 1024, anstream::stdout()),
-        err: &mut anstream::stderr(),
-    };
+    let mut console = Console { out: &mut buffered(stripped(io::stdout())), err: &mut anstream::stderr() };
     ExitCode::from(commands::run(&arguments, &mut console))
+}
+
+/// Standard output without colours where it is no terminal. What is left between two colours is collected before it is
+/// written: it would be a system call each, and a plan may have a hundred thousand lines.
+fn stripped(stdout: io::Stdout) -> impl Write {
+    let colours = AutoStream::choice(&stdout);
+    let collected: Box<dyn Write> = Box::new(buffered(stdout));
+    AutoStream::new(collected, colours)
+}
+
+fn buffered<W: Write>(stream: W) -> BufWriter<W> {
+    BufWriter::with_capacity(64 * 1024, stream)
 }

@@ -19,10 +19,14 @@ pub(super) enum Nesting {
 /// Counts what a parser would have to remember, without parsing: each key and each entry has one of these marks.
 pub(super) fn check(text: &str) -> Result<Nesting, Problem> {
     let (mut marks, mut open, mut deepest) = (0_usize, 0_isize, 0_isize);
-    let mut bytes = text.bytes().enumerate().peekable();
-    let mut before = b' ';
-    while let Some((at, byte)) = bytes.next() {
-        let blank_next = bytes.peek().is_none_or(|(_, next)| matches!(next, b' ' | b'\t' | b'\n' | b'\r'));
+    let bytes = text.as_bytes();
+    for (at, &byte) in bytes.iter().enumerate() {
+        // Most bytes are none of these, and a file has millions.
+        if !matches!(byte, b'[' | b'{' | b']' | b'}' | b',' | b':' | b'-' | b'?') {
+            continue;
+        }
+        let before = || at.checked_sub(1).and_then(|before| bytes.get(before));
+        let blank_next = || bytes.get(at + 1).is_none_or(|next| matches!(next, b' ' | b'\t' | b'\n' | b'\r'));
         match byte {
             b'[' | b'{' => {
                 open += 1;
@@ -31,11 +35,14 @@ pub(super) fn check(text: &str) -> Result<Nesting, Problem> {
             }
             b']' | b'}' => open -= 1,
             b',' => marks += 1,
-            b':' if blank_next || matches!(before, b'"' | b'\'' | b']' | b'}') => marks += 1,
-            b'-' | b'?' if blank_next => marks += 1,
+            b':' if blank_next()
+                || before().is_some_and(|byte| matches!(byte, b'"' | b'\'' | b']' | b'}')) =>
+            {
+                marks += 1;
+            }
+            b'-' | b'?' if blank_next() => marks += 1,
             _ => {}
         }
-        before = byte;
         if marks > MOST {
             let head = text.get(..at).unwrap_or_default();
             let line = head.bytes().filter(|byte| *byte == b'\n').count() + 1;

@@ -7,6 +7,10 @@ mod impact;
 mod settings;
 mod withheld;
 
+use std::hash::Hash;
+
+use indexmap::IndexMap;
+
 use crate::model::{Operation, Scheduling, ServerKey, Servers, ServiceKey, State, VirtualService};
 
 pub use impact::{Surroundings, impact};
@@ -75,13 +79,16 @@ pub fn plan(live: &State, desired: &State) -> Plan {
 }
 
 fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
+    let (mut found, mut next) = (0, 0);
     for (&service, wanted) in &desired.services {
         let to = &wanted.scheduling;
-        let Some(VirtualService { scheduling: from, servers }) = live.services.get(&service) else {
+        let Some(VirtualService { scheduling: from, servers }) = find(&live.services, &mut next, &service)
+        else {
             plan.grow.push(Operation::AddService { service, to: to.clone() });
             plan_servers(plan, service, &Servers::new(), &wanted.servers);
             continue;
         };
+        found += 1;
         let edit =
             (from != to).then(|| Operation::EditService { service, from: from.clone(), to: to.clone() });
         if needs_fewer_servers(from, to, servers) {
@@ -92,11 +99,13 @@ fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
             plan_servers(plan, service, servers, &wanted.servers);
         }
     }
-    let gone = |service: &&ServiceKey| !desired.services.contains_key(*service);
-    let mut gone: Vec<ServiceKey> = live.services.keys().filter(gone).copied().collect();
-    // The kernel's order means nothing and differs from boot to boot; a plan shall read the same each time.
-    gone.sort_unstable();
-    plan.shrink.extend(gone.into_iter().map(|service| Operation::DeleteService { service }));
+    if found < live.services.len() {
+        let gone = |service: &&ServiceKey| !desired.services.contains_key(*service);
+        let mut gone: Vec<ServiceKey> = live.services.keys().filter(gone).copied().collect();
+        // The kernel's order means nothing and differs from boot to boot; a plan shall read the same each time.
+        gone.sort_unstable();
+        plan.shrink.extend(gone.into_iter().map(|service| Operation::DeleteService { service }));
+    }
 }
 
 /// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places unless the kernel was built
@@ -109,10 +118,23 @@ fn needs_fewer_servers(from: &Scheduling, to: &Scheduling, present: &Servers) ->
     from.scheduler != to.scheduler && to.scheduler.as_str() == "mh" && present.len() > MH_SERVERS
 }
 
+/// What a table has under a key. `next` is where it is looked for first, behind what was found last: mostly both tables
+/// have the order in which the entries were added, and nothing has to be searched.
+fn find<'a, K: Hash + Eq, V>(table: &'a IndexMap<K, V>, next: &mut usize, key: &K) -> Option<&'a V> {
+    let (place, value) = match table.get_index(*next) {
+        Some((there, value)) if there == key => (*next, value),
+        _ => table.get_full(key).map(|(place, _, value)| (place, value))?,
+    };
+    *next = place + 1;
+    Some(value)
+}
+
 fn plan_servers(plan: &mut Plan, service: ServiceKey, present: &Servers, wanted: &Servers) {
-    let mut edits = Vec::new();
+    let (mut edits, mut found, mut next) = (Vec::new(), 0, 0);
     for (&server, &to) in wanted {
-        match present.get(&server) {
+        let from = find(present, &mut next, &server);
+        found += usize::from(from.is_some());
+        match from {
             None => plan.grow.push(Operation::AddServer { service, server, to }),
             Some(&from) if from != to => {
                 let edit = Operation::EditServer { service, server, from, to };
@@ -122,10 +144,12 @@ fn plan_servers(plan: &mut Plan, service: ServiceKey, present: &Servers, wanted:
         }
     }
     plan.grow.append(&mut edits);
-    let mut gone: Vec<ServerKey> =
-        present.keys().filter(|server| !wanted.contains_key(*server)).copied().collect();
-    gone.sort_unstable();
-    plan.shrink.extend(gone.into_iter().map(|server| Operation::DeleteServer { service, server }));
+    if found < present.len() {
+        let mut gone: Vec<ServerKey> =
+            present.keys().filter(|server| !wanted.contains_key(*server)).copied().collect();
+        gone.sort_unstable();
+        plan.shrink.extend(gone.into_iter().map(|server| Operation::DeleteServer { service, server }));
+    }
 }
 
 #[cfg(test)]

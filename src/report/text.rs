@@ -91,38 +91,36 @@ fn line(out: &mut dyn Write, operation: &Operation, part: &Part) -> io::Result<(
         Action::Edit => ('~', EDIT),
         Action::Delete => ('-', DELETE),
     };
-    let object = match (operation.server(), part.kind, &part.name) {
-        (Some(server), _, _) => format!("server {server}"),
-        (None, Kind::Sysctl | Kind::Timeouts, Some(name)) => name.clone(),
-        (None, kind, Some(name)) => format!("{kind} {name}"),
-        (None, kind, None) => kind.to_string(),
-    };
+    write!(out, "  {style}{sign} ")?;
+    match (operation.server(), part.kind, &part.name) {
+        (Some(server), _, _) => write!(out, "server {server}{style:#}")?,
+        (None, Kind::Sysctl | Kind::Timeouts, Some(name)) => write!(out, "{name}{style:#}")?,
+        (None, kind, Some(name)) => write!(out, "{kind} {name}{style:#}")?,
+        (None, kind, None) => write!(out, "{kind}{style:#}")?,
+    }
     // Of what is new, only what somebody chose.
     let is_said = |change: &&Change| {
         change.from.is_some()
             || !matches!(&change.to, Some(Value::Flag(false))) && change.to != Some(Value::List(vec![]))
     };
-    let value_only = part.kind == Kind::Sysctl;
-    let changes: Vec<String> = part
-        .changes
-        .iter()
-        .filter(is_said)
-        .map(|of| if value_only { value(of) } else { change(of) })
-        .collect();
-    let separator = if changes.is_empty() { "" } else { "  " };
-    writeln!(out, "  {style}{sign} {object}{style:#}{separator}{}", changes.join(", "))
+    let mut separator = "  ";
+    for said in part.changes.iter().filter(is_said) {
+        out.write_all(separator.as_bytes())?;
+        if part.kind != Kind::Sysctl {
+            write!(out, "{}: ", said.field)?;
+        }
+        value(out, said)?;
+        separator = ", ";
+    }
+    writeln!(out)
 }
 
-fn change(of: &Change) -> String {
-    format!("{}: {}", of.field, value(of))
-}
-
-fn value(Change { field: _, from, to }: &Change) -> String {
+fn value(out: &mut dyn Write, Change { field: _, from, to }: &Change) -> io::Result<()> {
     match (from, to) {
-        (Some(from), Some(to)) => format!("{from} -> {to}"),
-        (None, Some(to)) => to.to_string(),
-        (Some(from), None) => format!("{from} -> none"),
-        (None, None) => "none".to_owned(),
+        (Some(from), Some(to)) => write!(out, "{from} -> {to}"),
+        (None, Some(to)) => write!(out, "{to}"),
+        (Some(from), None) => write!(out, "{from} -> none"),
+        (None, None) => write!(out, "none"),
     }
 }
 

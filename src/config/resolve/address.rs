@@ -1,11 +1,15 @@
 //! Addresses: which ones a server, a service or a mark can have.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use crate::model::Prefix;
 
 /// An address with or without a port, as a server has it; else what is wrong with the text.
 pub(super) fn server(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+    // By far the most are like this; the attempts below would read it five times.
+    if let Ok(socket) = text.parse::<SocketAddrV4>() {
+        return Ok(((*socket.ip()).into(), Some(socket.port())));
+    }
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok((address, None));
     }

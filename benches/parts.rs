@@ -1,0 +1,144 @@
+//! Measures the parts of a pass one by one, without a kernel: reading YAML, validating, planning, encoding, decoding.
+//!
+//! `cargo bench --bench parts [FILTER]`; the throughput is in real servers per second, the allocations are a run's own.
+
+#![allow(missing_docs)]
+
+mod table;
+
+use divan::counter::ItemsCount;
+use divan::{AllocProfiler, Bencher};
+use table::{SIZES, Table};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+/// What comes in: the desired file.
+mod config {
+    use super::*;
+    use lbd::config::{Document, Source, load};
+
+    /// The parser of the fast path alone: every event is made and thrown away.
+    #[divan::bench(args = SIZES, sample_count = 10)]
+    fn yaml_alone(bencher: Bencher<'_, '_>, table: Table) {
+        let text = table.yaml();
+        bencher
+            .counter(ItemsCount::new(table.size()))
+            .bench(|| serde_yaml::from_str::<serde::de::IgnoredAny>(&text).is_ok());
+    }
+
+    /// The parser that knows places alone.
+    #[divan::bench(args = SIZES, sample_count = 10)]
+    fn events_alone(bencher: Bencher<'_, '_>, table: Table) {
+        let text = table.yaml();
+        bencher
+            .counter(ItemsCount::new(table.size()))
+            .bench(|| saphyr_parser::Parser::new_from_str(&text).filter(Result::is_ok).count());
+    }
+
+    /// From text to the document, not yet checked for sense.
+    #[divan::bench(args = SIZES, sample_count = 10)]
+    fn parse(bencher: Bencher<'_, '_>, table: Table) {
+        let text = table.yaml();
+        bencher
+            .counter(ItemsCount::new(table.size()))
+            .bench(|| serde_yaml::from_str::<Document>(&text).is_ok());
+    }
+
+    /// From text to the desired state: what `lbd validate` does.
+    #[divan::bench(args = SIZES, sample_count = 10)]
+    fn parse_and_validate(bencher: Bencher<'_, '_>, table: Table) {
+        let source = Source::new("bench.yaml", table.yaml());
+        bencher.counter(ItemsCount::new(table.size())).bench(|| load(&source).is_ok());
+    }
+
+    /// The same for a file with one mistake at its end: places are looked for, and the mistake is shown.
+    #[divan::bench(args = SIZES, sample_count = 3)]
+    fn explain_a_mistake(bencher: Bencher<'_, '_>, table: Table) {
+        let source = Source::new("bench.yaml", table.yaml() + "        wieght: 3\n");
+        bencher
+            .counter(ItemsCount::new(table.size()))
+            .bench(|| load(&source).map_err(|problems| problems.text(false)).is_err());
+    }
+}
+
+/// What is decided: two states in, a list of operations out.
+mod planning {
+    use super::*;
+    use lbd::model::State;
+    use lbd::plan::plan;
+
+    #[divan::bench(args = SIZES, sample_count = 20)]
+    fn in_sync(bencher: Bencher<'_, '_>, table: Table) {
+        let (live, desired) = (table.state(), table.state());
+        bencher.counter(ItemsCount::new(table.size())).bench(|| plan(&live, &desired));
+    }
+
+    #[divan::bench(args = SIZES, sample_count = 20)]
+    fn one_percent_changed(bencher: Bencher<'_, '_>, table: Table) {
+        let (live, desired) = (table.state(), table.state_with_changes());
+        bencher.counter(ItemsCount::new(table.size())).bench(|| plan(&live, &desired));
+    }
+
+    #[divan::bench(args = SIZES, sample_count = 20)]
+    fn from_nothing(bencher: Bencher<'_, '_>, table: Table) {
+        let (live, desired) = (State::default(), table.state());
+        bencher.counter(ItemsCount::new(table.size())).bench(|| plan(&live, &desired));
+    }
+}
+
+/// What goes to the kernel and comes from it, as bytes.
+mod wire {
+    use super::*;
+    use lbd::kernel::ipvs::codec::message::{Header, Messages};
+    use lbd::kernel::ipvs::codec::{decode, encode};
+    use lbd::model::{Family, State};
+    use lbd::plan::plan;
+    use neli::consts::nl::NlmF;
+
+    /// Every message of a load, into the one buffer that is sent and used again.
+    #[divan::bench(args = SIZES, sample_count = 20)]
+    fn encode_a_load(bencher: Bencher<'_, '_>, table: Table) {
+        let operations = plan(&State::default(), &table.state()).grow;
+        let mut outbox = Vec::new();
+        bencher.counter(ItemsCount::new(table.size())).bench_local(|| {
+            for batch in operations.chunks(200) {
+                outbox.clear();
+                for operation in batch {
+                    let header = Header { family: 28, flags: NlmF::empty(), sequence: 1 };
+                    encode::operation(&mut outbox, header, operation);
+                }
+                divan::black_box(&outbox);
+            }
+        });
+    }
+
+    /// Servers as a kernel sends them: three of a recorded reply, again and again.
+    #[divan::bench(args = SIZES, sample_count = 20)]
+    fn decode_servers(bencher: Bencher<'_, '_>, table: Table) {
+        let reply = recorded("tcp://10.0.0.1:80");
+        bencher.counter(ItemsCount::new(table.size())).bench(|| {
+            let mut found = 0;
+            while found < table.size() {
+                for message in Messages::new(divan::black_box(&reply)).flatten() {
+                    let attributes = message.attributes().unwrap_or_default();
+                    found += u32::from(decode::server(attributes, Family::V4).is_ok());
+                }
+            }
+            found
+        });
+    }
+
+    /// The first datagram of an answer that Linux 6.1 gave (`tests/wire/record`).
+    fn recorded(question: &str) -> Vec<u8> {
+        let lines = include_str!("../tests/wire/6.1.txt").lines();
+        let hex = lines.filter_map(|line| line.strip_prefix(question)).next().unwrap_or_default().trim();
+        let digits = hex.bytes().map(|digit| (digit as char).to_digit(16).unwrap_or_default() as u8);
+        let digits: Vec<u8> = digits.collect();
+        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect()
+    }
+}
