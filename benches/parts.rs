@@ -95,6 +95,7 @@ mod planning {
 mod wire {
     use super::*;
     use lbd::kernel::ipvs::codec::message::{Header, Messages};
+    use lbd::kernel::ipvs::codec::request::Request;
     use lbd::kernel::ipvs::codec::{decode, encode};
     use lbd::model::{Family, State};
     use lbd::plan::plan;
@@ -110,7 +111,9 @@ mod wire {
                 outbox.clear();
                 for operation in batch {
                     let header = Header { family: 28, flags: NlmF::empty(), sequence: 1 };
-                    encode::operation(&mut outbox, header, operation);
+                    if let Some(request) = Request::of(operation) {
+                        encode::request(&mut outbox, header, &request);
+                    }
                 }
                 divan::black_box(&outbox);
             }

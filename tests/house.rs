@@ -1,6 +1,6 @@
 //! Keeps the house in order: who may use whom, and that each file says in its first line what it is.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -112,4 +112,18 @@ fn every_room_is_on_the_map() {
         .filter(|room| !map.contains(&format!("pub mod {room};")))
         .collect();
     assert_eq!(missing, Vec::<&str>::new());
+}
+
+#[test]
+fn unsafe_code_is_in_one_file_and_is_one_system_call() {
+    let unsafe_blocks = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        text.lines().filter(|line| !line.trim_start().starts_with("//") && line.contains("unsafe {")).count()
+    };
+    let mut files = sources(Path::new("src"));
+    files.retain(|path| unsafe_blocks(path) > 0);
+    assert_eq!(files, [PathBuf::from("src/kernel/ipvs/sockopt.rs")]);
+    assert_eq!(unsafe_blocks(&files[0]), 1);
+    let deny = fs::read_to_string("Cargo.toml").unwrap();
+    assert!(deny.contains("unsafe_code = \"deny\""));
 }

@@ -60,8 +60,8 @@ fn fullnat() {
     let two_ways = format!("{head}      - 192.168.8.14:80\n      - {{ address: 192.168.8.14:81, forward: nat }}\n");
     let untracked = format!("{head}      - 192.168.8.14\nsysctls:\n  net/ipv4/vs/conntrack: 0\n");
     check(whole, &[
-        (every_port, &["3:93 `fullnat` does not serve tcp://10.0.0.13:0, which is every port at once | a service with a port, or one that listens on a firewall mark for several"]),
-        (&two_ways, &["8:18 192.168.8.14 is `fullnat` at one port behind tcp://10.0.0.13:80 and not at another | one forwarding method for all ports of an address; first on line 7"]),
+        (every_port, &["3:88 `fullnat` does not serve tcp://10.0.0.13:0, which is every port at once | a service with a port, or one that listens on a firewall mark for several"]),
+        (&two_ways, &["8:20 192.168.8.14 is `fullnat` at one port behind tcp://10.0.0.13:80 and not at another; first on line 7 | one forwarding method for all ports of an address"]),
         (&untracked, &["9:26 `fullnat` servers need net.ipv4.vs.conntrack: without it their answers are lost | net.ipv4.vs.conntrack: 1, or nothing of it"]),
     ]);
 }

@@ -44,7 +44,7 @@ fn the_packets_of_a_mark() {
 fn sysctls() {
     check(top, &[
         ("sysctls: ", &["3:1 `sysctls` is empty | a mapping"]),
-        ("sysctls:\n  net.ipv4.ip_forward: 1\n  net.ipv4.conf.all.forwarding: 0", &["4:3 `net.ipv4.ip_forward` and `net.ipv4.conf.all.forwarding` are one setting | one value for both, or only one of them; first on line 5"]),
+        ("sysctls:\n  net.ipv4.ip_forward: 1\n  net.ipv4.conf.all.forwarding: 0", &["4:3 `net.ipv4.ip_forward` and `net.ipv4.conf.all.forwarding` are one setting; first on line 5 | one value for both, or only one of them"]),
         ("sysctls: [net.ipv4.ip_forward]", &["3:10 `sysctls` cannot be a list | a mapping"]),
         ("sysctls: { net.ipv4.ip_forward: true }", &["3:33 `net.ipv4.ip_forward` cannot be true or false | a whole number or text such as `1` or `4096 87380 6291456` | 1"]),
         ("sysctls: { net.ipv4.ip_forward: }", &["3:12 `net.ipv4.ip_forward` is empty | a whole number or text such as `1` or `4096 87380 6291456`"]),

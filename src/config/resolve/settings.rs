@@ -61,6 +61,7 @@ fn check_aliases(written: &IndexMap<String, SysctlValue>, resolved: &Sysctls, fi
         {
             findings.push(
                 Finding::new(place!["sysctls", here], format!("`{name}` and `{canonical}` are one setting"))
+                    .at_key()
                     .expected("one value for both, or only one of them")
                     .first(place!["sysctls", first]),
             );
