@@ -200,6 +200,7 @@ clusters:
   - { name: web, listen: tcp://10.0.0.1:80, forward: nat, servers: [10.9.0.1] }
 ",
     );
+    net.ready();
     let said = fails(&net);
     for words in [
         "net.ipv4.ip_foward to 1: this kernel has no such setting (ENOENT); did you mean net.ipv4.ip_forward?",

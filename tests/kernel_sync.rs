@@ -214,6 +214,7 @@ fn a_refused_restart_leaves_the_old_daemon_running_and_says_so() {
 #[test]
 fn servers_of_another_family_and_sync_daemons_exclude_each_other_in_words_and_follow_each_other() {
     let net = namespace();
+    net.ready();
     net.sh("ipvsadm -A -t 10.0.0.9:80; ipvsadm -a -t 10.0.0.9:80 -r [fd00::9]:80 -i");
     desired(&net, "{ role: master, interface: eth1, id: 7 }");
     let apply = lbd(&net, &["apply"]);

@@ -82,8 +82,8 @@ pub struct Keeper {
     goal_was_verified: bool,
     /// Whether the last pass was verified
     at_rest: bool,
-    /// How long to rest after the last pass
-    rest: Duration,
+    /// How long the last pass took
+    cost: Duration,
     /// How often the kernel was only glanced at since the last full pass
     glances: u32,
     /// Services that are somebody else's, as they were told last
@@ -113,7 +113,7 @@ impl Keeper {
             verified_once: false,
             goal_was_verified: false,
             at_rest: false,
-            rest: Duration::ZERO,
+            cost: Duration::ZERO,
             glances: 0,
             foreign: Vec::new(),
             awaited: Vec::new(),
@@ -184,13 +184,13 @@ impl Keeper {
         const SHARE: u32 = 20;
         let began = Instant::now();
         let pause = self.timed_pass(reason, now);
-        self.rest = began.elapsed() * SHARE;
-        pause.max(self.rest)
+        self.cost = began.elapsed();
+        pause.max(self.cost * SHARE)
     }
 
-    /// How long the last pass is to be followed by rest, unless the operator wants something.
-    pub fn rest(&self) -> Duration {
-        self.rest
+    /// How long the last pass took.
+    pub fn cost(&self) -> Duration {
+        self.cost
     }
 
     fn timed_pass(&mut self, reason: Reason, now: Instant) -> Duration {

@@ -85,7 +85,7 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
         keeper.watched(watch.mode().to_string());
         let pause = keeper.pass(reason, Instant::now().into_std());
         next = Instant::now() + pause;
-        rested = Instant::now() + keeper.rest();
+        rested = Instant::now() + keeper.cost() * REST;
         usual = if keeper.is_trying_again() { Reason::Retry } else { Reason::Resync };
         watch.recheck();
         let line = keeper.status().line();
@@ -113,6 +113,9 @@ async fn appeared(awaited: &[Link]) {
         sleep(INTERVAL).await;
     }
 }
+
+/// How many times as long as it took the packet filter is left alone after a pass.
+const REST: u32 = 4;
 
 /// Waits until somebody changes the packet filter; where that is done all the time, it is not looked at all the time.
 async fn alarmed(alarm: &Alarm, rested: Instant) {
