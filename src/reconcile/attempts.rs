@@ -1,0 +1,138 @@
+//! Carries out a plan phase by phase, and remembers what was refused and why.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Comparison, Failed};
+use crate::kernel::{Kernel, KernelError, Refusal};
+use crate::model::{Action, Desired, Kind, Operation, ServiceKey, Subject};
+use crate::plan::{self, Plan};
+
+/// What became of the operations of one round.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    pub(super) done: Vec<Operation>,
+    refused: HashMap<Subject, Refusal>,
+}
+
+impl Attempts {
+    /// Carries out a phase of a plan.
+    fn run(&mut self, kernel: &mut dyn Kernel, phase: &[Operation]) -> Result<(), KernelError> {
+        if phase.is_empty() {
+            return Ok(());
+        }
+        for (operation, result) in phase.iter().zip(kernel.execute(phase)?) {
+            self.add(operation.clone(), result);
+        }
+        Ok(())
+    }
+
+    /// The same, but for the services in which nothing may be quiesced or deleted yet.
+    fn run_but(
+        &mut self,
+        kernel: &mut dyn Kernel,
+        phase: &[Operation],
+        withheld: &HashSet<ServiceKey>,
+    ) -> Result<(), KernelError> {
+        let is_withheld =
+            |operation: &Operation| operation.service().is_some_and(|service| withheld.contains(service));
+        let (held, free): (Vec<Operation>, Vec<Operation>) = phase.iter().cloned().partition(is_withheld);
+        self.run(kernel, &free)?;
+        for operation in held {
+            let message = "held back, since what shall take its place was refused".to_owned();
+            self.add(operation, Err(Refusal { errno: 0, message }));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, operation: Operation, result: Result<(), Refusal>) {
+        match result {
+            Ok(()) => self.done.push(operation),
+            // It is gone, which is what was wanted.
+            Err(Refusal { errno: ENOENT | ESRCH, .. }) if operation.action() == Action::Delete => {}
+            Err(refusal) => {
+                self.refused.insert(operation.subject(), refusal);
+            }
+        }
+    }
+
+    fn refusal(&self, operation: &Operation) -> Option<&Refusal> {
+        self.refused.get(&operation.subject())
+    }
+
+    /// Whether all of what is left to do was refused a moment ago, for reasons that do not pass.
+    pub(super) fn are_hopeless(&self, plan: &Plan) -> bool {
+        plan.operations().all(|operation| {
+            self.refusal(operation).is_some_and(|refusal| !is_race(operation, refusal.errno))
+        })
+    }
+
+    pub(super) fn failed(&self, plan: &Plan) -> Vec<Failed> {
+        let unexplained = || Refusal {
+            errno: 0,
+            message:
+                "somebody else changes the same entry again and again; find out who else manages IPVS here"
+                    .into(),
+        };
+        plan.operations()
+            .map(|operation| Failed {
+                operation: operation.clone(),
+                refusal: self.refusal(operation).cloned().unwrap_or_else(unexplained),
+            })
+            .collect()
+    }
+}
+
+const ENOENT: i32 = 2;
+const ESRCH: i32 = 3;
+const EEXIST: i32 = 17;
+
+/// Whether an error number means that somebody else wrote at the same time, so that a new plan may succeed. For a
+/// service ENOENT is about its scheduler, for a kernel setting about the kernel.
+fn is_race(operation: &Operation, errno: i32) -> bool {
+    match operation.kind() {
+        Kind::Server => matches!(errno, ENOENT | ESRCH | EEXIST),
+        Kind::Service | Kind::Sync => matches!(errno, ESRCH | EEXIST),
+        Kind::Sysctl | Kind::Timeouts | Kind::Mark => false,
+    }
+}
+
+/// Carries out a plan. What would take the last serving server out of a service, while its successors were refused, is
+/// held back.
+pub(super) fn execute(
+    kernel: &mut dyn Kernel,
+    comparison: &Comparison,
+    desired: &Desired,
+) -> Result<Attempts, KernelError> {
+    let Plan { prepare, grow, quiesce, marks, shrink } = &comparison.plan;
+    let mut attempts = Attempts::default();
+    attempts.run(kernel, prepare)?;
+    let results = if grow.is_empty() { Vec::new() } else { kernel.execute(grow)? };
+    let mut refused: Vec<&Operation> = grow
+        .iter()
+        .zip(&results)
+        .filter_map(|(operation, result)| result.is_err().then_some(operation))
+        .collect();
+    let without_service: HashSet<&ServiceKey> = refused
+        .iter()
+        .filter(|operation| matches!(operation, Operation::AddService { .. }))
+        .filter_map(|operation| operation.service())
+        .collect();
+    for (operation, result) in grow.iter().zip(results) {
+        let result = match result {
+            Err(Refusal { errno: ESRCH, .. })
+                if operation.service().is_some_and(|service| without_service.contains(service)) =>
+            {
+                Err(Refusal { errno: 0, message: "its virtual service was refused".into() })
+            }
+            result => result,
+        };
+        attempts.add(operation.clone(), result);
+    }
+    let withheld = plan::withheld(&comparison.managed, &desired.state, &refused);
+    attempts.run_but(kernel, quiesce, &withheld)?;
+    attempts.run(kernel, marks)?;
+    refused.extend(marks.iter().filter(|operation| attempts.refusal(operation).is_some()));
+    let withheld = plan::withheld(&comparison.managed, &desired.state, &refused);
+    attempts.run_but(kernel, shrink, &withheld)?;
+    Ok(attempts)
+}

@@ -1,0 +1,147 @@
+//! The live state held against the desired one: what there is to do, what is somebody else's, and what has to wait.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::guard::{self, Objection};
+use crate::kernel::Live;
+use crate::model::{
+    Connections, Desired, Family, Operation, ServerKey, ServiceKey, Services, State, SyncDaemon,
+};
+use crate::ownership::{self, Owned};
+use crate::plan::{self, Plan, Surroundings};
+use crate::store::Record;
+
+/// The live state held against the desired one: what `diff` shows and `apply` carries out.
+#[derive(Debug)]
+pub struct Comparison {
+    /// What there is to do
+    pub plan: Plan,
+    /// Services that lbd leaves alone
+    pub foreign: Services,
+    /// Sync daemons that lbd leaves alone
+    pub foreign_sync: Vec<SyncDaemon>,
+    /// Why the plan may not be carried out without the operator's word
+    pub objection: Option<Objection>,
+    /// What differs, and is left for a later pass
+    pub held: Vec<Operation>,
+    /// What waits for an interface that is not there or not up yet: nobody's fault, and no reason not to be in sync
+    pub waiting: Vec<Operation>,
+    /// Why lbd's own table of the packet filter could not be read, if so
+    pub filter_trouble: Option<String>,
+    /// What lbd may touch, as it is
+    pub(super) managed: State,
+    connections: HashMap<(ServiceKey, ServerKey), Connections>,
+    expire_nodest_conn: bool,
+    families_left: HashSet<Family>,
+    clusters: Owned,
+}
+
+impl Comparison {
+    /// Holds `live` against `desired`; `record` tells what lbd answers for. Pure.
+    pub fn new(live: Live, desired: &Desired, record: &Record) -> Self {
+        let Live { state, connections, expire_nodest_conn, absent, down, filter_trouble } = live;
+        let wanted = &desired.state.services;
+        let (services, foreign) =
+            ownership::part(state.services, wanted, &record.owned, desired.policy.prune);
+        let owned_and_live = services.keys().filter(|service| record.owned.contains_key(*service));
+        let only_verified = record
+            .verified
+            .iter()
+            .filter(|service| !(services.contains_key(*service) && record.owned.contains_key(*service)));
+        let answers_for = owned_and_live.chain(only_verified);
+        let objection = guard::objection(answers_for, wanted, &foreign, &desired.policy);
+        let (sync, foreign_sync) = state.sync.into_iter().partition(|daemon| {
+            record.changed.sync.contains(&daemon.role)
+                || desired.state.sync.iter().any(|wanted| wanted.role == daemon.role)
+        });
+        let managed = State { services, sync, ..state };
+        let mut plan = plan::plan(&managed, &desired.state);
+        let mut waiting = Vec::new();
+        if !(absent.is_empty() && down.is_empty()) {
+            let is_early = |operation: &mut Operation| {
+                operation.link().is_some_and(|link| link.is_lacking(&absent, &down))
+            };
+            for phase in plan.phases_mut() {
+                waiting.extend(phase.extract_if(.., is_early));
+            }
+        }
+        let families_left = wanted.keys().chain(foreign.keys()).map(ServiceKey::family).collect();
+        let mut clusters = record.owned.clone();
+        ownership::claim(&mut clusters, desired);
+        Self {
+            plan,
+            foreign,
+            foreign_sync,
+            objection,
+            held: Vec::new(),
+            waiting,
+            filter_trouble,
+            managed,
+            connections,
+            expire_nodest_conn,
+            families_left,
+            clusters,
+        }
+    }
+
+    /// Takes out of the plan what is to wait for a later pass; a new service takes its servers along.
+    pub(super) fn hold(&mut self, waits: &dyn Fn(&Operation) -> bool) {
+        let without_service: HashSet<ServiceKey> = self
+            .plan
+            .operations()
+            .filter(|operation| matches!(operation, Operation::AddService { .. }) && waits(operation))
+            .filter_map(|operation| operation.service().copied())
+            .collect();
+        for phase in self.plan.phases_mut() {
+            self.held.extend(phase.extract_if(.., |operation| {
+                operation.service().is_some_and(|service| without_service.contains(service))
+                    || waits(operation)
+            }));
+        }
+    }
+
+    /// Whether there is nothing to do, and nothing that somebody would have to allow.
+    pub fn is_in_sync(&self) -> bool {
+        self.plan.is_empty() && self.held.is_empty() && self.objection.is_none()
+    }
+
+    /// The virtual services and real servers that lbd answers for.
+    pub fn size(&self) -> (usize, usize) {
+        let services = &self.managed.services;
+        (services.len(), services.values().map(|service| service.servers.len()).sum())
+    }
+
+    /// The virtual services that there are, those first that lbd answers for.
+    pub fn live_services(&self) -> [&Services; 2] {
+        [&self.managed.services, &self.foreign]
+    }
+
+    /// The cluster that a service is of, or was of when lbd put it there.
+    pub fn cluster(&self, service: &ServiceKey) -> Option<&str> {
+        self.clusters.get(service).map(AsRef::as_ref)
+    }
+
+    /// The services that lbd may touch, as they are.
+    pub fn services(&self) -> &Services {
+        &self.managed.services
+    }
+
+    /// The connections of a server.
+    pub fn connections(&self, service: &ServiceKey, server: &ServerKey) -> Connections {
+        self.connections.get(&(*service, *server)).copied().unwrap_or_default()
+    }
+
+    /// What an operation of the plan does to live traffic, if anything.
+    pub fn impact(&self, operation: &Operation) -> Option<String> {
+        let connections = |service: &ServiceKey, server: &ServerKey| self.connections(service, server);
+        plan::impact(
+            operation,
+            &Surroundings {
+                live: &self.managed.services,
+                families_left: &self.families_left,
+                expire_nodest_conn: self.expire_nodest_conn,
+                connections: &connections,
+            },
+        )
+    }
+}

@@ -1,0 +1,176 @@
+//! One pass: read, plan, execute, read again; verified is what needs no plan any more.
+
+mod attempts;
+mod comparison;
+mod edit;
+mod memory;
+
+use std::collections::BTreeSet;
+
+use self::attempts::{Attempts, execute};
+use self::memory::Memory;
+use crate::guard::Objection;
+use crate::kernel::{Kernel, KernelError, Question, Refusal};
+use crate::model::{Action, Desired, Kind, Operation, Policy, State, sysctl};
+use crate::ownership::Changed;
+use crate::store::{Record, Store};
+
+pub use self::comparison::Comparison;
+pub use self::edit::edit;
+
+/// How often one pass executes before it gives up: somebody else may be writing too.
+const ROUNDS: usize = 3;
+
+/// How a pass ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The kernel was read back and is what the file says.
+    Verified,
+    /// Something could not be brought about.
+    Failed,
+    /// Nothing was done, since a guard objects.
+    Refused(Objection),
+    /// All was done that was not to wait.
+    Held,
+}
+
+/// An operation that did not happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Which
+    pub operation: Operation,
+    /// Why
+    pub refusal: Refusal,
+}
+
+/// What a pass did.
+#[derive(Debug)]
+pub struct Report {
+    /// How it ended
+    pub outcome: Outcome,
+    /// What was carried out, in order
+    pub done: Vec<Operation>,
+    /// What could not be carried out, and is still wanted
+    pub failed: Vec<Failed>,
+    /// The last look at the kernel
+    pub last: Comparison,
+    /// What went wrong beside the kernel, and did not stop the pass
+    pub warnings: Vec<String>,
+}
+
+/// How many objects are added, edited and deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Additions
+    pub add: usize,
+    /// Edits
+    pub edit: usize,
+    /// Deletions
+    pub delete: usize,
+}
+
+impl Summary {
+    /// Counts the objects that operations add, edit and delete.
+    pub fn of<'a>(operations: impl Iterator<Item = &'a Operation>) -> Self {
+        let mut summary = Self::default();
+        let mut count = |action| match action {
+            Action::Add => summary.add += 1,
+            Action::Edit => summary.edit += 1,
+            Action::Delete => summary.delete += 1,
+        };
+        for operation in operations {
+            match operation.kind() {
+                Kind::Mark => operation.parts().into_iter().for_each(|part| count(part.action)),
+                _ => count(operation.action()),
+            }
+        }
+        summary
+    }
+}
+
+/// What a pass is to bring about.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// What the kernel shall be
+    pub desired: &'a Desired,
+    /// The desired file itself, kept once it is verified
+    pub text: &'a str,
+    /// What is to wait for a later pass
+    pub waits: &'a dyn Fn(&Operation) -> bool,
+}
+
+/// The state in which nothing is left of lbd: no services, marks and sync daemons of its own, and the settings that it
+/// changed as they were before.
+pub fn nothing(record: &Record) -> Desired {
+    let Changed { sysctls, timeouts, sync: _, filter: _ } = &record.changed;
+    Desired {
+        state: State { sysctls: sysctls.clone(), timeouts: *timeouts, ..State::default() },
+        policy: Policy { allow_empty: true, ..Policy::default() },
+        ..Desired::default()
+    }
+}
+
+/// What there is to look at for a pass: what the file names, and what lbd has changed before.
+pub fn question(desired: &Desired, record: &Record) -> Question {
+    let state = &desired.state;
+    let of_settings = state.sysctls.keys().filter_map(|name| sysctl::interface(name)).map(str::to_owned);
+    let of_sync = state.sync.iter().map(|daemon| daemon.interface.clone());
+    let names = state.sysctls.keys().map(String::as_str);
+    let reached = state.sysctls.keys().flat_map(|name| sysctl::companions(name).iter().copied());
+    let sysctls: BTreeSet<&str> = names.chain(reached).collect();
+    Question {
+        sysctls: sysctls.into_iter().map(str::to_owned).collect(),
+        filter: record.changed.filter || state.needs_filter(),
+        interfaces: of_settings.chain(of_sync).collect(),
+    }
+}
+
+/// Runs one pass over `kernel`. `announce` is shown each plan before it is carried out.
+///
+/// What `store` cannot read or write is a warning: a full disk must not keep a director from being repaired.
+///
+/// # Errors
+/// Where the kernel cannot be asked. What was done until then is in the kernel.
+pub fn pass(
+    kernel: &mut dyn Kernel,
+    order: &Order<'_>,
+    store: &Store,
+    announce: &mut dyn FnMut(&Comparison),
+) -> Result<Report, KernelError> {
+    let Order { desired, text, waits } = *order;
+    let mut memory = Memory::recall(store);
+    let question = question(desired, &memory.record);
+    let mut done = Vec::new();
+    let mut attempts = Attempts::default();
+    let mut round = 0;
+    loop {
+        let mut last = Comparison::new(kernel.read(&question)?, desired, &memory.record);
+        last.hold(waits);
+        let outcome = if let Some(objection) = last.objection {
+            Outcome::Refused(objection)
+        } else if last.plan.is_empty() && !last.held.is_empty() {
+            Outcome::Held
+        } else if last.plan.is_empty() {
+            memory.verified(desired, &last, text);
+            Outcome::Verified
+        } else if round == ROUNDS || attempts.are_hopeless(&last.plan) {
+            Outcome::Failed
+        } else {
+            announce(&last);
+            memory.claim(desired, &last);
+            match execute(kernel, &last, desired) {
+                Ok(results) => {
+                    attempts = results;
+                    done.append(&mut attempts.done);
+                }
+                // What became of the operations is seen at the next reading; only at the end is it the answer.
+                Err(error) if round + 1 == ROUNDS => return Err(error),
+                Err(_) => attempts = Attempts::default(),
+            }
+            round += 1;
+            continue;
+        };
+        let failed = if outcome == Outcome::Failed { attempts.failed(&last.plan) } else { Vec::new() };
+        return Ok(Report { outcome, done, failed, last, warnings: memory.warnings });
+    }
+}
