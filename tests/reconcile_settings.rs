@@ -235,3 +235,22 @@ clusters: [{ name: web, listen: fwmark://10, servers: [192.168.8.7] }]
     };
     assert_eq!(listeners(&host.kernel.live.state), ["fwmark://10", "tcp://10.0.0.13:80"]);
 }
+
+#[test]
+fn a_table_of_marks_that_cannot_be_seen_stays_in_mind() {
+    let mut host = Host::new();
+    host.done(&file(
+        "marks: [{ mark: 10, match: [{ protocol: tcp }] }]
+clusters: [{ name: web, listen: fwmark://10, servers: [192.168.8.7] }]
+",
+    ));
+    host.kernel.live.filter_trouble = Some("nft is not installed".into());
+    host.kernel.live.state.marks.clear();
+    let report = host.pass(&reconcile::nothing(&host.record()));
+    let told = ["lbd's own table of the packet filter may still be there: nft is not installed"];
+    assert_eq!(
+        (report.outcome, report.warnings.as_slice()),
+        (Outcome::Verified, told.map(str::to_owned).as_slice())
+    );
+    assert!(host.record().changed.filter);
+}

@@ -34,6 +34,9 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     let order = Order { desired: &nothing, text: "", waits: &|_| false };
     let report = reconcile::pass(&mut kernel, &order, &store, &mut |_| {})
         .map_err(|error| Stop::Trouble(error.to_string()))?;
+    for warning in &report.warnings {
+        console.warn(warning);
+    }
     report::report_text(console.out, &report)?;
     if report.outcome != Outcome::Verified {
         console.name_failures(&report.failed);

@@ -34,8 +34,15 @@ impl<'a> Memory<'a> {
         ownership::claim(owned, desired);
         ownership::release(owned, wanted, |service| comparison.foreign.contains_key(service));
         let live = &comparison.managed.sysctls;
-        self.record.changed.claim(desired, live, std::iter::empty());
-        self.record.changed.release(desired, live);
+        let changed = &mut self.record.changed;
+        changed.claim(desired, live, std::iter::empty());
+        let had_filter = changed.filter;
+        changed.release(desired, live);
+        // What cannot be seen may still be there, and is lbd's own.
+        if let Some(trouble) = comparison.filter_trouble.as_ref().filter(|_| had_filter) {
+            changed.filter = true;
+            self.warnings.push(format!("lbd's own table of the packet filter may still be there: {trouble}"));
+        }
         self.record.verified = wanted.keys().copied().collect();
         if let Err(error) = self.store.save_verified(text) {
             self.warn(error);
