@@ -4,37 +4,20 @@ use super::problem::Problem;
 
 /// How many keys and entries a file may have; a server takes two to six. Each costs the parsers up to 500 bytes.
 const MOST: usize = 1_000_000;
-/// With how many open brackets at most a file goes to the fast parser, which takes time with the square of their number.
-const DEEPEST: isize = 64;
-
-/// How deep the brackets of a file lie in each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nesting {
-    /// Not deep
-    Shallow,
-    /// Perhaps deep: quotes and comments were not looked at
-    Deep,
-}
 
 /// Counts what a parser would have to remember, without parsing: each key and each entry has one of these marks.
-pub(super) fn check(text: &str) -> Result<Nesting, Problem> {
-    let (mut marks, mut open, mut deepest) = (0_usize, 0_isize, 0_isize);
+pub(super) fn check(text: &str) -> Result<(), Problem> {
+    let mut marks = 0_usize;
     let bytes = text.as_bytes();
     for (at, &byte) in bytes.iter().enumerate() {
         // Most bytes are none of these, and a file has millions.
-        if !matches!(byte, b'[' | b'{' | b']' | b'}' | b',' | b':' | b'-' | b'?') {
+        if !matches!(byte, b'[' | b'{' | b',' | b':' | b'-' | b'?') {
             continue;
         }
         let before = || at.checked_sub(1).and_then(|before| bytes.get(before));
         let blank_next = || bytes.get(at + 1).is_none_or(|next| matches!(next, b' ' | b'\t' | b'\n' | b'\r'));
         match byte {
-            b'[' | b'{' => {
-                open += 1;
-                deepest = deepest.max(open);
-                marks += 1;
-            }
-            b']' | b'}' => open -= 1,
-            b',' => marks += 1,
+            b'[' | b'{' | b',' => marks += 1,
             b':' if blank_next()
                 || before().is_some_and(|byte| matches!(byte, b'"' | b'\'' | b']' | b'}')) =>
             {
@@ -51,7 +34,7 @@ pub(super) fn check(text: &str) -> Result<Nesting, Problem> {
             return Err(Problem::new(line, column, 1, message).expecting("a smaller file"));
         }
     }
-    Ok(if deepest > DEEPEST { Nesting::Deep } else { Nesting::Shallow })
+    Ok(())
 }
 
 #[cfg(test)]
@@ -61,16 +44,9 @@ mod tests {
     #[test]
     fn what_is_too_much_says_where() {
         let line = "- {a: 1, b: 2}\n";
-        assert_eq!(check(&line.repeat(200_000)), Ok(Nesting::Shallow));
+        assert_eq!(check(&line.repeat(200_000)), Ok(()));
         let problem = check(&line.repeat(200_001)).unwrap_err();
         assert_eq!((problem.line, problem.column), (200_001, 1));
         assert_eq!(problem.message, "the file has more than 1000000 keys and entries");
-    }
-
-    #[test]
-    fn brackets_are_counted_by_how_many_are_open() {
-        assert_eq!(check(&"[]".repeat(1_000)), Ok(Nesting::Shallow));
-        assert_eq!(check(&"[".repeat(64)), Ok(Nesting::Shallow));
-        assert_eq!(check(&"[".repeat(65)), Ok(Nesting::Deep));
     }
 }

@@ -5,6 +5,7 @@ mod check;
 mod diagnose;
 pub mod document;
 mod given;
+mod meaning;
 mod nearest;
 mod place;
 mod problem;
@@ -13,6 +14,7 @@ mod resolve;
 mod scalar;
 mod schema;
 mod source;
+mod stream;
 mod syntax;
 mod tree;
 mod words;
@@ -28,32 +30,30 @@ use crate::model::Desired;
 
 /// The state that a file asks for, or everything that is wrong with it.
 pub fn load(source: &Source) -> Result<Desired, Problems> {
-    let nesting = bounds::check(&source.text).map_err(|problem| Problems::new(source, vec![problem], 0))?;
+    bounds::check(&source.text).map_err(|problem| Problems::new(source, vec![problem], 0))?;
     // Places cost time and memory, so they are looked for only when there is a problem to show.
-    let refusal = match nesting {
-        bounds::Nesting::Deep => None,
-        bounds::Nesting::Shallow => match read_fast(&source.text) {
-            Ok(desired) => return Ok(desired),
-            Err(refusal) => Some(refusal),
-        },
-    };
-    explain(source, refusal)
-}
-
-/// Reads a file without places. What is wrong with it is only good for telling that something is.
-fn read_fast(text: &str) -> Result<Desired, Problem> {
-    let document: Document = serde_yaml::from_str(text).map_err(|error| {
-        let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
-        syntax::at(text, line, column, &error.to_string())
-    })?;
-    let (desired, findings) = resolve::resolve(&document);
-    match findings.list.into_iter().next() {
-        None => Ok(desired),
-        Some(finding) => Err(Problem::new(1, 1, 0, finding.message)),
+    match read_fast(&source.text) {
+        Ok(desired) => Ok(desired),
+        Err(refusal) => explain(source, refusal),
     }
 }
 
-/// Finds all that is wrong with a file, and where. `refusal` is why it was refused without places, if that was tried.
+/// Reads a file without places. What is wrong with it is only good for telling that something is.
+fn read_fast(text: &str) -> Result<Desired, Option<Problem>> {
+    if let Some(problem) = syntax::control_character(text) {
+        return Err(Some(problem));
+    }
+    let problem = |message| Problem::new(1, 1, 0, message);
+    let document: Document =
+        stream::read(text).map_err(|refusal| (!refusal.is_unread).then(|| problem(refusal.message)))?;
+    let (desired, findings) = resolve::resolve(&document);
+    match findings.list.into_iter().next() {
+        None => Ok(desired),
+        Some(finding) => Err(Some(problem(finding.message))),
+    }
+}
+
+/// Finds all that is wrong with a file, and where. `refusal` is why it was refused without places, if it was.
 fn explain(source: &Source, refusal: Option<Problem>) -> Result<Desired, Problems> {
     let one = |problem| Problems::new(source, vec![problem], 0);
     let tree = tree::Tree::parse(source).map_err(one)?;
@@ -68,7 +68,7 @@ fn explain(source: &Source, refusal: Option<Problem>) -> Result<Desired, Problem
     let (desired, findings) = document.as_ref().map(resolve::resolve).unwrap_or_default();
     let more = checked.more + findings.more;
     problems.extend(findings.list.into_iter().filter_map(|finding| checked.locate(finding)));
-    // The two parsers do not agree about every text; what either refuses is refused.
+    // What was refused once stays refused, should the two readings ever disagree.
     if problems.is_empty() {
         problems.extend(refusal);
     }

@@ -21,10 +21,10 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
 
 /// The problem of a text that was refused at a place, in the parser's words.
 pub(super) fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
-    if (words.contains("control characters") || words.contains("unprintable"))
-        && let Some((line, column)) = control_character(text)
+    if words.contains("unprintable")
+        && let Some(found) = control_character(text)
     {
-        return Problem::new(line, column, 1, "a control character does not belong in the file");
+        return found;
     }
     let shown = lines(text).nth(line.saturating_sub(1)).unwrap_or_default();
     // Only the surroundings: a line can be megabytes long.
@@ -68,15 +68,21 @@ pub(super) fn at(text: &str, line: usize, column: usize, words: &str) -> Problem
     if let Some(expected) = expected { problem.expecting(expected) } else { problem }
 }
 
-/// Where the first letter is that YAML does not allow; its parsers do not always say.
-fn control_character(text: &str) -> Option<(usize, usize)> {
-    let refused = |letter: char| {
+/// The first letter that YAML does not allow; its parsers do not always say.
+pub(super) fn control_character(text: &str) -> Option<Problem> {
+    // Nearly all files hold none of these, and can be millions of letters long.
+    let is_unusual = |byte: u8| byte >= 0x7f || byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    if !text.bytes().any(is_unusual) {
+        return None;
+    }
+    let is_refused = |letter: char| {
         matches!(letter, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}')
             || matches!(letter, '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' | '\u{feff}')
     };
-    lines(text)
-        .enumerate()
-        .find_map(|(index, line)| line.chars().position(refused).map(|position| (index + 1, position + 1)))
+    let (line, column) = lines(text).enumerate().find_map(|(index, line)| {
+        line.chars().position(is_refused).map(|position| (index + 1, position + 1))
+    })?;
+    Some(Problem::new(line, column, 1, "a control character does not belong in the file"))
 }
 
 /// `key:value` on the line before: YAML takes it for text, and stumbles over the next line.
@@ -204,7 +210,7 @@ fn plainly(words: &str) -> (String, Option<&'static str>) {
         _ if words.contains("node content") => {
             ("no value begins here", Some("a value; one that begins with `:` or `,` in quotes"))
         }
-        _ if words.contains("unexpected character") || words.contains("cannot start any token") => {
+        _ if words.contains("unexpected character") => {
             ("no value begins with this character", Some("a value, or text in quotes"))
         }
         _ if words.contains("invalid trailing content") => {

@@ -48,7 +48,6 @@ fn what_is_no_yaml() {
         ("version: 1\nname: \"\\q\"\n", &[r#"2:7 a backslash means something else here | `\\` for a backslash, or text in single quotes"#]),
         ("version: 1\nname: \u{7}\n", &["1:1 `clusters` is missing | `clusters`, a list; `[]` for none", "2:1 unknown key `name` | <top keys>"]),
         ("version: 1\nclusters: []\n# \u{7}\n", &["3:3 a control character does not belong in the file"]),
-        ("version: 1\nclusters: [{ name: a, listen: 'tcp://[::1]:80', servers: [::1] }]\n", &["2:59 no value begins here | a value; one that begins with `:` or `,` in quotes"]),
         ("version: 1\nclusters: []\n  - name: web\n", &["3:3 here should be a key | `key: value`, indented as the other keys"]),
         ("version: 1\nclusters:\n  - name: web\n  servers: []\n", &["4:3 a line in a list is not indented as its entries | `- ` where the other entries have it"]),
         ("%YAML\n---\nversion: 1\n", &["1:1 this is not YAML: while scanning a YAML directive, did not find expected version number"]),

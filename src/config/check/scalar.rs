@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::schema::{Kind, Shape};
+use crate::config::meaning::Meaning;
 use crate::config::nearest::nearest;
 use crate::config::tree::{Content, Node};
 
@@ -14,20 +15,11 @@ pub(super) struct Wrong {
     pub(super) suggestion: Option<String>,
 }
 
-/// What YAML takes a scalar for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Meaning {
-    Boolean(bool),
-    Integer(i128),
-    Fraction,
-    Text,
-}
-
 /// Whether a value is not there: `key:`, `~` or `null`.
 pub(super) fn is_null(node: &Node<'_>) -> bool {
     match &node.content {
         Content::Scalar { text, plain: true } => {
-            node.tag.is_none() && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL")
+            node.tag.is_none() && Meaning::of_plain(text) == Meaning::Null
         }
         _ => false,
     }
@@ -35,7 +27,7 @@ pub(super) fn is_null(node: &Node<'_>) -> bool {
 
 /// The value as the document takes it, or why it does not.
 pub(super) fn check(text: &str, plain: bool, shape: &Shape<'_>, noun: &str) -> Result<Value, Wrong> {
-    let meaning = if plain { meaning(text) } else { Meaning::Text };
+    let meaning = if plain { Meaning::of_plain(text) } else { Meaning::Text };
     if let Some(words) = shape.words().filter(|words| !words.is_empty()) {
         if meaning == Meaning::Text && words.contains(&text) {
             return Ok(text.into());
@@ -90,6 +82,7 @@ fn mismatch(text: &str, meaning: Meaning, shape: &Shape<'_>, noun: &str) -> Wron
         Meaning::Boolean(_) => "true or false",
         Meaning::Integer(_) => "a number",
         Meaning::Fraction => "a fraction",
+        Meaning::Null => "nothing",
         Meaning::Text => "text",
     };
     let (integer, words) = (shape.of(Kind::Integer), shape.of(Kind::Text));
@@ -119,103 +112,4 @@ fn mismatch(text: &str, meaning: Meaning, shape: &Shape<'_>, noun: &str) -> Wron
         _ => None,
     };
     Wrong { message: format!("{noun} cannot be {found}"), expected: shape.expected(), suggestion }
-}
-
-/// What serde_yaml takes a plain scalar for: YAML 1.2's core schema, in which `yes` is text.
-fn meaning(text: &str) -> Meaning {
-    match text {
-        "true" | "True" | "TRUE" => return Meaning::Boolean(true),
-        "false" | "False" | "FALSE" => return Meaning::Boolean(false),
-        _ => {}
-    }
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let radix = |prefix: &str, radix| {
-        let digits = digits.strip_prefix(prefix).filter(|digits| !digits.starts_with(['+', '-']))?;
-        i128::from_str_radix(digits, radix).ok()
-    };
-    let leading_zero =
-        digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
-    let decimal = || {
-        let plain = !leading_zero && digits.bytes().all(|byte| byte.is_ascii_digit());
-        plain.then(|| digits.parse().ok()).flatten()
-    };
-    let number = radix("0x", 16).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2)).or_else(decimal);
-    match number {
-        Some(number) => Meaning::Integer(if negative { -number } else { number }),
-        None if leading_zero => Meaning::Text,
-        None if is_float(digits) => Meaning::Fraction,
-        None => Meaning::Text,
-    }
-}
-
-fn is_float(text: &str) -> bool {
-    matches!(text, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN")
-        // Rust reads `inf` and `nan` as numbers, YAML does not.
-        || text.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.')
-            && text.parse::<f64>().is_ok_and(f64::is_finite)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plain_scalar_means_what_serde_yaml_takes_it_for() {
-        for text in [
-            "1",
-            "-1",
-            "+1",
-            "0",
-            "-0",
-            "007",
-            "0x10",
-            "-0x10",
-            "0o17",
-            "0b11",
-            "0x",
-            "0xg",
-            "1_000",
-            "1.5",
-            ".5",
-            "5.",
-            "1e3",
-            "1e999",
-            ".inf",
-            "-.inf",
-            ".nan",
-            "inf",
-            "nan",
-            "true",
-            "True",
-            "tRUE",
-            "yes",
-            "on",
-            "80-90",
-            "30s",
-            "192.168.8.14",
-            "1.2.3",
-            "50%",
-            "+",
-            "--1",
-            "+-1",
-            "0x-1",
-            "1:30",
-            "::1",
-        ] {
-            let expected =
-                match serde_yaml::from_str::<serde_yaml::Value>(&format!("a: {text}")).unwrap().get("a") {
-                    Some(serde_yaml::Value::Bool(flag)) => Meaning::Boolean(*flag),
-                    Some(serde_yaml::Value::Number(number)) if number.is_f64() => Meaning::Fraction,
-                    Some(serde_yaml::Value::Number(number)) => Meaning::Integer(
-                        number.as_i64().map(i128::from).or(number.as_u64().map(i128::from)).unwrap(),
-                    ),
-                    Some(serde_yaml::Value::String(_)) => Meaning::Text,
-                    other => panic!("{text}: {other:?}"),
-                };
-            assert_eq!(meaning(text), expected, "{text}");
-        }
-    }
 }

@@ -1,0 +1,359 @@
+//! Reads a document straight from the parser's events as serde asks for them, and keeps none: a file has a million.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
+use serde::de::value::StrDeserializer;
+use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
+
+use super::meaning::Meaning;
+
+/// How many values aliases may stand for in all. What a bomb would unfold to is not read to its end.
+const MOST: usize = 4_000_000;
+
+/// Why a text is no document. Where in the text is found by another reading, for people.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) message: String,
+    /// Whether the text holds something that is legal and rare, and that this reader leaves to the other one
+    pub(super) is_unread: bool,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl de::Error for Refusal {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self { message: message.to_string(), is_unread: false }
+    }
+}
+
+/// Reads the one document of a text.
+pub(super) fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Refusal> {
+    let mut events = Events::of(text);
+    events.expect(&Event::StreamStart)?;
+    if !matches!(events.take()?, Event::DocumentStart(_)) {
+        return Err(Refusal::custom("the file is empty"));
+    }
+    let document = T::deserialize(&mut events)?;
+    events.expect(&Event::DocumentEnd)?;
+    events.expect(&Event::StreamEnd)?;
+    Ok(document)
+}
+
+/// The events of a text, those of an alias in its place.
+struct Events<'t> {
+    parser: Parser<'t, StrInput<'t>>,
+    /// The next event, if it was looked at already
+    next: Option<Event<'t>>,
+    /// What aliases stand for
+    anchors: HashMap<usize, Rc<[Event<'t>]>>,
+    /// The values with a name that have begun and not ended
+    named: Vec<Named<'t>>,
+    /// The aliases that are being read, and how far
+    aliases: Vec<(Rc<[Event<'t>]>, usize)>,
+    unfolded: usize,
+}
+
+/// A value with a name, as far as it was read.
+struct Named<'t> {
+    anchor: usize,
+    events: Vec<Event<'t>>,
+    /// How many lists and mappings of it are open
+    open: usize,
+}
+
+impl<'t> Events<'t> {
+    fn of(text: &'t str) -> Self {
+        Self {
+            parser: Parser::new_from_str(text),
+            next: None,
+            anchors: HashMap::new(),
+            named: Vec::new(),
+            aliases: Vec::new(),
+            unfolded: 0,
+        }
+    }
+
+    fn take(&mut self) -> Result<Event<'t>, Refusal> {
+        match self.next.take() {
+            Some(event) => Ok(event),
+            None => self.pull(),
+        }
+    }
+
+    fn peek(&mut self) -> Result<&Event<'t>, Refusal> {
+        let event = self.take()?;
+        Ok(self.next.insert(event))
+    }
+
+    fn expect(&mut self, expected: &Event<'static>) -> Result<(), Refusal> {
+        let event = self.take()?;
+        if event == *expected { Ok(()) } else { Err(Refusal::custom(format!("unexpected: {event:?}"))) }
+    }
+
+    /// The next event, of an alias or of the text.
+    fn pull(&mut self) -> Result<Event<'t>, Refusal> {
+        while let Some((events, at)) = self.aliases.last_mut() {
+            let Some(event) = events.get(*at).cloned() else {
+                self.aliases.pop();
+                continue;
+            };
+            *at += 1;
+            self.unfolded += 1;
+            if self.unfolded > MOST {
+                return Err(Refusal::custom("the aliases stand for too many values"));
+            }
+            match event {
+                Event::Alias(anchor) => self.follow(anchor)?,
+                event => return Ok(event),
+            }
+        }
+        let (event, _) = self
+            .parser
+            .next_event()
+            .unwrap_or_else(|| Ok((Event::Nothing, saphyr_parser::Span::default())))
+            .map_err(Refusal::custom)?;
+        self.remember(&event);
+        match event {
+            Event::Alias(anchor) => {
+                self.follow(anchor)?;
+                self.pull()
+            }
+            Event::Scalar(.., Some(_))
+            | Event::SequenceStart(_, Some(_))
+            | Event::MappingStart(_, Some(_)) => Err(Refusal { message: "a tag".into(), is_unread: true }),
+            event => Ok(event),
+        }
+    }
+
+    /// Goes on with what an alias stands for.
+    fn follow(&mut self, anchor: usize) -> Result<(), Refusal> {
+        let events =
+            self.anchors.get(&anchor).ok_or(Refusal::custom("an alias inside of what it stands for"))?;
+        self.aliases.push((Rc::clone(events), 0));
+        Ok(())
+    }
+
+    /// Keeps an event of the text, if it is part of something that has a name.
+    fn remember(&mut self, event: &Event<'t>) {
+        let (anchor, begins, ends) = match event {
+            Event::Scalar(_, _, anchor, _) => (*anchor, 0, 0),
+            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => (*anchor, 1, 0),
+            Event::SequenceEnd | Event::MappingEnd => (0, 0, 1),
+            _ => (0, 0, 0),
+        };
+        if anchor != 0 {
+            self.named.push(Named { anchor, events: Vec::new(), open: 0 });
+        }
+        for named in &mut self.named {
+            named.events.push(event.clone());
+            named.open = named.open + begins - ends;
+        }
+        while let Some(named) = self.named.pop_if(|named| named.open == 0) {
+            self.anchors.insert(named.anchor, named.events.into());
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for &mut Events<'de> {
+    type Error = Refusal;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.take()? {
+            Event::Scalar(text, style, ..) => {
+                let meaning =
+                    if style == ScalarStyle::Plain { Meaning::of_plain(&text) } else { Meaning::Text };
+                match meaning {
+                    Meaning::Null => visitor.visit_unit(),
+                    Meaning::Boolean(flag) => visitor.visit_bool(flag),
+                    Meaning::Integer(number) => match (u64::try_from(number), i64::try_from(number)) {
+                        (Ok(number), _) => visitor.visit_u64(number),
+                        (_, Ok(number)) => visitor.visit_i64(number),
+                        _ => Err(Refusal::invalid_type(Unexpected::Other("a huge number"), &visitor)),
+                    },
+                    Meaning::Fraction => {
+                        Err(Refusal::invalid_type(Unexpected::Other("a fraction"), &visitor))
+                    }
+                    Meaning::Text => visit_text(text, visitor),
+                }
+            }
+            Event::SequenceStart(..) => {
+                let value = visitor.visit_seq(&mut *self)?;
+                // A visitor that has enough may leave entries behind.
+                self.expect(&Event::SequenceEnd)?;
+                Ok(value)
+            }
+            Event::MappingStart(..) => {
+                let value = visitor.visit_map(&mut *self)?;
+                self.expect(&Event::MappingEnd)?;
+                Ok(value)
+            }
+            event => Err(Refusal::custom(format!("unexpected: {event:?}"))),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let is_null = matches!(
+            self.peek()?,
+            Event::Scalar(text, ScalarStyle::Plain, ..) if Meaning::of_plain(text) == Meaning::Null
+        );
+        if !is_null {
+            return visitor.visit_some(self);
+        }
+        self.take()?;
+        visitor.visit_none()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        let text = self.text()?;
+        let word: StrDeserializer<'_, Refusal> = text.as_ref().into_deserializer();
+        visitor.visit_enum(word)
+    }
+
+    /// A key is text, whatever else it might be.
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visit_text(self.text()?, visitor)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visit_text(self.text()?, visitor)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visit_text(self.text()?, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct seq tuple tuple_struct
+        map struct ignored_any
+    }
+}
+
+impl<'t> Events<'t> {
+    fn text(&mut self) -> Result<Cow<'t, str>, Refusal> {
+        match self.take()? {
+            Event::Scalar(text, ..) => Ok(text),
+            event => Err(Refusal::custom(format!("unexpected: {event:?}"))),
+        }
+    }
+}
+
+fn visit_text<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V::Value, Refusal> {
+    match text {
+        Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+        Cow::Owned(text) => visitor.visit_string(text),
+    }
+}
+
+impl<'de> de::SeqAccess<'de> for &mut Events<'de> {
+    type Error = Refusal;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refusal> {
+        if *self.peek()? == Event::SequenceEnd { Ok(None) } else { seed.deserialize(&mut **self).map(Some) }
+    }
+}
+
+impl<'de> de::MapAccess<'de> for &mut Events<'de> {
+    type Error = Refusal;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refusal> {
+        if *self.peek()? == Event::MappingEnd { Ok(None) } else { seed.deserialize(&mut **self).map(Some) }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {
+        seed.deserialize(&mut **self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn value(text: &str) -> Result<Value, Refusal> {
+        read(text)
+    }
+
+    #[test]
+    fn a_text_is_read_as_serde_yaml_reads_it() {
+        for text in [
+            "a",
+            "\"80\"",
+            "[1, -2, 0x10, 007, '8', true, yes, ~, null, '']",
+            "a: 1\nb:\n  - c\n  - d: {}\n    e: []\nf:\n",
+            "- |\n  two\n  lines\n- >-\n  folded\n  text\n- plain\n  text\n",
+            "---\na: b # comment\n...\n",
+            "%YAML 1.2\n---\na: b\n",
+            "a: &x 1\nb: *x\n",
+            "a: &x [1, &y {b: 2}, *y]\nc: *x\nd: [*x, *y, *x]\n",
+            "&k a: 1\nb: *k\n",
+            "80: 1\ntrue: 2\n",
+            "a: 18446744073709551615\nb: -9223372036854775808\n",
+            "{a: 1, b: [c, {d: e}], \"f\": g}",
+            "\"a\\tb\\u00fc\": 'it''s'\n",
+            "a: &x\nb: *x\n",
+        ] {
+            let expected: Value = serde_yaml::from_str(text).unwrap();
+            assert_eq!(value(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_document_is_refused() {
+        for text in [
+            "",
+            "# nothing\n",
+            "a: b\n---\nc: d\n",
+            "a: [",
+            "a: *x\n",
+            "a: &a [*a]\n",
+            "[a]: b\n",
+            "a: 1.5\n",
+        ] {
+            assert!(value(text).is_err_and(|refusal| !refusal.is_unread), "{text}");
+        }
+        assert!(value("a: !!str 80\n").is_err_and(|refusal| refusal.is_unread));
+    }
+
+    #[test]
+    fn a_word_that_may_be_missing_is_seen_as_missing() {
+        assert_eq!(read::<Option<bool>>("~").unwrap(), None);
+        assert_eq!(read::<Option<bool>>("true").unwrap(), Some(true));
+        assert_eq!(read::<(bool, String)>("[true, 80]").unwrap(), (true, "80".to_owned()));
+        assert!(read::<(bool, bool)>("[true, true, true]").is_err(), "an entry too many");
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_is_not_unfolded() {
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..30 {
+            bomb.push_str(&format!("a{level}: &a{level} [{}]\n", format!("*a{}, ", level - 1).repeat(10)));
+        }
+        let refusal = read::<de::IgnoredAny>(&bomb).unwrap_err();
+        assert_eq!(refusal.message, "the aliases stand for too many values");
+    }
+}
