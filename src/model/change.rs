@@ -25,7 +25,7 @@ pub enum Value {
     /// A number; seconds for a time
     Number(u32),
     /// A word
-    Text(String),
+    Text(Cow<'static, str>),
     /// A switch
     Flag(bool),
     /// Several words
@@ -72,15 +72,15 @@ pub(super) fn compare(from: Option<Fields>, to: Fields) -> Vec<Change> {
 pub(super) fn scheduling_fields(scheduling: &Scheduling, words: &SchedulerName) -> Fields {
     let Scheduling { scheduler, flags, persistence, engine, one_packet } = scheduling;
     let mask = |Persistence { mask, .. }: Persistence| match mask {
-        PersistenceMask::V4(mask) => Value::Text(mask.to_string()),
+        PersistenceMask::V4(mask) => Value::Text(mask.to_string().into()),
         PersistenceMask::V6(length) => Value::Number(length),
     };
     vec![
-        ("scheduler", Some(Value::Text(scheduler.to_string()))),
+        ("scheduler", Some(Value::Text(scheduler.to_string().into()))),
         ("scheduler_flags", Some(Value::List(flags.names(words)))),
         ("persistence", persistence.map(|Persistence { timeout, .. }| Value::Number(timeout))),
         ("persistence_mask", persistence.map(mask)),
-        ("persistence_engine", engine.as_ref().map(|name| Value::Text(name.to_string()))),
+        ("persistence_engine", engine.as_ref().map(|name| Value::Text(name.to_string().into()))),
         ("one_packet", Some(Value::Flag(*one_packet))),
     ]
 }
@@ -92,7 +92,7 @@ pub(super) fn server_fields(server: &RealServer) -> Fields {
         Forwarding::Nat | Forwarding::FullNat | Forwarding::DirectRouting | Forwarding::Other(_) => None,
     };
     vec![
-        ("forward", Some(Value::Text(forwarding.to_string()))),
+        ("forward", Some(Value::Text(forwarding.word()))),
         ("tunnel", tunnel),
         ("weight", Some(Value::Number(weight))),
         ("upper_threshold", upper.map(|limit| Value::Number(limit.get()))),
@@ -116,10 +116,10 @@ pub(super) fn timeout_fields(from: Timeouts, to: Timeouts) -> Vec<Change> {
 pub(super) fn sync_fields(daemon: &SyncDaemon) -> Fields {
     let SyncDaemon { role: _, interface, id, max_length, group, port, ttl } = daemon;
     vec![
-        ("interface", Some(Value::Text(interface.clone()))),
+        ("interface", Some(Value::Text(interface.clone().into()))),
         ("id", Some(Value::Number((*id).into()))),
         ("sync_maxlen", max_length.map(|length| Value::Number(length.into()))),
-        ("mcast_group", group.map(|group| Value::Text(group.to_string()))),
+        ("mcast_group", group.map(|group| Value::Text(group.to_string().into()))),
         ("mcast_port", port.map(|port| Value::Number(port.into()))),
         ("mcast_ttl", ttl.map(|ttl| Value::Number(ttl.into()))),
     ]

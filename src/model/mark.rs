@@ -140,7 +140,7 @@ pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Vec<Part> 
         // Every rule is there, but a packet that two of them describe gets another mark than it should.
         let order = |marks: &[Mark]| {
             let numbers: Vec<String> = marks.iter().map(|mark| mark.mark.to_string()).collect();
-            Some(Value::Text(numbers.join(", ")))
+            Some(Value::Text(numbers.join(", ").into()))
         };
         let change = Change { field: "marks".into(), from: order(from), to: order(to) };
         parts.push(Part {

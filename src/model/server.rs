@@ -1,5 +1,6 @@
 //! A real server: where the packets of a virtual service go, with which weight, and how they get there.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -36,17 +37,24 @@ pub enum Forwarding {
     Other(u8),
 }
 
+impl Forwarding {
+    /// The word of the file for it; a word of our own for what no file can ask for.
+    pub fn word(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Nat => "nat",
+            Self::FullNat => "fullnat",
+            Self::DirectRouting => "dr",
+            Self::Tunnel(_) => "tun",
+            Self::Other(1) => "local",
+            Self::Other(4) => "bypass",
+            Self::Other(number) => return Cow::Owned(format!("method-{number}")),
+        })
+    }
+}
+
 impl fmt::Display for Forwarding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nat => f.write_str("nat"),
-            Self::FullNat => f.write_str("fullnat"),
-            Self::DirectRouting => f.write_str("dr"),
-            Self::Tunnel(_) => f.write_str("tun"),
-            Self::Other(1) => f.write_str("local"),
-            Self::Other(4) => f.write_str("bypass"),
-            Self::Other(number) => write!(f, "method-{number}"),
-        }
+        f.write_str(&self.word())
     }
 }
 

@@ -248,11 +248,12 @@ mod tests {
         let desired = state([service(1, "rr", &[(15, 1), (16, 0)])]);
         let plan = plan(&live, &desired);
         let refuse = |numbers: &[u8]| {
-            let refused: Vec<&Operation> = plan
+            let refused: Vec<Operation> = plan
                 .operations()
                 .filter(|operation| {
                     numbers.iter().any(|&number| operation.server() == Some(&server_key(number)))
                 })
+                .cloned()
                 .collect();
             withheld(&live, &desired, &refused).into_iter().collect::<Vec<_>>()
         };

@@ -12,7 +12,7 @@ use crate::model::{
 /// their packets shall go another way by a mark that was refused.
 ///
 /// `refused` are the operations that the kernel would not carry out before anything is quiesced or deleted.
-pub fn withheld(live: &State, desired: &State, refused: &[&Operation]) -> HashSet<ServiceKey> {
+pub fn withheld(live: &State, desired: &State, refused: &[Operation]) -> HashSet<ServiceKey> {
     let mut withheld = without_successor(&live.services, &desired.services, refused);
     for operation in refused {
         if let Operation::ReplaceMarks { from, to, .. } = operation {
@@ -53,7 +53,7 @@ fn contains(prefix: Prefix, address: IpAddr) -> bool {
     }
 }
 
-fn without_successor(live: &Services, desired: &Services, refused: &[&Operation]) -> HashSet<ServiceKey> {
+fn without_successor(live: &Services, desired: &Services, refused: &[Operation]) -> HashSet<ServiceKey> {
     let refused_servers: HashSet<(&ServiceKey, &ServerKey)> =
         refused.iter().filter_map(|operation| operation.service().zip(operation.server())).collect();
     let touched: HashSet<&ServiceKey> = refused.iter().filter_map(|operation| operation.service()).collect();

@@ -16,12 +16,10 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// Carries out a phase of a plan.
-    fn run(&mut self, kernel: &mut dyn Kernel, phase: &[Operation]) -> Result<(), KernelError> {
-        if phase.is_empty() {
-            return Ok(());
-        }
-        for (operation, result) in phase.iter().zip(kernel.execute(phase)?) {
-            self.add(operation.clone(), result);
+    fn run(&mut self, kernel: &mut dyn Kernel, phase: Vec<Operation>) -> Result<(), KernelError> {
+        if !phase.is_empty() {
+            let results = kernel.execute(&phase)?;
+            self.add(phase, results);
         }
         Ok(())
     }
@@ -30,29 +28,33 @@ impl Attempts {
     fn run_but(
         &mut self,
         kernel: &mut dyn Kernel,
-        phase: &[Operation],
+        phase: Vec<Operation>,
         withheld: &HashSet<ServiceKey>,
     ) -> Result<(), KernelError> {
         let is_withheld =
             |operation: &Operation| operation.service().is_some_and(|service| withheld.contains(service));
-        let (held, free): (Vec<Operation>, Vec<Operation>) = phase.iter().cloned().partition(is_withheld);
-        self.run(kernel, &free)?;
-        for operation in held {
-            let message = "held back, since what shall take its place was refused".to_owned();
-            self.add(operation, Err(Refusal { errno: 0, message }));
-        }
+        let (held, free): (Vec<Operation>, Vec<Operation>) = phase.into_iter().partition(is_withheld);
+        self.run(kernel, free)?;
+        let message = "held back, since what shall take its place was refused";
+        let refusals = held.iter().map(|_| Err(Refusal { errno: 0, message: message.to_owned() })).collect();
+        self.add(held, refusals);
         Ok(())
     }
 
-    fn add(&mut self, operation: Operation, result: Result<(), Refusal>) {
-        match result {
-            Ok(()) => self.done.push(operation),
+    /// Notes what became of operations.
+    fn add(&mut self, mut operations: Vec<Operation>, results: Vec<Result<(), Refusal>>) {
+        let mut results = results.into_iter();
+        operations.retain(|operation| match results.next() {
+            None | Some(Ok(())) => true,
             // It is gone, which is what was wanted.
-            Err(Refusal { errno: ENOENT | ESRCH, .. }) if operation.action() == Action::Delete => {}
-            Err(refusal) => {
+            Some(Err(Refusal { errno: ENOENT | ESRCH, .. })) if operation.action() == Action::Delete => false,
+            Some(Err(refusal)) => {
                 self.refused.insert(operation.subject(), refusal);
+                false
             }
-        }
+        });
+        // There can be a hundred thousand of them.
+        if self.done.is_empty() { self.done = operations } else { self.done.append(&mut operations) }
     }
 
     fn refusal(&self, operation: &Operation) -> Option<&Refusal> {
@@ -96,42 +98,39 @@ fn is_race(operation: &Operation, errno: i32) -> bool {
     }
 }
 
-/// Carries out a plan. What would take the last serving server out of a service, while its successors were refused, is
-/// held back.
+/// Carries out the plan of a comparison, which is used up. What would take the last serving server out of a service,
+/// while its successors were refused, is held back.
 pub(super) fn execute(
     kernel: &mut dyn Kernel,
-    comparison: &Comparison,
+    comparison: &mut Comparison,
     desired: &Desired,
 ) -> Result<Attempts, KernelError> {
-    let Plan { prepare, grow, quiesce, marks, shrink } = &comparison.plan;
+    let Plan { prepare, grow, quiesce, marks, shrink } = std::mem::take(&mut comparison.plan);
     let mut attempts = Attempts::default();
     attempts.run(kernel, prepare)?;
-    let results = if grow.is_empty() { Vec::new() } else { kernel.execute(grow)? };
-    let mut refused: Vec<&Operation> = grow
+    let mut results = if grow.is_empty() { Vec::new() } else { kernel.execute(&grow)? };
+    let mut refused: Vec<Operation> = grow
         .iter()
         .zip(&results)
-        .filter_map(|(operation, result)| result.is_err().then_some(operation))
+        .filter_map(|(operation, result)| result.is_err().then(|| operation.clone()))
         .collect();
     let without_service: HashSet<&ServiceKey> = refused
         .iter()
         .filter(|operation| matches!(operation, Operation::AddService { .. }))
         .filter_map(|operation| operation.service())
         .collect();
-    for (operation, result) in grow.iter().zip(results) {
-        let result = match result {
-            Err(Refusal { errno: ESRCH, .. })
-                if operation.service().is_some_and(|service| without_service.contains(service)) =>
-            {
-                Err(Refusal { errno: 0, message: "its virtual service was refused".into() })
-            }
-            result => result,
-        };
-        attempts.add(operation.clone(), result);
+    for (operation, result) in grow.iter().zip(&mut results) {
+        if let Err(Refusal { errno: ESRCH, .. }) = result
+            && operation.service().is_some_and(|service| without_service.contains(service))
+        {
+            *result = Err(Refusal { errno: 0, message: "its virtual service was refused".into() });
+        }
     }
+    attempts.add(grow, results);
     let withheld = plan::withheld(&comparison.managed, &desired.state, &refused);
     attempts.run_but(kernel, quiesce, &withheld)?;
-    attempts.run(kernel, marks)?;
-    refused.extend(marks.iter().filter(|operation| attempts.refusal(operation).is_some()));
+    attempts.run(kernel, marks.clone())?;
+    refused.extend(marks.into_iter().filter(|operation| attempts.refusal(operation).is_some()));
     let withheld = plan::withheld(&comparison.managed, &desired.state, &refused);
     attempts.run_but(kernel, shrink, &withheld)?;
     Ok(attempts)

@@ -42,6 +42,6 @@ pub fn edit(
     let services = live.keys().filter_map(wanted).collect();
     let desired = Desired { state: State { services, ..State::default() }, ..Desired::default() };
     let live = Live { state: State { services: live, ..State::default() }, ..Live::default() };
-    let comparison = Comparison::new(live, &desired, &Record::default());
-    Ok(execute(kernel, &comparison, &desired)?.done)
+    let mut comparison = Comparison::new(live, &desired, &Record::default());
+    Ok(execute(kernel, &mut comparison, &desired)?.done)
 }

@@ -158,7 +158,7 @@ pub fn pass(
         } else {
             announce(&last);
             memory.claim(desired, &last);
-            match execute(kernel, &last, desired) {
+            match execute(kernel, &mut last, desired) {
                 Ok(results) => {
                     attempts = results;
                     done.append(&mut attempts.done);

@@ -1,5 +1,6 @@
 //! What a person reads: the operations in their order, what they do to live traffic, and what is left alone.
 
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -38,20 +39,36 @@ pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
 /// Those of `out`.
 pub fn operations(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
     let mut heading: Option<Heading<'_>> = None;
+    let mut lines = String::new();
     for operation in comparison.plan.operations() {
         let under = Heading::of(operation);
-        if heading != Some(under) {
-            heading = Some(under);
-            under.write(out, comparison)?;
-        }
-        for part in operation.parts() {
-            line(out, operation, &part)?;
-        }
-        if let Some(impact) = comparison.impact(operation) {
-            writeln!(out, "      {NOTE}{impact}{NOTE:#}")?;
-        }
+        let is_new = heading != Some(under);
+        heading = Some(under);
+        // A plan can have a hundred thousand of these, and each word by itself is dear to the stream.
+        lines.clear();
+        of_operation(&mut lines, operation, is_new.then_some(under), comparison).map_err(io::Error::other)?;
+        out.write_all(lines.as_bytes())?;
     }
     Ok(())
+}
+
+/// The lines of one operation, below its heading if that is another one than before.
+fn of_operation(
+    lines: &mut String,
+    operation: &Operation,
+    heading: Option<Heading<'_>>,
+    comparison: &Comparison,
+) -> fmt::Result {
+    if let Some(heading) = heading {
+        heading.write(lines, comparison)?;
+    }
+    for part in operation.parts() {
+        line(lines, operation, &part)?;
+    }
+    match comparison.impact(operation) {
+        Some(impact) => writeln!(lines, "      {NOTE}{impact}{NOTE:#}"),
+        None => Ok(()),
+    }
 }
 
 /// What operations stand under.
@@ -73,19 +90,18 @@ impl<'a> Heading<'a> {
         }
     }
 
-    fn write(self, out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+    fn write(self, out: &mut String, comparison: &Comparison) -> fmt::Result {
         match self {
-            Self::Service(service) => {
-                let cluster =
-                    comparison.cluster(service).map(|name| format!(" ({name})")).unwrap_or_default();
-                writeln!(out, "{HEAD}{service}{HEAD:#}{cluster}")
-            }
+            Self::Service(service) => match comparison.cluster(service) {
+                Some(cluster) => writeln!(out, "{HEAD}{service}{HEAD:#} ({cluster})"),
+                None => writeln!(out, "{HEAD}{service}{HEAD:#}"),
+            },
             Self::Other(name) => writeln!(out, "{HEAD}{name}{HEAD:#}"),
         }
     }
 }
 
-fn line(out: &mut dyn Write, operation: &Operation, part: &Part) -> io::Result<()> {
+fn line(out: &mut String, operation: &Operation, part: &Part) -> fmt::Result {
     let (sign, style) = match part.action {
         Action::Add => ('+', ADD),
         Action::Edit => ('~', EDIT),
@@ -105,9 +121,10 @@ fn line(out: &mut dyn Write, operation: &Operation, part: &Part) -> io::Result<(
     };
     let mut separator = "  ";
     for said in part.changes.iter().filter(is_said) {
-        out.write_all(separator.as_bytes())?;
+        out.push_str(separator);
         if part.kind != Kind::Sysctl {
-            write!(out, "{}: ", said.field)?;
+            out.push_str(&said.field);
+            out.push_str(": ");
         }
         value(out, said)?;
         separator = ", ";
@@ -115,7 +132,7 @@ fn line(out: &mut dyn Write, operation: &Operation, part: &Part) -> io::Result<(
     writeln!(out)
 }
 
-fn value(out: &mut dyn Write, Change { field: _, from, to }: &Change) -> io::Result<()> {
+fn value(out: &mut String, Change { field: _, from, to }: &Change) -> fmt::Result {
     match (from, to) {
         (Some(from), Some(to)) => write!(out, "{from} -> {to}"),
         (None, Some(to)) => write!(out, "{to}"),
