@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lbd::config::{Source, load};
 use lbd::daemon::{Goal, Keeper, Reason};
 use lbd::kernel::fake::Fake;
-use lbd::kernel::{Kernel, KernelError, Live, Question, Refusal};
+use lbd::kernel::{Kernel, KernelError, Live, Question, Refusals};
 use lbd::model::{Link, Operation, ServiceKey, Services};
 use lbd::status::Status;
 use lbd::store::Store;
@@ -32,7 +32,7 @@ impl Kernel for Shared {
         self.0.lock().unwrap().read_services(keys)
     }
 
-    fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+    fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         self.0.lock().unwrap().execute(operations)
     }
 }

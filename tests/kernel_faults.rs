@@ -14,7 +14,7 @@ use faults::{Fault, FaultyWire, Script};
 use lab::Netns;
 use lbd::config::{Source, load};
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, KernelError, Live, Question, Refusal};
+use lbd::kernel::{Kernel, KernelError, Live, Question, Refusals};
 use lbd::model::{Desired, Operation, ServerKey, ServiceKey, Services};
 use lbd::reconcile::{self, Order, Outcome, Report};
 use lbd::store::Store;
@@ -51,7 +51,7 @@ impl Kernel for Noted {
         self.kernel.read_services(keys)
     }
 
-    fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+    fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         self.kernel.execute(operations)
     }
 }
@@ -216,9 +216,7 @@ impl Director {
 }
 
 fn execute(kernel: &mut Ipvs, operations: &[Operation]) {
-    for result in kernel.execute(operations).unwrap() {
-        result.unwrap();
-    }
+    assert_eq!(kernel.execute(operations).unwrap(), Refusals::new());
 }
 
 /// How many things somebody else can do.

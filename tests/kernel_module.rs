@@ -47,10 +47,9 @@ fn a_module_that_was_loaded_anew_is_found_again() {
             service: service("tcp://10.0.0.1:80"),
             server: server("10.9.0.2:80"),
         });
-        let results = kernel.execute(&operations).unwrap();
-        let errnos: Vec<_> =
-            results.into_iter().map(|result| result.err().map_or(0, |refusal| refusal.errno)).collect();
-        assert_eq!(errnos, [0, 0, libc::ENOENT]);
+        let refusals = kernel.execute(&operations).unwrap();
+        let errnos: Vec<_> = refusals.into_iter().map(|(place, refusal)| (place, refusal.errno)).collect();
+        assert_eq!(errnos, [(2, libc::ENOENT)]);
         assert_eq!(kernel.read(&Question::default()).unwrap().state.services, table);
 
         net.sh(UNLOAD);

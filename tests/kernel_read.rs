@@ -48,8 +48,8 @@ fn big_tables_are_whole() {
     wanted.extend(many_servers());
     let sends = kernel.traffic().sends;
     execute(&mut kernel, &additions(&wanted));
-    // 4,000 operations in pairs, 200 a send; 5,001 that fit into no send.
-    assert_eq!(kernel.traffic().sends - sends, 20 + 26);
+    // 4,000 operations in pairs, 320 a send; 5,001 that fit into no send.
+    assert_eq!(kernel.traffic().sends - sends, 13 + 16);
     assert!(kernel.read(&Question::default()).unwrap().state.services == wanted);
 }
 

@@ -51,11 +51,10 @@ pub(crate) fn run(what: &str, table: Table) -> Result<String, Box<dyn Error>> {
     let begin = Instant::now();
     let count = match what {
         "load" => {
-            let results = kernel.execute(&operations)?;
-            if let Some(refusal) = results.iter().find_map(|result| result.as_ref().err()) {
-                return Err(refusal.message.clone().into());
+            if let Some((_, refusal)) = kernel.execute(&operations)?.pop_first() {
+                return Err(refusal.message.into());
             }
-            results.len()
+            operations.len()
         }
         "read" => kernel
             .read(&Question::default())?

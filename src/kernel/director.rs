@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::filter::Filter;
 use super::ipvs::Ipvs;
-use super::{Kernel, KernelError, Live, Question, Refusal, interfaces, sysctl};
+use super::{Kernel, KernelError, Live, Question, Refusal, Refusals, interfaces, sysctl};
 use crate::model::{Forwarding, Kind, Mark, Operation, ServiceKey, Services, Sysctls};
 use crate::nft::{FullNat, SourceNat, Table};
 
@@ -91,19 +91,19 @@ impl Director {
     }
 
     /// Edits of IPVS itself. The source-NAT rule of a FULLNAT server comes before it and goes after it.
-    fn edit_ipvs(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+    fn edit_ipvs(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         let mut grown = self.full_nat.clone();
-        let comes: Vec<bool> = operations.iter().map(|operation| grown.grow(operation).is_some()).collect();
-        if comes.contains(&true)
+        let coming = operations.iter().filter(|operation| grown.grow(operation).is_some()).count();
+        if coming > 0
             && let Err(message) = self.write_filter(self.table.marks.clone(), &grown)
         {
             // Without its rule the answers of such a server would be lost: better none than a deaf one.
             return self.edit_without_filter(operations, &Refusal { errno: 0, message });
         }
-        let results = self.ipvs.execute(operations)?;
+        let refusals = self.ipvs.execute(operations)?;
         let mut is_smaller = false;
-        for (operation, result) in operations.iter().zip(&results) {
-            if result.is_ok() {
+        for (place, operation) in operations.iter().enumerate() {
+            if !refusals.contains_key(&place) {
                 self.full_nat.grow(operation);
                 is_smaller |= !self.full_nat.shrink(operation).is_empty();
             }
@@ -112,7 +112,7 @@ impl Director {
             // What is left behind does no harm, and is seen at the next reading.
             let _ = self.write_filter(self.table.marks.clone(), &self.full_nat.clone());
         }
-        Ok(results)
+        Ok(refusals)
     }
 
     /// The same where the packet filter refuses: the servers that need a new rule there are refused, too.
@@ -120,26 +120,27 @@ impl Director {
         &mut self,
         operations: &[Operation],
         refusal: &Refusal,
-    ) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+    ) -> Result<Refusals, KernelError> {
         let served = self.full_nat.rules();
-        let lacks = |operation: &&Operation| {
+        let lacks = |operation: &Operation| {
             let mut none = FullNat::default();
             none.grow(operation).is_some_and(|rule| !served.contains(&rule))
         };
-        let free: Vec<Operation> = operations.iter().filter(|operation| !lacks(operation)).cloned().collect();
-        let mut results = self.ipvs.execute(&free)?.into_iter();
-        let result = |operation: &Operation| {
-            if lacks(&operation) {
-                return Err(refusal.clone());
-            }
-            let result = results.next().unwrap_or_else(|| Err(refusal.clone()));
-            if result.is_ok() {
+        let (deaf, free): (Vec<usize>, Vec<usize>) =
+            (0..operations.len()).partition(|place| operations.get(*place).is_some_and(lacks));
+        let at = |place: &usize| operations.get(*place);
+        let those: Vec<Operation> = free.iter().filter_map(at).cloned().collect();
+        let refused = self.ipvs.execute(&those)?;
+        let mut refusals: Refusals = deaf.into_iter().map(|place| (place, refusal.clone())).collect();
+        for (among, (place, operation)) in free.into_iter().zip(&those).enumerate() {
+            if let Some(refusal) = refused.get(&among) {
+                refusals.insert(place, refusal.clone());
+            } else {
                 self.full_nat.grow(operation);
                 self.full_nat.shrink(operation);
             }
-            result
-        };
-        Ok(operations.iter().map(result).collect())
+        }
+        Ok(refusals)
     }
 
     fn replace_marks(&mut self, operation: &Operation) -> Result<(), Refusal> {
@@ -182,17 +183,23 @@ impl Kernel for Director {
         Ok(services)
     }
 
-    fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
-        let mut results = Vec::with_capacity(operations.len());
+    fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
+        let (mut place, mut refusals) = (0, Refusals::new());
         let is_ipvs = |operation: &Operation| !matches!(operation.kind(), Kind::Sysctl | Kind::Mark);
         for run in operations.chunk_by(|one, next| is_ipvs(one) && is_ipvs(next)) {
-            match run {
-                [Operation::SetSysctl { name, to, .. }] => results.push(sysctl::set(name, to)),
-                [operation @ Operation::ReplaceMarks { .. }] => results.push(self.replace_marks(operation)),
-                run => results.append(&mut self.edit_ipvs(run)?),
-            }
+            let refused = match run {
+                [Operation::SetSysctl { name, to, .. }] => sysctl::set(name, to).err(),
+                [operation @ Operation::ReplaceMarks { .. }] => self.replace_marks(operation).err(),
+                run => {
+                    let refused = self.edit_ipvs(run)?;
+                    refusals.extend(refused.into_iter().map(|(among, refusal)| (place + among, refusal)));
+                    None
+                }
+            };
+            refusals.extend(refused.map(|refusal| (place, refusal)));
+            place += run.len();
         }
-        Ok(results)
+        Ok(refusals)
     }
 }
 

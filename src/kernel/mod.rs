@@ -11,7 +11,7 @@ pub mod ipvs;
 pub mod program;
 pub mod sysctl;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use crate::model::{Connections, Operation, ServerKey, ServiceKey, Services, State};
@@ -37,12 +37,12 @@ pub trait Kernel {
     /// As for [`Kernel::read`].
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError>;
 
-    /// Carries out the operations in their order, and gives a result for each. A refused operation does not stop the
-    /// ones behind it.
+    /// Carries out the operations in their order, and gives those that were refused. A refused operation does not stop
+    /// the ones behind it.
     ///
     /// # Errors
     /// Where it is not known what became of them: the live state must be read again.
-    fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError>;
+    fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError>;
 }
 
 /// What to look at beside IPVS itself, which is always read whole.
@@ -72,6 +72,9 @@ pub struct Live {
     /// Why lbd's own table of the packet filter could not be read; it counts as empty then
     pub filter_trouble: Option<String>,
 }
+
+/// What was refused of a list of operations, by their places in it: mostly nothing, of a list that may be long.
+pub type Refusals = BTreeMap<usize, Refusal>;
 
 /// That the kernel would not carry out one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Comparison, Failed};
-use crate::kernel::{Kernel, KernelError, Refusal};
+use crate::kernel::{Kernel, KernelError, Refusal, Refusals};
 use crate::model::{Action, Desired, Kind, Operation, ServiceKey, Subject};
 use crate::plan::{self, Plan};
 
@@ -18,8 +18,8 @@ impl Attempts {
     /// Carries out a phase of a plan.
     fn run(&mut self, kernel: &mut dyn Kernel, phase: Vec<Operation>) -> Result<(), KernelError> {
         if !phase.is_empty() {
-            let results = kernel.execute(&phase)?;
-            self.add(phase, results);
+            let refusals = kernel.execute(&phase)?;
+            self.add(phase, refusals);
         }
         Ok(())
     }
@@ -36,19 +36,20 @@ impl Attempts {
         let (held, free): (Vec<Operation>, Vec<Operation>) = phase.into_iter().partition(is_withheld);
         self.run(kernel, free)?;
         let message = "held back, since what shall take its place was refused";
-        let refusals = held.iter().map(|_| Err(Refusal { errno: 0, message: message.to_owned() })).collect();
+        let refusal = |place| (place, Refusal { errno: 0, message: message.to_owned() });
+        let refusals = (0..held.len()).map(refusal).collect();
         self.add(held, refusals);
         Ok(())
     }
 
     /// Notes what became of operations.
-    fn add(&mut self, mut operations: Vec<Operation>, results: Vec<Result<(), Refusal>>) {
-        let mut results = results.into_iter();
-        operations.retain(|operation| match results.next() {
-            None | Some(Ok(())) => true,
+    fn add(&mut self, mut operations: Vec<Operation>, mut refusals: Refusals) {
+        let mut places = 0..;
+        operations.retain(|operation| match places.next().and_then(|place| refusals.remove(&place)) {
+            None => true,
             // It is gone, which is what was wanted.
-            Some(Err(Refusal { errno: ENOENT | ESRCH, .. })) if operation.action() == Action::Delete => false,
-            Some(Err(refusal)) => {
+            Some(Refusal { errno: ENOENT | ESRCH, .. }) if operation.action() == Action::Delete => false,
+            Some(refusal) => {
                 self.refused.insert(operation.subject(), refusal);
                 false
             }
@@ -108,25 +109,20 @@ pub(super) fn execute(
     let Plan { prepare, grow, quiesce, marks, shrink } = std::mem::take(&mut comparison.plan);
     let mut attempts = Attempts::default();
     attempts.run(kernel, prepare)?;
-    let mut results = if grow.is_empty() { Vec::new() } else { kernel.execute(&grow)? };
-    let mut refused: Vec<Operation> = grow
-        .iter()
-        .zip(&results)
-        .filter_map(|(operation, result)| result.is_err().then(|| operation.clone()))
-        .collect();
+    let mut refusals = if grow.is_empty() { Refusals::new() } else { kernel.execute(&grow)? };
+    let mut refused: Vec<Operation> = refusals.keys().filter_map(|place| grow.get(*place)).cloned().collect();
     let without_service: HashSet<&ServiceKey> = refused
         .iter()
         .filter(|operation| matches!(operation, Operation::AddService { .. }))
         .filter_map(|operation| operation.service())
         .collect();
-    for (operation, result) in grow.iter().zip(&mut results) {
-        if let Err(Refusal { errno: ESRCH, .. }) = result
-            && operation.service().is_some_and(|service| without_service.contains(service))
-        {
-            *result = Err(Refusal { errno: 0, message: "its virtual service was refused".into() });
+    for (place, refusal) in &mut refusals {
+        let service = grow.get(*place).and_then(Operation::service);
+        if refusal.errno == ESRCH && service.is_some_and(|service| without_service.contains(service)) {
+            *refusal = Refusal { errno: 0, message: "its virtual service was refused".into() };
         }
     }
-    attempts.add(grow, results);
+    attempts.add(grow, refusals);
     let withheld = plan::withheld(&comparison.managed, &desired.state, &refused);
     attempts.run_but(kernel, quiesce, &withheld)?;
     attempts.run(kernel, marks.clone())?;

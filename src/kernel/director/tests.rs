@@ -76,7 +76,7 @@ impl Lab {
         Self { files, director }
     }
 
-    fn execute(&mut self, operations: &[Operation]) -> Vec<Result<(), Refusal>> {
+    fn execute(&mut self, operations: &[Operation]) -> Refusals {
         self.director.execute(operations).unwrap()
     }
 
@@ -124,7 +124,7 @@ fn a_rule_comes_with_its_first_server_and_goes_with_its_last() {
     let mut lab = Lab::new();
     assert_eq!(
         lab.execute(&[add(14, 80, Forwarding::FullNat), add(14, 81, Forwarding::FullNat)]),
-        [Ok(()), Ok(())]
+        Refusals::new()
     );
     assert_eq!(lab.told(), [FOURTEEN]);
     lab.execute(&[add(16, 80, Forwarding::Nat), delete(14, 80)]);
@@ -139,8 +139,8 @@ fn a_rule_comes_with_its_first_server_and_goes_with_its_last() {
 #[test]
 fn the_rule_of_a_server_that_ipvs_refuses_does_not_stay() {
     let mut lab = Lab::new();
-    let results = lab.execute(&[add(14, 80, Forwarding::FullNat), add(15, 13, Forwarding::FullNat)]);
-    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false]);
+    let refusals = lab.execute(&[add(14, 80, Forwarding::FullNat), add(15, 13, Forwarding::FullNat)]);
+    assert_eq!(refusals.into_keys().collect::<Vec<_>>(), [1]);
     assert_eq!(lab.told(), [BOTH, FOURTEEN]);
 }
 
@@ -151,14 +151,14 @@ fn no_server_comes_without_the_rule_that_it_needs() {
     lab.execute(&[add(14, 80, Forwarding::FullNat)]);
     lab.told();
     std::fs::write(lab.files.path().join("refuse"), "").unwrap();
-    let results = lab.execute(&[
+    let refusals = lab.execute(&[
         add(15, 80, Forwarding::FullNat),
         add(16, 80, Forwarding::Nat),
         add(14, 81, Forwarding::FullNat),
         delete(14, 80),
     ]);
     let message = "nft cannot change table inet lbd: no".to_owned();
-    assert_eq!(results, [Err(Refusal { errno: 0, message }), Ok(()), Ok(()), Ok(())]);
+    assert_eq!(refusals, Refusals::from([(0, Refusal { errno: 0, message })]));
     assert_eq!(lab.director.full_nat.rules(), HashSet::from([SourceNat::of(&service(), &server(14, 81))]));
 }
 
@@ -170,7 +170,7 @@ fn rules_for_nobody_go_with_the_strays() {
     lab.director.table.source_nat.insert(SourceNat::of(&service(), &server(99, 0)));
     lab.director.table.strays.push("chain mine".to_owned());
     let strays = vec!["chain mine".to_owned(), "source NAT of tcp://10.0.0.13:80 to 192.168.8.99".to_owned()];
-    assert_eq!(lab.execute(&[Operation::ReplaceMarks { from: vec![], to: vec![], strays }]), [Ok(())]);
+    assert_eq!(lab.execute(&[Operation::ReplaceMarks { from: vec![], to: vec![], strays }]), Refusals::new());
     assert_eq!(lab.told(), [FOURTEEN]);
     assert_eq!(lab.director.table.strays, Vec::<String>::new());
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::explain::{is_unicast, refusal};
 use super::ipvs::codec::normal;
-use super::{Kernel, KernelError, Live, Question, Refusal};
+use super::{Kernel, KernelError, Live, Question, Refusal, Refusals};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
     ServerKey, ServiceKey, Services, State, Timeouts, TunnelKind, VirtualService, sysctl,
@@ -314,7 +314,7 @@ impl Kernel for Fake {
         Ok(keys.iter().filter_map(|key| Some((*key, services.get(key)?.clone()))).collect())
     }
 
-    fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+    fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         self.executes += 1;
         self.seen = None;
         if let Some(meddler) = &mut self.before_execute {
@@ -322,14 +322,14 @@ impl Kernel for Fake {
         }
         let broken = self.broken_executes.pop_front();
         let most = broken.as_ref().map_or(operations.len(), |(after, _)| *after);
-        let mut results = Vec::with_capacity(operations.len());
-        for operation in operations.iter().take(most) {
+        let mut refusals = Refusals::new();
+        for (place, operation) in operations.iter().take(most).enumerate() {
             self.operations.push(operation.clone());
-            results.push(self.carry_out(operation));
+            refusals.extend(self.carry_out(operation).err().map(|refusal| (place, refusal)));
         }
         match broken {
             Some((_, error)) => Err(error),
-            None => Ok(results),
+            None => Ok(refusals),
         }
     }
 }
@@ -351,9 +351,13 @@ mod tests {
         assert_eq!(fake.read(&all), Ok(Live::default()));
         let three = [delete.clone(), delete.clone(), delete];
         assert_eq!(fake.execute(&three).unwrap_err().message, "cut off");
-        let errnos: Vec<_> =
-            fake.execute(&three).unwrap().into_iter().map(|result| result.unwrap_err().errno).collect();
-        assert_eq!(errnos, [libc::EBUSY, libc::ESRCH, libc::ESRCH]);
+        let errnos: Vec<_> = fake
+            .execute(&three)
+            .unwrap()
+            .into_iter()
+            .map(|(place, refusal)| (place, refusal.errno))
+            .collect();
+        assert_eq!(errnos, [(0, libc::EBUSY), (1, libc::ESRCH), (2, libc::ESRCH)]);
         assert_eq!((fake.reads, fake.executes, fake.operations.len()), (2, 2, 4));
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::model::{Operation, ServiceKey};
 
-/// How many messages one send may hold. All could be refused, and the socket has room for that many refusals; all
-/// could be as long as can be, and would still be within 64 KiB.
-pub(super) const MOST: usize = 200;
+/// How many messages one send may hold. All could be refused, and the socket has room for that many refusals
+/// (`wire::RECEIVE_BUFFER`); all could be as long as can be, and would be 80 KiB, where the kernel takes 207 KiB at once.
+pub(super) const MOST: usize = 320;
 
 /// How many of the operations, from the first on, to send next: as many as fit, but a new service together with the
 /// servers that follow it, so that it is never long without them.
@@ -72,15 +72,15 @@ mod tests {
     #[test]
     fn a_new_service_goes_with_its_servers() {
         let many: Vec<_> = (0..100).flat_map(|port| service(port, 10)).collect();
-        assert_eq!(lengths(&many), [198, 198, 198, 198, 198, 110]);
-        assert_eq!(lengths(&service(80, 199)), [200]);
+        assert_eq!(lengths(&many), [319, 319, 319, 143]);
+        assert_eq!(lengths(&service(80, 319)), [320]);
     }
 
     #[test]
     fn a_service_that_fits_into_no_send_is_cut() {
-        assert_eq!(lengths(&service(80, 500)), [200, 200, 101]);
-        assert_eq!(lengths(&[service(1, 10), service(80, 500)].concat()), [200, 200, 112]);
-        assert_eq!(lengths(&[service(80, 200), service(1, 198)].concat()), [200, 200]);
+        assert_eq!(lengths(&service(80, 800)), [320, 320, 161]);
+        assert_eq!(lengths(&[service(1, 10), service(80, 800)].concat()), [320, 320, 172]);
+        assert_eq!(lengths(&[service(80, 320), service(1, 318)].concat()), [320, 320]);
         assert_eq!(lengths(&[]), [] as [usize; 0]);
     }
 }

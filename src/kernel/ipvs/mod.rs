@@ -20,7 +20,7 @@ use self::codec::{decode, encode};
 use self::glance::Seen;
 use self::netlink::{Reply, Socket, Trouble};
 use self::uapi::{IPVS_GENL_NAME, cmd};
-use super::{Kernel, KernelError, Live, Question, Refusal, explain};
+use super::{Kernel, KernelError, Live, Question, Refusal, Refusals, explain};
 use crate::model::{Operation, ServiceKey, Services, Timeouts};
 
 pub use self::netlink::Traffic;
@@ -232,22 +232,28 @@ impl Ipvs {
         Ok(self.command(&Request::SetTimeouts(to))?.unwrap_or(libc::EINTR))
     }
 
-    /// Carries out edits of the table, in as few sends as hold them.
-    fn edit_table(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
-        let mut results = Vec::with_capacity(operations.len());
+    /// Carries out edits of the table, in as few sends as hold them. The first has this place among all operations.
+    fn edit_table(
+        &mut self,
+        operations: &[Operation],
+        mut place: usize,
+        refusals: &mut Refusals,
+    ) -> Result<(), KernelError> {
         let mut rest = operations;
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(batch::length(rest));
-            let errnos = self.transmit(batch)?;
-            results.extend(batch.iter().zip(errnos).map(|(operation, errno)| result(operation, errno)));
+            for (operation, errno) in batch.iter().zip(self.transmit(batch)?) {
+                refusals.extend(refusal(operation, errno).map(|refusal| (place, refusal)));
+                place += 1;
+            }
             rest = later;
         }
-        Ok(results)
+        Ok(())
     }
 }
 
-fn result(operation: &Operation, errno: i32) -> Result<(), Refusal> {
-    if errno == 0 { Ok(()) } else { Err(explain::refusal(operation, errno)) }
+fn refusal(operation: &Operation, errno: i32) -> Option<Refusal> {
+    (errno != 0).then(|| explain::refusal(operation, errno))
 }
 
 impl Kernel for Ipvs {
@@ -270,28 +276,29 @@ impl Kernel for Ipvs {
         self.read_some(keys)
     }
 
-    fn execute(&mut self, operations: &[Operation]) -> Result<Vec<Result<(), Refusal>>, KernelError> {
+    fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         self.seen = None;
-        let mut results = Vec::with_capacity(operations.len());
+        let (mut place, mut refusals) = (0, Refusals::new());
         let is_edit = |operation: &Operation| operation.service().is_some();
         for run in operations.chunk_by(|one, next| is_edit(one) && is_edit(next)) {
-            match run {
+            let refused = match run {
                 [operation @ Operation::SetTimeouts { to, .. }] => {
-                    results.push(result(operation, self.set_timeouts(*to)?));
+                    refusal(operation, self.set_timeouts(*to)?)
                 }
-                [operation @ Operation::StartSync { to }] => {
-                    results.push(result(operation, self.start_sync(to)?));
-                }
-                [operation @ Operation::StopSync { role }] => {
-                    results.push(result(operation, self.stop_sync(*role)?));
-                }
+                [operation @ Operation::StartSync { to }] => refusal(operation, self.start_sync(to)?),
+                [operation @ Operation::StopSync { role }] => refusal(operation, self.stop_sync(*role)?),
                 [operation @ Operation::RestartSync { from, to }] => {
-                    results.push(self.restart_sync(operation, from, to)?);
+                    self.restart_sync(operation, from, to)?.err()
                 }
-                edits => results.append(&mut self.edit_table(edits)?),
-            }
+                edits => {
+                    self.edit_table(edits, place, &mut refusals)?;
+                    None
+                }
+            };
+            refusals.extend(refused.map(|refusal| (place, refusal)));
+            place += run.len();
         }
-        Ok(results)
+        Ok(refusals)
     }
 }
 

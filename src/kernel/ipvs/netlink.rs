@@ -215,9 +215,9 @@ mod tests {
     #[test]
     fn each_refusal_is_told_with_the_place_of_its_request() {
         let mut socket = open();
-        let expected: Vec<_> = (0..200).map(|place| (place, libc::EOPNOTSUPP)).collect();
-        assert_eq!(ends(&mut socket, 200).unwrap(), expected);
-        assert_eq!(socket.traffic, Traffic { sends: 1, messages: 200, writes: 0 });
+        let expected: Vec<_> = (0..320).map(|place| (place, libc::EOPNOTSUPP)).collect();
+        assert_eq!(ends(&mut socket, 320).unwrap(), expected);
+        assert_eq!(socket.traffic, Traffic { sends: 1, messages: 320, writes: 0 });
     }
 
     // The kernel drops what does not fit into the socket's buffer: no answer must not be taken for a good one.

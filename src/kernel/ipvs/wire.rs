@@ -11,7 +11,7 @@ use neli::socket::NlSocket;
 use neli::utils::Groups;
 
 /// Room for the replies to one send if each of its messages is refused: an error echoes its request, 1280 bytes as the
-/// kernel counts. It doubles the number and cuts it to `net.core.rmem_max`, 416 KiB by default, which is enough.
+/// kernel counts. It doubles the number and cuts it to `net.core.rmem_max`, 416 KiB by default: 332 of them.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// What carries requests to the kernel and replies back.

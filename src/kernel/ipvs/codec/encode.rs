@@ -17,7 +17,7 @@ use crate::model::{
 /// The flags of a service that the model has words for. Others that somebody set stay as they are.
 const OWN_FLAGS: u32 = svc_f::PERSISTENT | svc_f::ONEPACKET | svc_f::SCHED1 | svc_f::SCHED2 | svc_f::SCHED3;
 
-/// No request is longer, whatever it carries: 200 of them fit into 64 KiB.
+/// No request is longer, whatever it carries: a send of many is as long as so many of them at most.
 pub const LONGEST_REQUEST: usize = 256;
 
 /// Appends one request.
