@@ -32,7 +32,9 @@ impl Wire for Counted {
     }
 
     fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        self.count();
+        if !self.wire.is_ahead() {
+            self.count();
+        }
         self.wire.receive(room)
     }
 
