@@ -54,6 +54,9 @@ pub mod logging;
 /// Plans and what became of them, as text and JSON.
 pub mod report;
 
+/// What a command is at, on one line of a terminal.
+pub mod progress;
+
 /// The arguments.
 pub mod cli;
 

@@ -7,19 +7,27 @@ use anstream::AutoStream;
 use clap::Parser;
 use lbd::cli::Arguments;
 use lbd::commands::{self, Console};
+use lbd::progress::Progress;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let progress = Progress::on_stderr();
     // Both streams strip the colours where nobody would see them.
-    let mut console = Console { out: &mut buffered(stripped(io::stdout())), err: &mut anstream::stderr() };
+    let colours = AutoStream::choice(&io::stderr());
+    let err: Box<dyn Write> = Box::new(progress.beside(io::stderr()));
+    let mut console = Console {
+        out: &mut buffered(stripped(io::stdout(), &progress)),
+        err: &mut AutoStream::new(err, colours),
+        progress,
+    };
     ExitCode::from(commands::run(&arguments, &mut console))
 }
 
 /// Standard output without colours where it is no terminal. What is left between two colours is collected before it is
 /// written: it would be a system call each, and a plan may have a hundred thousand lines.
-fn stripped(stdout: io::Stdout) -> impl Write {
+fn stripped(stdout: io::Stdout, progress: &Progress) -> impl Write + use<> {
     let colours = AutoStream::choice(&stdout);
-    let collected: Box<dyn Write> = Box::new(buffered(stdout));
+    let collected: Box<dyn Write> = Box::new(buffered(progress.beside(stdout)));
     AutoStream::new(collected, colours)
 }
 

@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("logging", &[]),
     ("systemd", &[]),
     ("daemon", &["config", "kernel", "model", "reconcile", "status", "store", "systemd", "watch"]),
+    ("progress", &["kernel"]),
     ("cli", &["model"]),
     (
         "commands",
@@ -39,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "kernel",
             "logging",
             "model",
+            "progress",
             "reconcile",
             "report",
             "store",

@@ -8,6 +8,7 @@ use crate::reconcile::Comparison;
 
 /// Looks at the host, in this network namespace; what cannot be looked at is told.
 pub(super) fn look(desired: &State, console: &mut Console<'_>) -> Host {
+    console.progress.say("looking at the host");
     let live = host::settings(advice::settings(desired));
     let question = advice::question(desired, &live);
     let host = host::look(&question, live, &Roots::default());

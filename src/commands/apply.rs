@@ -13,9 +13,9 @@ use crate::report;
 use crate::store::Store;
 
 pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<'_>) -> Result<u8, Stop> {
-    let (source, mut desired) = inputs::desired(&arguments.file)?;
+    let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
-    let mut kernel = inputs::kernel()?;
+    let mut kernel = inputs::kernel(&console.progress)?;
     let store = inputs::store(arguments)?;
     // A disk that takes no lock must not keep a director from being repaired.
     let _lock = store
@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
         if options.output == ReportOutput::Text && shown.is_ok() {
             shown = report::operations_text(console.out, comparison).and_then(|()| console.out.flush());
         }
+        console.progress.apply(comparison.plan.operations().count());
     };
     let order = Order { desired: &desired, text: &source.text, waits: &|_| false };
     let report = reconcile::pass(&mut kernel, &order, &store, &mut show)

@@ -13,7 +13,7 @@ use crate::report;
 use crate::store::Record;
 
 pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'_>) -> Result<u8, Stop> {
-    let (_, mut desired) = inputs::desired(&arguments.file)?;
+    let (_, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
     let (live, record) = match &options.live {
         // An export says nothing of who owns what, and may come from another host.
@@ -23,9 +23,10 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
                 console.warn(error);
                 Record::default()
             });
-            (inputs::live(&reconcile::question(&desired, &record))?, record)
+            (inputs::live(&reconcile::question(&desired, &record), &console.progress)?, record)
         }
     };
+    console.progress.say("comparing");
     let comparison = Comparison::new(live, &desired, &record);
     if let Some(trouble) = &comparison.filter_trouble {
         console.warn(trouble);
@@ -60,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
 /// A live state from a file: an export of lbd, or what `ipvsadm -Sn` printed. What such a file does not tell is taken out
 /// of the desired state, and that is said: nobody knows what it is.
 fn from_export(path: &Path, desired: &mut Desired, console: &mut Console<'_>) -> Result<Live, Stop> {
-    let source = inputs::read(path)?;
+    let source = inputs::read(path, &console.progress)?;
     let state = &mut desired.state;
     let mut untold = Vec::new();
     let live = if ipvsadm::is_rules_text(&source.text) {

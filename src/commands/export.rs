@@ -9,12 +9,14 @@ use crate::config;
 use crate::ipvsadm;
 use crate::kernel::{Question, sysctl};
 use crate::model::State;
+use crate::progress::Progress;
 
 pub(super) fn run(options: &Export, console: &mut Console<'_>) -> Result<u8, Stop> {
     let (state, lost) = match &options.from {
-        Some(rules) => from_rules(rules)?,
-        None => (live(options)?, Vec::new()),
+        Some(rules) => from_rules(rules, &console.progress)?,
+        None => (live(options, &console.progress)?, Vec::new()),
     };
+    console.progress.say("writing the table as a file");
     let mut unexpressed = lost.clone();
     match options.output {
         ExportOutput::Yaml | ExportOutput::Json => {
@@ -45,9 +47,10 @@ fn unwritable(error: impl fmt::Display) -> Stop {
     Stop::Trouble(format!("cannot write the table as a file: {error}"))
 }
 
-fn live(options: &Export) -> Result<State, Stop> {
+fn live(options: &Export, progress: &Progress) -> Result<State, Stop> {
     // lbd's own table of the packet filter belongs to what an export would otherwise take away when it is applied.
-    let mut state = inputs::live(&Question { filter: true, ..Question::default() })?.state;
+    let question = Question { filter: true, ..Question::default() };
+    let mut state = inputs::live(&question, progress)?.state;
     for name in &options.sysctl {
         let value = sysctl::read(name).map_err(|error| Stop::Trouble(format!("{name}: {error}")))?;
         state.sysctls.insert(name.clone(), value);
@@ -56,8 +59,8 @@ fn live(options: &Export) -> Result<State, Stop> {
 }
 
 /// The state that saved rules describe, and what of them cannot be written in the file's terms.
-fn from_rules(path: &Path) -> Result<(State, Vec<String>), Stop> {
-    let source = inputs::read(path)?;
+fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), Stop> {
+    let source = inputs::read(path, progress)?;
     let parsed = ipvsadm::read(&source.text);
     let problems = parsed
         .problems

@@ -8,22 +8,29 @@ use crate::config::{self, Source};
 use crate::kernel::director::Director;
 use crate::kernel::{Kernel, Live, Question};
 use crate::model::{Desired, MaxDelete, Policy};
+use crate::progress::Progress;
 use crate::store::Store;
 
 /// Reads a file as text.
-pub(super) fn read(path: &Path) -> Result<Source, Stop> {
+pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, Stop> {
+    // Standard input may be typed at the same terminal.
+    if path != Path::new("-") {
+        progress.say("reading the file");
+    }
     config::read(path).map_err(Stop::Unreadable)
 }
 
 /// Reads and checks a desired file.
-pub(super) fn desired(path: &Path) -> Result<(Source, Desired), Stop> {
-    let source = read(path)?;
+pub(super) fn desired(path: &Path, progress: &Progress) -> Result<(Source, Desired), Stop> {
+    let source = read(path, progress)?;
+    progress.say("checking the file");
     let desired = config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?;
     Ok((source, desired))
 }
 
 /// The state that was applied and verified last.
-pub(super) fn last_verified(store: &Store) -> Result<Option<(Source, Desired)>, Stop> {
+pub(super) fn last_verified(store: &Store, progress: &Progress) -> Result<Option<(Source, Desired)>, Stop> {
+    progress.say("reading the last verified state");
     let Some(text) = store.load_verified().map_err(Stop::Trouble)? else { return Ok(None) };
     let source = Source::new("the last verified state", text);
     let desired = config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?;
@@ -47,11 +54,13 @@ pub(super) fn store(arguments: &Arguments) -> Result<Store, Stop> {
     })
 }
 
-pub(super) fn kernel() -> Result<Director, Stop> {
-    Director::connect().map_err(|error| Stop::Trouble(error.to_string()))
+pub(super) fn kernel(progress: &Progress) -> Result<Director, Stop> {
+    let mut director = Director::connect().map_err(|error| Stop::Trouble(error.to_string()))?;
+    director.tell(progress.listener());
+    Ok(director)
 }
 
 /// The live state, with as much as the question is about.
-pub(super) fn live(question: &Question) -> Result<Live, Stop> {
-    kernel()?.read(question).map_err(|error| Stop::Trouble(error.to_string()))
+pub(super) fn live(question: &Question, progress: &Progress) -> Result<Live, Stop> {
+    kernel(progress)?.read(question).map_err(|error| Stop::Trouble(error.to_string()))
 }

@@ -20,6 +20,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::cli::{Arguments, Command};
 use crate::config::{Problems, ReadError};
+use crate::progress::Progress;
 use crate::reconcile::Failed;
 
 /// Exit code: done, in sync, verified.
@@ -37,6 +38,8 @@ pub struct Console<'a> {
     pub out: &'a mut dyn Write,
     /// Standard error
     pub err: &'a mut dyn Write,
+    /// What is done meanwhile
+    pub progress: Progress,
 }
 
 impl Console<'_> {
@@ -131,13 +134,12 @@ pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> u8 {
         Command::Schema => schema::run(console),
         Command::Completions { shell } => completions::run(*shell, console),
     };
-    match result.and_then(|code| Ok(console.out.flush().map(|()| code)?)) {
-        Ok(code) => code,
-        Err(stop) => {
-            stop.tell(console);
-            TROUBLE
-        }
-    }
+    let code = result.and_then(|code| Ok(console.out.flush().map(|()| code)?)).unwrap_or_else(|stop| {
+        stop.tell(console);
+        TROUBLE
+    });
+    console.progress.wipe();
+    code
 }
 
 /// An error and what caused it, in one line.

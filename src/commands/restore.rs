@@ -5,20 +5,21 @@ use crate::cli::Arguments;
 use crate::config::Source;
 use crate::kernel::director::Director;
 use crate::model::Desired;
-use crate::reconcile::{self, Order, Outcome, Report};
+use crate::progress::Progress;
+use crate::reconcile::{self, Comparison, Order, Outcome, Report};
 use crate::report;
 use crate::store::Store;
 use crate::systemd::Notifier;
 
 pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Stop> {
     let store = inputs::store(arguments)?;
-    let mut kernel = inputs::kernel()?;
+    let mut kernel = inputs::kernel(&console.progress)?;
     let lock = store.lock(|holder| console.note(format_args!("waiting for another pass ({holder})")));
     let _lock = lock.map_err(|error| console.warn(format_args!("{error}; going on without the lock")));
 
-    match inputs::desired(&arguments.file) {
+    match inputs::desired(&arguments.file, &console.progress) {
         Ok((source, desired)) => {
-            let report = pass(&mut kernel, &desired, &source, &store)?;
+            let report = pass(&mut kernel, &desired, &source, &store, &console.progress)?;
             match &report.outcome {
                 Outcome::Refused(objection) => {
                     console.warn(format_args!("{} is refused: {objection}", source.name))
@@ -34,19 +35,26 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
         }
     }
 
-    let Some((source, desired)) = inputs::last_verified(&store)? else {
+    let Some((source, desired)) = inputs::last_verified(&store, &console.progress)? else {
         return Err(Stop::Trouble(
             "no state was ever verified: nothing to restore, nothing was changed".into(),
         ));
     };
-    let report = pass(&mut kernel, &desired, &source, &store)?;
+    let report = pass(&mut kernel, &desired, &source, &store, &console.progress)?;
     console.warn("restored from the last state that was verified, not from the file");
     finish(&report, &source.name, console)
 }
 
-fn pass(kernel: &mut Director, desired: &Desired, source: &Source, store: &Store) -> Result<Report, Stop> {
+fn pass(
+    kernel: &mut Director,
+    desired: &Desired,
+    source: &Source,
+    store: &Store,
+    progress: &Progress,
+) -> Result<Report, Stop> {
+    let mut announce = |comparison: &Comparison| progress.apply(comparison.plan.operations().count());
     let order = Order { desired, text: &source.text, waits: &|_| false };
-    reconcile::pass(kernel, &order, store, &mut |_| {}).map_err(|error| Stop::Trouble(error.to_string()))
+    reconcile::pass(kernel, &order, store, &mut announce).map_err(|error| Stop::Trouble(error.to_string()))
 }
 
 fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, Stop> {

@@ -13,19 +13,19 @@ pub(super) fn run(
     let store = inputs::store(arguments)?;
     let (daemon, status) = (store.daemon(), store.load_status());
     let mut file_problem = None;
-    let desired = match inputs::desired(&arguments.file) {
+    let desired = match inputs::desired(&arguments.file, &console.progress) {
         Ok((_, desired)) => desired,
         // What is kept while the file is broken is the last verified state: that is what to compare with.
         Err(stop) => {
             file_problem = Some(stop.line());
-            inputs::last_verified(&store)?.map(|(_, desired)| desired).unwrap_or_default()
+            inputs::last_verified(&store, &console.progress)?.map(|(_, desired)| desired).unwrap_or_default()
         }
     };
     let record = store.load().unwrap_or_else(|error| {
         console.warn(error);
         Default::default()
     });
-    let live = match inputs::live(&reconcile::question(&desired, &record)) {
+    let live = match inputs::live(&reconcile::question(&desired, &record), &console.progress) {
         Ok(live) => live,
         Err(stop) => {
             // Whoever may not ask the kernel can still be told what the daemon said.

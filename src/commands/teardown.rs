@@ -17,7 +17,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     let _lock = store
         .lock(|holder| console.note(format_args!("waiting for another pass ({holder})")))
         .map_err(Stop::Trouble)?;
-    let mut kernel = inputs::kernel()?;
+    let mut kernel = inputs::kernel(&console.progress)?;
     let record = store.load().map_err(Stop::Trouble)?;
     let nothing = reconcile::nothing(&record);
     let live = kernel
@@ -32,7 +32,8 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
         }
     }
     let order = Order { desired: &nothing, text: "", waits: &|_| false };
-    let report = reconcile::pass(&mut kernel, &order, &store, &mut |_| {})
+    let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.operations().count());
+    let report = reconcile::pass(&mut kernel, &order, &store, &mut announce)
         .map_err(|error| Stop::Trouble(error.to_string()))?;
     for warning in &report.warnings {
         console.warn(warning);

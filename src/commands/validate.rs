@@ -5,11 +5,12 @@ use crate::advice::Advice;
 use crate::cli::{Arguments, ReportOutput, Validate};
 use crate::config::Problems;
 use crate::model::Desired;
+use crate::progress::Progress;
 use crate::reconcile::{self, Comparison};
 use crate::report::{self, count};
 
 pub(super) fn run(arguments: &Arguments, options: &Validate, console: &mut Console<'_>) -> Result<u8, Stop> {
-    match (inputs::desired(&arguments.file), options.output) {
+    match (inputs::desired(&arguments.file, &console.progress), options.output) {
         (Ok((source, desired)), output) => {
             let warnings = if options.host { look(arguments, &desired, console) } else { Vec::new() };
             match output {
@@ -51,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, options: &Validate, console: &mut Conso
 /// What the director needs of this host. Where the kernel does not show its table, the rest is looked at all the same.
 fn look(arguments: &Arguments, desired: &Desired, console: &mut Console<'_>) -> Vec<Advice> {
     // First, since settings of IPVS are there only with its module.
-    let comparison = compare(arguments, desired).map_err(|stop| stop.line());
+    let comparison = compare(arguments, desired, &console.progress).map_err(|stop| stop.line());
     let host = advice::look(&desired.state, console);
     match comparison {
         Ok(comparison) => advice::of(&desired.state, &host, &comparison),
@@ -62,8 +63,8 @@ fn look(arguments: &Arguments, desired: &Desired, console: &mut Console<'_>) -> 
     }
 }
 
-fn compare(arguments: &Arguments, desired: &Desired) -> Result<Comparison, Stop> {
+fn compare(arguments: &Arguments, desired: &Desired, progress: &Progress) -> Result<Comparison, Stop> {
     let record = inputs::store(arguments)?.load().unwrap_or_default();
-    let live = inputs::live(&reconcile::question(desired, &record))?;
+    let live = inputs::live(&reconcile::question(desired, &record), progress)?;
     Ok(Comparison::new(live, desired, &record))
 }

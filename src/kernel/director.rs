@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::filter::Filter;
 use super::ipvs::Ipvs;
-use super::{Kernel, KernelError, Live, Question, Refusal, Refusals, interfaces, sysctl};
+use super::{Kernel, KernelError, Listener, Live, Question, Refusal, Refusals, interfaces, sysctl};
 use crate::model::{Forwarding, Kind, Mark, Operation, ServiceKey, Services, Sysctls};
 use crate::nft::{FullNat, SourceNat, Table};
 
@@ -60,6 +60,11 @@ impl Director {
             full_nat: FullNat::default(),
             seen: None,
         }
+    }
+
+    /// Tells a listener from now on how far it is with IPVS, beside which all else is little; or nobody.
+    pub fn tell(&mut self, listener: Option<Listener>) {
+        self.ipvs.tell(listener);
     }
 
     /// Reads lbd's own table, and gives the servers behind its source-NAT rules the forwarding method that they have

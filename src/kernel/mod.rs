@@ -45,6 +45,28 @@ pub trait Kernel {
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError>;
 }
 
+/// How far a kernel is with what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// It lists the virtual services.
+    Listing,
+    /// It has read the servers of so many of the virtual services.
+    Read {
+        /// How many are done
+        services: usize,
+        /// How many there are
+        of: usize,
+    },
+    /// It has gone through so many operations more.
+    Executed {
+        /// How many
+        operations: usize,
+    },
+}
+
+/// Who is told of each [`Step`], of which a large table has thousands: it has to be quick.
+pub type Listener = Box<dyn FnMut(Step)>;
+
 /// What to look at beside IPVS itself, which is always read whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Question {

@@ -20,7 +20,7 @@ use self::codec::{decode, encode};
 use self::glance::Seen;
 use self::netlink::{Reply, Socket, Trouble};
 use self::uapi::{IPVS_GENL_NAME, cmd};
-use super::{Kernel, KernelError, Live, Question, Refusal, Refusals, explain};
+use super::{Kernel, KernelError, Listener, Live, Question, Refusal, Refusals, Step, explain};
 use crate::model::{Operation, ServiceKey, Services, Timeouts};
 
 pub use self::netlink::Traffic;
@@ -34,6 +34,8 @@ pub struct Ipvs {
     outbox: Vec<u8>,
     /// What the last full reading showed, unless something was written since
     seen: Option<Seen>,
+    /// Who wants to know how far it is
+    listener: Option<Listener>,
 }
 
 /// How a question to the kernel ended.
@@ -59,12 +61,24 @@ impl Ipvs {
     /// # Errors
     /// As for [`Ipvs::connect`].
     pub fn over(wire: Box<dyn Wire>) -> Result<Self, KernelError> {
-        let mut kernel = Self { socket: Socket::over(wire), family: 0, outbox: Vec::new(), seen: None };
+        let socket = Socket::over(wire);
+        let mut kernel = Self { socket, family: 0, outbox: Vec::new(), seen: None, listener: None };
         kernel.family = kernel.resolve()?;
         // The family's number is told to everybody; whether we may use it shows at the first question.
         match kernel.ask(cmd::GET_INFO, NlmF::ACK, None, |_| Ok(()))?.errno {
             0 => Ok(kernel),
             errno => Err(explain::question("ask about IPVS", errno)),
+        }
+    }
+
+    /// Tells a listener from now on how far it is, or nobody.
+    pub fn tell(&mut self, listener: Option<Listener>) {
+        self.listener = listener;
+    }
+
+    fn is_at(&mut self, step: Step) {
+        if let Some(listener) = &mut self.listener {
+            listener(step);
         }
     }
 
@@ -246,6 +260,7 @@ impl Ipvs {
                 refusals.extend(refusal(operation, errno).map(|refusal| (place, refusal)));
                 place += 1;
             }
+            self.is_at(Step::Executed { operations: batch.len() });
             rest = later;
         }
         Ok(())

@@ -11,7 +11,7 @@ use super::Ipvs;
 use super::codec::decode;
 use super::codec::message::Malformed;
 use super::uapi::cmd;
-use crate::kernel::{KernelError, Live, explain};
+use crate::kernel::{KernelError, Live, Step, explain};
 use crate::model::{
     Connections, RealServer, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Timeouts,
     VirtualService,
@@ -27,10 +27,13 @@ impl Ipvs {
     /// The whole live state.
     pub(super) fn read_all(&mut self) -> Result<Live, KernelError> {
         let mut live = Live::default();
+        self.is_at(Step::Listing);
         let listed = self.services()?;
-        let mut services = Services::with_capacity(listed.len());
+        let of = listed.len();
+        let mut services = Services::with_capacity(of);
         let mut entries = Vec::new();
-        for (key, scheduling) in listed {
+        for (done, (key, scheduling)) in listed.into_iter().enumerate() {
+            self.is_at(Step::Read { services: done, of });
             if let Some(servers) = self.servers(&key, &mut entries, &mut live.connections)? {
                 services.insert(key, VirtualService { scheduling, servers });
             }
