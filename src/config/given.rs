@@ -46,7 +46,10 @@ where
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, entries: A) -> Result<Vec<T>, A::Error> {
-            Vec::deserialize(SeqAccessDeserializer::new(entries))
+            let mut list = Vec::deserialize(SeqAccessDeserializer::new(entries))?;
+            // It has grown by doubling, and a file can hold a hundred thousand servers.
+            list.shrink_to_fit();
+            Ok(list)
         }
     }
 

@@ -141,15 +141,19 @@ struct Stamp {
     modified: Option<SystemTime>,
 }
 
-/// Reads until two readings agree: whoever polls sees no close, and must not take half a file for a whole one.
+/// Reads a file that nobody has written to for a while, or reads until two readings agree: whoever polls sees no close,
+/// and must not take half a file for a whole one.
 fn read_settled(path: &Path) -> Result<Vec<u8>, ReadCause> {
     let start = Instant::now();
     let mut last = read_once(path)?;
+    // The stamp was taken after the last byte: any write until then would have made it a recent one.
+    let is_recent =
+        |stamp: &Stamp| stamp.modified.is_none_or(|time| time.elapsed().map_or(true, |age| age < RECENT));
     loop {
-        let recent = last.0.modified.is_none_or(|time| time.elapsed().map_or(true, |age| age < RECENT));
-        if recent {
-            thread::sleep(PAUSE);
+        if !is_recent(&last.0) && last.0.length == last.1.len() as u64 {
+            return Ok(last.1);
         }
+        thread::sleep(PAUSE);
         let next = read_once(path)?;
         if next == last {
             return Ok(next.1);

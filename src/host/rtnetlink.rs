@@ -61,8 +61,8 @@ impl Rtnetlink {
         let mut outbox = Vec::new();
         for Ask { kind, list, body } in questions {
             self.sequence = self.sequence.wrapping_add(1);
-            // A list ends by itself; of a single question the end is asked for.
-            let flags = libc::NLM_F_REQUEST | if *list { libc::NLM_F_DUMP } else { libc::NLM_F_ACK };
+            // A list says when it ends; the answer to a single question is one message, or a refusal.
+            let flags = libc::NLM_F_REQUEST | if *list { libc::NLM_F_DUMP } else { 0 };
             let length = body.len() + 16;
             outbox.extend((length as u32).to_ne_bytes());
             outbox.extend(kind.to_ne_bytes());
@@ -80,7 +80,9 @@ impl Rtnetlink {
             for message in Messages::new(self.inbox.get(..length).unwrap_or_default()) {
                 let message = message.map_err(malformed)?;
                 let place = message.sequence.wrapping_sub(first) as usize;
-                let Some(answer) = answers.get_mut(place) else { continue };
+                let (Some(answer), Some(question)) = (answers.get_mut(place), questions.get(place)) else {
+                    continue;
+                };
                 match i32::from(message.kind) {
                     libc::NLMSG_ERROR | libc::NLMSG_DONE => {
                         left -= 1;
@@ -90,6 +92,7 @@ impl Rtnetlink {
                         }
                     }
                     _ => {
+                        left -= usize::from(!question.list);
                         if let Ok(payloads) = answer {
                             payloads.push(message.payload.to_vec());
                         }
