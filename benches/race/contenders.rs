@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Error};
+use std::iter;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,12 +14,15 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::client::Client;
-use crate::process::{Taken, measure, peak_of, settle};
+use crate::process::{Taken, cpu_of, measure, own_cpu, peak_of, settle};
 use crate::results::Sample;
 use crate::table::Table;
 
-/// How often a table in the making is looked at.
+/// The clock that counts instructions: guest time is nothing else, a nanosecond each.
+const INSTRUCTIONS: &str = "minstr";
+/// How often a table in the making is looked at, at most: looks shall not take more than one part of the time in so many.
 const LOOK: Duration = Duration::from_millis(2);
+const LOOKS: u32 = 10;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The weight that one server gets in the middle of a race; none has it before.
 const NEW_WEIGHT: u32 = 20;
@@ -26,6 +30,9 @@ const NEW_WEIGHT: u32 = 20;
 /// What the contenders are given.
 struct Course<'a> {
     table: Table,
+    /// By instructions, a one-shot process is measured as by any clock, since it never sleeps. Of a daemon counts what it and
+    /// its children spend on the processor: not its pauses, which take no instructions, nor those that look at the table.
+    by_instructions: bool,
     lbd: &'a str,
     limit: String,
     race: String,
@@ -35,16 +42,26 @@ struct Course<'a> {
 type Leg<'a> = fn(&mut Course<'a>) -> io::Result<()>;
 
 /// Measures everything at each size, `rounds` times.
-pub(crate) fn race(lbd: &str, rounds: usize, tables: &[Table]) -> io::Result<Vec<Sample>> {
+pub(crate) fn race(clock: &str, lbd: &str, rounds: usize, tables: &[Table]) -> io::Result<Vec<Sample>> {
     let race = std::env::current_exe()?;
     let limit = race.with_file_name("limit").to_string_lossy().into_owned();
     let race = race.to_string_lossy().into_owned();
+    // A lap that does not count: it brings programs and kernel modules from the disk into memory.
+    let warm_up = (Table::new(1, 10), 1, false);
+    let laps = iter::once(warm_up).chain(tables.iter().map(|&table| (table, rounds, true)));
     let mut samples = Vec::new();
-    for &table in tables {
+    for (table, rounds, counts) in laps {
         // Old enough not to be taken for a file in the making.
         write(Path::new("/tmp/desired.yaml"), &table.yaml(), true)?;
         write(Path::new("/tmp/rules"), &table.ipvsadm(), true)?;
-        let mut course = Course { table, lbd, limit: limit.clone(), race: race.clone(), samples: Vec::new() };
+        let mut course = Course {
+            table,
+            by_instructions: clock == INSTRUCTIONS,
+            lbd,
+            limit: limit.clone(),
+            race: race.clone(),
+            samples: Vec::new(),
+        };
         let legs: [Leg<'_>; 6] = [
             Course::limit_and_readers,
             Course::lbd_apply,
@@ -61,7 +78,9 @@ pub(crate) fn race(lbd: &str, rounds: usize, tables: &[Table]) -> io::Result<Vec
             }
             eprintln!("bench: {table}, round {} of {rounds}", round + 1);
         }
-        samples.append(&mut course.samples);
+        if counts {
+            samples.append(&mut course.samples);
+        }
     }
     Ok(samples)
 }
@@ -170,7 +189,7 @@ impl Course<'_> {
         let daemon = Daemon(command.spawn()?);
         let full = self.table.servers as usize;
         wait(&mut client, self.table, last, |weights| weights.len() == full)?;
-        let wall = begin.elapsed();
+        let wall = if self.by_instructions { daemon.cpu() } else { begin.elapsed() };
         self.check_loaded()?;
         self.take("load", who, Taken { wall, peak_kb: daemon.peak(), ..Taken::default() });
 
@@ -180,16 +199,13 @@ impl Course<'_> {
         let at = text.rfind(old).ok_or(Error::other("no such weight in the file"))?;
         let changed = format!("{}{new}{}", &text[..at], &text[at + old.len()..]);
         write(file, &changed, false)?;
-        let begin = Instant::now();
+        let (begin, before) = (Instant::now(), daemon.cpu());
         if hang_up {
             kill(Pid::from_raw(daemon.0.id() as i32), Signal::SIGHUP)?;
         }
         wait(&mut client, self.table, last, |weights| weights.contains(&NEW_WEIGHT))?;
-        self.take(
-            "one weight",
-            who,
-            Taken { wall: begin.elapsed(), peak_kb: daemon.peak(), ..Taken::default() },
-        );
+        let wall = if self.by_instructions { daemon.cpu() - before } else { begin.elapsed() };
+        self.take("one weight", who, Taken { wall, peak_kb: daemon.peak(), ..Taken::default() });
         Ok(())
     }
 
@@ -212,12 +228,13 @@ fn wait(
     service: u32,
     mut is_there: impl FnMut(&[u32]) -> bool,
 ) -> io::Result<()> {
-    let begin = Instant::now();
+    let (begin, before) = (Instant::now(), own_cpu()?);
     while !is_there(&client.weights(table, service)?) {
         if begin.elapsed() > PATIENCE {
             return Err(Error::other("the table does not come about"));
         }
-        thread::sleep(LOOK);
+        // A look at ten thousand servers is work.
+        thread::sleep(LOOK.max(((own_cpu()? - before) * LOOKS).saturating_sub(begin.elapsed())));
     }
     Ok(())
 }
@@ -226,12 +243,22 @@ fn wait(
 struct Daemon(Child);
 
 impl Daemon {
-    /// The peak of the process or of that of its children that has the highest.
-    fn peak(&self) -> u64 {
+    /// The process and its children.
+    fn processes(&self) -> Vec<u32> {
         let id = self.0.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
         let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-        children.chain([id]).map(peak_of).max().unwrap_or(0)
+        children.chain([id]).collect()
+    }
+
+    /// The peak of that process that has the highest.
+    fn peak(&self) -> u64 {
+        self.processes().into_iter().map(peak_of).max().unwrap_or(0)
+    }
+
+    /// What they have spent on the processor so far.
+    fn cpu(&self) -> Duration {
+        self.processes().into_iter().map(cpu_of).sum()
     }
 }
 
