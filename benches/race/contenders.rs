@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::client::Client;
-use crate::process::{Taken, cpu_of, measure, own_cpu, peak_of, settle};
+use crate::process::{Stopwatch, Taken, count_instructions, in_group, measure, own_cpu, peak_of, settle};
 use crate::results::Sample;
 use crate::table::Table;
 
@@ -30,9 +30,6 @@ const NEW_WEIGHT: u32 = 20;
 /// What the contenders are given.
 struct Course<'a> {
     table: Table,
-    /// By instructions, a one-shot process is measured as by any clock, since it never sleeps. Of a daemon counts what it and
-    /// its children spend on the processor: not its pauses, which take no instructions, nor those that look at the table.
-    by_instructions: bool,
     lbd: &'a str,
     limit: String,
     race: String,
@@ -43,6 +40,9 @@ type Leg<'a> = fn(&mut Course<'a>) -> io::Result<()>;
 
 /// Measures everything at each size, `rounds` times.
 pub(crate) fn race(clock: &str, lbd: &str, rounds: usize, tables: &[Table]) -> io::Result<Vec<Sample>> {
+    if clock == INSTRUCTIONS {
+        count_instructions()?;
+    }
     let race = std::env::current_exe()?;
     let limit = race.with_file_name("limit").to_string_lossy().into_owned();
     let race = race.to_string_lossy().into_owned();
@@ -54,14 +54,7 @@ pub(crate) fn race(clock: &str, lbd: &str, rounds: usize, tables: &[Table]) -> i
         // Old enough not to be taken for a file in the making.
         write(Path::new("/tmp/desired.yaml"), &table.yaml(), true)?;
         write(Path::new("/tmp/rules"), &table.ipvsadm(), true)?;
-        let mut course = Course {
-            table,
-            by_instructions: clock == INSTRUCTIONS,
-            lbd,
-            limit: limit.clone(),
-            race: race.clone(),
-            samples: Vec::new(),
-        };
+        let mut course = Course { table, lbd, limit: limit.clone(), race: race.clone(), samples: Vec::new() };
         let legs: [Leg<'_>; 6] = [
             Course::limit_and_readers,
             Course::lbd_apply,
@@ -104,7 +97,7 @@ impl Course<'_> {
 
     /// A phase is what a process says of itself.
     fn take_phase(&mut self, task: &'static str, who: &'static str, taken: Taken) {
-        self.take(task, who, Taken { wall: taken.kernel, peak_kb: 0, ..taken });
+        self.take(task, who, Taken { time: taken.kernel, peak_kb: 0, ..taken });
     }
 
     /// The limit loads the table; then everybody reads it.
@@ -182,16 +175,15 @@ impl Course<'_> {
     ) -> io::Result<()> {
         let last = self.table.services - 1;
         let mut client = Client::connect()?;
-        let mut words = words.split(' ');
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        let begin = Instant::now();
+        let mut command = in_group(&words.split(' ').collect::<Vec<_>>());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let watch = Stopwatch::start();
         let daemon = Daemon(command.spawn()?);
         let full = self.table.servers as usize;
         wait(&mut client, self.table, last, |weights| weights.len() == full)?;
-        let wall = if self.by_instructions { daemon.cpu() } else { begin.elapsed() };
+        let time = watch.elapsed();
         self.check_loaded()?;
-        self.take("load", who, Taken { wall, peak_kb: daemon.peak(), ..Taken::default() });
+        self.take("load", who, Taken { time, peak_kb: daemon.peak(), ..Taken::default() });
 
         // Its work after the start (a second look, a state file) shall not be counted.
         thread::sleep(Duration::from_millis(1_500));
@@ -199,13 +191,13 @@ impl Course<'_> {
         let at = text.rfind(old).ok_or(Error::other("no such weight in the file"))?;
         let changed = format!("{}{new}{}", &text[..at], &text[at + old.len()..]);
         write(file, &changed, false)?;
-        let (begin, before) = (Instant::now(), daemon.cpu());
+        let watch = Stopwatch::start();
         if hang_up {
             kill(Pid::from_raw(daemon.0.id() as i32), Signal::SIGHUP)?;
         }
         wait(&mut client, self.table, last, |weights| weights.contains(&NEW_WEIGHT))?;
-        let wall = if self.by_instructions { daemon.cpu() - before } else { begin.elapsed() };
-        self.take("one weight", who, Taken { wall, peak_kb: daemon.peak(), ..Taken::default() });
+        let time = watch.elapsed();
+        self.take("one weight", who, Taken { time, peak_kb: daemon.peak(), ..Taken::default() });
         Ok(())
     }
 
@@ -243,22 +235,12 @@ fn wait(
 struct Daemon(Child);
 
 impl Daemon {
-    /// The process and its children.
-    fn processes(&self) -> Vec<u32> {
+    /// The peak of the process or of that of its children that has the highest.
+    fn peak(&self) -> u64 {
         let id = self.0.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
         let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-        children.chain([id]).collect()
-    }
-
-    /// The peak of that process that has the highest.
-    fn peak(&self) -> u64 {
-        self.processes().into_iter().map(peak_of).max().unwrap_or(0)
-    }
-
-    /// What they have spent on the processor so far.
-    fn cpu(&self) -> Duration {
-        self.processes().into_iter().map(cpu_of).sum()
+        children.chain([id]).map(peak_of).max().unwrap_or(0)
     }
 }
 
