@@ -7,6 +7,7 @@ use crate::results::{Row, ratio};
 /// The tasks that are shown, one below the other.
 const TASKS: [(&str, &str); 2] =
     [("load", "Filling an empty table"), ("read", "Reading the table, and comparing it with the file")];
+/// Who is shown, in this order.
 const COLOURS: [(&str, &str); 6] = [
     ("lbd", "#1b7f5c"),
     ("lbd run", "#4fa386"),
@@ -15,9 +16,9 @@ const COLOURS: [(&str, &str); 6] = [
     ("ipvsadm -R", "#b0504f"),
     ("ipvsadm -Sn", "#b0504f"),
 ];
-const TICKS: [f64; 7] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0];
+const TICKS: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 /// The logarithmic scale of a column.
-const SCALE: (f64, f64) = (0.5, 200.0);
+const SCALE: (f64, f64) = (0.5, 800.0);
 const LEFT: f64 = 180.0;
 const COLUMN: f64 = 400.0;
 const GAP: f64 = 50.0;
@@ -57,13 +58,13 @@ pub(crate) fn svg(rows: &[Row]) -> String {
                 }
             }
             y += 6.0;
-            for who in distinct(of_size().map(|row| row.who.as_str()).filter(|who| *who != "limit")) {
+            for (who, colour) in COLOURS.into_iter().filter(|(who, _)| of_size().any(|row| row.who == *who)) {
                 let base = y + 13.0;
                 text(&mut bars, (LEFT - 10.0, base), "text-anchor='end'", who);
                 for (clock, left) in clocks.iter().zip(&lefts) {
                     let row = of_size().find(|row| row.clock == *clock && row.who == who);
                     if let Some(times) = row.and_then(|row| ratio(rows, row, "limit")) {
-                        bar(&mut bars, *left, y, who, times);
+                        bar(&mut bars, *left, y, colour, times);
                     }
                 }
                 y += BAR;
@@ -92,8 +93,7 @@ fn name(clock: &str) -> (&str, &str) {
 }
 
 /// A bar from the limit, to the left where something takes less.
-fn bar(body: &mut String, left: f64, y: f64, who: &str, times: f64) {
-    let colour = COLOURS.iter().find(|(name, _)| *name == who).map_or("#777777", |(_, colour)| colour);
+fn bar(body: &mut String, left: f64, y: f64, colour: &str, times: f64) {
     let (limit, end) = (place(left, 1.0), place(left, times));
     let (from, to) = (limit.min(end), limit.max(end));
     let _ = writeln!(
