@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Error};
+use std::iter;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,12 +14,15 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::client::Client;
-use crate::process::{Taken, measure, peak_of, settle};
+use crate::process::{Stopwatch, Taken, count_instructions, in_group, measure, own_cpu, peak_of, settle};
 use crate::results::Sample;
 use crate::table::Table;
 
-/// How often a table in the making is looked at.
+/// The clock that counts instructions: guest time is nothing else, a nanosecond each.
+const INSTRUCTIONS: &str = "minstr";
+/// How often a table in the making is looked at, at most: looks shall not take more than one part of the time in so many.
 const LOOK: Duration = Duration::from_millis(2);
+const LOOKS: u32 = 10;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The weight that one server gets in the middle of a race; none has it before.
 const NEW_WEIGHT: u32 = 20;
@@ -35,12 +39,18 @@ struct Course<'a> {
 type Leg<'a> = fn(&mut Course<'a>) -> io::Result<()>;
 
 /// Measures everything at each size, `rounds` times.
-pub(crate) fn race(lbd: &str, rounds: usize, tables: &[Table]) -> io::Result<Vec<Sample>> {
+pub(crate) fn race(clock: &str, lbd: &str, rounds: usize, tables: &[Table]) -> io::Result<Vec<Sample>> {
+    if clock == INSTRUCTIONS {
+        count_instructions()?;
+    }
     let race = std::env::current_exe()?;
     let limit = race.with_file_name("limit").to_string_lossy().into_owned();
     let race = race.to_string_lossy().into_owned();
+    // A lap that does not count: it brings programs and kernel modules from the disk into memory.
+    let warm_up = (Table::new(1, 10), 1, false);
+    let laps = iter::once(warm_up).chain(tables.iter().map(|&table| (table, rounds, true)));
     let mut samples = Vec::new();
-    for &table in tables {
+    for (table, rounds, counts) in laps {
         // Old enough not to be taken for a file in the making.
         write(Path::new("/tmp/desired.yaml"), &table.yaml(), true)?;
         write(Path::new("/tmp/rules"), &table.ipvsadm(), true)?;
@@ -61,7 +71,9 @@ pub(crate) fn race(lbd: &str, rounds: usize, tables: &[Table]) -> io::Result<Vec
             }
             eprintln!("bench: {table}, round {} of {rounds}", round + 1);
         }
-        samples.append(&mut course.samples);
+        if counts {
+            samples.append(&mut course.samples);
+        }
     }
     Ok(samples)
 }
@@ -85,7 +97,7 @@ impl Course<'_> {
 
     /// A phase is what a process says of itself.
     fn take_phase(&mut self, task: &'static str, who: &'static str, taken: Taken) {
-        self.take(task, who, Taken { wall: taken.kernel, peak_kb: 0, ..taken });
+        self.take(task, who, Taken { time: taken.kernel, peak_kb: 0, ..taken });
     }
 
     /// The limit loads the table; then everybody reads it.
@@ -163,16 +175,15 @@ impl Course<'_> {
     ) -> io::Result<()> {
         let last = self.table.services - 1;
         let mut client = Client::connect()?;
-        let mut words = words.split(' ');
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        let begin = Instant::now();
+        let mut command = in_group(&words.split(' ').collect::<Vec<_>>());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let watch = Stopwatch::start();
         let daemon = Daemon(command.spawn()?);
         let full = self.table.servers as usize;
         wait(&mut client, self.table, last, |weights| weights.len() == full)?;
-        let wall = begin.elapsed();
+        let time = watch.elapsed();
         self.check_loaded()?;
-        self.take("load", who, Taken { wall, peak_kb: daemon.peak(), ..Taken::default() });
+        self.take("load", who, Taken { time, peak_kb: daemon.peak(), ..Taken::default() });
 
         // Its work after the start (a second look, a state file) shall not be counted.
         thread::sleep(Duration::from_millis(1_500));
@@ -180,16 +191,13 @@ impl Course<'_> {
         let at = text.rfind(old).ok_or(Error::other("no such weight in the file"))?;
         let changed = format!("{}{new}{}", &text[..at], &text[at + old.len()..]);
         write(file, &changed, false)?;
-        let begin = Instant::now();
+        let watch = Stopwatch::start();
         if hang_up {
             kill(Pid::from_raw(daemon.0.id() as i32), Signal::SIGHUP)?;
         }
         wait(&mut client, self.table, last, |weights| weights.contains(&NEW_WEIGHT))?;
-        self.take(
-            "one weight",
-            who,
-            Taken { wall: begin.elapsed(), peak_kb: daemon.peak(), ..Taken::default() },
-        );
+        let time = watch.elapsed();
+        self.take("one weight", who, Taken { time, peak_kb: daemon.peak(), ..Taken::default() });
         Ok(())
     }
 
@@ -212,12 +220,13 @@ fn wait(
     service: u32,
     mut is_there: impl FnMut(&[u32]) -> bool,
 ) -> io::Result<()> {
-    let begin = Instant::now();
+    let (begin, before) = (Instant::now(), own_cpu()?);
     while !is_there(&client.weights(table, service)?) {
         if begin.elapsed() > PATIENCE {
             return Err(Error::other("the table does not come about"));
         }
-        thread::sleep(LOOK);
+        // A look at ten thousand servers is work.
+        thread::sleep(LOOK.max(((own_cpu()? - before) * LOOKS).saturating_sub(begin.elapsed())));
     }
     Ok(())
 }

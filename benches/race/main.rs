@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["table", form, size] => print!("{}", in_form(form, size.parse()?)?),
         ["run", clock, rounds, lbd, sizes @ ..] => {
             let sizes = sizes.iter().map(|size| size.parse()).collect::<Result<Vec<_>, _>>()?;
-            let samples = contenders::race(lbd, rounds.parse()?, &sizes)?;
+            let samples = contenders::race(clock, lbd, rounds.parse()?, &sizes)?;
             print!("{}", results::csv(clock, &samples));
         }
         ["report", csv] => print!("{}", results::report(&results::read(csv)?)),

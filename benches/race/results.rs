@@ -48,7 +48,7 @@ pub(crate) fn csv(clock: &str, samples: &[Sample]) -> String {
     let mut text = format!("{HEAD}\n");
     for key in order {
         let takes = &groups[&key];
-        let mut times: Vec<f64> = takes.iter().map(|taken| taken.wall.as_secs_f64() * 1e3).collect();
+        let mut times: Vec<f64> = takes.iter().map(|taken| taken.time.as_secs_f64() * 1e3).collect();
         times.sort_by(f64::total_cmp);
         let (size, task, who) = key;
         let peak = takes.iter().map(|taken| taken.peak_kb).max().unwrap_or(0);
