@@ -5,6 +5,7 @@
 //! race run CLOCK ROUNDS LBD NxM...         all measurements, as CSV (changes the IPVS of new network namespaces only)
 //! race report CSV                          the same as a table with ratios
 //! race chart CSV                           the same as SVG
+//! race check CSV                           whether lbd keeps what it promises
 //! race timed [--inner] [--stdin FILE] COMMAND...   one process: wall time, peak memory, what it says of itself
 //! race phase load|read NxM                 what lbd does with the kernel, without the rest of it
 //! ```
@@ -13,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // that stops at the first surprise
 
 mod chart;
+mod check;
 #[path = "../limit/client.rs"]
 mod client;
 mod contenders;
@@ -36,6 +38,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["report", csv] => print!("{}", results::report(&results::read(csv)?)),
         ["chart", csv] => print!("{}", chart::svg(&results::read(csv)?)),
+        ["check", csv] => {
+            let (text, is_kept) = check::check(&results::read(csv)?);
+            print!("{text}");
+            if !is_kept {
+                return Err("a promise is not kept".into());
+            }
+        }
         ["timed", command @ ..] => println!("{}", process::timed(command)?),
         ["phase", what, size] => println!("{}", phase::run(what, size.parse()?)?),
         _ => return Err("see the first lines of benches/race/main.rs".into()),
