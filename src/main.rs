@@ -3,11 +3,12 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use anstream::AutoStream;
+use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 use lbd::cli::Arguments;
 use lbd::commands::{self, Console};
 use lbd::progress::Progress;
+use lbd::report::Uncoloured;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -25,10 +26,16 @@ fn main() -> ExitCode {
 
 /// Standard output without colours where it is no terminal. What is left between two colours is collected before it is
 /// written: it would be a system call each, and a plan may have a hundred thousand lines.
-fn stripped(stdout: io::Stdout, progress: &Progress) -> impl Write + use<> {
+fn stripped(stdout: io::Stdout, progress: &Progress) -> Box<dyn Write> {
     let colours = AutoStream::choice(&stdout);
-    let collected: Box<dyn Write> = Box::new(buffered(progress.beside(stdout)));
-    AutoStream::new(collected, colours)
+    let collected = buffered(progress.beside(stdout));
+    match colours {
+        ColorChoice::Never => Box::new(Uncoloured::new(collected)),
+        colours => {
+            let collected: Box<dyn Write> = Box::new(collected);
+            Box::new(AutoStream::new(collected, colours))
+        }
+    }
 }
 
 fn buffered<W: Write>(stream: W) -> BufWriter<W> {
