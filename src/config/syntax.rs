@@ -20,7 +20,7 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
 }
 
 /// The problem of a text that was refused at a place, in the parser's words.
-pub(super) fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
+fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
     if words.contains("unprintable")
         && let Some(found) = control_character(text)
     {
