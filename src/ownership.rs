@@ -1,12 +1,14 @@
 //! Decides what lbd may touch, and remembers what it has to put back: the rest is somebody else's.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::{Desired, Operation, Prune, ServiceKey, Services, SyncRole, Sysctls, Timeouts, sysctl};
+use crate::model::{
+    Desired, Operation, Prune, ServiceKey, Services, SyncRole, Sysctls, Table, Timeouts, sysctl,
+};
 
 /// The services that lbd put into the kernel or adopted there, each with the cluster that it came from.
-pub type Owned = HashMap<ServiceKey, Arc<str>>;
+pub type Owned = Table<ServiceKey, Arc<str>>;
 
 /// Parts the live services into those that lbd may change or delete, and those that it leaves alone.
 ///

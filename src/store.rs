@@ -385,7 +385,9 @@ mod tests {
     fn record() -> Record {
         let key = |text: &str| text.parse().unwrap();
         Record {
-            owned: [(key("tcp://10.0.0.13:80"), "web".into()), (key("fwmark6://10"), "shop".into())].into(),
+            owned: [(key("tcp://10.0.0.13:80"), "web".into()), (key("fwmark6://10"), "shop".into())]
+                .into_iter()
+                .collect(),
             changed: Changed {
                 sysctls: [("net.ipv4.ip_forward".to_owned(), "0".to_owned())].into(),
                 timeouts: Timeouts { tcp: Some(900), ..Timeouts::default() },

@@ -106,9 +106,15 @@ fn an_operation() -> impl Strategy<Value = Operation> {
         let v6 = service.family() == Family::V6;
         let from = scheduling("rr");
         match which {
-            0 | 1 => a_scheduling(v6).prop_map(move |to| Operation::AddService { service, to }).boxed(),
+            0 | 1 => {
+                a_scheduling(v6).prop_map(move |to| Operation::AddService { service, to: to.into() }).boxed()
+            }
             2 => a_scheduling(v6)
-                .prop_map(move |to| Operation::EditService { service, from: from.clone(), to })
+                .prop_map(move |to| Operation::EditService {
+                    service,
+                    from: from.clone().into(),
+                    to: to.into(),
+                })
                 .boxed(),
             3 => Just(Operation::DeleteService { service }).boxed(),
             4..=6 => a_real_server().prop_map(move |to| Operation::AddServer { service, server, to }).boxed(),
@@ -228,7 +234,10 @@ fn the_fake_knows_what_becomes_of_a_service_with_too_many_servers_for_mh() {
         ("tcp://10.0.0.2:80", scheduling("rr"), servers(4094)),
     ]);
     agree(&mut real, &mut fake, &additions(&table));
-    let to =
-        |url| Operation::EditService { service: service(url), from: scheduling("rr"), to: scheduling("mh") };
+    let to = |url| Operation::EditService {
+        service: service(url),
+        from: scheduling("rr").into(),
+        to: scheduling("mh").into(),
+    };
     agree(&mut real, &mut fake, &[to("tcp://10.0.0.1:80"), to("tcp://10.0.0.2:80")]);
 }

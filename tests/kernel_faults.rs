@@ -122,7 +122,7 @@ impl Director {
         for (service, virtual_service) in foreign.state.services {
             execute(
                 &mut self.clean,
-                &[Operation::AddService { service, to: virtual_service.scheduling.clone() }],
+                &[Operation::AddService { service, to: virtual_service.scheduling.clone().into() }],
             );
             for (server, to) in virtual_service.servers {
                 execute(&mut self.clean, &[Operation::AddServer { service, server, to }]);
@@ -234,9 +234,9 @@ fn meddle(kernel: &mut Ipvs, after: &Desired, what: usize) {
         2 => Operation::AddServer { service, server: ServerKey { port: 8080, ..server }, to },
         3 => Operation::AddService {
             service: "tcp://10.0.0.5:80".parse().unwrap(),
-            to: like.scheduling.clone(),
+            to: like.scheduling.clone().into(),
         },
-        4 => Operation::AddService { service: intruder(), to: like.scheduling.clone() },
+        4 => Operation::AddService { service: intruder(), to: like.scheduling.clone().into() },
         _ => Operation::DeleteService { service: "tcp://10.0.0.3:80".parse().unwrap() },
     };
     // What is there already, or is not there any more, need not be done.

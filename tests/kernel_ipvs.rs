@@ -173,7 +173,7 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
     execute(
         &mut kernel,
         &[
-            Operation::EditService { service: key, from: old.scheduling, to },
+            Operation::EditService { service: key, from: old.scheduling.into(), to: to.into() },
             Operation::EditServer {
                 service: key,
                 server: server_key,
@@ -240,7 +240,7 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
     let nowhere = service("tcp://10.0.0.2:80");
     let one = real(1, Forwarding::Nat);
     let add = |service, address| Operation::AddServer { service, server: server(address), to: one };
-    let add_service = |service, name| Operation::AddService { service, to: scheduling(name) };
+    let add_service = |service, name| Operation::AddService { service, to: scheduling(name).into() };
     let operations = [
         add_service(good, "rr"),
         add_service(good, "rr"),
@@ -254,7 +254,7 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
         Operation::DeleteService { service: nowhere },
         Operation::AddService {
             service: lbd::model::ServiceKey::FirewallMark { family: lbd::model::Family::V4, mark: 0 },
-            to: scheduling("rr"),
+            to: scheduling("rr").into(),
         },
         add(good, "10.9.0.2:80"),
     ];

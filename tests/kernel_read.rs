@@ -62,7 +62,7 @@ fn meddle(pool: ServiceKey, stop: &AtomicBool) -> u64 {
     for n in 1..=50 {
         let (service, server) = (service(&format!("udp://10.0.1.{n}:53")), server(&format!("10.8.0.{n}:80")));
         come.extend([
-            Operation::AddService { service, to: scheduling("rr") },
+            Operation::AddService { service, to: scheduling("rr").into() },
             Operation::AddServer { service, server, to: one },
             Operation::AddServer { service: pool, server, to: one },
         ]);
@@ -125,7 +125,7 @@ fn a_service_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
     let _net = Netns::new();
     let mut kernel = Ipvs::connect().unwrap();
     let pool = service("fwmark://1");
-    execute(&mut kernel, &[Operation::AddService { service: pool, to: scheduling("rr") }]);
+    execute(&mut kernel, &[Operation::AddService { service: pool, to: scheduling("rr").into() }]);
     let stop = AtomicBool::new(false);
     let (mut seen, mut empty) = (0, 0);
     std::thread::scope(|scope| {

@@ -284,7 +284,7 @@ fn what_is_mixed_with_edits_of_the_table_keeps_its_place() {
         to: Timeouts { tcp: Some(tcp), ..Timeouts::default() },
     };
     let operations = [
-        Operation::AddService { service: key, to: scheduling("rr") },
+        Operation::AddService { service: key, to: scheduling("rr").into() },
         set(u32::MAX),
         Operation::StartSync { to: daemon(role, 7) },
         add.clone(),

@@ -193,7 +193,7 @@ trait Rotate {
     fn as_mut_slice_rotate(&mut self, by: usize);
 }
 
-impl<K: std::hash::Hash + Eq, V> Rotate for indexmap::IndexMap<K, V> {
+impl<K: std::hash::Hash + Eq, V> Rotate for lbd::model::Table<K, V> {
     fn as_mut_slice_rotate(&mut self, by: usize) {
         let mut entries: Vec<(K, V)> = self.drain(..).collect();
         entries.rotate_left(by);

@@ -173,7 +173,7 @@ impl Reader<'_> {
                 Err(format!("{key} is there already; the kernel refuses a second one"))
             }
             ("add-service", Entry::Vacant(place), Ok(scheduling)) => {
-                place.insert(VirtualService { scheduling, servers: Servers::new() });
+                place.insert(VirtualService { scheduling, servers: Servers::default() });
                 Ok(())
             }
             ("add-service", Entry::Vacant(_), Err(message)) => {

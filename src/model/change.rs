@@ -35,7 +35,7 @@ pub enum Value {
     /// The value of a kernel setting
     Setting(String),
     /// Packets that get a mark
-    Match(MarkMatch),
+    Match(Box<MarkMatch>),
 }
 
 impl fmt::Display for Value {
@@ -54,28 +54,29 @@ impl fmt::Display for Value {
     }
 }
 
-pub(super) type Fields = Vec<(&'static str, Option<Value>)>;
+pub(super) type Fields<const N: usize> = [(&'static str, Option<Value>); N];
 
-pub(super) fn compare(from: Option<Fields>, to: Fields) -> Vec<Change> {
-    let old = from.map_or_else(
-        || to.iter().map(|_| None).collect(),
-        |fields| fields.into_iter().map(|(_, value)| value).collect::<Vec<_>>(),
-    );
-    to.into_iter()
-        .zip(old)
-        .filter(|((_, to), from)| to != from)
-        .map(|((field, to), from)| Change { field: field.into(), from, to })
-        .collect()
+pub(super) fn compare<const N: usize>(mut from: Option<Fields<N>>, to: Fields<N>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (place, (field, to)) in to.into_iter().enumerate() {
+        // Of what is new, nothing was anything before.
+        let old = from.as_mut().and_then(|fields| fields.get_mut(place));
+        let from = old.and_then(|(_, value)| value.take());
+        if from != to {
+            changes.push(Change { field: field.into(), from, to });
+        }
+    }
+    changes
 }
 
 /// `words` is the scheduler that names the switches: the new one on both sides, so that a switch that stays on is equal.
-pub(super) fn scheduling_fields(scheduling: &Scheduling, words: &SchedulerName) -> Fields {
+pub(super) fn scheduling_fields(scheduling: &Scheduling, words: &SchedulerName) -> Fields<6> {
     let Scheduling { scheduler, flags, persistence, engine, one_packet } = scheduling;
     let mask = |Persistence { mask, .. }: Persistence| match mask {
         PersistenceMask::V4(mask) => Value::Text(mask.to_string().into()),
         PersistenceMask::V6(length) => Value::Number(length),
     };
-    vec![
+    [
         ("scheduler", Some(Value::Text(scheduler.to_string().into()))),
         ("scheduler_flags", Some(Value::List(flags.names(words)))),
         ("persistence", persistence.map(|Persistence { timeout, .. }| Value::Number(timeout))),
@@ -85,13 +86,13 @@ pub(super) fn scheduling_fields(scheduling: &Scheduling, words: &SchedulerName) 
     ]
 }
 
-pub(super) fn server_fields(server: &RealServer) -> Fields {
+pub(super) fn server_fields(server: &RealServer) -> Fields<5> {
     let RealServer { weight, forwarding, thresholds: Thresholds { upper, lower } } = *server;
     let tunnel = match forwarding {
         Forwarding::Tunnel(tunnel) => Some(Value::Tunnel(tunnel)),
         Forwarding::Nat | Forwarding::FullNat | Forwarding::DirectRouting | Forwarding::Other(_) => None,
     };
-    vec![
+    [
         ("forward", Some(Value::Text(forwarding.word()))),
         ("tunnel", tunnel),
         ("weight", Some(Value::Number(weight))),
@@ -113,9 +114,9 @@ pub(super) fn timeout_fields(from: Timeouts, to: Timeouts) -> Vec<Change> {
         .collect()
 }
 
-pub(super) fn sync_fields(daemon: &SyncDaemon) -> Fields {
+pub(super) fn sync_fields(daemon: &SyncDaemon) -> Fields<6> {
     let SyncDaemon { role: _, interface, id, max_length, group, port, ttl } = daemon;
-    vec![
+    [
         ("interface", Some(Value::Text(interface.clone().into()))),
         ("id", Some(Value::Number((*id).into()))),
         ("sync_maxlen", max_length.map(|length| Value::Number(length.into()))),

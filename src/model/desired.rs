@@ -1,11 +1,10 @@
 //! What the operator asked for: a state, the names of its clusters, and how far lbd may go.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ServiceKey, State};
+use super::{ServiceKey, State, Table};
 
 /// A desired file that holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,7 +12,7 @@ pub struct Desired {
     /// What the kernel shall be
     pub state: State,
     /// The cluster that each virtual service comes from
-    pub clusters: HashMap<ServiceKey, Arc<str>>,
+    pub clusters: Table<ServiceKey, Arc<str>>,
     /// How far lbd may go
     pub policy: Policy,
 }

@@ -112,13 +112,13 @@ pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Vec<Part> 
         let (old, new) = (matches_of(from, number), matches_of(to, number));
         let gone = without(&old, &new).into_iter().map(|packets| Change {
             field: "match".into(),
-            from: Some(Value::Match(packets)),
+            from: Some(Value::Match(packets.into())),
             to: None,
         });
         let come = without(&new, &old).into_iter().map(|packets| Change {
             field: "match".into(),
             from: None,
-            to: Some(Value::Match(packets)),
+            to: Some(Value::Match(packets.into())),
         });
         let changes: Vec<Change> = gone.chain(come).collect();
         let action = match (old.is_empty(), new.is_empty()) {

@@ -7,6 +7,7 @@ pub mod mark;
 mod operation;
 mod server;
 mod service;
+mod socket;
 mod state;
 mod sync;
 pub mod sysctl;
@@ -22,7 +23,7 @@ pub use service::{
     EngineName, Family, KeyError, Persistence, PersistenceMask, Protocol, SchedulerFlags, SchedulerName,
     Scheduling, ServiceKey, VirtualService,
 };
-pub use state::{Servers, Services, State};
+pub use state::{Servers, Services, State, Table};
 pub use sync::{SyncDaemon, SyncRole};
 pub use sysctl::Sysctls;
 pub use timeouts::Timeouts;

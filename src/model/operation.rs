@@ -15,16 +15,16 @@ pub enum Operation {
         /// Which
         service: ServiceKey,
         /// As what
-        to: Scheduling,
+        to: Box<Scheduling>,
     },
     /// Edit a virtual service in place.
     EditService {
         /// Which
         service: ServiceKey,
         /// What it is
-        from: Scheduling,
+        from: Box<Scheduling>,
         /// What it shall be
-        to: Scheduling,
+        to: Box<Scheduling>,
     },
     /// Delete a virtual service with all its servers.
     DeleteService {
@@ -379,7 +379,7 @@ mod tests {
             one_packet: false,
         };
         let service = "tcp://10.0.0.13:80".parse().unwrap();
-        let edit = Operation::EditService { service, from: with("sh"), to: with("mh") };
+        let edit = Operation::EditService { service, from: with("sh").into(), to: with("mh").into() };
         assert_eq!(
             edit.parts().remove(0).changes,
             [Change {

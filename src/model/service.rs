@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::Servers;
+use super::{Servers, socket};
 
 /// An address family of the Internet protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,7 +111,9 @@ impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Address { protocol, address, port } => {
-                write!(f, "{protocol}://{}", SocketAddr::new(address, port))
+                protocol.fmt(f)?;
+                f.write_str("://")?;
+                socket::fmt(address, port, f)
             }
             Self::FirewallMark { family: Family::V4, mark } => write!(f, "fwmark://{mark}"),
             Self::FirewallMark { family: Family::V6, mark } => write!(f, "fwmark6://{mark}"),

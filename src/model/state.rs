@@ -1,16 +1,21 @@
 //! The state of a director: the one type that is the desired file, the kernel's answer and the two sides of a plan.
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use super::{
     Forwarding, Mark, RealServer, ServerKey, ServiceKey, SyncDaemon, Sysctls, Timeouts, VirtualService,
 };
 
+/// A table that keeps its order. Its hashes are quick: a director has a hundred thousand servers, and whoever can choose
+/// their addresses owns the director.
+pub type Table<K, V> = IndexMap<K, V, RandomState>;
+
 /// The real servers of one virtual service. Equality ignores the order.
-pub type Servers = IndexMap<ServerKey, RealServer>;
+pub type Servers = Table<ServerKey, RealServer>;
 
 /// The virtual services of a director. Equality ignores the order.
-pub type Services = IndexMap<ServiceKey, VirtualService>;
+pub type Services = Table<ServiceKey, VirtualService>;
 
 /// What a director is set to, in the normal form to which both the desired file and the kernel's answer are brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -9,9 +9,7 @@ mod withheld;
 
 use std::hash::Hash;
 
-use indexmap::IndexMap;
-
-use crate::model::{Operation, Scheduling, ServerKey, Servers, ServiceKey, State, VirtualService};
+use crate::model::{Operation, Scheduling, ServerKey, Servers, ServiceKey, State, Table, VirtualService};
 
 pub use impact::{Surroundings, impact};
 pub use withheld::withheld;
@@ -84,13 +82,16 @@ fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
         let to = &wanted.scheduling;
         let Some(VirtualService { scheduling: from, servers }) = find(&live.services, &mut next, &service)
         else {
-            plan.grow.push(Operation::AddService { service, to: to.clone() });
-            plan_servers(plan, service, &Servers::new(), &wanted.servers);
+            plan.grow.push(Operation::AddService { service, to: Box::new(to.clone()) });
+            plan_servers(plan, service, &Servers::default(), &wanted.servers);
             continue;
         };
         found += 1;
-        let edit =
-            (from != to).then(|| Operation::EditService { service, from: from.clone(), to: to.clone() });
+        let edit = (from != to).then(|| Operation::EditService {
+            service,
+            from: from.clone().into(),
+            to: to.clone().into(),
+        });
         if needs_fewer_servers(from, to, servers) {
             plan_servers(plan, service, servers, &wanted.servers);
             plan.shrink.extend(edit);
@@ -120,7 +121,7 @@ fn needs_fewer_servers(from: &Scheduling, to: &Scheduling, present: &Servers) ->
 
 /// What a table has under a key. `next` is where it is looked for first, behind what was found last: mostly both tables
 /// have the order in which the entries were added, and nothing has to be searched.
-fn find<'a, K: Hash + Eq, V>(table: &'a IndexMap<K, V>, next: &mut usize, key: &K) -> Option<&'a V> {
+fn find<'a, K: Hash + Eq, V>(table: &'a Table<K, V>, next: &mut usize, key: &K) -> Option<&'a V> {
     let (place, value) = match table.get_index(*next) {
         Some((there, value)) if there == key => (*next, value),
         _ => table.get_full(key).map(|(place, _, value)| (place, value))?,

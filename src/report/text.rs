@@ -38,6 +38,7 @@ pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
 /// # Errors
 /// Those of `out`.
 pub fn operations(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+    let signs = Signs::new();
     let mut heading: Option<Heading<'_>> = None;
     let mut lines = String::new();
     for operation in comparison.plan.operations() {
@@ -46,7 +47,8 @@ pub fn operations(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
         heading = Some(under);
         // A plan can have a hundred thousand of these, and each word by itself is dear to the stream.
         lines.clear();
-        of_operation(&mut lines, operation, is_new.then_some(under), comparison).map_err(io::Error::other)?;
+        of_operation(&mut lines, &signs, operation, is_new.then_some(under), comparison)
+            .map_err(io::Error::other)?;
         out.write_all(lines.as_bytes())?;
     }
     Ok(())
@@ -55,6 +57,7 @@ pub fn operations(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
 /// The lines of one operation, below its heading if that is another one than before.
 fn of_operation(
     lines: &mut String,
+    signs: &Signs,
     operation: &Operation,
     heading: Option<Heading<'_>>,
     comparison: &Comparison,
@@ -63,7 +66,7 @@ fn of_operation(
         heading.write(lines, comparison)?;
     }
     for part in operation.parts() {
-        line(lines, operation, &part)?;
+        line(lines, signs, operation, &part)?;
     }
     match comparison.impact(operation) {
         Some(impact) => writeln!(lines, "      {NOTE}{impact}{NOTE:#}"),
@@ -101,19 +104,38 @@ impl<'a> Heading<'a> {
     }
 }
 
-fn line(out: &mut String, operation: &Operation, part: &Part) -> fmt::Result {
-    let (sign, style) = match part.action {
-        Action::Add => ('+', ADD),
-        Action::Edit => ('~', EDIT),
-        Action::Delete => ('-', DELETE),
-    };
-    write!(out, "  {style}{sign} ")?;
-    match (operation.server(), part.kind, &part.name) {
-        (Some(server), _, _) => write!(out, "server {server}{style:#}")?,
-        (None, Kind::Sysctl | Kind::Timeouts, Some(name)) => write!(out, "{name}{style:#}")?,
-        (None, kind, Some(name)) => write!(out, "{kind} {name}{style:#}")?,
-        (None, kind, None) => write!(out, "{kind}{style:#}")?,
+/// What lines begin with, in their colours, and what ends the colour.
+struct Signs {
+    add: String,
+    edit: String,
+    delete: String,
+    end: String,
+}
+
+impl Signs {
+    fn new() -> Self {
+        Self {
+            add: format!("  {ADD}+ "),
+            edit: format!("  {EDIT}~ "),
+            delete: format!("  {DELETE}- "),
+            end: format!("{DELETE:#}"),
+        }
     }
+}
+
+fn line(out: &mut String, signs: &Signs, operation: &Operation, part: &Part) -> fmt::Result {
+    out.push_str(match part.action {
+        Action::Add => &signs.add,
+        Action::Edit => &signs.edit,
+        Action::Delete => &signs.delete,
+    });
+    match (operation.server(), part.kind, &part.name) {
+        (Some(server), _, _) => write!(out, "server {server}")?,
+        (None, Kind::Sysctl | Kind::Timeouts, Some(name)) => out.push_str(name),
+        (None, kind, Some(name)) => write!(out, "{kind} {name}")?,
+        (None, kind, None) => write!(out, "{kind}")?,
+    }
+    out.push_str(&signs.end);
     // Of what is new, only what somebody chose.
     let is_said = |change: &&Change| {
         change.from.is_some()

@@ -28,7 +28,7 @@ impl<W: Write> Write for Uncoloured<W> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let border = if self.is_inside { END } else { BEGIN };
-            let at = rest.iter().position(|byte| *byte == border);
+            let at = memchr::memchr(border, rest);
             let (before, behind) = rest.split_at(at.unwrap_or(rest.len()));
             if !self.is_inside {
                 self.stream.write_all(before)?;

@@ -60,7 +60,7 @@ pub(crate) fn services<const N: usize>(list: [Row<'_>; N]) -> Services {
 pub(crate) fn additions(services: &Services) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (key, VirtualService { scheduling, servers }) in services {
-        operations.push(Operation::AddService { service: *key, to: scheduling.clone() });
+        operations.push(Operation::AddService { service: *key, to: scheduling.clone().into() });
         operations.extend(servers.iter().map(|(server, to)| Operation::AddServer {
             service: *key,
             server: *server,

@@ -8,7 +8,8 @@ use lbd::config::{Source, load};
 use lbd::model::{
     Checksum, Desired, EngineName, Forwarding, Mark, MarkMatch, MaxDelete, Persistence, PersistenceMask,
     Policy, Protocol, Prune, RealServer, SchedulerFlags, SchedulerName, Scheduling, ServerKey, Servers,
-    ServiceKey, Services, SyncDaemon, SyncRole, Thresholds, Timeouts, Tunnel, TunnelKind, VirtualService,
+    ServiceKey, Services, SyncDaemon, SyncRole, Table, Thresholds, Timeouts, Tunnel, TunnelKind,
+    VirtualService,
 };
 
 const MANUAL: &str = "\
@@ -96,8 +97,8 @@ fn the_file_of_the_manual() {
         .collect(),
     };
     let (web_key, shop_key) = (key("tcp://10.0.0.13:80"), key("fwmark://10"));
-    assert_eq!(desired.state.services, Services::from([(web_key, web), (shop_key, shop)]));
-    assert_eq!(desired.clusters, [(web_key, "web".into()), (shop_key, "shop".into())].into_iter().collect());
+    assert_eq!(desired.state.services, Services::from_iter([(web_key, web), (shop_key, shop)]));
+    assert_eq!(desired.clusters, Table::from_iter([(web_key, "web".into()), (shop_key, "shop".into())]));
     assert_eq!(
         desired.state.marks,
         [Mark {

@@ -11,7 +11,7 @@ use super::{address, scheduling, server};
 use crate::config::document::{Cluster, Document, Forward, Listener, Server};
 use crate::config::nearest::nearest;
 use crate::config::place::{Finding, Findings, Place, place};
-use crate::model::{Desired, Forwarding, KeyError, Servers, ServiceKey, VirtualService};
+use crate::model::{Desired, Forwarding, KeyError, Servers, ServiceKey, Table, VirtualService};
 
 /// What a listener begins with.
 const SCHEMES: [&str; 5] = ["tcp", "udp", "sctp", "fwmark", "fwmark6"];
@@ -22,7 +22,8 @@ const LONGEST_NAME: usize = 255;
 /// Puts the clusters into the desired state. The marks are in it already.
 pub(super) fn clusters(document: &Document, desired: &mut Desired, findings: &mut Findings) {
     let mut names: HashMap<&str, usize> = HashMap::with_capacity(document.clusters.len());
-    let mut listeners: HashMap<ServiceKey, (usize, usize)> = HashMap::with_capacity(document.clusters.len());
+    let mut listeners: Table<ServiceKey, (usize, usize)> = Table::default();
+    listeners.reserve(document.clusters.len());
     let marks: HashSet<u32> = desired.state.marks.iter().map(|mark| mark.mark).collect();
     let defaults = document.defaults.as_ref();
     if let Some(word) = defaults.and_then(|defaults| defaults.scheduler.as_ref()) {
@@ -185,7 +186,7 @@ impl Behind<'_> {
         reported: &mut HashSet<usize>,
         findings: &mut Findings,
     ) -> Servers {
-        let mut servers = Servers::with_capacity(wanted.len());
+        let mut servers = Servers::with_capacity_and_hasher(wanted.len(), <_>::default());
         let mut positions: Vec<usize> = Vec::with_capacity(wanted.len());
         let mut sourced: HashMap<IpAddr, (bool, usize)> = HashMap::new();
         let sync = !self.document.sync.is_empty();

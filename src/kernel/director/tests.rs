@@ -177,7 +177,7 @@ fn rules_for_nobody_go_with_the_strays() {
 
 #[test]
 fn servers_behind_a_rule_are_read_as_fullnat() {
-    let mut services = Services::new();
+    let mut services = Services::default();
     let servers = [
         (server(14, 80), real(Forwarding::Nat)),
         (server(15, 80), real(Forwarding::Nat)),

@@ -175,13 +175,13 @@ mod tests {
         );
         let foo = Operation::AddService {
             service: "tcp://192.0.2.1:443".parse().unwrap(),
-            to: Scheduling {
+            to: Box::new(Scheduling {
                 scheduler: SchedulerName::new("foo").unwrap(),
                 flags: SchedulerFlags::default(),
                 persistence: None,
                 engine: None,
                 one_packet: false,
-            },
+            }),
         };
         assert_eq!(
             said(&foo, libc::ENOENT),

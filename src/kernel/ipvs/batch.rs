@@ -54,7 +54,7 @@ mod tests {
         };
         let real = RealServer { weight: 1, forwarding: Forwarding::Nat, thresholds: Thresholds::default() };
         let server = |port| ServerKey { address: [192, 168, 8, 14].into(), port };
-        std::iter::once(Operation::AddService { service, to: scheduling })
+        std::iter::once(Operation::AddService { service, to: scheduling.into() })
             .chain((0..servers).map(|port| Operation::AddServer { service, server: server(port), to: real }))
             .collect()
     }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 
-use indexmap::IndexMap;
 use neli::consts::nl::NlmF;
 
 use super::Ipvs;
@@ -13,8 +12,8 @@ use super::codec::message::Malformed;
 use super::uapi::cmd;
 use crate::kernel::{KernelError, Live, Step, explain};
 use crate::model::{
-    Connections, RealServer, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Timeouts,
-    VirtualService,
+    Connections, RealServer, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table,
+    Timeouts, VirtualService,
 };
 
 /// How often a list that changes under our eyes is read before we give up.
@@ -30,7 +29,7 @@ impl Ipvs {
         self.is_at(Step::Listing);
         let listed = self.services()?;
         let of = listed.len();
-        let mut services = Services::with_capacity(of);
+        let mut services = Services::with_capacity_and_hasher(of, <_>::default());
         let mut entries = Vec::new();
         for (done, (key, scheduling)) in listed.into_iter().enumerate() {
             self.is_at(Step::Read { services: done, of });
@@ -48,7 +47,7 @@ impl Ipvs {
 
     /// Some services with their servers; those that are not there are left out.
     pub(super) fn read_some(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
-        let mut services = Services::with_capacity(keys.len());
+        let mut services = Services::with_capacity_and_hasher(keys.len(), <_>::default());
         let (mut entries, mut connections) = (Vec::new(), HashMap::new());
         for key in keys {
             let mut found = None;
@@ -81,8 +80,8 @@ impl Ipvs {
         service: Option<&ServiceKey>,
         entries: &mut Vec<(K, V)>,
         mut decode: impl FnMut(&[u8]) -> Result<(K, V), Malformed>,
-    ) -> Result<IndexMap<K, V>, KernelError> {
-        let mut before: Option<IndexMap<K, V>> = None;
+    ) -> Result<Table<K, V>, KernelError> {
+        let mut before: Option<Table<K, V>> = None;
         for _ in 0..ATTEMPTS {
             entries.clear();
             let answer = self.ask(command, NlmF::DUMP, service, |attributes| {
@@ -93,9 +92,9 @@ impl Ipvs {
                 return Err(explain::question(&format!("list {what}"), answer.errno));
             }
             let count = entries.len();
-            let mut list = IndexMap::with_capacity(count);
+            let mut list = Table::with_capacity_and_hasher(count, <_>::default());
             list.extend(entries.drain(..).rev());
-            let all_left = |before: &IndexMap<K, V>| before.keys().all(|key| list.contains_key(key));
+            let all_left = |before: &Table<K, V>| before.keys().all(|key| list.contains_key(key));
             if list.len() == count && (answer.frames <= 1 || before.as_ref().is_some_and(all_left)) {
                 return Ok(list);
             }
@@ -104,7 +103,7 @@ impl Ipvs {
         Err(explain::unsettled(&what.to_string()))
     }
 
-    fn services(&mut self) -> Result<IndexMap<ServiceKey, Scheduling>, KernelError> {
+    fn services(&mut self) -> Result<Table<ServiceKey, Scheduling>, KernelError> {
         let what = format_args!("the virtual services");
         self.list(what, cmd::GET_SERVICE, None, &mut Vec::new(), decode::service)
     }
