@@ -5,6 +5,7 @@ mod check;
 mod diagnose;
 pub mod document;
 mod given;
+mod letters;
 mod meaning;
 mod nearest;
 mod place;

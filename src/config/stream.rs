@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
+use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
+use super::letters::Letters;
 use super::meaning::Meaning;
 
 /// How many values aliases may stand for in all. What a bomb would unfold to is not read to its end.
@@ -52,7 +53,7 @@ pub(super) fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Refusal> 
 
 /// The events of a text, those of an alias in its place.
 struct Events<'t> {
-    parser: Parser<'t, StrInput<'t>>,
+    parser: Parser<'t, Letters<'t>>,
     /// The next event, if it was looked at already
     next: Option<Event<'t>>,
     /// What aliases stand for
@@ -75,7 +76,7 @@ struct Named<'t> {
 impl<'t> Events<'t> {
     fn of(text: &'t str) -> Self {
         Self {
-            parser: Parser::new_from_str(text),
+            parser: Parser::new(Letters::of(text)),
             next: None,
             anchors: HashMap::new(),
             named: Vec::new(),

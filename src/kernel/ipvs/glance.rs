@@ -5,10 +5,10 @@
 //! IPv4 servers without a tunnel. What it hides is listed over netlink. Every attribute that a desired file has a word
 //! for is compared; counters are not.
 
-use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::net::{Ipv4Addr, UdpSocket};
 
+use foldhash::quality::RandomState;
 use neli::consts::nl::NlmF;
 
 use super::Ipvs;
@@ -24,7 +24,7 @@ use crate::model::{
 /// What was seen at the last full reading.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// Hashes that nobody else can foresee, so that no two tables are alike by intent
+    /// Hashes of which all 64 bits are good, and that are others in each process
     hasher: RandomState,
     /// All services with their scheduling, whatever their order
     services: u64,
@@ -48,7 +48,7 @@ struct SeenServers {
 
 impl Seen {
     pub(super) fn of(live: &Live) -> Self {
-        let hasher = RandomState::new();
+        let hasher = RandomState::default();
         let services = &live.state.services;
         let servers = services.iter().map(|(service, VirtualService { servers, .. })| SeenServers {
             service: *service,
