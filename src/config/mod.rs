@@ -47,7 +47,7 @@ fn read_fast(text: &str) -> Result<Desired, Option<Problem>> {
     let problem = |message| Problem::new(1, 1, 0, message);
     let document: Document =
         stream::read(text).map_err(|refusal| (!refusal.is_unread).then(|| problem(refusal.message)))?;
-    let (desired, findings) = resolve::resolve(&document);
+    let (desired, findings) = resolve::resolve(document);
     match findings.list.into_iter().next() {
         None => Ok(desired),
         Some(finding) => Err(Some(problem(finding.message))),
@@ -66,7 +66,7 @@ fn explain(source: &Source, refusal: Option<Problem>) -> Result<Desired, Problem
         problems.push(Problem::new(1, 1, 0, error.to_string()));
         None
     });
-    let (desired, findings) = document.as_ref().map(resolve::resolve).unwrap_or_default();
+    let (desired, findings) = document.map(resolve::resolve).unwrap_or_default();
     let more = checked.more + findings.more;
     problems.extend(findings.list.into_iter().filter_map(|finding| checked.locate(finding)));
     // What was refused once stays refused, should the two readings ever disagree.

@@ -161,7 +161,9 @@ pub fn pass(
             match execute(kernel, &mut last, desired) {
                 Ok(results) => {
                     attempts = results;
-                    done.append(&mut attempts.done);
+                    let carried_out = std::mem::take(&mut attempts.done);
+                    // There can be a hundred thousand of them, and mostly there is one round.
+                    if done.is_empty() { done = carried_out } else { done.extend(carried_out) }
                 }
                 // What became of the operations is seen at the next reading; only at the end is it the answer.
                 Err(error) if round + 1 == ROUNDS => return Err(error),

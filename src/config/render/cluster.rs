@@ -75,11 +75,11 @@ fn misread(
         sync: settings::sync(state),
         ..empty()
     };
-    let wrong = super::wrong(&alone, "clusters");
+    let wrong = super::wrong(alone.clone(), "clusters");
     if !wrong.is_empty() || !whole {
         return wrong.iter().map(|finding| told(finding, cluster)).collect();
     }
-    let (read, _) = resolve(&alone);
+    let (read, _) = resolve(alone);
     let same = read.state.services.get(&key) == Some(service);
     if same { Vec::new() } else { vec!["it would not be read back as it is".to_owned()] }
 }

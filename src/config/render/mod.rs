@@ -100,7 +100,7 @@ fn empty() -> Document {
 }
 
 /// What is wrong with one section of a document.
-fn wrong(document: &Document, section: &'static str) -> Vec<Finding> {
+fn wrong(document: Document, section: &'static str) -> Vec<Finding> {
     let (_, findings) = resolve(document);
     let mut list = findings.list;
     list.retain(|finding| finding.place.0.first() == Some(&Step::from(section)));

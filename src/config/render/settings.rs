@@ -25,7 +25,7 @@ pub(super) fn settings(state: &State, head: &mut Document, lost: &mut Vec<String
         let entry = (name.clone(), sysctl(value));
         let alone = Document { sysctls: [entry.clone()].into_iter().collect(), ..empty() };
         // (Not compared: a name may be asked for in more than one spelling.)
-        if kept(&alone, &format!("sysctl {name}"), "sysctls", |_| true, lost) {
+        if kept(alone, &format!("sysctl {name}"), "sysctls", |_| true, lost) {
             head.sysctls.extend([entry]);
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn settings(state: &State, head: &mut Document, lost: &mut Vec<String
         let entry = Mark { mark: MarkNumber::from(mark), matches: matches.iter().map(packets).collect() };
         let alone = Document { marks: vec![entry.clone()], ..empty() };
         let wanted = model::Mark { mark, matches };
-        if kept(&alone, &format!("mark {mark}"), "marks", |read| read.marks.first() == Some(&wanted), lost) {
+        if kept(alone, &format!("mark {mark}"), "marks", |read| read.marks.first() == Some(&wanted), lost) {
             head.marks.push(entry);
         }
     }
@@ -56,14 +56,14 @@ pub(super) fn settings(state: &State, head: &mut Document, lost: &mut Vec<String
     if state.timeouts != model::Timeouts::default() {
         let timeouts = Timeouts { tcp: seconds(tcp), tcp_fin: seconds(tcp_fin), udp: seconds(udp) };
         let alone = Document { timeouts: Some(timeouts.clone()), ..empty() };
-        if kept(&alone, "timeouts", "timeouts", |read| read.timeouts == state.timeouts, lost) {
+        if kept(alone, "timeouts", "timeouts", |read| read.timeouts == state.timeouts, lost) {
             head.timeouts = Some(timeouts);
         }
     }
     for daemon in sync(state) {
         let alone = Document { sync: vec![daemon.clone()], ..empty() };
         let what = format!("sync {}", daemon.role.word());
-        if kept(&alone, &what, "sync", |read| read.sync.iter().all(|read| state.sync.contains(read)), lost) {
+        if kept(alone, &what, "sync", |read| read.sync.iter().all(|read| state.sync.contains(read)), lost) {
             head.sync.push(daemon);
         }
     }
@@ -71,13 +71,13 @@ pub(super) fn settings(state: &State, head: &mut Document, lost: &mut Vec<String
 
 /// Whether the file takes an entry, and for what it is; if not, says why in `lost`.
 fn kept(
-    alone: &Document,
+    alone: Document,
     what: &str,
     section: &'static str,
     same: impl FnOnce(&State) -> bool,
     lost: &mut Vec<String>,
 ) -> bool {
-    let wrong = wrong(alone, section);
+    let wrong = wrong(alone.clone(), section);
     lost.extend(wrong.iter().map(|finding| format!("{what}: {}", finding.message)));
     if !wrong.is_empty() {
         return false;

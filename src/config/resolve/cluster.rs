@@ -8,7 +8,7 @@ use indexmap::map::Entry;
 
 use super::server::Wanted;
 use super::{address, scheduling, server};
-use crate::config::document::{Cluster, Document, Forward, Listener, Server};
+use crate::config::document::{Cluster, Defaults, Forward, Listen, Listener, Server};
 use crate::config::nearest::nearest;
 use crate::config::place::{Finding, Findings, Place, place};
 use crate::model::{Desired, Forwarding, KeyError, Servers, ServiceKey, Table, VirtualService};
@@ -19,48 +19,57 @@ const SCHEMES: [&str; 5] = ["tcp", "udp", "sctp", "fwmark", "fwmark6"];
 /// The longest name of a cluster, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// Puts the clusters into the desired state. The marks are in it already.
-pub(super) fn clusters(document: &Document, desired: &mut Desired, findings: &mut Findings) {
-    let mut names: HashMap<&str, usize> = HashMap::with_capacity(document.clusters.len());
-    let mut listeners: Table<ServiceKey, (usize, usize)> = Table::default();
-    listeners.reserve(document.clusters.len());
+/// Puts the clusters into the desired state. The marks are in it already; `sync` tells whether the
+/// file has sync daemons.
+///
+/// Each cluster is gone when it has been read, so that what becomes of it takes its room: there can be many.
+pub(super) fn clusters(
+    clusters: Vec<Cluster>,
+    defaults: Option<&Defaults>,
+    sync: bool,
+    desired: &mut Desired,
+    findings: &mut Findings,
+) {
+    let mut names: HashMap<Arc<str>, usize> = HashMap::with_capacity(clusters.len());
+    let mut listeners: Table<ServiceKey, ListenerPlace> = Table::default();
+    listeners.reserve(clusters.len());
     let marks: HashSet<u32> = desired.state.marks.iter().map(|mark| mark.mark).collect();
-    let defaults = document.defaults.as_ref();
     if let Some(word) = defaults.and_then(|defaults| defaults.scheduler.as_ref()) {
         scheduling::check_default(word, place!["defaults", "scheduler"], findings);
     }
-    for (index, cluster) in document.clusters.iter().enumerate() {
+    for (index, cluster) in clusters.into_iter().enumerate() {
         let here = place!["clusters", index];
-        check_name(&cluster.name.0, &here, findings);
-        if let Some(first) = names.get(cluster.name.as_str()) {
+        let name: Arc<str> = cluster.name.as_str().into();
+        check_name(&name, &here, findings);
+        if let Some(first) = names.get(&name) {
             findings.push(
-                Finding::new(here.then("name"), format!("duplicate cluster name `{}`", cluster.name.0))
+                Finding::new(here.then("name"), format!("duplicate cluster name `{name}`"))
                     .first(place!["clusters", *first, "name"]),
             );
         } else {
-            names.insert(cluster.name.as_str(), index);
+            names.insert(Arc::clone(&name), index);
         }
         let inherited =
             cluster.forward.or(defaults.and_then(|defaults| defaults.forward)).unwrap_or(Forward::Dr);
-        let rules = scheduling::rules(cluster, defaults, &here, findings);
-        let servers = servers(cluster, inherited, &here, findings);
-        let name: Arc<str> = cluster.name.as_str().into();
+        let rules = scheduling::rules(&cluster, defaults, &here, findings);
+        let servers = servers(&cluster, inherited, &here, findings);
         let urls = cluster.listen.urls();
         if urls.is_empty() {
             findings.push(Finding::new(here.then("listen"), "a cluster needs at least one listener"));
         }
         let mut reported = HashSet::new();
         for (position, url) in urls.iter().enumerate() {
-            let listener = || listener_place(document, index, position);
+            let is_listed = matches!(cluster.listen, Listen::Many(_));
+            let place = ListenerPlace { cluster: index, entry: is_listed.then_some(position) };
+            let listener = || place.whole();
             let Some(service) = service(url, listener, findings) else { continue };
-            if let Some((cluster, position)) = listeners.get(&service) {
+            if let Some(first) = listeners.get(&service) {
                 findings.push(
-                    Finding::new(listener(), format!("duplicate listener {service}"))
-                        .first(listener_place(document, *cluster, *position)),
+                    Finding::new(listener(), format!("duplicate listener {service}")).first(first.whole()),
                 );
                 continue;
             }
-            listeners.insert(service, (index, position));
+            listeners.insert(service, place);
             if let Some(mark) = service.mark()
                 && !marks.contains(&mark)
             {
@@ -70,8 +79,8 @@ pub(super) fn clusters(document: &Document, desired: &mut Desired, findings: &mu
                         .involving(place!["marks"]),
                 );
             }
-            let scheduling = scheduling::scheduling(&rules, cluster, &service, listener, &here, findings);
-            let behind = Behind { document, cluster: index, service };
+            let scheduling = scheduling::scheduling(&rules, &cluster, &service, listener, &here, findings);
+            let behind = Behind { cluster: &cluster, index, service, sync };
             let servers = behind.servers(&servers, &mut reported, findings);
             desired.clusters.insert(service, Arc::clone(&name));
             desired.state.services.insert(service, VirtualService { scheduling, servers });
@@ -94,13 +103,17 @@ fn check_name(name: &str, here: &Place, findings: &mut Findings) {
     );
 }
 
-fn listener_place(document: &Document, cluster: usize, position: usize) -> Place {
-    use crate::config::document::Listen;
+/// Where a listener stands: of which cluster, and which entry of the list, if it is a list.
+#[derive(Clone, Copy)]
+struct ListenerPlace {
+    cluster: usize,
+    entry: Option<usize>,
+}
 
-    let here = place!["clusters", cluster, "listen"];
-    match document.clusters.get(cluster).map(|cluster| &cluster.listen) {
-        Some(Listen::Many(_)) => here.then(position),
-        Some(Listen::One(_)) | None => here,
+impl ListenerPlace {
+    fn whole(self) -> Place {
+        let here = place!["clusters", self.cluster, "listen"];
+        self.entry.map_or_else(|| here.clone(), |entry| here.then(entry))
     }
 }
 
@@ -160,22 +173,21 @@ fn servers(
     here: &Place,
     findings: &mut Findings,
 ) -> Vec<(usize, Wanted)> {
-    cluster
-        .servers
-        .iter()
-        .enumerate()
-        .filter_map(|(index, entry)| {
-            let here = || here.then("servers").then(index);
-            server::server(entry, inherited, here, findings).map(|wanted| (index, wanted))
-        })
-        .collect()
+    let mut servers = Vec::with_capacity(cluster.servers.len());
+    servers.extend(cluster.servers.iter().enumerate().filter_map(|(index, entry)| {
+        let here = || here.then("servers").then(index);
+        server::server(entry, inherited, here, findings).map(|wanted| (index, wanted))
+    }));
+    servers
 }
 
 /// One virtual service of a cluster.
 struct Behind<'a> {
-    document: &'a Document,
-    cluster: usize,
+    cluster: &'a Cluster,
+    index: usize,
     service: ServiceKey,
+    /// Whether the file has sync daemons
+    sync: bool,
 }
 
 impl Behind<'_> {
@@ -188,11 +200,13 @@ impl Behind<'_> {
     ) -> Servers {
         let mut servers = Servers::with_capacity_and_hasher(wanted.len(), <_>::default());
         let mut positions: Vec<usize> = Vec::with_capacity(wanted.len());
+        // The rule that replaces the source of a packet knows servers by their address alone.
         let mut sourced: HashMap<IpAddr, (bool, usize)> = HashMap::new();
-        let sync = !self.document.sync.is_empty();
+        let is_full = |wanted: &Wanted| wanted.real.forwarding == Forwarding::FullNat;
+        let has_full = wanted.iter().any(|(_, wanted)| is_full(wanted));
         for (index, wanted) in wanted {
-            let here = || place!["clusters", self.cluster, "servers", *index];
-            let misfit = wanted.misfit(&self.service, here, || self.address_place(*index), sync);
+            let here = || place!["clusters", self.index, "servers", *index];
+            let misfit = wanted.misfit(&self.service, here, || self.address_place(*index), self.sync);
             if let Some(finding) = misfit {
                 if reported.insert(*index) {
                     findings.push(finding);
@@ -204,9 +218,9 @@ impl Behind<'_> {
                 Entry::Vacant(entry) => {
                     entry.insert(wanted.real);
                     positions.push(*index);
-                    // The rule that replaces the source of a packet knows servers by their address alone.
-                    let is_full = wanted.real.forwarding == Forwarding::FullNat;
-                    if let Some(first) = sourced.insert(key.address, (is_full, *index))
+                    let is_full = is_full(wanted);
+                    if has_full
+                        && let Some(first) = sourced.insert(key.address, (is_full, *index))
                         && first.0 != is_full
                         && reported.insert(*index)
                     {
@@ -241,9 +255,8 @@ impl Behind<'_> {
     }
 
     fn address_place(&self, index: usize) -> Place {
-        let here = place!["clusters", self.cluster, "servers", index];
-        let entry = self.document.clusters.get(self.cluster).and_then(|cluster| cluster.servers.get(index));
-        match entry {
+        let here = place!["clusters", self.index, "servers", index];
+        match self.cluster.servers.get(index) {
             Some(Server::Full(_)) => here.then("address"),
             Some(Server::Short(_)) | None => here,
         }
