@@ -14,6 +14,9 @@ pub(super) const DELETE: Style = AnsiColor::Red.on_default();
 pub(super) const HEAD: Style = Style::new().bold();
 pub(super) const NOTE: Style = Style::new().dimmed();
 
+/// So many bytes are written together.
+const TOGETHER: usize = 16 * 1024;
+
 /// Writes what `apply` would do now, and what is foreign.
 ///
 /// # Errors
@@ -45,13 +48,15 @@ pub fn operations(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
         let under = Heading::of(operation);
         let is_new = heading != Some(under);
         heading = Some(under);
-        // A plan can have a hundred thousand of these, and each word by itself is dear to the stream.
-        lines.clear();
         of_operation(&mut lines, &signs, operation, is_new.then_some(under), comparison)
             .map_err(io::Error::other)?;
-        out.write_all(lines.as_bytes())?;
+        // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.
+        if lines.len() >= TOGETHER {
+            out.write_all(lines.as_bytes())?;
+            lines.clear();
+        }
     }
-    Ok(())
+    out.write_all(lines.as_bytes())
 }
 
 /// The lines of one operation, below its heading if that is another one than before.
