@@ -109,12 +109,12 @@ fn malformed(what: impl std::fmt::Display) -> io::Error {
 }
 
 fn receive(wire: &mut Netlink, inbox: &mut [u8]) -> io::Result<usize> {
-    let until = Instant::now() + PATIENCE;
+    let mut until = None;
     loop {
         match wire.receive(inbox) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if !wire.wait(until)? {
+                if !wire.wait(*until.get_or_insert_with(|| Instant::now() + PATIENCE))? {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel does not answer"));
                 }
             }
