@@ -1,13 +1,15 @@
 //! Remembers on disk what lbd owns and what was last applied and verified, each file written whole or not at all.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{ServiceKey, SyncRole, Sysctls, Timeouts};
 use crate::ownership::{Changed, Owned};
@@ -51,20 +53,38 @@ struct Scope {
 
 /// The record as it lies on disk.
 #[derive(Serialize, Deserialize)]
-struct OnDisk {
+struct OnDisk<'a> {
     version: u32,
     #[serde(flatten)]
     scope: Scope,
-    owned: Vec<OwnedOnDisk>,
+    #[serde(borrow)]
+    owned: Vec<OwnedOnDisk<'a>>,
     #[serde(default)]
     changed: ChangedOnDisk,
-    verified: Vec<String>,
+    verified: Vec<KeyOnDisk>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct OwnedOnDisk {
-    service: String,
-    cluster: String,
+struct OwnedOnDisk<'a> {
+    service: KeyOnDisk,
+    #[serde(borrow)]
+    cluster: Cow<'a, str>,
+}
+
+/// A service by its URL.
+struct KeyOnDisk(ServiceKey);
+
+impl Serialize for KeyOnDisk {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyOnDisk {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let url: Cow<'de, str> = Deserialize::deserialize(deserializer)?;
+        url.parse().map(Self).map_err(D::Error::custom)
+    }
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -136,16 +156,12 @@ impl Store {
             if version != VERSION {
                 return Err(format!("version {version}, and this lbd knows {VERSION}"));
             }
-            let key = |text: &str| text.parse::<ServiceKey>().map_err(|error| error.to_string());
-            let verified = verified.iter().map(|text| key(text)).collect::<Result<_, _>>()?;
+            let verified = verified.into_iter().map(|service| service.0).collect();
             if scope != self.scope {
                 return Ok(Record { verified, ..Record::default() });
             }
-            let owned = owned
-                .iter()
-                .map(|entry| Ok((key(&entry.service)?, Arc::from(entry.cluster.as_str()))))
-                .collect::<Result<_, String>>()?;
-            Ok(Record { owned, changed: changed.into(), verified })
+            let owned = owned.into_iter().map(|entry| (entry.service.0, Arc::from(entry.cluster)));
+            Ok(Record { owned: owned.collect(), changed: changed.into(), verified })
         };
         record().map_err(|error| {
             format!(
@@ -162,24 +178,18 @@ impl Store {
     /// Where the disk will not take it. The old record is whole then.
     pub fn save(&self, record: &Record) -> Result<(), String> {
         let Record { owned, changed, verified } = record;
-        let mut owned: Vec<_> = owned
-            .iter()
-            .map(|(service, cluster)| OwnedOnDisk {
-                service: service.to_string(),
-                cluster: cluster.to_string(),
-            })
-            .collect();
-        owned.sort_unstable_by(|a, b| a.service.cmp(&b.service));
+        let owned = owned.iter().map(|(service, cluster)| OwnedOnDisk {
+            service: KeyOnDisk(*service),
+            cluster: Cow::Borrowed(cluster),
+        });
         let on_disk = OnDisk {
             version: VERSION,
             scope: self.scope.clone(),
-            owned,
+            owned: owned.collect(),
             changed: changed.into(),
-            verified: verified.iter().map(ToString::to_string).collect(),
+            verified: verified.iter().copied().map(KeyOnDisk).collect(),
         };
-        let mut text = serde_json::to_vec_pretty(&on_disk).map_err(|error| error.to_string())?;
-        text.push(b'\n');
-        self.replace(RECORD, &text)
+        self.replace(RECORD, |file| json(file, &on_disk))
     }
 
     /// Keeps the text of a desired file that was applied and verified.
@@ -191,7 +201,7 @@ impl Store {
         if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
             return Ok(());
         }
-        self.replace(VERIFIED, text.as_bytes())
+        self.replace(VERIFIED, |file| file.write_all(text.as_bytes()))
     }
 
     /// The text of the desired file that was last applied and verified, if there is one.
@@ -226,9 +236,7 @@ impl Store {
     /// # Errors
     /// Where the disk will not take it.
     pub fn save_status(&self, status: &Status) -> Result<(), String> {
-        let mut text = serde_json::to_vec_pretty(status).map_err(|error| error.to_string())?;
-        text.push(b'\n');
-        self.replace(STATUS, &text)
+        self.replace(STATUS, |file| json(file, status))
     }
 
     /// What the daemon told last; `None` where it never did, or in words that this version does not know.
@@ -291,7 +299,11 @@ impl Store {
     }
 
     /// Writes a file so that a reader, or a power cut, meets the old content or the new, whole.
-    fn replace(&self, name: &str, content: &[u8]) -> Result<(), String> {
+    fn replace(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<(), String> {
         let path = self.directory.join(name);
         let new = self.directory.join(format!("{name}.new"));
         let write = || -> io::Result<()> {
@@ -301,9 +313,10 @@ impl Store {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new)?;
-            file.write_all(content)?;
-            file.sync_all()?;
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new)?;
+            let mut file = BufWriter::with_capacity(64 * 1024, file);
+            content(&mut file)?;
+            file.into_inner()?.sync_all()?;
             fs::rename(&new, &path)?;
             // The rename itself is on disk only when the directory is.
             File::open(&self.directory)?.sync_all()
@@ -314,6 +327,12 @@ impl Store {
             format!("{}: {error}", path.display())
         })
     }
+}
+
+/// JSON as a person may read it, and a line's end.
+fn json(file: &mut BufWriter<File>, content: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *file, content)?;
+    file.write_all(b"\n")
 }
 
 /// Why there is no lock.
