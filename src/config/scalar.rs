@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use compact_str::CompactString;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -62,22 +63,22 @@ impl<'de> Deserialize<'de> for Scalar {
 }
 
 /// Text, and nothing that YAML reads as something else: `name: 80` is a number, which a derived `String` would let pass.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CompactString, D::Error> {
     struct TextVisitor;
 
     impl Visitor<'_> for TextVisitor {
-        type Value = String;
+        type Value = CompactString;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("text")
         }
 
-        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        fn visit_str<E: Error>(self, text: &str) -> Result<CompactString, E> {
             Ok(text.into())
         }
 
-        fn visit_string<E: Error>(self, text: String) -> Result<String, E> {
-            Ok(text)
+        fn visit_string<E: Error>(self, text: String) -> Result<CompactString, E> {
+            Ok(text.into())
         }
     }
 
@@ -90,7 +91,7 @@ macro_rules! texts {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
         #[serde(transparent)]
-        pub struct $name(pub String);
+        pub struct $name(pub CompactString);
 
         impl $name {
             /// As it is written.
@@ -107,7 +108,7 @@ macro_rules! texts {
 
         impl From<String> for $name {
             fn from(text: String) -> Self {
-                Self(text)
+                Self(text.into())
             }
         }
 

@@ -128,7 +128,7 @@ fn packets(entry: &Match, here: &Place, findings: &mut Findings) -> Option<MarkM
             address: destination,
             ports,
             source: origin,
-            interface: interface.as_ref().map(|interface| interface.0.clone()),
+            interface: interface.as_ref().map(|interface| interface.0.to_string()),
         })
         .map(MarkMatch::normal)
 }

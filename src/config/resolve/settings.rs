@@ -215,7 +215,7 @@ pub(super) fn sync(daemons: &[document::SyncDaemon], findings: &mut Findings) ->
                 Role::Master => SyncRole::Master,
                 Role::Backup => SyncRole::Backup,
             },
-            interface: interface.0.clone(),
+            interface: interface.0.to_string(),
             id: id.and_then(|id| u8::try_from(id.get()).ok()).unwrap_or(0),
             max_length: sync_maxlen.and_then(|length| u16::try_from(length.get()).ok()),
             group,
