@@ -144,6 +144,17 @@ fn an_address_is_local_as_the_kernel_routes_it_not_as_it_is_listed() {
     assert_eq!(warned(&net), []);
 }
 
+// Lists of the kernel come in frames, several of them in one call.
+#[test]
+fn a_director_with_thousands_of_addresses_is_looked_at() {
+    let net = Netns::new();
+    net.sh("seq 0 2999 | awk '{ print \"addr add 10.16.\" int($1 / 256) \".\" $1 % 256 \"/32 dev lo\" }' | ip -batch -");
+    desired(&net, "", "  - { name: web, listen: 'tcp://10.16.11.183:80', servers: [192.168.8.14] }");
+    assert_eq!(warned(&net), []);
+    desired(&net, "", "  - { name: web, listen: 'tcp://10.16.11.184:80', servers: [192.168.8.14] }");
+    assert_eq!(warned(&net), pairs(&[("address-not-local", "10.16.11.184")]));
+}
+
 #[test]
 fn packets_of_a_mark_may_be_local_by_a_rule_for_that_mark() {
     let net = Netns::new();

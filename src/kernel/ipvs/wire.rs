@@ -16,6 +16,9 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg};
 /// kernel counts. It doubles the number and cuts it to `net.core.rmem_max`, 416 KiB by default: 332 of them.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
+/// The longest frame of a list, whatever there is room for (`netlink_recvmsg` in the kernel's af_netlink.c).
+const FRAME: usize = 32 << 10;
+
 /// What carries requests to the kernel and replies back.
 pub trait Wire {
     /// Sends one datagram.
@@ -43,8 +46,9 @@ pub trait Wire {
 /// it and its end. For a table of 10,000 services that is 20,000 calls in place of 30,000.
 pub struct Netlink {
     socket: NlSocket,
-    /// Room for the datagrams behind the one that is asked for
-    ahead: Vec<Vec<u8>>,
+    /// Room for the datagrams behind the one that is asked for, each as long as a frame can be: of memory that is never
+    /// written to, none is used
+    ahead: Vec<u8>,
     /// Those that lie there, each with its true length, in the order in which they came
     arrived: VecDeque<(usize, usize)>,
 }
@@ -55,8 +59,8 @@ impl Netlink {
     /// # Errors
     /// Where the process may have none.
     pub fn open() -> io::Result<Self> {
-        // Frames of a list are up to 32 KiB long; mostly there is one, and then the end.
-        let netlink = Self::to(NlFamily::Generic, 1, 64 << 10)?;
+        // Of a list there is mostly one frame, and then its end.
+        let netlink = Self::to(NlFamily::Generic, 1)?;
         netlink.socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         Ok(netlink)
     }
@@ -66,8 +70,8 @@ impl Netlink {
     /// # Errors
     /// Where the process may have none.
     pub(crate) fn routing() -> io::Result<Self> {
-        // Many questions are asked at once, and the answers are short.
-        let netlink = Self::to(NlFamily::Route, 63, 16 << 10)?;
+        // Many questions are asked at once, and the answers are short; but lists are asked for as well.
+        let netlink = Self::to(NlFamily::Route, 31)?;
         netlink.socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         Ok(netlink)
     }
@@ -77,12 +81,12 @@ impl Netlink {
     /// # Errors
     /// Where the process may have none, or the kernel has no packet filter.
     pub(crate) fn netfilter() -> io::Result<Self> {
-        Self::to(NlFamily::Netfilter, 0, 0)
+        Self::to(NlFamily::Netfilter, 0)
     }
 
-    fn to(family: NlFamily, ahead: usize, room: usize) -> io::Result<Self> {
+    fn to(family: NlFamily, ahead: usize) -> io::Result<Self> {
         let socket = NlSocket::connect(family, None, Groups::empty())?;
-        Ok(Self { socket, ahead: vec![vec![0; room]; ahead], arrived: VecDeque::with_capacity(ahead) })
+        Ok(Self { socket, ahead: vec![0; ahead * FRAME], arrived: VecDeque::with_capacity(ahead) })
     }
 
     /// Whether the next datagram has been received already, so that it costs no system call.
@@ -98,7 +102,7 @@ impl Wire for Netlink {
 
     fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
         if let Some((place, length)) = self.arrived.pop_front() {
-            let held = self.ahead.get(place).and_then(|datagram| datagram.get(..length));
+            let held = self.ahead.chunks(FRAME).nth(place).and_then(|datagram| datagram.get(..length));
             // Cut off on its way here; nobody can say what was in it.
             let held = held.ok_or(io::Error::from_raw_os_error(libc::EMSGSIZE))?;
             let fits = length.min(room.len());
@@ -107,9 +111,9 @@ impl Wire for Netlink {
             }
             return Ok(length);
         }
-        let mut headers = MultiHeaders::<()>::preallocate(1 + self.ahead.len(), None);
+        let mut headers = MultiHeaders::<()>::preallocate(1 + self.ahead.len() / FRAME, None);
         let mut rooms: Vec<[IoSliceMut<'_>; 1]> = std::iter::once(room)
-            .chain(self.ahead.iter_mut().map(Vec::as_mut_slice))
+            .chain(self.ahead.chunks_mut(FRAME))
             .map(|room| [IoSliceMut::new(room)])
             .collect();
         // With TRUNC the kernel tells the true length of what it had to cut off.
