@@ -8,6 +8,18 @@ use super::question::begins_to_forward;
 use crate::host::{self, Holder, Host, InterfaceKind, Target};
 use crate::model::State;
 
+/// The way out for an address, once for each length: there may be ten thousand that need it.
+macro_rules! make_local {
+    ($length:literal) => {
+        concat!(
+            "give it to an interface (`ip address add ADDRESS/",
+            $length,
+            " dev lo`), or make it local without one (`ip route add local ADDRESS dev lo`); on a director that stands \
+             by, that is as it should be"
+        )
+    };
+}
+
 /// Virtual addresses that the kernel does not take for its own.
 pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
     let mut told = HashSet::new();
@@ -16,15 +28,11 @@ pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
         if !told.insert(address) {
             continue;
         }
-        let length = if address.is_ipv4() { 32 } else { 128 };
         advice.push(Advice::new(
             "address-not-local",
             address,
             "the kernel does not take this virtual address for its own, so that IPVS never sees its packets",
-            format!(
-                "give it to an interface (`ip address add ADDRESS/{length} dev lo`), or make it local without one (`ip \
-                 route add local ADDRESS dev lo`); on a director that stands by, that is as it should be"
-            ),
+            if address.is_ipv4() { make_local!(32) } else { make_local!(128) },
         ));
     }
 }

@@ -6,11 +6,21 @@ use super::after::Settings;
 use super::{Advice, Planned};
 use crate::model::{Family, Forwarding, Operation, ServerKey, ServiceKey, State, VirtualService};
 
-/// The setting without which the kernel forwards nothing.
-fn forwarding_setting(family: Family) -> &'static str {
+/// The setting that makes a host a router, what its being off means, and the way out: each once, since there may be ten
+/// thousand services that need it.
+fn router(family: Family) -> [&'static str; 3] {
+    macro_rules! words {
+        ($setting:literal) => {
+            [
+                $setting,
+                concat!("the answers of nat servers do not get through, since ", $setting, " is 0"),
+                concat!("add `", $setting, ": 1` to `sysctls`"),
+            ]
+        };
+    }
     match family {
-        Family::V4 => "net.ipv4.ip_forward",
-        Family::V6 => "net.ipv6.conf.all.forwarding",
+        Family::V4 => words!("net.ipv4.ip_forward"),
+        Family::V6 => words!("net.ipv6.conf.all.forwarding"),
     }
 }
 
@@ -32,15 +42,8 @@ pub(super) fn nat_families(desired: &State) -> HashSet<Family> {
 pub(super) fn forwarding(desired: &State, after: &Settings, advice: &mut Vec<Advice>) {
     let nat = desired.services.iter().filter(|(_, service)| is_behind_nat(service));
     advice.extend(nat.filter_map(|(key, _)| {
-        let setting = forwarding_setting(key.family());
-        after.is_off(setting).then(|| {
-            Advice::new(
-                "forwarding-off",
-                key,
-                format!("the answers of nat servers do not get through, since {setting} is 0"),
-                format!("add `{setting}: 1` to `sysctls`"),
-            )
-        })
+        let [setting, cause, advice] = router(key.family());
+        after.is_off(setting).then(|| Advice::new("forwarding-off", key, cause, advice))
     }));
 }
 
