@@ -61,9 +61,9 @@ fn an_operation() -> impl Strategy<Value = Operation> {
     let (address, mixed) = (service("tcp://10.0.0.1:80"), server("[fd00::9]:80"));
     let to = real(1, Forwarding::Tunnel(Tunnel::IPIP));
     prop_oneof![
-        4 => a_daemon().prop_map(|to| Operation::StartSync { to }),
+        4 => a_daemon().prop_map(|to| Operation::StartSync { to: to.into() }),
         4 => (a_daemon(), a_daemon()).prop_map(|(from, to)| {
-            Operation::RestartSync { to: SyncDaemon { role: from.role, ..to }, from }
+            Operation::RestartSync { to: SyncDaemon { role: from.role, ..to }.into(), from: from.into() }
         }),
         3 => select(vec![SyncRole::Master, SyncRole::Backup]).prop_map(|role| Operation::StopSync { role }),
         2 => timeouts().prop_map(|to| Operation::SetTimeouts { from: Timeouts::default(), to }),

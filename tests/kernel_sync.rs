@@ -251,9 +251,9 @@ fn a_daemon_that_is_stopped_at_once_costs_no_time_and_fails_nothing() {
     for id in 0..20 {
         let (one, other) = (daemon(role, id), daemon(role, id + 1));
         let operations = [
-            Operation::StartSync { to: one.clone() },
-            Operation::RestartSync { from: one, to: other.clone() },
-            Operation::RestartSync { from: other.clone(), to: daemon(role, 100) },
+            Operation::StartSync { to: one.clone().into() },
+            Operation::RestartSync { from: one.into(), to: other.clone().into() },
+            Operation::RestartSync { from: other.clone().into(), to: daemon(role, 100).into() },
             Operation::StopSync { role },
         ];
         tables::execute(&mut kernel, &operations);
@@ -286,15 +286,15 @@ fn what_is_mixed_with_edits_of_the_table_keeps_its_place() {
     let operations = [
         Operation::AddService { service: key, to: scheduling("rr").into() },
         set(u32::MAX),
-        Operation::StartSync { to: daemon(role, 7) },
+        Operation::StartSync { to: daemon(role, 7).into() },
         add.clone(),
         Operation::StopSync { role },
         add.clone(),
-        Operation::StartSync { to: daemon(role, 7) },
+        Operation::StartSync { to: daemon(role, 7).into() },
         Operation::SetSysctl { name: "net.ipv4.vs.conntrack".into(), from: None, to: "1".into() },
         Operation::DeleteServer { service: key, server: mixed },
-        Operation::StartSync { to: daemon(role, 7) },
-        Operation::StartSync { to: daemon(role, 7) },
+        Operation::StartSync { to: daemon(role, 7).into() },
+        Operation::StartSync { to: daemon(role, 7).into() },
         set(77),
         Operation::DeleteService { service: key },
     ];

@@ -77,14 +77,14 @@ pub enum Operation {
     /// Start a sync daemon.
     StartSync {
         /// As what
-        to: SyncDaemon,
+        to: Box<SyncDaemon>,
     },
     /// Stop a sync daemon and start it again as another; the kernel has no edit.
     RestartSync {
         /// What it is
-        from: SyncDaemon,
+        from: Box<SyncDaemon>,
         /// What it shall be
-        to: SyncDaemon,
+        to: Box<SyncDaemon>,
     },
     /// Stop a sync daemon.
     StopSync {
@@ -346,6 +346,12 @@ impl fmt::Display for Operation {
 mod tests {
     use super::*;
     use crate::model::{Forwarding, SchedulerFlags, SchedulerName, Thresholds};
+
+    // A plan can have a hundred thousand of them: what is rare and long lies elsewhere.
+    #[test]
+    fn an_operation_is_no_longer_than_the_edit_of_a_server() {
+        assert!(size_of::<Operation>() <= 88, "{}", size_of::<Operation>());
+    }
 
     #[test]
     fn an_edit_names_the_fields_that_differ_and_an_addition_all_that_are_set() {

@@ -40,8 +40,8 @@ pub(super) fn sync(plan: &mut Plan, live: &State, desired: &State) {
     }
     for to in &desired.sync {
         let operation = match find(&live.sync, to.role) {
-            None => Operation::StartSync { to: to.clone() },
-            Some(from) if !from.is(to) => Operation::RestartSync { from, to: to.clone() },
+            None => Operation::StartSync { to: to.clone().into() },
+            Some(from) if !from.is(to) => Operation::RestartSync { from: from.into(), to: to.clone().into() },
             Some(_) => continue,
         };
         if has_mixed_families(live) { plan.shrink.push(operation) } else { plan.grow.push(operation) }
