@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
+use indexmap::IndexSet;
+
 use super::after::Settings;
 use super::services::nat_families;
 use crate::host::{Question, Target};
@@ -64,8 +67,8 @@ pub(super) fn addresses(desired: &State) -> Vec<Target> {
             .filter(|prefix| prefix.length == if prefix.address.is_ipv4() { 32 } else { 128 });
         whole.map(|prefix| Target { address: prefix.address, mark: Some(mark.mark) })
     });
-    let mut seen = HashSet::new();
-    of_services.chain(of_marks).filter(|target| seen.insert(*target)).collect()
+    let each: IndexSet<Target, RandomState> = of_services.chain(of_marks).collect();
+    each.into_iter().collect()
 }
 
 #[cfg(test)]

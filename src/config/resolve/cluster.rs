@@ -33,6 +33,8 @@ pub(super) fn clusters(
     let mut names: HashMap<Arc<str>, usize> = HashMap::with_capacity(clusters.len());
     let mut listeners: Table<ServiceKey, ListenerPlace> = Table::default();
     listeners.reserve(clusters.len());
+    desired.clusters.reserve(clusters.len());
+    desired.state.services.reserve(clusters.len());
     let marks: HashSet<u32> = desired.state.marks.iter().map(|mark| mark.mark).collect();
     if let Some(word) = defaults.and_then(|defaults| defaults.scheduler.as_ref()) {
         scheduling::check_default(word, place!["defaults", "scheduler"], findings);
