@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use lab::Netns;
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Question};
-use lbd::model::{Forwarding, Operation, ServiceKey, Services, VirtualService};
+use lbd::model::{Forwarding, Operation, ServiceKey, Services, Tunnel, VirtualService};
 use tables::{additions, execute, real, scheduling, server, service};
 
 /// 2,000 services on 250 addresses.
@@ -51,6 +51,41 @@ fn big_tables_are_whole() {
     // 4,000 operations in pairs, 320 a send; 5,001 that fit into no send.
     assert_eq!(kernel.traffic().sends - sends, 13 + 16);
     assert!(kernel.read(&Question::default()).unwrap().state.services == wanted);
+}
+
+// A list that came in pieces is asked for again only where the old interface cannot tell that it is whole: two lists
+// need several pieces, and at the second reading they hold something of IPv6 and something behind a tunnel.
+#[test]
+fn a_long_list_is_read_twice_only_where_nothing_else_confirms_it() {
+    let _net = Netns::new();
+    let mut kernel = Ipvs::connect().unwrap();
+    let mut wanted = many_services();
+    wanted.extend(many_servers());
+    execute(&mut kernel, &additions(&wanted));
+    // The list of services, the servers of each, the timeouts and the sync daemons.
+    let once = wanted.len() as u64 + 3;
+    let mut questions = || {
+        let before = kernel.traffic().messages;
+        let live = kernel.read(&Question::default()).unwrap();
+        (kernel.traffic().messages - before, live.state.services)
+    };
+    let (asked, services) = questions();
+    assert!(services == wanted);
+    assert_eq!(asked, once);
+
+    let tunnel = (server("10.99.0.1:0"), real(1, Forwarding::Tunnel(Tunnel::IPIP)));
+    wanted[&service("fwmark://1")].servers.extend([tunnel]);
+    let v6 = VirtualService { scheduling: scheduling("rr"), servers: [].into_iter().collect() };
+    wanted.insert(service("tcp://[fd00::1]:80"), v6);
+    let more = [
+        Operation::AddServer { service: service("fwmark://1"), server: tunnel.0, to: tunnel.1 },
+        Operation::AddService { service: service("tcp://[fd00::1]:80"), to: scheduling("rr").into() },
+    ];
+    execute(&mut Ipvs::connect().unwrap(), &more);
+    let (asked, services) = questions();
+    assert!(services == wanted);
+    // Both lists once more; and of a service without servers it is asked whether it is there, and then once more for them.
+    assert_eq!(asked, once + 1 + 2 + 2);
 }
 
 /// Somebody else: until it is told to stop, 50 services with a server each, and 50 servers of another service, come and

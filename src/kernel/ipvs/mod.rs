@@ -5,6 +5,7 @@ pub mod codec;
 mod glance;
 mod netlink;
 mod read;
+mod snapshot;
 mod sockopt;
 mod sync;
 mod uapi;

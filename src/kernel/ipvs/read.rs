@@ -9,6 +9,7 @@ use neli::consts::nl::NlmF;
 use super::Ipvs;
 use super::codec::decode;
 use super::codec::message::Malformed;
+use super::snapshot::Snapshot;
 use super::uapi::cmd;
 use crate::kernel::{KernelError, Live, Step, explain};
 use crate::model::{
@@ -68,8 +69,8 @@ impl Ipvs {
 
     /// Reads a list until it can be trusted. The kernel drops its lock between two frames and goes on by counting, and
     /// never says that something changed in between (no `NLM_F_DUMP_INTR`): where an entry was deleted that had been
-    /// listed already, another is skipped; where one was added, some come twice. So a list of several frames is read
-    /// again, and nothing of the first reading may be gone in the second.
+    /// listed already, another is skipped; where one was added, some come twice. So a list of several frames has to be
+    /// confirmed: by `is_whole`, or by reading it again, when nothing of the first reading may be gone in the second.
     ///
     /// The newest entry, which the kernel lists first, comes last. `entries` is room that one list after another can
     /// use.
@@ -80,6 +81,7 @@ impl Ipvs {
         service: Option<&ServiceKey>,
         entries: &mut Vec<(K, V)>,
         mut decode: impl FnMut(&[u8]) -> Result<(K, V), Malformed>,
+        is_whole: impl Fn(&Table<K, V>) -> bool,
     ) -> Result<Table<K, V>, KernelError> {
         let mut before: Option<Table<K, V>> = None;
         for _ in 0..ATTEMPTS {
@@ -95,7 +97,8 @@ impl Ipvs {
             let mut list = Table::with_capacity_and_hasher(count, <_>::default());
             list.extend(entries.drain(..).rev());
             let all_left = |before: &Table<K, V>| before.keys().all(|key| list.contains_key(key));
-            if list.len() == count && (answer.frames <= 1 || before.as_ref().is_some_and(all_left)) {
+            let is_confirmed = || before.as_ref().is_some_and(all_left) || is_whole(&list);
+            if list.len() == count && (answer.frames <= 1 || is_confirmed()) {
                 return Ok(list);
             }
             before = Some(list);
@@ -105,7 +108,7 @@ impl Ipvs {
 
     fn services(&mut self) -> Result<Table<ServiceKey, Scheduling>, KernelError> {
         let what = format_args!("the virtual services");
-        self.list(what, cmd::GET_SERVICE, None, &mut Vec::new(), decode::service)
+        self.list(what, cmd::GET_SERVICE, None, &mut Vec::new(), decode::service, are_all_services)
     }
 
     /// The servers of a service, in the order in which they were added, or `None` where the service is gone.
@@ -125,14 +128,15 @@ impl Ipvs {
             Ok((key, server))
         };
         let what = format_args!("the servers of {service}");
-        let mut servers = self.list(what, cmd::GET_DEST, Some(service), entries, &mut decode)?;
+        let is_whole = |list: &Servers| are_all_servers(service, list);
+        let mut servers = self.list(what, cmd::GET_DEST, Some(service), entries, &mut decode, is_whole)?;
         if servers.is_empty() {
             // The kernel lists nothing, and no error, for a service that is not there; and one that is there now may
             // not have been there then.
             if !self.exists(service)? {
                 return Ok(None);
             }
-            servers = self.list(what, cmd::GET_DEST, Some(service), entries, &mut decode)?;
+            servers = self.list(what, cmd::GET_DEST, Some(service), entries, &mut decode, is_whole)?;
         }
         busy.retain(|(server, _)| servers.contains_key(server));
         connections.extend(busy.into_iter().map(|(server, connections)| ((*service, server), connections)));
@@ -171,4 +175,23 @@ impl Ipvs {
             errno => Err(explain::question("list the sync daemons", errno)),
         }
     }
+}
+
+/// Whether these are the services that there are, at this moment. Not so where some are of IPv6, or the old interface
+/// cannot be had.
+fn are_all_services(list: &Table<ServiceKey, Scheduling>) -> bool {
+    let mut known = 0;
+    let told = Snapshot::open()
+        .and_then(|mut old| old.services(list.len(), |key, _| known += usize::from(list.contains_key(&key))));
+    told == Some(list.len()) && known == list.len()
+}
+
+/// Whether these are the servers of a service, as they are at this moment. Not so where some are of IPv6 or behind a
+/// tunnel, or the old interface cannot be had.
+fn are_all_servers(service: &ServiceKey, list: &Servers) -> bool {
+    let mut known = 0;
+    let told = Snapshot::open().and_then(|mut old| {
+        old.servers(service, list.len(), |key, real| known += usize::from(list.get(&key) == Some(&real)))
+    });
+    told == Some(list.len()) && known == list.len()
 }

@@ -1,7 +1,6 @@
 //! The old interface of IPVS, socket options: it lists the real servers of an IPv4 service for a fifteenth of the cost.
 //!
-//! The only unsafe code of lbd, and all of it is one system call: no safe library makes it. Only what tells whether a
-//! full reading is due is asked here; the truth is read over netlink, since this interface hides IPv6, tunnels and more.
+//! The only unsafe code of lbd, and all of it is one system call: no safe library makes it.
 
 #![allow(unsafe_code)]
 

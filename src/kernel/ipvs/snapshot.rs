@@ -1,0 +1,130 @@
+//! Lists of the old interface, each as it was at one moment: the kernel holds its lock until all of it is written.
+//!
+//! They hide IPv6, tunnels and persistence engines, and so are never what is compared with a desired state. They tell
+//! whether that is worth the while, and whether a list that came in pieces is whole.
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
+use super::codec::{forwarding_of, protocol_number, protocol_of};
+use super::sockopt::{self, List};
+use crate::model::{Family, Forwarding, Protocol, RealServer, ServerKey, ServiceKey, Thresholds};
+
+/// The old interface, in the network namespace of the thread that opened it.
+pub(super) struct Snapshot {
+    socket: UdpSocket,
+    /// For question and answer
+    room: Vec<u8>,
+}
+
+impl Snapshot {
+    /// `None` where there is no IPv4.
+    pub(super) fn open() -> Option<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+            .or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
+            .ok()?;
+        Some(Self { socket, room: Vec::new() })
+    }
+
+    /// Hands on each IPv4 service with the number of its servers, and gives how many there are: no more than one above
+    /// `expected`. `None` where the kernel does not tell.
+    pub(super) fn services(
+        &mut self,
+        expected: usize,
+        mut each: impl FnMut(ServiceKey, usize),
+    ) -> Option<usize> {
+        /// `struct ip_vs_get_services` without its entries, and one `struct ip_vs_service_entry`.
+        const QUESTION: usize = 8;
+        const ENTRY: usize = 104;
+        let places = self.make_room(QUESTION, ENTRY, expected)?;
+        *self.room.first_chunk_mut()? = places.to_ne_bytes();
+        sockopt::get(&self.socket, List::Services, &mut self.room).ok()?;
+        let mut count = 0;
+        for entry in self.room.get(QUESTION..)?.chunks_exact(ENTRY) {
+            // A service that is there always has a flag; behind the last one the room is as it was.
+            if u32_at(entry, 32)? == 0 {
+                break;
+            }
+            let service = match u32_at(entry, 12)? {
+                0 => ServiceKey::Address {
+                    protocol: protocol_of(u16::from_ne_bytes(*entry.first_chunk()?)),
+                    address: Ipv4Addr::from(*entry.get(4..)?.first_chunk::<4>()?).into(),
+                    port: u16::from_be_bytes(*entry.get(8..)?.first_chunk()?),
+                },
+                mark => ServiceKey::FirewallMark { family: Family::V4, mark },
+            };
+            count += 1;
+            each(service, u32_at(entry, 44)? as usize);
+        }
+        Some(count)
+    }
+
+    /// Hands on each IPv4 server of a service, and gives how many there are: no more than one above `expected`. `None`
+    /// where the kernel does not tell, or something is there that it may not tell all of.
+    pub(super) fn servers(
+        &mut self,
+        service: &ServiceKey,
+        expected: usize,
+        mut each: impl FnMut(ServerKey, RealServer),
+    ) -> Option<usize> {
+        /// `struct ip_vs_get_dests` without its entries, and one `struct ip_vs_dest_entry`: on every 64-bit kernel.
+        const QUESTION: usize = 24;
+        const ENTRY: usize = 96;
+        let places = self.make_room(QUESTION, ENTRY, expected)?;
+        self.ask_for_servers(service, places)?;
+        sockopt::get(&self.socket, List::Servers, &mut self.room).ok()?;
+        let mut count = 0;
+        for entry in self.room.get(QUESTION..)?.chunks_exact(ENTRY) {
+            let flags = u32_at(entry, 8)?;
+            // A server that is there always has a flag, too.
+            if flags == 0 {
+                break;
+            }
+            let forwarding = forwarding_of(flags);
+            if matches!(forwarding, Forwarding::Tunnel(_)) {
+                return None;
+            }
+            let server = ServerKey {
+                address: Ipv4Addr::from(*entry.first_chunk::<4>()?).into(),
+                port: u16::from_be_bytes(*entry.get(4..)?.first_chunk()?),
+            };
+            let thresholds = Thresholds {
+                upper: u32_at(entry, 16)?.try_into().ok(),
+                lower: u32_at(entry, 20)?.try_into().ok(),
+            };
+            count += 1;
+            each(server, RealServer { weight: u32_at(entry, 12)?, forwarding, thresholds });
+        }
+        Some(count)
+    }
+
+    /// Makes room for a question and one entry more than are expected, so that another one shows; gives for how many.
+    fn make_room(&mut self, question: usize, entry: usize, expected: usize) -> Option<u32> {
+        let places = expected + 1;
+        self.room.clear();
+        self.room.resize(question + places * entry, 0);
+        u32::try_from(places).ok()
+    }
+
+    /// Writes the question for the servers of a service: protocol, address, port, mark, and how many there is room for.
+    fn ask_for_servers(&mut self, service: &ServiceKey, places: u32) -> Option<()> {
+        let (protocol, address, port, mark) = match *service {
+            ServiceKey::Address { protocol, address: IpAddr::V4(address), port } => {
+                (protocol_number(protocol), address, port, 0)
+            }
+            ServiceKey::FirewallMark { family: Family::V4, mark } => {
+                (protocol_number(Protocol::Tcp), Ipv4Addr::UNSPECIFIED, 0, mark)
+            }
+            _ => return None,
+        };
+        *self.room.first_chunk_mut()? = protocol.to_ne_bytes();
+        *self.room.get_mut(4..)?.first_chunk_mut()? = address.octets();
+        *self.room.get_mut(8..)?.first_chunk_mut()? = port.to_be_bytes();
+        *self.room.get_mut(12..)?.first_chunk_mut()? = mark.to_ne_bytes();
+        *self.room.get_mut(16..)?.first_chunk_mut()? = places.to_ne_bytes();
+        Some(())
+    }
+}
+
+fn u32_at(bytes: &[u8], place: usize) -> Option<u32> {
+    bytes.get(place..)?.first_chunk().map(|number| u32::from_ne_bytes(*number))
+}
