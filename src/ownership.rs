@@ -27,9 +27,7 @@ pub fn part(live: Services, desired: &Services, owned: &Owned, prune: Prune) -> 
 /// Takes what is in the file into ownership: done before the first edit, so that a crash in the middle of a pass leaves
 /// no service behind that nobody remembers.
 pub fn claim(owned: &mut Owned, desired: &Desired) {
-    for (service, cluster) in &desired.clusters {
-        owned.insert(*service, Arc::clone(cluster));
-    }
+    owned.extend(desired.clusters.iter().map(|(service, cluster)| (*service, Arc::clone(cluster))));
 }
 
 /// Ends the ownership of what is neither in the file nor in the kernel any more: if it ever comes back, somebody else

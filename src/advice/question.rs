@@ -67,7 +67,9 @@ pub(super) fn addresses(desired: &State) -> Vec<Target> {
             .filter(|prefix| prefix.length == if prefix.address.is_ipv4() { 32 } else { 128 });
         whole.map(|prefix| Target { address: prefix.address, mark: Some(mark.mark) })
     });
-    let each: IndexSet<Target, RandomState> = of_services.chain(of_marks).collect();
+    let mut each: IndexSet<Target, RandomState> = IndexSet::default();
+    each.reserve(desired.services.len());
+    each.extend(of_services.chain(of_marks));
     each.into_iter().collect()
 }
 

@@ -77,6 +77,8 @@ pub fn plan(live: &State, desired: &State) -> Plan {
 }
 
 fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
+    // So much is to be added at the least. (A list of megabytes that grows moves again and again.)
+    plan.grow.reserve(entries(desired).saturating_sub(entries(live)));
     let (mut found, mut next) = (0, 0);
     for (&service, wanted) in &desired.services {
         let to = &wanted.scheduling;
@@ -107,6 +109,11 @@ fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
         gone.sort_unstable();
         plan.shrink.extend(gone.into_iter().map(|service| Operation::DeleteService { service }));
     }
+}
+
+/// How many services and servers there are.
+fn entries(state: &State) -> usize {
+    state.services.values().map(|service| 1 + service.servers.len()).sum()
 }
 
 /// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places unless the kernel was built
