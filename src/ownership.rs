@@ -13,15 +13,17 @@ pub type Owned = Table<ServiceKey, Arc<str>>;
 /// Parts the live services into those that lbd may change or delete, and those that it leaves alone.
 ///
 /// What is in the file is lbd's to edit. Beyond it, `prune` says what lbd may delete.
-pub fn part(live: Services, desired: &Services, owned: &Owned, prune: Prune) -> (Services, Services) {
-    live.into_iter().partition(|(service, _)| {
+pub fn part(mut live: Services, desired: &Services, owned: &Owned, prune: Prune) -> (Services, Services) {
+    let is_own = |service: &ServiceKey| {
         desired.contains_key(service)
             || match prune {
                 Prune::Owned => owned.contains_key(service),
                 Prune::All => true,
                 Prune::Never => false,
             }
-    })
+    };
+    let foreign = live.extract_if(.., |service, _| !is_own(service)).collect();
+    (live, foreign)
 }
 
 /// Takes what is in the file into ownership: done before the first edit, so that a crash in the middle of a pass leaves
