@@ -22,6 +22,7 @@ macro_rules! make_local {
 
 /// Virtual addresses that the kernel does not take for its own.
 pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
+    advice.reserve(addresses.len());
     let mut told = HashSet::new();
     for Target { address, mark: _ } in addresses {
         // An address can be that of a service and of a mark.
