@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -197,8 +197,7 @@ impl Store {
     /// # Errors
     /// Where the disk will not take it. The old copy is whole then.
     pub fn save_verified(&self, text: &str) -> Result<(), String> {
-        let path = self.directory.join(VERIFIED);
-        if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
+        if holds(&self.directory.join(VERIFIED), text.as_bytes()).unwrap_or(false) {
             return Ok(());
         }
         self.replace(VERIFIED, |file| file.write_all(text.as_bytes()))
@@ -329,6 +328,22 @@ impl Store {
     }
 }
 
+/// Whether a file holds this and nothing else. It is compared piece by piece: it may be megabytes long.
+fn holds(path: &Path, content: &[u8]) -> io::Result<bool> {
+    let mut file = BufReader::with_capacity(64 * 1024, File::open(path)?);
+    let mut rest = content;
+    loop {
+        let piece = file.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(rest.is_empty());
+        }
+        let Some(behind) = rest.strip_prefix(piece) else { return Ok(false) };
+        rest = behind;
+        let length = piece.len();
+        file.consume(length);
+    }
+}
+
 /// JSON as a person may read it, and a line's end.
 fn json(file: &mut BufWriter<File>, content: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *file, content)?;
@@ -445,6 +460,22 @@ mod tests {
             fs::write(directory.path().join(RECORD), text).unwrap();
             let error = store.load().unwrap_err();
             assert!(error.contains("state.json: not a record of lbd"), "{error}");
+        }
+    }
+
+    // What is there already is not written again: the disk of a director that only looks shall rest.
+    #[test]
+    fn a_verified_text_is_written_when_it_is_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path()).unwrap();
+        let file = || fs::metadata(directory.path().join(VERIFIED)).unwrap().ino();
+        let long = "a: b\n".repeat(100_000);
+        for text in ["", "a: b\n", &long, &long[1..], &format!("{long}c"), "a: b"] {
+            store.save_verified(text).unwrap();
+            assert_eq!(store.load_verified().unwrap().as_deref(), Some(text));
+            let before = file();
+            store.save_verified(text).unwrap();
+            assert_eq!(file(), before);
         }
     }
 
