@@ -117,3 +117,32 @@ fn marks_that_others_set_behind_lbds_own_are_named() {
     );
     assert_eq!(warned(&net), []);
 }
+
+// To start a program takes longer than all the rest of a small `diff`.
+#[test]
+fn programs_that_list_rules_are_started_where_somebody_made_any() {
+    let net = Netns::new();
+    net.write(
+        "desired.yaml",
+        "version: 1\nclusters: [{ name: web, listen: 'tcp://10.0.0.13:80', forward: nat, servers: [192.168.8.14] }]\n",
+    );
+    net.sh("mkdir bin");
+    let bin = net.path("bin");
+    for name in ["nft", "iptables-save"] {
+        let noted = format!("echo {name} >> {}/started", bin.display());
+        net.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{noted}\nexec /usr/sbin/{name} \"$@\"\n"));
+    }
+    net.sh("chmod +x bin/*");
+    let started = || {
+        let command = format!(
+            "PATH={}:$PATH exec {} -f desired.yaml validate --host",
+            bin.display(),
+            env!("CARGO_BIN_EXE_lbd")
+        );
+        assert_eq!(net.try_sh(&command).status, 0);
+        std::fs::read_to_string(bin.join("started")).unwrap_or_default()
+    };
+    assert_eq!(started(), "");
+    net.sh("nft add table ip others && nft delete table ip others");
+    assert!(started().contains("nft\n"));
+}

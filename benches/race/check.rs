@@ -18,12 +18,12 @@ struct Promise {
 const PROMISES: [Promise; 8] = [
     Promise { task: "load: kernel phase", who: "lbd", than: "limit", most: 1.1, of: instructions },
     Promise { task: "load: kernel phase", who: "lbd", than: "limit", most: 1.3, of: calls },
-    Promise { task: "read: kernel phase", who: "lbd", than: "limit", most: 1.8, of: instructions },
+    Promise { task: "read: kernel phase", who: "lbd", than: "limit", most: 1.5, of: instructions },
     Promise { task: "read: kernel phase", who: "lbd", than: "limit", most: 0.7, of: calls },
-    Promise { task: "load", who: "lbd", than: "limit", most: 3.8, of: instructions },
-    Promise { task: "load", who: "lbd", than: "ipvsadm -R", most: 0.52, of: instructions },
-    Promise { task: "load", who: "lbd run", than: "keepalived", most: 0.7, of: instructions },
-    Promise { task: "one weight", who: "lbd run", than: "keepalived", most: 0.9, of: instructions },
+    Promise { task: "load", who: "lbd", than: "limit", most: 3.0, of: instructions },
+    Promise { task: "load", who: "lbd", than: "ipvsadm -R", most: 0.42, of: instructions },
+    Promise { task: "load", who: "lbd run", than: "keepalived", most: 0.62, of: instructions },
+    Promise { task: "one weight", who: "lbd run", than: "keepalived", most: 0.7, of: instructions },
 ];
 
 fn instructions(row: &Row) -> f64 {

@@ -15,12 +15,16 @@ const NFT_MSG_NEWGEN: u16 = NFNL_SUBSYS_NFTABLES << 8 | 15;
 const NFT_MSG_GETGEN: u16 = NFNL_SUBSYS_NFTABLES << 8 | 16;
 const NFTA_GEN_ID: u16 = 1;
 
+/// The generation of a network namespace in which nothing was ever changed (`nf_tables_init_net` in the kernel's
+/// nf_tables_api.c; seen on 6.1). Should a kernel begin with another one, its rules are looked at for nothing.
+const FIRST: u32 = 1;
+
 /// The kernel answers before `send` returns.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The socket over which the question is asked.
 #[derive(Default)]
-pub(super) struct Generation {
+pub(crate) struct Generation {
     /// In the network namespace of the thread that asked first
     wire: Option<Netlink>,
     sequence: u32,
@@ -36,6 +40,16 @@ impl Generation {
             self.wire = None;
         }
         answer.ok().flatten()
+    }
+
+    /// Whether nftables holds nothing, since nobody ever put anything there. Where it is not known, it may hold
+    /// something.
+    pub(crate) fn is_first(&mut self) -> bool {
+        match self.ask() {
+            Ok(generation) => generation == Some(FIRST),
+            // A kernel without netfilter's netlink has no nftables either.
+            Err(error) => error.raw_os_error() == Some(libc::EPROTONOSUPPORT),
+        }
     }
 
     fn ask(&mut self) -> io::Result<Option<u32>> {

@@ -5,7 +5,7 @@ pub mod director;
 mod explain;
 pub mod fake;
 pub mod filter;
-mod generation;
+pub(crate) mod generation;
 pub mod interfaces;
 pub mod ipvs;
 pub mod program;
