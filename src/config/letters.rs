@@ -91,3 +91,36 @@ impl Input for Letters<'_> {
         self.rest.chars().next()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use saphyr_parser::Parser;
+
+    use super::*;
+
+    #[test]
+    fn the_parser_reads_the_same_as_by_its_own_way() {
+        for text in [
+            "",
+            "a: b\n",
+            "a: ü\nß: [€, \"😀\\n\", 'ä''ö']\n# ü\nb: |\n  ü\n  😀\n",
+            "- a long value of more letters than there is room for at once, and an ü at its end\n- ü: ü",
+            "\u{feff}a: b\n",
+            "a: b\u{feff}c\n",
+            "a: \u{85}b\u{2028}c\r\nd: e\rf: g",
+            "ü: [\n",
+            "a: \"ü",
+            "a: \0b",
+        ] {
+            // After a mistake it would go on for ever.
+            let (mut own, mut theirs) = (Parser::new(Letters::of(text)), Parser::new_from_str(text));
+            for _ in 0..100 {
+                let (event, expected) = (own.next_event(), theirs.next_event());
+                assert_eq!(event, expected, "{text:?}");
+                if !matches!(event, Some(Ok(_))) {
+                    break;
+                }
+            }
+        }
+    }
+}
