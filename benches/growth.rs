@@ -7,6 +7,7 @@
 
 mod table;
 
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use lbd::plan::plan;
@@ -48,6 +49,11 @@ fn memory(table: Table) {
     println!("  all, per server and side {:.0}", each(peak - start) / 2.0);
 }
 
+/// The same entries in the reverse order.
+fn turned<K: Hash + Eq, V>(table: lbd::model::Table<K, V>) -> lbd::model::Table<K, V> {
+    table.into_iter().rev().collect()
+}
+
 /// Prints the time at each size, and the exponent of its growth.
 fn grow<const N: usize>(what: &str, tables: [Table; N], reversed: bool) {
     println!("planning, {what}, 1 % changed:");
@@ -55,8 +61,10 @@ fn grow<const N: usize>(what: &str, tables: [Table; N], reversed: bool) {
     for table in tables {
         let (mut live, desired) = (table.state(), table.state_with_changes());
         if reversed {
-            live.services.reverse();
-            live.services.values_mut().for_each(|service| service.servers.reverse());
+            live.services = turned(live.services);
+            for service in live.services.values_mut() {
+                service.servers = turned(std::mem::take(&mut service.servers));
+            }
         }
         let time = (0..RUNS).map(|_| timed(|| plan(&live, &desired).len())).min().unwrap_or_default();
         let (servers, seconds) = (f64::from(table.size()), time.as_secs_f64());

@@ -22,7 +22,7 @@ pub fn part(mut live: Services, desired: &Services, owned: &Owned, prune: Prune)
                 Prune::Never => false,
             }
     };
-    let foreign = live.extract_if(.., |service, _| !is_own(service)).collect();
+    let foreign = live.split_off(|service, _| is_own(service));
     (live, foreign)
 }
 

@@ -5,11 +5,12 @@
 mod generate;
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use lbd::config::{Rendered, Source, load, render};
 use lbd::ipvsadm::read;
 use lbd::model::sysctl::VS_CONNTRACK;
-use lbd::model::{Desired, Mark, State, mark};
+use lbd::model::{Desired, Mark, State, Table, mark};
 use proptest::prelude::*;
 
 fn loaded(text: String) -> Desired {
@@ -22,13 +23,19 @@ fn of_rules(rules: &str) -> Rendered {
     render(&parsed.state)
 }
 
+fn in_order_of_keys<K: Ord + Hash, V>(table: Table<K, V>) -> Table<K, V> {
+    let mut entries: Vec<(K, V)> = table.into_iter().collect();
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    entries.into_iter().collect()
+}
+
 /// The state with all that has no order of its own sorted, as an export is.
 fn sorted(state: &State) -> State {
     let mut state = state.clone();
     for service in state.services.values_mut() {
-        service.servers.sort_keys();
+        service.servers = in_order_of_keys(std::mem::take(&mut service.servers));
     }
-    state.services.sort_keys();
+    state.services = in_order_of_keys(state.services);
     state.sync.sort_by_key(|daemon| daemon.role);
     state
 }

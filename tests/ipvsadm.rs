@@ -278,7 +278,7 @@ fn an_operation_is_the_command_that_an_operator_would_type() {
     let service: ServiceKey = "tcp://10.0.0.13:80".parse().unwrap();
     let server = ServerKey { address: "192.168.8.14".parse().unwrap(), port: 80 };
     let to = RealServer { weight: 3, forwarding: Forwarding::Nat, thresholds: Thresholds::default() };
-    let scheduling = table("-A -t 10.0.0.13:80 -s rr").services[&service].scheduling.clone();
+    let scheduling = table("-A -t 10.0.0.13:80 -s rr").services.get(&service).unwrap().scheduling.clone();
     for (operation, typed) in [
         (
             Operation::AddService { service, to: scheduling.clone().into() },

@@ -24,7 +24,7 @@ fn every_attribute_is_read_back_as_it_was_written() {
     let live = kernel.read(&Question::default()).unwrap();
     assert_eq!(live.state.services, wanted);
     for (key, service) in &wanted {
-        let order: Vec<_> = live.state.services[key].servers.keys().collect();
+        let order: Vec<_> = live.state.services.get(key).unwrap().servers.keys().collect();
         assert_eq!(order, service.servers.keys().collect::<Vec<_>>(), "the order in which they were added");
     }
     assert_eq!(kernel.traffic().writes, 16);
@@ -161,15 +161,15 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
     // What no lbd knows: bit 0x100.
     foreign_flag(&net, "10.0.0.1:80");
     let (key, server_key) = (service("tcp://10.0.0.1:80"), server("10.9.0.4:80"));
-    let old = before[&key].clone();
+    let old = before.get(&key).unwrap().clone();
     let to = Scheduling {
         flags: SchedulerFlags { flag_3: true, ..SchedulerFlags::default() },
         ..scheduling("lc")
     };
     let changed = RealServer { thresholds: limits(7, 0), ..real(9, Forwarding::Nat) };
     let mut wanted = before.clone();
-    wanted[&key].scheduling = to.clone();
-    wanted[&key].servers[&server_key] = changed;
+    wanted.get_mut(&key).unwrap().scheduling = to.clone();
+    wanted.get_mut(&key).unwrap().servers.insert(server_key, changed);
     execute(
         &mut kernel,
         &[
@@ -177,7 +177,7 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
             Operation::EditServer {
                 service: key,
                 server: server_key,
-                from: old.servers[&server_key],
+                from: *old.servers.get(&server_key).unwrap(),
                 to: changed,
             },
         ],
@@ -200,8 +200,8 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
             Operation::DeleteService { service: service("fwmark6://10") },
         ],
     );
-    wanted[&key].servers.shift_remove(&mixed);
-    wanted.shift_remove(&service("fwmark6://10"));
+    wanted.get_mut(&key).unwrap().servers.remove(&mixed);
+    wanted.remove(&service("fwmark6://10"));
     assert_eq!(kernel.read(&Question::default()).unwrap().state.services, wanted);
 }
 

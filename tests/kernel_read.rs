@@ -74,7 +74,7 @@ fn a_long_list_is_read_twice_only_where_nothing_else_confirms_it() {
     assert_eq!(asked, once);
 
     let tunnel = (server("10.99.0.1:0"), real(1, Forwarding::Tunnel(Tunnel::IPIP)));
-    wanted[&service("fwmark://1")].servers.extend([tunnel]);
+    wanted.get_mut(&service("fwmark://1")).unwrap().servers.extend([tunnel]);
     let v6 = VirtualService { scheduling: scheduling("rr"), servers: [].into_iter().collect() };
     wanted.insert(service("tcp://[fd00::1]:80"), v6);
     let more = [
@@ -137,11 +137,15 @@ fn what_does_not_change_is_read_right_while_others_change() {
                 Err(error) => panic!("{error}"),
             };
             readings += 1;
-            services[&pool].servers.retain(|server, _| !server.to_string().starts_with("10.8."));
+            services
+                .get_mut(&pool)
+                .unwrap()
+                .servers
+                .retain(|server, _| !server.to_string().starts_with("10.8."));
             services.retain(|key, _| !key.to_string().starts_with("udp:"));
             for (key, service) in &steady {
                 let missing = service.servers.len() - services.get(key).map_or(0, |live| live.servers.len());
-                if services.swap_remove(key).as_ref() != Some(service) {
+                if services.remove(key).as_ref() != Some(service) {
                     wrong.push(format!("{key}: {missing} servers missing"));
                 }
             }
@@ -168,7 +172,7 @@ fn a_service_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
         let end = Instant::now() + Duration::from_secs(2);
         while Instant::now() < end {
             let mut services = kernel.read(&Question::default()).unwrap().state.services;
-            services.swap_remove(&pool);
+            services.remove(&pool);
             seen += services.len();
             empty += services.values().filter(|service| service.servers.is_empty()).count();
         }

@@ -195,7 +195,7 @@ trait Rotate {
 
 impl<K: std::hash::Hash + Eq, V> Rotate for lbd::model::Table<K, V> {
     fn as_mut_slice_rotate(&mut self, by: usize) {
-        let mut entries: Vec<(K, V)> = self.drain(..).collect();
+        let mut entries: Vec<(K, V)> = std::mem::take(self).into_iter().collect();
         entries.rotate_left(by);
         self.extend(entries);
     }
@@ -208,7 +208,7 @@ fn change_a_field(state: &mut State, which: Index, whose: Index, field: Index) -
         return None;
     }
     let at = which.index(state.services.len());
-    let (key, service) = state.services.get_index_mut(at).unwrap();
+    let (key, service) = state.services.iter_mut().nth(at).unwrap();
     let edits: Vec<(&'static str, Edit)> = SERVICE_EDITS
         .iter()
         .map(|&(name, edit)| (name, Edit::Service(edit)))
@@ -220,7 +220,7 @@ fn change_a_field(state: &mut State, which: Index, whose: Index, field: Index) -
         Edit::Server(_) if service.servers.is_empty() => false,
         Edit::Server(edit) => {
             let at = whose.index(service.servers.len());
-            let (server, value) = service.servers.get_index_mut(at).unwrap();
+            let (server, value) = service.servers.iter_mut().nth(at).unwrap();
             edit(key, server, value)
         }
     };

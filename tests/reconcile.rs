@@ -271,7 +271,7 @@ fn the_serving_server_stays_while_its_successor_is_refused() {
         failures(&report)[1],
         "delete server 192.168.8.14:80 from tcp://10.0.0.1:80: held back, since what shall take its place was refused"
     );
-    let left = &host.kernel.live.state.services[&key(1)].servers;
+    let left = &host.kernel.live.state.services.get(&key(1)).unwrap().servers;
     assert_eq!(left.keys().copied().collect::<Vec<_>>(), [server(14)]);
 }
 
@@ -283,7 +283,7 @@ fn who_writes_at_the_same_time_is_met_with_a_new_plan() {
         if !std::mem::replace(&mut once, true) {
             // Adds what we are about to add, and removes what we are about to edit.
             live.state.services.extend(desired(&[(1, &[(99, 1)])]).state.services);
-            live.state.services.shift_remove(&key(2));
+            live.state.services.remove(&key(2));
         }
     });
     let file = desired(&[(1, &[(14, 1)]), (2, &[(24, 5)])]);

@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use indexmap::map::Entry;
-
 use super::ServiceNames;
 use super::command_line::{CommandLine, split};
 use super::values;
-use crate::model::{Servers, ServiceKey, State, VirtualService};
+use crate::model::{Servers, ServiceKey, Services, State, VirtualService};
 
 /// What a text of rules holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -134,7 +132,7 @@ impl Reader<'_> {
             "add-server" | "edit-server" | "delete-server" => self.on_server(&mut line),
             "clear" => {
                 line.finish()?;
-                self.parsed.state.services.clear();
+                self.parsed.state.services = Services::default();
                 self.lost.clear();
                 Ok(())
             }
@@ -158,34 +156,30 @@ impl Reader<'_> {
         if line.command == "delete-service" {
             line.finish()?;
             let known = self.lost.remove(&key).is_some();
-            return services
-                .shift_remove(&key)
-                .map(drop)
-                .or(known.then_some(()))
-                .ok_or_else(|| self.missing(key));
+            return services.remove(&key).map(drop).or(known.then_some(())).ok_or_else(|| self.missing(key));
         }
         let scheduling = values::scheduling(line, key.family()).and_then(|scheduling| {
             line.finish()?;
             Ok(scheduling)
         });
-        match (line.command, services.entry(key), scheduling) {
-            ("add-service", Entry::Occupied(_), _) => {
+        match (line.command, services.get_mut(&key), scheduling) {
+            ("add-service", Some(_), _) => {
                 Err(format!("{key} is there already; the kernel refuses a second one"))
             }
-            ("add-service", Entry::Vacant(place), Ok(scheduling)) => {
-                place.insert(VirtualService { scheduling, servers: Servers::default() });
+            ("add-service", None, Ok(scheduling)) => {
+                services.insert(key, VirtualService { scheduling, servers: Servers::default() });
                 Ok(())
             }
-            ("add-service", Entry::Vacant(_), Err(message)) => {
+            ("add-service", None, Err(message)) => {
                 self.lost.insert(key, number);
                 Err(message)
             }
-            (_, Entry::Occupied(mut service), Ok(scheduling)) => {
-                service.get_mut().scheduling = scheduling;
+            (_, Some(service), Ok(scheduling)) => {
+                service.scheduling = scheduling;
                 Ok(())
             }
-            (_, Entry::Occupied(_), Err(message)) => Err(message),
-            (_, Entry::Vacant(_), _) => Err(self.missing(key)),
+            (_, Some(_), Err(message)) => Err(message),
+            (_, None, _) => Err(self.missing(key)),
         }
     }
 
@@ -195,26 +189,26 @@ impl Reader<'_> {
         let Some(service) = self.parsed.state.services.get_mut(&key) else { return Err(self.missing(key)) };
         if line.command == "delete-server" {
             line.finish()?;
-            return match service.servers.shift_remove(&server) {
+            return match service.servers.remove(&server) {
                 Some(_) => Ok(()),
                 None => Err(format!("there is no server {server} in {key}")),
             };
         }
         let (server, of) = values::real_server(line, key, server)?;
         line.finish()?;
-        match (line.command, service.servers.entry(server)) {
-            ("add-server", Entry::Vacant(place)) => {
-                place.insert(of);
+        match (line.command, service.servers.get_mut(&server)) {
+            ("add-server", None) => {
+                service.servers.insert(server, of);
                 Ok(())
             }
-            ("add-server", Entry::Occupied(_)) => {
+            ("add-server", Some(_)) => {
                 Err(format!("{server} is in {key} already; the kernel refuses a second one"))
             }
-            (_, Entry::Occupied(mut place)) => {
-                place.insert(of);
+            (_, Some(there)) => {
+                *there = of;
                 Ok(())
             }
-            (_, Entry::Vacant(_)) => Err(format!("there is no server {server} in {key}")),
+            (_, None) => Err(format!("there is no server {server} in {key}")),
         }
     }
 

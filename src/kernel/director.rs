@@ -213,8 +213,8 @@ fn full_nat(services: &mut Services, rules: &HashSet<SourceNat>) {
     if rules.is_empty() {
         return;
     }
-    for (service, contents) in services {
-        for (server, real) in &mut contents.servers {
+    for (service, contents) in services.iter_mut() {
+        for (server, real) in contents.servers.iter_mut() {
             if real.forwarding == Forwarding::Nat && rules.contains(&SourceNat::of(service, server)) {
                 real.forwarding = Forwarding::FullNat;
             }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use super::{
     Forwarding, MarkMatch, Persistence, PersistenceMask, RealServer, SchedulerName, Scheduling, SyncDaemon,
     Thresholds, Timeouts, Tunnel,
@@ -18,6 +20,9 @@ pub struct Change {
     /// What it shall be; `None` where it shall not be set
     pub to: Option<Value>,
 }
+
+/// The fields that an operation sets. A real server mostly has two.
+pub type Changes = SmallVec<[Change; 2]>;
 
 /// The value of a field, ready to be printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +43,17 @@ pub enum Value {
     Match(Box<MarkMatch>),
 }
 
+impl Value {
+    /// Prints itself at the end of a text: a plan can have a hundred thousand servers, and they have numbers and words.
+    pub fn push_to(&self, text: &mut String) {
+        match self {
+            Self::Number(number) => text.push_str(itoa::Buffer::new().format(*number)),
+            Self::Text(word) => text.push_str(word),
+            other => text.push_str(&other.to_string()),
+        }
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -56,17 +72,14 @@ impl fmt::Display for Value {
 
 pub(super) type Fields<const N: usize> = [(&'static str, Option<Value>); N];
 
-pub(super) fn compare<const N: usize>(mut from: Option<Fields<N>>, to: Fields<N>) -> Vec<Change> {
-    let mut changes = Vec::new();
-    for (place, (field, to)) in to.into_iter().enumerate() {
-        // Of what is new, nothing was anything before.
-        let old = from.as_mut().and_then(|fields| fields.get_mut(place));
-        let from = old.and_then(|(_, value)| value.take());
-        if from != to {
-            changes.push(Change { field: field.into(), from, to });
-        }
-    }
-    changes
+/// The fields that differ; of what is new, those that are set.
+pub(super) fn compare<const N: usize>(from: Option<Fields<N>>, to: Fields<N>) -> Changes {
+    let Some(from) = from else {
+        let set = to.into_iter().filter(|(_, to)| to.is_some());
+        return set.map(|(field, to)| Change { field: field.into(), from: None, to }).collect();
+    };
+    let both = from.into_iter().zip(to).filter(|((_, from), (_, to))| from != to);
+    both.map(|((_, from), (field, to))| Change { field: field.into(), from, to }).collect()
 }
 
 /// `words` is the scheduler that names the switches: the new one on both sides, so that a switch that stays on is equal.
@@ -102,7 +115,7 @@ pub(super) fn server_fields(server: &RealServer) -> Fields<5> {
 }
 
 /// The timeouts that shall be others, with what they are.
-pub(super) fn timeout_fields(from: Timeouts, to: Timeouts) -> Vec<Change> {
+pub(super) fn timeout_fields(from: Timeouts, to: Timeouts) -> Changes {
     [("tcp", from.tcp, to.tcp), ("tcp_fin", from.tcp_fin, to.tcp_fin), ("udp", from.udp, to.udp)]
         .into_iter()
         .filter(|(_, _, to)| to.is_some())

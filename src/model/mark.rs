@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::{Action, Change, Kind, Part, Protocol, Value};
+use smallvec::smallvec;
+
+use super::{Action, Change, Changes, Kind, Part, Parts, Protocol, Value};
 
 /// Packets that get a firewall mark before IPVS sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,8 +105,8 @@ impl fmt::Display for Prefix {
 
 /// The marks that differ between two lists of rules, each with the matches that go and those that come; then what goes
 /// beside them.
-pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Vec<Part> {
-    let mut parts = Vec::new();
+pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Parts {
+    let mut parts = Parts::new();
     let mut numbers: Vec<u32> = to.iter().chain(from).map(|mark| mark.mark).collect();
     let mut seen = HashSet::new();
     numbers.retain(|number| seen.insert(*number));
@@ -120,7 +122,7 @@ pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Vec<Part> 
             from: None,
             to: Some(Value::Match(packets.into())),
         });
-        let changes: Vec<Change> = gone.chain(come).collect();
+        let changes: Changes = gone.chain(come).collect();
         let action = match (old.is_empty(), new.is_empty()) {
             (true, _) => Action::Add,
             (false, true) => Action::Delete,
@@ -134,7 +136,7 @@ pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Vec<Part> 
         action: Action::Delete,
         kind: Kind::Mark,
         name: Some(stray.clone()),
-        changes: Vec::new(),
+        changes: Changes::new(),
     }));
     if parts.is_empty() && from != to {
         // Every rule is there, but a packet that two of them describe gets another mark than it should.
@@ -147,7 +149,7 @@ pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Vec<Part> 
             action: Action::Edit,
             kind: Kind::Mark,
             name: Some("order".to_owned()),
-            changes: vec![change],
+            changes: smallvec![change],
         });
     }
     parts

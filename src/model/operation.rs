@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use super::change::{Change, compare, scheduling_fields, server_fields, sync_fields, timeout_fields};
+use smallvec::{SmallVec, smallvec};
+
+use super::change::{
+    Change, Changes, compare, scheduling_fields, server_fields, sync_fields, timeout_fields,
+};
 use super::{
     Link, Mark, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Timeouts, Value, sysctl,
 };
@@ -194,8 +198,11 @@ pub struct Part {
     pub name: Option<String>,
     /// The fields that are set, by the names that they have in the file: those that differ for an edit, those that are
     /// set for an addition
-    pub changes: Vec<Change>,
+    pub changes: Changes,
 }
+
+/// The objects that an operation adds, edits or deletes: one, but for marks.
+pub type Parts = SmallVec<[Part; 1]>;
 
 impl Operation {
     /// Whether it adds, edits or deletes, taken as a whole.
@@ -290,7 +297,7 @@ impl Operation {
     }
 
     /// The objects that it adds, edits or deletes, with their fields.
-    pub fn parts(&self) -> Vec<Part> {
+    pub fn parts(&self) -> Parts {
         let changes = match self {
             Self::AddService { to, .. } => compare(None, scheduling_fields(to, &to.scheduler)),
             Self::EditService { from, to, .. } => {
@@ -298,7 +305,7 @@ impl Operation {
             }
             Self::AddServer { to, .. } => compare(None, server_fields(to)),
             Self::EditServer { from, to, .. } => compare(Some(server_fields(from)), server_fields(to)),
-            Self::SetSysctl { name, from, to } => vec![Change {
+            Self::SetSysctl { name, from, to } => smallvec![Change {
                 field: name.clone().into(),
                 from: from.clone().map(Value::Setting),
                 to: Some(Value::Setting(to.clone())),
@@ -309,7 +316,7 @@ impl Operation {
             Self::RestartSync { from, to } => {
                 compare(Some(sync_fields(&from.completed(from))), sync_fields(&to.completed(from)))
             }
-            Self::DeleteService { .. } | Self::DeleteServer { .. } | Self::StopSync { .. } => Vec::new(),
+            Self::DeleteService { .. } | Self::DeleteServer { .. } | Self::StopSync { .. } => Changes::new(),
             Self::ReplaceMarks { from, to, strays } => return super::mark::parts(from, to, strays),
         };
         let name = match self.subject() {
@@ -317,7 +324,7 @@ impl Operation {
             Subject::Sync(role) => Some(role.to_string()),
             other => Some(other.to_string()),
         };
-        vec![Part { action: self.action(), kind: self.kind(), name, changes }]
+        smallvec![Part { action: self.action(), kind: self.kind(), name, changes }]
     }
 }
 
@@ -362,12 +369,12 @@ mod tests {
         let edit = Operation::EditServer { service, server, from: one, to: three };
         assert_eq!(edit.to_string(), "edit server 192.168.8.14:80 of tcp://10.0.0.13:80");
         assert_eq!(
-            edit.parts().remove(0).changes,
+            edit.parts().remove(0).changes[..],
             [Change { field: "weight".into(), from: Some(Value::Number(1)), to: Some(Value::Number(3)) }]
         );
         let add = Operation::AddServer { service, server, to: three };
         assert_eq!(
-            add.parts().remove(0).changes,
+            add.parts().remove(0).changes[..],
             [
                 Change { field: "forward".into(), from: None, to: Some(Value::Text("nat".into())) },
                 Change { field: "weight".into(), from: None, to: Some(Value::Number(3)) },
@@ -387,7 +394,7 @@ mod tests {
         let service = "tcp://10.0.0.13:80".parse().unwrap();
         let edit = Operation::EditService { service, from: with("sh").into(), to: with("mh").into() };
         assert_eq!(
-            edit.parts().remove(0).changes,
+            edit.parts().remove(0).changes[..],
             [Change {
                 field: "scheduler".into(),
                 from: Some(Value::Text("sh".into())),

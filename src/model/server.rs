@@ -16,6 +16,13 @@ pub struct ServerKey {
     pub port: u16,
 }
 
+impl ServerKey {
+    /// Prints itself at the end of a text, for texts that name very many servers.
+    pub fn push_to(&self, text: &mut String) {
+        socket::push(self.address, self.port, text);
+    }
+}
+
 impl fmt::Display for ServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         socket::fmt(self.address, self.port, f)

@@ -1,15 +1,8 @@
 //! The state of a director: the one type that is the desired file, the kernel's answer and the two sides of a plan.
 
-use foldhash::fast::RandomState;
-use indexmap::IndexMap;
-
 use super::{
-    Forwarding, Mark, RealServer, ServerKey, ServiceKey, SyncDaemon, Sysctls, Timeouts, VirtualService,
+    Forwarding, Mark, RealServer, ServerKey, ServiceKey, SyncDaemon, Sysctls, Table, Timeouts, VirtualService,
 };
-
-/// A table that keeps its order. Its hashes are quick: a director has a hundred thousand servers, and whoever can choose
-/// their addresses owns the director.
-pub type Table<K, V> = IndexMap<K, V, RandomState>;
 
 /// The real servers of one virtual service. Equality ignores the order.
 pub type Servers = Table<ServerKey, RealServer>;

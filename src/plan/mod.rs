@@ -79,10 +79,10 @@ pub fn plan(live: &State, desired: &State) -> Plan {
 fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
     // So much is to be added at the least. (A list of megabytes that grows moves again and again.)
     plan.grow.reserve(entries(desired).saturating_sub(entries(live)));
-    let (mut found, mut next) = (0, 0);
+    let (mut found, mut near) = (0, None);
     for (&service, wanted) in &desired.services {
         let to = &wanted.scheduling;
-        let Some(VirtualService { scheduling: from, servers }) = find(&live.services, &mut next, &service)
+        let Some(VirtualService { scheduling: from, servers }) = find(&live.services, &mut near, &service)
         else {
             plan.grow.push(Operation::AddService { service, to: Box::new(to.clone()) });
             plan_servers(plan, service, &Servers::default(), &wanted.servers);
@@ -126,21 +126,20 @@ fn needs_fewer_servers(from: &Scheduling, to: &Scheduling, present: &Servers) ->
     from.scheduler != to.scheduler && to.scheduler.as_str() == "mh" && present.len() > MH_SERVERS
 }
 
-/// What a table has under a key. `next` is where it is looked for first, behind what was found last: mostly both tables
-/// have the order in which the entries were added, and nothing has to be searched.
-fn find<'a, K: Hash + Eq, V>(table: &'a Table<K, V>, next: &mut usize, key: &K) -> Option<&'a V> {
-    let (place, value) = match table.get_index(*next) {
-        Some((there, value)) if there == key => (*next, value),
-        _ => table.get_full(key).map(|(place, _, value)| (place, value))?,
-    };
-    *next = place + 1;
-    Some(value)
+/// What a table has under a key. `near` is where something was found last: mostly both tables have the order in which the
+/// entries were added, or one has the reverse of the other's, and nothing has to be searched.
+fn find<'a, K: Hash + Eq, V>(table: &'a Table<K, V>, near: &mut Option<usize>, key: &K) -> Option<&'a V> {
+    let is_key = |place: &usize| table.at(*place).is_some_and(|(there, _)| there == key);
+    let neighbours = near.map_or([0, 0], |place| [place + 1, place.wrapping_sub(1)]);
+    let place = neighbours.into_iter().find(is_key).or_else(|| table.place_of(key))?;
+    *near = Some(place);
+    table.at(place).map(|(_, value)| value)
 }
 
 fn plan_servers(plan: &mut Plan, service: ServiceKey, present: &Servers, wanted: &Servers) {
-    let (mut edits, mut found, mut next) = (Vec::new(), 0, 0);
+    let (mut edits, mut found, mut near) = (Vec::new(), 0, None);
     for (&server, &to) in wanted {
-        let from = find(present, &mut next, &server);
+        let from = find(present, &mut near, &server);
         found += usize::from(from.is_some());
         match from {
             None => plan.grow.push(Operation::AddServer { service, server, to }),

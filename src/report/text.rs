@@ -135,7 +135,10 @@ fn line(out: &mut String, signs: &Signs, operation: &Operation, part: &Part) -> 
         Action::Delete => &signs.delete,
     });
     match (operation.server(), part.kind, &part.name) {
-        (Some(server), _, _) => write!(out, "server {server}")?,
+        (Some(server), _, _) => {
+            out.push_str("server ");
+            server.push_to(out);
+        }
         (None, Kind::Sysctl | Kind::Timeouts, Some(name)) => out.push_str(name),
         (None, kind, Some(name)) => write!(out, "{kind} {name}")?,
         (None, kind, None) => write!(out, "{kind}")?,
@@ -153,19 +156,18 @@ fn line(out: &mut String, signs: &Signs, operation: &Operation, part: &Part) -> 
             out.push_str(&said.field);
             out.push_str(": ");
         }
-        value(out, said)?;
+        if let Some(from) = &said.from {
+            from.push_to(out);
+            out.push_str(" -> ");
+        }
+        match &said.to {
+            Some(to) => to.push_to(out),
+            None => out.push_str("none"),
+        }
         separator = ", ";
     }
-    writeln!(out)
-}
-
-fn value(out: &mut String, Change { field: _, from, to }: &Change) -> fmt::Result {
-    match (from, to) {
-        (Some(from), Some(to)) => write!(out, "{from} -> {to}"),
-        (None, Some(to)) => write!(out, "{to}"),
-        (Some(from), None) => write!(out, "{from} -> none"),
-        (None, None) => write!(out, "none"),
-    }
+    out.push('\n');
+    Ok(())
 }
 
 /// Writes what waits for an interface.

@@ -219,7 +219,7 @@ clusters:
         (key, RealServer { thresholds: Thresholds { upper: limit, lower: limit }, ..server })
     };
     assert_eq!(
-        desired.state.services[&key("tcp://10.0.0.13:80")].servers.iter().collect::<Vec<_>>(),
+        desired.state.services.get(&key("tcp://10.0.0.13:80")).unwrap().servers.iter().collect::<Vec<_>>(),
         [
             server("10.1.0.1", 80, 0, Forwarding::DirectRouting),
             server("10.1.0.2", 80, 1, Forwarding::DirectRouting),
@@ -233,9 +233,9 @@ clusters:
         .map(|(key, server)| (key, server))
         .collect::<Vec<_>>()
     );
-    let marked = &desired.state.services[&key("fwmark://1")].servers;
+    let marked = &desired.state.services.get(&key("fwmark://1")).unwrap().servers;
     assert_eq!(marked.keys().map(ToString::to_string).collect::<Vec<_>>(), ["10.1.0.1:8080"]);
-    let every = &desired.state.services[&key("tcp://10.0.0.14:0")];
+    let every = &desired.state.services.get(&key("tcp://10.0.0.14:0")).unwrap();
     assert_eq!(every.servers.keys().map(ToString::to_string).collect::<Vec<_>>(), ["10.1.0.1:0"]);
     let mask = PersistenceMask::V4("0.0.0.0".parse().unwrap());
     assert_eq!(every.scheduling.persistence, Some(Persistence { timeout: 4_294_967, mask }));
@@ -297,7 +297,7 @@ policy: { prune: never, allow_empty: true, max_delete: 3, resync: 1d }
             resync: Duration::from_secs(86_400),
         }
     );
-    let service = &desired.state.services[&key("sctp://10.0.0.13:80")];
+    let service = &desired.state.services.get(&key("sctp://10.0.0.13:80")).unwrap();
     assert_eq!(service.scheduling.scheduler.as_str(), "my-own_1.0");
 }
 

@@ -4,8 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use indexmap::map::Entry;
-
 use super::server::Wanted;
 use super::{address, scheduling, server};
 use crate::config::document::{Cluster, Defaults, Forward, Listen, Listener, Server};
@@ -31,8 +29,7 @@ pub(super) fn clusters(
     findings: &mut Findings,
 ) {
     let mut names: HashMap<Arc<str>, usize> = HashMap::with_capacity(clusters.len());
-    let mut listeners: Table<ServiceKey, ListenerPlace> = Table::default();
-    listeners.reserve(clusters.len());
+    let mut listeners: Table<ServiceKey, ListenerPlace> = Table::with_capacity(clusters.len());
     desired.clusters.reserve(clusters.len());
     desired.state.services.reserve(clusters.len());
     let marks: HashSet<u32> = desired.state.marks.iter().map(|mark| mark.mark).collect();
@@ -65,13 +62,12 @@ pub(super) fn clusters(
             let place = ListenerPlace { cluster: index, entry: is_listed.then_some(position) };
             let listener = || place.whole();
             let Some(service) = service(url, listener, findings) else { continue };
-            if let Some(first) = listeners.get(&service) {
-                findings.push(
-                    Finding::new(listener(), format!("duplicate listener {service}")).first(first.whole()),
-                );
+            if let Err((first, _)) = listeners.insert_new(service, place) {
+                let duplicate = Finding::new(listener(), format!("duplicate listener {service}"));
+                let first = listeners.at(first).map(|(_, place)| place.whole());
+                findings.push(first.into_iter().fold(duplicate, Finding::first));
                 continue;
             }
-            listeners.insert(service, place);
             if let Some(mark) = service.mark()
                 && !marks.contains(&mark)
             {
@@ -200,7 +196,7 @@ impl Behind<'_> {
         reported: &mut HashSet<usize>,
         findings: &mut Findings,
     ) -> Servers {
-        let mut servers = Servers::with_capacity_and_hasher(wanted.len(), <_>::default());
+        let mut servers = Servers::with_capacity(wanted.len());
         let mut positions: Vec<usize> = Vec::with_capacity(wanted.len());
         // The rule that replaces the source of a packet knows servers by their address alone.
         let mut sourced: HashMap<IpAddr, (bool, usize)> = HashMap::new();
@@ -216,9 +212,8 @@ impl Behind<'_> {
                 continue;
             }
             let key = wanted.key(&self.service);
-            match servers.entry(key) {
-                Entry::Vacant(entry) => {
-                    entry.insert(wanted.real);
+            match servers.insert_new(key, wanted.real) {
+                Ok(()) => {
                     positions.push(*index);
                     let is_full = is_full(wanted);
                     if has_full
@@ -239,9 +234,9 @@ impl Behind<'_> {
                         );
                     }
                 }
-                Entry::Occupied(entry) => {
+                Err((first, _)) => {
                     if reported.insert(*index) {
-                        let first = positions.get(entry.index()).copied().unwrap_or_default();
+                        let first = positions.get(first).copied().unwrap_or_default();
                         findings.push(
                             Finding::new(
                                 self.address_place(*index),

@@ -195,6 +195,6 @@ fn servers_behind_a_rule_are_read_as_fullnat() {
     let rules = [14, 16].map(|last| SourceNat::of(&service(), &server(last, 0)));
     full_nat(&mut services, &HashSet::from(rules));
     let methods: Vec<Forwarding> =
-        services[&service()].servers.values().map(|real| real.forwarding).collect();
+        services.get(&service()).unwrap().servers.values().map(|real| real.forwarding).collect();
     assert_eq!(methods, [Forwarding::FullNat, Forwarding::Nat, Forwarding::DirectRouting]);
 }

@@ -143,7 +143,7 @@ impl Fake {
             Operation::AddService { service, to } => self.add_service(service, to),
             Operation::EditService { service, to, .. } => self.edit_service(service, to),
             Operation::DeleteService { service } => {
-                self.live.state.services.shift_remove(service).ok_or(libc::ESRCH)?;
+                self.live.state.services.remove(service).ok_or(libc::ESRCH)?;
                 self.live.connections.retain(|(of, _), _| of != service);
                 Ok(())
             }
@@ -168,7 +168,7 @@ impl Fake {
                 Ok(())
             }
             Operation::DeleteServer { service, server } => {
-                self.service(service)?.servers.shift_remove(server).ok_or(libc::ENOENT)?;
+                self.service(service)?.servers.remove(server).ok_or(libc::ENOENT)?;
                 self.live.connections.remove(&(*service, *server));
                 Ok(())
             }

@@ -30,7 +30,7 @@ impl Ipvs {
         self.is_at(Step::Listing);
         let listed = self.services()?;
         let of = listed.len();
-        let mut services = Services::with_capacity_and_hasher(of, <_>::default());
+        let mut services = Services::with_capacity(of);
         let mut entries = Vec::new();
         for (done, (key, scheduling)) in listed.into_iter().enumerate() {
             self.is_at(Step::Read { services: done, of });
@@ -48,7 +48,7 @@ impl Ipvs {
 
     /// Some services with their servers; those that are not there are left out.
     pub(super) fn read_some(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
-        let mut services = Services::with_capacity_and_hasher(keys.len(), <_>::default());
+        let mut services = Services::with_capacity(keys.len());
         let (mut entries, mut connections) = (Vec::new(), HashMap::new());
         for key in keys {
             let mut found = None;
@@ -94,7 +94,7 @@ impl Ipvs {
                 return Err(explain::question(&format!("list {what}"), answer.errno));
             }
             let count = entries.len();
-            let mut list = Table::with_capacity_and_hasher(count, <_>::default());
+            let mut list = Table::with_capacity(count);
             list.extend(entries.drain(..).rev());
             let all_left = |before: &Table<K, V>| before.keys().all(|key| list.contains_key(key));
             let is_confirmed = || before.as_ref().is_some_and(all_left) || is_whole(&list);
