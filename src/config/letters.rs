@@ -1,5 +1,7 @@
 //! Gives the parser its text, letter by letter, and no room that it would only have to give back.
 
+use std::str::Chars;
+
 use saphyr_parser::input::Input;
 
 /// How many letters of a value the parser makes room for at once.
@@ -9,28 +11,30 @@ use saphyr_parser::input::Input;
 const AT_ONCE: usize = 28;
 
 /// What the parser has not taken yet.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Letters<'t> {
-    rest: &'t str,
-    /// How far the parser wants to look; it has all of the text, so that this is only remembered
-    ahead: usize,
+    rest: Chars<'t>,
 }
 
 impl<'t> Letters<'t> {
     pub(super) fn of(text: &'t str) -> Self {
-        Self { rest: text, ahead: 0 }
+        Self { rest: text.chars() }
+    }
+
+    #[inline]
+    fn bytes(&self) -> &'t [u8] {
+        self.rest.as_str().as_bytes()
     }
 }
 
 impl Input for Letters<'_> {
+    /// The parser can look as far as it wants to: it has all of the text.
     #[inline]
-    fn lookahead(&mut self, count: usize) {
-        self.ahead = self.ahead.max(count);
-    }
+    fn lookahead(&mut self, _count: usize) {}
 
     #[inline]
     fn buflen(&self) -> usize {
-        self.ahead
+        AT_ONCE
     }
 
     #[inline]
@@ -54,14 +58,7 @@ impl Input for Letters<'_> {
 
     #[inline]
     fn skip(&mut self) {
-        // Nearly all letters are ASCII, here and below.
-        if let Some(rest) = self.rest.get(1..) {
-            self.rest = rest;
-        } else {
-            let mut letters = self.rest.chars();
-            letters.next();
-            self.rest = letters.as_str();
-        }
+        self.rest.next();
     }
 
     #[inline]
@@ -72,24 +69,58 @@ impl Input for Letters<'_> {
     /// The end of the text is `\0`, as the parser asks for.
     #[inline]
     fn peek(&self) -> char {
-        match self.rest.as_bytes() {
-            [first, ..] if first.is_ascii() => char::from(*first),
-            _ => self.rest.chars().next().unwrap_or('\0'),
-        }
+        self.peek_opt().unwrap_or('\0')
     }
 
     #[inline]
     fn peek_nth(&self, n: usize) -> char {
-        match self.rest.as_bytes() {
-            [first, second, ..] if n == 1 && first.is_ascii() && second.is_ascii() => char::from(*second),
-            _ => self.rest.chars().nth(n).unwrap_or('\0'),
-        }
+        self.rest.clone().nth(n).unwrap_or('\0')
     }
 
     #[inline]
     fn peek_opt(&self) -> Option<char> {
-        self.rest.chars().next()
+        self.rest.clone().next()
     }
+
+    // These are asked about each letter of a value and each blank behind it.
+
+    #[inline]
+    fn next_is_blank(&self) -> bool {
+        self.bytes().first().is_some_and(|byte| matches!(byte, b' ' | b'\t'))
+    }
+
+    #[inline]
+    fn next_is_blank_or_break(&self) -> bool {
+        self.bytes().first().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+    }
+
+    #[inline]
+    fn next_is_blank_or_breakz(&self) -> bool {
+        self.bytes().first().is_none_or(|byte| is_blank_or_end(*byte))
+    }
+
+    #[inline]
+    fn next_can_be_plain_scalar(&self, in_flow: bool) -> bool {
+        let is_end = |byte: &u8| is_blank_or_end(*byte) || (in_flow && is_of_flow(*byte));
+        match self.bytes() {
+            [b':', behind @ ..] => !behind.first().is_none_or(is_end),
+            [BYTE_ORDER_MARK, ..] => self.peek() != '\u{feff}',
+            [first, ..] => !(in_flow && is_of_flow(*first)),
+            [] => true,
+        }
+    }
+}
+
+/// What a byte order mark begins with in UTF-8.
+const BYTE_ORDER_MARK: u8 = 0xef;
+
+fn is_blank_or_end(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\0')
+}
+
+/// What ends a value between brackets.
+fn is_of_flow(byte: u8) -> bool {
+    matches!(byte, b',' | b'[' | b']' | b'{' | b'}')
 }
 
 #[cfg(test)]

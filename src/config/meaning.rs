@@ -24,8 +24,10 @@ impl Meaning {
             Some(digits) => (true, digits),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
-        // No number begins in another way, and most values are none.
-        if !digits.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.') {
+        // No number begins in another way or holds a colon, and most values are none.
+        if !digits.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.')
+            || digits.contains(':')
+        {
             return Self::Text;
         }
         let radix = |prefix: &str, radix| {

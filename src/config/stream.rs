@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::mem::discriminant;
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
@@ -97,9 +98,14 @@ impl<'t> Events<'t> {
         Ok(self.next.insert(event))
     }
 
+    /// Takes an event of this kind.
     fn expect(&mut self, expected: &Event<'static>) -> Result<(), Refusal> {
         let event = self.take()?;
-        if event == *expected { Ok(()) } else { Err(Refusal::custom(format!("unexpected: {event:?}"))) }
+        if discriminant(&event) == discriminant(expected) {
+            Ok(())
+        } else {
+            Err(Refusal::custom(format!("unexpected: {event:?}")))
+        }
     }
 
     /// The next event, of an alias or of the text.
@@ -119,22 +125,32 @@ impl<'t> Events<'t> {
                 event => return Ok(event),
             }
         }
-        let (event, _) = self
-            .parser
-            .next_event()
-            .unwrap_or_else(|| Ok((Event::Nothing, saphyr_parser::Span::default())))
-            .map_err(Refusal::custom)?;
-        self.remember(&event);
-        match event {
+        let event = match self.parser.next_event() {
+            None => return Ok(Event::Nothing),
+            Some(Ok((event, _))) => event,
+            Some(Err(error)) => return Err(Refusal::custom(error)),
+        };
+        let anchor = match &event {
             Event::Alias(anchor) => {
+                let anchor = *anchor;
+                self.remember(&event, 0);
                 self.follow(anchor)?;
-                self.pull()
+                return self.pull();
             }
             Event::Scalar(.., Some(_))
             | Event::SequenceStart(_, Some(_))
-            | Event::MappingStart(_, Some(_)) => Err(Refusal { message: "a tag".into(), is_unread: true }),
-            event => Ok(event),
+            | Event::MappingStart(_, Some(_)) => {
+                return Err(Refusal { message: "a tag".into(), is_unread: true });
+            }
+            Event::Scalar(_, _, anchor, _)
+            | Event::SequenceStart(anchor, _)
+            | Event::MappingStart(anchor, _) => *anchor,
+            _ => 0,
+        };
+        if anchor != 0 || !self.named.is_empty() {
+            self.remember(&event, anchor);
         }
+        Ok(event)
     }
 
     /// Goes on with what an alias stands for.
@@ -145,13 +161,12 @@ impl<'t> Events<'t> {
         Ok(())
     }
 
-    /// Keeps an event of the text, if it is part of something that has a name.
-    fn remember(&mut self, event: &Event<'t>) {
-        let (anchor, begins, ends) = match event {
-            Event::Scalar(_, _, anchor, _) => (*anchor, 0, 0),
-            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => (*anchor, 1, 0),
-            Event::SequenceEnd | Event::MappingEnd => (0, 0, 1),
-            _ => (0, 0, 0),
+    /// Keeps an event of the text, which has a name (other than 0) or is part of something that has one.
+    fn remember(&mut self, event: &Event<'t>, anchor: usize) {
+        let (begins, ends) = match event {
+            Event::SequenceStart(..) | Event::MappingStart(..) => (1, 0),
+            Event::SequenceEnd | Event::MappingEnd => (0, 1),
+            _ => (0, 0),
         };
         if anchor != 0 {
             self.named.push(Named { anchor, events: Vec::new(), open: 0 });
@@ -273,7 +288,11 @@ impl<'de> de::SeqAccess<'de> for &mut Events<'de> {
     type Error = Refusal;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refusal> {
-        if *self.peek()? == Event::SequenceEnd { Ok(None) } else { seed.deserialize(&mut **self).map(Some) }
+        if matches!(self.peek()?, Event::SequenceEnd) {
+            Ok(None)
+        } else {
+            seed.deserialize(&mut **self).map(Some)
+        }
     }
 }
 
@@ -281,7 +300,11 @@ impl<'de> de::MapAccess<'de> for &mut Events<'de> {
     type Error = Refusal;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refusal> {
-        if *self.peek()? == Event::MappingEnd { Ok(None) } else { seed.deserialize(&mut **self).map(Some) }
+        if matches!(self.peek()?, Event::MappingEnd) {
+            Ok(None)
+        } else {
+            seed.deserialize(&mut **self).map(Some)
+        }
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {

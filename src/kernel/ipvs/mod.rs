@@ -30,6 +30,8 @@ pub use self::wire::{Netlink, Wire};
 /// The load balancer of the network namespace in which it was connected.
 pub struct Ipvs {
     socket: Socket,
+    /// What lists real servers, where that is another: its frames stay short as long as no service has very many
+    of_servers: Option<Socket>,
     /// The number of the IPVS family: another one each time the module is loaded
     family: u16,
     outbox: Vec<u8>,
@@ -53,8 +55,10 @@ impl Ipvs {
     /// # Errors
     /// Where the kernel has no IPVS, or the process may not use it.
     pub fn connect() -> Result<Self, KernelError> {
-        let wire = Netlink::open().map_err(|error| explain::socket(&error))?;
-        Self::over(Box::new(wire))
+        let wire = || Netlink::open().map(Box::new).map_err(|error| explain::socket(&error));
+        let mut kernel = Self::over(wire()?)?;
+        kernel.of_servers = Some(Socket::over(wire()?));
+        Ok(kernel)
     }
 
     /// The same over a wire of the caller's.
@@ -63,7 +67,8 @@ impl Ipvs {
     /// As for [`Ipvs::connect`].
     pub fn over(wire: Box<dyn Wire>) -> Result<Self, KernelError> {
         let socket = Socket::over(wire);
-        let mut kernel = Self { socket, family: 0, outbox: Vec::new(), seen: None, listener: None };
+        let mut kernel =
+            Self { socket, of_servers: None, family: 0, outbox: Vec::new(), seen: None, listener: None };
         kernel.family = kernel.resolve()?;
         // The family's number is told to everybody; whether we may use it shows at the first question.
         match kernel.ask(cmd::GET_INFO, NlmF::ACK, None, |_| Ok(()))?.errno {
@@ -85,7 +90,10 @@ impl Ipvs {
 
     /// What went over the socket so far.
     pub fn traffic(&self) -> Traffic {
-        self.socket.traffic
+        let Traffic { sends, messages, writes } = self.socket.traffic;
+        // Nothing is written over the other one.
+        let lists = self.of_servers.as_ref().map(|socket| socket.traffic).unwrap_or_default();
+        Traffic { sends: sends + lists.sends, messages: messages + lists.messages, writes }
     }
 
     /// The number under which the kernel has IPVS now.
@@ -133,12 +141,16 @@ impl Ipvs {
     ) -> Result<Answer, KernelError> {
         let mut renewed = false;
         loop {
-            let first = self.socket.number(1);
+            let socket = match &mut self.of_servers {
+                Some(socket) if command == cmd::GET_DEST => socket,
+                _ => &mut self.socket,
+            };
+            let first = socket.number(1);
             self.outbox.clear();
             let header = Header { family: self.family, flags, sequence: first };
             encode::question(&mut self.outbox, header, command, service);
             let mut errno = 0;
-            let frames = self.socket.exchange(&self.outbox, first, 1, |_, reply| match reply {
+            let frames = socket.exchange(&self.outbox, first, 1, |_, reply| match reply {
                 Reply::Data(attributes) => take(attributes),
                 Reply::End(number) => {
                     errno = number;

@@ -15,6 +15,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Frames of a dump are up to 32 KiB long, and the kernel fills what the longest `recv` so far had room for.
 const INBOX: usize = 64 * 1024;
 
+/// Room for the frames of short dumps: 19 real servers each. The kernel takes the memory for a frame before it knows how
+/// much it will fill, and for more than 8 KiB, of which 320 bytes are its own, that is dear. It is never less than the
+/// first frame of a kernel with pages of 64 KiB (`NLMSG_GOODSIZE` in linux/netlink.h).
+const SMALL: usize = 8192 - 320;
+
+/// A dump of more frames is a long one.
+const FEW: usize = 4;
+
 /// What went over the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
@@ -61,6 +69,8 @@ pub(super) struct Socket {
     wire: Box<dyn Wire>,
     sequence: u32,
     inbox: Vec<u8>,
+    /// How much of the inbox is offered to the kernel
+    room: usize,
     patience: Duration,
     /// Whether the last exchange broke off, so that replies to it may still come
     unfinished: bool,
@@ -74,6 +84,7 @@ impl Socket {
             wire,
             sequence: 0,
             inbox: vec![0; INBOX],
+            room: SMALL,
             patience: PATIENCE,
             unfinished: false,
             traffic: Traffic::default(),
@@ -108,7 +119,12 @@ impl Socket {
         self.wire.send(outbox).map_err(Trouble::Io)?;
         let mut frames = 0;
         loop {
-            let datagram = receive(self.wire.as_mut(), &mut self.inbox, self.patience)?;
+            if frames == FEW {
+                // For good: from then on the kernel's frames are long.
+                self.room = INBOX;
+            }
+            let inbox = self.inbox.get_mut(..self.room).unwrap_or_default();
+            let datagram = receive(self.wire.as_mut(), inbox, self.patience)?;
             let (mut data, mut ended) = (false, false);
             for message in Messages::new(datagram) {
                 let message = message?;

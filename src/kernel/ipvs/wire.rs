@@ -27,7 +27,8 @@ pub trait Wire {
     /// Those of the socket.
     fn send(&mut self, datagram: &[u8]) -> io::Result<()>;
 
-    /// Receives one datagram into `room`, and gives its true length, also where the room was too small for it.
+    /// Receives one datagram into `room`, and gives its true length, also where the room was too small for it. What a
+    /// kernel puts into one frame of a list depends on the longest room so far.
     ///
     /// # Errors
     /// `WouldBlock` where there is none yet; `ENOBUFS` where the kernel had to drop some.
@@ -49,8 +50,8 @@ pub struct Netlink {
     /// Room for the datagrams behind the one that is asked for, each as long as a frame can be: of memory that is never
     /// written to, none is used
     ahead: Vec<u8>,
-    /// Those that lie there, each with its true length, in the order in which they came
-    arrived: VecDeque<(usize, usize)>,
+    /// Those that lie there, in the order in which they came
+    arrived: VecDeque<Arrived>,
 }
 
 impl Netlink {
@@ -95,33 +96,49 @@ impl Netlink {
     }
 }
 
+/// A datagram that came behind another.
+struct Arrived {
+    /// The number of its room
+    place: usize,
+    /// Its true length
+    length: usize,
+    /// Whether there was room for all of it
+    is_whole: bool,
+}
+
 impl Wire for Netlink {
     fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         self.socket.send(datagram, Msg::empty()).map(|_| ())
     }
 
     fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        if let Some((place, length)) = self.arrived.pop_front() {
-            let held = self.ahead.chunks(FRAME).nth(place).and_then(|datagram| datagram.get(..length));
-            // Cut off on its way here; nobody can say what was in it.
-            let held = held.ok_or(io::Error::from_raw_os_error(libc::EMSGSIZE))?;
+        if let Some(Arrived { place, length, is_whole }) = self.arrived.pop_front() {
+            if !is_whole {
+                // Nobody can say what was in it.
+                return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+            }
             let fits = length.min(room.len());
-            if let (Some(to), Some(from)) = (room.get_mut(..fits), held.get(..fits)) {
+            let held = self.ahead.chunks(FRAME).nth(place).and_then(|datagram| datagram.get(..fits));
+            if let (Some(to), Some(from)) = (room.get_mut(..fits), held) {
                 to.copy_from_slice(from);
             }
             return Ok(length);
         }
+        let longest = room.len().min(FRAME);
         let mut headers = MultiHeaders::<()>::preallocate(1 + self.ahead.len() / FRAME, None);
-        let mut rooms: Vec<[IoSliceMut<'_>; 1]> = std::iter::once(room)
-            .chain(self.ahead.chunks_mut(FRAME))
-            .map(|room| [IoSliceMut::new(room)])
-            .collect();
+        let ahead = self.ahead.chunks_mut(FRAME).filter_map(|room| room.get_mut(..longest));
+        let mut rooms: Vec<[IoSliceMut<'_>; 1]> =
+            std::iter::once(room).chain(ahead).map(|room| [IoSliceMut::new(room)]).collect();
         // With TRUNC the kernel tells the true length of what it had to cut off.
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
         let received = recvmmsg(self.socket.as_raw_fd(), &mut headers, rooms.iter_mut(), flags, None)?;
         let mut lengths = received.map(|datagram| datagram.bytes);
         let length = lengths.next().unwrap_or_default();
-        self.arrived.extend(lengths.enumerate());
+        self.arrived.extend(lengths.enumerate().map(|(place, length)| Arrived {
+            place,
+            length,
+            is_whole: length <= longest,
+        }));
         Ok(length)
     }
 
