@@ -11,16 +11,23 @@ const NAMED: usize = 3;
 pub fn grouped(advice: &[Advice]) -> Vec<String> {
     let mut groups: Vec<Vec<&Advice>> = Vec::new();
     let mut places = HashMap::new();
-    for one in advice {
-        let place = *places.entry((one.code, &one.cause, &one.advice)).or_insert_with(|| {
+    // The same trouble mostly comes in a run.
+    for run in advice.chunk_by(|one, next| trouble(one) == trouble(next)) {
+        let Some(first) = run.first() else { continue };
+        let place = *places.entry(trouble(first)).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
         if let Some(group) = groups.get_mut(place) {
-            group.push(one);
+            group.extend(run);
         }
     }
     groups.iter().filter_map(|group| warning(group)).collect()
+}
+
+/// What is wrong, whatever has it.
+fn trouble(Advice { code, subject: _, cause, advice }: &Advice) -> (&str, &str, &str) {
+    (code, cause, advice)
 }
 
 fn warning(group: &[&Advice]) -> Option<String> {

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
+
 use super::Advice;
 use super::after::Settings;
 use super::question::begins_to_forward;
 use crate::host::{self, Holder, Host, InterfaceKind, Target};
-use crate::model::State;
+use crate::model::{State, address_text};
 
 /// The way out for an address, once for each length: there may be ten thousand that need it.
 macro_rules! make_local {
@@ -23,7 +25,7 @@ macro_rules! make_local {
 /// Virtual addresses that the kernel does not take for its own.
 pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
     advice.reserve(addresses.len());
-    let mut told = HashSet::new();
+    let mut told = HashSet::with_capacity_and_hasher(addresses.len(), RandomState::default());
     for Target { address, mark: _ } in addresses {
         // An address can be that of a service and of a mark.
         if !told.insert(address) {
@@ -31,7 +33,7 @@ pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
         }
         advice.push(Advice::new(
             "address-not-local",
-            address,
+            address_text(*address),
             "the kernel does not take this virtual address for its own, so that IPVS never sees its packets",
             if address.is_ipv4() { make_local!(32) } else { make_local!(128) },
         ));

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use super::{
     Forwarding, MarkMatch, Persistence, PersistenceMask, RealServer, SchedulerName, Scheduling, SyncDaemon,
     Thresholds, Timeouts, Tunnel,
@@ -20,9 +18,6 @@ pub struct Change {
     /// What it shall be; `None` where it shall not be set
     pub to: Option<Value>,
 }
-
-/// The fields that an operation sets. A real server mostly has two.
-pub type Changes = SmallVec<[Change; 2]>;
 
 /// The value of a field, ready to be printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,14 +67,16 @@ impl fmt::Display for Value {
 
 pub(super) type Fields<const N: usize> = [(&'static str, Option<Value>); N];
 
-/// The fields that differ; of what is new, those that are set.
-pub(super) fn compare<const N: usize>(from: Option<Fields<N>>, to: Fields<N>) -> Changes {
-    let Some(from) = from else {
-        let set = to.into_iter().filter(|(_, to)| to.is_some());
-        return set.map(|(field, to)| Change { field: field.into(), from: None, to }).collect();
-    };
+/// Hands on the fields that are set, of what is new.
+pub(super) fn set<const N: usize>(to: Fields<N>, take: impl FnMut(Change)) {
+    let set = to.into_iter().filter(|(_, to)| to.is_some());
+    set.map(|(field, to)| Change { field: field.into(), from: None, to }).for_each(take);
+}
+
+/// Hands on the fields that differ.
+pub(super) fn compare<const N: usize>(from: Fields<N>, to: Fields<N>, take: impl FnMut(Change)) {
     let both = from.into_iter().zip(to).filter(|((_, from), (_, to))| from != to);
-    both.map(|((_, from), (field, to))| Change { field: field.into(), from, to }).collect()
+    both.map(|((_, from), (field, to))| Change { field: field.into(), from, to }).for_each(take);
 }
 
 /// `words` is the scheduler that names the switches: the new one on both sides, so that a switch that stays on is equal.
@@ -114,8 +111,8 @@ pub(super) fn server_fields(server: &RealServer) -> Fields<5> {
     ]
 }
 
-/// The timeouts that shall be others, with what they are.
-pub(super) fn timeout_fields(from: Timeouts, to: Timeouts) -> Changes {
+/// Hands on the timeouts that shall be others, with what they are.
+pub(super) fn timeout_fields(from: Timeouts, to: Timeouts, take: impl FnMut(Change)) {
     [("tcp", from.tcp, to.tcp), ("tcp_fin", from.tcp_fin, to.tcp_fin), ("udp", from.udp, to.udp)]
         .into_iter()
         .filter(|(_, _, to)| to.is_some())
@@ -124,7 +121,7 @@ pub(super) fn timeout_fields(from: Timeouts, to: Timeouts) -> Changes {
             from: from.map(Value::Number),
             to: to.map(Value::Number),
         })
-        .collect()
+        .for_each(take);
 }
 
 pub(super) fn sync_fields(daemon: &SyncDaemon) -> Fields<6> {

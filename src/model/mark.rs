@@ -5,9 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use smallvec::smallvec;
-
-use super::{Action, Change, Changes, Kind, Part, Parts, Protocol, Value};
+use super::{Action, Change, Kind, Part, Protocol, Value};
 
 /// Packets that get a firewall mark before IPVS sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,8 +103,8 @@ impl fmt::Display for Prefix {
 
 /// The marks that differ between two lists of rules, each with the matches that go and those that come; then what goes
 /// beside them.
-pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Parts {
-    let mut parts = Parts::new();
+pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Vec<Part> {
+    let mut parts = Vec::new();
     let mut numbers: Vec<u32> = to.iter().chain(from).map(|mark| mark.mark).collect();
     let mut seen = HashSet::new();
     numbers.retain(|number| seen.insert(*number));
@@ -122,7 +120,7 @@ pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Parts {
             from: None,
             to: Some(Value::Match(packets.into())),
         });
-        let changes: Changes = gone.chain(come).collect();
+        let changes: Vec<Change> = gone.chain(come).collect();
         let action = match (old.is_empty(), new.is_empty()) {
             (true, _) => Action::Add,
             (false, true) => Action::Delete,
@@ -136,7 +134,7 @@ pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Parts {
         action: Action::Delete,
         kind: Kind::Mark,
         name: Some(stray.clone()),
-        changes: Changes::new(),
+        changes: Vec::new(),
     }));
     if parts.is_empty() && from != to {
         // Every rule is there, but a packet that two of them describe gets another mark than it should.
@@ -149,7 +147,7 @@ pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Parts {
             action: Action::Edit,
             kind: Kind::Mark,
             name: Some("order".to_owned()),
-            changes: smallvec![change],
+            changes: vec![change],
         });
     }
     parts

@@ -14,16 +14,17 @@ pub mod sysctl;
 mod table;
 mod timeouts;
 
-pub use change::{Change, Changes, Value};
+pub use change::{Change, Value};
 pub use desired::{Desired, MaxDelete, Policy, Prune};
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
-pub use operation::{Action, Kind, Operation, Part, Parts, Subject};
+pub use operation::{Action, Kind, Operation, Part, Subject};
 pub use server::{Checksum, Connections, Forwarding, RealServer, ServerKey, Thresholds, Tunnel, TunnelKind};
 pub use service::{
     EngineName, Family, KeyError, Persistence, PersistenceMask, Protocol, SchedulerFlags, SchedulerName,
     Scheduling, ServiceKey, VirtualService,
 };
+pub(crate) use socket::address_text;
 pub use state::{Servers, Services, State};
 pub use sync::{SyncDaemon, SyncRole};
 pub use sysctl::Sysctls;

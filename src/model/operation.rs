@@ -2,11 +2,7 @@
 
 use std::fmt;
 
-use smallvec::{SmallVec, smallvec};
-
-use super::change::{
-    Change, Changes, compare, scheduling_fields, server_fields, sync_fields, timeout_fields,
-};
+use super::change::{Change, compare, scheduling_fields, server_fields, set, sync_fields, timeout_fields};
 use super::{
     Link, Mark, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Timeouts, Value, sysctl,
 };
@@ -198,11 +194,8 @@ pub struct Part {
     pub name: Option<String>,
     /// The fields that are set, by the names that they have in the file: those that differ for an edit, those that are
     /// set for an addition
-    pub changes: Changes,
+    pub changes: Vec<Change>,
 }
-
-/// The objects that an operation adds, edits or deletes: one, but for marks.
-pub type Parts = SmallVec<[Part; 1]>;
 
 impl Operation {
     /// Whether it adds, edits or deletes, taken as a whole.
@@ -297,34 +290,50 @@ impl Operation {
     }
 
     /// The objects that it adds, edits or deletes, with their fields.
-    pub fn parts(&self) -> Parts {
-        let changes = match self {
-            Self::AddService { to, .. } => compare(None, scheduling_fields(to, &to.scheduler)),
-            Self::EditService { from, to, .. } => {
-                compare(Some(scheduling_fields(from, &to.scheduler)), scheduling_fields(to, &to.scheduler))
-            }
-            Self::AddServer { to, .. } => compare(None, server_fields(to)),
-            Self::EditServer { from, to, .. } => compare(Some(server_fields(from)), server_fields(to)),
-            Self::SetSysctl { name, from, to } => smallvec![Change {
-                field: name.clone().into(),
-                from: from.clone().map(Value::Setting),
-                to: Some(Value::Setting(to.clone())),
-            }],
-            Self::SetTimeouts { from, to } => timeout_fields(*from, *to),
-            Self::StartSync { to } => compare(None, sync_fields(to)),
-            // What runs says everything; what is left open is no change.
-            Self::RestartSync { from, to } => {
-                compare(Some(sync_fields(&from.completed(from))), sync_fields(&to.completed(from)))
-            }
-            Self::DeleteService { .. } | Self::DeleteServer { .. } | Self::StopSync { .. } => Changes::new(),
-            Self::ReplaceMarks { from, to, strays } => return super::mark::parts(from, to, strays),
-        };
-        let name = match self.subject() {
+    pub fn parts(&self) -> Vec<Part> {
+        if let Self::ReplaceMarks { from, to, strays } = self {
+            return super::mark::parts(from, to, strays);
+        }
+        let mut changes = Vec::new();
+        self.each_change(|change| changes.push(change));
+        vec![Part { action: self.action(), kind: self.kind(), name: self.name(), changes }]
+    }
+
+    /// What its object is called, where it is neither a service nor a server.
+    pub fn name(&self) -> Option<String> {
+        match self.subject() {
             Subject::Service(_) | Subject::Server(..) => None,
             Subject::Sync(role) => Some(role.to_string()),
             other => Some(other.to_string()),
-        };
-        smallvec![Part { action: self.action(), kind: self.kind(), name, changes }]
+        }
+    }
+
+    /// Hands on the fields of its object that it sets, one by one. (For marks there are [`Operation::parts`].)
+    pub fn each_change(&self, mut take: impl FnMut(Change)) {
+        match self {
+            Self::AddService { to, .. } => set(scheduling_fields(to, &to.scheduler), take),
+            Self::EditService { from, to, .. } => {
+                let words = &to.scheduler;
+                compare(scheduling_fields(from, words), scheduling_fields(to, words), take);
+            }
+            Self::AddServer { to, .. } => set(server_fields(to), take),
+            Self::EditServer { from, to, .. } => compare(server_fields(from), server_fields(to), take),
+            Self::SetSysctl { name, from, to } => take(Change {
+                field: name.clone().into(),
+                from: from.clone().map(Value::Setting),
+                to: Some(Value::Setting(to.clone())),
+            }),
+            Self::SetTimeouts { from, to } => timeout_fields(*from, *to, take),
+            Self::StartSync { to } => set(sync_fields(to), take),
+            // What runs says everything; what is left open is no change.
+            Self::RestartSync { from, to } => {
+                compare(sync_fields(&from.completed(from)), sync_fields(&to.completed(from)), take);
+            }
+            Self::DeleteService { .. }
+            | Self::DeleteServer { .. }
+            | Self::StopSync { .. }
+            | Self::ReplaceMarks { .. } => {}
+        }
     }
 }
 
@@ -369,12 +378,12 @@ mod tests {
         let edit = Operation::EditServer { service, server, from: one, to: three };
         assert_eq!(edit.to_string(), "edit server 192.168.8.14:80 of tcp://10.0.0.13:80");
         assert_eq!(
-            edit.parts().remove(0).changes[..],
+            edit.parts().remove(0).changes,
             [Change { field: "weight".into(), from: Some(Value::Number(1)), to: Some(Value::Number(3)) }]
         );
         let add = Operation::AddServer { service, server, to: three };
         assert_eq!(
-            add.parts().remove(0).changes[..],
+            add.parts().remove(0).changes,
             [
                 Change { field: "forward".into(), from: None, to: Some(Value::Text("nat".into())) },
                 Change { field: "weight".into(), from: None, to: Some(Value::Number(3)) },
@@ -394,7 +403,7 @@ mod tests {
         let service = "tcp://10.0.0.13:80".parse().unwrap();
         let edit = Operation::EditService { service, from: with("sh").into(), to: with("mh").into() };
         assert_eq!(
-            edit.parts().remove(0).changes[..],
+            edit.parts().remove(0).changes,
             [Change {
                 field: "scheduler".into(),
                 from: Some(Value::Text("sh".into())),

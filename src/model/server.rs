@@ -25,7 +25,7 @@ impl ServerKey {
 
 impl fmt::Display for ServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        socket::fmt(self.address, self.port, f)
+        socket::fmt("", self.address, self.port, f)
     }
 }
 

@@ -110,10 +110,18 @@ impl ServiceKey {
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::Address { protocol: Protocol::Tcp, address, port } => {
+                socket::fmt("tcp://", address, port, f)
+            }
+            Self::Address { protocol: Protocol::Udp, address, port } => {
+                socket::fmt("udp://", address, port, f)
+            }
+            Self::Address { protocol: Protocol::Sctp, address, port } => {
+                socket::fmt("sctp://", address, port, f)
+            }
             Self::Address { protocol, address, port } => {
-                protocol.fmt(f)?;
-                f.write_str("://")?;
-                socket::fmt(address, port, f)
+                write!(f, "{protocol}://")?;
+                socket::fmt("", address, port, f)
             }
             Self::FirewallMark { family: Family::V4, mark } => write!(f, "fwmark://{mark}"),
             Self::FirewallMark { family: Family::V6, mark } => write!(f, "fwmark6://{mark}"),

@@ -1,24 +1,32 @@
-//! Prints an address with its port: `10.0.0.13:80`, `[fd00::1]:80`.
+//! Prints addresses: `10.0.0.13:80`, `[fd00::1]:80`, with what stands before them, `tcp://10.0.0.13:80`, or alone.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// The longest of IPv4: `255.255.255.255:65535`.
-const LONGEST: usize = 21;
+/// The longest of IPv4: `sctp://255.255.255.255:65535`.
+const LONGEST: usize = 28;
 
 /// What the standard library prints, which prints each number on its own: a plan can name a hundred thousand addresses.
-pub(super) fn fmt(address: IpAddr, port: u16, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(super) fn fmt(before: &str, address: IpAddr, port: u16, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match address {
-        IpAddr::V4(address) => f.pad(Text::of(address, port).as_str()),
-        IpAddr::V6(_) => fmt::Display::fmt(&SocketAddr::new(address, port), f),
+        IpAddr::V4(address) => f.pad(Text::of(before, address, Some(port)).as_str()),
+        IpAddr::V6(_) => f.pad(&format!("{before}{}", SocketAddr::new(address, port))),
     }
 }
 
 /// The same at the end of a text, where it needs none of a formatter's options.
 pub(super) fn push(address: IpAddr, port: u16, text: &mut String) {
     match address {
-        IpAddr::V4(address) => text.push_str(Text::of(address, port).as_str()),
+        IpAddr::V4(address) => text.push_str(Text::of("", address, Some(port)).as_str()),
         IpAddr::V6(_) => text.push_str(&SocketAddr::new(address, port).to_string()),
+    }
+}
+
+/// An address alone.
+pub(crate) fn address_text(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => Text::of("", address, None).as_str().to_owned(),
+        IpAddr::V6(address) => address.to_string(),
     }
 }
 
@@ -29,29 +37,30 @@ struct Text {
 }
 
 impl Text {
-    fn of(address: Ipv4Addr, port: u16) -> Self {
+    fn of(before: &str, address: Ipv4Addr, port: Option<u16>) -> Self {
         let mut text = Self { bytes: [0; LONGEST], length: 0 };
+        text.push(before.as_bytes(), before.len());
         for octet in address.octets() {
             if let Some((digits, length)) = OCTETS.get(usize::from(octet)) {
-                text.push(digits);
-                text.length += length;
+                text.push(digits, *length);
             }
         }
-        // Over the last dot.
+        // The last dot is none.
         text.length -= 1;
-        text.push(b":");
-        text.length += 1;
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(port).as_bytes();
-        text.push(digits);
-        text.length += digits.len();
+        if let Some(port) = port {
+            text.push(b":", 1);
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(port).as_bytes();
+            text.push(digits, digits.len());
+        }
         text
     }
 
-    /// Puts bytes behind what is there, without counting them yet.
-    fn push(&mut self, more: &[u8]) {
+    /// Puts bytes behind what is there, so many of which count.
+    fn push(&mut self, more: &[u8], count: usize) {
         if let Some(place) = self.bytes.get_mut(self.length..self.length + more.len()) {
             place.copy_from_slice(more);
+            self.length += count;
         }
     }
 
@@ -82,11 +91,11 @@ const OCTETS: [([u8; 4], usize); 256] = {
 mod tests {
     use super::*;
 
-    struct Shown(SocketAddr);
+    struct Shown(&'static str, SocketAddr);
 
     impl fmt::Display for Shown {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            super::fmt(self.0.ip(), self.0.port(), f)
+            super::fmt(self.0, self.1.ip(), self.1.port(), f)
         }
     }
 
@@ -94,14 +103,27 @@ mod tests {
     fn an_address_is_printed_as_the_standard_library_prints_it() {
         for text in ["0.0.0.0:0", "10.0.0.13:80", "255.255.255.255:65535", "[fd00::1]:80", "[::]:0"] {
             let socket: SocketAddr = text.parse().unwrap();
-            assert_eq!(Shown(socket).to_string(), text);
             let mut pushed = String::from("server ");
             push(socket.ip(), socket.port(), &mut pushed);
             assert_eq!(pushed, format!("server {text}"));
-            assert_eq!(
-                format!("{:<24}|{:>24}", Shown(socket), Shown(socket)),
-                format!("{socket:<24}|{socket:>24}")
-            );
+            assert_eq!(address_text(socket.ip()), socket.ip().to_string());
+            for before in ["", "sctp://"] {
+                let expected = format!("{before}{text}");
+                let shown = || Shown(before, socket);
+                assert_eq!(shown().to_string(), expected);
+                assert_eq!(
+                    format!("{:<34}|{:>34}", shown(), shown()),
+                    format!("{expected:<34}|{expected:>34}")
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_number_of_an_address_is_printed() {
+        for octet in 0..=255 {
+            let address = Ipv4Addr::new(octet, 255 - octet, octet / 2, octet);
+            assert_eq!(address_text(address.into()), address.to_string());
         }
     }
 }

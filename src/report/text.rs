@@ -70,8 +70,26 @@ fn of_operation(
     if let Some(heading) = heading {
         heading.write(lines, comparison)?;
     }
-    for part in operation.parts() {
-        line(lines, signs, operation, &part)?;
+    if operation.kind() == Kind::Mark {
+        for Part { action, kind, name, changes } in operation.parts() {
+            signs.begin(lines, action, |lines| named(lines, kind, name.as_deref()))?;
+            let mut said = Said::of(lines, kind);
+            changes.iter().for_each(|change| said.say(change));
+            lines.push('\n');
+        }
+    } else {
+        let kind = operation.kind();
+        signs.begin(lines, operation.action(), |lines| match operation.server() {
+            Some(server) => {
+                lines.push_str("server ");
+                server.push_to(lines);
+                Ok(())
+            }
+            None => named(lines, kind, operation.name().as_deref()),
+        })?;
+        let mut said = Said::of(lines, kind);
+        operation.each_change(|change| said.say(&change));
+        lines.push('\n');
     }
     match comparison.impact(operation) {
         Some(impact) => writeln!(lines, "      {NOTE}{impact}{NOTE:#}"),
@@ -128,46 +146,76 @@ impl Signs {
     }
 }
 
-fn line(out: &mut String, signs: &Signs, operation: &Operation, part: &Part) -> fmt::Result {
-    out.push_str(match part.action {
-        Action::Add => &signs.add,
-        Action::Edit => &signs.edit,
-        Action::Delete => &signs.delete,
-    });
-    match (operation.server(), part.kind, &part.name) {
-        (Some(server), _, _) => {
-            out.push_str("server ");
-            server.push_to(out);
-        }
-        (None, Kind::Sysctl | Kind::Timeouts, Some(name)) => out.push_str(name),
-        (None, kind, Some(name)) => write!(out, "{kind} {name}")?,
-        (None, kind, None) => write!(out, "{kind}")?,
+impl Signs {
+    /// Begins a line with what happens, and to what.
+    fn begin(
+        &self,
+        lines: &mut String,
+        action: Action,
+        what: impl FnOnce(&mut String) -> fmt::Result,
+    ) -> fmt::Result {
+        lines.push_str(match action {
+            Action::Add => &self.add,
+            Action::Edit => &self.edit,
+            Action::Delete => &self.delete,
+        });
+        what(lines)?;
+        lines.push_str(&self.end);
+        Ok(())
     }
-    out.push_str(&signs.end);
-    // Of what is new, only what somebody chose.
-    let is_said = |change: &&Change| {
-        change.from.is_some()
-            || !matches!(&change.to, Some(Value::Flag(false))) && change.to != Some(Value::List(vec![]))
-    };
-    let mut separator = "  ";
-    for said in part.changes.iter().filter(is_said) {
-        out.push_str(separator);
-        if part.kind != Kind::Sysctl {
-            out.push_str(&said.field);
-            out.push_str(": ");
-        }
-        if let Some(from) = &said.from {
-            from.push_to(out);
-            out.push_str(" -> ");
-        }
-        match &said.to {
-            Some(to) => to.push_to(out),
-            None => out.push_str("none"),
-        }
-        separator = ", ";
+}
+
+/// What it is, and what it is called.
+fn named(lines: &mut String, kind: Kind, name: Option<&str>) -> fmt::Result {
+    match (kind, name) {
+        (Kind::Sysctl | Kind::Timeouts, Some(name)) => lines.push_str(name),
+        (kind, Some(name)) => write!(lines, "{kind} {name}")?,
+        (kind, None) => write!(lines, "{kind}")?,
     }
-    out.push('\n');
     Ok(())
+}
+
+/// The rest of a line: what is set.
+struct Said<'a> {
+    lines: &'a mut String,
+    /// Whether the fields are named
+    names: bool,
+    separator: &'static str,
+}
+
+impl<'a> Said<'a> {
+    fn of(lines: &'a mut String, kind: Kind) -> Self {
+        Self { lines, names: kind != Kind::Sysctl, separator: "  " }
+    }
+
+    fn say(&mut self, Change { field, from, to }: &Change) {
+        // Of what is new, only what somebody chose.
+        if from.is_none() && to.as_ref().is_some_and(is_off) {
+            return;
+        }
+        self.lines.push_str(self.separator);
+        self.separator = ", ";
+        if self.names {
+            self.lines.push_str(field);
+            self.lines.push_str(": ");
+        }
+        if let Some(from) = from {
+            from.push_to(self.lines);
+            self.lines.push_str(" -> ");
+        }
+        match to {
+            Some(to) => to.push_to(self.lines),
+            None => self.lines.push_str("none"),
+        }
+    }
+}
+
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Flag(on) => !on,
+        Value::List(words) => words.is_empty(),
+        _ => false,
+    }
 }
 
 /// Writes what waits for an interface.
