@@ -26,15 +26,20 @@ impl<W: Write> Uncoloured<W> {
 impl<W: Write> Write for Uncoloured<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut rest = bytes;
-        while !rest.is_empty() {
-            let border = if self.is_inside { END } else { BEGIN };
-            let at = memchr::memchr(border, rest);
-            let (before, behind) = rest.split_at(at.unwrap_or(rest.len()));
-            if !self.is_inside {
-                self.stream.write_all(before)?;
+        loop {
+            if self.is_inside {
+                // It is a few bytes long, and not worth a search for many at once.
+                let Some(end) = rest.iter().position(|byte| *byte == END) else { break };
+                rest = rest.get(end + 1..).unwrap_or_default();
             }
-            self.is_inside ^= at.is_some();
-            rest = behind.get(1..).unwrap_or_default();
+            let begin = memchr::memchr(BEGIN, rest);
+            self.is_inside = begin.is_some();
+            let (text, behind) = rest.split_at(begin.unwrap_or(rest.len()));
+            self.stream.write_all(text)?;
+            rest = behind;
+            if !self.is_inside {
+                break;
+            }
         }
         Ok(bytes.len())
     }

@@ -206,15 +206,16 @@ pub fn sync_daemon(attributes: &[u8]) -> Result<SyncDaemon, Malformed> {
 struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
+    #[inline]
     fn split(&mut self) -> Option<(u16, &'a [u8])> {
         /// The two highest bits of a type are flags.
         const TYPE: u16 = 0x3fff;
         const HEADER: usize = 4;
-        let ([l0, l1, t0, t1], _) = self.0.split_first_chunk::<HEADER>()?;
-        let length = usize::from(u16::from_ne_bytes([*l0, *l1]));
+        let [l0, l1, t0, t1, ..] = *self.0 else { return None };
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
         let value = self.0.get(HEADER..length)?;
         self.0 = self.0.get(align(length)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([*t0, *t1]) & TYPE, value))
+        Some((u16::from_ne_bytes([t0, t1]) & TYPE, value))
     }
 }
 

@@ -185,12 +185,15 @@ fn text(buffer: &mut Vec<u8>, kind: u16, text: &str) {
 
 fn bytes<const N: usize>(buffer: &mut Vec<u8>, kind: u16, value: [u8; N]) {
     // At most an IPv6 address.
+    let mut attribute = [0; 4 + 16];
     let ([l0, l1], [k0, k1]) = (((4 + N) as u16).to_ne_bytes(), kind.to_ne_bytes());
-    buffer.extend_from_slice(&[l0, l1, k0, k1]);
-    buffer.extend_from_slice(&value);
-    for _ in N..super::align(N) {
-        buffer.push(0);
+    if let Some((header, place)) = attribute.split_first_chunk_mut() {
+        *header = [l0, l1, k0, k1];
+        if let Some(place) = place.first_chunk_mut() {
+            *place = value;
+        }
     }
+    buffer.extend_from_slice(attribute.get(..4 + super::align(N)).unwrap_or_default());
 }
 
 fn nest(buffer: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {

@@ -13,5 +13,5 @@ pub(crate) use numbers::{forwarding_of, normal, protocol as protocol_number, pro
 
 /// Netlink aligns messages and attributes to four bytes.
 fn align(length: usize) -> usize {
-    length.next_multiple_of(4)
+    (length + 3) & !3
 }
