@@ -76,7 +76,7 @@ struct KeyOnDisk(ServiceKey);
 
 impl Serialize for KeyOnDisk {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(&self.0.to_string())
     }
 }
 

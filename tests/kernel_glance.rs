@@ -84,6 +84,7 @@ fn every_change_of_every_attribute_is_seen_and_traffic_is_not() {
     net.sh(&format!("set -e\n{TABLE}"));
     net.sh("ip addr add 10.0.0.1/32 dev lo; ip route add 10.9.0.0/24 dev lo");
     let mut kernel = Director::connect().unwrap();
+    kernel.remember();
     let question = Question {
         sysctls: vec!["net.ipv4.vs.conntrack".into()],
         filter: false,

@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
         ReportOutput::Json => report::report_json(console.out, &report, &warnings)?,
     }
     console.out.flush()?;
-    Ok(match &report.outcome {
+    let code = match &report.outcome {
         Outcome::Verified => DONE,
         Outcome::Failed | Outcome::Held => {
             console.name_failures(&report.failed);
@@ -64,7 +64,10 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
             console.error(format_args!("refused, nothing was changed: {objection}"));
             REFUSED
         }
-    })
+    };
+    // The process ends here: a hundred thousand entries need not be given back one by one.
+    std::mem::forget((desired, report));
+    Ok(code)
 }
 
 /// Refuses to change anything while there are warnings, and gives the exit code for that.

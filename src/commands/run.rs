@@ -11,7 +11,11 @@ use crate::systemd::Notifier;
 pub(super) fn run(arguments: &Arguments, options: &Run) -> Result<u8, Stop> {
     logging::init(options.log_level.as_deref()).map_err(Stop::Trouble)?;
     let store = inputs::store(arguments)?;
-    let connect: Connect = Box::new(|| Ok(Box::new(Director::connect()?) as Box<dyn Kernel>));
+    let connect: Connect = Box::new(|| {
+        let mut director = Director::connect()?;
+        director.remember();
+        Ok(Box::new(director) as Box<dyn Kernel>)
+    });
     // One thread does all: a pass is short, and there is but one at a time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let notifier = Notifier::from_env();

@@ -62,6 +62,11 @@ impl Director {
         }
     }
 
+    /// Remembers from now on what each reading showed, so that it can tell whether anything has changed since.
+    pub fn remember(&mut self) {
+        self.ipvs.remember();
+    }
+
     /// Tells a listener from now on how far it is with IPVS, beside which all else is little; or nobody.
     pub fn tell(&mut self, listener: Option<Listener>) {
         self.ipvs.tell(listener);

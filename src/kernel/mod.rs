@@ -25,7 +25,7 @@ pub trait Kernel {
     fn read(&mut self, question: &Question) -> Result<Live, KernelError>;
 
     /// Whether anything may be other than at the last [`Kernel::read`] with this question: for a fraction of its cost.
-    /// Also where nothing was read yet, or something was carried out since.
+    /// Also where nothing was read yet, nothing is remembered, or something was carried out since.
     ///
     /// # Errors
     /// Where the kernel cannot be asked.

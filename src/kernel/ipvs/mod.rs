@@ -35,6 +35,8 @@ pub struct Ipvs {
     /// The number of the IPVS family: another one each time the module is loaded
     family: u16,
     outbox: Vec<u8>,
+    /// Whether anybody will ask for changes
+    remembers: bool,
     /// What the last full reading showed, unless something was written since
     seen: Option<Seen>,
     /// Who wants to know how far it is
@@ -67,14 +69,26 @@ impl Ipvs {
     /// As for [`Ipvs::connect`].
     pub fn over(wire: Box<dyn Wire>) -> Result<Self, KernelError> {
         let socket = Socket::over(wire);
-        let mut kernel =
-            Self { socket, of_servers: None, family: 0, outbox: Vec::new(), seen: None, listener: None };
+        let mut kernel = Self {
+            socket,
+            of_servers: None,
+            family: 0,
+            outbox: Vec::new(),
+            remembers: false,
+            seen: None,
+            listener: None,
+        };
         kernel.family = kernel.resolve()?;
         // The family's number is told to everybody; whether we may use it shows at the first question.
         match kernel.ask(cmd::GET_INFO, NlmF::ACK, None, |_| Ok(()))?.errno {
             0 => Ok(kernel),
             errno => Err(explain::question("ask about IPVS", errno)),
         }
+    }
+
+    /// Remembers from now on what each reading showed, so that it can tell whether anything has changed since.
+    pub fn remember(&mut self) {
+        self.remembers = true;
     }
 
     /// Tells a listener from now on how far it is, or nobody.
@@ -289,7 +303,7 @@ impl Kernel for Ipvs {
     fn read(&mut self, _question: &Question) -> Result<Live, KernelError> {
         self.seen = None;
         let live = self.read_all()?;
-        self.seen = Some(Seen::of(&live));
+        self.seen = self.remembers.then(|| Seen::of(&live));
         Ok(live)
     }
 
