@@ -94,18 +94,16 @@ impl<'t> Events<'t> {
     }
 
     fn peek(&mut self) -> Result<&Event<'t>, Refusal> {
-        let event = self.take()?;
-        Ok(self.next.insert(event))
+        if self.next.is_none() {
+            self.next = Some(self.pull()?);
+        }
+        Ok(self.next.get_or_insert(Event::Nothing))
     }
 
     /// Takes an event of this kind.
     fn expect(&mut self, expected: &Event<'static>) -> Result<(), Refusal> {
         let event = self.take()?;
-        if discriminant(&event) == discriminant(expected) {
-            Ok(())
-        } else {
-            Err(Refusal::custom(format!("unexpected: {event:?}")))
-        }
+        if discriminant(&event) == discriminant(expected) { Ok(()) } else { Err(unexpected(&event)) }
     }
 
     /// The next event, of an alias or of the text.
@@ -214,7 +212,7 @@ impl<'de> Deserializer<'de> for &mut Events<'de> {
                 self.expect(&Event::MappingEnd)?;
                 Ok(value)
             }
-            event => Err(Refusal::custom(format!("unexpected: {event:?}"))),
+            event => Err(unexpected(&event)),
         }
     }
 
@@ -249,7 +247,6 @@ impl<'de> Deserializer<'de> for &mut Events<'de> {
         visitor.visit_enum(word)
     }
 
-    /// A key is text, whatever else it might be.
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         visit_text(self.text()?, visitor)
     }
@@ -272,8 +269,28 @@ impl<'t> Events<'t> {
     fn text(&mut self) -> Result<Cow<'t, str>, Refusal> {
         match self.take()? {
             Event::Scalar(text, ..) => Ok(text),
-            event => Err(Refusal::custom(format!("unexpected: {event:?}"))),
+            event => Err(unexpected(&event)),
         }
+    }
+}
+
+fn unexpected(event: &Event<'_>) -> Refusal {
+    Refusal::custom(format!("unexpected: {event:?}"))
+}
+
+/// A key of a mapping: text, whatever else it might be.
+struct Key<'t>(Cow<'t, str>);
+
+impl<'de> Deserializer<'de> for Key<'de> {
+    type Error = Refusal;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visit_text(self.0, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
@@ -300,10 +317,13 @@ impl<'de> de::MapAccess<'de> for &mut Events<'de> {
     type Error = Refusal;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refusal> {
-        if matches!(self.peek()?, Event::MappingEnd) {
-            Ok(None)
-        } else {
-            seed.deserialize(&mut **self).map(Some)
+        match self.take()? {
+            end @ Event::MappingEnd => {
+                self.next = Some(end);
+                Ok(None)
+            }
+            Event::Scalar(text, ..) => seed.deserialize(Key(text)).map(Some),
+            event => Err(unexpected(&event)),
         }
     }
 

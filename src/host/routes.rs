@@ -199,7 +199,9 @@ fn route_question(family: i32, flags: u32, attributes: &[(u16, Vec<u8>)]) -> Vec
     let length = |wanted: u16| {
         attributes.iter().find(|(kind, _)| *kind == wanted).map_or(0, |(_, value)| value.len() as u8 * 8)
     };
-    let mut body = vec![family as u8, length(libc::RTA_DST), length(libc::RTA_SRC), 0, 0, 0, 0, 0];
+    // As long as the longest question for one route.
+    let mut body = Vec::with_capacity(64);
+    body.extend([family as u8, length(libc::RTA_DST), length(libc::RTA_SRC), 0, 0, 0, 0, 0]);
     body.extend(flags.to_ne_bytes());
     for (kind, value) in attributes {
         append(&mut body, *kind, value);
