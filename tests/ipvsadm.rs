@@ -294,7 +294,7 @@ fn an_operation_is_the_command_that_an_operator_would_type() {
             "ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 3",
         ),
         (
-            Operation::EditServer { service, server, from: to, to },
+            Operation::EditServer { service, server, from: to.into(), to },
             "ipvsadm -e -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 3",
         ),
         (Operation::DeleteServer { service, server }, "ipvsadm -d -t 10.0.0.13:80 -r 192.168.8.14:80"),

@@ -122,7 +122,7 @@ fn an_operation() -> impl Strategy<Value = Operation> {
                 .prop_map(move |to| Operation::EditServer {
                     service,
                     server,
-                    from: real(1, Forwarding::Nat),
+                    from: real(1, Forwarding::Nat).into(),
                     to,
                 })
                 .boxed(),

@@ -177,7 +177,7 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
             Operation::EditServer {
                 service: key,
                 server: server_key,
-                from: *old.servers.get(&server_key).unwrap(),
+                from: (*old.servers.get(&server_key).unwrap()).into(),
                 to: changed,
             },
         ],

@@ -99,7 +99,7 @@ mod tests {
         let edit = move |port, forwarding| Operation::EditServer {
             service,
             server: key(port),
-            from: real(Forwarding::Nat),
+            from: real(Forwarding::Nat).into(),
             to: real(forwarding),
         };
         let delete = move |port| Operation::DeleteServer { service, server: key(port) };

@@ -144,7 +144,7 @@ fn plan_servers(plan: &mut Plan, service: ServiceKey, present: &Servers, wanted:
         match from {
             None => plan.grow.push(Operation::AddServer { service, server, to }),
             Some(&from) if from != to => {
-                let edit = Operation::EditServer { service, server, from, to };
+                let edit = Operation::EditServer { service, server, from: from.into(), to };
                 if from.serves() && !to.serves() { plan.quiesce.push(edit) } else { edits.push(edit) }
             }
             Some(_) => {}

@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn to_nat(port: u16) -> Operation {
-        let (from, to) = (real(Forwarding::FullNat), real(Forwarding::Nat));
+        let (from, to) = (real(Forwarding::FullNat).into(), real(Forwarding::Nat));
         Operation::EditServer { service: service(), server: key(port), from, to }
     }
 
