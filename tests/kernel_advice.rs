@@ -144,6 +144,68 @@ fn an_address_is_local_as_the_kernel_routes_it_not_as_it_is_listed() {
     assert_eq!(warned(&net), []);
 }
 
+// What lbd knows from the kernel's table of local addresses, `ip` asks for one by one.
+#[test]
+fn the_table_of_local_addresses_is_read_as_the_kernel_reads_it() {
+    let net = Netns::new();
+    links(&net);
+    let addresses = [
+        "10.0.0.13",
+        "10.0.0.255",
+        "10.16.0.1",
+        "10.16.7.1",
+        "10.16.255.255",
+        "10.17.0.1",
+        "10.18.0.1",
+        "127.0.0.5",
+        "fd00:16::1",
+        "fd00:16::ff",
+        "fd00:17::1",
+    ];
+    let listen = |address: &str| {
+        let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+        format!("'tcp://{host}:80'")
+    };
+    let listeners: Vec<String> = addresses.iter().map(|address| listen(address)).collect();
+    let (v6, v4): (Vec<String>, Vec<String>) = listeners.into_iter().partition(|url| url.contains('['));
+    let clusters = format!(
+        "  - {{ name: four, listen: [{}], servers: [192.168.8.14] }}\n  - {{ name: six, listen: [{}], servers: ['fd00::7'] }}",
+        v4.join(", "),
+        v6.join(", ")
+    );
+    desired(&net, "", &clusters);
+    let mut counts = Vec::new();
+    for change in [
+        "true",
+        "ip route add local 10.16.0.0/16 dev lo; ip -6 route add local fd00:16::/64 dev lo",
+        "ip route add unreachable 10.16.7.0/24 table local; ip -6 route add unreachable fd00:16::ff table local",
+        "ip route add throw 10.16.255.255 table local",
+        // A local route of another table, which the rules reach or do not.
+        "ip route add local 10.17.0.0/16 dev lo table main; ip -6 route add local fd00:17::/64 dev lo table 100",
+        "ip -6 rule add lookup 100",
+        "ip route add local 10.18.0.0/16 dev lo table 100; ip rule add to 10.18.0.0/16 lookup 100",
+        // Another rule before all.
+        "ip rule add pref 1 lookup local; ip rule del pref 0; ip route add blackhole 10.0.0.13 table 101; ip rule add pref 0 lookup 101",
+    ] {
+        net.sh(change);
+        let validate = lbd(&net, &["validate", "--host", "-o", "json"]);
+        let document: Value = serde_json::from_str(&validate.stdout).unwrap();
+        let not_local: Vec<&str> = document["warnings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|warning| warning["code"] == "address-not-local")
+            .map(|warning| warning["subject"].as_str().unwrap())
+            .collect();
+        let is_elsewhere =
+            |address: &&&str| !net.sh(&format!("ip route get {address} 2>&1 || true")).starts_with("local ");
+        let expected: Vec<&str> = addresses.iter().filter(is_elsewhere).copied().collect();
+        assert_eq!(not_local, expected, "after `{change}`");
+        counts.push(not_local.len());
+    }
+    assert_eq!(counts, [9, 4, 6, 7, 6, 5, 4, 5], "each change makes a difference");
+}
+
 // Lists of the kernel come in frames, several of them in one call.
 #[test]
 fn a_director_with_thousands_of_addresses_is_looked_at() {

@@ -5,6 +5,7 @@
 
 mod filter;
 mod iptables;
+mod local;
 mod managers;
 mod nftables;
 mod program;

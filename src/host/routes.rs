@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 
+use super::local::Local;
 use super::rtnetlink::{Answer, Ask, Rtnetlink, append, attributes, u16_at, u32_at};
 use super::{Host, Target};
 
@@ -117,8 +118,19 @@ fn interfaces(kernel: &mut Rtnetlink) -> io::Result<HashMap<u32, Interface>> {
 /// The addresses whose packets the kernel would send on, or throw away. Where it does not know the family at all,
 /// nothing can be said.
 fn not_local(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec<Target>> {
-    let questions: Vec<Ask> = addresses.iter().map(|target| to(target, 0, None)).collect();
-    let is_local = |answer: &Answer| match answer {
+    let mut of = |family: i32| -> io::Result<Option<Local>> {
+        let is_there = addresses.iter().any(|target| self::family(target.address) == family);
+        if is_there { Local::read(kernel, family as u8) } else { Ok(None) }
+    };
+    let (v4, v6) = (of(libc::AF_INET)?, of(libc::AF_INET6)?);
+    let held = |target: &Target| {
+        let table = if target.address.is_ipv4() { &v4 } else { &v6 };
+        table.as_ref().and_then(|table| table.holds(target.address))
+    };
+    let questions: Vec<Ask> =
+        addresses.iter().filter(|target| held(target).is_none()).map(|target| to(target, 0, None)).collect();
+    let mut answers = kernel.ask(&questions)?.into_iter();
+    let is_local = |answer: Answer| match answer {
         Ok(payloads) => {
             payloads.first().and_then(|payload| route(payload)).map(|route| route.kind == libc::RTN_LOCAL)
         }
@@ -126,9 +138,8 @@ fn not_local(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec<Tar
         Err(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL) => Some(false),
         Err(_) => None,
     };
-    let answers = kernel.ask(&questions)?;
-    let told = addresses.iter().zip(&answers);
-    Ok(told.filter(|(_, answer)| is_local(answer) == Some(false)).map(|(target, _)| *target).collect())
+    let mut told = |target: &Target| held(target).or_else(|| answers.next().and_then(is_local));
+    Ok(addresses.iter().filter(|target| told(target) == Some(false)).copied().collect())
 }
 
 /// The interfaces that carry one of the IPv4 addresses. Of IPv6 nothing is asked: it has no check of the way back.
@@ -191,8 +202,8 @@ fn to(target: &Target, flags: u32, source: Option<IpAddr>) -> Ask {
     let mut attributes = vec![(libc::RTA_DST, octets(target.address))];
     attributes.extend(target.mark.map(|mark| (libc::RTA_MARK, mark.to_ne_bytes().to_vec())));
     attributes.extend(source.map(|source| (libc::RTA_SRC, octets(source))));
-    let family = if target.address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    Ask { kind: libc::RTM_GETROUTE, list: false, body: route_question(family, flags, &attributes) }
+    let body = route_question(family(target.address), flags, &attributes);
+    Ask { kind: libc::RTM_GETROUTE, list: false, body }
 }
 
 fn route_question(family: i32, flags: u32, attributes: &[(u16, Vec<u8>)]) -> Vec<u8> {
@@ -227,6 +238,10 @@ fn route(payload: &[u8]) -> Option<Route> {
         }
     }
     Some(Route { length, protocol, kind, interfaces })
+}
+
+fn family(address: IpAddr) -> i32 {
+    if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {

@@ -74,6 +74,8 @@ impl Netlink {
         // Many questions are asked at once, and the answers are short; but lists are asked for as well.
         let netlink = Self::to(NlFamily::Route, 31)?;
         netlink.socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        // Of the routes it then lists those that it is asked for. Before 4.20 it lists them all.
+        let _ = netlink.socket.enable_strict_checking(true);
         Ok(netlink)
     }
 
