@@ -7,7 +7,7 @@ mod tables;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lbd::kernel::ipvs::codec::decode;
+use lbd::kernel::ipvs::codec::decode::{self, ServerReader};
 use lbd::kernel::ipvs::codec::message::{Malformed, Messages};
 use lbd::model::{
     Checksum, Connections, EngineName, Family, Forwarding, Persistence, PersistenceMask, RealServer,
@@ -45,7 +45,7 @@ struct Understood {
 }
 
 impl Understood {
-    fn take(&mut self, what: &str, datagram: &[u8]) -> Result<(), Malformed> {
+    fn take(&mut self, what: &str, datagram: &[u8], reader: &mut ServerReader) -> Result<(), Malformed> {
         for message in Messages::new(datagram) {
             let message = message?;
             if matches!(message.kind, ERROR | DONE) {
@@ -59,7 +59,10 @@ impl Understood {
                 "sync" => self.sync.push(decode::sync_daemon(attributes)?),
                 url => {
                     let family = url.parse().map_or(Family::V4, |key: ServiceKey| key.family());
-                    self.servers.entry(url.into()).or_default().push(decode::server(attributes, family)?);
+                    // What it remembers of the server before makes no difference.
+                    let server = reader.read(attributes, family);
+                    assert_eq!(server, ServerReader::default().read(attributes, family));
+                    self.servers.entry(url.into()).or_default().push(server?);
                 }
             }
         }
@@ -145,9 +148,11 @@ fn expected() -> Understood {
 #[test]
 fn the_replies_of_every_kernel_mean_the_same() {
     for kernel in KERNELS {
-        let mut understood = Understood::default();
+        let (mut understood, mut reader) = (Understood::default(), ServerReader::default());
         for (what, datagram) in recorded(kernel) {
-            understood.take(&what, &datagram).unwrap_or_else(|error| panic!("{kernel}, {what}: {error}"));
+            understood
+                .take(&what, &datagram, &mut reader)
+                .unwrap_or_else(|error| panic!("{kernel}, {what}: {error}"));
         }
         assert_eq!(understood, expected(), "{kernel}");
     }
@@ -162,7 +167,7 @@ fn a_reply_that_is_cut_anywhere_is_no_reply() {
                 let whole = Messages::new(&datagram[..length]).filter(Result::is_ok).count();
                 // Only the bytes that pad the last message may be missing.
                 assert!(whole < messages || datagram.len() - length < 4, "{kernel}, {what}: {length} bytes");
-                let _ = Understood::default().take(&what, &datagram[..length]);
+                let _ = Understood::default().take(&what, &datagram[..length], &mut ServerReader::default());
             }
         }
     }
@@ -182,11 +187,11 @@ proptest! {
     #[test]
     fn random_bytes_are_refused_in_peace(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = decode::service(&bytes);
-        let _ = decode::server(&bytes, Family::V6);
+        let _ = ServerReader::default().read(&bytes, Family::V6);
         let _ = decode::sync_daemon(&bytes);
         let _ = decode::timeouts(&bytes);
         let _ = decode::family(&bytes);
-        let _ = Understood::default().take("services", &bytes);
+        let _ = Understood::default().take("services", &bytes, &mut ServerReader::default());
     }
 
     #[test]
@@ -197,10 +202,12 @@ proptest! {
     ) {
         let recorded = recorded(KERNELS[kernel]);
         let (what, mut datagram) = line.get(&recorded).clone();
+        let mut reader = ServerReader::default();
+        Understood::default().take(&what, &datagram, &mut reader).unwrap();
         for (place, byte) in spoilt {
             let place = place.index(datagram.len());
             datagram[place] = byte;
         }
-        let _ = Understood::default().take(&what, &datagram);
+        let _ = Understood::default().take(&what, &datagram, &mut reader);
     }
 }

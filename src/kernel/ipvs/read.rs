@@ -23,6 +23,13 @@ const ATTEMPTS: usize = 10;
 /// Absent while the module is not loaded, and hidden from user namespaces by some kernels.
 const EXPIRE_NODEST_CONN: &str = "/proc/sys/net/ipv4/vs/expire_nodest_conn";
 
+/// What the lists of one service after another's servers can use.
+#[derive(Default)]
+struct Room {
+    entries: Vec<(ServerKey, RealServer)>,
+    reader: decode::ServerReader,
+}
+
 impl Ipvs {
     /// The whole live state.
     pub(super) fn read_all(&mut self) -> Result<Live, KernelError> {
@@ -31,10 +38,10 @@ impl Ipvs {
         let listed = self.services()?;
         let of = listed.len();
         let mut services = Services::with_capacity(of);
-        let mut entries = Vec::new();
+        let mut room = Room::default();
         for (done, (key, scheduling)) in listed.into_iter().enumerate() {
             self.is_at(Step::Read { services: done, of });
-            if let Some(servers) = self.servers(&key, &mut entries, &mut live.connections)? {
+            if let Some(servers) = self.servers(&key, &mut room, &mut live.connections)? {
                 services.insert(key, VirtualService { scheduling, servers });
             }
         }
@@ -49,7 +56,7 @@ impl Ipvs {
     /// Some services with their servers; those that are not there are left out.
     pub(super) fn read_some(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
         let mut services = Services::with_capacity(keys.len());
-        let (mut entries, mut connections) = (Vec::new(), HashMap::new());
+        let (mut room, mut connections) = (Room::default(), HashMap::new());
         for key in keys {
             let mut found = None;
             let answer = self.ask(cmd::GET_SERVICE, NlmF::ACK, Some(key), |attributes| {
@@ -60,7 +67,7 @@ impl Ipvs {
                 return Err(explain::question(&format!("ask for {key}"), answer.errno));
             }
             let Some((key, scheduling)) = found else { continue };
-            if let Some(servers) = self.servers(&key, &mut entries, &mut connections)? {
+            if let Some(servers) = self.servers(&key, &mut room, &mut connections)? {
                 services.insert(key, VirtualService { scheduling, servers });
             }
         }
@@ -115,13 +122,13 @@ impl Ipvs {
     fn servers(
         &mut self,
         service: &ServiceKey,
-        entries: &mut Vec<(ServerKey, RealServer)>,
+        Room { entries, reader }: &mut Room,
         connections: &mut HashMap<(ServiceKey, ServerKey), Connections>,
     ) -> Result<Option<Servers>, KernelError> {
         let family = service.family();
         let mut busy = Vec::new();
         let mut decode = |attributes: &[u8]| {
-            let (key, server, connections) = decode::server(attributes, family)?;
+            let (key, server, connections) = reader.read(attributes, family)?;
             if !connections.is_empty() {
                 busy.push((key, connections));
             }

@@ -88,61 +88,110 @@ pub fn service(attributes: &[u8]) -> Result<(ServiceKey, Scheduling), Malformed>
     Ok((key, scheduling))
 }
 
-/// A real server of a virtual service of this family, from the attributes of an `IPVS_CMD_NEW_DEST`. They do not say
-/// which service it is.
+/// Reads the real servers of one list after another.
 ///
-/// # Errors
-/// Where they are not those of a real server.
-pub fn server(
-    attributes: &[u8],
-    of_family: Family,
-) -> Result<(ServerKey, RealServer, Connections), Malformed> {
-    let nest = find(attributes, attr::DEST)?.ok_or(Malformed("a reply without its real server"))?;
-    let (mut af, mut address, mut port, mut method, mut weight) = (None, None, None, None, None);
-    let (mut upper, mut lower) = (None, None);
-    let mut forward = Forward::default();
-    let mut connections = Connections::default();
-    for attribute in Attributes(nest) {
-        let (kind, value) = attribute?;
-        match kind {
-            dest::ADDR => address = Some(value),
-            dest::PORT => port = be16_of(value),
-            dest::FWD_METHOD => method = u32_of(value),
-            dest::WEIGHT => weight = u32_of(value),
-            dest::U_THRESH => upper = u32_of(value),
-            dest::L_THRESH => lower = u32_of(value),
-            dest::ACTIVE_CONNS => connections.active = u32_of(value).unwrap_or_default(),
-            dest::INACT_CONNS => connections.inactive = u32_of(value).unwrap_or_default(),
-            dest::PERSIST_CONNS => connections.persistent = u32_of(value).unwrap_or_default(),
-            dest::ADDR_FAMILY => af = u16_of(value),
-            dest::TUN_TYPE => forward.tunnel_type = value.first().copied().unwrap_or_default(),
-            dest::TUN_PORT => forward.tunnel_port = be16_of(value).unwrap_or_default(),
-            dest::TUN_FLAGS => forward.tunnel_flags = u16_of(value).unwrap_or_default(),
-            _ => {}
+/// The kernel writes the attributes of all of them in the same places. So they are walked once; of the next server it is
+/// enough that its headers are the same.
+#[derive(Debug, Default)]
+pub struct ServerReader {
+    layout: Layout,
+}
+
+impl ServerReader {
+    /// A real server of a virtual service of this family, from the attributes of an `IPVS_CMD_NEW_DEST`. They do not say
+    /// which service it is.
+    ///
+    /// # Errors
+    /// Where they are not those of a real server.
+    pub fn read(
+        &mut self,
+        attributes: &[u8],
+        of_family: Family,
+    ) -> Result<(ServerKey, RealServer, Connections), Malformed> {
+        let nest = find(attributes, attr::DEST)?.ok_or(Malformed("a reply without its real server"))?;
+        if !self.layout.is_of(nest) {
+            self.layout = Layout::of(nest)?;
+        }
+        let value = |kind| self.layout.value(nest, kind);
+        let number = |kind| value(kind).and_then(u32_of);
+        let family = match value(dest::ADDR_FAMILY).and_then(u16_of) {
+            None | Some(0) => of_family,
+            Some(number) => {
+                numbers::family_of(number).ok_or(Malformed("a real server that is neither IPv4 nor IPv6"))?
+            }
+        };
+        let forward = Forward {
+            method: number(dest::FWD_METHOD).ok_or(Malformed("a real server without a forwarding method"))?,
+            tunnel_type: value(dest::TUN_TYPE).and_then(|value| value.first().copied()).unwrap_or_default(),
+            tunnel_port: value(dest::TUN_PORT).and_then(be16_of).unwrap_or_default(),
+            tunnel_flags: value(dest::TUN_FLAGS).and_then(u16_of).unwrap_or_default(),
+        };
+        let key = ServerKey {
+            address: value(dest::ADDR)
+                .and_then(|bytes| ip_of(family, bytes))
+                .ok_or(Malformed("a real server without an address"))?,
+            port: value(dest::PORT).and_then(be16_of).ok_or(Malformed("a real server without a port"))?,
+        };
+        let upper = number(dest::U_THRESH).ok_or(Malformed("a real server without an upper threshold"))?;
+        let lower = number(dest::L_THRESH).ok_or(Malformed("a real server without a lower threshold"))?;
+        let server = RealServer {
+            weight: number(dest::WEIGHT).ok_or(Malformed("a real server without a weight"))?,
+            forwarding: forward.into(),
+            thresholds: Thresholds { upper: NonZeroU32::new(upper), lower: NonZeroU32::new(lower) },
+        };
+        let connections = Connections {
+            active: number(dest::ACTIVE_CONNS).unwrap_or_default(),
+            inactive: number(dest::INACT_CONNS).unwrap_or_default(),
+            persistent: number(dest::PERSIST_CONNS).unwrap_or_default(),
+        };
+        Ok((key, server, connections))
+    }
+}
+
+/// Where attributes lie in a run of bytes.
+#[derive(Debug, Default)]
+struct Layout {
+    length: usize,
+    /// Each header with its place, in their order
+    headers: Vec<(usize, [u8; HEADER])>,
+    /// By type, where the value lies; nowhere for one that is not there
+    values: [(usize, usize); LAST_KNOWN + 1],
+}
+
+/// The highest type that is looked for.
+const LAST_KNOWN: usize = dest::TUN_FLAGS as usize;
+
+impl Layout {
+    /// Walks the attributes.
+    fn of(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut layout = Self { length: bytes.len(), ..Self::default() };
+        let mut attributes = Attributes(bytes);
+        loop {
+            let place = bytes.len() - attributes.0.len();
+            let header = attributes.0.first_chunk().copied();
+            let Some(attribute) = attributes.next() else { return Ok(layout) };
+            let (kind, value) = attribute?;
+            layout.headers.extend(header.map(|header| (place, header)));
+            if let Some(known) = layout.values.get_mut(usize::from(kind)) {
+                *known = (place + HEADER, place + HEADER + value.len());
+            }
         }
     }
-    let family = match af {
-        None | Some(0) => of_family,
-        Some(number) => {
-            numbers::family_of(number).ok_or(Malformed("a real server that is neither IPv4 nor IPv6"))?
-        }
-    };
-    forward.method = method.ok_or(Malformed("a real server without a forwarding method"))?;
-    let key = ServerKey {
-        address: address
-            .and_then(|bytes| ip_of(family, bytes))
-            .ok_or(Malformed("a real server without an address"))?,
-        port: port.ok_or(Malformed("a real server without a port"))?,
-    };
-    let server = RealServer {
-        weight: weight.ok_or(Malformed("a real server without a weight"))?,
-        forwarding: forward.into(),
-        thresholds: Thresholds {
-            upper: NonZeroU32::new(upper.ok_or(Malformed("a real server without an upper threshold"))?),
-            lower: NonZeroU32::new(lower.ok_or(Malformed("a real server without a lower threshold"))?),
-        },
-    };
-    Ok((key, server, connections))
+
+    /// Whether a walk over these bytes would meet the same headers in the same places.
+    fn is_of(&self, bytes: &[u8]) -> bool {
+        let is_there = |(place, header): &(usize, [u8; HEADER])| {
+            bytes.get(*place..).and_then(<[u8]>::first_chunk) == Some(header)
+        };
+        self.length == bytes.len() && self.headers.iter().all(is_there)
+    }
+
+    /// The value of an attribute.
+    fn value<'a>(&self, bytes: &'a [u8], kind: u16) -> Option<&'a [u8]> {
+        let (start, end) = *self.values.get(usize::from(kind))?;
+        // A value never lies at the beginning, where the first header is.
+        bytes.get(start..end).filter(|_| start != 0)
+    }
 }
 
 /// The timeouts, from the attributes of an `IPVS_CMD_SET_CONFIG`.
@@ -202,6 +251,9 @@ pub fn sync_daemon(attributes: &[u8]) -> Result<SyncDaemon, Malformed> {
     })
 }
 
+/// The length and the type before each value.
+const HEADER: usize = 4;
+
 /// The attributes in a run of bytes. Ends after the first that is malformed.
 struct Attributes<'a>(&'a [u8]);
 
@@ -210,7 +262,6 @@ impl<'a> Attributes<'a> {
     fn split(&mut self) -> Option<(u16, &'a [u8])> {
         /// The two highest bits of a type are flags.
         const TYPE: u16 = 0x3fff;
-        const HEADER: usize = 4;
         let [l0, l1, t0, t1, ..] = *self.0 else { return None };
         let length = usize::from(u16::from_ne_bytes([l0, l1]));
         let value = self.0.get(HEADER..length)?;
