@@ -74,6 +74,10 @@ struct OwnedOnDisk<'a> {
 /// A service by its URL.
 struct KeyOnDisk(ServiceKey);
 
+/// A text, borrowed from the file where that has it without escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 impl Serialize for KeyOnDisk {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0.to_string())
@@ -82,7 +86,7 @@ impl Serialize for KeyOnDisk {
 
 impl<'de> Deserialize<'de> for KeyOnDisk {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let url: Cow<'de, str> = Deserialize::deserialize(deserializer)?;
+        let Text(url) = Deserialize::deserialize(deserializer)?;
         url.parse().map(Self).map_err(D::Error::custom)
     }
 }

@@ -14,7 +14,7 @@ pub mod sysctl;
 mod table;
 mod timeouts;
 
-pub use change::{Change, Value};
+pub use change::{Change, Set, Value};
 pub use desired::{Desired, MaxDelete, Policy, Prune};
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
@@ -24,7 +24,7 @@ pub use service::{
     EngineName, Family, KeyError, Persistence, PersistenceMask, Protocol, SchedulerFlags, SchedulerName,
     Scheduling, ServiceKey, VirtualService,
 };
-pub(crate) use socket::address_text;
+pub(crate) use socket::{address_text, parse as parse_socket};
 pub use state::{Servers, Services, State};
 pub use sync::{SyncDaemon, SyncRole};
 pub use sysctl::Sysctls;

@@ -162,7 +162,8 @@ impl FromStr for ServiceKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let (scheme, rest) = text.split_once("://").ok_or(KeyError::NoScheme)?;
+        let parts = text.split_once(':').and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)));
+        let (scheme, rest) = parts.ok_or(KeyError::NoScheme)?;
         let protocol = match scheme {
             "tcp" => Protocol::Tcp,
             "udp" => Protocol::Udp,
@@ -174,7 +175,7 @@ impl FromStr for ServiceKey {
             }
             _ => return Err(KeyError::UnknownScheme(scheme.into())),
         };
-        let socket: SocketAddr = rest.parse().map_err(|_| {
+        let socket = super::socket::parse(rest).ok_or_else(|| {
             let bare = rest.trim_start_matches('[').trim_end_matches(']');
             match bare.parse::<IpAddr>() {
                 Ok(_) => KeyError::NoPort(rest.into()),

@@ -1,4 +1,4 @@
-//! Prints addresses: `10.0.0.13:80`, `[fd00::1]:80`, with what stands before them, `tcp://10.0.0.13:80`, or alone.
+//! Prints and reads addresses: `10.0.0.13:80`, `[fd00::1]:80`, with what stands before them, `tcp://10.0.0.13:80`, or alone.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,6 +28,42 @@ pub(crate) fn address_text(address: IpAddr) -> String {
         IpAddr::V4(address) => Text::of("", address, None).as_str().to_owned(),
         IpAddr::V6(address) => address.to_string(),
     }
+}
+
+/// Reads an address with its port, as the standard library does: a file and lbd's memory name a hundred thousand of
+/// them, nearly all in the plainest way.
+pub(crate) fn parse(text: &str) -> Option<SocketAddr> {
+    plain(text.as_bytes()).or_else(|| text.parse().ok())
+}
+
+/// Four numbers, three dots, a colon and a port, none of them with more digits than it needs.
+fn plain(text: &[u8]) -> Option<SocketAddr> {
+    let (a, rest) = number(text, b'.')?;
+    let (b, rest) = number(rest, b'.')?;
+    let (c, rest) = number(rest, b'.')?;
+    let (d, port) = number(rest, b':')?;
+    let port = match port {
+        [b'1'..=b'9', more @ ..] if more.len() < 5 => digits(port)?,
+        _ => return None,
+    };
+    let octet = |number: u32| u8::try_from(number).ok();
+    let address = Ipv4Addr::new(octet(a)?, octet(b)?, octet(c)?, octet(d)?);
+    Some(SocketAddr::new(address.into(), port.try_into().ok()?))
+}
+
+/// The number of up to three digits before `end`, and what is behind that.
+fn number(text: &[u8], end: u8) -> Option<(u32, &[u8])> {
+    match *text {
+        [a, e, ref rest @ ..] if e == end => Some((digits(&[a])?, rest)),
+        [a @ b'1'..=b'9', b, e, ref rest @ ..] if e == end => Some((digits(&[a, b])?, rest)),
+        [a @ b'1'..=b'9', b, c, e, ref rest @ ..] if e == end => Some((digits(&[a, b, c])?, rest)),
+        _ => None,
+    }
+}
+
+fn digits(text: &[u8]) -> Option<u32> {
+    text.iter()
+        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0')))
 }
 
 /// A text of digits, in the making.
@@ -120,10 +156,53 @@ mod tests {
     }
 
     #[test]
-    fn every_number_of_an_address_is_printed() {
+    fn an_address_is_read_as_the_standard_library_reads_it() {
+        for text in [
+            "10.0.0.13:80",
+            "0.0.0.0:0",
+            "255.255.255.255:65535",
+            "1.2.3.4:65536",
+            "1.2.3.4:99999",
+            "1.2.3.4:100000",
+            "256.1.1.1:1",
+            "999.1.1.1:1",
+            "1.1.1.1:08",
+            "1.1.1.1:0",
+            "01.1.1.1:1",
+            "1.1.1.00:1",
+            "1.1.1.1:",
+            "1.1.1.1",
+            "1.1.1:1",
+            "1.1.1.1.1:1",
+            ".1.1.1:1",
+            "1..1.1:1",
+            "1.1.1.1: 1",
+            "1.1.1.1:1 ",
+            "-1.1.1.1:1",
+            "1.1.1.1:+1",
+            "a.1.1.1:1",
+            "1.b1.1.1:1",
+            "1.1.1.1x:1",
+            "1.1.1.1:1x",
+            "[fd00::1]:80",
+            "fd00::1",
+            "",
+            ":",
+            "...:",
+            "1234.1.1.1:1",
+        ] {
+            assert_eq!(parse(text), text.parse().ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_number_of_an_address_is_printed_and_read() {
         for octet in 0..=255 {
             let address = Ipv4Addr::new(octet, 255 - octet, octet / 2, octet);
             assert_eq!(address_text(address.into()), address.to_string());
+            let port = u16::from(octet) * 257;
+            let socket = SocketAddr::new(address.into(), port);
+            assert_eq!(parse(&socket.to_string()), Some(socket));
         }
     }
 }

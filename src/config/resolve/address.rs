@@ -1,22 +1,19 @@
 //! Addresses: which ones a server, a service or a mark can have.
 
-use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::net::IpAddr;
 
-use crate::model::Prefix;
+use crate::model::{Prefix, parse_socket};
 
 /// An address with or without a port, as a server has it; else what is wrong with the text.
 pub(super) fn server(text: &str) -> Result<(IpAddr, Option<u16>), String> {
-    // By far the most are like this; the attempts below would read it five times.
-    if let Ok(socket) = text.parse::<SocketAddrV4>() {
-        return Ok(((*socket.ip()).into(), Some(socket.port())));
-    }
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok((address, None));
-    }
-    if let Ok(socket) = text.parse::<SocketAddr>()
+    // By far the most are like this.
+    if let Some(socket) = parse_socket(text)
         && !text.contains('%')
     {
         return Ok((socket.ip(), Some(socket.port())));
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok((address, None));
     }
     if let Some(bare) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
         && let Ok(address @ IpAddr::V6(_)) = bare.parse()
