@@ -8,7 +8,7 @@ use clap::Parser;
 use lbd::cli::Arguments;
 use lbd::commands::{self, Console};
 use lbd::progress::Progress;
-use lbd::report::Uncoloured;
+use lbd::report::{Paper, Uncoloured};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let colours = AutoStream::choice(&io::stderr());
     let err: Box<dyn Write> = Box::new(progress.beside(io::stderr()));
     let mut console = Console {
-        out: &mut buffered(stripped(io::stdout(), &progress)),
+        out: &mut paper(io::stdout(), &progress),
         err: &mut AutoStream::new(err, colours),
         progress,
     };
@@ -26,14 +26,14 @@ fn main() -> ExitCode {
 
 /// Standard output without colours where it is no terminal. What is left between two colours is collected before it is
 /// written: it would be a system call each, and a plan may have a hundred thousand lines.
-fn stripped(stdout: io::Stdout, progress: &Progress) -> Box<dyn Write> {
+fn paper(stdout: io::Stdout, progress: &Progress) -> Paper {
     let colours = AutoStream::choice(&stdout);
     let collected = buffered(progress.beside(stdout));
     match colours {
-        ColorChoice::Never => Box::new(Uncoloured::new(collected)),
+        ColorChoice::Never => Paper::new(Box::new(buffered(Uncoloured::new(collected))), false),
         colours => {
             let collected: Box<dyn Write> = Box::new(collected);
-            Box::new(AutoStream::new(collected, colours))
+            Paper::new(Box::new(buffered(AutoStream::new(collected, colours))), true)
         }
     }
 }

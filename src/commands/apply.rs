@@ -1,6 +1,6 @@
 //! `lbd apply`: makes the kernel equal to the file, and proves it.
 
-use std::io;
+use std::io::{self, Write};
 
 use super::{Console, DONE, REFUSED, Stop, TROUBLE, advice, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};

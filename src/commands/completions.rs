@@ -1,5 +1,7 @@
 //! `lbd completions`: writes a completion script for a shell.
 
+use std::io::Write;
+
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 

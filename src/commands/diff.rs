@@ -1,5 +1,6 @@
 //! `lbd diff`: shows what `apply` would do now, and changes nothing.
 
+use std::io::Write;
 use std::path::Path;
 
 use super::{Console, DIFFERS, DONE, Stop, TROUBLE, advice, inputs};

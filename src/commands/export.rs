@@ -1,6 +1,7 @@
 //! `lbd export`: writes the live state, or saved ipvsadm rules, as a desired file.
 
 use std::fmt;
+use std::io::Write;
 use std::path::Path;
 
 use super::{Console, DONE, Stop, TROUBLE, inputs};

@@ -22,6 +22,7 @@ use crate::cli::{Arguments, Command};
 use crate::config::{Problems, ReadError};
 use crate::progress::Progress;
 use crate::reconcile::Failed;
+use crate::report::Paper;
 
 /// Exit code: done, in sync, verified.
 pub const DONE: u8 = 0;
@@ -35,7 +36,7 @@ pub const REFUSED: u8 = 3;
 /// Where a command writes: its result to `out`, everything else to `err`. Both are given styled text.
 pub struct Console<'a> {
     /// Standard output
-    pub out: &'a mut dyn Write,
+    pub out: &'a mut Paper,
     /// Standard error
     pub err: &'a mut dyn Write,
     /// What is done meanwhile

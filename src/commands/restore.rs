@@ -1,5 +1,7 @@
 //! `lbd restore`: the boot-time pass, from the file or from the last state that was applied and verified.
 
+use std::io::Write;
+
 use super::{Console, DONE, Stop, TROUBLE, inputs};
 use crate::cli::Arguments;
 use crate::config::Source;

@@ -1,5 +1,7 @@
 //! `lbd schema`: writes the JSON Schema of the desired file.
 
+use std::io::Write;
+
 use super::{Console, DONE, Stop};
 use crate::config;
 

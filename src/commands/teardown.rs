@@ -1,6 +1,6 @@
 //! `lbd teardown`: removes what lbd owns, and only that, and puts back the kernel settings that it changed.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::{Console, DONE, Stop, TROUBLE, inputs};
 use crate::cli::Arguments;

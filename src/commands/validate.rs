@@ -1,5 +1,7 @@
 //! `lbd validate`: checks the file; needs no kernel and no privileges, unless it is to look at the host as well.
 
+use std::io::Write;
+
 use super::{Console, DONE, Stop, TROUBLE, advice, inputs};
 use crate::advice::Advice;
 use crate::cli::{Arguments, ReportOutput, Validate};

@@ -65,18 +65,41 @@ impl fmt::Display for Value {
     }
 }
 
-pub(super) type Fields<const N: usize> = [(&'static str, Option<Value>); N];
+/// One field that an operation sets, where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Set<'a> {
+    /// The key in the file
+    pub field: &'a Cow<'static, str>,
+    /// What it was
+    pub from: Option<&'a Value>,
+    /// What it shall be
+    pub to: Option<&'a Value>,
+}
+
+impl<'a> From<&'a Change> for Set<'a> {
+    fn from(Change { field, from, to }: &'a Change) -> Self {
+        Self { field, from: from.as_ref(), to: to.as_ref() }
+    }
+}
+
+impl From<Set<'_>> for Change {
+    fn from(Set { field, from, to }: Set<'_>) -> Self {
+        Self { field: field.clone(), from: from.cloned(), to: to.cloned() }
+    }
+}
+
+pub(super) type Fields<const N: usize> = [(Cow<'static, str>, Option<Value>); N];
 
 /// Hands on the fields that are set, of what is new.
-pub(super) fn set<const N: usize>(to: Fields<N>, take: impl FnMut(Change)) {
-    let set = to.into_iter().filter(|(_, to)| to.is_some());
-    set.map(|(field, to)| Change { field: field.into(), from: None, to }).for_each(take);
+pub(super) fn set<const N: usize>(to: &Fields<N>, take: impl FnMut(Set<'_>)) {
+    let set = to.iter().filter(|(_, to)| to.is_some());
+    set.map(|(field, to)| Set { field, from: None, to: to.as_ref() }).for_each(take);
 }
 
 /// Hands on the fields that differ.
-pub(super) fn compare<const N: usize>(from: Fields<N>, to: Fields<N>, take: impl FnMut(Change)) {
-    let both = from.into_iter().zip(to).filter(|((_, from), (_, to))| from != to);
-    both.map(|((_, from), (field, to))| Change { field: field.into(), from, to }).for_each(take);
+pub(super) fn compare<const N: usize>(from: &Fields<N>, to: &Fields<N>, take: impl FnMut(Set<'_>)) {
+    let both = from.iter().zip(to).filter(|((_, from), (_, to))| from != to);
+    both.map(|((_, from), (field, to))| Set { field, from: from.as_ref(), to: to.as_ref() }).for_each(take);
 }
 
 /// `words` is the scheduler that names the switches: the new one on both sides, so that a switch that stays on is equal.
@@ -87,12 +110,15 @@ pub(super) fn scheduling_fields(scheduling: &Scheduling, words: &SchedulerName) 
         PersistenceMask::V6(length) => Value::Number(length),
     };
     [
-        ("scheduler", Some(Value::Text(scheduler.to_string().into()))),
-        ("scheduler_flags", Some(Value::List(flags.names(words)))),
-        ("persistence", persistence.map(|Persistence { timeout, .. }| Value::Number(timeout))),
-        ("persistence_mask", persistence.map(mask)),
-        ("persistence_engine", engine.as_ref().map(|name| Value::Text(name.to_string().into()))),
-        ("one_packet", Some(Value::Flag(*one_packet))),
+        (Cow::Borrowed("scheduler"), Some(Value::Text(scheduler.to_string().into()))),
+        (Cow::Borrowed("scheduler_flags"), Some(Value::List(flags.names(words)))),
+        (Cow::Borrowed("persistence"), persistence.map(|Persistence { timeout, .. }| Value::Number(timeout))),
+        (Cow::Borrowed("persistence_mask"), persistence.map(mask)),
+        (
+            Cow::Borrowed("persistence_engine"),
+            engine.as_ref().map(|name| Value::Text(name.to_string().into())),
+        ),
+        (Cow::Borrowed("one_packet"), Some(Value::Flag(*one_packet))),
     ]
 }
 
@@ -103,35 +129,31 @@ pub(super) fn server_fields(server: &RealServer) -> Fields<5> {
         Forwarding::Nat | Forwarding::FullNat | Forwarding::DirectRouting | Forwarding::Other(_) => None,
     };
     [
-        ("forward", Some(Value::Text(forwarding.word()))),
-        ("tunnel", tunnel),
-        ("weight", Some(Value::Number(weight))),
-        ("upper_threshold", upper.map(|limit| Value::Number(limit.get()))),
-        ("lower_threshold", lower.map(|limit| Value::Number(limit.get()))),
+        (Cow::Borrowed("forward"), Some(Value::Text(forwarding.word()))),
+        (Cow::Borrowed("tunnel"), tunnel),
+        (Cow::Borrowed("weight"), Some(Value::Number(weight))),
+        (Cow::Borrowed("upper_threshold"), upper.map(|limit| Value::Number(limit.get()))),
+        (Cow::Borrowed("lower_threshold"), lower.map(|limit| Value::Number(limit.get()))),
     ]
 }
 
-/// Hands on the timeouts that shall be others, with what they are.
-pub(super) fn timeout_fields(from: Timeouts, to: Timeouts, take: impl FnMut(Change)) {
-    [("tcp", from.tcp, to.tcp), ("tcp_fin", from.tcp_fin, to.tcp_fin), ("udp", from.udp, to.udp)]
-        .into_iter()
-        .filter(|(_, _, to)| to.is_some())
-        .map(|(field, from, to)| Change {
-            field: field.into(),
-            from: from.map(Value::Number),
-            to: to.map(Value::Number),
-        })
-        .for_each(take);
+pub(super) fn timeout_fields(timeouts: Timeouts) -> Fields<3> {
+    let Timeouts { tcp, tcp_fin, udp } = timeouts;
+    [
+        (Cow::Borrowed("tcp"), tcp.map(Value::Number)),
+        (Cow::Borrowed("tcp_fin"), tcp_fin.map(Value::Number)),
+        (Cow::Borrowed("udp"), udp.map(Value::Number)),
+    ]
 }
 
 pub(super) fn sync_fields(daemon: &SyncDaemon) -> Fields<6> {
     let SyncDaemon { role: _, interface, id, max_length, group, port, ttl } = daemon;
     [
-        ("interface", Some(Value::Text(interface.clone().into()))),
-        ("id", Some(Value::Number((*id).into()))),
-        ("sync_maxlen", max_length.map(|length| Value::Number(length.into()))),
-        ("mcast_group", group.map(|group| Value::Text(group.to_string().into()))),
-        ("mcast_port", port.map(|port| Value::Number(port.into()))),
-        ("mcast_ttl", ttl.map(|ttl| Value::Number(ttl.into()))),
+        (Cow::Borrowed("interface"), Some(Value::Text(interface.clone().into()))),
+        (Cow::Borrowed("id"), Some(Value::Number((*id).into()))),
+        (Cow::Borrowed("sync_maxlen"), max_length.map(|length| Value::Number(length.into()))),
+        (Cow::Borrowed("mcast_group"), group.map(|group| Value::Text(group.to_string().into()))),
+        (Cow::Borrowed("mcast_port"), port.map(|port| Value::Number(port.into()))),
+        (Cow::Borrowed("mcast_ttl"), ttl.map(|ttl| Value::Number(ttl.into()))),
     ]
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::change::{Change, compare, scheduling_fields, server_fields, set, sync_fields, timeout_fields};
+use super::change::{
+    Change, Set, compare, scheduling_fields, server_fields, set, sync_fields, timeout_fields,
+};
 use super::{
     Link, Mark, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Timeouts, Value, sysctl,
 };
@@ -295,7 +297,7 @@ impl Operation {
             return super::mark::parts(from, to, strays);
         }
         let mut changes = Vec::new();
-        self.each_change(|change| changes.push(change));
+        self.each_change(|change| changes.push(change.into()));
         vec![Part { action: self.action(), kind: self.kind(), name: self.name(), changes }]
     }
 
@@ -309,25 +311,33 @@ impl Operation {
     }
 
     /// Hands on the fields of its object that it sets, one by one. (For marks there are [`Operation::parts`].)
-    pub fn each_change(&self, mut take: impl FnMut(Change)) {
+    pub fn each_change(&self, mut take: impl FnMut(Set<'_>)) {
         match self {
-            Self::AddService { to, .. } => set(scheduling_fields(to, &to.scheduler), take),
+            Self::AddService { to, .. } => set(&scheduling_fields(to, &to.scheduler), take),
             Self::EditService { from, to, .. } => {
                 let words = &to.scheduler;
-                compare(scheduling_fields(from, words), scheduling_fields(to, words), take);
+                compare(&scheduling_fields(from, words), &scheduling_fields(to, words), take);
             }
-            Self::AddServer { to, .. } => set(server_fields(to), take),
-            Self::EditServer { from, to, .. } => compare(server_fields(from), server_fields(to), take),
-            Self::SetSysctl { name, from, to } => take(Change {
-                field: name.clone().into(),
-                from: from.clone().map(Value::Setting),
-                to: Some(Value::Setting(to.clone())),
+            Self::AddServer { to, .. } => set(&server_fields(to), take),
+            Self::EditServer { from, to, .. } => compare(&server_fields(from), &server_fields(to), take),
+            Self::SetSysctl { name, from, to } => take(Set {
+                field: &name.clone().into(),
+                from: from.clone().map(Value::Setting).as_ref(),
+                to: Some(&Value::Setting(to.clone())),
             }),
-            Self::SetTimeouts { from, to } => timeout_fields(*from, *to, take),
-            Self::StartSync { to } => set(sync_fields(to), take),
+            Self::SetTimeouts { from, to } => {
+                let (from, to) = (timeout_fields(*from), timeout_fields(*to));
+                // What is left open is left alone.
+                compare(&from, &to, |set| {
+                    if set.to.is_some() {
+                        take(set)
+                    }
+                });
+            }
+            Self::StartSync { to } => set(&sync_fields(to), take),
             // What runs says everything; what is left open is no change.
             Self::RestartSync { from, to } => {
-                compare(sync_fields(&from.completed(from)), sync_fields(&to.completed(from)), take);
+                compare(&sync_fields(&from.completed(from)), &sync_fields(&to.completed(from)), take);
             }
             Self::DeleteService { .. }
             | Self::DeleteServer { .. }

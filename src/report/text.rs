@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::model::{Action, Change, Kind, Operation, Part, ServiceKey, SyncDaemon, Value};
+use super::paper::Paper;
+use crate::model::{Action, Kind, Operation, Part, ServiceKey, Set, SyncDaemon, Value};
 use crate::reconcile::{Comparison, Outcome, Report, Summary};
 
 const ADD: Style = AnsiColor::Green.on_default();
@@ -21,7 +22,7 @@ const TOGETHER: usize = 16 * 1024;
 ///
 /// # Errors
 /// Those of `out`.
-pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+pub fn comparison(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
     operations(out, comparison)?;
     waiting(out, comparison)?;
     foreign(out, comparison)?;
@@ -40,8 +41,8 @@ pub fn comparison(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
 ///
 /// # Errors
 /// Those of `out`.
-pub fn operations(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
-    let signs = Signs::new();
+pub fn operations(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
+    let signs = if out.shows_colours() { Signs::coloured() } else { Signs::plain() };
     let mut heading: Option<Heading<'_>> = None;
     let mut lines = String::new();
     for operation in comparison.plan.operations() {
@@ -68,13 +69,13 @@ fn of_operation(
     comparison: &Comparison,
 ) -> fmt::Result {
     if let Some(heading) = heading {
-        heading.write(lines, comparison)?;
+        heading.write(lines, signs, comparison)?;
     }
     if operation.kind() == Kind::Mark {
         for Part { action, kind, name, changes } in operation.parts() {
             signs.begin(lines, action, |lines| named(lines, kind, name.as_deref()))?;
             let mut said = Said::of(lines, kind);
-            changes.iter().for_each(|change| said.say(change));
+            changes.iter().for_each(|change| said.say(change.into()));
             lines.push('\n');
         }
     } else {
@@ -88,7 +89,7 @@ fn of_operation(
             None => named(lines, kind, operation.name().as_deref()),
         })?;
         let mut said = Said::of(lines, kind);
-        operation.each_change(|change| said.say(&change));
+        operation.each_change(|change| said.say(change));
         lines.push('\n');
     }
     match comparison.impact(operation) {
@@ -116,19 +117,29 @@ impl<'a> Heading<'a> {
         }
     }
 
-    fn write(self, out: &mut String, comparison: &Comparison) -> fmt::Result {
-        match self {
-            Self::Service(service) => match comparison.cluster(service) {
-                Some(cluster) => writeln!(out, "{HEAD}{service}{HEAD:#} ({cluster})"),
-                None => writeln!(out, "{HEAD}{service}{HEAD:#}"),
-            },
-            Self::Other(name) => writeln!(out, "{HEAD}{name}{HEAD:#}"),
+    fn write(self, lines: &mut String, signs: &Signs, comparison: &Comparison) -> fmt::Result {
+        lines.push_str(&signs.head);
+        let cluster = match self {
+            Self::Service(service) => {
+                write!(lines, "{service}")?;
+                comparison.cluster(service)
+            }
+            Self::Other(name) => {
+                lines.push_str(name);
+                None
+            }
+        };
+        lines.push_str(&signs.end);
+        match cluster {
+            Some(cluster) => writeln!(lines, " ({cluster})"),
+            None => writeln!(lines),
         }
     }
 }
 
-/// What lines begin with, in their colours, and what ends the colour.
+/// What lines begin with, in their colours if these show, and what ends a colour.
 struct Signs {
+    head: String,
     add: String,
     edit: String,
     delete: String,
@@ -136,17 +147,21 @@ struct Signs {
 }
 
 impl Signs {
-    fn new() -> Self {
+    fn coloured() -> Self {
         Self {
+            head: HEAD.to_string(),
             add: format!("  {ADD}+ "),
             edit: format!("  {EDIT}~ "),
             delete: format!("  {DELETE}- "),
             end: format!("{DELETE:#}"),
         }
     }
-}
 
-impl Signs {
+    fn plain() -> Self {
+        let [add, edit, delete] = ["  + ", "  ~ ", "  - "].map(str::to_owned);
+        Self { head: String::new(), add, edit, delete, end: String::new() }
+    }
+
     /// Begins a line with what happens, and to what.
     fn begin(
         &self,
@@ -188,9 +203,9 @@ impl<'a> Said<'a> {
         Self { lines, names: kind != Kind::Sysctl, separator: "  " }
     }
 
-    fn say(&mut self, Change { field, from, to }: &Change) {
+    fn say(&mut self, Set { field, from, to }: Set<'_>) {
         // Of what is new, only what somebody chose.
-        if from.is_none() && to.as_ref().is_some_and(is_off) {
+        if from.is_none() && to.is_some_and(is_off) {
             return;
         }
         self.lines.push_str(self.separator);
@@ -255,7 +270,7 @@ pub(super) fn foreign(out: &mut dyn Write, comparison: &Comparison) -> io::Resul
 ///
 /// # Errors
 /// Those of `out`.
-pub fn report(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+pub fn report(out: &mut Paper, report: &Report) -> io::Result<()> {
     let Report { outcome, done, failed, last, warnings: _ } = report;
     let Summary { add, edit, delete } = Summary::of(done.iter());
     let counts = format!("{add} added, {edit} edited, {delete} deleted");
