@@ -6,9 +6,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use serde::de::Error as _;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{ServiceKey, SyncRole, Sysctls, Timeouts};
@@ -57,18 +56,41 @@ struct OnDisk<'a> {
     version: u32,
     #[serde(flatten)]
     scope: Scope,
-    #[serde(borrow)]
-    owned: Vec<OwnedOnDisk<'a>>,
+    owned: OwnedOnDisk<'a>,
     #[serde(default)]
     changed: ChangedOnDisk,
     verified: Vec<KeyOnDisk>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct OwnedOnDisk<'a> {
-    service: KeyOnDisk,
-    #[serde(borrow)]
-    cluster: Cow<'a, str>,
+/// The services that are owned, each with its cluster.
+struct OwnedOnDisk<'a>(Cow<'a, Owned>);
+
+impl Serialize for OwnedOnDisk<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(service, cluster)| (KeyOnDisk(*service), &**cluster)))
+    }
+}
+
+impl<'de> Deserialize<'de> for OwnedOnDisk<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Owned;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("services with their clusters")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Owned, A::Error> {
+                let mut owned = Owned::default();
+                while let Some((KeyOnDisk(service), Text(cluster))) = entries.next_entry()? {
+                    owned.insert(service, cluster.into());
+                }
+                Ok(owned)
+            }
+        }
+        Ok(Self(Cow::Owned(deserializer.deserialize_map(Entries)?)))
+    }
 }
 
 /// A service by its URL.
@@ -164,8 +186,7 @@ impl Store {
             if scope != self.scope {
                 return Ok(Record { verified, ..Record::default() });
             }
-            let owned = owned.into_iter().map(|entry| (entry.service.0, Arc::from(entry.cluster)));
-            Ok(Record { owned: owned.collect(), changed: changed.into(), verified })
+            Ok(Record { owned: owned.0.into_owned(), changed: changed.into(), verified })
         };
         record().map_err(|error| {
             format!(
@@ -182,14 +203,10 @@ impl Store {
     /// Where the disk will not take it. The old record is whole then.
     pub fn save(&self, record: &Record) -> Result<(), String> {
         let Record { owned, changed, verified } = record;
-        let owned = owned.iter().map(|(service, cluster)| OwnedOnDisk {
-            service: KeyOnDisk(*service),
-            cluster: Cow::Borrowed(cluster),
-        });
         let on_disk = OnDisk {
             version: VERSION,
             scope: self.scope.clone(),
-            owned: owned.collect(),
+            owned: OwnedOnDisk(Cow::Borrowed(owned)),
             changed: changed.into(),
             verified: verified.iter().copied().map(KeyOnDisk).collect(),
         };

@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
         }
     };
     // The process ends here: a hundred thousand entries need not be given back one by one.
-    std::mem::forget((desired, report));
+    std::mem::forget((desired, report, warnings));
     Ok(code)
 }
 

@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
         false => DIFFERS,
     };
     // The process ends here: a hundred thousand entries need not be given back one by one.
-    std::mem::forget((desired, comparison));
+    std::mem::forget((desired, comparison, warnings));
     Ok(code)
 }
 

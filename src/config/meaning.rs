@@ -20,6 +20,10 @@ impl Meaning {
             "false" | "False" | "FALSE" => return Self::Boolean(false),
             _ => {}
         }
+        // By far the most numbers are like this.
+        if let Some(number) = short(text.as_bytes()) {
+            return Self::Integer(number.into());
+        }
         let (negative, digits) = match text.strip_prefix('-') {
             Some(digits) => (true, digits),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -48,6 +52,16 @@ impl Meaning {
     }
 }
 
+/// A number of a few digits, in the plainest way.
+fn short(text: &[u8]) -> Option<u32> {
+    let is_plain = match text {
+        [first, more @ ..] => more.is_empty() || (*first != b'0' && more.len() < 9),
+        [] => false,
+    };
+    let digit = |number: u32, byte: &u8| byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'));
+    if is_plain { text.iter().try_fold(0, digit) } else { None }
+}
+
 fn is_float(text: &str) -> bool {
     // (Rust reads `inf` and `nan` as numbers, YAML does not; but those begin with a letter.)
     matches!(text, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN")
@@ -73,6 +87,13 @@ mod tests {
             "0",
             "-0",
             "007",
+            "00",
+            "1_0",
+            "99999999",
+            "999999999",
+            "4294967295",
+            "4294967296",
+            "12345678901",
             "0x10",
             "-0x10",
             "0o17",

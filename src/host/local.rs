@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use foldhash::fast::RandomState;
+
 use super::rtnetlink::{Rtnetlink, attributes, u32_at};
 
 /// The table in which the kernel keeps the host's own addresses.
@@ -30,7 +32,7 @@ pub(super) struct Local {
     /// The lengths of prefixes that there are, the longest first
     lengths: Vec<u8>,
     /// By length and network: whether it is local, or `None` where that depends on more than the address
-    prefixes: HashMap<(u8, IpAddr), Option<bool>>,
+    prefixes: HashMap<(u8, IpAddr), Option<bool>, RandomState>,
     /// Whether another table has local routes
     elsewhere: bool,
 }
@@ -74,7 +76,7 @@ impl Local {
     }
 
     fn of(routes: impl Iterator<Item = Route>, elsewhere: bool) -> Self {
-        let mut prefixes = HashMap::new();
+        let mut prefixes = HashMap::default();
         for Route { length, network, is_local, .. } in routes {
             // Of several routes to one prefix, more than the address decides.
             let same = |known: &mut Option<bool>| *known = known.filter(|_| *known == is_local);

@@ -123,12 +123,15 @@ fn not_local(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec<Tar
         if is_there { Local::read(kernel, family as u8) } else { Ok(None) }
     };
     let (v4, v6) = (of(libc::AF_INET)?, of(libc::AF_INET6)?);
-    let held = |target: &Target| {
-        let table = if target.address.is_ipv4() { &v4 } else { &v6 };
-        table.as_ref().and_then(|table| table.holds(target.address))
-    };
-    let questions: Vec<Ask> =
-        addresses.iter().filter(|target| held(target).is_none()).map(|target| to(target, 0, None)).collect();
+    let held: Vec<Option<bool>> = addresses
+        .iter()
+        .map(|target| {
+            let table = if target.address.is_ipv4() { &v4 } else { &v6 };
+            table.as_ref()?.holds(target.address)
+        })
+        .collect();
+    let open = addresses.iter().zip(&held).filter(|(_, held)| held.is_none());
+    let questions: Vec<Ask> = open.map(|(target, _)| to(target, 0, None)).collect();
     let mut answers = kernel.ask(&questions)?.into_iter();
     let is_local = |answer: Answer| match answer {
         Ok(payloads) => {
@@ -138,8 +141,9 @@ fn not_local(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec<Tar
         Err(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL) => Some(false),
         Err(_) => None,
     };
-    let mut told = |target: &Target| held(target).or_else(|| answers.next().and_then(is_local));
-    Ok(addresses.iter().filter(|target| told(target) == Some(false)).copied().collect())
+    let is_elsewhere = |held: Option<bool>| held.or_else(|| answers.next().and_then(is_local)) == Some(false);
+    let mut told = held.into_iter().map(is_elsewhere);
+    Ok(addresses.iter().filter(|_| told.next() == Some(true)).copied().collect())
 }
 
 /// The interfaces that carry one of the IPv4 addresses. Of IPv6 nothing is asked: it has no check of the way back.

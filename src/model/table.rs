@@ -67,6 +67,20 @@ impl<K: Hash + Eq, V> Table<K, V> {
         Self { entries: Vec::with_capacity(entries), index }
     }
 
+    /// A table of entries that have a key each: see [`Table::is_distinct`].
+    pub fn of(entries: Vec<(K, V)>) -> Self {
+        let index = (entries.len() > SHORT).then(|| Index::of(&entries, entries.len()));
+        Self { entries, index }
+    }
+
+    /// Whether no two entries have one key.
+    pub fn is_distinct(&self) -> bool {
+        match &self.index {
+            Some(index) => index.places.len() == self.entries.len(),
+            None => self.keys().enumerate().all(|(place, key)| self.place_of(key) == Some(place)),
+        }
+    }
+
     /// Makes room for so many entries more.
     pub fn reserve(&mut self, entries: usize) {
         self.entries.reserve(entries);

@@ -1,16 +1,16 @@
 //! Addresses: which ones a server, a service or a mark can have.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{Prefix, parse_socket};
 
 /// An address with or without a port, as a server has it; else what is wrong with the text.
 pub(super) fn server(text: &str) -> Result<(IpAddr, Option<u16>), String> {
     // By far the most are like this.
-    if let Some(socket) = parse_socket(text)
-        && !text.contains('%')
-    {
-        return Ok((socket.ip(), Some(socket.port())));
+    match parse_socket(text) {
+        Some(SocketAddr::V6(_)) if text.contains('%') => {}
+        Some(socket) => return Ok((socket.ip(), Some(socket.port()))),
+        None => {}
     }
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok((address, None));

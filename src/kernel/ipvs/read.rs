@@ -13,8 +13,8 @@ use super::snapshot::Snapshot;
 use super::uapi::cmd;
 use crate::kernel::{KernelError, Live, Step, explain};
 use crate::model::{
-    Connections, RealServer, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table,
-    Timeouts, VirtualService,
+    Connections, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table, Timeouts,
+    VirtualService,
 };
 
 /// How often a list that changes under our eyes is read before we give up.
@@ -23,10 +23,12 @@ const ATTEMPTS: usize = 10;
 /// Absent while the module is not loaded, and hidden from user namespaces by some kernels.
 const EXPIRE_NODEST_CONN: &str = "/proc/sys/net/ipv4/vs/expire_nodest_conn";
 
-/// What the lists of one service after another's servers can use.
+/// What reading the servers of one service tells about the next.
 #[derive(Default)]
-struct Room {
-    entries: Vec<(ServerKey, RealServer)>,
+struct Precedent {
+    /// How many servers it has
+    expected: usize,
+    /// How the kernel lays a server out
     reader: decode::ServerReader,
 }
 
@@ -38,10 +40,10 @@ impl Ipvs {
         let listed = self.services()?;
         let of = listed.len();
         let mut services = Services::with_capacity(of);
-        let mut room = Room::default();
+        let mut precedent = Precedent::default();
         for (done, (key, scheduling)) in listed.into_iter().enumerate() {
             self.is_at(Step::Read { services: done, of });
-            if let Some(servers) = self.servers(&key, &mut room, &mut live.connections)? {
+            if let Some(servers) = self.servers(&key, &mut precedent, &mut live.connections)? {
                 services.insert(key, VirtualService { scheduling, servers });
             }
         }
@@ -56,7 +58,7 @@ impl Ipvs {
     /// Some services with their servers; those that are not there are left out.
     pub(super) fn read_some(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
         let mut services = Services::with_capacity(keys.len());
-        let (mut room, mut connections) = (Room::default(), HashMap::new());
+        let (mut precedent, mut connections) = (Precedent::default(), HashMap::new());
         for key in keys {
             let mut found = None;
             let answer = self.ask(cmd::GET_SERVICE, NlmF::ACK, Some(key), |attributes| {
@@ -67,7 +69,7 @@ impl Ipvs {
                 return Err(explain::question(&format!("ask for {key}"), answer.errno));
             }
             let Some((key, scheduling)) = found else { continue };
-            if let Some(servers) = self.servers(&key, &mut room, &mut connections)? {
+            if let Some(servers) = self.servers(&key, &mut precedent, &mut connections)? {
                 services.insert(key, VirtualService { scheduling, servers });
             }
         }
@@ -79,20 +81,20 @@ impl Ipvs {
     /// listed already, another is skipped; where one was added, some come twice. So a list of several frames has to be
     /// confirmed: by `is_whole`, or by reading it again, when nothing of the first reading may be gone in the second.
     ///
-    /// The newest entry, which the kernel lists first, comes last. `entries` is room that one list after another can
-    /// use.
+    /// The newest entry, which the kernel lists first, comes last. `expected` is how many entries there are likely to be,
+    /// and then how many there were.
     fn list<K: Hash + Eq, V>(
         &mut self,
         what: fmt::Arguments<'_>,
         command: u8,
         service: Option<&ServiceKey>,
-        entries: &mut Vec<(K, V)>,
+        expected: &mut usize,
         mut decode: impl FnMut(&[u8]) -> Result<(K, V), Malformed>,
         is_whole: impl Fn(&Table<K, V>) -> bool,
     ) -> Result<Table<K, V>, KernelError> {
         let mut before: Option<Table<K, V>> = None;
         for _ in 0..ATTEMPTS {
-            entries.clear();
+            let mut entries = Vec::with_capacity(*expected);
             let answer = self.ask(command, NlmF::DUMP, service, |attributes| {
                 entries.push(decode(attributes)?);
                 Ok(())
@@ -100,12 +102,17 @@ impl Ipvs {
             if answer.errno != 0 {
                 return Err(explain::question(&format!("list {what}"), answer.errno));
             }
-            let count = entries.len();
-            let mut list = Table::with_capacity(count);
-            list.extend(entries.drain(..).rev());
+            entries.reverse();
+            entries.shrink_to_fit();
+            *expected = entries.len();
+            let list = Table::of(entries);
+            // One frame is written under the kernel's lock: the list is as it was at that moment.
+            if answer.frames <= 1 {
+                return Ok(list);
+            }
             let all_left = |before: &Table<K, V>| before.keys().all(|key| list.contains_key(key));
             let is_confirmed = || before.as_ref().is_some_and(all_left) || is_whole(&list);
-            if list.len() == count && (answer.frames <= 1 || is_confirmed()) {
+            if list.is_distinct() && is_confirmed() {
                 return Ok(list);
             }
             before = Some(list);
@@ -115,14 +122,14 @@ impl Ipvs {
 
     fn services(&mut self) -> Result<Table<ServiceKey, Scheduling>, KernelError> {
         let what = format_args!("the virtual services");
-        self.list(what, cmd::GET_SERVICE, None, &mut Vec::new(), decode::service, are_all_services)
+        self.list(what, cmd::GET_SERVICE, None, &mut 0, decode::service, are_all_services)
     }
 
     /// The servers of a service, in the order in which they were added, or `None` where the service is gone.
     fn servers(
         &mut self,
         service: &ServiceKey,
-        Room { entries, reader }: &mut Room,
+        Precedent { expected, reader }: &mut Precedent,
         connections: &mut HashMap<(ServiceKey, ServerKey), Connections>,
     ) -> Result<Option<Servers>, KernelError> {
         let family = service.family();
@@ -136,14 +143,14 @@ impl Ipvs {
         };
         let what = format_args!("the servers of {service}");
         let is_whole = |list: &Servers| are_all_servers(service, list);
-        let mut servers = self.list(what, cmd::GET_DEST, Some(service), entries, &mut decode, is_whole)?;
+        let mut servers = self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, is_whole)?;
         if servers.is_empty() {
             // The kernel lists nothing, and no error, for a service that is not there; and one that is there now may
             // not have been there then.
             if !self.exists(service)? {
                 return Ok(None);
             }
-            servers = self.list(what, cmd::GET_DEST, Some(service), entries, &mut decode, is_whole)?;
+            servers = self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, is_whole)?;
         }
         busy.retain(|(server, _)| servers.contains_key(server));
         connections.extend(busy.into_iter().map(|(server, connections)| ((*service, server), connections)));
