@@ -108,6 +108,21 @@ impl<'t> Events<'t> {
 
     /// The next event, of an alias or of the text.
     fn pull(&mut self) -> Result<Event<'t>, Refusal> {
+        if !self.aliases.is_empty()
+            && let Some(event) = self.unfold()?
+        {
+            return Ok(event);
+        }
+        match self.parser.next_event() {
+            None => Ok(Event::Nothing),
+            Some(Ok((event, _))) if self.named.is_empty() && is_bare(&event) => Ok(event),
+            Some(Ok((event, _))) => self.pull_named(event),
+            Some(Err(error)) => Err(Refusal::custom(error)),
+        }
+    }
+
+    /// The next event of what an alias stands for.
+    fn unfold(&mut self) -> Result<Option<Event<'t>>, Refusal> {
         while let Some((events, at)) = self.aliases.last_mut() {
             let Some(event) = events.get(*at).cloned() else {
                 self.aliases.pop();
@@ -120,14 +135,15 @@ impl<'t> Events<'t> {
             }
             match event {
                 Event::Alias(anchor) => self.follow(anchor)?,
-                event => return Ok(event),
+                event => return Ok(Some(event)),
             }
         }
-        let event = match self.parser.next_event() {
-            None => return Ok(Event::Nothing),
-            Some(Ok((event, _))) => event,
-            Some(Err(error)) => return Err(Refusal::custom(error)),
-        };
+        Ok(None)
+    }
+
+    /// Takes an event of the text that has a name, is part of something with one, or stands for it.
+    #[cold]
+    fn pull_named(&mut self, event: Event<'t>) -> Result<Event<'t>, Refusal> {
         let anchor = match &event {
             Event::Alias(anchor) => {
                 let anchor = *anchor;
@@ -145,9 +161,7 @@ impl<'t> Events<'t> {
             | Event::MappingStart(anchor, _) => *anchor,
             _ => 0,
         };
-        if anchor != 0 || !self.named.is_empty() {
-            self.remember(&event, anchor);
-        }
+        self.remember(&event, anchor);
         Ok(event)
     }
 
@@ -176,6 +190,16 @@ impl<'t> Events<'t> {
         while let Some(named) = self.named.pop_if(|named| named.open == 0) {
             self.anchors.insert(named.anchor, named.events.into());
         }
+    }
+}
+
+/// Whether an event has neither name nor tag, and stands for nothing else: nearly all of them.
+fn is_bare(event: &Event<'_>) -> bool {
+    match event {
+        Event::Scalar(_, _, anchor, tag) => *anchor == 0 && tag.is_none(),
+        Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => *anchor == 0 && tag.is_none(),
+        Event::Alias(_) => false,
+        _ => true,
     }
 }
 

@@ -195,12 +195,12 @@ struct Said<'a> {
     lines: &'a mut String,
     /// Whether the fields are named
     names: bool,
-    separator: &'static str,
+    is_first: bool,
 }
 
 impl<'a> Said<'a> {
     fn of(lines: &'a mut String, kind: Kind) -> Self {
-        Self { lines, names: kind != Kind::Sysctl, separator: "  " }
+        Self { lines, names: kind != Kind::Sysctl, is_first: true }
     }
 
     fn say(&mut self, Set { field, from, to }: Set<'_>) {
@@ -208,8 +208,8 @@ impl<'a> Said<'a> {
         if from.is_none() && to.is_some_and(is_off) {
             return;
         }
-        self.lines.push_str(self.separator);
-        self.separator = ", ";
+        self.lines.push_str(if self.is_first { "  " } else { ", " });
+        self.is_first = false;
         if self.names {
             self.lines.push_str(field);
             self.lines.push_str(": ");

@@ -113,24 +113,27 @@ impl ServerReader {
             self.layout = Layout::of(nest)?;
         }
         let value = |kind| self.layout.value(nest, kind);
-        let number = |kind| value(kind).and_then(u32_of);
-        let family = match value(dest::ADDR_FAMILY).and_then(u16_of) {
-            None | Some(0) => of_family,
-            Some(number) => {
+        let number = |kind| value(kind).map(|bytes| u32::from_ne_bytes(*bytes));
+        let family = match value(dest::ADDR_FAMILY).map_or(0, |[a, b, ..]| u16::from_ne_bytes([*a, *b])) {
+            0 => of_family,
+            number => {
                 numbers::family_of(number).ok_or(Malformed("a real server that is neither IPv4 nor IPv6"))?
             }
         };
         let forward = Forward {
             method: number(dest::FWD_METHOD).ok_or(Malformed("a real server without a forwarding method"))?,
-            tunnel_type: value(dest::TUN_TYPE).and_then(|value| value.first().copied()).unwrap_or_default(),
-            tunnel_port: value(dest::TUN_PORT).and_then(be16_of).unwrap_or_default(),
-            tunnel_flags: value(dest::TUN_FLAGS).and_then(u16_of).unwrap_or_default(),
+            tunnel_type: value(dest::TUN_TYPE).map_or(0, |[kind, ..]| *kind),
+            tunnel_port: value(dest::TUN_PORT).map_or(0, |[a, b, ..]| u16::from_be_bytes([*a, *b])),
+            tunnel_flags: value(dest::TUN_FLAGS).map_or(0, |[a, b, ..]| u16::from_ne_bytes([*a, *b])),
         };
+        let [a, b, ..] = value(dest::PORT).ok_or(Malformed("a real server without a port"))?;
         let key = ServerKey {
-            address: value(dest::ADDR)
+            address: self
+                .layout
+                .from(nest, dest::ADDR)
                 .and_then(|bytes| ip_of(family, bytes))
                 .ok_or(Malformed("a real server without an address"))?,
-            port: value(dest::PORT).and_then(be16_of).ok_or(Malformed("a real server without a port"))?,
+            port: u16::from_be_bytes([*a, *b]),
         };
         let upper = number(dest::U_THRESH).ok_or(Malformed("a real server without an upper threshold"))?;
         let lower = number(dest::L_THRESH).ok_or(Malformed("a real server without a lower threshold"))?;
@@ -148,18 +151,29 @@ impl ServerReader {
     }
 }
 
-/// Where attributes lie in a run of bytes.
-#[derive(Debug, Default)]
+/// Where the attributes of a real server lie in a run of bytes, counted in words of four: so netlink aligns them.
+#[derive(Debug)]
 struct Layout {
     length: usize,
     /// Each header with its place, in their order
-    headers: Vec<(usize, [u8; HEADER])>,
-    /// By type, where the value lies; nowhere for one that is not there
-    values: [(usize, usize); LAST_KNOWN + 1],
+    headers: Vec<(usize, Word)>,
+    /// By type, where the value begins
+    values: [usize; LAST_KNOWN + 1],
 }
+
+type Word = [u8; 4];
 
 /// The highest type that is looked for.
 const LAST_KNOWN: usize = dest::TUN_FLAGS as usize;
+
+/// The place of what is not there.
+const NOWHERE: usize = usize::MAX;
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { length: 0, headers: Vec::new(), values: [NOWHERE; LAST_KNOWN + 1] }
+    }
+}
 
 impl Layout {
     /// Walks the attributes.
@@ -167,30 +181,46 @@ impl Layout {
         let mut layout = Self { length: bytes.len(), ..Self::default() };
         let mut attributes = Attributes(bytes);
         loop {
-            let place = bytes.len() - attributes.0.len();
+            let place = (bytes.len() - attributes.0.len()) / size_of::<Word>();
             let header = attributes.0.first_chunk().copied();
             let Some(attribute) = attributes.next() else { return Ok(layout) };
             let (kind, value) = attribute?;
             layout.headers.extend(header.map(|header| (place, header)));
-            if let Some(known) = layout.values.get_mut(usize::from(kind)) {
-                *known = (place + HEADER, place + HEADER + value.len());
+            if value.len() >= least(kind)
+                && let Some(known) = layout.values.get_mut(usize::from(kind))
+            {
+                *known = place + 1;
             }
         }
     }
 
     /// Whether a walk over these bytes would meet the same headers in the same places.
     fn is_of(&self, bytes: &[u8]) -> bool {
-        let is_there = |(place, header): &(usize, [u8; HEADER])| {
-            bytes.get(*place..).and_then(<[u8]>::first_chunk) == Some(header)
-        };
-        self.length == bytes.len() && self.headers.iter().all(is_there)
+        let (words, _) = bytes.as_chunks();
+        self.length == bytes.len()
+            && self.headers.iter().all(|(place, header)| words.get(*place) == Some(header))
     }
 
-    /// The value of an attribute.
-    fn value<'a>(&self, bytes: &'a [u8], kind: u16) -> Option<&'a [u8]> {
-        let (start, end) = *self.values.get(usize::from(kind))?;
-        // A value never lies at the beginning, where the first header is.
-        bytes.get(start..end).filter(|_| start != 0)
+    /// The first word of a value.
+    fn value<'a>(&self, bytes: &'a [u8], kind: u16) -> Option<&'a Word> {
+        let (words, _) = bytes.as_chunks();
+        words.get(*self.values.get(usize::from(kind))?)
+    }
+
+    /// A value and what is behind it.
+    fn from<'a>(&self, bytes: &'a [u8], kind: u16) -> Option<&'a [u8]> {
+        let (words, _) = bytes.as_chunks::<{ size_of::<Word>() }>();
+        words.get(*self.values.get(usize::from(kind))?..).map(<[Word]>::as_flattened)
+    }
+}
+
+/// How long the value of an attribute of a real server is at least; a shorter one is none.
+fn least(kind: u16) -> usize {
+    match kind {
+        dest::ADDR => 16,
+        dest::TUN_TYPE => 1,
+        dest::PORT | dest::ADDR_FAMILY | dest::TUN_PORT | dest::TUN_FLAGS => 2,
+        _ => 4,
     }
 }
 
