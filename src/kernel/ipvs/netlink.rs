@@ -15,19 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Frames of a dump are up to 32 KiB long, and the kernel fills what the longest `recv` so far had room for.
 const INBOX: usize = 64 * 1024;
 
-/// The longest first frame of a dump, where a page is no shorter (`NLMSG_GOODSIZE` in linux/netlink.h): 8 KiB, of which 320
-/// bytes are the kernel's own.
-const LONGEST_FIRST: usize = 8192 - OWN;
-const OWN: usize = 320;
+/// Room for the frames of short dumps: 19 real servers each. The kernel takes the memory for a frame before it knows how
+/// much it will fill, and for more than 8 KiB, of which 320 bytes are its own, that is dear. It is never less than the
+/// first frame of a kernel with pages of 64 KiB (`NLMSG_GOODSIZE` in linux/netlink.h).
+const SMALL: usize = 8192 - 320;
 
 /// A dump of more frames is a long one.
 const FEW: usize = 4;
-
-/// Room for the frames of short dumps. The kernel takes and clears the memory for a frame before it knows how much it
-/// will fill, so it is as long as its first one would be anyway: with pages of 4 KiB it holds 10 real servers.
-fn least() -> usize {
-    rustix::param::page_size().saturating_sub(OWN).min(LONGEST_FIRST)
-}
 
 /// What went over the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,7 +84,7 @@ impl Socket {
             wire,
             sequence: 0,
             inbox: vec![0; INBOX],
-            room: least(),
+            room: SMALL,
             patience: PATIENCE,
             unfinished: false,
             traffic: Traffic::default(),
@@ -125,11 +119,9 @@ impl Socket {
         self.wire.send(outbox).map_err(Trouble::Io)?;
         let mut frames = 0;
         loop {
-            // For good: from then on the kernel's frames are longer.
-            match frames {
-                2 => self.room = self.room.max(LONGEST_FIRST),
-                FEW => self.room = INBOX,
-                _ => {}
+            if frames == FEW {
+                // For good: from then on the kernel's frames are long.
+                self.room = INBOX;
             }
             let inbox = self.inbox.get_mut(..self.room).unwrap_or_default();
             let datagram = receive(self.wire.as_mut(), inbox, self.patience)?;
