@@ -1,6 +1,6 @@
 //! Arguments in, exit code out.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, LineWriter, Write};
 use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let progress = Progress::on_stderr();
     // Both streams strip the colours where nobody would see them.
     let colours = AutoStream::choice(&io::stderr());
-    let err: Box<dyn Write> = Box::new(progress.beside(io::stderr()));
+    let err: Box<dyn Write> = Box::new(LineWriter::new(progress.beside(io::stderr())));
     let mut console = Console {
         out: &mut paper(io::stdout(), &progress),
         err: &mut AutoStream::new(err, colours),

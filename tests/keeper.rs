@@ -277,7 +277,7 @@ fn the_operators_own_apply_lets_a_refused_file_through() {
     let store = Store::new(director.directory.path()).unwrap();
     let mut allowed = (*goal(&one).unwrap().desired).clone();
     allowed.policy.max_delete = lbd::model::MaxDelete::Percent(100);
-    let order = lbd::reconcile::Order { desired: &allowed, text: &one, waits: &|_| false };
+    let order = lbd::reconcile::Order { desired: &allowed, text: &one, waits: None };
     lbd::reconcile::pass(&mut director.kernel.clone(), &order, &store, &mut |_| {}).unwrap();
     director.passes(Reason::Resync);
     assert_eq!((director.table(), director.keeper.status().refused.clone()), (vec![(1, 1)], None));

@@ -25,7 +25,7 @@ fn desired(text: &str) -> Desired {
 }
 
 fn pass(kernel: &mut dyn Kernel, text: &str, store: &Store) -> Result<Report, KernelError> {
-    let order = Order { desired: &desired(text), text, waits: &|_| false };
+    let order = Order { desired: &desired(text), text, waits: None };
     reconcile::pass(kernel, &order, store, &mut |_| {})
 }
 

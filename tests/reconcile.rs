@@ -49,7 +49,7 @@ fn desired(services: &[(u8, &[(u8, u32)])]) -> Desired {
 }
 
 fn order(desired: &Desired) -> Order<'_> {
-    Order { desired, text: "the file", waits: &|_| false }
+    Order { desired, text: "the file", waits: None }
 }
 
 /// A kernel and a state directory, as a host has them.

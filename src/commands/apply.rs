@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
         }
         console.progress.apply(comparison.plan.operations().count());
     };
-    let order = Order { desired: &desired, text: &source.text, waits: &|_| false };
+    let order = Order { desired: &desired, text: &source.text, waits: None };
     let report = reconcile::pass(&mut kernel, &order, &store, &mut show)
         .map_err(|error| Stop::Trouble(error.to_string()))?;
     shown?;

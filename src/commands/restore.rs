@@ -55,7 +55,7 @@ fn pass(
     progress: &Progress,
 ) -> Result<Report, Stop> {
     let mut announce = |comparison: &Comparison| progress.apply(comparison.plan.operations().count());
-    let order = Order { desired, text: &source.text, waits: &|_| false };
+    let order = Order { desired, text: &source.text, waits: None };
     reconcile::pass(kernel, &order, store, &mut announce).map_err(|error| Stop::Trouble(error.to_string()))
 }
 

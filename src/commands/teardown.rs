@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
             return Err(Stop::Trouble("nothing was changed".into()));
         }
     }
-    let order = Order { desired: &nothing, text: "", waits: &|_| false };
+    let order = Order { desired: &nothing, text: "", waits: None };
     let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.operations().count());
     let report = reconcile::pass(&mut kernel, &order, &store, &mut announce)
         .map_err(|error| Stop::Trouble(error.to_string()))?;

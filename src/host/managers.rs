@@ -1,7 +1,7 @@
 //! Looks for others who manage IPVS in this network namespace: keepalived, kube-proxy, ldirectord, ipvsadm at boot.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Roots;
@@ -55,9 +55,10 @@ pub(super) fn look(roots: &Roots) -> Vec<Manager> {
     let mut seen = Vec::new();
     for process in processes {
         let directory = roots.proc.join(process.to_string());
-        let Ok(name) = fs::read_to_string(directory.join("comm")) else { continue };
+        let Ok(name) = name(&directory) else { continue };
         // ldirectord adds its configuration to its name; keepalived's children are named after it.
-        let kind = ["keepalived", "kube-proxy", "ldirectord"].into_iter().find(|kind| name.starts_with(kind));
+        let is_its = |kind: &&str| name.starts_with(kind.as_bytes());
+        let kind = ["keepalived", "kube-proxy", "ldirectord"].into_iter().find(is_its);
         let Some(kind) = kind.filter(|kind| !seen.contains(kind) && is_here(&directory)) else { continue };
         let manager = match kind {
             "keepalived" => keepalived(process, &directory),
@@ -74,6 +75,14 @@ pub(super) fn look(roots: &Roots) -> Vec<Manager> {
         managers.extend(ipvsadm_at_boot(&roots.etc).map(|file| Manager::IpvsadmAtBoot { file }));
     }
     managers
+}
+
+/// What a process is called. The kernel keeps 15 bytes of that, so that one read has them all: a host can have thousands of
+/// processes.
+fn name(process: &Path) -> io::Result<[u8; 16]> {
+    let mut name = [0; 16];
+    let _ = File::open(process.join("comm"))?.read(&mut name)?;
+    Ok(name)
 }
 
 fn namespace(process: &Path) -> io::Result<PathBuf> {

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 
+use foldhash::fast::RandomState;
+
 use super::local::Local;
 use super::rtnetlink::{Answer, Ask, Rtnetlink, append, attributes, u16_at, u32_at};
 use super::{Host, Target};
@@ -152,13 +154,12 @@ fn holders(
     addresses: &[Target],
     interfaces: &HashMap<u32, Interface>,
 ) -> io::Result<Vec<Holder>> {
-    let wanted: HashSet<[u8; 4]> = addresses
-        .iter()
-        .filter_map(|target| match target.address {
-            IpAddr::V4(address) => Some(address.octets()),
-            IpAddr::V6(_) => None,
-        })
-        .collect();
+    let mut wanted: HashSet<[u8; 4], RandomState> = HashSet::default();
+    wanted.reserve(addresses.len());
+    wanted.extend(addresses.iter().filter_map(|target| match target.address {
+        IpAddr::V4(address) => Some(address.octets()),
+        IpAddr::V6(_) => None,
+    }));
     if wanted.is_empty() {
         return Ok(Vec::new());
     }

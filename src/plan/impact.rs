@@ -1,7 +1,5 @@
 //! Says what an operation does to traffic that is running, where that is not nothing.
 
-use std::collections::HashSet;
-
 use crate::model::{
     Connections, Family, Forwarding, Operation, Persistence, RealServer, Scheduling, ServerKey, ServiceKey,
     Services,
@@ -12,7 +10,7 @@ pub struct Surroundings<'a> {
     /// The live state that the plan starts from, foreign services included
     pub live: &'a Services,
     /// The families that still have a service after the plan, foreign services included
-    pub families_left: &'a HashSet<Family>,
+    pub families_left: &'a [Family],
     /// `net.ipv4.vs.expire_nodest_conn`
     pub expire_nodest_conn: bool,
     /// The connections of a server

@@ -32,8 +32,9 @@ pub struct Comparison {
     pub(super) managed: State,
     connections: HashMap<(ServiceKey, ServerKey), Connections>,
     expire_nodest_conn: bool,
-    families_left: HashSet<Family>,
-    clusters: Owned,
+    families_left: Vec<Family>,
+    /// The clusters of services: in the file, and as they were before
+    clusters: [Owned; 2],
 }
 
 impl Comparison {
@@ -65,9 +66,9 @@ impl Comparison {
                 waiting.extend(phase.extract_if(.., is_early));
             }
         }
-        let families_left = wanted.keys().chain(foreign.keys()).map(ServiceKey::family).collect();
-        let mut clusters = record.owned.clone();
-        ownership::claim(&mut clusters, desired);
+        let is_left =
+            |family: &Family| wanted.keys().chain(foreign.keys()).any(|service| service.family() == *family);
+        let families_left = [Family::V4, Family::V6].into_iter().filter(is_left).collect();
         Self {
             plan,
             foreign,
@@ -80,7 +81,7 @@ impl Comparison {
             connections,
             expire_nodest_conn,
             families_left,
-            clusters,
+            clusters: [desired.clusters.clone(), record.owned.clone()],
         }
     }
 
@@ -118,7 +119,7 @@ impl Comparison {
 
     /// The cluster that a service is of, or was of when lbd put it there.
     pub fn cluster(&self, service: &ServiceKey) -> Option<&str> {
-        self.clusters.get(service).map(AsRef::as_ref)
+        self.clusters.iter().find_map(|clusters| clusters.get(service)).map(AsRef::as_ref)
     }
 
     /// The services that lbd may touch, as they are.

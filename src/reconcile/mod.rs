@@ -95,8 +95,8 @@ pub struct Order<'a> {
     pub desired: &'a Desired,
     /// The desired file itself, kept once it is verified
     pub text: &'a str,
-    /// What is to wait for a later pass
-    pub waits: &'a dyn Fn(&Operation) -> bool,
+    /// What is to wait for a later pass, if anything has to
+    pub waits: Option<&'a dyn Fn(&Operation) -> bool>,
 }
 
 /// The state in which nothing is left of lbd: no services, marks and sync daemons of its own, and the settings that it
@@ -145,7 +145,9 @@ pub fn pass(
     let mut round = 0;
     loop {
         let mut last = Comparison::new(kernel.read(&question)?, desired, &memory.record);
-        last.hold(waits);
+        if let Some(waits) = waits {
+            last.hold(waits);
+        }
         let outcome = if let Some(objection) = last.objection {
             Outcome::Refused(objection)
         } else if last.plan.is_empty() && !last.held.is_empty() {

@@ -276,7 +276,7 @@ impl Keeper {
         };
         let fights = &self.fights;
         let waits = |operation: &Operation| fights.rests(operation, now);
-        let order = Order { desired: &goal.desired, text: &goal.text, waits: &waits };
+        let order = Order { desired: &goal.desired, text: &goal.text, waits: Some(&waits) };
         match reconcile::pass(kernel.as_mut(), &order, &self.store, &mut |_| {}) {
             Ok(mut report) => {
                 // (Where an edit went wrong, the pass has found out what there was to do.)
