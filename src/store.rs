@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -29,7 +30,7 @@ const STATUS: &str = "status.json";
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
     /// What lbd owns in this boot and this network namespace; empty in any other
-    pub owned: Owned,
+    pub owned: Arc<Owned>,
     /// What lbd has to put back in this boot and this network namespace; nothing in any other
     pub changed: Changed,
     /// The services of the last verified state, of whichever boot
@@ -186,7 +187,7 @@ impl Store {
             if scope != self.scope {
                 return Ok(Record { verified, ..Record::default() });
             }
-            Ok(Record { owned: owned.0.into_owned(), changed: changed.into(), verified })
+            Ok(Record { owned: owned.0.into_owned().into(), changed: changed.into(), verified })
         };
         record().map_err(|error| {
             format!(
@@ -442,7 +443,8 @@ mod tests {
         Record {
             owned: [(key("tcp://10.0.0.13:80"), "web".into()), (key("fwmark6://10"), "shop".into())]
                 .into_iter()
-                .collect(),
+                .collect::<Owned>()
+                .into(),
             changed: Changed {
                 sysctls: [("net.ipv4.ip_forward".to_owned(), "0".to_owned())].into(),
                 timeouts: Timeouts { tcp: Some(900), ..Timeouts::default() },

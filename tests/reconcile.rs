@@ -8,7 +8,7 @@ use lbd::guard::Objection;
 use lbd::kernel::fake::Fake;
 use lbd::model::{
     Desired, Forwarding, MaxDelete, Operation, Policy, Prune, RealServer, SchedulerFlags, SchedulerName,
-    Scheduling, ServerKey, ServiceKey, State, Thresholds, VirtualService,
+    Scheduling, ServerKey, ServiceKey, State, Table, Thresholds, VirtualService,
 };
 use lbd::reconcile::{Order, Outcome, Report, pass};
 use lbd::store::Store;
@@ -43,7 +43,11 @@ fn desired(services: &[(u8, &[(u8, u32)])]) -> Desired {
     };
     Desired {
         state: State { services: services.iter().map(service).collect(), ..State::default() },
-        clusters: services.iter().map(|(number, _)| (key(*number), format!("c{number}").into())).collect(),
+        clusters: services
+            .iter()
+            .map(|(number, _)| (key(*number), format!("c{number}").into()))
+            .collect::<Table<_, _>>()
+            .into(),
         policy: Policy::default(),
     }
 }

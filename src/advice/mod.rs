@@ -12,6 +12,8 @@ mod services;
 
 use std::borrow::Cow;
 
+use compact_str::{CompactString, ToCompactString};
+
 use crate::host::Host;
 use crate::model::{Connections, ServerKey, ServiceKey, Services, State};
 use crate::plan::Plan;
@@ -25,7 +27,7 @@ pub struct Advice {
     /// Which kind, for scripts; it stays
     pub code: &'static str,
     /// What has it: a service, an address, an interface, a program
-    pub subject: String,
+    pub subject: CompactString,
     /// Why it will not work, or not well; reads on from the subject
     pub cause: Cow<'static, str>,
     /// The way out
@@ -35,11 +37,11 @@ pub struct Advice {
 impl Advice {
     fn new(
         code: &'static str,
-        subject: impl ToString,
+        subject: impl ToCompactString,
         cause: impl Into<Cow<'static, str>>,
         advice: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { code, subject: subject.to_string(), cause: cause.into(), advice: advice.into() }
+        Self { code, subject: subject.to_compact_string(), cause: cause.into(), advice: advice.into() }
     }
 
     /// What is wrong with what.

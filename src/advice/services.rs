@@ -170,7 +170,7 @@ mod tests {
     fn advice(code: &'static str, subject: &str, cause: &str, way_out: &str) -> Advice {
         Advice {
             code,
-            subject: subject.to_owned(),
+            subject: subject.into(),
             cause: cause.to_owned().into(),
             advice: way_out.to_owned().into(),
         }

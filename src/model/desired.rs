@@ -12,7 +12,7 @@ pub struct Desired {
     /// What the kernel shall be
     pub state: State,
     /// The cluster that each virtual service comes from
-    pub clusters: Table<ServiceKey, Arc<str>>,
+    pub clusters: Arc<Table<ServiceKey, Arc<str>>>,
     /// How far lbd may go
     pub policy: Policy,
 }

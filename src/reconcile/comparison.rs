@@ -1,6 +1,7 @@
 //! The live state held against the desired one: what there is to do, what is somebody else's, and what has to wait.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::guard::{self, Objection};
 use crate::kernel::Live;
@@ -34,7 +35,7 @@ pub struct Comparison {
     expire_nodest_conn: bool,
     families_left: Vec<Family>,
     /// The clusters of services: in the file, and as they were before
-    clusters: [Owned; 2],
+    clusters: [Arc<Owned>; 2],
 }
 
 impl Comparison {
@@ -81,7 +82,7 @@ impl Comparison {
             connections,
             expire_nodest_conn,
             families_left,
-            clusters: [desired.clusters.clone(), record.owned.clone()],
+            clusters: [Arc::clone(&desired.clusters), Arc::clone(&record.owned)],
         }
     }
 

@@ -98,7 +98,7 @@ fn the_file_of_the_manual() {
     };
     let (web_key, shop_key) = (key("tcp://10.0.0.13:80"), key("fwmark://10"));
     assert_eq!(desired.state.services, Services::from_iter([(web_key, web), (shop_key, shop)]));
-    assert_eq!(desired.clusters, Table::from_iter([(web_key, "web".into()), (shop_key, "shop".into())]));
+    assert_eq!(*desired.clusters, Table::from_iter([(web_key, "web".into()), (shop_key, "shop".into())]));
     assert_eq!(
         desired.state.marks,
         [Mark {

@@ -30,7 +30,7 @@ pub(super) fn clusters(
 ) {
     let mut names: HashMap<Arc<str>, usize> = HashMap::with_capacity(clusters.len());
     let mut listeners: Table<ServiceKey, ListenerPlace> = Table::with_capacity(clusters.len());
-    desired.clusters.reserve(clusters.len());
+    let mut owners = Table::with_capacity(clusters.len());
     desired.state.services.reserve(clusters.len());
     let marks: HashSet<u32> = desired.state.marks.iter().map(|mark| mark.mark).collect();
     if let Some(word) = defaults.and_then(|defaults| defaults.scheduler.as_ref()) {
@@ -80,10 +80,11 @@ pub(super) fn clusters(
             let scheduling = scheduling::scheduling(&rules, &cluster, &service, listener, &here, findings);
             let behind = Behind { cluster: &cluster, index, service, sync };
             let servers = behind.servers(&servers, &mut reported, findings);
-            desired.clusters.insert(service, Arc::clone(&name));
+            owners.insert(service, Arc::clone(&name));
             desired.state.services.insert(service, VirtualService { scheduling, servers });
         }
     }
+    desired.clusters = owners.into();
 }
 
 fn check_name(name: &str, here: &Place, findings: &mut Findings) {
