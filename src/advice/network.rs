@@ -25,10 +25,11 @@ macro_rules! make_local {
 /// Virtual addresses that the kernel does not take for its own.
 pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
     advice.reserve(addresses.len());
-    let mut told = HashSet::with_capacity_and_hasher(addresses.len(), RandomState::default());
+    // An address can be that of a service and of a mark.
+    let are_distinct = addresses.iter().all(|target| target.mark.is_none());
+    let mut told = HashSet::with_hasher(RandomState::default());
     for Target { address, mark: _ } in addresses {
-        // An address can be that of a service and of a mark.
-        if !told.insert(address) {
+        if !are_distinct && !told.insert(address) {
             continue;
         }
         advice.push(Advice::new(

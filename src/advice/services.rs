@@ -40,11 +40,23 @@ pub(super) fn nat_families(desired: &State) -> HashSet<Family> {
 
 /// NAT without forwarding.
 pub(super) fn forwarding(desired: &State, after: &Settings, advice: &mut Vec<Advice>) {
-    let nat = desired.services.iter().filter(|(_, service)| is_behind_nat(service));
-    advice.extend(nat.filter_map(|(key, _)| {
-        let [setting, cause, advice] = router(key.family());
-        after.is_off(setting).then(|| Advice::new("forwarding-off", key, cause, advice))
-    }));
+    let off: Vec<Family> = [Family::V4, Family::V6]
+        .into_iter()
+        .filter(|family| {
+            let [setting, ..] = router(*family);
+            after.is_off(setting)
+        })
+        .collect();
+    if off.is_empty() {
+        return;
+    }
+    advice.reserve(desired.services.len());
+    for (key, service) in &desired.services {
+        if off.contains(&key.family()) && is_behind_nat(service) {
+            let [_, cause, way_out] = router(key.family());
+            advice.push(Advice::new("forwarding-off", key, cause, way_out));
+        }
+    }
 }
 
 fn has_quiesced(service: &VirtualService) -> bool {

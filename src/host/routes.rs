@@ -74,7 +74,10 @@ pub(super) fn look(addresses: &[Target], learned: bool, host: &mut Host) -> io::
     let mut kernel = Rtnetlink::open()?;
     let interfaces = interfaces(&mut kernel)?;
     host.not_local = not_local(&mut kernel, addresses)?;
-    host.holders = holders(&mut kernel, addresses, &interfaces)?;
+    // What is not local is carried by none; both lists have one order.
+    let mut elsewhere = host.not_local.iter().peekable();
+    let local = addresses.iter().filter(|target| elsewhere.next_if_eq(target).is_none());
+    host.holders = holders(&mut kernel, &local.copied().collect::<Vec<_>>(), &interfaces)?;
     if learned {
         let routes = kernel.list(libc::RTM_GETROUTE, route_question(libc::AF_INET6, 0, &[]))?;
         let announced = routes.iter().filter_map(|payload| route(payload));

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
+use compact_str::CompactString;
+
 use super::{Servers, socket};
 
 /// An address family of the Internet protocol.
@@ -215,7 +217,7 @@ fn is_module_name(name: &str) -> bool {
 
 /// The name of a scheduler: a kernel module `ip_vs_NAME`, hence a checked name and not a closed list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SchedulerName(Box<str>);
+pub struct SchedulerName(CompactString);
 
 impl SchedulerName {
     /// The schedulers of the mainline kernel.
