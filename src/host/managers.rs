@@ -52,6 +52,8 @@ pub(super) fn look(roots: &Roots) -> Vec<Manager> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
     processes.sort_unstable();
+    let of_the_kernel = kernel_threads(&roots.proc);
+    processes.retain(|process| of_the_kernel.binary_search(process).is_err());
     let mut seen = Vec::new();
     for process in processes {
         let directory = roots.proc.join(process.to_string());
@@ -75,6 +77,20 @@ pub(super) fn look(roots: &Roots) -> Vec<Manager> {
         managers.extend(ipvsadm_at_boot(&roots.etc).map(|file| Manager::IpvsadmAtBoot { file }));
     }
     managers
+}
+
+/// The processes that are threads of the kernel, in order: the children of kthreadd. To look at each of them takes longer
+/// than to look at everything else.
+fn kernel_threads(proc: &Path) -> Vec<u32> {
+    let kthreadd = proc.join("2");
+    if !name(&kthreadd).is_ok_and(|name| name.starts_with(b"kthreadd\n")) {
+        return Vec::new(); // a PID namespace of its own
+    }
+    let children = fs::read_to_string(kthreadd.join("task/2/children")).unwrap_or_default();
+    let mut threads: Vec<u32> =
+        children.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    threads.sort_unstable();
+    threads
 }
 
 /// What a process is called. The kernel keeps 15 bytes of that, so that one read has them all: a host can have thousands of
@@ -281,6 +297,19 @@ mod tests {
             host.managers(),
             [Manager::Ldirectord { process: 21 }, Manager::KubeProxy { process: 24 }]
         );
+    }
+
+    #[test]
+    fn threads_of_the_kernel_are_no_managers_whatever_they_are_called() {
+        let host = Host::new();
+        host.process("2", "kthreadd", "net:[1]", &[]);
+        host.process("7", "ldirectord", "net:[1]", &[]);
+        assert_eq!(host.managers(), [Manager::Ldirectord { process: 7 }]);
+        host.write("proc/2/task/2/children", "3 7 12 ");
+        assert_eq!(host.managers(), []);
+        // In a PID namespace of its own, number 2 is anybody.
+        host.write("proc/2/comm", "bash\n");
+        assert_eq!(host.managers(), [Manager::Ldirectord { process: 7 }]);
     }
 
     #[test]
