@@ -18,12 +18,12 @@ struct Promise {
 const PROMISES: [Promise; 8] = [
     Promise { task: "load: kernel phase", who: "lbd", than: "limit", most: 1.05, of: instructions },
     Promise { task: "load: kernel phase", who: "lbd", than: "limit", most: 1.3, of: calls },
-    Promise { task: "read: kernel phase", who: "lbd", than: "limit", most: 1.4, of: instructions },
+    Promise { task: "read: kernel phase", who: "lbd", than: "limit", most: 1.3, of: instructions },
     Promise { task: "read: kernel phase", who: "lbd", than: "limit", most: 0.7, of: calls },
-    Promise { task: "load", who: "lbd", than: "limit", most: 2.6, of: instructions },
-    Promise { task: "load", who: "lbd", than: "ipvsadm -R", most: 0.35, of: instructions },
-    Promise { task: "load", who: "lbd run", than: "keepalived", most: 0.56, of: instructions },
-    Promise { task: "one weight", who: "lbd run", than: "keepalived", most: 0.57, of: instructions },
+    Promise { task: "load", who: "lbd", than: "limit", most: 2.35, of: instructions },
+    Promise { task: "load", who: "lbd", than: "ipvsadm -R", most: 0.32, of: instructions },
+    Promise { task: "load", who: "lbd run", than: "keepalived", most: 0.53, of: instructions },
+    Promise { task: "one weight", who: "lbd run", than: "keepalived", most: 0.51, of: instructions },
 ];
 
 fn instructions(row: &Row) -> f64 {
