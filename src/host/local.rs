@@ -1,12 +1,12 @@
 //! Knows which addresses are the host's own from the kernel's table of them, which is one question and not one for each.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use foldhash::fast::RandomState;
 
 use super::rtnetlink::{Rtnetlink, attributes, u32_at};
+use crate::model::Prefix;
 
 /// The table in which the kernel keeps the host's own addresses.
 const LOCAL_TABLE: u32 = libc::RT_TABLE_LOCAL as u32;
@@ -31,8 +31,8 @@ const UNUSABLE: u32 = 1 | 16;
 pub(super) struct Local {
     /// The lengths of prefixes that there are, the longest first
     lengths: Vec<u8>,
-    /// By length and network: whether it is local, or `None` where that depends on more than the address
-    prefixes: HashMap<(u8, IpAddr), Option<bool>, RandomState>,
+    /// Whether each is local, or `None` where that depends on more than the address
+    prefixes: HashMap<Prefix, Option<bool>, RandomState>,
     /// Whether another table has local routes
     elsewhere: bool,
 }
@@ -40,49 +40,41 @@ pub(super) struct Local {
 /// One route, as far as it matters.
 struct Route {
     table: u32,
-    length: u8,
-    network: IpAddr,
+    prefix: Prefix,
     is_local: Option<bool>,
 }
 
 impl Local {
-    /// Reads the table of a family; `None` where routing does not begin there.
-    ///
-    /// # Errors
-    /// Those of the socket.
-    pub(super) fn read(kernel: &mut Rtnetlink, family: u8) -> io::Result<Option<Self>> {
-        let rules = match kernel.list(libc::RTM_GETRULE, message(family, 0, 0)) {
-            Ok(rules) => rules,
-            // A kernel without rules, or without the family.
-            Err(error) if is_unsupported(&error) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if !rules.first().is_some_and(|rule| looks_there(rule)) {
-            return Ok(None);
+    /// Reads the table of a family; `None` where routing does not begin there, or the kernel does not tell: a kernel without
+    /// rules, or without the family.
+    pub(super) fn read(kernel: &mut Rtnetlink, family: u8) -> Option<Self> {
+        let rules = kernel.list(libc::RTM_GETRULE, message(family, 0, 0)).ok()?;
+        if !looks_there(rules.first()?) {
+            return None;
         }
         // The kernel lists what was asked for only where it checks questions strictly, as it does since 4.20; what it
         // lists beyond that is passed over here.
         let table = match kernel.list(libc::RTM_GETROUTE, message(family, libc::RT_TABLE_LOCAL, 0)) {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Vec::new(),
-            listed => listed?,
+            listed => listed.ok()?,
         };
-        let local = kernel.list(libc::RTM_GETROUTE, message(family, 0, libc::RTN_LOCAL))?;
+        let local = kernel.list(libc::RTM_GETROUTE, message(family, 0, libc::RTN_LOCAL)).ok()?;
         let routes = |payloads: &[Vec<u8>]| -> Vec<Route> {
             payloads.iter().filter_map(|payload| route(payload)).collect()
         };
         let elsewhere = |route: &Route| route.table != LOCAL_TABLE && route.is_local != Some(false);
         let table = routes(&table).into_iter().filter(|route| route.table == LOCAL_TABLE);
-        Ok(Some(Self::of(table, routes(&local).iter().any(elsewhere))))
+        Some(Self::of(table, routes(&local).iter().any(elsewhere)))
     }
 
     fn of(routes: impl Iterator<Item = Route>, elsewhere: bool) -> Self {
         let mut prefixes = HashMap::default();
-        for Route { length, network, is_local, .. } in routes {
+        for Route { table: _, prefix, is_local } in routes {
             // Of several routes to one prefix, more than the address decides.
             let same = |known: &mut Option<bool>| *known = known.filter(|_| *known == is_local);
-            prefixes.entry((length, network)).and_modify(same).or_insert(is_local);
+            prefixes.entry(prefix).and_modify(same).or_insert(is_local);
         }
-        let mut lengths: Vec<u8> = prefixes.keys().map(|(length, _)| *length).collect();
+        let mut lengths: Vec<u8> = prefixes.keys().map(|prefix| prefix.length).collect();
         lengths.sort_unstable_by(|one, other| other.cmp(one));
         lengths.dedup();
         Self { lengths, prefixes, elsewhere }
@@ -90,7 +82,7 @@ impl Local {
 
     /// Whether packets to the address stay on this host; `None` where the kernel has to be asked for this one.
     pub(super) fn holds(&self, address: IpAddr) -> Option<bool> {
-        let held = |length: &u8| self.prefixes.get(&(*length, network(address, *length)));
+        let held = |length: &u8| self.prefixes.get(&Prefix::around(address, *length));
         match self.lengths.iter().find_map(held) {
             Some(is_local) => *is_local,
             None => (!self.elsewhere).then_some(false),
@@ -101,10 +93,6 @@ impl Local {
 /// A question for rules or routes: the header that both have.
 fn message(family: u8, table: u8, kind: u8) -> Vec<u8> {
     vec![family, 0, 0, 0, table, 0, 0, kind, 0, 0, 0, 0]
-}
-
-fn is_unsupported(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT))
 }
 
 /// Whether a rule is `0: from all lookup local`.
@@ -151,7 +139,8 @@ fn route(payload: &[u8]) -> Option<Route> {
         libc::RTN_THROW => None,
         kind => Some(kind == libc::RTN_LOCAL),
     };
-    Some(Route { table: number, length, network: network.unwrap_or(any), is_local })
+    let prefix = Prefix::around(network.unwrap_or(any), length);
+    Some(Route { table: number, prefix, is_local })
 }
 
 fn address(value: &[u8]) -> Option<IpAddr> {
@@ -161,21 +150,6 @@ fn address(value: &[u8]) -> Option<IpAddr> {
     <[u8; 16]>::try_from(value).ok().map(IpAddr::from)
 }
 
-/// An address without the bits behind a prefix.
-fn network(address: IpAddr, length: u8) -> IpAddr {
-    let length = u32::from(length);
-    match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(length)).unwrap_or(0);
-            Ipv4Addr::from_bits(v4.to_bits() & mask).into()
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(length)).unwrap_or(0);
-            Ipv6Addr::from_bits(v6.to_bits() & mask).into()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,8 +157,7 @@ mod tests {
     fn holds(routes: &[(&str, u8, Option<bool>)], elsewhere: bool, asked: &str) -> Option<bool> {
         let routes = routes.iter().map(|(network, length, is_local)| Route {
             table: LOCAL_TABLE,
-            length: *length,
-            network: network.parse().unwrap(),
+            prefix: Prefix { address: network.parse().unwrap(), length: *length },
             is_local: *is_local,
         });
         Local::of(routes, elsewhere).holds(asked.parse().unwrap())

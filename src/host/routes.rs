@@ -123,11 +123,11 @@ fn interfaces(kernel: &mut Rtnetlink) -> io::Result<HashMap<u32, Interface>> {
 /// The addresses whose packets the kernel would send on, or throw away. Where it does not know the family at all,
 /// nothing can be said.
 fn not_local(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec<Target>> {
-    let mut of = |family: i32| -> io::Result<Option<Local>> {
+    let mut of = |family: i32| {
         let is_there = addresses.iter().any(|target| self::family(target.address) == family);
-        if is_there { Local::read(kernel, family as u8) } else { Ok(None) }
+        is_there.then(|| Local::read(kernel, family as u8)).flatten()
     };
-    let (v4, v6) = (of(libc::AF_INET)?, of(libc::AF_INET6)?);
+    let (v4, v6) = (of(libc::AF_INET), of(libc::AF_INET6));
     let held: Vec<Option<bool>> = addresses
         .iter()
         .map(|target| {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::{Action, Change, Kind, Part, Protocol, Value};
@@ -92,6 +92,22 @@ pub struct Prefix {
     pub address: IpAddr,
     /// Length in bits: up to 32 for IPv4, up to 128 for IPv6
     pub length: u8,
+}
+
+impl Prefix {
+    /// The prefix of this length that an address lies in.
+    pub fn around(address: IpAddr, length: u8) -> Self {
+        let behind = |whole: u8| u32::from(whole.saturating_sub(length));
+        let address = match address {
+            IpAddr::V4(v4) => {
+                Ipv4Addr::from_bits(v4.to_bits() & u32::MAX.checked_shl(behind(32)).unwrap_or(0)).into()
+            }
+            IpAddr::V6(v6) => {
+                Ipv6Addr::from_bits(v6.to_bits() & u128::MAX.checked_shl(behind(128)).unwrap_or(0)).into()
+            }
+        };
+        Self { address, length }
+    }
 }
 
 impl fmt::Display for Prefix {

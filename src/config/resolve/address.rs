@@ -90,16 +90,8 @@ pub(super) fn prefix(text: &str) -> Result<Prefix, PrefixError> {
         }
         Some(_) => return Err(PrefixError::NotPrefix),
     };
-    let network = match address {
-        IpAddr::V4(v4) => {
-            IpAddr::V4((u32::from(v4) & u32::MAX.checked_shl(u32::from(32 - length)).unwrap_or(0)).into())
-        }
-        IpAddr::V6(v6) => {
-            IpAddr::V6((u128::from(v6) & u128::MAX.checked_shl(u32::from(128 - length)).unwrap_or(0)).into())
-        }
-    };
-    let prefix = Prefix { address: network, length };
-    if network == address { Ok(prefix) } else { Err(PrefixError::HostBits(prefix)) }
+    let prefix = Prefix::around(address, length);
+    if prefix.address == address { Ok(prefix) } else { Err(PrefixError::HostBits(prefix)) }
 }
 
 #[cfg(test)]
