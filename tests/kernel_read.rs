@@ -64,14 +64,18 @@ fn a_long_list_is_read_twice_only_where_nothing_else_confirms_it() {
     execute(&mut kernel, &additions(&wanted));
     // The list of services, the servers of each, the timeouts and the sync daemons.
     let once = wanted.len() as u64 + 3;
-    let mut questions = || {
-        let before = kernel.traffic().messages;
-        let live = kernel.read(&Question::default()).unwrap();
-        (kernel.traffic().messages - before, live.state.services)
+    // The fewest of several readings: a kernel from 7.1 on enlarges its table of services a moment after they were added,
+    // and a list that it does this to is rightly read again.
+    let mut questions = |wanted: &Services| {
+        let mut asked = |_| {
+            let before = kernel.traffic().messages;
+            let live = kernel.read(&Question::default()).unwrap();
+            assert!(live.state.services == *wanted);
+            kernel.traffic().messages - before
+        };
+        (0..5).map(&mut asked).min()
     };
-    let (asked, services) = questions();
-    assert!(services == wanted);
-    assert_eq!(asked, once);
+    assert_eq!(questions(&wanted), Some(once));
 
     let tunnel = (server("10.99.0.1:0"), real(1, Forwarding::Tunnel(Tunnel::IPIP)));
     wanted.get_mut(&service("fwmark://1")).unwrap().servers.extend([tunnel]);
@@ -82,10 +86,8 @@ fn a_long_list_is_read_twice_only_where_nothing_else_confirms_it() {
         Operation::AddService { service: service("tcp://[fd00::1]:80"), to: scheduling("rr").into() },
     ];
     execute(&mut Ipvs::connect().unwrap(), &more);
-    let (asked, services) = questions();
-    assert!(services == wanted);
     // Both lists once more; and of a service without servers it is asked whether it is there, and then once more for them.
-    assert_eq!(asked, once + 1 + 2 + 2);
+    assert_eq!(questions(&wanted), Some(once + 1 + 2 + 2));
 }
 
 /// Somebody else: until it is told to stop, 50 services with a server each, and 50 servers of another service, come and

@@ -18,7 +18,7 @@ use crate::model::{
 };
 
 /// How often a list that changes under our eyes is read before we give up.
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: usize = 30;
 
 /// Absent while the module is not loaded, and hidden from user namespaces by some kernels.
 const EXPIRE_NODEST_CONN: &str = "/proc/sys/net/ipv4/vs/expire_nodest_conn";
@@ -78,8 +78,11 @@ impl Ipvs {
 
     /// Reads a list until it can be trusted. The kernel drops its lock between two frames and goes on by counting, and
     /// never says that something changed in between (no `NLM_F_DUMP_INTR`): where an entry was deleted that had been
-    /// listed already, another is skipped; where one was added, some come twice. So a list of several frames has to be
-    /// confirmed: by `is_whole`, or by reading it again, when nothing of the first reading may be gone in the second.
+    /// listed already, another is skipped; where one was added, some come twice; and a kernel that enlarges its table of
+    /// services (from 7.1 on, a moment after they were added) does both. So a list of several frames needs a `witness`
+    /// who knows exactly these entries. Where he knows fewer, or nothing, it is read again, until nothing of the reading
+    /// before is gone; where he knows one that is not in the list, no second reading makes up for that: what comes and
+    /// goes in step with our readings would be skipped each time.
     ///
     /// The newest entry, which the kernel lists first, comes last. `expected` is how many entries there are likely to be,
     /// and then how many there were.
@@ -90,7 +93,7 @@ impl Ipvs {
         service: Option<&ServiceKey>,
         expected: &mut usize,
         mut decode: impl FnMut(&[u8]) -> Result<(K, V), Malformed>,
-        is_whole: impl Fn(&Table<K, V>) -> bool,
+        witness: impl Fn(&Table<K, V>) -> Testimony,
     ) -> Result<Table<K, V>, KernelError> {
         let mut before: Option<Table<K, V>> = None;
         for _ in 0..ATTEMPTS {
@@ -106,13 +109,18 @@ impl Ipvs {
             entries.shrink_to_fit();
             *expected = entries.len();
             let list = Table::of(entries);
-            // One frame is written under the kernel's lock: the list is as it was at that moment.
+            // One frame is one walk, under the kernel's lock or, in newer ones, under RCU: what stays is in it, and once.
             if answer.frames <= 1 {
                 return Ok(list);
             }
             let all_left = |before: &Table<K, V>| before.keys().all(|key| list.contains_key(key));
-            let is_confirmed = || before.as_ref().is_some_and(all_left) || is_whole(&list);
-            if list.is_distinct() && is_confirmed() {
+            let is_whole = list.is_distinct()
+                && match witness(&list) {
+                    Testimony::Same => true,
+                    Testimony::Fewer | Testimony::None => before.as_ref().is_some_and(all_left),
+                    Testimony::More => false,
+                };
+            if is_whole {
                 return Ok(list);
             }
             before = Some(list);
@@ -122,7 +130,7 @@ impl Ipvs {
 
     fn services(&mut self) -> Result<Table<ServiceKey, Scheduling>, KernelError> {
         let what = format_args!("the virtual services");
-        self.list(what, cmd::GET_SERVICE, None, &mut 0, decode::service, are_all_services)
+        self.list(what, cmd::GET_SERVICE, None, &mut 0, decode::service, testify_on_services)
     }
 
     /// The servers of a service, in the order in which they were added, or `None` where the service is gone.
@@ -142,15 +150,15 @@ impl Ipvs {
             Ok((key, server))
         };
         let what = format_args!("the servers of {service}");
-        let is_whole = |list: &Servers| are_all_servers(service, list);
-        let mut servers = self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, is_whole)?;
+        let witness = |list: &Servers| testify_on_servers(service, list);
+        let mut servers = self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, witness)?;
         if servers.is_empty() {
             // The kernel lists nothing, and no error, for a service that is not there; and one that is there now may
             // not have been there then.
             if !self.exists(service)? {
                 return Ok(None);
             }
-            servers = self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, is_whole)?;
+            servers = self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, witness)?;
         }
         busy.retain(|(server, _)| servers.contains_key(server));
         connections.extend(busy.into_iter().map(|(server, connections)| ((*service, server), connections)));
@@ -191,21 +199,41 @@ impl Ipvs {
     }
 }
 
-/// Whether these are the services that there are, at this moment. Not so where some are of IPv6, or the old interface
-/// cannot be had.
-fn are_all_services(list: &Table<ServiceKey, Scheduling>) -> bool {
+/// What the old interface says, which tells each list as it is at one moment.
+enum Testimony {
+    /// These entries and no others are there.
+    Same,
+    /// These and no others, but not all of them: some went meanwhile, or are of those that it hides.
+    Fewer,
+    /// Something is there that is not in the list.
+    More,
+    /// Nothing: it cannot be had, or may hide some.
+    None,
+}
+
+impl Testimony {
+    /// Of a list of so many, the witness told so many entries, and so many of these are in it.
+    fn of(listed: usize, told: Option<usize>, known: usize) -> Self {
+        match told {
+            None => Self::None,
+            Some(told) if known < told => Self::More,
+            Some(told) if told < listed => Self::Fewer,
+            Some(_) => Self::Same,
+        }
+    }
+}
+
+fn testify_on_services(list: &Table<ServiceKey, Scheduling>) -> Testimony {
     let mut known = 0;
     let told = Snapshot::open()
         .and_then(|mut old| old.services(list.len(), |key, _| known += usize::from(list.contains_key(&key))));
-    told == Some(list.len()) && known == list.len()
+    Testimony::of(list.len(), told, known)
 }
 
-/// Whether these are the servers of a service, as they are at this moment. Not so where some are of IPv6 or behind a
-/// tunnel, or the old interface cannot be had.
-fn are_all_servers(service: &ServiceKey, list: &Servers) -> bool {
+fn testify_on_servers(service: &ServiceKey, list: &Servers) -> Testimony {
     let mut known = 0;
     let told = Snapshot::open().and_then(|mut old| {
-        old.servers(service, list.len(), |key, real| known += usize::from(list.get(&key) == Some(&real)))
+        old.servers(service, list.len(), |key, _| known += usize::from(list.contains_key(&key)))
     });
-    told == Some(list.len()) && known == list.len()
+    Testimony::of(list.len(), told, known)
 }
