@@ -31,11 +31,15 @@ impl Wire for Counted {
         self.wire.send(datagram)
     }
 
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
+    fn receive(&mut self, room: usize) -> io::Result<usize> {
         if !self.wire.is_ahead() {
             self.count();
         }
         self.wire.receive(room)
+    }
+
+    fn datagram(&self) -> &[u8] {
+        self.wire.datagram()
     }
 
     fn wait(&mut self, until: Instant) -> io::Result<bool> {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::kernel::ipvs::codec::message::Messages;
-use crate::kernel::ipvs::{Netlink, Wire};
+use crate::kernel::ipvs::{Netlink, SMALL, Wire};
 
 /// How long the kernel may say nothing; its answer is normally there when the question is sent.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,12 +29,11 @@ pub(super) struct Ask {
 pub(super) struct Rtnetlink {
     wire: Netlink,
     sequence: u32,
-    inbox: Vec<u8>,
 }
 
 impl Rtnetlink {
     pub(super) fn open() -> io::Result<Self> {
-        Ok(Self { wire: Netlink::routing()?, sequence: 0, inbox: vec![0; 64 * 1024] })
+        Ok(Self { wire: Netlink::routing()?, sequence: 0 })
     }
 
     /// Lists all of a type.
@@ -76,8 +75,8 @@ impl Rtnetlink {
         let mut answers: Vec<Answer> = questions.iter().map(|_| Ok(Vec::new())).collect();
         let mut left = answers.len();
         while left > 0 {
-            let length = receive(&mut self.wire, &mut self.inbox)?;
-            for message in Messages::new(self.inbox.get(..length).unwrap_or_default()) {
+            receive(&mut self.wire)?;
+            for message in Messages::new(self.wire.datagram()) {
                 let message = message.map_err(malformed)?;
                 let place = message.sequence.wrapping_sub(first) as usize;
                 let (Some(answer), Some(question)) = (answers.get_mut(place), questions.get(place)) else {
@@ -108,17 +107,17 @@ fn malformed(what: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 
-fn receive(wire: &mut Netlink, inbox: &mut [u8]) -> io::Result<usize> {
+fn receive(wire: &mut Netlink) -> io::Result<()> {
     let mut until = None;
     loop {
-        match wire.receive(inbox) {
+        match wire.receive(SMALL) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if !wire.wait(*until.get_or_insert_with(|| Instant::now() + PATIENCE))? {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "the kernel does not answer"));
                 }
             }
-            result => return result,
+            result => return result.map(|_| ()),
         }
     }
 }

@@ -19,6 +19,9 @@ const NFTA_GEN_ID: u16 = 1;
 /// nf_tables_api.c; seen on 6.1). Should a kernel begin with another one, its rules are looked at for nothing.
 const FIRST: u32 = 1;
 
+/// Room for an answer, which is 48 bytes long.
+const ROOM: usize = 256;
+
 /// The kernel answers before `send` returns.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -60,10 +63,9 @@ impl Generation {
         self.sequence = self.sequence.wrapping_add(1);
         wire.send(&question(self.sequence))?;
         let until = Instant::now() + PATIENCE;
-        let mut inbox = [0; 256];
         loop {
-            match wire.receive(&mut inbox) {
-                Ok(length) => return Ok(inbox.get(..length).and_then(|reply| answer(reply, self.sequence))),
+            match wire.receive(ROOM) {
+                Ok(_) => return Ok(answer(wire.datagram(), self.sequence)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && wire.wait(until)? => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::iter::FusedIterator;
 use std::mem;
+use std::sync::OnceLock;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -16,8 +17,8 @@ const SHORT: usize = 16;
 #[derive(Clone)]
 pub struct Table<K, V> {
     entries: Vec<(K, V)>,
-    /// Where they are, in a table that is or was long
-    index: Option<Box<Index>>,
+    /// Where they are, in a long table whose keys somebody has looked for
+    index: OnceLock<Box<Index>>,
 }
 
 /// The places of entries, to be found by their keys. The hashes are quick: whoever can choose the addresses of a director
@@ -63,19 +64,19 @@ fn is_at<K: Eq, V>(entries: &[(K, V)], place: u32, key: &K) -> bool {
 impl<K: Hash + Eq, V> Table<K, V> {
     /// An empty table with room for so many entries.
     pub fn with_capacity(entries: usize) -> Self {
-        let index = (entries > SHORT).then(|| Index::of::<K, V>(&[], entries));
-        Self { entries: Vec::with_capacity(entries), index }
+        let mut table = Self::default();
+        table.reserve(entries);
+        table
     }
 
     /// A table of entries that have a key each: see [`Table::is_distinct`].
     pub fn of(entries: Vec<(K, V)>) -> Self {
-        let index = (entries.len() > SHORT).then(|| Index::of(&entries, entries.len()));
-        Self { entries, index }
+        Self { entries, index: OnceLock::new() }
     }
 
     /// Whether no two entries have one key.
     pub fn is_distinct(&self) -> bool {
-        match &self.index {
+        match self.index() {
             Some(index) => index.places.len() == self.entries.len(),
             None => self.keys().enumerate().all(|(place, key)| self.place_of(key) == Some(place)),
         }
@@ -84,14 +85,24 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// Makes room for so many entries more.
     pub fn reserve(&mut self, entries: usize) {
         self.entries.reserve(entries);
-        if self.index.is_none() && self.entries.len() + entries > SHORT {
-            self.index = Some(Index::of(&self.entries, self.entries.len() + entries));
+        let of = self.entries.len() + entries;
+        if of > SHORT && self.index.get().is_none() {
+            self.index = Index::of(&self.entries, of).into();
         }
+    }
+
+    /// The index of a table that is or was long. It is made when it is needed first: who goes through a table in its
+    /// order needs none.
+    fn index(&self) -> Option<&Index> {
+        if self.entries.len() > SHORT {
+            return Some(self.index.get_or_init(|| Index::of(&self.entries, self.entries.len())));
+        }
+        self.index.get().map(Box::as_ref)
     }
 
     /// The place of a key in the order.
     pub fn place_of(&self, key: &K) -> Option<usize> {
-        match &self.index {
+        match self.index() {
             None => self.entries.iter().position(|(there, _)| there == key),
             Some(index) => index.find(key, &self.entries),
         }
@@ -125,7 +136,10 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// The place of the key, where it has one, and the value.
     pub fn insert_new(&mut self, key: K, value: V) -> Result<(), (usize, V)> {
         let new = self.entries.len();
-        let place = match &mut self.index {
+        if new >= SHORT && self.index.get().is_none() {
+            self.index = Index::of(&self.entries, new + SHORT).into();
+        }
+        let place = match self.index.get_mut() {
             None => self.place_of(&key),
             Some(index) => index.find_or_add(&key, &self.entries, new),
         };
@@ -133,9 +147,6 @@ impl<K: Hash + Eq, V> Table<K, V> {
             return Err((place, value));
         }
         self.entries.push((key, value));
-        if self.index.is_none() && new >= SHORT {
-            self.index = Some(Index::of(&self.entries, 2 * SHORT));
-        }
         Ok(())
     }
 
@@ -162,9 +173,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
     /// After entries have moved.
     fn find_again(&mut self) {
-        if self.index.is_some() {
-            self.index = (self.entries.len() > SHORT).then(|| Index::of(&self.entries, self.entries.len()));
-        }
+        self.index = OnceLock::new();
     }
 }
 
@@ -212,7 +221,7 @@ impl<K, V> Table<K, V> {
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { entries: Vec::new(), index: None }
+        Self { entries: Vec::new(), index: OnceLock::new() }
     }
 }
 
@@ -324,9 +333,9 @@ mod tests {
     proptest! {
         /// The simplest table that there is has the same answers, while it is short and when it is long.
         #[test]
-        fn a_table_is_a_list_of_entries(deeds in deeds(), capacity in 0..40_usize) {
-            let mut table = Table::with_capacity(capacity);
-            let mut list: Vec<(u8, u32)> = Vec::new();
+        fn a_table_is_a_list_of_entries(deeds in deeds(), capacity in 0..40_usize, first in 0..40_u8, look in any::<bool>()) {
+            let mut list: Vec<(u8, u32)> = (0..first).map(|key| (key, 7)).collect();
+            let mut table = if first == 0 { Table::with_capacity(capacity) } else { Table::of(list.clone()) };
             for deed in deeds {
                 match deed {
                     Deed::Insert(key, value) => {
@@ -354,7 +363,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(table.iter().map(|(key, value)| (*key, *value)).collect::<Vec<_>>(), list.clone());
-                for key in 0..40 {
+                for key in if look { 0..40 } else { 0..0 } {
                     let place = list.iter().position(|(there, _)| *there == key);
                     prop_assert_eq!(table.place_of(&key), place);
                     prop_assert_eq!(table.get(&key).copied(), place.map(|place| list[place].1));

@@ -80,62 +80,56 @@ impl Script {
 pub(crate) struct FaultyWire {
     netlink: Netlink,
     script: Rc<RefCell<Script>>,
+    /// The reply, as it is or as it was spoilt
+    received: Vec<u8>,
 }
 
 impl FaultyWire {
     pub(crate) fn new(script: &Rc<RefCell<Script>>) -> Self {
-        Self { netlink: Netlink::open().unwrap(), script: Rc::clone(script) }
+        Self { netlink: Netlink::open().unwrap(), script: Rc::clone(script), received: Vec::new() }
     }
 
     fn discard_what_is_there(&mut self) {
-        let mut room = vec![0; 1 << 16];
-        while self.netlink.receive(&mut room).is_ok() {}
+        while self.netlink.receive(1 << 16).is_ok() {}
     }
 
-    fn spoil(&mut self, script: &mut Script, room: &mut [u8], length: usize) -> io::Result<usize> {
-        let reply = room[..length].to_vec();
+    /// Does to the reply that was received what the script says; gives its length from then on.
+    fn spoil(&mut self, script: &mut Script, room: usize) -> io::Result<usize> {
         let random = &mut script.random;
-        let mut give = |bytes: &[u8]| {
-            room[..bytes.len()].copy_from_slice(bytes);
-            Ok(bytes.len())
-        };
         script.happened = true;
         match script.fault {
             Fault::Error(errno) => {
                 // A list that the kernel breaks off has no more parts.
                 self.discard_what_is_there();
-                give(&error_reply(&reply, errno))
+                self.received = error_reply(&self.received, errno);
             }
-            Fault::Socket(errno) => Err(io::Error::from_raw_os_error(errno)),
+            Fault::Socket(errno) => return Err(io::Error::from_raw_os_error(errno)),
             Fault::SocketEmptied(errno) => {
                 self.discard_what_is_there();
-                Err(io::Error::from_raw_os_error(errno))
+                return Err(io::Error::from_raw_os_error(errno));
             }
             Fault::Interrupted => {
-                script.kept = Some(reply);
-                Err(io::Error::from_raw_os_error(libc::EINTR))
+                script.kept = Some(self.received.clone());
+                return Err(io::Error::from_raw_os_error(libc::EINTR));
             }
             Fault::Late => {
                 script.is_silent = true;
-                script.kept = Some(reply);
-                Err(io::ErrorKind::WouldBlock.into())
+                script.kept = Some(self.received.clone());
+                return Err(io::ErrorKind::WouldBlock.into());
             }
             Fault::Silent => {
                 self.discard_what_is_there();
-                Err(io::ErrorKind::WouldBlock.into())
+                return Err(io::ErrorKind::WouldBlock.into());
             }
-            Fault::CutOff => Ok(random.usize(1..length)),
-            Fault::Oversized => Ok(1 << 20),
-            Fault::Noise => {
-                room[..length].iter_mut().for_each(|byte| *byte = random.u8(..));
-                Ok(length)
-            }
+            Fault::CutOff => self.received.truncate(random.usize(1..self.received.len())),
+            Fault::Oversized => return Ok(1 << 20),
+            Fault::Noise => self.received.iter_mut().for_each(|byte| *byte = random.u8(..)),
             Fault::Bit => {
-                room[random.usize(..length)] ^= 1 << random.u8(..8);
-                Ok(length)
+                let place = random.usize(..self.received.len());
+                self.received[place] ^= 1 << random.u8(..8);
             }
             Fault::Skipped | Fault::SkippedThis(_) | Fault::Repeated => {
-                let mut messages = messages(&reply);
+                let mut messages = messages(&self.received);
                 let is_wanted = |message: &&[u8]| match script.fault {
                     Fault::SkippedThis(bytes) => message.windows(4).any(|window| window == bytes),
                     _ => is_data(message),
@@ -144,7 +138,7 @@ impl FaultyWire {
                     (0..messages.len()).filter(|place| is_wanted(&messages[*place])).collect();
                 if wanted.is_empty() {
                     script.happened = false;
-                    return Ok(length);
+                    return Ok(self.received.len());
                 }
                 let place = wanted[random.usize(..wanted.len())];
                 if script.fault == Fault::Repeated {
@@ -153,15 +147,21 @@ impl FaultyWire {
                     messages.remove(place);
                 }
                 let bytes = messages.concat();
-                if bytes.is_empty() || bytes.len() > room.len() {
+                if bytes.is_empty() || bytes.len() > room {
                     // An empty datagram does not exist: it is not sent at all.
-                    return self.netlink.receive(room);
+                    return self.fetch(room);
                 }
-                room[..bytes.len()].copy_from_slice(&bytes);
-                Ok(bytes.len())
+                self.received = bytes;
             }
-            Fault::Writer(_) => Ok(length),
+            Fault::Writer(_) => {}
         }
+        Ok(self.received.len())
+    }
+
+    fn fetch(&mut self, room: usize) -> io::Result<usize> {
+        let length = self.netlink.receive(room)?;
+        self.received = self.netlink.datagram().to_vec();
+        Ok(length)
     }
 }
 
@@ -171,15 +171,15 @@ impl Wire for FaultyWire {
         self.netlink.send(datagram)
     }
 
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
+    fn receive(&mut self, room: usize) -> io::Result<usize> {
         let script = Rc::clone(&self.script);
         let script = &mut *script.borrow_mut();
         if script.is_silent {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if let Some(kept) = script.kept.take() {
-            room[..kept.len()].copy_from_slice(&kept);
-            return Ok(kept.len());
+            self.received = kept;
+            return Ok(self.received.len());
         }
         if !script.happened
             && script.replies == script.at
@@ -188,12 +188,16 @@ impl Wire for FaultyWire {
             script.happened = true;
             (script.meddle)(what);
         }
-        let length = self.netlink.receive(room)?;
+        let length = self.fetch(room)?;
         if length < script.from_length {
             return Ok(length);
         }
         script.replies += 1;
-        if script.replies == script.at + 1 { self.spoil(script, room, length) } else { Ok(length) }
+        if script.replies == script.at + 1 { self.spoil(script, room) } else { Ok(length) }
+    }
+
+    fn datagram(&self) -> &[u8] {
+        &self.received
     }
 
     // The kernel answers before `send` returns: what is not there by then never comes, and need not be waited for.

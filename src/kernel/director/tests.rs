@@ -14,6 +14,7 @@ use crate::model::{RealServer, ServerKey, ServiceKey, Thresholds};
 #[derive(Default)]
 struct Obliging {
     replies: VecDeque<Vec<u8>>,
+    received: Vec<u8>,
 }
 
 const CTRL: u16 = 0x10;
@@ -46,10 +47,13 @@ impl Wire for Obliging {
         Ok(())
     }
 
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let reply = self.replies.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
-        room[..reply.len()].copy_from_slice(&reply);
-        Ok(reply.len())
+    fn receive(&mut self, _room: usize) -> io::Result<usize> {
+        self.received = self.replies.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+        Ok(self.received.len())
+    }
+
+    fn datagram(&self) -> &[u8] {
+        &self.received
     }
 
     fn wait(&mut self, _: Instant) -> io::Result<bool> {

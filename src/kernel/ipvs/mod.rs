@@ -25,6 +25,7 @@ use super::{Kernel, KernelError, Listener, Live, Question, Refusal, Refusals, St
 use crate::model::{Operation, ServiceKey, Services, Timeouts};
 
 pub use self::netlink::Traffic;
+pub(crate) use self::wire::SMALL;
 pub use self::wire::{Netlink, Wire};
 
 /// The load balancer of the network namespace in which it was connected.

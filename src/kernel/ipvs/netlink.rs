@@ -6,19 +6,15 @@ use std::time::{Duration, Instant};
 use neli::consts::nl::Nlmsg;
 
 use super::codec::message::{Malformed, Messages};
-use super::wire::Wire;
+use super::wire::{SMALL, Wire};
 
 /// How long the kernel may say nothing. It carries a request out before `send` returns, so a reply is normally there
 /// at once; but a handler that is interrupted answers never (seen for sync daemons).
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Frames of a dump are up to 32 KiB long, and the kernel fills what the longest `recv` so far had room for.
-const INBOX: usize = 64 * 1024;
-
-/// Room for the frames of short dumps: 19 real servers each. The kernel takes the memory for a frame before it knows how
-/// much it will fill, and for more than 8 KiB, of which 320 bytes are its own, that is dear. It is never less than the
-/// first frame of a kernel with pages of 64 KiB (`NLMSG_GOODSIZE` in linux/netlink.h).
-const SMALL: usize = 8192 - 320;
+/// Room for the longest frame of a list that the kernel makes, which is as long as the largest room so far, and no longer
+/// than this (`netlink_recvmsg` in the kernel's af_netlink.c).
+const LARGE: usize = 32 << 10;
 
 /// A dump of more frames is a long one.
 const FEW: usize = 4;
@@ -68,8 +64,7 @@ pub(super) enum Reply<'a> {
 pub(super) struct Socket {
     wire: Box<dyn Wire>,
     sequence: u32,
-    inbox: Vec<u8>,
-    /// How much of the inbox is offered to the kernel
+    /// Room that is offered to the kernel for a datagram
     room: usize,
     patience: Duration,
     /// Whether the last exchange broke off, so that replies to it may still come
@@ -83,7 +78,6 @@ impl Socket {
         Self {
             wire,
             sequence: 0,
-            inbox: vec![0; INBOX],
             room: SMALL,
             patience: PATIENCE,
             unfinished: false,
@@ -121,12 +115,11 @@ impl Socket {
         loop {
             if frames == FEW {
                 // For good: from then on the kernel's frames are long.
-                self.room = INBOX;
+                self.room = LARGE;
             }
-            let inbox = self.inbox.get_mut(..self.room).unwrap_or_default();
-            let datagram = receive(self.wire.as_mut(), inbox, self.patience)?;
+            self.receive()?;
             let (mut data, mut ended) = (false, false);
-            for message in Messages::new(datagram) {
+            for message in Messages::new(self.wire.datagram()) {
                 let message = message?;
                 let place = message.sequence.wrapping_sub(first) as usize;
                 if place >= count {
@@ -153,12 +146,32 @@ impl Socket {
         }
     }
 
+    /// Receives the next datagram, as soon as there is one.
+    fn receive(&mut self) -> Result<(), Trouble> {
+        let mut until = None;
+        loop {
+            match self.wire.receive(self.room) {
+                Ok(length) if length > self.wire.datagram().len() => return Err(Trouble::Oversized(length)),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let until = *until.get_or_insert_with(|| Instant::now() + self.patience);
+                    if !self.wire.wait(until).map_err(Trouble::Io)? {
+                        return Err(Trouble::Silent(self.patience));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Err(Trouble::Lost),
+                Err(error) => return Err(Trouble::Io(error)),
+            }
+        }
+    }
+
     /// Throws away what an exchange that broke off left behind. A dump has to be read to its end, or the kernel
     /// refuses the next one (EBUSY).
     fn drain(&mut self) -> Result<(), Trouble> {
         let until = Instant::now() + self.patience;
         while Instant::now() < until {
-            match self.wire.receive(&mut self.inbox) {
+            match self.wire.receive(self.room) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if !is_transient(&error) => return Err(Trouble::Io(error)),
                 Ok(_) | Err(_) => {}
@@ -171,25 +184,6 @@ impl Socket {
 /// A signal came, or replies were dropped: the next call tells more.
 fn is_transient(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Interrupted || error.raw_os_error() == Some(libc::ENOBUFS)
-}
-
-/// The next datagram, as soon as there is one.
-fn receive<'a>(wire: &mut dyn Wire, inbox: &'a mut [u8], patience: Duration) -> Result<&'a [u8], Trouble> {
-    let mut until = None;
-    loop {
-        match wire.receive(inbox) {
-            Ok(length) => return inbox.get(..length).ok_or(Trouble::Oversized(length)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let until = *until.get_or_insert_with(|| Instant::now() + patience);
-                if !wire.wait(until).map_err(Trouble::Io)? {
-                    return Err(Trouble::Silent(patience));
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Err(Trouble::Lost),
-            Err(error) => return Err(Trouble::Io(error)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -100,8 +100,14 @@ impl Snapshot {
     /// Makes room for a question and one entry more than are expected, so that another one shows; gives for how many.
     fn make_room(&mut self, question: usize, entry: usize, expected: usize) -> Option<u32> {
         let places = expected + 1;
-        self.room.clear();
-        self.room.resize(question + places * entry, 0);
+        let length = question + places * entry;
+        if length > self.room.capacity() {
+            // New memory of the system's is empty, and is not filled with zeroes by us.
+            self.room = vec![0; length];
+        } else {
+            self.room.clear();
+            self.room.resize(length, 0);
+        }
         u32::try_from(places).ok()
     }
 

@@ -1,6 +1,5 @@
 //! The wire to the kernel: datagrams out and in, so that a test can come between.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::os::fd::AsRawFd;
 use std::time::Instant;
@@ -16,8 +15,10 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg};
 /// kernel counts. It doubles the number and cuts it to `net.core.rmem_max`, 416 KiB by default: 332 of them.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// The longest frame of a list, whatever there is room for (`netlink_recvmsg` in the kernel's af_netlink.c).
-const FRAME: usize = 32 << 10;
+/// Room for the frames of short lists: 19 real servers each. The kernel takes the memory for a frame before it knows how
+/// much it will fill, and for more than 8 KiB, of which 320 bytes are its own, that is dear. It is never less than the
+/// first frame of a kernel with pages of 64 KiB (`NLMSG_GOODSIZE` in linux/netlink.h).
+pub(crate) const SMALL: usize = 8192 - 320;
 
 /// What carries requests to the kernel and replies back.
 pub trait Wire {
@@ -27,12 +28,15 @@ pub trait Wire {
     /// Those of the socket.
     fn send(&mut self, datagram: &[u8]) -> io::Result<()>;
 
-    /// Receives one datagram into `room`, and gives its true length, also where the room was too small for it. What a
-    /// kernel puts into one frame of a list depends on the longest room so far.
+    /// Receives one datagram for which there is so much room, and gives its true length, also where that is more. What a
+    /// kernel puts into one frame of a list depends on the largest room so far.
     ///
     /// # Errors
     /// `WouldBlock` where there is none yet; `ENOBUFS` where the kernel had to drop some.
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize>;
+    fn receive(&mut self, room: usize) -> io::Result<usize>;
+
+    /// The datagram that was received last, as far as there was room for it.
+    fn datagram(&self) -> &[u8];
 
     /// Waits until something can be received, or the time is up; gives whether something can.
     ///
@@ -47,11 +51,17 @@ pub trait Wire {
 /// it and its end. For a table of 10,000 services that is 20,000 calls in place of 30,000.
 pub struct Netlink {
     socket: NlSocket,
-    /// Room for the datagrams behind the one that is asked for, each as long as a frame can be: of memory that is never
-    /// written to, none is used
-    ahead: Vec<u8>,
-    /// Those that lie there, in the order in which they came
-    arrived: VecDeque<Arrived>,
+    /// How many are received at once
+    at_once: usize,
+    headers: MultiHeaders<()>,
+    /// One room behind the other
+    rooms: Vec<u8>,
+    /// How long each room is
+    room: usize,
+    /// How long the datagrams in them truly are
+    arrived: Vec<usize>,
+    /// Which of them was received last
+    current: usize,
 }
 
 impl Netlink {
@@ -61,7 +71,7 @@ impl Netlink {
     /// Where the process may have none.
     pub fn open() -> io::Result<Self> {
         // Of a list there is mostly one frame, and then its end.
-        let netlink = Self::to(NlFamily::Generic, 1)?;
+        let netlink = Self::to(NlFamily::Generic, 2)?;
         netlink.socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         Ok(netlink)
     }
@@ -72,7 +82,7 @@ impl Netlink {
     /// Where the process may have none.
     pub(crate) fn routing() -> io::Result<Self> {
         // Many questions are asked at once, and the answers are short; but lists are asked for as well.
-        let netlink = Self::to(NlFamily::Route, 31)?;
+        let netlink = Self::to(NlFamily::Route, 8)?;
         netlink.socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         // Of the routes it then lists those that it is asked for. Before 4.20 it lists them all.
         let _ = netlink.socket.enable_strict_checking(true);
@@ -84,28 +94,25 @@ impl Netlink {
     /// # Errors
     /// Where the process may have none, or the kernel has no packet filter.
     pub(crate) fn netfilter() -> io::Result<Self> {
-        Self::to(NlFamily::Netfilter, 0)
+        Self::to(NlFamily::Netfilter, 1)
     }
 
-    fn to(family: NlFamily, ahead: usize) -> io::Result<Self> {
-        let socket = NlSocket::connect(family, None, Groups::empty())?;
-        Ok(Self { socket, ahead: vec![0; ahead * FRAME], arrived: VecDeque::with_capacity(ahead) })
+    fn to(family: NlFamily, at_once: usize) -> io::Result<Self> {
+        Ok(Self {
+            socket: NlSocket::connect(family, None, Groups::empty())?,
+            at_once,
+            headers: MultiHeaders::preallocate(at_once, None),
+            rooms: Vec::new(),
+            room: 0,
+            arrived: Vec::with_capacity(at_once),
+            current: 0,
+        })
     }
 
-    /// Whether the next datagram has been received already, so that it costs no system call.
+    /// Whether the next datagram has arrived already, so that it costs no system call.
     pub fn is_ahead(&self) -> bool {
-        !self.arrived.is_empty()
+        self.current + 1 < self.arrived.len()
     }
-}
-
-/// A datagram that came behind another.
-struct Arrived {
-    /// The number of its room
-    place: usize,
-    /// Its true length
-    length: usize,
-    /// Whether there was room for all of it
-    is_whole: bool,
 }
 
 impl Wire for Netlink {
@@ -113,35 +120,29 @@ impl Wire for Netlink {
         self.socket.send(datagram, Msg::empty()).map(|_| ())
     }
 
-    fn receive(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        if let Some(Arrived { place, length, is_whole }) = self.arrived.pop_front() {
-            if !is_whole {
-                // Nobody can say what was in it.
-                return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
-            }
-            let fits = length.min(room.len());
-            let held = self.ahead.chunks(FRAME).nth(place).and_then(|datagram| datagram.get(..fits));
-            if let (Some(to), Some(from)) = (room.get_mut(..fits), held) {
-                to.copy_from_slice(from);
-            }
-            return Ok(length);
+    fn receive(&mut self, room: usize) -> io::Result<usize> {
+        self.current += 1;
+        if let Some(length) = self.arrived.get(self.current) {
+            return Ok(*length);
         }
-        let longest = room.len().min(FRAME);
-        let mut headers = MultiHeaders::<()>::preallocate(1 + self.ahead.len() / FRAME, None);
-        let ahead = self.ahead.chunks_mut(FRAME).filter_map(|room| room.get_mut(..longest));
+        self.arrived.clear();
+        self.current = 0;
+        if self.room < room {
+            self.room = room;
+            self.rooms = vec![0; self.at_once * room];
+        }
         let mut rooms: Vec<[IoSliceMut<'_>; 1]> =
-            std::iter::once(room).chain(ahead).map(|room| [IoSliceMut::new(room)]).collect();
+            self.rooms.chunks_mut(self.room.max(1)).map(|room| [IoSliceMut::new(room)]).collect();
         // With TRUNC the kernel tells the true length of what it had to cut off.
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
-        let received = recvmmsg(self.socket.as_raw_fd(), &mut headers, rooms.iter_mut(), flags, None)?;
-        let mut lengths = received.map(|datagram| datagram.bytes);
-        let length = lengths.next().unwrap_or_default();
-        self.arrived.extend(lengths.enumerate().map(|(place, length)| Arrived {
-            place,
-            length,
-            is_whole: length <= longest,
-        }));
-        Ok(length)
+        let received = recvmmsg(self.socket.as_raw_fd(), &mut self.headers, rooms.iter_mut(), flags, None)?;
+        self.arrived.extend(received.map(|datagram| datagram.bytes));
+        self.arrived.first().copied().ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    }
+
+    fn datagram(&self) -> &[u8] {
+        let length = self.arrived.get(self.current).map_or(0, |length| *length.min(&self.room));
+        self.rooms.get(self.current * self.room..).and_then(|room| room.get(..length)).unwrap_or_default()
     }
 
     // Replies are hardly ever waited for, so the selector is made when it is needed.
