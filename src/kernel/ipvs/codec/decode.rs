@@ -13,8 +13,8 @@ use super::message::Malformed;
 use super::numbers::{self, Forward};
 use crate::kernel::ipvs::uapi::{attr, daemon, dest, state, svc, svc_f};
 use crate::model::{
-    Connections, EngineName, Family, Persistence, PersistenceMask, RealServer, SchedulerName, Scheduling,
-    ServerKey, ServiceKey, SyncDaemon, SyncRole, Thresholds, Timeouts,
+    Connections, EngineName, Family, Forwarding, Persistence, PersistenceMask, RealServer, SchedulerName,
+    Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Thresholds, Timeouts,
 };
 
 /// The number under which the kernel has IPVS, from the attributes of a `CTRL_CMD_NEWFAMILY`.
@@ -90,11 +90,11 @@ pub fn service(attributes: &[u8]) -> Result<(ServiceKey, Scheduling), Malformed>
 
 /// Reads the real servers of one list after another.
 ///
-/// The kernel writes the attributes of all of them in the same places. So they are walked once; of the next server it is
-/// enough that its headers are the same.
+/// The kernel writes the attributes of all of them in the same places, and most servers differ from their neighbours only
+/// in a few of them. So one server is walked through, as an example; of those like it, only what differs is read.
 #[derive(Debug, Default)]
 pub struct ServerReader {
-    layout: Layout,
+    example: Option<Example>,
 }
 
 impl ServerReader {
@@ -108,39 +108,24 @@ impl ServerReader {
         attributes: &[u8],
         of_family: Family,
     ) -> Result<(ServerKey, RealServer, Connections), Malformed> {
-        let nest = find(attributes, attr::DEST)?.ok_or(Malformed("a reply without its real server"))?;
-        if !self.layout.is_of(nest) {
-            self.layout = Layout::of(nest)?;
-        }
-        let value = |kind| self.layout.value(nest, kind);
-        let number = |kind| value(kind).map(|bytes| u32::from_ne_bytes(*bytes));
-        let family = match value(dest::ADDR_FAMILY).map_or(0, |[a, b, ..]| u16::from_ne_bytes([*a, *b])) {
-            0 => of_family,
-            number => {
-                numbers::family_of(number).ok_or(Malformed("a real server that is neither IPv4 nor IPv6"))?
-            }
+        let example = match &self.example {
+            Some(example) if example.is_like(attributes) => example,
+            _ => self.example.insert(Example::of(attributes)?),
         };
-        let forward = Forward {
-            method: number(dest::FWD_METHOD).ok_or(Malformed("a real server without a forwarding method"))?,
-            tunnel_type: value(dest::TUN_TYPE).map_or(0, |[kind, ..]| *kind),
-            tunnel_port: value(dest::TUN_PORT).map_or(0, |[a, b, ..]| u16::from_be_bytes([*a, *b])),
-            tunnel_flags: value(dest::TUN_FLAGS).map_or(0, |[a, b, ..]| u16::from_ne_bytes([*a, *b])),
-        };
-        let [a, b, ..] = value(dest::PORT).ok_or(Malformed("a real server without a port"))?;
+        let value = |kind| example.values.word(attributes, kind);
+        let number = |kind| value(kind).map(|word| u32::from_ne_bytes(*word));
+        let address = example.values.from(attributes, dest::ADDR);
         let key = ServerKey {
-            address: self
-                .layout
-                .from(nest, dest::ADDR)
-                .and_then(|bytes| ip_of(family, bytes))
+            address: ip_of(example.family.unwrap_or(of_family), address)
                 .ok_or(Malformed("a real server without an address"))?,
-            port: u16::from_be_bytes([*a, *b]),
+            port: value(dest::PORT)
+                .map(|[a, b, ..]| u16::from_be_bytes([*a, *b]))
+                .ok_or(Malformed("a real server without a port"))?,
         };
-        let upper = number(dest::U_THRESH).ok_or(Malformed("a real server without an upper threshold"))?;
-        let lower = number(dest::L_THRESH).ok_or(Malformed("a real server without a lower threshold"))?;
         let server = RealServer {
             weight: number(dest::WEIGHT).ok_or(Malformed("a real server without a weight"))?,
-            forwarding: forward.into(),
-            thresholds: Thresholds { upper: NonZeroU32::new(upper), lower: NonZeroU32::new(lower) },
+            forwarding: example.forwarding,
+            thresholds: example.thresholds,
         };
         let connections = Connections {
             active: number(dest::ACTIVE_CONNS).unwrap_or_default(),
@@ -151,17 +136,113 @@ impl ServerReader {
     }
 }
 
-/// Where the attributes of a real server lie in a run of bytes, counted in words of four: so netlink aligns them.
+/// A real server as the kernel told it: where everything lies, and what it shares with those that are like it.
 #[derive(Debug)]
-struct Layout {
+struct Example {
+    /// Of how many bytes
     length: usize,
-    /// Each header with its place, in their order
+    /// What it begins with, as far as that is of interest
+    words: Vec<u32>,
+    /// Which bits of that are shared: those of the headers, and of the values that are kept below
+    shared: Vec<u32>,
+    /// The headers behind that, with their places
     headers: Vec<(usize, Word)>,
-    /// By type, where the value begins
-    values: [usize; LAST_KNOWN + 1],
+    values: Values,
+    /// That of the virtual service, where it names none
+    family: Option<Family>,
+    forwarding: Forwarding,
+    thresholds: Thresholds,
 }
 
-type Word = [u8; 4];
+/// So many words are compared at a time.
+const STRIDE: usize = 8;
+
+impl Example {
+    /// Walks through the attributes.
+    fn of(attributes: &[u8]) -> Result<Self, Malformed> {
+        let (mut headers, mut nest) = (Vec::new(), None);
+        walk(attributes, |start, kind, value| {
+            headers.push(start);
+            if kind == attr::DEST {
+                nest = Some((start + HEADER, value));
+            }
+        })?;
+        let (before, nest) = nest.ok_or(Malformed("a reply without its real server"))?;
+        let (mut shared, mut values) = (vec![0; attributes.len()], Values([NOWHERE; LAST_KNOWN + 1]));
+        let mut share = |start: usize, length| {
+            shared.get_mut(start..start + length).unwrap_or_default().fill(u8::MAX);
+        };
+        walk(nest, |start, kind, value| {
+            headers.push(before + start);
+            let start = before + start + HEADER;
+            values.note(kind, start, value);
+            if is_kept(kind) {
+                share(start, value.len());
+            }
+        })?;
+        headers.iter().for_each(|start| share(*start, HEADER));
+
+        let of_interest = values.end().next_multiple_of(STRIDE);
+        let beginning = |bytes: &[u8]| -> Vec<u32> {
+            words(bytes).iter().take(of_interest).map(|word| u32::from_ne_bytes(*word)).collect()
+        };
+        let header = |start: usize| Some((start / WORD, *words(attributes).get(start / WORD)?));
+        let word = |kind| values.word(attributes, kind);
+        let number = |kind| word(kind).map(|word| u32::from_ne_bytes(*word));
+        let forward = Forward {
+            method: number(dest::FWD_METHOD).ok_or(Malformed("a real server without a forwarding method"))?,
+            tunnel_type: word(dest::TUN_TYPE).map_or(0, |[kind, ..]| *kind),
+            tunnel_port: word(dest::TUN_PORT).map_or(0, |[a, b, ..]| u16::from_be_bytes([*a, *b])),
+            tunnel_flags: word(dest::TUN_FLAGS).map_or(0, |[a, b, ..]| u16::from_ne_bytes([*a, *b])),
+        };
+        let upper = number(dest::U_THRESH).ok_or(Malformed("a real server without an upper threshold"))?;
+        let lower = number(dest::L_THRESH).ok_or(Malformed("a real server without a lower threshold"))?;
+        let family = match word(dest::ADDR_FAMILY).map_or(0, |[a, b, ..]| u16::from_ne_bytes([*a, *b])) {
+            0 => None,
+            number => Some(
+                numbers::family_of(number).ok_or(Malformed("a real server that is neither IPv4 nor IPv6"))?,
+            ),
+        };
+        Ok(Self {
+            length: attributes.len(),
+            words: beginning(attributes),
+            shared: beginning(&shared),
+            headers: headers
+                .into_iter()
+                .filter_map(header)
+                .filter(|(place, _)| *place >= of_interest)
+                .collect(),
+            values,
+            family,
+            forwarding: forward.into(),
+            thresholds: Thresholds { upper: NonZeroU32::new(upper), lower: NonZeroU32::new(lower) },
+        })
+    }
+
+    /// Whether a walk through these bytes would show the same, but for the values that are read of each.
+    fn is_like(&self, bytes: &[u8]) -> bool {
+        let words = words(bytes);
+        let unlike =
+            words.iter().zip(&self.words).zip(&self.shared).fold(0, |unlike, ((word, same), shared)| {
+                unlike | (u32::from_ne_bytes(*word) ^ same) & shared
+            });
+        unlike == 0
+            && self.length == bytes.len()
+            && self.headers.iter().all(|(place, header)| words.get(*place) == Some(header))
+    }
+}
+
+/// Netlink aligns attributes to words.
+type Word = [u8; WORD];
+const WORD: usize = 4;
+
+fn words(bytes: &[u8]) -> &[Word] {
+    bytes.as_chunks().0
+}
+
+/// By the type of an attribute of a real server, in which word its value begins.
+#[derive(Debug)]
+struct Values([usize; LAST_KNOWN + 1]);
 
 /// The highest type that is looked for.
 const LAST_KNOWN: usize = dest::TUN_FLAGS as usize;
@@ -169,59 +250,51 @@ const LAST_KNOWN: usize = dest::TUN_FLAGS as usize;
 /// The place of what is not there.
 const NOWHERE: usize = usize::MAX;
 
-impl Default for Layout {
-    fn default() -> Self {
-        Self { length: 0, headers: Vec::new(), values: [NOWHERE; LAST_KNOWN + 1] }
-    }
-}
-
-impl Layout {
-    /// Walks the attributes.
-    fn of(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut layout = Self { length: bytes.len(), ..Self::default() };
-        let mut attributes = Attributes(bytes);
-        loop {
-            let place = (bytes.len() - attributes.0.len()) / size_of::<Word>();
-            let header = attributes.0.first_chunk().copied();
-            let Some(attribute) = attributes.next() else { return Ok(layout) };
-            let (kind, value) = attribute?;
-            layout.headers.extend(header.map(|header| (place, header)));
-            if value.len() >= least(kind)
-                && let Some(known) = layout.values.get_mut(usize::from(kind))
-            {
-                *known = place + 1;
-            }
+impl Values {
+    /// A value that is too short is none.
+    fn note(&mut self, kind: u16, start: usize, value: &[u8]) {
+        let least = match kind {
+            dest::ADDR => 16,
+            dest::TUN_TYPE => 1,
+            dest::PORT | dest::ADDR_FAMILY | dest::TUN_PORT | dest::TUN_FLAGS => 2,
+            _ => 4,
+        };
+        if let Some(known) = self.0.get_mut(usize::from(kind))
+            && value.len() >= least
+        {
+            *known = start / WORD;
         }
     }
 
-    /// Whether a walk over these bytes would meet the same headers in the same places.
-    fn is_of(&self, bytes: &[u8]) -> bool {
-        let (words, _) = bytes.as_chunks();
-        self.length == bytes.len()
-            && self.headers.iter().all(|(place, header)| words.get(*place) == Some(header))
-    }
-
     /// The first word of a value.
-    fn value<'a>(&self, bytes: &'a [u8], kind: u16) -> Option<&'a Word> {
-        let (words, _) = bytes.as_chunks();
-        words.get(*self.values.get(usize::from(kind))?)
+    fn word<'a>(&self, bytes: &'a [u8], kind: u16) -> Option<&'a Word> {
+        words(bytes).get(*self.0.get(usize::from(kind))?)
     }
 
-    /// A value and what is behind it.
-    fn from<'a>(&self, bytes: &'a [u8], kind: u16) -> Option<&'a [u8]> {
-        let (words, _) = bytes.as_chunks::<{ size_of::<Word>() }>();
-        words.get(*self.values.get(usize::from(kind))?..).map(<[Word]>::as_flattened)
+    /// A value and what is behind it; nothing, where it is not there.
+    fn from<'a>(&self, bytes: &'a [u8], kind: u16) -> &'a [u8] {
+        let place = self.0.get(usize::from(kind)).copied().unwrap_or(NOWHERE);
+        words(bytes).get(place..).map(<[Word]>::as_flattened).unwrap_or_default()
+    }
+
+    /// Behind which word there is nothing of interest.
+    fn end(&self) -> usize {
+        self.0.iter().filter(|place| **place != NOWHERE).max().map_or(0, |place| place + 1)
     }
 }
 
-/// How long the value of an attribute of a real server is at least; a shorter one is none.
-fn least(kind: u16) -> usize {
-    match kind {
-        dest::ADDR => 16,
-        dest::TUN_TYPE => 1,
-        dest::PORT | dest::ADDR_FAMILY | dest::TUN_PORT | dest::TUN_FLAGS => 2,
-        _ => 4,
-    }
+/// Whether a value is kept with the example, and not read of each server.
+fn is_kept(kind: u16) -> bool {
+    matches!(
+        kind,
+        dest::FWD_METHOD
+            | dest::U_THRESH
+            | dest::L_THRESH
+            | dest::ADDR_FAMILY
+            | dest::TUN_TYPE
+            | dest::TUN_PORT
+            | dest::TUN_FLAGS
+    )
 }
 
 /// The timeouts, from the attributes of an `IPVS_CMD_SET_CONFIG`.
@@ -283,6 +356,17 @@ pub fn sync_daemon(attributes: &[u8]) -> Result<SyncDaemon, Malformed> {
 
 /// The length and the type before each value.
 const HEADER: usize = 4;
+
+/// Hands on each attribute in a run of bytes: where it begins, its type and its value.
+fn walk<'a>(bytes: &'a [u8], mut each: impl FnMut(usize, u16, &'a [u8])) -> Result<(), Malformed> {
+    let mut attributes = Attributes(bytes);
+    loop {
+        let start = bytes.len() - attributes.0.len();
+        let Some(attribute) = attributes.next() else { return Ok(()) };
+        let (kind, value) = attribute?;
+        each(start, kind, value);
+    }
+}
 
 /// The attributes in a run of bytes. Ends after the first that is malformed.
 struct Attributes<'a>(&'a [u8]);

@@ -65,13 +65,12 @@ impl<'a> Messages<'a> {
     }
 
     fn split(&mut self) -> Option<Message<'a>> {
-        let (length, header) = self.rest.split_first_chunk()?;
-        let length = usize::try_from(u32::from_ne_bytes(*length)).ok()?;
-        let (kind, header) = header.split_first_chunk()?;
-        let sequence = header.get(2..)?.first_chunk()?;
+        let [l0, l1, l2, l3, k0, k1, _, _, s0, s1, s2, s3, ..] =
+            *self.rest.first_chunk::<NETLINK_HEADER>()?;
+        let length = usize::try_from(u32::from_ne_bytes([l0, l1, l2, l3])).ok()?;
         let message = Message {
-            kind: u16::from_ne_bytes(*kind),
-            sequence: u32::from_ne_bytes(*sequence),
+            kind: u16::from_ne_bytes([k0, k1]),
+            sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
             payload: self.rest.get(NETLINK_HEADER..length)?,
         };
         self.rest = self.rest.get(align(length)..).unwrap_or_default();
