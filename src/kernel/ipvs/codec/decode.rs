@@ -251,13 +251,15 @@ const LAST_KNOWN: usize = dest::TUN_FLAGS as usize;
 const NOWHERE: usize = usize::MAX;
 
 impl Values {
-    /// A value that is too short is none.
+    /// Notes what is of interest. A value that is too short is none.
     fn note(&mut self, kind: u16, start: usize, value: &[u8]) {
         let least = match kind {
             dest::ADDR => 16,
-            dest::TUN_TYPE => 1,
+            dest::WEIGHT | dest::ACTIVE_CONNS | dest::INACT_CONNS | dest::PERSIST_CONNS => 4,
+            dest::FWD_METHOD | dest::U_THRESH | dest::L_THRESH => 4,
             dest::PORT | dest::ADDR_FAMILY | dest::TUN_PORT | dest::TUN_FLAGS => 2,
-            _ => 4,
+            dest::TUN_TYPE => 1,
+            _ => return,
         };
         if let Some(known) = self.0.get_mut(usize::from(kind))
             && value.len() >= least
