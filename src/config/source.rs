@@ -115,7 +115,7 @@ impl std::error::Error for ReadError {
 /// Reads a desired file; `-` is standard input.
 pub fn read(path: &Path) -> Result<Source, ReadError> {
     let (name, bytes) = if path == Path::new("-") {
-        ("<stdin>".to_owned(), read_limited(io::stdin().lock()))
+        ("<stdin>".to_owned(), read_limited(io::stdin().lock(), 0))
     } else {
         (path.to_string_lossy().into_owned(), read_settled(path))
     };
@@ -175,7 +175,7 @@ fn read_once(path: &Path) -> Result<(Stamp, Vec<u8>), ReadCause> {
     if metadata.len() > LARGEST {
         return Err(ReadCause::TooLarge);
     }
-    let bytes = read_limited(&file)?;
+    let bytes = read_limited(&file, metadata.len())?;
     Ok((stamp(&file)?, bytes))
 }
 
@@ -197,8 +197,10 @@ fn check_regular(metadata: &Metadata) -> Result<(), ReadCause> {
     Err(ReadCause::NotFile(what))
 }
 
-fn read_limited(reader: impl Read) -> Result<Vec<u8>, ReadCause> {
-    let mut bytes = Vec::new();
+/// Reads what is likely to be so long.
+fn read_limited(reader: impl Read, length: u64) -> Result<Vec<u8>, ReadCause> {
+    // One more, for the end shows only when there is nothing more to read.
+    let mut bytes = Vec::with_capacity(length as usize + 1);
     reader.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST { Err(ReadCause::TooLarge) } else { Ok(bytes) }
 }

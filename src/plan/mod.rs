@@ -138,13 +138,13 @@ fn find<'a, K: Hash + Eq, V>(table: &'a Table<K, V>, near: &mut Option<usize>, k
 
 fn plan_servers(plan: &mut Plan, service: ServiceKey, present: &Servers, wanted: &Servers) {
     let (mut edits, mut found, mut near) = (Vec::new(), 0, None);
-    for (&server, &to) in wanted {
-        let from = find(present, &mut near, &server);
+    for (server, to) in wanted {
+        let from = find(present, &mut near, server);
         found += usize::from(from.is_some());
         match from {
-            None => plan.grow.push(Operation::AddServer { service, server, to }),
-            Some(&from) if from != to => {
-                let edit = Operation::EditServer { service, server, from: from.into(), to };
+            None => plan.grow.push(Operation::AddServer { service, server: *server, to: *to }),
+            Some(from) if from != to => {
+                let edit = Operation::EditServer { service, server: *server, from: (*from).into(), to: *to };
                 if from.serves() && !to.serves() { plan.quiesce.push(edit) } else { edits.push(edit) }
             }
             Some(_) => {}

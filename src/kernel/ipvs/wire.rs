@@ -82,7 +82,7 @@ impl Netlink {
     /// Where the process may have none.
     pub(crate) fn routing() -> io::Result<Self> {
         // Many questions are asked at once, and the answers are short; but lists are asked for as well.
-        let netlink = Self::to(NlFamily::Route, 8)?;
+        let netlink = Self::to(NlFamily::Route, 4)?;
         netlink.socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         // Of the routes it then lists those that it is asked for. Before 4.20 it lists them all.
         let _ = netlink.socket.enable_strict_checking(true);
