@@ -59,7 +59,7 @@ fn file(services: &[(u8, u32)]) -> String {
 
 fn goal(text: &str) -> Result<Goal, String> {
     let desired = load(&Source::new("desired.yaml", text)).map_err(|problems| problems.line())?;
-    Ok(Goal { text: text.into(), desired: Arc::new(desired) })
+    Ok(Goal { text: Arc::new(text.to_owned()), desired: Arc::new(desired) })
 }
 
 impl Director {

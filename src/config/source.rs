@@ -114,11 +114,18 @@ impl std::error::Error for ReadError {
 
 /// Reads a desired file; `-` is standard input.
 pub fn read(path: &Path) -> Result<Source, ReadError> {
-    let (name, bytes) = if path == Path::new("-") {
-        ("<stdin>".to_owned(), read_limited(io::stdin().lock(), 0))
-    } else {
-        (path.to_string_lossy().into_owned(), read_settled(path))
-    };
+    if path == Path::new("-") {
+        return named("<stdin>".to_owned(), read_limited(io::stdin().lock(), 0));
+    }
+    named(path.to_string_lossy().into_owned(), read_settled(path))
+}
+
+/// Reads a desired file whose writer was seen to be done, by somebody who sees it when another begins: once is enough.
+pub fn read_closed(path: &Path) -> Result<Source, ReadError> {
+    named(path.to_string_lossy().into_owned(), read_once(path).map(|(_, bytes)| bytes))
+}
+
+fn named(name: String, bytes: Result<Vec<u8>, ReadCause>) -> Result<Source, ReadError> {
     match bytes.and_then(decode) {
         Ok(text) => Ok(Source { name, text }),
         Err(cause) => Err(ReadError { name, cause }),

@@ -19,7 +19,7 @@ use crate::kernel::interfaces;
 use crate::model::Link;
 use crate::store::{NoLock, Store};
 use crate::systemd::Notifier;
-use crate::watch::{Look, Watch};
+use crate::watch::{Look, Mode, Watch};
 
 pub use keeper::{Connect, Goal, Keeper, Reason};
 
@@ -125,12 +125,13 @@ async fn alarmed(alarm: &Alarm, rested: Instant) {
 
 /// Reads the file, unless a writer is found in the middle of it.
 async fn read(file: &Path, watch: &mut Watch, look: &Look) -> Option<Result<Goal, String>> {
-    let source = config::read(file);
+    let is_closed = watch.mode() == Mode::Inotify && look.is_of_a_whole_file();
+    let source = if is_closed { config::read_closed(file) } else { config::read(file) };
     if !watch.confirms(look).await {
         return None;
     }
     Some(match source {
-        Ok(source) => goal(&source),
+        Ok(source) => goal(source),
         Err(error) => Err(match std::error::Error::source(&error) {
             Some(cause) => format!("{error}: {cause}"),
             None => error.to_string(),
@@ -139,9 +140,9 @@ async fn read(file: &Path, watch: &mut Watch, look: &Look) -> Option<Result<Goal
 }
 
 /// What a text asks for, or in one line what is wrong with it.
-fn goal(source: &config::Source) -> Result<Goal, String> {
-    match config::load(source) {
-        Ok(desired) => Ok(Goal { text: source.text.as_str().into(), desired: Arc::new(desired) }),
+fn goal(source: config::Source) -> Result<Goal, String> {
+    match config::load(&source) {
+        Ok(desired) => Ok(Goal { text: Arc::new(source.text), desired: Arc::new(desired) }),
         Err(problems) => Err(problems.line()),
     }
 }
@@ -152,7 +153,7 @@ fn last_verified(store: &Store) -> Option<Goal> {
         warn!("{error}");
         None
     })?;
-    match goal(&config::Source::new("the last verified state", text)) {
+    match goal(config::Source::new("the last verified state", text)) {
         Ok(goal) => Some(goal),
         Err(problem) => {
             warn!("{problem}");

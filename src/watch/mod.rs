@@ -74,3 +74,11 @@ pub struct Look {
     /// What the file was then, if it was there
     stamp: Option<Stamp>,
 }
+
+impl Look {
+    /// Whether the file was seen to be written completely, or put in its place as it is. Otherwise somebody may be in the
+    /// middle of it who began before the watching did.
+    pub fn is_of_a_whole_file(&self) -> bool {
+        matches!(self.reason, Reason::Written | Reason::Replaced)
+    }
+}

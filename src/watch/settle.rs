@@ -130,6 +130,8 @@ impl Settle {
             Event::Lost => {
                 self.writer = Writer::Nobody;
                 self.owe(Reason::Missed, QUIET_UNWATCHED, now);
+                // Whatever was seen before, another writer may have begun since.
+                self.owed.iter_mut().for_each(|owed| owed.reason = Reason::Missed);
             }
         }
     }
@@ -253,6 +255,7 @@ mod tests {
     #[test]
     fn after_lost_events_it_is_looked_though_a_writer_seemed_to_be_in_the_middle() {
         assert_eq!(looks(&[(0, Modified), (500, Lost)], 5000), [(800, Missed)]);
+        assert_eq!(looks(&[(0, Modified), (1, Closed), (2, Lost)], 5000), [(302, Missed)]);
     }
 
     #[test]

@@ -55,8 +55,8 @@ impl Reason {
 /// A state to be kept, with the text that asked for it.
 #[derive(Debug, Clone)]
 pub struct Goal {
-    /// The text
-    pub text: Arc<str>,
+    /// The text: megabytes of it are not copied
+    pub text: Arc<String>,
     /// What it asks for
     pub desired: Arc<Desired>,
 }

@@ -182,33 +182,30 @@ impl Ipvs {
 
     /// Carries out edits of the table, as many as fit into one send; gives the error number of each, 0 for success.
     fn transmit(&mut self, operations: &[Operation]) -> Result<Vec<i32>, KernelError> {
-        let requests: Vec<Option<Request<'_>>> = operations.iter().map(Request::of).collect();
         let mut errnos = vec![0; operations.len()];
         let mut pending = Vec::with_capacity(operations.len());
         for (place, (operation, errno)) in operations.iter().zip(&mut errnos).enumerate() {
-            match requests.get(place) {
+            match Request::of(operation) {
                 // The kernel would take it for a TCP service on 0.0.0.0:0.
-                Some(Some(_)) if operation.service().and_then(ServiceKey::mark) == Some(0) => {
-                    *errno = libc::EINVAL;
-                }
-                Some(Some(_)) => pending.push(place),
+                Some(_) if operation.service().and_then(ServiceKey::mark) == Some(0) => *errno = libc::EINVAL,
+                Some(_) => pending.push(place),
                 // Not for IPVS to do.
-                Some(None) | None => *errno = libc::EOPNOTSUPP,
+                None => *errno = libc::EOPNOTSUPP,
             }
         }
-        self.send(&requests, &pending, &mut errnos)?;
+        self.send(operations, &pending, &mut errnos)?;
         pending.retain(|place| errnos.get(*place) == Some(&libc::ENOENT));
         if !pending.is_empty() && self.was_reloaded()? {
             // Not one of these has reached IPVS.
-            self.send(&requests, &pending, &mut errnos)?;
+            self.send(operations, &pending, &mut errnos)?;
         }
         Ok(errnos)
     }
 
-    /// Sends the requests at the `pending` places, and fills in their error numbers.
+    /// Sends the operations at the `pending` places, and fills in their error numbers.
     fn send(
         &mut self,
-        requests: &[Option<Request<'_>>],
+        operations: &[Operation],
         pending: &[usize],
         errnos: &mut [i32],
     ) -> Result<(), KernelError> {
@@ -217,12 +214,12 @@ impl Ipvs {
         }
         let first = self.socket.number(pending.len());
         self.outbox.clear();
-        let sent = pending.iter().filter_map(|place| requests.get(*place)?.as_ref());
+        let sent = pending.iter().filter_map(|place| Request::of(operations.get(*place)?));
         for (number, request) in sent.enumerate() {
             // Refusals are answered in any case; the last acknowledgement says that all has been gone through.
             let flags = if number + 1 == pending.len() { NlmF::ACK } else { NlmF::empty() };
             let header = Header { family: self.family, flags, sequence: first.wrapping_add(number as u32) };
-            encode::request(&mut self.outbox, header, request);
+            encode::request(&mut self.outbox, header, &request);
         }
         self.socket.traffic.writes += pending.len() as u64;
         for place in pending {
