@@ -212,8 +212,11 @@ impl Ipvs {
         if pending.is_empty() {
             return Ok(());
         }
+        /// As long as a request mostly is at the most. A buffer that grows by and by is moved each time.
+        const REQUEST: usize = 192;
         let first = self.socket.number(pending.len());
         self.outbox.clear();
+        self.outbox.reserve(pending.len() * REQUEST);
         let sent = pending.iter().filter_map(|place| Request::of(operations.get(*place)?));
         for (number, request) in sent.enumerate() {
             // Refusals are answered in any case; the last acknowledgement says that all has been gone through.
