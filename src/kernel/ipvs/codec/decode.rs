@@ -103,7 +103,7 @@ impl ServerReader {
     ///
     /// # Errors
     /// Where they are not those of a real server.
-    #[inline(always)] // it is half of what a reading costs, and a third of that is the handing on of what it read
+    #[inline(always)] // of a hundred thousand servers, none is handed on through memory
     pub fn read(
         &mut self,
         attributes: &[u8],
