@@ -10,7 +10,7 @@ use super::numbers::{self, Forward};
 use super::request::Request;
 use crate::kernel::ipvs::uapi::{IPVS_GENL_VERSION, attr, daemon, dest, state, svc, svc_f};
 use crate::model::{
-    Family, Persistence, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon,
+    Family, Forwarding, Persistence, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon,
     SyncRole, Timeouts,
 };
 
@@ -164,9 +164,12 @@ fn real_server(buffer: &mut Vec<u8>, server: &RealServer) {
     bytes(buffer, dest::WEIGHT, weight.to_ne_bytes());
     bytes(buffer, dest::U_THRESH, limit(thresholds.upper).to_ne_bytes());
     bytes(buffer, dest::L_THRESH, limit(thresholds.lower).to_ne_bytes());
-    bytes(buffer, dest::TUN_TYPE, tunnel_type.to_ne_bytes());
-    bytes(buffer, dest::TUN_PORT, tunnel_port.to_be_bytes());
-    bytes(buffer, dest::TUN_FLAGS, tunnel_flags.to_ne_bytes());
+    // What is left out, the kernel sets to 0, whatever it was (`ip_vs_genl_parse_dest` in ip_vs_ctl.c).
+    if let Forwarding::Tunnel(_) = forwarding {
+        bytes(buffer, dest::TUN_TYPE, tunnel_type.to_ne_bytes());
+        bytes(buffer, dest::TUN_PORT, tunnel_port.to_be_bytes());
+        bytes(buffer, dest::TUN_FLAGS, tunnel_flags.to_ne_bytes());
+    }
 }
 
 fn ip(buffer: &mut Vec<u8>, kind: u16, address: IpAddr) {
@@ -219,7 +222,7 @@ fn attribute(buffer: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
 mod tests {
     use super::*;
     use crate::model::{
-        Checksum, EngineName, Forwarding, SchedulerFlags, SchedulerName, Thresholds, Tunnel, TunnelKind,
+        Checksum, EngineName, SchedulerFlags, SchedulerName, Thresholds, Tunnel, TunnelKind,
     };
 
     #[test]
