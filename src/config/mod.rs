@@ -25,7 +25,7 @@ pub use document::Document;
 pub use problem::Problem;
 pub use render::{Rendered, render};
 pub use schema::schema;
-pub use source::{ReadCause, ReadError, Source, read, read_closed};
+pub use source::{ReadCause, ReadError, Source, is_still, read, read_closed};
 
 use crate::model::Desired;
 

@@ -125,6 +125,25 @@ pub fn read_closed(path: &Path) -> Result<Source, ReadError> {
     named(path.to_string_lossy().into_owned(), read_once(path).map(|(_, bytes)| bytes))
 }
 
+/// Whether a desired file is this text, to the byte. It is compared piece by piece: megabytes are not held twice.
+pub fn is_still(path: &Path, text: &str) -> bool {
+    open(path).is_ok_and(|file| equals(file, text.as_bytes()).unwrap_or(false))
+}
+
+fn equals(mut reader: impl Read, mut rest: &[u8]) -> io::Result<bool> {
+    let mut piece = [0; 1 << 14];
+    loop {
+        let length = reader.read(&mut piece)?;
+        if length == 0 {
+            return Ok(rest.is_empty());
+        }
+        match rest.split_at_checked(length) {
+            Some((same, after)) if Some(same) == piece.get(..length) => rest = after,
+            _ => return Ok(false),
+        }
+    }
+}
+
 fn named(name: String, bytes: Result<Vec<u8>, ReadCause>) -> Result<Source, ReadError> {
     match bytes.and_then(decode) {
         Ok(text) => Ok(Source { name, text }),
@@ -173,17 +192,23 @@ fn read_settled(path: &Path) -> Result<Vec<u8>, ReadCause> {
 }
 
 fn read_once(path: &Path) -> Result<(Stamp, Vec<u8>), ReadCause> {
+    let file = open(path)?;
+    let length = file.metadata()?.len();
+    if length > LARGEST {
+        return Err(ReadCause::TooLarge);
+    }
+    let bytes = read_limited(&file, length)?;
+    Ok((stamp(&file)?, bytes))
+}
+
+/// Opens what is a regular file, and nothing else.
+fn open(path: &Path) -> Result<File, ReadCause> {
     // First a look from outside: opening a device can set something in motion.
     check_regular(&std::fs::metadata(path)?)?;
     // It may be another by now: a pipe that nobody writes to must not stop us.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    let metadata = file.metadata()?;
-    check_regular(&metadata)?;
-    if metadata.len() > LARGEST {
-        return Err(ReadCause::TooLarge);
-    }
-    let bytes = read_limited(&file, metadata.len())?;
-    Ok((stamp(&file)?, bytes))
+    check_regular(&file.metadata()?)?;
+    Ok(file)
 }
 
 fn stamp(file: &File) -> Result<Stamp, ReadCause> {
@@ -254,6 +279,23 @@ mod tests {
         assert_eq!(read(&path).unwrap().text, "version: 1\n");
         std::fs::write(&path, "").unwrap();
         assert_eq!(read(&path).unwrap().text, "");
+    }
+
+    #[test]
+    fn a_file_is_still_a_text_when_every_byte_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("desired.yaml");
+        let text = "# a comment\n".repeat(5_000);
+        let mut other = text.clone();
+        other.replace_range(59_000..59_001, "!");
+        std::fs::write(&path, &text).unwrap();
+        let (shorter, longer) = (&text[1..], format!("{text}#"));
+        let is = [&*text, &other, shorter, &longer, ""].map(|text| is_still(&path, text));
+        assert_eq!(is, [true, false, false, false, false]);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(["", "#", &text].map(|text| is_still(&path, text)), [true, false, false]);
+        assert!(!is_still(&directory.path().join("none"), ""));
+        assert!(!is_still(directory.path(), ""));
     }
 
     #[test]

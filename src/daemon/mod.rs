@@ -3,9 +3,9 @@
 mod backoff;
 mod fight;
 mod keeper;
+mod reader;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::select;
@@ -13,13 +13,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{debug, info, warn};
 
-use crate::config;
+use crate::config::Source;
 use crate::kernel::alarm::Alarm;
 use crate::kernel::interfaces;
 use crate::model::Link;
 use crate::store::{NoLock, Store};
 use crate::systemd::Notifier;
-use crate::watch::{Look, Mode, Watch};
+use crate::watch::Watch;
+
+use self::reader::Reader;
 
 pub use keeper::{Connect, Goal, Keeper, Reason};
 
@@ -48,6 +50,8 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
 
     let mut keeper = Keeper::new(connect, store.clone(), file.display().to_string(), last_verified(&store));
     let mut watch = Watch::new(file);
+    let ahead = watch.ahead();
+    let mut reader = Reader::new(file);
     let alarm = Alarm::open();
     let mut usual = Reason::Start;
     // The first look at the file is due at once, and the first pass with it.
@@ -58,7 +62,11 @@ pub async fn run(file: &Path, store: Store, connect: Connect, notifier: &Notifie
     info!("lbd {} keeps {}", env!("CARGO_PKG_VERSION"), file.display());
     loop {
         let reason = select! {
-            look = watch.changed() => match read(file, &mut watch, &look).await {
+            () = ahead.whole() => {
+                reader.prepare();
+                continue;
+            }
+            look = watch.changed() => match reader.read(&mut watch, &look).await {
                 Some(reading) => {
                     debug!("looked at the file: {:?}", look.reason);
                     keeper.take(reading);
@@ -123,37 +131,13 @@ async fn alarmed(alarm: &Alarm, rested: Instant) {
     alarm.rings().await;
 }
 
-/// Reads the file, unless a writer is found in the middle of it.
-async fn read(file: &Path, watch: &mut Watch, look: &Look) -> Option<Result<Goal, String>> {
-    let is_closed = watch.mode() == Mode::Inotify && look.is_of_a_whole_file();
-    let source = if is_closed { config::read_closed(file) } else { config::read(file) };
-    if !watch.confirms(look).await {
-        return None;
-    }
-    Some(match source {
-        Ok(source) => goal(source),
-        Err(error) => Err(match std::error::Error::source(&error) {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        }),
-    })
-}
-
-/// What a text asks for, or in one line what is wrong with it.
-fn goal(source: config::Source) -> Result<Goal, String> {
-    match config::load(&source) {
-        Ok(desired) => Ok(Goal { text: Arc::new(source.text), desired: Arc::new(desired) }),
-        Err(problems) => Err(problems.line()),
-    }
-}
-
 /// The state that was verified last, to be kept as long as no file says otherwise.
 fn last_verified(store: &Store) -> Option<Goal> {
     let text = store.load_verified().unwrap_or_else(|error| {
         warn!("{error}");
         None
     })?;
-    match goal(config::Source::new("the last verified state", text)) {
+    match reader::goal(Source::new("the last verified state", text)) {
         Ok(goal) => Some(goal),
         Err(problem) => {
             warn!("{problem}");

@@ -20,6 +20,8 @@ pub(super) struct Ears {
     heard: Mutex<Heard>,
     /// Wakes the task after something was heard
     pub(super) wake: Notify,
+    /// Tells that the file is whole, before its look is due
+    pub(super) whole: Notify,
 }
 
 /// What was heard so far.
@@ -51,7 +53,7 @@ impl Ears {
             openings: 0,
             settled: None,
         };
-        Self { path, heard: Mutex::new(heard), wake: Notify::new() }
+        Self { path, heard: Mutex::new(heard), wake: Notify::new(), whole: Notify::new() }
     }
 
     /// What was heard. Not to be held while notify's thread is asked for something: it may be waiting for it.
@@ -104,6 +106,9 @@ impl Ears {
         heard.way_changed |= matches!(event, Event::Changed(_));
         heard.openings += u64::from(event == Event::Opened);
         heard.settle.feed(event, Instant::now());
+        if heard.settle.tell_whole() {
+            self.whole.notify_one();
+        }
         self.wake.notify_one();
     }
 

@@ -35,7 +35,7 @@ use std::fmt;
 use way::Stamp;
 
 pub use settle::Reason;
-pub use watcher::Watch;
+pub use watcher::{Ahead, Watch};
 
 /// How the file is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -90,6 +90,8 @@ struct Owed {
     completed: Option<Instant>,
     /// When it has been quiet for long enough, if nothing else happens
     quiet: Instant,
+    /// Whether it was told that the file is whole
+    told: bool,
 }
 
 /// The state between the events and the looks.
@@ -120,8 +122,7 @@ impl Settle {
             Event::Opened => {}
             Event::Created => {
                 self.writer = Writer::Expected;
-                let completed = self.owed.and_then(|owed| owed.completed);
-                self.owed = Some(Owed { reason: Reason::Replaced, completed, quiet: now + QUIET });
+                self.renew(Reason::Replaced, None, now);
             }
             Event::Modified => self.writer = Writer::Writing(self.written_since().unwrap_or(now)),
             Event::Closed => self.complete(Reason::Written, now),
@@ -139,13 +140,23 @@ impl Settle {
     /// What is there now is whole.
     fn complete(&mut self, reason: Reason, now: Instant) {
         self.writer = Writer::Nobody;
-        let completed = self.owed.and_then(|owed| owed.completed).or(Some(now));
-        self.owed = Some(Owed { reason, completed, quiet: now + QUIET });
+        self.renew(reason, Some(now), now);
+    }
+
+    /// Owes a look for the latest reason, with what is known already of the changes that it will be for.
+    fn renew(&mut self, reason: Reason, completed: Option<Instant>, now: Instant) {
+        let before = self.owed;
+        self.owed = Some(Owed {
+            reason,
+            completed: before.and_then(|owed| owed.completed).or(completed),
+            quiet: now + QUIET,
+            told: before.is_some_and(|owed| owed.told),
+        });
     }
 
     fn owe(&mut self, reason: Reason, quiet: Duration, now: Instant) {
         let quiet = now + quiet;
-        let owed = self.owed.get_or_insert(Owed { reason, completed: None, quiet });
+        let owed = self.owed.get_or_insert(Owed { reason, completed: None, quiet, told: false });
         owed.quiet = owed.quiet.max(quiet);
     }
 
@@ -160,6 +171,14 @@ impl Settle {
         self.due().filter(|due| *due <= now)?;
         self.writer = Writer::Nobody;
         self.owed.take().map(|owed| owed.reason)
+    }
+
+    /// Tells whether the file is whole as it is, though more may come before the look: once for each look.
+    pub(super) fn tell_whole(&mut self) -> bool {
+        let is_whole =
+            |owed: &&mut Owed| !owed.told && matches!(owed.reason, Reason::Written | Reason::Replaced);
+        let owed = self.owed.as_mut().filter(|_| self.writer == Writer::Nobody).filter(is_whole);
+        owed.map(|owed| owed.told = true).is_some()
     }
 
     /// What a reading has to be compared with: another generation is another content.
@@ -205,6 +224,34 @@ mod tests {
 
     use Event::{Changed, Closed, Created, Lost, Modified, Noticed, Opened};
     use Reason::{Missed, Removed, Replaced, Written};
+
+    /// After which of the events it is told that the file is whole.
+    fn told_whole(events: &[Event]) -> Vec<usize> {
+        let (now, mut settle) = (Instant::now(), Settle::new());
+        let mut feed = |event: &Event| {
+            settle.feed(*event, now);
+            settle.tell_whole()
+        };
+        events.iter().enumerate().filter_map(|(place, event)| feed(event).then_some(place)).collect()
+    }
+
+    #[test]
+    fn a_whole_file_is_told_of_at_once_and_once_for_each_look() {
+        assert_eq!(told_whole(&[Changed(Replaced), Modified, Closed, Changed(Replaced)]), [0]);
+        assert_eq!(told_whole(&[Changed(Removed), Created, Opened, Modified, Closed, Opened]), [4]);
+        // Nobody knows whether these are whole.
+        let uncertain = Noticed(Reason::Attributes, QUIET);
+        let told = told_whole(&[Created, Opened, Modified, uncertain, Changed(Removed), Lost]);
+        assert_eq!(told, [] as [usize; 0]);
+
+        let (start, mut settle) = (Instant::now(), Settle::new());
+        for at in [0, 1_000] {
+            settle.feed(Closed, after(start, at));
+            assert!(settle.tell_whole());
+            assert_eq!(settle.take(after(start, at + 50)), Some(Written));
+            assert!(!settle.tell_whole());
+        }
+    }
 
     #[test]
     fn a_burst_of_changes_is_one_look() {

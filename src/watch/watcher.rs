@@ -38,6 +38,17 @@ pub struct Watch {
     looked_at: Option<Option<Stamp>>,
 }
 
+/// Tells at once of a whole file, whose look waits for more to come: who has much to do with a text can begin.
+pub struct Ahead(Arc<Ears>);
+
+impl Ahead {
+    /// Waits until the file is whole, as far as is known. What is read then does not count: only the look that follows
+    /// shows whether it was the last word. Where the file is polled, it never comes.
+    pub async fn whole(&self) {
+        self.0.whole.notified().await;
+    }
+}
+
 /// Where the news comes from.
 enum Source {
     Inotify(Watched),
@@ -80,6 +91,11 @@ impl Watch {
         watch.ears.feed(Event::Noticed(Reason::Started, quiet));
         watch.listen();
         watch
+    }
+
+    /// What tells of a whole file before its look is due.
+    pub fn ahead(&self) -> Ahead {
+        Ahead(Arc::clone(&self.ears))
     }
 
     /// How the file is watched. That changes only together with a look, so it is enough to ask after each.

@@ -10,8 +10,8 @@ use super::numbers::{self, Forward};
 use super::request::Request;
 use crate::kernel::ipvs::uapi::{IPVS_GENL_VERSION, attr, daemon, dest, state, svc, svc_f};
 use crate::model::{
-    Family, Forwarding, Persistence, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon,
-    SyncRole, Timeouts,
+    Family, Forwarding, Persistence, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey,
+    SyncDaemon, SyncRole, Timeouts,
 };
 
 /// The flags of a service that the model has words for. Others that somebody set stay as they are.
@@ -221,9 +221,7 @@ fn attribute(buffer: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{
-        Checksum, EngineName, SchedulerFlags, SchedulerName, Thresholds, Tunnel, TunnelKind,
-    };
+    use crate::model::{Checksum, EngineName, SchedulerFlags, SchedulerName, Thresholds, Tunnel, TunnelKind};
 
     #[test]
     fn the_longest_requests_keep_to_their_limit() {
