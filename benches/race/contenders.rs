@@ -14,15 +14,22 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::client::Client;
-use crate::process::{Stopwatch, Taken, count_instructions, in_group, measure, own_cpu, peak_of, settle};
+use crate::process::{Stopwatch, Taken, count_instructions, in_group, measure, peak_of, settle};
 use crate::results::Sample;
 use crate::table::Table;
 
 /// The clock that counts instructions: guest time is nothing else, a nanosecond each.
 const INSTRUCTIONS: &str = "minstr";
-/// How often a table in the making is looked at, at most: looks shall not take more than one part of the time in so many.
+/// A table in the making is looked at so often, and less often by so much for each server that is seen: the looks shall not
+/// take more than some tenth of the time.
 const LOOK: Duration = Duration::from_millis(2);
-const LOOKS: u32 = 10;
+const LOOK_AT_SERVER: Duration = Duration::from_micros(15);
+/// A file that is older is not taken for one in the making.
+const AGE: Duration = Duration::from_millis(1_200);
+/// A table with fewer real servers is loaded in a few milliseconds, which differ most from time to time: it is raced in so
+/// many times the rounds, where time is what counts.
+const SHORT: u32 = 2_000;
+const MORE_ROUNDS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The weight that one server gets in the middle of a race; none has it before.
 const NEW_WEIGHT: u32 = 20;
@@ -48,12 +55,15 @@ pub(crate) fn race(clock: &str, lbd: &str, rounds: usize, tables: &[Table]) -> i
     let race = race.to_string_lossy().into_owned();
     // A lap that does not count: it brings programs and kernel modules from the disk into memory.
     let warm_up = (Table::new(1, 10), 1, false);
-    let laps = iter::once(warm_up).chain(tables.iter().map(|&table| (table, rounds, true)));
+    let rounds_of = |table: Table| {
+        if clock != INSTRUCTIONS && table.size() < SHORT { rounds * MORE_ROUNDS } else { rounds }
+    };
+    let laps = iter::once(warm_up).chain(tables.iter().map(|&table| (table, rounds_of(table), true)));
     let mut samples = Vec::new();
     for (table, rounds, counts) in laps {
-        // Old enough not to be taken for a file in the making.
-        write(Path::new("/tmp/desired.yaml"), &table.yaml(), true)?;
-        write(Path::new("/tmp/rules"), &table.ipvsadm(), true)?;
+        write(Path::new("/tmp/desired.yaml"), &table.yaml())?;
+        write(Path::new("/tmp/rules"), &table.ipvsadm())?;
+        thread::sleep(AGE);
         let mut course = Course { table, lbd, limit: limit.clone(), race: race.clone(), samples: Vec::new() };
         let legs: [Leg<'_>; 6] = [
             Course::limit_and_readers,
@@ -111,8 +121,12 @@ impl Course<'_> {
         let read = measure(&["--inner", &limit, "read", &size])?;
         self.take("read", "limit", read);
         self.take_phase("read: kernel phase", "limit", read);
-        let read = measure(&["--inner", &race, "phase", "read", &size])?;
-        self.take_phase("read: kernel phase", "lbd", read);
+        let own = measure(&["--inner", &race, "phase", "read", &size])?;
+        self.take_phase("read: kernel phase", "lbd", own);
+        // What a daemon at rest does, against a whole reading.
+        self.take_phase("glance: kernel phase", "limit", read);
+        let glance = measure(&["--inner", &race, "phase", "glance", &size])?;
+        self.take_phase("glance: kernel phase", "lbd", glance);
         let diff = measure(&[self.lbd, "diff", "-f", "/tmp/desired.yaml", "--state-dir", "/tmp/none"])?;
         self.take("read", "lbd", diff);
         let validate = measure(&[self.lbd, "validate", "-f", "/tmp/desired.yaml"])?;
@@ -145,7 +159,7 @@ impl Course<'_> {
     fn keepalived(&mut self) -> io::Result<()> {
         let file = Path::new("/tmp/keepalived.conf");
         let text = self.table.keepalived();
-        write(file, &text, true)?;
+        write(file, &text)?;
         let words = "keepalived -n -f /tmp/keepalived.conf -p /tmp/keepalived.pid -c /tmp/checkers.pid -G -C";
         self.race_of_a_daemon(words, file, &text, "    weight 10\n", "    weight 20\n", "keepalived", true)
     }
@@ -156,7 +170,8 @@ impl Course<'_> {
         let file = Path::new("/run/bench/desired.yaml");
         fs::create_dir_all("/run/bench")?;
         let text = self.table.yaml();
-        write(file, &text, true)?;
+        write(file, &text)?;
+        thread::sleep(AGE);
         let words =
             format!("{} run -f {} --state-dir /tmp/state --log-level error", self.lbd, file.display());
         self.race_of_a_daemon(&words, file, &text, "weight: 10\n", "weight: 20\n", "lbd run", false)
@@ -190,7 +205,7 @@ impl Course<'_> {
         settle();
         let at = text.rfind(old).ok_or(Error::other("no such weight in the file"))?;
         let changed = format!("{}{new}{}", &text[..at], &text[at + old.len()..]);
-        write(file, &changed, false)?;
+        write(file, &changed)?;
         let watch = Stopwatch::start();
         if hang_up {
             kill(Pid::from_raw(daemon.0.id() as i32), Signal::SIGHUP)?;
@@ -220,15 +235,17 @@ fn wait(
     service: u32,
     mut is_there: impl FnMut(&[u32]) -> bool,
 ) -> io::Result<()> {
-    let (begin, before) = (Instant::now(), own_cpu()?);
-    while !is_there(&client.weights(table, service)?) {
+    let begin = Instant::now();
+    loop {
+        let weights = client.weights(table, service)?;
+        if is_there(&weights) {
+            return Ok(());
+        }
         if begin.elapsed() > PATIENCE {
             return Err(Error::other("the table does not come about"));
         }
-        // A look at ten thousand servers is work.
-        thread::sleep(LOOK.max(((own_cpu()? - before) * LOOKS).saturating_sub(begin.elapsed())));
+        thread::sleep(LOOK + LOOK_AT_SERVER * weights.len() as u32);
     }
-    Ok(())
 }
 
 /// A daemon and its children, ended with this.
@@ -252,13 +269,9 @@ impl Drop for Daemon {
     }
 }
 
-/// Writes a file whole, and lets it look old where it shall.
-fn write(path: &Path, text: &str, old: bool) -> io::Result<()> {
+/// Writes a file whole.
+fn write(path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_extension("new");
     fs::write(&new, text)?;
-    if old {
-        let hour = Duration::from_secs(3_600);
-        fs::File::options().write(true).open(&new)?.set_modified(std::time::SystemTime::now() - hour)?;
-    }
     fs::rename(new, path)
 }

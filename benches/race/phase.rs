@@ -1,4 +1,4 @@
-//! What lbd does with the kernel, without the rest of it: a load or a full read through its own code, and its calls.
+//! What lbd does with the kernel, without the rest of it: a load, a full read or a glance through its own code, and its calls.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -53,6 +53,11 @@ pub(crate) fn run(what: &str, table: Table) -> Result<String, Box<dyn Error>> {
     let calls = Rc::new(Cell::new(0));
     let mut kernel = Ipvs::over(Box::new(Counted { wire: Netlink::open()?, calls: Rc::clone(&calls) }))?;
     let operations = plan(&State::default(), &table.state()).grow;
+    let question = Question::default();
+    if what == "glance" {
+        kernel.remember();
+        kernel.read(&question)?;
+    }
     calls.set(0);
     let begin = Instant::now();
     let count = match what {
@@ -62,13 +67,9 @@ pub(crate) fn run(what: &str, table: Table) -> Result<String, Box<dyn Error>> {
             }
             operations.len()
         }
-        "read" => kernel
-            .read(&Question::default())?
-            .state
-            .services
-            .values()
-            .map(|service| service.servers.len())
-            .sum(),
+        "read" => kernel.read(&question)?.state.services.values().map(|service| service.servers.len()).sum(),
+        "glance" if kernel.has_changed(&question)? => return Err("changed".into()),
+        "glance" => 0,
         other => return Err(format!("no phase `{other}`").into()),
     };
     Ok(format!("{} {} {count}", begin.elapsed().as_nanos(), calls.get()))

@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
 
 /// The control group of what is measured by instructions; there is none by other clocks.
 const GROUP: &str = "/sys/fs/cgroup/race";
@@ -126,11 +125,4 @@ pub(crate) fn peak_of(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
     line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
-}
-
-/// What this thread has spent on the processor.
-pub(crate) fn own_cpu() -> io::Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
-    let time = usage.user_time() + usage.system_time();
-    Ok(Duration::from_micros(time.num_microseconds().unsigned_abs()))
 }
