@@ -26,10 +26,11 @@ const LOOK: Duration = Duration::from_millis(2);
 const LOOK_AT_SERVER: Duration = Duration::from_micros(15);
 /// A file that is older is not taken for one in the making.
 const AGE: Duration = Duration::from_millis(1_200);
-/// A table with fewer real servers is loaded in a few milliseconds, which differ most from time to time: it is raced in so
-/// many times the rounds, where time is what counts.
+/// A table with fewer real servers is loaded in a few milliseconds, which differ most from time to time. Where time is what
+/// counts, it is raced in so many times the rounds, and its bare loads are repeated so often in each.
 const SHORT: u32 = 2_000;
-const MORE_ROUNDS: usize = 4;
+const MORE_ROUNDS: usize = 2;
+const REPEATS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The weight that one server gets in the middle of a race; none has it before.
 const NEW_WEIGHT: u32 = 20;
@@ -55,9 +56,8 @@ pub(crate) fn race(clock: &str, lbd: &str, rounds: usize, tables: &[Table]) -> i
     let race = race.to_string_lossy().into_owned();
     // A lap that does not count: it brings programs and kernel modules from the disk into memory.
     let warm_up = (Table::new(1, 10), 1, false);
-    let rounds_of = |table: Table| {
-        if clock != INSTRUCTIONS && table.size() < SHORT { rounds * MORE_ROUNDS } else { rounds }
-    };
+    let is_short = |table: Table| clock != INSTRUCTIONS && table.size() < SHORT;
+    let rounds_of = |table| if is_short(table) { rounds * MORE_ROUNDS } else { rounds };
     let laps = iter::once(warm_up).chain(tables.iter().map(|&table| (table, rounds_of(table), true)));
     let mut samples = Vec::new();
     for (table, rounds, counts) in laps {
@@ -65,7 +65,7 @@ pub(crate) fn race(clock: &str, lbd: &str, rounds: usize, tables: &[Table]) -> i
         write(Path::new("/tmp/rules"), &table.ipvsadm())?;
         thread::sleep(AGE);
         let mut course = Course { table, lbd, limit: limit.clone(), race: race.clone(), samples: Vec::new() };
-        let legs: [Leg<'_>; 6] = [
+        let mut legs: Vec<Leg<'_>> = vec![
             Course::limit_and_readers,
             Course::lbd_apply,
             Course::lbd_load,
@@ -73,6 +73,10 @@ pub(crate) fn race(clock: &str, lbd: &str, rounds: usize, tables: &[Table]) -> i
             Course::keepalived,
             Course::lbd_run,
         ];
+        if counts && is_short(table) {
+            let loads: [Leg<'_>; 2] = [Course::limit_load, Course::lbd_load];
+            legs.extend(loads.repeat(REPEATS));
+        }
         for round in 0..rounds {
             for leg in 0..legs.len() {
                 settle();
@@ -110,14 +114,17 @@ impl Course<'_> {
         self.take(task, who, Taken { time: taken.kernel, peak_kb: 0, ..taken });
     }
 
-    /// The limit loads the table; then everybody reads it.
-    fn limit_and_readers(&mut self) -> io::Result<()> {
-        let (size, limit, race) = (self.table.to_string(), self.limit.clone(), self.race.clone());
-        let load = measure(&["--inner", &limit, "load", &size])?;
+    fn limit_load(&mut self) -> io::Result<()> {
+        let load = measure(&["--inner", &self.limit.clone(), "load", &self.table.to_string()])?;
         self.take("load", "limit", load);
         self.take_phase("load: kernel phase", "limit", load);
-        self.check_loaded()?;
+        self.check_loaded()
+    }
 
+    /// The limit loads the table; then everybody reads it.
+    fn limit_and_readers(&mut self) -> io::Result<()> {
+        self.limit_load()?;
+        let (size, limit, race) = (self.table.to_string(), self.limit.clone(), self.race.clone());
         let read = measure(&["--inner", &limit, "read", &size])?;
         self.take("read", "limit", read);
         self.take_phase("read: kernel phase", "limit", read);
