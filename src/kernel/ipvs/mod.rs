@@ -28,6 +28,9 @@ pub use self::netlink::Traffic;
 pub(crate) use self::wire::SMALL;
 pub use self::wire::{Netlink, Wire};
 
+/// As long as a request mostly is at the most. A buffer that grows by and by is moved each time.
+const REQUEST: usize = 192;
+
 /// The load balancer of the network namespace in which it was connected.
 pub struct Ipvs {
     socket: Socket,
@@ -74,7 +77,7 @@ impl Ipvs {
             socket,
             of_servers: None,
             family: 0,
-            outbox: Vec::new(),
+            outbox: Vec::with_capacity(batch::MOST * REQUEST),
             remembers: false,
             seen: None,
             listener: None,
@@ -180,66 +183,38 @@ impl Ipvs {
         }
     }
 
-    /// Carries out edits of the table, as many as fit into one send; gives the error number of each, 0 for success.
-    fn transmit(&mut self, operations: &[Operation]) -> Result<Vec<i32>, KernelError> {
-        let mut errnos = vec![0; operations.len()];
-        let mut pending = Vec::with_capacity(operations.len());
-        for (place, (operation, errno)) in operations.iter().zip(&mut errnos).enumerate() {
-            match Request::of(operation) {
-                // The kernel would take it for a TCP service on 0.0.0.0:0.
-                Some(_) if operation.service().and_then(ServiceKey::mark) == Some(0) => *errno = libc::EINVAL,
-                Some(_) => pending.push(place),
-                // Not for IPVS to do.
-                None => *errno = libc::EOPNOTSUPP,
-            }
+    /// Carries out edits of the table, as many as fit into one send; gives the places of those that were refused, in
+    /// order, and their error numbers.
+    fn transmit(&mut self, edits: &[Operation]) -> Result<Vec<(usize, i32)>, KernelError> {
+        let refused = self.send(edits)?;
+        if refused.iter().any(|(_, errno)| *errno == libc::ENOENT) && self.was_reloaded()? {
+            // What had reached the table before is gone with the module.
+            return self.send(edits);
         }
-        self.send(operations, &pending, &mut errnos)?;
-        pending.retain(|place| errnos.get(*place) == Some(&libc::ENOENT));
-        if !pending.is_empty() && self.was_reloaded()? {
-            // Not one of these has reached IPVS.
-            self.send(operations, &pending, &mut errnos)?;
-        }
-        Ok(errnos)
+        Ok(refused)
     }
 
-    /// Sends the operations at the `pending` places, and fills in their error numbers.
-    fn send(
-        &mut self,
-        operations: &[Operation],
-        pending: &[usize],
-        errnos: &mut [i32],
-    ) -> Result<(), KernelError> {
-        if pending.is_empty() {
-            return Ok(());
-        }
-        /// As long as a request mostly is at the most. A buffer that grows by and by is moved each time.
-        const REQUEST: usize = 192;
-        let first = self.socket.number(pending.len());
+    /// The same, without asking what an ENOENT means.
+    fn send(&mut self, edits: &[Operation]) -> Result<Vec<(usize, i32)>, KernelError> {
+        let first = self.socket.number(edits.len());
         self.outbox.clear();
-        self.outbox.reserve(pending.len() * REQUEST);
-        let sent = pending.iter().filter_map(|place| Request::of(operations.get(*place)?));
-        for (number, request) in sent.enumerate() {
+        for (place, request) in edits.iter().filter_map(Request::of).enumerate() {
             // Refusals are answered in any case; the last acknowledgement says that all has been gone through.
-            let flags = if number + 1 == pending.len() { NlmF::ACK } else { NlmF::empty() };
-            let header = Header { family: self.family, flags, sequence: first.wrapping_add(number as u32) };
+            let flags = if place + 1 == edits.len() { NlmF::ACK } else { NlmF::empty() };
+            let header = Header { family: self.family, flags, sequence: first.wrapping_add(place as u32) };
             encode::request(&mut self.outbox, header, &request);
         }
-        self.socket.traffic.writes += pending.len() as u64;
-        for place in pending {
-            if let Some(errno) = errnos.get_mut(*place) {
-                *errno = 0;
-            }
-        }
-        self.socket.exchange(&self.outbox, first, pending.len(), |number, reply| {
+        self.socket.traffic.writes += edits.len() as u64;
+        let mut refused = Vec::new();
+        self.socket.exchange(&self.outbox, first, edits.len(), |place, reply| {
             if let Reply::End(errno) = reply
-                && let Some(place) = pending.get(number)
-                && let Some(known) = errnos.get_mut(*place)
+                && errno != 0
             {
-                *known = errno;
+                refused.push((place, errno));
             }
             Ok(())
         })?;
-        Ok(())
+        Ok(refused)
     }
 
     /// Sends one request by itself; gives its error number, 0 for success, or `None` where the kernel left it
@@ -277,22 +252,34 @@ impl Ipvs {
     /// Carries out edits of the table, in as few sends as hold them. The first has this place among all operations.
     fn edit_table(
         &mut self,
-        operations: &[Operation],
-        mut place: usize,
+        edits: &[Operation],
+        mut begin: usize,
         refusals: &mut Refusals,
     ) -> Result<(), KernelError> {
-        let mut rest = operations;
+        let mut rest = edits;
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(batch::length(rest));
-            for (operation, errno) in batch.iter().zip(self.transmit(batch)?) {
-                refusals.extend(refusal(operation, errno).map(|refusal| (place, refusal)));
-                place += 1;
-            }
+            let refused = self.transmit(batch)?.into_iter();
+            refusals.extend(refused.filter_map(|(place, errno)| {
+                Some((begin + place, explain::refusal(batch.get(place)?, errno)))
+            }));
+            begin += batch.len();
             self.is_at(Step::Executed { operations: batch.len() });
             rest = later;
         }
         Ok(())
     }
+}
+
+/// Whether it edits IPVS's table.
+fn is_edit(operation: &Operation) -> bool {
+    Request::of(operation).is_some() && !is_about_no_mark(operation)
+}
+
+/// Whether it is about the firewall mark 0, that of all unmarked packets: the kernel would take that for a TCP service on
+/// 0.0.0.0:0.
+fn is_about_no_mark(operation: &Operation) -> bool {
+    operation.service().and_then(ServiceKey::mark) == Some(0)
 }
 
 fn refusal(operation: &Operation, errno: i32) -> Option<Refusal> {
@@ -322,7 +309,6 @@ impl Kernel for Ipvs {
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         self.seen = None;
         let (mut place, mut refusals) = (0, Refusals::new());
-        let is_edit = |operation: &Operation| operation.service().is_some();
         for run in operations.chunk_by(|one, next| is_edit(one) && is_edit(next)) {
             let refused = match run {
                 [operation @ Operation::SetTimeouts { to, .. }] => {
@@ -333,6 +319,9 @@ impl Kernel for Ipvs {
                 [operation @ Operation::RestartSync { from, to }] => {
                     self.restart_sync(operation, from, to)?.err()
                 }
+                [operation] if is_about_no_mark(operation) => refusal(operation, libc::EINVAL),
+                // Not for IPVS to do.
+                [operation] if !is_edit(operation) => refusal(operation, libc::EOPNOTSUPP),
                 edits => {
                     self.edit_table(edits, place, &mut refusals)?;
                     None
