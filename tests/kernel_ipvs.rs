@@ -293,7 +293,8 @@ fn a_batch_of_nothing_but_refusals_loses_none() {
     assert!(refusals.values().all(|refusal| refusal.errno == libc::ESRCH));
 }
 
-/// Not a test of its own: the tests below start it as somebody else.
+/// Not a test of its own: the tests below start it as somebody else, so that it runs with each of them, as in
+/// `cargo test --test kernel_ipvs who_may_not_use_ipvs`.
 #[test]
 #[ignore = "started by another test, as somebody else"]
 fn connect_as_somebody_else() {
