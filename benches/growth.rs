@@ -63,7 +63,8 @@ fn grow<const N: usize>(what: &str, tables: [Table; N], reversed: bool) {
         if reversed {
             live.services = turned(live.services);
             for service in live.services.values_mut() {
-                service.servers = turned(std::mem::take(&mut service.servers));
+                let servers = service.servers_mut();
+                *servers = turned(std::mem::take(servers));
             }
         }
         let time = (0..RUNS).map(|_| timed(|| plan(&live, &desired).len())).min().unwrap_or_default();

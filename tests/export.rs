@@ -33,7 +33,8 @@ fn in_order_of_keys<K: Ord + Hash, V>(table: Table<K, V>) -> Table<K, V> {
 fn sorted(state: &State) -> State {
     let mut state = state.clone();
     for service in state.services.values_mut() {
-        service.servers = in_order_of_keys(std::mem::take(&mut service.servers));
+        let servers = service.servers_mut();
+        *servers = in_order_of_keys(std::mem::take(servers));
     }
     state.services = in_order_of_keys(state.services);
     state.sync.sort_by_key(|daemon| daemon.role);

@@ -16,7 +16,7 @@ proptest! {
     fn a_desired_state_is_in_the_normal_form(state in generate::state()) {
         for (key, service) in &state.services {
             prop_assert!(key.mark().is_none_or(|used| state.marks.iter().any(|mark| mark.mark == used)));
-            for (server, of) in &service.servers {
+            for (server, of) in service.servers.iter() {
                 let tunnel = matches!(of.forwarding, Forwarding::Tunnel(_));
                 prop_assert!(tunnel || Family::of(server.address) == key.family());
                 if key.mark().is_none() && !matches!(of.forwarding, Forwarding::Nat | Forwarding::FullNat) {
@@ -91,7 +91,7 @@ fn note(state: &State, whose: &str, seen: &mut BTreeSet<String>) {
                 note(what);
             }
         }
-        for (server, of) in &service.servers {
+        for (server, of) in service.servers.iter() {
             note(&of.forwarding.to_string());
             if let Forwarding::Tunnel(tunnel) = of.forwarding {
                 note(&tunnel.kind.to_string());

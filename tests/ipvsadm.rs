@@ -280,12 +280,9 @@ fn an_operation_is_the_command_that_an_operator_would_type() {
     let to = RealServer { weight: 3, forwarding: Forwarding::Nat, thresholds: Thresholds::default() };
     let scheduling = table("-A -t 10.0.0.13:80 -s rr").services.get(&service).unwrap().scheduling.clone();
     for (operation, typed) in [
+        (Operation::AddService { service, to: scheduling.clone() }, "ipvsadm -A -t 10.0.0.13:80 -s rr"),
         (
-            Operation::AddService { service, to: scheduling.clone().into() },
-            "ipvsadm -A -t 10.0.0.13:80 -s rr",
-        ),
-        (
-            Operation::EditService { service, from: scheduling.clone().into(), to: scheduling.into() },
+            Operation::EditService { service, from: scheduling.clone(), to: scheduling },
             "ipvsadm -E -t 10.0.0.13:80 -s rr",
         ),
         (Operation::DeleteService { service }, "ipvsadm -D -t 10.0.0.13:80"),

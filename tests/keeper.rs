@@ -20,8 +20,8 @@ use tempfile::TempDir;
 struct Shared(Arc<Mutex<Fake>>);
 
 impl Kernel for Shared {
-    fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
-        self.0.lock().unwrap().read(question)
+    fn read_expecting(&mut self, question: &Question, expected: &Services) -> Result<Live, KernelError> {
+        self.0.lock().unwrap().read_expecting(question, expected)
     }
 
     fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
@@ -105,7 +105,7 @@ impl Director {
         let mut kernel = self.kernel.0.lock().unwrap();
         let key: ServiceKey = format!("tcp://10.0.0.{number}:80").parse().unwrap();
         let service = kernel.live.state.services.get_mut(&key).unwrap();
-        service.servers.values_mut().next().unwrap().weight = weight;
+        service.servers_mut().values_mut().next().unwrap().weight = weight;
     }
 
     fn executes(&self) -> usize {

@@ -38,9 +38,9 @@ struct Noted {
 }
 
 impl Kernel for Noted {
-    fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, question: &Question, expected: &Services) -> Result<Live, KernelError> {
         self.last_reading = self.script.borrow().replies;
-        self.kernel.read(question)
+        self.kernel.read_expecting(question, expected)
     }
 
     fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
@@ -122,9 +122,9 @@ impl Director {
         for (service, virtual_service) in foreign.state.services {
             execute(
                 &mut self.clean,
-                &[Operation::AddService { service, to: virtual_service.scheduling.clone().into() }],
+                &[Operation::AddService { service, to: virtual_service.scheduling.clone() }],
             );
-            for (server, to) in virtual_service.servers {
+            for (&server, &to) in virtual_service.servers.iter() {
                 execute(&mut self.clean, &[Operation::AddServer { service, server, to }]);
             }
         }
@@ -234,9 +234,9 @@ fn meddle(kernel: &mut Ipvs, after: &Desired, what: usize) {
         2 => Operation::AddServer { service, server: ServerKey { port: 8080, ..server }, to },
         3 => Operation::AddService {
             service: "tcp://10.0.0.5:80".parse().unwrap(),
-            to: like.scheduling.clone().into(),
+            to: like.scheduling.clone(),
         },
-        4 => Operation::AddService { service: intruder(), to: like.scheduling.clone().into() },
+        4 => Operation::AddService { service: intruder(), to: like.scheduling.clone() },
         _ => Operation::DeleteService { service: "tcp://10.0.0.3:80".parse().unwrap() },
     };
     // What is there already, or is not there any more, need not be done.

@@ -168,12 +168,12 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
     };
     let changed = RealServer { thresholds: limits(7, 0), ..real(9, Forwarding::Nat) };
     let mut wanted = before.clone();
-    wanted.get_mut(&key).unwrap().scheduling = to.clone();
-    wanted.get_mut(&key).unwrap().servers.insert(server_key, changed);
+    wanted.get_mut(&key).unwrap().scheduling = to.clone().into();
+    wanted.get_mut(&key).unwrap().servers_mut().insert(server_key, changed);
     execute(
         &mut kernel,
         &[
-            Operation::EditService { service: key, from: old.scheduling.into(), to: to.into() },
+            Operation::EditService { service: key, from: old.scheduling, to: to.into() },
             Operation::EditServer {
                 service: key,
                 server: server_key,
@@ -200,7 +200,7 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
             Operation::DeleteService { service: service("fwmark6://10") },
         ],
     );
-    wanted.get_mut(&key).unwrap().servers.remove(&mixed);
+    wanted.get_mut(&key).unwrap().servers_mut().remove(&mixed);
     wanted.remove(&service("fwmark6://10"));
     assert_eq!(kernel.read(&Question::default()).unwrap().state.services, wanted);
 }

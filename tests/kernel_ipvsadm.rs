@@ -39,7 +39,7 @@ fn restore(rules: &str) {
 fn state() -> impl Strategy<Value = State> {
     generate::state().prop_map(|mut state| {
         for service in state.services.values_mut() {
-            let scheduling = &mut service.scheduling;
+            let scheduling = service.scheduling_mut();
             if !["rr", "wrr", "wlc", "sh", "mh"].contains(&scheduling.scheduler.as_str()) {
                 scheduling.scheduler = SchedulerName::new("lc").unwrap();
             }
@@ -84,7 +84,7 @@ fn commands_lead_from_one_table_to_another_and_saved_rules_are_those_of_ipvsadm(
         // What ipvsadm prints, by number and by name, reads back as the same table but for the limits.
         let mut known = to.clone();
         for service in known.services.values_mut() {
-            service.servers.values_mut().for_each(|server| server.thresholds = Default::default());
+            service.servers_mut().values_mut().for_each(|server| server.thresholds = Default::default());
         }
         // (Addresses by name, too, where the lab knows one; lbd asks for numbers there. It is slow: it asks for names.)
         let named = (round < 2).then(|| sh("ipvsadm -S").replace("localhost", "127.0.0.1"));

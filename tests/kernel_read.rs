@@ -5,14 +5,15 @@
 mod lab;
 mod tables;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lab::Netns;
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Question};
-use lbd::model::{Forwarding, Operation, ServiceKey, Services, Tunnel, VirtualService};
-use tables::{additions, execute, real, scheduling, server, service};
+use lbd::model::{Forwarding, Operation, Servers, ServiceKey, Services, Tunnel, VirtualService};
+use tables::{additions, everything, execute, real, scheduling, server, service};
 
 /// 2,000 services on 250 addresses.
 fn many_services() -> Services {
@@ -20,16 +21,16 @@ fn many_services() -> Services {
         .map(|n| {
             let (address, port) = (n % 250, 1 + n / 250);
             let backend = format!("10.{}.{address}.1:80", 100 + port);
-            let servers = [(server(&backend), real(1, Forwarding::Nat))].into_iter().collect();
+            let servers = [(server(&backend), real(1, Forwarding::Nat))];
             let key = service(&format!("tcp://10.0.1.{address}:{port}"));
-            (key, VirtualService { scheduling: scheduling("rr"), servers })
+            (key, VirtualService::new(scheduling("rr"), Servers::from_iter(servers)))
         })
         .collect()
 }
 
 /// One service with 5,000 servers.
 fn many_servers() -> Services {
-    let servers = (0..5000_u16)
+    let servers: Servers = (0..5000_u16)
         .map(|n| {
             (
                 server(&format!("10.9.{}.{}:80", n / 250, 1 + n % 250)),
@@ -37,7 +38,29 @@ fn many_servers() -> Services {
             )
         })
         .collect();
-    [(service("fwmark://1"), VirtualService { scheduling: scheduling("wlc"), servers })].into_iter().collect()
+    [(service("fwmark://1"), VirtualService::new(scheduling("wlc"), servers))].into_iter().collect()
+}
+
+// A large table is held once, and never taken for what it is not.
+#[test]
+fn what_is_read_is_shared_with_what_was_expected_where_it_is_the_same() {
+    let _net = Netns::new();
+    let mut kernel = Ipvs::connect().unwrap();
+    let wanted = everything();
+    execute(&mut kernel, &additions(&wanted));
+    let mut expected = wanted.clone();
+    let is_other = service("tcp://10.0.0.1:80");
+    let other = expected.get_mut(&is_other).unwrap();
+    other.scheduling_mut().one_packet = true;
+    other.servers_mut().values_mut().next().unwrap().weight += 1;
+    let read = kernel.read_expecting(&Question::default(), &expected).unwrap().state.services;
+    assert_eq!(read, wanted);
+    for (key, found) in &read {
+        let VirtualService { scheduling, servers } = expected.get(key).unwrap();
+        let is_shared = (Arc::ptr_eq(&found.scheduling, scheduling), Arc::ptr_eq(&found.servers, servers));
+        let is_same = *key != is_other;
+        assert_eq!(is_shared, (is_same, is_same), "{key}");
+    }
 }
 
 #[test]
@@ -78,8 +101,8 @@ fn a_long_list_is_read_twice_only_where_nothing_else_confirms_it() {
     assert_eq!(questions(&wanted), Some(once));
 
     let tunnel = (server("10.99.0.1:0"), real(1, Forwarding::Tunnel(Tunnel::IPIP)));
-    wanted.get_mut(&service("fwmark://1")).unwrap().servers.extend([tunnel]);
-    let v6 = VirtualService { scheduling: scheduling("rr"), servers: [].into_iter().collect() };
+    wanted.get_mut(&service("fwmark://1")).unwrap().servers_mut().extend([tunnel]);
+    let v6 = VirtualService::new(scheduling("rr"), Servers::default());
     wanted.insert(service("tcp://[fd00::1]:80"), v6);
     let more = [
         Operation::AddServer { service: service("fwmark://1"), server: tunnel.0, to: tunnel.1 },
@@ -142,7 +165,7 @@ fn what_does_not_change_is_read_right_while_others_change() {
             services
                 .get_mut(&pool)
                 .unwrap()
-                .servers
+                .servers_mut()
                 .retain(|server, _| !server.to_string().starts_with("10.8."));
             services.retain(|key, _| !key.to_string().starts_with("udp:"));
             for (key, service) in &steady {

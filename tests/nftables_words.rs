@@ -320,7 +320,7 @@ fn the_commands_that_diff_prints_do_what_apply_does() {
             let found = filter.borrow_mut().read().map_err(TestCaseError::fail)?;
             let mut live = State { marks: found.marks, strays: found.strays, ..before };
             for (service, contents) in live.services.iter_mut() {
-                for (server, real) in contents.servers.iter_mut() {
+                for (server, real) in contents.servers_mut().iter_mut() {
                     let is_served = found.source_nat.contains(&SourceNat::of(service, server));
                     if real.forwarding == Forwarding::FullNat && !is_served {
                         real.forwarding = Forwarding::Nat;

@@ -165,7 +165,7 @@ proptest! {
         shuffled.services.as_mut_slice_rotate(services);
         for service in shuffled.services.values_mut() {
             let servers = turn(service.servers.len());
-            service.servers.as_mut_slice_rotate(servers);
+            service.servers_mut().as_mut_slice_rotate(servers);
         }
         prop_assert_eq!(plan(&live, &desired), plan(&shuffled, &desired));
     }
@@ -220,7 +220,7 @@ fn change_a_field(state: &mut State, which: Index, whose: Index, field: Index) -
         Edit::Server(_) if service.servers.is_empty() => false,
         Edit::Server(edit) => {
             let at = whose.index(service.servers.len());
-            let (server, value) = service.servers.iter_mut().nth(at).unwrap();
+            let (server, value) = service.servers_mut().iter_mut().nth(at).unwrap();
             edit(key, server, value)
         }
     };
@@ -239,16 +239,16 @@ type ServerEdit = fn(&ServiceKey, &ServerKey, &mut RealServer) -> bool;
 /// Each gives the field another value, where the service can have one, and tells whether it did.
 const SERVICE_EDITS: [(&str, ServiceEdit); 8] = [
     ("scheduler", |_, service| {
-        let scheduling = &mut service.scheduling;
+        let scheduling = service.scheduling_mut();
         let other = if scheduling.scheduler.as_str() == "rr" { "wlc" } else { "rr" };
         scheduling.scheduler = SchedulerName::new(other).unwrap();
         true
     }),
-    ("scheduler_flags", |_, service| flip(&mut service.scheduling.flags.flag_1)),
-    ("scheduler_flags", |_, service| flip(&mut service.scheduling.flags.flag_2)),
-    ("scheduler_flags", |_, service| flip(&mut service.scheduling.flags.flag_3)),
+    ("scheduler_flags", |_, service| flip(&mut service.scheduling_mut().flags.flag_1)),
+    ("scheduler_flags", |_, service| flip(&mut service.scheduling_mut().flags.flag_2)),
+    ("scheduler_flags", |_, service| flip(&mut service.scheduling_mut().flags.flag_3)),
     ("persistence", |key, service| {
-        let scheduling = &mut service.scheduling;
+        let scheduling = service.scheduling_mut();
         match &mut scheduling.persistence {
             Some(persistence) => persistence.timeout = if persistence.timeout == 1 { 2 } else { 1 },
             None => {
@@ -258,7 +258,7 @@ const SERVICE_EDITS: [(&str, ServiceEdit); 8] = [
         }
         true
     }),
-    ("persistence_mask", |_, service| match &mut service.scheduling.persistence {
+    ("persistence_mask", |_, service| match &mut service.scheduling_mut().persistence {
         None => false,
         Some(Persistence { mask, .. }) => {
             *mask = match *mask {
@@ -269,11 +269,11 @@ const SERVICE_EDITS: [(&str, ServiceEdit); 8] = [
         }
     }),
     ("persistence_engine", |_, service| {
-        let engine = &mut service.scheduling.engine;
+        let engine = &mut service.scheduling_mut().engine;
         *engine = if engine.is_none() { EngineName::new("sip") } else { None };
         true
     }),
-    ("one_packet", |_, service| flip(&mut service.scheduling.one_packet)),
+    ("one_packet", |_, service| flip(&mut service.scheduling_mut().one_packet)),
 ];
 
 const SERVER_EDITS: [(&str, ServerEdit); 5] = [

@@ -8,7 +8,7 @@ use lbd::guard::Objection;
 use lbd::kernel::fake::Fake;
 use lbd::model::{
     Desired, Forwarding, MaxDelete, Operation, Policy, Prune, RealServer, SchedulerFlags, SchedulerName,
-    Scheduling, ServerKey, ServiceKey, State, Table, Thresholds, VirtualService,
+    Scheduling, ServerKey, Servers, ServiceKey, State, Table, Thresholds, VirtualService,
 };
 use lbd::reconcile::{Order, Outcome, Report, pass};
 use lbd::store::Store;
@@ -38,8 +38,8 @@ fn desired(services: &[(u8, &[(u8, u32)])]) -> Desired {
         (server(number), real)
     };
     let service = |(number, servers): &(u8, &[(u8, u32)])| {
-        let servers = servers.iter().map(real).collect();
-        (key(*number), VirtualService { scheduling: scheduling.clone(), servers })
+        let servers: Servers = servers.iter().map(real).collect();
+        (key(*number), VirtualService::new(scheduling.clone(), servers))
     };
     Desired {
         state: State { services: services.iter().map(service).collect(), ..State::default() },

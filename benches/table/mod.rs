@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use lbd::model::{
-    Forwarding, Protocol, RealServer, SchedulerFlags, SchedulerName, Scheduling, ServerKey, ServiceKey,
-    Services, State, Thresholds, VirtualService,
+    Forwarding, Protocol, RealServer, SchedulerFlags, SchedulerName, Scheduling, ServerKey, Servers,
+    ServiceKey, Services, State, Thresholds, VirtualService,
 };
 
 /// The sizes at which everything is measured that takes long: a thousand entries to a hundred thousand, and one service
@@ -131,7 +131,7 @@ impl Table {
                     address: self.service(service).into(),
                     port: SERVICE_PORT,
                 };
-                (key, VirtualService { scheduling: scheduling(), servers: servers.collect() })
+                (key, VirtualService::new(scheduling(), servers.collect::<Servers>()))
             })
             .collect();
         State { services, ..State::default() }
@@ -140,7 +140,7 @@ impl Table {
     /// The same with the weight of every hundredth server changed.
     pub(crate) fn state_with_changes(self) -> State {
         let mut state = self.state();
-        let servers = state.services.values_mut().flat_map(|service| service.servers.values_mut());
+        let servers = state.services.values_mut().flat_map(|service| service.servers_mut().values_mut());
         for server in servers.step_by(100) {
             server.weight += 1;
         }

@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(advised(&mh, &Host::default()), [], "nothing is known of what served");
         for mut state in [sh, mh] {
             for service in state.services.values_mut() {
-                service.scheduling.flags.flag_1 = true;
+                service.scheduling_mut().flags.flag_1 = true;
             }
             assert_eq!(planned_from(&served, &state, &Host::default(), 0), []);
         }

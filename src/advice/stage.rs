@@ -4,8 +4,8 @@ use super::{Advice, Planned, advise};
 use crate::host::Host;
 use crate::model::{
     Checksum, Connections, Forwarding, Persistence, PersistenceMask, RealServer, SchedulerFlags,
-    SchedulerName, Scheduling, ServerKey, ServiceKey, State, Sysctls, Thresholds, Tunnel, TunnelKind,
-    VirtualService,
+    SchedulerName, Scheduling, ServerKey, Servers, ServiceKey, State, Sysctls, Thresholds, Tunnel,
+    TunnelKind, VirtualService,
 };
 use crate::plan;
 
@@ -40,7 +40,7 @@ pub(super) fn desired(text: &str) -> State {
             engine: None,
             one_packet: false,
         };
-        (key, VirtualService { scheduling, servers: words.map(server).collect() })
+        (key, VirtualService::new(scheduling, words.map(server).collect::<Servers>()))
     };
     State { services: text.lines().map(service).collect(), ..State::default() }
 }

@@ -120,7 +120,7 @@ fn forget_what_ipvsadm_does_not_save(desired: &mut State, saved: &State) -> Vec<
     if desired.has_fullnat() {
         untold.push("what makes FULLNAT of nat");
     }
-    for server in desired.services.values_mut().flat_map(|service| service.servers.values_mut()) {
+    for server in desired.services.values_mut().flat_map(|service| service.servers_mut().values_mut()) {
         if forget_limits {
             server.thresholds = Thresholds::default();
         }

@@ -167,7 +167,7 @@ impl Reader<'_> {
                 Err(format!("{key} is there already; the kernel refuses a second one"))
             }
             ("add-service", None, Ok(scheduling)) => {
-                services.insert(key, VirtualService { scheduling, servers: Servers::default() });
+                services.insert(key, VirtualService::new(scheduling, Servers::default()));
                 Ok(())
             }
             ("add-service", None, Err(message)) => {
@@ -175,7 +175,7 @@ impl Reader<'_> {
                 Err(message)
             }
             (_, Some(service), Ok(scheduling)) => {
-                service.scheduling = scheduling;
+                service.scheduling = scheduling.into();
                 Ok(())
             }
             (_, Some(_), Err(message)) => Err(message),
@@ -189,16 +189,16 @@ impl Reader<'_> {
         let Some(service) = self.parsed.state.services.get_mut(&key) else { return Err(self.missing(key)) };
         if line.command == "delete-server" {
             line.finish()?;
-            return match service.servers.remove(&server) {
+            return match service.servers_mut().remove(&server) {
                 Some(_) => Ok(()),
                 None => Err(format!("there is no server {server} in {key}")),
             };
         }
         let (server, of) = values::real_server(line, key, server)?;
         line.finish()?;
-        match (line.command, service.servers.get_mut(&server)) {
+        match (line.command, service.servers_mut().get_mut(&server)) {
             ("add-server", None) => {
-                service.servers.insert(server, of);
+                service.servers_mut().insert(server, of);
                 Ok(())
             }
             ("add-server", Some(_)) => {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::filter::Filter;
 use super::ipvs::Ipvs;
 use super::{Kernel, KernelError, Listener, Live, Question, Refusal, Refusals, interfaces, sysctl};
-use crate::model::{Forwarding, Kind, Mark, Operation, ServiceKey, Services, Sysctls};
+use crate::model::{Forwarding, Kind, Mark, Operation, RealServer, ServerKey, ServiceKey, Services, Sysctls};
 use crate::nft::{FullNat, SourceNat, Table};
 
 /// Everything of a kernel that a desired file describes, in one network namespace.
@@ -160,9 +160,9 @@ impl Director {
 }
 
 impl Kernel for Director {
-    fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, question: &Question, expected: &Services) -> Result<Live, KernelError> {
         self.seen = None;
-        let mut live = self.ipvs.read(question)?;
+        let mut live = self.ipvs.read_expecting(question, expected)?;
         (self.table, self.full_nat) = Default::default();
         if question.filter {
             self.read_filter(&mut live);
@@ -219,9 +219,14 @@ fn full_nat(services: &mut Services, rules: &HashSet<SourceNat>) {
         return;
     }
     for (service, contents) in services.iter_mut() {
-        for (server, real) in contents.servers.iter_mut() {
-            if real.forwarding == Forwarding::Nat && rules.contains(&SourceNat::of(service, server)) {
-                real.forwarding = Forwarding::FullNat;
+        let is_full_nat = |(server, real): (&ServerKey, &RealServer)| {
+            real.forwarding == Forwarding::Nat && rules.contains(&SourceNat::of(service, server))
+        };
+        if contents.servers.iter().any(is_full_nat) {
+            for (server, real) in contents.servers_mut().iter_mut() {
+                if is_full_nat((server, real)) {
+                    real.forwarding = Forwarding::FullNat;
+                }
             }
         }
     }

@@ -22,7 +22,16 @@ pub trait Kernel {
     ///
     /// # Errors
     /// Where the kernel cannot be asked, or its answer cannot be trusted.
-    fn read(&mut self, question: &Question) -> Result<Live, KernelError>;
+    fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
+        self.read_expecting(question, &Services::default())
+    }
+
+    /// The same where the virtual services are likely to be as `expected`: what is the same in both is shared, since a
+    /// large table would be held twice.
+    ///
+    /// # Errors
+    /// As for [`Kernel::read`].
+    fn read_expecting(&mut self, question: &Question, expected: &Services) -> Result<Live, KernelError>;
 
     /// Whether anything may be other than at the last [`Kernel::read`] with this question: for a fraction of its cost.
     /// Also where nothing was read yet, nothing is remembered, or something was carried out since.

@@ -21,8 +21,8 @@ pub use mark::{Mark, MarkMatch, Prefix};
 pub use operation::{Action, Kind, Operation, Part, Subject};
 pub use server::{Checksum, Connections, Forwarding, RealServer, ServerKey, Thresholds, Tunnel, TunnelKind};
 pub use service::{
-    EngineName, Family, KeyError, Persistence, PersistenceMask, Protocol, SchedulerFlags, SchedulerName,
-    Scheduling, ServiceKey, VirtualService,
+    EngineName, Family, KeyError, Neighbour, Persistence, PersistenceMask, Protocol, SchedulerFlags,
+    SchedulerName, Scheduling, ServiceKey, VirtualService,
 };
 pub(crate) use socket::{address_text, parse as parse_socket};
 pub use state::{Servers, Services, State};

@@ -1,6 +1,7 @@
 //! The edits that a state can undergo, and by which names they are known.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::change::{
     Change, Set, compare, scheduling_fields, server_fields, set, sync_fields, timeout_fields,
@@ -17,16 +18,16 @@ pub enum Operation {
         /// Which
         service: ServiceKey,
         /// As what
-        to: Box<Scheduling>,
+        to: Arc<Scheduling>,
     },
     /// Edit a virtual service in place.
     EditService {
         /// Which
         service: ServiceKey,
         /// What it is
-        from: Box<Scheduling>,
+        from: Arc<Scheduling>,
         /// What it shall be
-        to: Box<Scheduling>,
+        to: Arc<Scheduling>,
     },
     /// Delete a virtual service with all its servers.
     DeleteService {

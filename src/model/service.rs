@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use compact_str::CompactString;
 
@@ -356,14 +357,56 @@ pub struct Scheduling {
     pub one_packet: bool,
 }
 
-/// A virtual service and the real servers behind it.
+/// A virtual service and the real servers behind it. Both parts can be shared: most services of a director have the
+/// scheduling of their neighbours, and what is read back from the kernel is mostly what was desired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualService {
     /// What can be edited in place
-    pub scheduling: Scheduling,
+    pub scheduling: Arc<Scheduling>,
     /// The real servers. Their order is that of the file in a desired state, and means nothing in a live one; it is
     /// not compared.
-    pub servers: Servers,
+    pub servers: Arc<Servers>,
+}
+
+impl VirtualService {
+    /// A virtual service of its two parts.
+    pub fn new(scheduling: impl Into<Arc<Scheduling>>, servers: impl Into<Arc<Servers>>) -> Self {
+        Self { scheduling: scheduling.into(), servers: servers.into() }
+    }
+
+    /// The scheduling, to be changed: for this service alone.
+    pub fn scheduling_mut(&mut self) -> &mut Scheduling {
+        Arc::make_mut(&mut self.scheduling)
+    }
+
+    /// The real servers, to be changed: for this service alone.
+    pub fn servers_mut(&mut self) -> &mut Servers {
+        Arc::make_mut(&mut self.servers)
+    }
+
+    /// Shares with another service what is the same in both, so that it is not held twice.
+    pub fn share(&mut self, other: &Self) {
+        if self.scheduling == other.scheduling {
+            self.scheduling = Arc::clone(&other.scheduling);
+        }
+        if self.servers == other.servers {
+            self.servers = Arc::clone(&other.servers);
+        }
+    }
+}
+
+/// Lets each service of a row share its scheduling with the one before it, where they have the same.
+#[derive(Debug, Default)]
+pub struct Neighbour(Option<Arc<Scheduling>>);
+
+impl Neighbour {
+    /// The scheduling of the next service.
+    pub fn share(&mut self, scheduling: Scheduling) -> Arc<Scheduling> {
+        match &self.0 {
+            Some(before) if **before == scheduling => Arc::clone(before),
+            _ => Arc::clone(self.0.insert(scheduling.into())),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ impl FullNat {
     /// Takes in the FULLNAT servers of these services.
     pub fn add_servers(&mut self, services: &Services) {
         for (service, contents) in services {
-            for (server, real) in &contents.servers {
+            for (server, real) in contents.servers.iter() {
                 if real.forwarding == Forwarding::FullNat {
                     self.add(service, server);
                 }

@@ -8,6 +8,7 @@ mod settings;
 mod withheld;
 
 use std::hash::Hash;
+use std::sync::Arc;
 
 use crate::model::{Operation, Scheduling, ServerKey, Servers, ServiceKey, State, Table, VirtualService};
 
@@ -84,15 +85,15 @@ fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
         let to = &wanted.scheduling;
         let Some(VirtualService { scheduling: from, servers }) = find(&live.services, &mut near, &service)
         else {
-            plan.grow.push(Operation::AddService { service, to: Box::new(to.clone()) });
+            plan.grow.push(Operation::AddService { service, to: Arc::clone(to) });
             plan_servers(plan, service, &Servers::default(), &wanted.servers);
             continue;
         };
         found += 1;
         let edit = (from != to).then(|| Operation::EditService {
             service,
-            from: from.clone().into(),
-            to: to.clone().into(),
+            from: Arc::clone(from),
+            to: Arc::clone(to),
         });
         if needs_fewer_servers(from, to, servers) {
             plan_servers(plan, service, servers, &wanted.servers);
@@ -178,7 +179,7 @@ mod tests {
                 RealServer { weight, forwarding: Forwarding::Nat, thresholds: Thresholds::default() };
             (server_key(number), server)
         };
-        (key, VirtualService { scheduling, servers: servers.iter().map(server).collect() })
+        (key, VirtualService::new(scheduling, servers.iter().map(server).collect::<Servers>()))
     }
 
     fn server_key(number: u8) -> ServerKey {
@@ -240,7 +241,7 @@ mod tests {
         let with = |scheduler: &str, count: usize| {
             let (key, mut contents) = service(1, scheduler, &[(1, 1)]);
             let template = *contents.servers.values().next().unwrap();
-            contents.servers =
+            *contents.servers_mut() =
                 servers.iter().take(count).map(|(number, _)| (many(*number), template)).collect();
             state([(key, contents)])
         };

@@ -144,7 +144,11 @@ pub fn pass(
     let mut attempts = Attempts::default();
     let mut round = 0;
     loop {
-        let mut last = Comparison::new(kernel.read(&question)?, desired, &memory.record);
+        let mut last = Comparison::new(
+            kernel.read_expecting(&question, &desired.state.services)?,
+            desired,
+            &memory.record,
+        );
         if let Some(waits) = waits {
             last.hold(waits);
         }

@@ -112,7 +112,7 @@ fn table(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
         let cluster =
             observed.comparison.cluster(service).map(|name| format!(" ({name})")).unwrap_or_default();
         writeln!(out, "{HEAD}{service}{HEAD:#}{cluster}  {}", scheduling.scheduler)?;
-        for (server, RealServer { weight, forwarding, .. }) in servers {
+        for (server, RealServer { weight, forwarding, .. }) in servers.iter() {
             let Connections { active, inactive, persistent } = observed.connections(service, server);
             let quiesced = if *weight == 0 { " (quiesced)" } else { "" };
             let persistent =

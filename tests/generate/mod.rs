@@ -11,8 +11,8 @@ use std::num::NonZeroU32;
 
 use lbd::model::{
     Checksum, EngineName, Family, Forwarding, Persistence, PersistenceMask, Protocol, RealServer,
-    SchedulerFlags, SchedulerName, Scheduling, ServerKey, ServiceKey, State, Thresholds, Tunnel, TunnelKind,
-    VirtualService,
+    SchedulerFlags, SchedulerName, Scheduling, ServerKey, Servers, ServiceKey, State, Thresholds, Tunnel,
+    TunnelKind, VirtualService,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ pub fn state() -> impl Strategy<Value = State> {
 /// The services as IPVS itself knows them: FULLNAT is NAT and something else.
 pub fn without_fullnat(state: &State) -> State {
     let mut state = state.clone();
-    for server in state.services.values_mut().flat_map(|service| service.servers.values_mut()) {
+    for server in state.services.values_mut().flat_map(|service| service.servers_mut().values_mut()) {
         if server.forwarding == Forwarding::FullNat {
             server.forwarding = Forwarding::Nat;
         }
@@ -81,10 +81,8 @@ pub fn service_keys() -> Vec<ServiceKey> {
 
 /// Any service that can listen on this key.
 pub fn service(key: ServiceKey) -> impl Strategy<Value = VirtualService> {
-    (scheduling(key), servers(key)).prop_map(|(scheduling, servers)| VirtualService {
-        scheduling,
-        servers: servers.into_iter().collect(),
-    })
+    (scheduling(key), servers(key))
+        .prop_map(|(scheduling, servers)| VirtualService::new(scheduling, Servers::from_iter(servers)))
 }
 
 /// Any way to schedule the connections of this key.

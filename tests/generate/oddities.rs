@@ -47,11 +47,11 @@ fn live_service(key: ServiceKey) -> impl Strategy<Value = (ServiceKey, VirtualSe
 type Oddity = fn(ServiceKey, &mut VirtualService, prop::sample::Index);
 
 const ODDITIES: [Oddity; 8] = [
-    |_, service, _| service.scheduling.scheduler = SchedulerName::from_kernel(SchedulerName::NONE),
-    |_, service, _| service.scheduling.scheduler = SchedulerName::from_kernel("ODD/name"),
+    |_, service, _| service.scheduling_mut().scheduler = SchedulerName::from_kernel(SchedulerName::NONE),
+    |_, service, _| service.scheduling_mut().scheduler = SchedulerName::from_kernel("ODD/name"),
     |_, service, _| {
-        service.scheduling.engine = Some(EngineName::from_kernel("odd"));
-        service.scheduling.one_packet = true;
+        service.scheduling_mut().engine = Some(EngineName::from_kernel("odd"));
+        service.scheduling_mut().one_packet = true;
     },
     |key, service, _| {
         // A persistence of no time, for clients that share a bit in the middle.
@@ -59,7 +59,7 @@ const ODDITIES: [Oddity; 8] = [
             Family::V4 => PersistenceMask::V4("0.255.0.255".parse().unwrap()),
             Family::V6 => PersistenceMask::V6(77),
         };
-        service.scheduling.persistence = Some(Persistence { timeout: 0, mask });
+        service.scheduling_mut().persistence = Some(Persistence { timeout: 0, mask });
     },
     |key, service, which| {
         // Another family is nothing that the kernel takes but through a tunnel.
@@ -95,8 +95,8 @@ fn edit_server(
         return;
     }
     let at = which.index(service.servers.len());
-    let entries = std::mem::take(&mut service.servers).into_iter().enumerate();
-    service.servers = entries
+    let entries = std::mem::take(service.servers_mut()).into_iter().enumerate();
+    *service.servers_mut() = entries
         .map(|(index, (mut key, mut server))| {
             if index == at {
                 edit(&mut key, &mut server);

@@ -4,11 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use lbd::kernel::Kernel;
 use lbd::model::{
     Checksum, EngineName, Forwarding, Operation, Persistence, PersistenceMask, RealServer, SchedulerFlags,
-    SchedulerName, Scheduling, ServerKey, ServiceKey, Services, Thresholds, Tunnel, TunnelKind,
+    SchedulerName, Scheduling, ServerKey, Servers, ServiceKey, Services, Thresholds, Tunnel, TunnelKind,
     VirtualService,
 };
 
@@ -50,8 +51,9 @@ pub(crate) type Row<'a> = (&'a str, Scheduling, Vec<(&'a str, RealServer)>);
 pub(crate) fn services<const N: usize>(list: [Row<'_>; N]) -> Services {
     list.into_iter()
         .map(|(url, scheduling, servers)| {
-            let servers = servers.into_iter().map(|(address, real)| (server(address), real)).collect();
-            (service(url), VirtualService { scheduling, servers })
+            let servers: Servers =
+                servers.into_iter().map(|(address, real)| (server(address), real)).collect();
+            (service(url), VirtualService::new(scheduling, servers))
         })
         .collect()
 }
@@ -60,7 +62,7 @@ pub(crate) fn services<const N: usize>(list: [Row<'_>; N]) -> Services {
 pub(crate) fn additions(services: &Services) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (key, VirtualService { scheduling, servers }) in services {
-        operations.push(Operation::AddService { service: *key, to: scheduling.clone().into() });
+        operations.push(Operation::AddService { service: *key, to: Arc::clone(scheduling) });
         operations.extend(servers.iter().map(|(server, to)| Operation::AddServer {
             service: *key,
             server: *server,

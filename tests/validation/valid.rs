@@ -77,25 +77,21 @@ fn scheduling(scheduler: &str) -> Scheduling {
 #[test]
 fn the_file_of_the_manual() {
     let desired = desired(MANUAL);
-    let web = VirtualService {
-        scheduling: scheduling("rr"),
-        servers: [
+    let web = VirtualService::new(
+        scheduling("rr"),
+        Servers::from_iter([
             server("192.168.8.14", 80, 1, Forwarding::Nat),
             server("192.168.8.15", 8080, 3, Forwarding::Nat),
-        ]
-        .into_iter()
-        .collect(),
-    };
+        ]),
+    );
     let mask = PersistenceMask::V4("255.255.255.255".parse().unwrap());
-    let shop = VirtualService {
-        scheduling: Scheduling { persistence: Some(Persistence { timeout: 300, mask }), ..scheduling("wlc") },
-        servers: [
+    let shop = VirtualService::new(
+        Scheduling { persistence: Some(Persistence { timeout: 300, mask }), ..scheduling("wlc") },
+        Servers::from_iter([
             server("192.168.8.7", 0, 1, Forwarding::DirectRouting),
             server("192.168.8.17", 0, 1, Forwarding::DirectRouting),
-        ]
-        .into_iter()
-        .collect(),
-    };
+        ]),
+    );
     let (web_key, shop_key) = (key("tcp://10.0.0.13:80"), key("fwmark://10"));
     assert_eq!(desired.state.services, Services::from_iter([(web_key, web), (shop_key, shop)]));
     assert_eq!(*desired.clusters, Table::from_iter([(web_key, "web".into()), (shop_key, "shop".into())]));
@@ -174,14 +170,12 @@ clusters:
         let port = key.default_server_port();
         let tunnel = Forwarding::Tunnel(Tunnel::IPIP);
         assert_eq!(
-            service.servers,
-            [
+            *service.servers,
+            Servers::from_iter([
                 server("10.1.0.1", port, 1, tunnel),
                 server("fd00::1", port, 1, tunnel),
                 server("fd00::2", port, 1, tunnel)
-            ]
-            .into_iter()
-            .collect::<Servers>()
+            ])
         );
     }
 }

@@ -17,7 +17,7 @@ use crate::model::{
 /// A virtual service of the state as a cluster, and what of it a file cannot ask for.
 pub(super) fn rewritten(key: ServiceKey, service: &VirtualService, state: &State) -> Rewritten {
     let mut lost = Vec::new();
-    let Scheduling { scheduler, flags, persistence, engine, one_packet } = &service.scheduling;
+    let Scheduling { scheduler, flags, persistence, engine, one_packet } = &*service.scheduling;
     let word = if SchedulerName::MAINLINE.contains(&scheduler.as_str()) {
         scheduler.to_string()
     } else {

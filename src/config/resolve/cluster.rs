@@ -9,7 +9,7 @@ use super::{address, scheduling, server};
 use crate::config::document::{Cluster, Defaults, Forward, Listen, Listener, Server};
 use crate::config::nearest::nearest;
 use crate::config::place::{Finding, Findings, Place, place};
-use crate::model::{Desired, Forwarding, KeyError, Servers, ServiceKey, Table, VirtualService};
+use crate::model::{Desired, Forwarding, KeyError, Neighbour, Servers, ServiceKey, Table, VirtualService};
 
 /// What a listener begins with.
 const SCHEMES: [&str; 5] = ["tcp", "udp", "sctp", "fwmark", "fwmark6"];
@@ -36,6 +36,7 @@ pub(super) fn clusters(
     if let Some(word) = defaults.and_then(|defaults| defaults.scheduler.as_ref()) {
         scheduling::check_default(word, place!["defaults", "scheduler"], findings);
     }
+    let mut neighbour = Neighbour::default();
     for (index, cluster) in clusters.into_iter().enumerate() {
         let here = place!["clusters", index];
         let name: Arc<str> = cluster.name.as_str().into();
@@ -81,7 +82,7 @@ pub(super) fn clusters(
             let behind = Behind { cluster: &cluster, index, service, sync };
             let servers = behind.servers(&servers, &mut reported, findings);
             owners.insert(service, Arc::clone(&name));
-            desired.state.services.insert(service, VirtualService { scheduling, servers });
+            desired.state.services.insert(service, VirtualService::new(neighbour.share(scheduling), servers));
         }
     }
     desired.clusters = owners.into();

@@ -194,7 +194,7 @@ fn servers_behind_a_rule_are_read_as_fullnat() {
         engine: None,
         one_packet: false,
     };
-    let contents = crate::model::VirtualService { scheduling, servers: servers.into_iter().collect() };
+    let contents = crate::model::VirtualService::new(scheduling, crate::model::Servers::from_iter(servers));
     services.insert(service(), contents);
     let rules = [14, 16].map(|last| SourceNat::of(&service(), &server(last, 0)));
     full_nat(&mut services, &HashSet::from(rules));

@@ -148,6 +148,8 @@ pub(in crate::kernel) fn is_unicast(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::refusal;
     use super::*;
     use crate::model::{SchedulerFlags, SchedulerName, Thresholds};
@@ -175,7 +177,7 @@ mod tests {
         );
         let foo = Operation::AddService {
             service: "tcp://192.0.2.1:443".parse().unwrap(),
-            to: Box::new(Scheduling {
+            to: Arc::new(Scheduling {
                 scheduler: SchedulerName::new("foo").unwrap(),
                 flags: SchedulerFlags::default(),
                 persistence: None,

@@ -13,7 +13,7 @@ use super::ipvs::codec::normal;
 use super::{Kernel, KernelError, Live, Question, Refusal, Refusals};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
-    ServerKey, ServiceKey, Services, State, Timeouts, TunnelKind, VirtualService, sysctl,
+    ServerKey, Servers, ServiceKey, Services, State, Timeouts, TunnelKind, VirtualService, sysctl,
 };
 
 /// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places.
@@ -151,7 +151,7 @@ impl Fake {
                 let to = stored(to);
                 self.check_server(service, server, &to)?;
                 let address_up = self.address_up;
-                let servers = &mut self.service(service)?.servers;
+                let servers = self.service(service)?.servers_mut();
                 if servers.contains_key(server) {
                     return Err(libc::EEXIST);
                 }
@@ -164,11 +164,11 @@ impl Fake {
             Operation::EditServer { service, server, to, .. } => {
                 let to = stored(to);
                 self.check_server(service, server, &to)?;
-                *self.service(service)?.servers.get_mut(server).ok_or(libc::ENOENT)? = to;
+                *self.service(service)?.servers_mut().get_mut(server).ok_or(libc::ENOENT)? = to;
                 Ok(())
             }
             Operation::DeleteServer { service, server } => {
-                self.service(service)?.servers.remove(server).ok_or(libc::ENOENT)?;
+                self.service(service)?.servers_mut().remove(server).ok_or(libc::ENOENT)?;
                 self.live.connections.remove(&(*service, *server));
                 Ok(())
             }
@@ -210,7 +210,7 @@ impl Fake {
             return Err(libc::EEXIST);
         }
         self.check_scheduling(to)?;
-        let service = VirtualService { scheduling: to.clone(), servers: Default::default() };
+        let service = VirtualService::new(to.clone(), Servers::default());
         self.live.state.services.insert(*key, service);
         Ok(())
     }
@@ -223,11 +223,11 @@ impl Fake {
         let changes = service.scheduling.scheduler != to.scheduler;
         if changes && to.scheduler.as_str() == "mh" && service.servers.len() > MH_SERVERS {
             if !keeps_scheduler {
-                service.scheduling.scheduler = SchedulerName::from_kernel(SchedulerName::NONE);
+                service.scheduling_mut().scheduler = SchedulerName::from_kernel(SchedulerName::NONE);
             }
             return Err(libc::EINVAL);
         }
-        service.scheduling = to.clone();
+        service.scheduling = to.clone().into();
         Ok(())
     }
 
@@ -275,7 +275,7 @@ fn stored(server: &RealServer) -> RealServer {
 }
 
 impl Kernel for Fake {
-    fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, question: &Question, _expected: &Services) -> Result<Live, KernelError> {
         self.reads += 1;
         if let Some(meddler) = &mut self.before_read {
             meddler(&mut self.live);

@@ -288,9 +288,9 @@ fn refusal(operation: &Operation, errno: i32) -> Option<Refusal> {
 
 impl Kernel for Ipvs {
     /// What lies beside IPVS is not for it to read.
-    fn read(&mut self, _question: &Question) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, _question: &Question, expected: &Services) -> Result<Live, KernelError> {
         self.seen = None;
-        let live = self.read_all()?;
+        let live = self.read_all(expected)?;
         self.seen = self.remembers.then(|| Seen::of(&live));
         Ok(live)
     }

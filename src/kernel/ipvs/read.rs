@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use neli::consts::nl::NlmF;
 
@@ -13,8 +14,8 @@ use super::snapshot::Snapshot;
 use super::uapi::cmd;
 use crate::kernel::{KernelError, Live, Step, explain};
 use crate::model::{
-    Connections, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table, Timeouts,
-    VirtualService,
+    Connections, Neighbour, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table,
+    Timeouts, VirtualService,
 };
 
 /// How often a list that changes under our eyes is read before we give up.
@@ -33,8 +34,8 @@ struct Precedent {
 }
 
 impl Ipvs {
-    /// The whole live state.
-    pub(super) fn read_all(&mut self) -> Result<Live, KernelError> {
+    /// The whole live state. What is as expected is shared.
+    pub(super) fn read_all(&mut self, expected: &Services) -> Result<Live, KernelError> {
         let mut live = Live::default();
         self.is_at(Step::Listing);
         let listed = self.services()?;
@@ -44,7 +45,11 @@ impl Ipvs {
         for (done, (key, scheduling)) in listed.into_iter().enumerate() {
             self.is_at(Step::Read { services: done, of });
             if let Some(servers) = self.servers(&key, &mut precedent, &mut live.connections)? {
-                services.push((key, VirtualService { scheduling, servers }));
+                let mut service = VirtualService::new(scheduling, servers);
+                if let Some(expected) = expected.get(&key) {
+                    service.share(expected);
+                }
+                services.push((key, service));
             }
         }
         live.state.services = Table::of(services);
@@ -70,7 +75,7 @@ impl Ipvs {
             }
             let Some((key, scheduling)) = found else { continue };
             if let Some(servers) = self.servers(&key, &mut precedent, &mut connections)? {
-                services.insert(key, VirtualService { scheduling, servers });
+                services.insert(key, VirtualService::new(scheduling, servers));
             }
         }
         Ok(services)
@@ -130,9 +135,14 @@ impl Ipvs {
         Err(explain::unsettled(&what.to_string()))
     }
 
-    fn services(&mut self) -> Result<Table<ServiceKey, Scheduling>, KernelError> {
+    fn services(&mut self) -> Result<Table<ServiceKey, Arc<Scheduling>>, KernelError> {
         let what = format_args!("the virtual services");
-        self.list(what, cmd::GET_SERVICE, None, &mut 0, decode::service, testify_on_services)
+        let mut neighbour = Neighbour::default();
+        let decode = |attributes: &[u8]| {
+            let (key, scheduling) = decode::service(attributes)?;
+            Ok((key, neighbour.share(scheduling)))
+        };
+        self.list(what, cmd::GET_SERVICE, None, &mut 0, decode, testify_on_services)
     }
 
     /// The servers of a service, in the order in which they were added, or `None` where the service is gone.
@@ -225,7 +235,7 @@ impl Testimony {
     }
 }
 
-fn testify_on_services(list: &Table<ServiceKey, Scheduling>) -> Testimony {
+fn testify_on_services(list: &Table<ServiceKey, Arc<Scheduling>>) -> Testimony {
     let (mut known, mut is_known) = (0, knowing(list));
     let told = Snapshot::open()
         .and_then(|mut old| old.services(list.len(), |key, _| known += usize::from(is_known(&key))));
