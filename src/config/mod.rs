@@ -18,6 +18,7 @@ mod source;
 mod stream;
 mod syntax;
 mod tree;
+mod whole;
 mod words;
 
 pub use diagnose::Problems;
@@ -45,9 +46,8 @@ fn read_fast(text: &str) -> Result<Desired, Option<Problem>> {
         return Err(Some(problem));
     }
     let problem = |message| Problem::new(1, 1, 0, message);
-    let document: Document =
-        stream::read(text).map_err(|refusal| (!refusal.is_unread).then(|| problem(refusal.message)))?;
-    let (desired, findings) = resolve::resolve(document);
+    let (desired, findings) =
+        whole::read(text).map_err(|refusal| (!refusal.is_unread).then(|| problem(refusal.message)))?;
     match findings.list.into_iter().next() {
         None => Ok(desired),
         Some(finding) => Err(Some(problem(finding.message))),

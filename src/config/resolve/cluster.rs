@@ -9,7 +9,9 @@ use super::{address, scheduling, server};
 use crate::config::document::{Cluster, Defaults, Forward, Listen, Listener, Server};
 use crate::config::nearest::nearest;
 use crate::config::place::{Finding, Findings, Place, place};
-use crate::model::{Desired, Forwarding, KeyError, Neighbour, Servers, ServiceKey, Table, VirtualService};
+use crate::model::{
+    Forwarding, KeyError, Mark, Neighbour, Servers, ServiceKey, Services, Table, VirtualService,
+};
 
 /// What a listener begins with.
 const SCHEMES: [&str; 5] = ["tcp", "udp", "sctp", "fwmark", "fwmark6"];
@@ -17,42 +19,66 @@ const SCHEMES: [&str; 5] = ["tcp", "udp", "sctp", "fwmark", "fwmark6"];
 /// The longest name of a cluster, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// Puts the clusters into the desired state. The marks are in it already; `sync` tells whether the
-/// file has sync daemons.
-///
-/// Each cluster is gone when it has been read, so that what becomes of it takes its room: there can be many.
-pub(super) fn clusters(
-    clusters: Vec<Cluster>,
-    defaults: Option<&Defaults>,
+/// The clusters so far, as what comes behind them has to know them.
+pub(super) struct Clusters {
+    /// The cluster that each virtual service comes from
+    pub(super) owners: Table<ServiceKey, Arc<str>>,
+    /// Where each of these services stands
+    places: Vec<ListenerPlace>,
+    names: HashMap<Arc<str>, usize>,
+    neighbour: Neighbour,
+    /// How many there are
+    count: usize,
+    /// The marks that are declared
+    marks: HashSet<u32>,
+    defaults: Option<Defaults>,
+    /// Whether the file has sync daemons
     sync: bool,
-    desired: &mut Desired,
-    findings: &mut Findings,
-) {
-    let mut names: HashMap<Arc<str>, usize> = HashMap::with_capacity(clusters.len());
-    let mut listeners: Table<ServiceKey, ListenerPlace> = Table::with_capacity(clusters.len());
-    let mut owners = Table::with_capacity(clusters.len());
-    desired.state.services.reserve(clusters.len());
-    let marks: HashSet<u32> = desired.state.marks.iter().map(|mark| mark.mark).collect();
-    if let Some(word) = defaults.and_then(|defaults| defaults.scheduler.as_ref()) {
-        scheduling::check_default(word, place!["defaults", "scheduler"], findings);
+}
+
+impl Clusters {
+    /// None so far.
+    pub(super) fn new(
+        marks: &[Mark],
+        defaults: Option<Defaults>,
+        sync: bool,
+        findings: &mut Findings,
+    ) -> Self {
+        if let Some(word) = defaults.as_ref().and_then(|defaults| defaults.scheduler.as_ref()) {
+            scheduling::check_default(word, place!["defaults", "scheduler"], findings);
+        }
+        Self {
+            owners: Table::default(),
+            places: Vec::new(),
+            names: HashMap::new(),
+            neighbour: Neighbour::default(),
+            count: 0,
+            marks: marks.iter().map(|mark| mark.mark).collect(),
+            defaults,
+            sync,
+        }
     }
-    let mut neighbour = Neighbour::default();
-    for (index, cluster) in clusters.into_iter().enumerate() {
+
+    /// Puts the virtual services of the next cluster beside the others.
+    pub(super) fn add(&mut self, cluster: &Cluster, services: &mut Services, findings: &mut Findings) {
+        let index = self.count;
+        self.count += 1;
         let here = place!["clusters", index];
         let name: Arc<str> = cluster.name.as_str().into();
         check_name(&name, &here, findings);
-        if let Some(first) = names.get(&name) {
+        if let Some(first) = self.names.get(&name) {
             findings.push(
                 Finding::new(here.then("name"), format!("duplicate cluster name `{name}`"))
                     .first(place!["clusters", *first, "name"]),
             );
         } else {
-            names.insert(Arc::clone(&name), index);
+            self.names.insert(Arc::clone(&name), index);
         }
+        let defaults = self.defaults.as_ref();
         let inherited =
             cluster.forward.or(defaults.and_then(|defaults| defaults.forward)).unwrap_or(Forward::Dr);
-        let rules = scheduling::rules(&cluster, defaults, &here, findings);
-        let servers = servers(&cluster, inherited, &here, findings);
+        let rules = scheduling::rules(cluster, defaults, &here, findings);
+        let servers = servers(cluster, inherited, &here, findings);
         let urls = cluster.listen.urls();
         if urls.is_empty() {
             findings.push(Finding::new(here.then("listen"), "a cluster needs at least one listener"));
@@ -63,14 +89,15 @@ pub(super) fn clusters(
             let place = ListenerPlace { cluster: index, entry: is_listed.then_some(position) };
             let listener = || place.whole();
             let Some(service) = service(url, listener, findings) else { continue };
-            if let Err((first, _)) = listeners.insert_new(service, place) {
+            if let Err((first, _)) = self.owners.insert_new(service, Arc::clone(&name)) {
                 let duplicate = Finding::new(listener(), format!("duplicate listener {service}"));
-                let first = listeners.at(first).map(|(_, place)| place.whole());
+                let first = self.places.get(first).map(|place| place.whole());
                 findings.push(first.into_iter().fold(duplicate, Finding::first));
                 continue;
             }
+            self.places.push(place);
             if let Some(mark) = service.mark()
-                && !marks.contains(&mark)
+                && !self.marks.contains(&mark)
             {
                 findings.push(
                     Finding::new(listener(), format!("mark {mark} is not declared under `marks`"))
@@ -78,14 +105,12 @@ pub(super) fn clusters(
                         .involving(place!["marks"]),
                 );
             }
-            let scheduling = scheduling::scheduling(&rules, &cluster, &service, listener, &here, findings);
-            let behind = Behind { cluster: &cluster, index, service, sync };
+            let scheduling = scheduling::scheduling(&rules, cluster, &service, listener, &here, findings);
+            let behind = Behind { cluster, index, service, sync: self.sync };
             let servers = behind.servers(&servers, &mut reported, findings);
-            owners.insert(service, Arc::clone(&name));
-            desired.state.services.insert(service, VirtualService::new(neighbour.share(scheduling), servers));
+            services.insert(service, VirtualService::new(self.neighbour.share(scheduling), servers));
         }
     }
-    desired.clusters = owners.into();
 }
 
 fn check_name(name: &str, here: &Place, findings: &mut Findings) {
