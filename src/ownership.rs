@@ -27,15 +27,24 @@ pub fn part(mut live: Services, desired: &Services, owned: &Owned, prune: Prune)
 }
 
 /// Takes what is in the file into ownership: done before the first edit, so that a crash in the middle of a pass leaves
-/// no service behind that nobody remembers.
-pub fn claim(owned: &mut Owned, desired: &Desired) {
-    owned.extend(desired.clusters.iter().map(|(service, cluster)| (*service, Arc::clone(cluster))));
+/// no service behind that nobody remembers. Where nothing else is owned, the table is the file's own, and held once.
+pub fn claim(owned: &mut Arc<Owned>, desired: &Desired) {
+    let wanted = &desired.clusters;
+    if owned.keys().all(|service| wanted.contains_key(service)) {
+        *owned = Arc::clone(wanted);
+    } else if wanted.iter().any(|(service, cluster)| owned.get(service) != Some(cluster)) {
+        let wanted = wanted.iter().map(|(service, cluster)| (*service, Arc::clone(cluster)));
+        Arc::make_mut(owned).extend(wanted);
+    }
 }
 
 /// Ends the ownership of what is neither in the file nor in the kernel any more: if it ever comes back, somebody else
 /// put it there.
-pub fn release(owned: &mut Owned, desired: &Services, is_live: impl Fn(&ServiceKey) -> bool) {
-    owned.retain(|service, _| desired.contains_key(service) || is_live(service));
+pub fn release(owned: &mut Arc<Owned>, desired: &Services, is_live: impl Fn(&ServiceKey) -> bool) {
+    let stays = |service: &ServiceKey| desired.contains_key(service) || is_live(service);
+    if !owned.keys().all(stays) {
+        Arc::make_mut(owned).retain(|service, _| stays(service));
+    }
 }
 
 /// What lbd changed beside the virtual services, and takes back in the end.
@@ -65,7 +74,7 @@ impl Changed {
                 // What the operation starts from may be what another one of the plan leaves behind.
                 Operation::SetSysctl { name, .. } => {
                     let touched =
-                        live.iter().filter(|(other, _)| *other == name || sysctl::reaches(name, other));
+                        live.iter().filter(|(other, _)| **other == **name || sysctl::reaches(name, other));
                     for (other, now) in touched {
                         let is_noted = |noted: &String| sysctl::canonical(noted) == sysctl::canonical(other);
                         if !self.sysctls.keys().any(is_noted) {

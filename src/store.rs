@@ -34,7 +34,7 @@ pub struct Record {
     /// What lbd has to put back in this boot and this network namespace; nothing in any other
     pub changed: Changed,
     /// The services of the last verified state, of whichever boot
-    pub verified: Vec<ServiceKey>,
+    pub verified: Arc<[ServiceKey]>,
 }
 
 /// A state directory.
@@ -451,7 +451,7 @@ mod tests {
                 sync: [SyncRole::Backup].into(),
                 filter: true,
             },
-            verified: vec![key("tcp://10.0.0.13:80")],
+            verified: [key("tcp://10.0.0.13:80")].into(),
         }
     }
 

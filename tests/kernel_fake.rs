@@ -106,27 +106,29 @@ fn an_operation() -> impl Strategy<Value = Operation> {
         let v6 = service.family() == Family::V6;
         let from = scheduling("rr");
         match which {
-            0 | 1 => {
-                a_scheduling(v6).prop_map(move |to| Operation::AddService { service, to: to.into() }).boxed()
-            }
+            0 | 1 => a_scheduling(v6)
+                .prop_map(move |to| Operation::AddService { service: service.into(), to: to.into() })
+                .boxed(),
             2 => a_scheduling(v6)
                 .prop_map(move |to| Operation::EditService {
-                    service,
+                    service: service.into(),
                     from: from.clone().into(),
                     to: to.into(),
                 })
                 .boxed(),
-            3 => Just(Operation::DeleteService { service }).boxed(),
-            4..=6 => a_real_server().prop_map(move |to| Operation::AddServer { service, server, to }).boxed(),
+            3 => Just(Operation::DeleteService { service: service.into() }).boxed(),
+            4..=6 => a_real_server()
+                .prop_map(move |to| Operation::AddServer { service: service.into(), server, to })
+                .boxed(),
             7 | 8 => a_real_server()
                 .prop_map(move |to| Operation::EditServer {
-                    service,
+                    service: service.into(),
                     server,
                     from: real(1, Forwarding::Nat).into(),
-                    to,
+                    to: Box::new(to),
                 })
                 .boxed(),
-            _ => Just(Operation::DeleteServer { service, server }).boxed(),
+            _ => Just(Operation::DeleteServer { service: service.into(), server }).boxed(),
         }
     })
 }
@@ -235,7 +237,7 @@ fn the_fake_knows_what_becomes_of_a_service_with_too_many_servers_for_mh() {
     ]);
     agree(&mut real, &mut fake, &additions(&table));
     let to = |url| Operation::EditService {
-        service: service(url),
+        service: service(url).into(),
         from: scheduling("rr").into(),
         to: scheduling("mh").into(),
     };

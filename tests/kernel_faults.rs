@@ -9,6 +9,7 @@ mod running;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use faults::{Fault, FaultyWire, Script};
 use lab::Netns;
@@ -114,7 +115,7 @@ impl Director {
         let store = Store::new(directory.path()).unwrap();
         let there = self.clean.read(&Question::default()).unwrap().state.services;
         let deletions: Vec<Operation> =
-            there.keys().map(|service| Operation::DeleteService { service: *service }).collect();
+            there.keys().map(|service| Operation::DeleteService { service: (*service).into() }).collect();
         execute(&mut self.clean, &deletions);
         let foreign = desired(
             "version: 1\nclusters: [{ name: x, listen: 'tcp://10.9.9.9:80', forward: nat, servers: [192.168.8.99] }]",
@@ -122,10 +123,10 @@ impl Director {
         for (service, virtual_service) in foreign.state.services {
             execute(
                 &mut self.clean,
-                &[Operation::AddService { service, to: virtual_service.scheduling.clone() }],
+                &[Operation::AddService { service: service.into(), to: virtual_service.scheduling.clone() }],
             );
             for (&server, &to) in virtual_service.servers.iter() {
-                execute(&mut self.clean, &[Operation::AddServer { service, server, to }]);
+                execute(&mut self.clean, &[Operation::AddServer { service: service.into(), server, to }]);
             }
         }
         assert_eq!(pass(&mut self.clean, &self.before, &store).unwrap().outcome, Outcome::Verified);
@@ -229,15 +230,15 @@ fn meddle(kernel: &mut Ipvs, after: &Desired, what: usize) {
         (ServerKey { address: [192, 168, 8, 14].into(), port: 80 }, *like.servers.values().next().unwrap());
     to.weight = 77;
     let operation = match what {
-        0 => Operation::DeleteService { service },
-        1 => Operation::DeleteServer { service, server },
-        2 => Operation::AddServer { service, server: ServerKey { port: 8080, ..server }, to },
+        0 => Operation::DeleteService { service: service.into() },
+        1 => Operation::DeleteServer { service: service.into(), server },
+        2 => Operation::AddServer { service: service.into(), server: ServerKey { port: 8080, ..server }, to },
         3 => Operation::AddService {
-            service: "tcp://10.0.0.5:80".parse().unwrap(),
+            service: Arc::new("tcp://10.0.0.5:80".parse().unwrap()),
             to: like.scheduling.clone(),
         },
-        4 => Operation::AddService { service: intruder(), to: like.scheduling.clone() },
-        _ => Operation::DeleteService { service: "tcp://10.0.0.3:80".parse().unwrap() },
+        4 => Operation::AddService { service: intruder().into(), to: like.scheduling.clone() },
+        _ => Operation::DeleteService { service: Arc::new("tcp://10.0.0.3:80".parse().unwrap()) },
     };
     // What is there already, or is not there any more, need not be done.
     let _ = kernel.execute(&[operation]).unwrap();

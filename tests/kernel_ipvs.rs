@@ -10,7 +10,7 @@ use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Live, Question};
 use lbd::model::{
     Checksum, Connections, EngineName, Forwarding, Operation, Persistence, PersistenceMask, RealServer,
-    SchedulerFlags, Scheduling, State, SyncDaemon, SyncRole, Timeouts, TunnelKind,
+    SchedulerFlags, Scheduling, ServiceKey, State, SyncDaemon, SyncRole, Timeouts, TunnelKind,
 };
 use serde_json::json;
 use tables::{additions, everything, execute, limits, real, scheduling, server, service, services, tunnel};
@@ -173,12 +173,12 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
     execute(
         &mut kernel,
         &[
-            Operation::EditService { service: key, from: old.scheduling, to: to.into() },
+            Operation::EditService { service: key.into(), from: old.scheduling, to: to.into() },
             Operation::EditServer {
-                service: key,
+                service: key.into(),
                 server: server_key,
                 from: (*old.servers.get(&server_key).unwrap()).into(),
-                to: changed,
+                to: Box::new(changed),
             },
         ],
     );
@@ -196,8 +196,8 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
     execute(
         &mut kernel,
         &[
-            Operation::DeleteServer { service: key, server: mixed },
-            Operation::DeleteService { service: service("fwmark6://10") },
+            Operation::DeleteServer { service: key.into(), server: mixed },
+            Operation::DeleteService { service: service("fwmark6://10").into() },
         ],
     );
     wanted.get_mut(&key).unwrap().servers_mut().remove(&mixed);
@@ -239,8 +239,15 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
     let good = service("tcp://10.0.0.1:80");
     let nowhere = service("tcp://10.0.0.2:80");
     let one = real(1, Forwarding::Nat);
-    let add = |service, address| Operation::AddServer { service, server: server(address), to: one };
-    let add_service = |service, name| Operation::AddService { service, to: scheduling(name).into() };
+    let add = |service: ServiceKey, address| Operation::AddServer {
+        service: service.into(),
+        server: server(address),
+        to: one,
+    };
+    let add_service = |service: ServiceKey, name| Operation::AddService {
+        service: service.into(),
+        to: scheduling(name).into(),
+    };
     let operations = [
         add_service(good, "rr"),
         add_service(good, "rr"),
@@ -250,10 +257,10 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
         add(good, "10.9.0.1:80"),
         add(good, "0.0.0.0:80"),
         add(good, "[fd00::1]:80"),
-        Operation::DeleteServer { service: good, server: server("10.9.0.9:80") },
-        Operation::DeleteService { service: nowhere },
+        Operation::DeleteServer { service: good.into(), server: server("10.9.0.9:80") },
+        Operation::DeleteService { service: nowhere.into() },
         Operation::AddService {
-            service: lbd::model::ServiceKey::FirewallMark { family: lbd::model::Family::V4, mark: 0 },
+            service: ServiceKey::FirewallMark { family: lbd::model::Family::V4, mark: 0 }.into(),
             to: scheduling("rr").into(),
         },
         add(good, "10.9.0.2:80"),
@@ -283,7 +290,7 @@ fn a_batch_of_nothing_but_refusals_loses_none() {
     let nowhere = service("tcp://[fd00::1]:80");
     let operations: Vec<_> = (1..=1000)
         .map(|port| Operation::AddServer {
-            service: nowhere,
+            service: nowhere.into(),
             server: server(&format!("[fd00::2]:{port}")),
             to: real(1, Forwarding::Nat),
         })

@@ -208,7 +208,8 @@ clusters: [{ name: web, listen: fwmark://10, servers: [192.168.8.7] }]
     let Some(Operation::ReplaceMarks { from, to, strays }) = report.done.first() else {
         panic!("{report:?}")
     };
-    assert_eq!((from, to, strays.len()), (&desired.state.marks, &desired.state.marks, 1));
+    let marks = desired.state.marks.as_slice();
+    assert_eq!((&**from, &**to, strays.len()), (marks, marks, 1));
     let parts = report.done[0].parts();
     assert_eq!((parts.len(), parts[0].name.as_deref()), (1, Some("rule tcp dport 22 drop in prerouting")));
     assert_eq!(host.done(&file(NONE)), ["delete mark rules", "delete service fwmark://10"]);

@@ -155,7 +155,8 @@ impl Director {
 
     fn replace_marks(&mut self, operation: &Operation) -> Result<(), Refusal> {
         let Operation::ReplaceMarks { to, .. } = operation else { return Ok(()) };
-        self.write_filter(to.clone(), &self.full_nat.clone()).map_err(|message| Refusal { errno: 0, message })
+        self.write_filter(to.to_vec(), &self.full_nat.clone())
+            .map_err(|message| Refusal { errno: 0, message })
     }
 }
 

@@ -16,14 +16,14 @@ pub enum Operation {
     /// Add a virtual service, as yet without servers.
     AddService {
         /// Which
-        service: ServiceKey,
+        service: Arc<ServiceKey>,
         /// As what
         to: Arc<Scheduling>,
     },
     /// Edit a virtual service in place.
     EditService {
         /// Which
-        service: ServiceKey,
+        service: Arc<ServiceKey>,
         /// What it is
         from: Arc<Scheduling>,
         /// What it shall be
@@ -32,12 +32,12 @@ pub enum Operation {
     /// Delete a virtual service with all its servers.
     DeleteService {
         /// Which
-        service: ServiceKey,
+        service: Arc<ServiceKey>,
     },
     /// Add a real server to a virtual service.
     AddServer {
         /// To which service
-        service: ServiceKey,
+        service: Arc<ServiceKey>,
         /// Which server
         server: ServerKey,
         /// As what
@@ -46,29 +46,29 @@ pub enum Operation {
     /// Edit a real server in place.
     EditServer {
         /// Of which service
-        service: ServiceKey,
+        service: Arc<ServiceKey>,
         /// Which server
         server: ServerKey,
         /// What it is
         from: Box<RealServer>,
         /// What it shall be
-        to: RealServer,
+        to: Box<RealServer>,
     },
     /// Delete a real server.
     DeleteServer {
         /// Of which service
-        service: ServiceKey,
+        service: Arc<ServiceKey>,
         /// Which server
         server: ServerKey,
     },
     /// Set a kernel setting.
     SetSysctl {
         /// Its full name
-        name: String,
+        name: Box<str>,
         /// What it is; `None` where the kernel does not have it
-        from: Option<String>,
+        from: Option<Box<str>>,
         /// What it shall be
-        to: String,
+        to: Box<str>,
     },
     /// Set timeouts of connections.
     SetTimeouts {
@@ -97,11 +97,11 @@ pub enum Operation {
     /// Replace the mark rules in lbd's own table of the packet filter, all of them in one transaction.
     ReplaceMarks {
         /// The rules that are there, in their order
-        from: Vec<Mark>,
+        from: Box<[Mark]>,
         /// The rules that shall be there
-        to: Vec<Mark>,
+        to: Box<[Mark]>,
         /// What else lies in the table, and goes
-        strays: Vec<String>,
+        strays: Box<[String]>,
     },
 }
 
@@ -226,11 +226,11 @@ impl Operation {
         match self {
             Self::AddService { service, .. }
             | Self::EditService { service, .. }
-            | Self::DeleteService { service } => Subject::Service(*service),
+            | Self::DeleteService { service } => Subject::Service(**service),
             Self::AddServer { service, server, .. }
             | Self::EditServer { service, server, .. }
-            | Self::DeleteServer { service, server } => Subject::Server(*service, *server),
-            Self::SetSysctl { name, .. } => Subject::Sysctl(name.clone()),
+            | Self::DeleteServer { service, server } => Subject::Server(**service, *server),
+            Self::SetSysctl { name, .. } => Subject::Sysctl(name.to_string()),
             Self::SetTimeouts { .. } => Subject::Timeouts,
             Self::StartSync { to } | Self::RestartSync { to, .. } => Subject::Sync(to.role),
             Self::StopSync { role } => Subject::Sync(*role),
@@ -274,6 +274,15 @@ impl Operation {
             Self::AddServer { server, .. }
             | Self::EditServer { server, .. }
             | Self::DeleteServer { server, .. } => Some(server),
+            _ => None,
+        }
+    }
+
+    /// What the real server shall be, if it adds or edits one.
+    pub fn real_server(&self) -> Option<&RealServer> {
+        match self {
+            Self::AddServer { to, .. } => Some(to),
+            Self::EditServer { to, .. } => Some(to),
             _ => None,
         }
     }
@@ -322,9 +331,9 @@ impl Operation {
             Self::AddServer { to, .. } => set(&server_fields(to), take),
             Self::EditServer { from, to, .. } => compare(&server_fields(from), &server_fields(to), take),
             Self::SetSysctl { name, from, to } => take(Set {
-                field: &name.clone().into(),
-                from: from.clone().map(Value::Setting).as_ref(),
-                to: Some(&Value::Setting(to.clone())),
+                field: &name.to_string().into(),
+                from: from.as_ref().map(|from| Value::Setting(from.to_string())).as_ref(),
+                to: Some(&Value::Setting(to.to_string())),
             }),
             Self::SetTimeouts { from, to } => {
                 let (from, to) = (timeout_fields(*from), timeout_fields(*to));
@@ -377,16 +386,21 @@ mod tests {
     // A plan can have a hundred thousand of them: what is rare and long lies elsewhere.
     #[test]
     fn an_operation_is_no_longer_than_the_edit_of_a_server() {
-        assert!(size_of::<Operation>() <= 80, "{}", size_of::<Operation>());
+        assert!(size_of::<Operation>() <= 56, "{}", size_of::<Operation>());
     }
 
     #[test]
     fn an_edit_names_the_fields_that_differ_and_an_addition_all_that_are_set() {
-        let service = "tcp://10.0.0.13:80".parse().unwrap();
+        let service: Arc<ServiceKey> = Arc::new("tcp://10.0.0.13:80".parse().unwrap());
         let server = ServerKey { address: "192.168.8.14".parse().unwrap(), port: 80 };
         let one = RealServer { weight: 1, forwarding: Forwarding::Nat, thresholds: Thresholds::default() };
         let three = RealServer { weight: 3, ..one };
-        let edit = Operation::EditServer { service, server, from: one.into(), to: three };
+        let edit = Operation::EditServer {
+            service: Arc::clone(&service),
+            server,
+            from: one.into(),
+            to: three.into(),
+        };
         assert_eq!(edit.to_string(), "edit server 192.168.8.14:80 of tcp://10.0.0.13:80");
         assert_eq!(
             edit.parts().remove(0).changes,
@@ -411,7 +425,7 @@ mod tests {
             engine: None,
             one_packet: false,
         };
-        let service = "tcp://10.0.0.13:80".parse().unwrap();
+        let service: Arc<ServiceKey> = Arc::new("tcp://10.0.0.13:80".parse().unwrap());
         let edit = Operation::EditService { service, from: with("sh").into(), to: with("mh").into() };
         assert_eq!(
             edit.parts().remove(0).changes,

@@ -37,15 +37,8 @@ impl FullNat {
     /// Takes in the server that an operation brings; gives the rule that has to be there before it, if that is not there
     /// yet.
     pub fn grow(&mut self, operation: &Operation) -> Option<SourceNat> {
-        match operation {
-            Operation::AddServer { service, server, to }
-            | Operation::EditServer { service, server, to, .. }
-                if to.forwarding == Forwarding::FullNat =>
-            {
-                self.add(service, server)
-            }
-            _ => None,
-        }
+        let is_full_nat = operation.real_server()?.forwarding == Forwarding::FullNat;
+        if is_full_nat { self.add(operation.service()?, operation.server()?) } else { None }
     }
 
     /// Takes out the servers that an operation takes away; gives the rules that nobody needs after it, in order.
@@ -57,7 +50,7 @@ impl FullNat {
             }
             Operation::DeleteService { service } => {
                 let mut gone: Vec<SourceNat> =
-                    self.ports.keys().filter(|rule| rule.service == *service).copied().collect();
+                    self.ports.keys().filter(|rule| rule.service == **service).copied().collect();
                 gone.sort_unstable();
                 gone.iter().for_each(|rule| {
                     self.ports.remove(rule);
@@ -89,6 +82,8 @@ impl FullNat {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::{RealServer, Thresholds};
 
@@ -97,12 +92,12 @@ mod tests {
         let key = |port| ServerKey { address: "192.168.8.14".parse().unwrap(), port };
         let real = |forwarding| RealServer { weight: 1, forwarding, thresholds: Thresholds::default() };
         let edit = move |port, forwarding| Operation::EditServer {
-            service,
+            service: service.into(),
             server: key(port),
             from: real(Forwarding::Nat).into(),
-            to: real(forwarding),
+            to: Box::new(real(forwarding)),
         };
-        let delete = move |port| Operation::DeleteServer { service, server: key(port) };
+        let delete = move |port| Operation::DeleteServer { service: service.into(), server: key(port) };
         (service, edit, delete)
     }
 
@@ -127,8 +122,8 @@ mod tests {
         let (service, edit, _) = operations();
         let mut full_nat = FullNat::default();
         let rule = full_nat.grow(&edit(80, Forwarding::FullNat)).unwrap();
-        let other = "tcp://10.0.0.13:81".parse().unwrap();
+        let other = Arc::new("tcp://10.0.0.13:81".parse().unwrap());
         assert_eq!(full_nat.shrink(&Operation::DeleteService { service: other }), []);
-        assert_eq!(full_nat.shrink(&Operation::DeleteService { service }), [rule]);
+        assert_eq!(full_nat.shrink(&Operation::DeleteService { service: service.into() }), [rule]);
     }
 }

@@ -17,7 +17,11 @@ pub(super) fn sysctls(live: &Sysctls, desired: &Sysctls) -> Vec<Operation> {
             continue;
         }
         sysctl::apply(&mut held, name, to);
-        operations.push(Operation::SetSysctl { name: name.clone(), from, to: to.clone() });
+        operations.push(Operation::SetSysctl {
+            name: name.as_str().into(),
+            from: from.map(Into::into),
+            to: to.as_str().into(),
+        });
     }
     operations
 }
@@ -58,5 +62,9 @@ fn has_mixed_families(state: &State) -> bool {
 pub(super) fn marks(live: &State, desired: &State) -> Option<Operation> {
     let (from, to) = (live.mark_rules(), desired.mark_rules());
     let is_same = mark::are_same(&from, &to) && live.strays.is_empty();
-    (!is_same).then(|| Operation::ReplaceMarks { from, to, strays: live.strays.clone() })
+    (!is_same).then(|| Operation::ReplaceMarks {
+        from: from.into(),
+        to: to.into(),
+        strays: live.strays.as_slice().into(),
+    })
 }

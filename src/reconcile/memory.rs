@@ -1,7 +1,5 @@
 //! The record while a pass runs, and what went wrong with it.
 
-use std::sync::Arc;
-
 use super::Comparison;
 use crate::model::Desired;
 use crate::ownership;
@@ -25,14 +23,14 @@ impl<'a> Memory<'a> {
 
     pub(super) fn claim(&mut self, desired: &Desired, comparison: &Comparison) {
         let Comparison { plan, managed, .. } = comparison;
-        ownership::claim(Arc::make_mut(&mut self.record.owned), desired);
+        ownership::claim(&mut self.record.owned, desired);
         self.record.changed.claim(desired, &managed.sysctls, plan.operations());
         self.write();
     }
 
     pub(super) fn verified(&mut self, desired: &Desired, comparison: &Comparison, text: &str) {
         let wanted = &desired.state.services;
-        let owned = Arc::make_mut(&mut self.record.owned);
+        let owned = &mut self.record.owned;
         ownership::claim(owned, desired);
         ownership::release(owned, wanted, |service| comparison.foreign.contains_key(service));
         let live = &comparison.managed.sysctls;

@@ -18,7 +18,7 @@ pub fn commands(comparison: &Comparison) -> Vec<String> {
 fn lines(full_nat: FullNat, operations: &[&Operation]) -> Vec<String> {
     // Beside something that is not lbd's, a chain or set of lbd's might not be what it should be.
     let messy = operations.iter().find_map(|operation| match operation {
-        Operation::ReplaceMarks { from, strays, .. } if !strays.is_empty() => Some(from.as_slice()),
+        Operation::ReplaceMarks { from, strays, .. } if !strays.is_empty() => Some(&**from),
         _ => None,
     });
     let mut typist = Typist { full_nat, messy, has_skeleton: false, lines: Vec::new() };
@@ -123,16 +123,16 @@ mod tests {
     }
 
     fn add(port: u16) -> Operation {
-        Operation::AddServer { service: service(), server: key(port), to: real(Forwarding::FullNat) }
+        Operation::AddServer { service: service().into(), server: key(port), to: real(Forwarding::FullNat) }
     }
 
     fn to_nat(port: u16) -> Operation {
         let (from, to) = (real(Forwarding::FullNat).into(), real(Forwarding::Nat));
-        Operation::EditServer { service: service(), server: key(port), from, to }
+        Operation::EditServer { service: service().into(), server: key(port), from, to: Box::new(to) }
     }
 
     fn delete(port: u16) -> Operation {
-        Operation::DeleteServer { service: service(), server: key(port) }
+        Operation::DeleteServer { service: service().into(), server: key(port) }
     }
 
     fn marks() -> Vec<Mark> {
@@ -148,7 +148,7 @@ mod tests {
 
     fn replace(from: Vec<Mark>, to: Vec<Mark>, strays: &[&str]) -> Operation {
         let strays = strays.iter().map(|stray| (*stray).to_owned()).collect();
-        Operation::ReplaceMarks { from, to, strays }
+        Operation::ReplaceMarks { from: from.into(), to: to.into(), strays }
     }
 
     /// The lines for these operations, where the servers on these ports are there already.

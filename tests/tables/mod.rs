@@ -62,9 +62,9 @@ pub(crate) fn services<const N: usize>(list: [Row<'_>; N]) -> Services {
 pub(crate) fn additions(services: &Services) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (key, VirtualService { scheduling, servers }) in services {
-        operations.push(Operation::AddService { service: *key, to: Arc::clone(scheduling) });
+        operations.push(Operation::AddService { service: (*key).into(), to: Arc::clone(scheduling) });
         operations.extend(servers.iter().map(|(server, to)| Operation::AddServer {
-            service: *key,
+            service: (*key).into(),
             server: *server,
             to: *to,
         }));

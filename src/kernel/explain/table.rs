@@ -54,7 +54,7 @@ fn unknown_module(to: &Scheduling) -> String {
 }
 
 fn out_of_range(operation: &Operation) -> String {
-    let (Operation::AddServer { to, .. } | Operation::EditServer { to, .. }) = operation else {
+    let Some(to) = operation.real_server() else {
         return "a value is out of the kernel's range".into();
     };
     if to.weight > i32::MAX as u32 {
@@ -67,13 +67,11 @@ fn invalid(operation: &Operation) -> String {
     if operation.service().and_then(ServiceKey::mark) == Some(0) {
         return "a firewall mark of 0 is no mark; marks are 1 to 4294967295".into();
     }
-    match operation {
-        Operation::AddService { to, .. } | Operation::EditService { to, .. } => {
-            invalid_service(operation.action(), to)
-        }
-        Operation::AddServer { service, server, to } | Operation::EditServer { service, server, to, .. } => {
-            invalid_server(operation.action(), service, server, to)
-        }
+    if let Operation::AddService { to, .. } | Operation::EditService { to, .. } = operation {
+        return invalid_service(operation.action(), to);
+    }
+    match (operation.service(), operation.server(), operation.real_server()) {
+        (Some(service), Some(server), Some(to)) => invalid_server(operation.action(), service, server, to),
         _ => REFUSED_VALUE.into(),
     }
 }
@@ -157,7 +155,7 @@ mod tests {
     fn add_server(service: &str, server: &str, forwarding: Forwarding) -> Operation {
         let socket: std::net::SocketAddr = server.parse().unwrap();
         Operation::AddServer {
-            service: service.parse().unwrap(),
+            service: Arc::new(service.parse().unwrap()),
             server: ServerKey { address: socket.ip(), port: socket.port() },
             to: RealServer { weight: 1, forwarding, thresholds: Thresholds::default() },
         }
@@ -176,7 +174,7 @@ mod tests {
              else removed it, read again"
         );
         let foo = Operation::AddService {
-            service: "tcp://192.0.2.1:443".parse().unwrap(),
+            service: Arc::new("tcp://192.0.2.1:443".parse().unwrap()),
             to: Arc::new(Scheduling {
                 scheduler: SchedulerName::new("foo").unwrap(),
                 flags: SchedulerFlags::default(),

@@ -144,7 +144,7 @@ impl Fake {
             Operation::EditService { service, to, .. } => self.edit_service(service, to),
             Operation::DeleteService { service } => {
                 self.live.state.services.remove(service).ok_or(libc::ESRCH)?;
-                self.live.connections.retain(|(of, _), _| of != service);
+                self.live.connections.retain(|(of, _), _| *of != **service);
                 Ok(())
             }
             Operation::AddServer { service, server, to } => {
@@ -169,11 +169,11 @@ impl Fake {
             }
             Operation::DeleteServer { service, server } => {
                 self.service(service)?.servers_mut().remove(server).ok_or(libc::ENOENT)?;
-                self.live.connections.remove(&(*service, *server));
+                self.live.connections.remove(&(**service, *server));
                 Ok(())
             }
             Operation::SetSysctl { name, to, .. } => {
-                if !self.live.state.sysctls.contains_key(name) {
+                if !self.live.state.sysctls.contains_key(&**name) {
                     return Err(libc::ENOENT);
                 }
                 sysctl::apply(&mut self.live.state.sysctls, name, to);
@@ -194,7 +194,7 @@ impl Fake {
                 Err(libc::EOPNOTSUPP)
             }
             Operation::ReplaceMarks { to, .. } => {
-                self.live.state.marks.clone_from(to);
+                self.live.state.marks = to.to_vec();
                 self.live.state.strays.clear();
                 Ok(())
             }
@@ -336,11 +336,13 @@ impl Kernel for Fake {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
     fn it_fails_where_it_is_told_to() {
-        let service = "tcp://10.0.0.1:80".parse().unwrap();
+        let service = Arc::new("tcp://10.0.0.1:80".parse().unwrap());
         let delete = Operation::DeleteService { service };
         let mut fake = Fake::default();
         fake.refuse_nth(1, libc::EBUSY);

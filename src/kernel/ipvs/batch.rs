@@ -26,7 +26,7 @@ pub(super) fn length(operations: &[Operation]) -> usize {
 
 /// How many operations belong to the first.
 fn group(operations: &[Operation]) -> usize {
-    let adds_to = |operation: &Operation, to: &ServiceKey| matches!(operation, Operation::AddServer { service, .. } if service == to);
+    let adds_to = |operation: &Operation, to: &ServiceKey| matches!(operation, Operation::AddServer { service, .. } if **service == *to);
     match operations {
         [] => 0,
         [Operation::AddService { service, .. }, rest @ ..] => {
@@ -44,7 +44,7 @@ mod tests {
     };
 
     fn service(port: u16, servers: u16) -> Vec<Operation> {
-        let service = format!("tcp://10.0.0.13:{port}").parse().unwrap();
+        let service: ServiceKey = format!("tcp://10.0.0.13:{port}").parse().unwrap();
         let scheduling = Scheduling {
             scheduler: SchedulerName::new("rr").unwrap(),
             flags: SchedulerFlags::default(),
@@ -54,8 +54,12 @@ mod tests {
         };
         let real = RealServer { weight: 1, forwarding: Forwarding::Nat, thresholds: Thresholds::default() };
         let server = |port| ServerKey { address: [192, 168, 8, 14].into(), port };
-        std::iter::once(Operation::AddService { service, to: scheduling.into() })
-            .chain((0..servers).map(|port| Operation::AddServer { service, server: server(port), to: real }))
+        std::iter::once(Operation::AddService { service: service.into(), to: scheduling.into() })
+            .chain((0..servers).map(|port| Operation::AddServer {
+                service: service.into(),
+                server: server(port),
+                to: real,
+            }))
             .collect()
     }
 
