@@ -160,13 +160,12 @@ mod tests {
     #[test]
     fn a_mark_without_a_match_has_to_be_set_by_somebody() {
         let state = marked("fwmark://10 rr dr 192.168.8.1:0*1", &[(10, false)]);
-        let expected = [Advice {
-            code: "mark-not-set",
-            subject: "fwmark://10".into(),
-            cause: "no rule of nftables or iptables on this host sets this mark, and in `marks` it has no `match`".into(),
-            advice: "give it a `match`, or set it in the firewall before IPVS sees the packet (`meta mark set`, `-j MARK`)"
-                .into(),
-        }];
+        let expected = [Advice::new(
+            "mark-not-set",
+            "fwmark://10",
+            "no rule of nftables or iptables on this host sets this mark, and in `marks` it has no `match`",
+            "give it a `match`, or set it in the firewall before IPVS sees the packet (`meta mark set`, `-j MARK`)",
+        )];
         let pre = |sets| vec![rule(sets, Hook::Prerouting, -150)];
         assert_eq!(told(&state, vec![], BOTH), expected);
         assert_eq!(told(&state, pre(Sets::Exactly(11)), BOTH), expected);
@@ -190,15 +189,13 @@ mod tests {
             "fwmark://10 rr dr 192.168.8.1:0*1\nfwmark://20 rr dr 192.168.8.1:0*1",
             &[(10, true), (20, false)],
         );
-        let expected = [Advice {
-            code: "marks-changed",
-            subject: "chain pre of table ip mangle (nftables)".into(),
-            cause: "a rule sets or restores marks of packets that lbd may have marked, and IPVS compares all 32 bits: \
-                    such a packet misses its service"
-                .into(),
-            advice: "let that rule pass over packets to the virtual addresses, or set its mark before priority mangle"
-                .into(),
-        }];
+        let expected = [Advice::new(
+            "marks-changed",
+            "chain pre of table ip mangle (nftables)",
+            "a rule sets or restores marks of packets that lbd may have marked, and IPVS compares all 32 bits: \
+                    such a packet misses its service",
+            "let that rule pass over packets to the virtual addresses, or set its mark before priority mangle",
+        )];
         let set_20 = || rule(Sets::Exactly(20), Hook::Prerouting, -150);
         let with = |other: MarkRule| told(&state, vec![set_20(), other.clone(), other], BOTH);
         assert_eq!(with(rule(Sets::Computed, Hook::Prerouting, -150)), expected);
@@ -227,14 +224,13 @@ mod tests {
         let nat = "tcp://10.0.0.1:80 rr nat 192.168.8.1:80*1";
         assert_eq!(
             told(nat, Hook::Forward, "0"),
-            [Advice {
-                code: "connections-not-tracked",
-                subject: "tcp://10.0.0.1:80".into(),
-                cause: "the firewall asks for the state of connections (chain forward of table inet filter (nftables)), \
-                        and does not know those of nat servers, since net.ipv4.vs.conntrack is 0"
-                    .into(),
-                advice: "add `net.ipv4.vs.conntrack: 1` to `sysctls`".into(),
-            }]
+            [Advice::new(
+                "connections-not-tracked",
+                "tcp://10.0.0.1:80",
+                "the firewall asks for the state of connections (chain forward of table inet filter (nftables)), \
+                        and does not know those of nat servers, since net.ipv4.vs.conntrack is 0",
+                "add `net.ipv4.vs.conntrack: 1` to `sysctls`"
+            )]
         );
         assert_eq!(told(nat, Hook::Forward, "1"), []);
         assert_eq!(told(nat, Hook::Prerouting, "0"), []);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Advice;
+use super::{Advice, Trouble};
 
 /// How many subjects a warning names.
 const NAMED: usize = 3;
@@ -10,11 +10,11 @@ const NAMED: usize = 3;
 /// The warnings for people, each with the way out.
 pub fn grouped(advice: &[Advice]) -> Vec<String> {
     let mut groups: Vec<Vec<&Advice>> = Vec::new();
-    let mut places = HashMap::new();
+    let mut places: HashMap<&Trouble, usize> = HashMap::new();
     // The same trouble mostly comes in a run.
-    for run in advice.chunk_by(|one, next| trouble(one) == trouble(next)) {
+    for run in advice.chunk_by(|one, next| one.trouble == next.trouble) {
         let Some(first) = run.first() else { continue };
-        let place = *places.entry(trouble(first)).or_insert_with(|| {
+        let place = *places.entry(&first.trouble).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
@@ -25,13 +25,8 @@ pub fn grouped(advice: &[Advice]) -> Vec<String> {
     groups.iter().filter_map(|group| warning(group)).collect()
 }
 
-/// What is wrong, whatever has it.
-fn trouble(Advice { code, subject: _, cause, advice }: &Advice) -> (&str, &str, &str) {
-    (code, cause, advice)
-}
-
 fn warning(group: &[&Advice]) -> Option<String> {
-    let Advice { cause, advice, .. } = group.first()?;
+    let Trouble { code: _, cause, advice } = &*group.first()?.trouble;
     let named: Vec<&str> = group.iter().take(NAMED).map(|one| one.subject.as_str()).collect();
     let more = match group.len() - named.len() {
         0 => String::new(),

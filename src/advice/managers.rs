@@ -69,6 +69,9 @@ mod tests {
                 "ipvsadm: puts back rules of its own at boot, as /etc/default/ipvsadm says",
             ]
         );
-        assert!(told.iter().all(|advice| advice.code == "another-manager" && !advice.advice.is_empty()));
+        assert!(
+            told.iter()
+                .all(|advice| advice.trouble.code == "another-manager" && !advice.trouble.advice.is_empty())
+        );
     }
 }

@@ -11,6 +11,7 @@ mod question;
 mod services;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use compact_str::{CompactString, ToCompactString};
 
@@ -21,17 +22,24 @@ use crate::plan::Plan;
 pub use self::group::grouped;
 pub use self::question::{question, settings};
 
-/// One trouble.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advice {
+/// One trouble, and the way out of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Trouble {
     /// Which kind, for scripts; it stays
     pub code: &'static str,
-    /// What has it: a service, an address, an interface, a program
-    pub subject: CompactString,
     /// Why it will not work, or not well; reads on from the subject
     pub cause: Cow<'static, str>,
     /// The way out
     pub advice: Cow<'static, str>,
+}
+
+/// Who has a trouble. Ten thousand services may have the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// A service, an address, an interface, a program
+    pub subject: CompactString,
+    /// What is wrong with it
+    pub trouble: Arc<Trouble>,
 }
 
 impl Advice {
@@ -41,12 +49,16 @@ impl Advice {
         cause: impl Into<Cow<'static, str>>,
         advice: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { code, subject: subject.to_compact_string(), cause: cause.into(), advice: advice.into() }
+        Self::of(subject, &Arc::new(Trouble { code, cause: cause.into(), advice: advice.into() }))
+    }
+
+    fn of(subject: impl ToCompactString, trouble: &Arc<Trouble>) -> Self {
+        Self { subject: subject.to_compact_string(), trouble: Arc::clone(trouble) }
     }
 
     /// What is wrong with what.
     pub fn message(&self) -> String {
-        format!("{}: {}", self.subject, self.cause)
+        format!("{}: {}", self.subject, self.trouble.cause)
     }
 }
 

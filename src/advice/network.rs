@@ -1,30 +1,30 @@
 //! Whether packets get to IPVS at all: addresses that are not local, checks of the way back, routes that go.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::Advice;
 use super::after::Settings;
 use super::question::begins_to_forward;
+use super::{Advice, Trouble};
 use crate::host::{self, Holder, Host, InterfaceKind, Target};
 use crate::model::{State, address_text};
 
-/// The way out for an address, once for each length: there may be ten thousand that need it.
-macro_rules! make_local {
-    ($length:literal) => {
-        concat!(
-            "give it to an interface (`ip address add ADDRESS/",
-            $length,
-            " dev lo`), or make it local without one (`ip route add local ADDRESS dev lo`); on a director that stands \
-             by, that is as it should be"
-        )
-    };
+fn foreign_address(length: u8) -> Arc<Trouble> {
+    let cause =
+        "the kernel does not take this virtual address for its own, so that IPVS never sees its packets";
+    let way_out = format!(
+        "give it to an interface (`ip address add ADDRESS/{length} dev lo`), or make it local without one (`ip route add \
+         local ADDRESS dev lo`); on a director that stands by, that is as it should be"
+    );
+    Trouble { code: "address-not-local", cause: cause.into(), advice: way_out.into() }.into()
 }
 
 /// Virtual addresses that the kernel does not take for its own.
 pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
     advice.reserve(addresses.len());
+    let (v4, v6) = (foreign_address(32), foreign_address(128));
     // An address can be that of a service and of a mark.
     let are_distinct = addresses.iter().all(|target| target.mark.is_none());
     let mut told = HashSet::with_hasher(RandomState::default());
@@ -32,12 +32,7 @@ pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
         if !are_distinct && !told.insert(address) {
             continue;
         }
-        advice.push(Advice::new(
-            "address-not-local",
-            address_text(*address),
-            "the kernel does not take this virtual address for its own, so that IPVS never sees its packets",
-            if address.is_ipv4() { make_local!(32) } else { make_local!(128) },
-        ));
+        advice.push(Advice::of(address_text(*address), if address.is_ipv4() { &v4 } else { &v6 }));
     }
 }
 
@@ -117,16 +112,15 @@ mod tests {
         let cause =
             "the kernel does not take this virtual address for its own, so that IPVS never sees its packets";
         let advice = |address: &str, length: u8| {
-            Advice {
-            code: "address-not-local",
-            subject: address.into(),
-            cause: cause.into(),
-            advice: format!(
-                "give it to an interface (`ip address add ADDRESS/{length} dev lo`), or make it local without one (`ip \
+            Advice::new(
+                "address-not-local",
+                address,
+                cause,
+                format!(
+                    "give it to an interface (`ip address add ADDRESS/{length} dev lo`), or make it local without one (`ip \
                  route add local ADDRESS dev lo`); on a director that stands by, that is as it should be"
+                ),
             )
-            .into(),
-        }
         };
         assert_eq!(advised(&desired(""), &host), [advice("10.0.0.1", 32), advice("fd00::1", 128)]);
     }
@@ -146,14 +140,13 @@ mod tests {
             advised(&desired(""), &Host { settings, holders, ..Host::default() })
         };
         let elsewhere = || holder("eth0", InterfaceKind::Real, &["eth1", "eth2"]);
-        let expected = [Advice {
-            code: "strict-reverse-path",
-            subject: "eth0".into(),
-            cause: "rp_filter is strict (1), and the default route leaves by eth1, eth2: packets to 10.0.0.1 from \
-                    clients behind that are thrown away where they come in here"
-                .into(),
-            advice: "add `net.ipv4.conf.eth0.rp_filter: 2` to `sysctls`".into(),
-        }];
+        let expected = [Advice::new(
+            "strict-reverse-path",
+            "eth0",
+            "rp_filter is strict (1), and the default route leaves by eth1, eth2: packets to 10.0.0.1 from \
+                    clients behind that are thrown away where they come in here",
+            "add `net.ipv4.conf.eth0.rp_filter: 2` to `sysctls`",
+        )];
         assert_eq!(told(elsewhere(), "0", "1"), expected);
         assert_eq!(told(elsewhere(), "1", "0"), expected);
         assert_eq!(told(elsewhere(), "1", "2"), []);
@@ -163,14 +156,13 @@ mod tests {
         assert_eq!(told(holder("dummy0", InterfaceKind::Holding, &[]), "1", "1"), []);
         assert_eq!(
             told(holder("tunl0", InterfaceKind::Tunnel, &[]), "1", "0"),
-            [Advice {
-                code: "strict-reverse-path-tunnel",
-                subject: "tunl0".into(),
-                cause: "rp_filter is strict (1) on a tunnel that holds the virtual address 10.0.0.1: the packets that \
-                        another director sends through it are thrown away"
-                    .into(),
-                advice: "add `net.ipv4.conf.tunl0.rp_filter: 2` to `sysctls`".into(),
-            }]
+            [Advice::new(
+                "strict-reverse-path-tunnel",
+                "tunl0",
+                "rp_filter is strict (1) on a tunnel that holds the virtual address 10.0.0.1: the packets that \
+                        another director sends through it are thrown away",
+                "add `net.ipv4.conf.tunl0.rp_filter: 2` to `sysctls`"
+            )]
         );
     }
 
@@ -188,18 +180,16 @@ mod tests {
         };
         let all = ("net.ipv6.conf.all.forwarding", "1");
         let expected = |setting: &str| {
-            [Advice {
-                code: "learned-routes-lost",
-                subject: "eth0.100".into(),
-                cause: format!(
+            [Advice::new(
+                "learned-routes-lost",
+                "eth0.100",
+                format!(
                     "the IPv6 routes that routers announced there, the default route among them, go as soon as \
                      {setting} is 1"
-                )
-                .into(),
-                advice: "add `net/ipv6/conf/eth0.100/accept_ra: 2` to `sysctls` (lbd sets it first), or routes of your \
-                         own"
-                    .into(),
-            }]
+                ),
+                "add `net/ipv6/conf/eth0.100/accept_ra: 2` to `sysctls` (lbd sets it first), or routes of your \
+                         own",
+            )]
         };
         assert_eq!(told("0", "1", &[all]), expected("net.ipv6.conf.all.forwarding"));
         let one = "net.ipv6.conf.eth1.forwarding";

@@ -2,13 +2,10 @@
 
 use std::collections::HashSet;
 
-use foldhash::fast::RandomState;
-use indexmap::IndexSet;
-
 use super::after::Settings;
 use super::services::nat_families;
 use crate::host::{Question, Target};
-use crate::model::{Family, ServiceKey, State, Sysctls, sysctl};
+use crate::model::{Family, ServiceKey, State, Sysctls, Table, sysctl};
 
 /// The kernel settings that matter.
 pub fn settings(desired: &State) -> Vec<&'static str> {
@@ -67,10 +64,8 @@ pub(super) fn addresses(desired: &State) -> Vec<Target> {
             .filter(|prefix| prefix.length == if prefix.address.is_ipv4() { 32 } else { 128 });
         whole.map(|prefix| Target { address: prefix.address, mark: Some(mark.mark) })
     });
-    let mut each: IndexSet<Target, RandomState> = IndexSet::default();
-    each.reserve(desired.services.len());
-    each.extend(of_services.chain(of_marks));
-    each.into_iter().collect()
+    let each: Table<Target, ()> = of_services.chain(of_marks).map(|target| (target, ())).collect();
+    each.into_iter().map(|(target, ())| target).collect()
 }
 
 #[cfg(test)]

@@ -1,26 +1,26 @@
 //! What becomes of the connections of services: forwarding, quiesced and deleted servers, slow schedulers.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::after::Settings;
-use super::{Advice, Planned};
+use super::{Advice, Planned, Trouble};
 use crate::model::{Family, Forwarding, Operation, ServerKey, ServiceKey, State, VirtualService};
 
-/// The setting that makes a host a router, what its being off means, and the way out: each once, since there may be ten
-/// thousand services that need it.
-fn router(family: Family) -> [&'static str; 3] {
-    macro_rules! words {
-        ($setting:literal) => {
-            [
-                $setting,
-                concat!("the answers of nat servers do not get through, since ", $setting, " is 0"),
-                concat!("add `", $setting, ": 1` to `sysctls`"),
-            ]
-        };
-    }
+/// The setting that makes a host a router.
+fn router(family: Family) -> &'static str {
     match family {
-        Family::V4 => words!("net.ipv4.ip_forward"),
-        Family::V6 => words!("net.ipv6.conf.all.forwarding"),
+        Family::V4 => "net.ipv4.ip_forward",
+        Family::V6 => "net.ipv6.conf.all.forwarding",
+    }
+}
+
+fn not_a_router(family: Family) -> Trouble {
+    let setting = router(family);
+    Trouble {
+        code: "forwarding-off",
+        cause: format!("the answers of nat servers do not get through, since {setting} is 0").into(),
+        advice: format!("add `{setting}: 1` to `sysctls`").into(),
     }
 }
 
@@ -40,21 +40,19 @@ pub(super) fn nat_families(desired: &State) -> HashSet<Family> {
 
 /// NAT without forwarding.
 pub(super) fn forwarding(desired: &State, after: &Settings, advice: &mut Vec<Advice>) {
-    let off: Vec<Family> = [Family::V4, Family::V6]
+    let off: Vec<(Family, Arc<Trouble>)> = [Family::V4, Family::V6]
         .into_iter()
-        .filter(|family| {
-            let [setting, ..] = router(*family);
-            after.is_off(setting)
-        })
+        .filter(|family| after.is_off(router(*family)))
+        .map(|family| (family, not_a_router(family).into()))
         .collect();
     if off.is_empty() {
         return;
     }
     advice.reserve(desired.services.len());
     for (key, service) in &desired.services {
-        if off.contains(&key.family()) && is_behind_nat(service) {
-            let [_, cause, way_out] = router(key.family());
-            advice.push(Advice::new("forwarding-off", key, cause, way_out));
+        let trouble = off.iter().find(|(family, _)| *family == key.family());
+        if let Some((_, trouble)) = trouble.filter(|_| is_behind_nat(service)) {
+            advice.push(Advice::of(key, trouble));
         }
     }
 }
@@ -180,12 +178,7 @@ mod tests {
     const NAT: &str = "tcp://10.0.0.1:80 rr nat 192.168.8.1:80*1";
 
     fn advice(code: &'static str, subject: &str, cause: &str, way_out: &str) -> Advice {
-        Advice {
-            code,
-            subject: subject.into(),
-            cause: cause.to_owned().into(),
-            advice: way_out.to_owned().into(),
-        }
+        Advice::new(code, subject, cause.to_owned(), way_out.to_owned())
     }
 
     fn on(settings: &[(&str, &str)]) -> Host {

@@ -25,7 +25,7 @@ pub(super) struct Clusters {
     pub(super) owners: Table<ServiceKey, Arc<str>>,
     /// Where each of these services stands
     places: Vec<ListenerPlace>,
-    names: HashMap<Arc<str>, usize>,
+    names: Table<Arc<str>, usize>,
     neighbour: Neighbour,
     /// How many there are
     count: usize,
@@ -50,7 +50,7 @@ impl Clusters {
         Self {
             owners: Table::default(),
             places: Vec::new(),
-            names: HashMap::new(),
+            names: Table::default(),
             neighbour: Neighbour::default(),
             count: 0,
             marks: marks.iter().map(|mark| mark.mark).collect(),

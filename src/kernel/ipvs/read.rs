@@ -38,7 +38,7 @@ impl Ipvs {
     pub(super) fn read_all(&mut self, expected: &Services) -> Result<Live, KernelError> {
         let mut live = Live::default();
         self.is_at(Step::Listing);
-        let listed = self.services()?;
+        let listed = self.services(expected.len())?;
         let of = listed.len();
         let mut services = Vec::with_capacity(of);
         let mut precedent = Precedent::default();
@@ -135,14 +135,14 @@ impl Ipvs {
         Err(explain::unsettled(&what.to_string()))
     }
 
-    fn services(&mut self) -> Result<Table<ServiceKey, Arc<Scheduling>>, KernelError> {
+    fn services(&mut self, mut expected: usize) -> Result<Table<ServiceKey, Arc<Scheduling>>, KernelError> {
         let what = format_args!("the virtual services");
         let mut neighbour = Neighbour::default();
         let decode = |attributes: &[u8]| {
             let (key, scheduling) = decode::service(attributes)?;
             Ok((key, neighbour.share(scheduling)))
         };
-        self.list(what, cmd::GET_SERVICE, None, &mut 0, decode, testify_on_services)
+        self.list(what, cmd::GET_SERVICE, None, &mut expected, decode, testify_on_services)
     }
 
     /// The servers of a service, in the order in which they were added, or `None` where the service is gone.
