@@ -53,7 +53,7 @@ impl Progress {
         if let Some(line) = &self.line {
             line.note(|now| {
                 (now.planned, now.executed) = (Some(operations), 0);
-                now.take(Step::Executed { operations: 0 });
+                now.take(Step::Executed { edits: 0 });
             });
         }
     }
@@ -210,8 +210,8 @@ impl Now {
             Step::Read { services, of } => {
                 Work { doing: reading, count: Some((services, of, "virtual services")) }
             }
-            Step::Executed { operations } => {
-                self.executed += operations;
+            Step::Executed { edits } => {
+                self.executed += edits;
                 let count = self.planned.map(|planned| (self.executed, planned, "operations"));
                 Work { doing: "applying", count }
             }
@@ -304,8 +304,8 @@ mod tests {
         }
         progress.apply(110_000);
         draw();
-        kernel(Step::Executed { operations: 200 });
-        kernel(Step::Executed { operations: 22_800 });
+        kernel(Step::Executed { edits: 200 });
+        kernel(Step::Executed { edits: 22_800 });
         draw();
         kernel(Step::Listing);
         draw();
@@ -372,7 +372,7 @@ mod tests {
         let _drawing = lock(&line.screen);
         progress.say("reading the file");
         progress.apply(2);
-        progress.listener().unwrap()(Step::Executed { operations: 1 });
+        progress.listener().unwrap()(Step::Executed { edits: 1 });
         assert_eq!(lock(&line.now).executed, 1);
     }
 

@@ -25,7 +25,7 @@ proptest! {
     #[test]
     fn the_commands_of_a_plan_lead_from_one_table_to_the_other(from in generate::state(), to in generate::state()) {
         let mut script = save(&from);
-        for command in plan(&from, &to).operations().filter_map(command) {
+        for command in plan(&from, &to).singles().filter_map(|edit| command(&edit)) {
             script.push_str(&command);
             script.push('\n');
         }
@@ -281,7 +281,11 @@ fn an_operation_is_the_command_that_an_operator_would_type() {
     let scheduling = table("-A -t 10.0.0.13:80 -s rr").services.get(&service).unwrap().scheduling.clone();
     for (operation, typed) in [
         (
-            Operation::AddService { service: service.into(), to: scheduling.clone() },
+            Operation::AddService {
+                service: service.into(),
+                to: scheduling.clone(),
+                servers: Default::default(),
+            },
             "ipvsadm -A -t 10.0.0.13:80 -s rr",
         ),
         (

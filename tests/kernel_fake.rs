@@ -107,7 +107,11 @@ fn an_operation() -> impl Strategy<Value = Operation> {
         let from = scheduling("rr");
         match which {
             0 | 1 => a_scheduling(v6)
-                .prop_map(move |to| Operation::AddService { service: service.into(), to: to.into() })
+                .prop_map(move |to| Operation::AddService {
+                    service: service.into(),
+                    to: to.into(),
+                    servers: Default::default(),
+                })
                 .boxed(),
             2 => a_scheduling(v6)
                 .prop_map(move |to| Operation::EditService {

@@ -123,7 +123,11 @@ impl Director {
         for (service, virtual_service) in foreign.state.services {
             execute(
                 &mut self.clean,
-                &[Operation::AddService { service: service.into(), to: virtual_service.scheduling.clone() }],
+                &[Operation::AddService {
+                    service: service.into(),
+                    to: virtual_service.scheduling.clone(),
+                    servers: Default::default(),
+                }],
             );
             for (&server, &to) in virtual_service.servers.iter() {
                 execute(&mut self.clean, &[Operation::AddServer { service: service.into(), server, to }]);
@@ -236,8 +240,13 @@ fn meddle(kernel: &mut Ipvs, after: &Desired, what: usize) {
         3 => Operation::AddService {
             service: Arc::new("tcp://10.0.0.5:80".parse().unwrap()),
             to: like.scheduling.clone(),
+            servers: Default::default(),
         },
-        4 => Operation::AddService { service: intruder().into(), to: like.scheduling.clone() },
+        4 => Operation::AddService {
+            service: intruder().into(),
+            to: like.scheduling.clone(),
+            servers: Default::default(),
+        },
         _ => Operation::DeleteService { service: Arc::new("tcp://10.0.0.3:80".parse().unwrap()) },
     };
     // What is there already, or is not there any more, need not be done.

@@ -247,6 +247,7 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
     let add_service = |service: ServiceKey, name| Operation::AddService {
         service: service.into(),
         to: scheduling(name).into(),
+        servers: Default::default(),
     };
     let operations = [
         add_service(good, "rr"),
@@ -262,6 +263,7 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
         Operation::AddService {
             service: ServiceKey::FirewallMark { family: lbd::model::Family::V4, mark: 0 }.into(),
             to: scheduling("rr").into(),
+            servers: Default::default(),
         },
         add(good, "10.9.0.2:80"),
     ];

@@ -106,7 +106,11 @@ fn a_long_list_is_read_twice_only_where_nothing_else_confirms_it() {
     wanted.insert(service("tcp://[fd00::1]:80"), v6);
     let more = [
         Operation::AddServer { service: service("fwmark://1").into(), server: tunnel.0, to: tunnel.1 },
-        Operation::AddService { service: service("tcp://[fd00::1]:80").into(), to: scheduling("rr").into() },
+        Operation::AddService {
+            service: service("tcp://[fd00::1]:80").into(),
+            to: scheduling("rr").into(),
+            servers: Default::default(),
+        },
     ];
     execute(&mut Ipvs::connect().unwrap(), &more);
     // Both lists once more; and of a service without servers it is asked whether it is there, and then once more for them.
@@ -122,7 +126,11 @@ fn meddle(pool: ServiceKey, stop: &AtomicBool) -> u64 {
     for n in 1..=50 {
         let (service, server) = (service(&format!("udp://10.0.1.{n}:53")), server(&format!("10.8.0.{n}:80")));
         come.extend([
-            Operation::AddService { service: service.into(), to: scheduling("rr").into() },
+            Operation::AddService {
+                service: service.into(),
+                to: scheduling("rr").into(),
+                servers: Default::default(),
+            },
             Operation::AddServer { service: service.into(), server, to: one },
             Operation::AddServer { service: pool.into(), server, to: one },
         ]);
@@ -192,7 +200,14 @@ fn a_service_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
     let _net = Netns::new();
     let mut kernel = Ipvs::connect().unwrap();
     let pool = service("fwmark://1");
-    execute(&mut kernel, &[Operation::AddService { service: pool.into(), to: scheduling("rr").into() }]);
+    execute(
+        &mut kernel,
+        &[Operation::AddService {
+            service: pool.into(),
+            to: scheduling("rr").into(),
+            servers: Default::default(),
+        }],
+    );
     let stop = AtomicBool::new(false);
     let (mut seen, mut empty) = (0, 0);
     std::thread::scope(|scope| {

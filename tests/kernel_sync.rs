@@ -284,7 +284,11 @@ fn what_is_mixed_with_edits_of_the_table_keeps_its_place() {
         to: Timeouts { tcp: Some(tcp), ..Timeouts::default() },
     };
     let operations = [
-        Operation::AddService { service: key.into(), to: scheduling("rr").into() },
+        Operation::AddService {
+            service: key.into(),
+            to: scheduling("rr").into(),
+            servers: Default::default(),
+        },
         set(u32::MAX),
         Operation::StartSync { to: daemon(role, 7).into() },
         add.clone(),

@@ -91,7 +91,7 @@ impl Host {
 }
 
 fn texts<'a>(operations: impl IntoIterator<Item = &'a Operation>) -> Vec<String> {
-    operations.into_iter().map(ToString::to_string).collect()
+    operations.into_iter().flat_map(Operation::singles).map(|edit| edit.to_string()).collect()
 }
 
 fn failures(report: &Report) -> Vec<String> {

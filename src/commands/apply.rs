@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
         if options.output == ReportOutput::Text && shown.is_ok() {
             shown = report::operations_text(console.out, comparison).and_then(|()| console.out.flush());
         }
-        console.progress.apply(comparison.plan.operations().count());
+        console.progress.apply(comparison.plan.len());
     };
     let order = Order { desired: &desired, text: &source.text, waits: None };
     let report = reconcile::pass(&mut kernel, &order, &store, &mut show)

@@ -54,7 +54,7 @@ fn pass(
     store: &Store,
     progress: &Progress,
 ) -> Result<Report, Stop> {
-    let mut announce = |comparison: &Comparison| progress.apply(comparison.plan.operations().count());
+    let mut announce = |comparison: &Comparison| progress.apply(comparison.plan.len());
     let order = Order { desired, text: &source.text, waits: None };
     reconcile::pass(kernel, &order, store, &mut announce).map_err(|error| Stop::Trouble(error.to_string()))
 }

@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
         }
     }
     let order = Order { desired: &nothing, text: "", waits: None };
-    let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.operations().count());
+    let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
     let report = reconcile::pass(&mut kernel, &order, &store, &mut announce)
         .map_err(|error| Stop::Trouble(error.to_string()))?;
     for warning in &report.warnings {

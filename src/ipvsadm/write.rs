@@ -16,7 +16,7 @@ use crate::model::{
 /// written though ipvsadm itself refuses it: the kernel takes it. `None` for what is none of IPVS' business.
 pub fn command(operation: &Operation) -> Option<String> {
     let arguments = match operation {
-        Operation::AddService { service, to } => add_service("-A", **service, to),
+        Operation::AddService { service, to, servers: _ } => add_service("-A", **service, to),
         Operation::EditService { service, to, .. } => add_service("-E", **service, to),
         Operation::DeleteService { service } => {
             service_option(**service).map(|service| format!("-D {service}"))

@@ -1,5 +1,6 @@
 //! The kernel of a director as a whole: IPVS, kernel settings and lbd's own table of the packet filter as one.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::filter::Filter;
@@ -103,7 +104,7 @@ impl Director {
     /// Edits of IPVS itself. The source-NAT rule of a FULLNAT server comes before it and goes after it.
     fn edit_ipvs(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         let mut grown = self.full_nat.clone();
-        let coming = operations.iter().filter(|operation| grown.grow(operation).is_some()).count();
+        let coming: usize = operations.iter().map(|operation| grown.grow(operation).len()).sum();
         if coming > 0
             && let Err(message) = self.write_filter(self.table.marks.clone(), &grown)
         {
@@ -112,11 +113,15 @@ impl Director {
         }
         let refusals = self.ipvs.execute(operations)?;
         let mut is_smaller = false;
-        for (place, operation) in operations.iter().enumerate() {
-            if !refusals.contains_key(&place) {
-                self.full_nat.grow(operation);
-                is_smaller |= !self.full_nat.shrink(operation).is_empty();
-            }
+        let mut note = |operation: &Operation| {
+            self.full_nat.grow(operation);
+            is_smaller |= !self.full_nat.shrink(operation).is_empty();
+        };
+        if refusals.is_empty() {
+            operations.iter().for_each(note);
+        } else {
+            let singles = operations.iter().flat_map(Operation::singles).enumerate();
+            singles.filter(|(place, _)| !refusals.contains_key(place)).for_each(|(_, edit)| note(&edit));
         }
         if is_smaller || grown != self.full_nat {
             // What is left behind does no harm, and is seen at the next reading.
@@ -134,14 +139,13 @@ impl Director {
         let served = self.full_nat.rules();
         let lacks = |operation: &Operation| {
             let mut none = FullNat::default();
-            none.grow(operation).is_some_and(|rule| !served.contains(&rule))
+            none.grow(operation).iter().any(|rule| !served.contains(rule))
         };
-        let (deaf, free): (Vec<usize>, Vec<usize>) =
-            (0..operations.len()).partition(|place| operations.get(*place).is_some_and(lacks));
-        let at = |place: &usize| operations.get(*place);
-        let those: Vec<Operation> = free.iter().filter_map(at).cloned().collect();
+        let singles = operations.iter().flat_map(Operation::singles).map(Cow::into_owned).enumerate();
+        let (deaf, free): (Vec<_>, Vec<_>) = singles.partition(|(_, edit)| lacks(edit));
+        let (free, those): (Vec<usize>, Vec<Operation>) = free.into_iter().unzip();
         let refused = self.ipvs.execute(&those)?;
-        let mut refusals: Refusals = deaf.into_iter().map(|place| (place, refusal.clone())).collect();
+        let mut refusals: Refusals = deaf.into_iter().map(|(place, _)| (place, refusal.clone())).collect();
         for (among, (place, operation)) in free.into_iter().zip(&those).enumerate() {
             if let Some(refusal) = refused.get(&among) {
                 refusals.insert(place, refusal.clone());
@@ -208,7 +212,7 @@ impl Kernel for Director {
                 }
             };
             refusals.extend(refused.map(|refusal| (place, refusal)));
-            place += run.len();
+            place += run.iter().map(Operation::count).sum::<usize>();
         }
         Ok(refusals)
     }

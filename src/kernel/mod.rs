@@ -46,8 +46,8 @@ pub trait Kernel {
     /// As for [`Kernel::read`].
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError>;
 
-    /// Carries out the operations in their order, and gives those that were refused. A refused operation does not stop
-    /// the ones behind it.
+    /// Carries out the operations in their order, and gives the single edits that were refused. One that is refused does
+    /// not stop the ones behind it.
     ///
     /// # Errors
     /// Where it is not known what became of them: the live state must be read again.
@@ -66,10 +66,10 @@ pub enum Step {
         /// How many there are
         of: usize,
     },
-    /// It has gone through so many operations more.
+    /// It has gone through so many single edits more.
     Executed {
         /// How many
-        operations: usize,
+        edits: usize,
     },
 }
 
@@ -104,7 +104,8 @@ pub struct Live {
     pub filter_trouble: Option<String>,
 }
 
-/// What was refused of a list of operations, by their places in it: mostly nothing, of a list that may be long.
+/// What was refused of a list of operations, by its place among their single edits: mostly nothing, of a list that may be
+/// long.
 pub type Refusals = BTreeMap<usize, Refusal>;
 
 /// That the kernel would not carry out one operation.

@@ -1,24 +1,28 @@
 //! The edits that a state can undergo, and by which names they are known.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::{fmt, iter};
 
 use super::change::{
     Change, Set, compare, scheduling_fields, server_fields, set, sync_fields, timeout_fields,
 };
 use super::{
-    Link, Mark, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Timeouts, Value, sysctl,
+    Link, Mark, RealServer, Scheduling, ServerKey, Servers, ServiceKey, SyncDaemon, SyncRole, Timeouts,
+    Value, sysctl,
 };
 
-/// One edit of the kernel.
+/// One edit of the kernel, or the few that belong together: see [`Operation::singles`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// Add a virtual service, as yet without servers.
+    /// Add a virtual service and, in their order, its servers.
     AddService {
         /// Which
         service: Arc<ServiceKey>,
         /// As what
         to: Arc<Scheduling>,
+        /// With which servers
+        servers: Arc<Servers>,
     },
     /// Edit a virtual service in place.
     EditService {
@@ -201,6 +205,36 @@ pub struct Part {
 }
 
 impl Operation {
+    /// The single edits that it consists of, in their order: the kernel carries them out or refuses them one by one. All
+    /// operations are one, but for a service that brings servers.
+    pub fn singles(&self) -> impl Iterator<Item = Cow<'_, Self>> {
+        let brought = match self {
+            Self::AddService { service, to, servers } if !servers.is_empty() => Some((service, to, servers)),
+            _ => None,
+        };
+        let first = match brought {
+            Some((service, to, _)) => {
+                let (service, to) = (Arc::clone(service), Arc::clone(to));
+                Cow::Owned(Self::AddService { service, to, servers: Arc::default() })
+            }
+            None => Cow::Borrowed(self),
+        };
+        let servers = brought.into_iter().flat_map(|(service, _, servers)| {
+            servers.iter().map(move |(&server, &to)| {
+                Cow::Owned(Self::AddServer { service: Arc::clone(service), server, to })
+            })
+        });
+        iter::once(first).chain(servers)
+    }
+
+    /// How many single edits it is.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::AddService { servers, .. } => 1 + servers.len(),
+            _ => 1,
+        }
+    }
+
     /// Whether it adds, edits or deletes, taken as a whole.
     pub fn action(&self) -> Action {
         match self {
@@ -301,7 +335,7 @@ impl Operation {
         }
     }
 
-    /// The objects that it adds, edits or deletes, with their fields.
+    /// The objects that a single edit adds, edits or deletes, with their fields.
     pub fn parts(&self) -> Vec<Part> {
         if let Self::ReplaceMarks { from, to, strays } = self {
             return super::mark::parts(from, to, strays);
@@ -320,7 +354,7 @@ impl Operation {
         }
     }
 
-    /// Hands on the fields of its object that it sets, one by one. (For marks there are [`Operation::parts`].)
+    /// Hands on the fields of its object that a single edit sets, one by one. (For marks there are [`Operation::parts`].)
     pub fn each_change(&self, mut take: impl FnMut(Set<'_>)) {
         match self {
             Self::AddService { to, .. } => set(&scheduling_fields(to, &to.scheduler), take),

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::SourceNat;
-use crate::model::{Forwarding, Operation, ServerKey, ServiceKey, Services};
+use crate::model::{Forwarding, Operation, RealServer, ServerKey, ServiceKey, Services};
 
 /// The source-NAT rules that servers need, each with the ports of those servers: a rule does not tell them apart, so it
 /// stays until the last of them is gone.
@@ -34,11 +34,22 @@ impl FullNat {
         self.ports.is_empty()
     }
 
-    /// Takes in the server that an operation brings; gives the rule that has to be there before it, if that is not there
+    /// Takes in the servers that an operation brings; gives the rules that have to be there before it and are not there
     /// yet.
-    pub fn grow(&mut self, operation: &Operation) -> Option<SourceNat> {
-        let is_full_nat = operation.real_server()?.forwarding == Forwarding::FullNat;
-        if is_full_nat { self.add(operation.service()?, operation.server()?) } else { None }
+    pub fn grow(&mut self, operation: &Operation) -> Vec<SourceNat> {
+        let mut add = |service: &ServiceKey, server: &ServerKey, real: &RealServer| {
+            if real.forwarding == Forwarding::FullNat { self.add(service, server) } else { None }
+        };
+        match operation {
+            Operation::AddService { service, servers, .. } => {
+                servers.iter().filter_map(|(server, real)| add(service, server, real)).collect()
+            }
+            Operation::AddServer { service, server, to } => add(service, server, to).into_iter().collect(),
+            Operation::EditServer { service, server, to, .. } => {
+                add(service, server, to).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Takes out the servers that an operation takes away; gives the rules that nobody needs after it, in order.
@@ -85,7 +96,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{RealServer, Thresholds};
+    use crate::model::Thresholds;
 
     fn operations() -> (ServiceKey, impl Fn(u16, Forwarding) -> Operation, impl Fn(u16) -> Operation) {
         let service: ServiceKey = "tcp://10.0.0.13:80".parse().unwrap();
@@ -106,10 +117,10 @@ mod tests {
         let (service, edit, delete) = operations();
         let rule = SourceNat { service, address: "192.168.8.14".parse().unwrap() };
         let mut full_nat = FullNat::default();
-        assert_eq!(full_nat.grow(&edit(80, Forwarding::FullNat)), Some(rule));
-        assert_eq!(full_nat.grow(&edit(80, Forwarding::FullNat)), None);
-        assert_eq!(full_nat.grow(&edit(81, Forwarding::FullNat)), None);
-        assert_eq!(full_nat.grow(&edit(82, Forwarding::Nat)), None);
+        assert_eq!(full_nat.grow(&edit(80, Forwarding::FullNat)), [rule]);
+        assert_eq!(full_nat.grow(&edit(80, Forwarding::FullNat)), []);
+        assert_eq!(full_nat.grow(&edit(81, Forwarding::FullNat)), []);
+        assert_eq!(full_nat.grow(&edit(82, Forwarding::Nat)), []);
         assert_eq!(full_nat.shrink(&delete(82)), []);
         assert_eq!(full_nat.shrink(&delete(80)), []);
         assert_eq!(full_nat.rules(), HashSet::from([rule]));
@@ -121,7 +132,7 @@ mod tests {
     fn the_rules_of_a_service_go_with_it() {
         let (service, edit, _) = operations();
         let mut full_nat = FullNat::default();
-        let rule = full_nat.grow(&edit(80, Forwarding::FullNat)).unwrap();
+        let rule = full_nat.grow(&edit(80, Forwarding::FullNat))[0];
         let other = Arc::new("tcp://10.0.0.13:81".parse().unwrap());
         assert_eq!(full_nat.shrink(&Operation::DeleteService { service: other }), []);
         assert_eq!(full_nat.shrink(&Operation::DeleteService { service: service.into() }), [rule]);

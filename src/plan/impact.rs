@@ -21,7 +21,7 @@ pub struct Surroundings<'a> {
 /// could notice. The facts were measured on kernels 5.10 to 7.2.
 pub fn impact(operation: &Operation, around: &Surroundings<'_>) -> Option<String> {
     match operation {
-        Operation::AddService { service, to } => listens_on_every_port(service, to),
+        Operation::AddService { service, to, servers: _ } => listens_on_every_port(service, to),
         Operation::EditService { service, from, to } => scheduling_change(around, service, from, to),
         Operation::DeleteService { service } => Some(service_deletion(around, service)),
         Operation::AddServer { service, .. } => remapping(around, service),

@@ -7,6 +7,7 @@ mod impact;
 mod settings;
 mod withheld;
 
+use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -21,9 +22,9 @@ pub use withheld::withheld;
 pub struct Plan {
     /// What the rest needs to work: kernel settings and timeouts, and a sync daemon that has to stop first.
     pub prepare: Vec<Operation>,
-    /// Every addition, and every edit that takes no server out of service. A service is followed by its own servers,
-    /// so that they travel to the kernel together; servers are added in the order of the file, since `sh` and `dh`
-    /// map clients by the order of arrival.
+    /// Every addition, and every edit that takes no server out of service. A new service brings its servers, so that they
+    /// travel to the kernel together; servers are added in the order of the file, since `sh` and `dh` map clients by the
+    /// order of arrival.
     pub grow: Vec<Operation>,
     /// Edits that quiesce a server (weight 0).
     pub quiesce: Vec<Operation>,
@@ -40,14 +41,19 @@ impl Plan {
         self.phases().iter().all(|phase| phase.is_empty())
     }
 
-    /// How many operations there are.
+    /// How many single edits there are.
     pub fn len(&self) -> usize {
-        self.phases().iter().map(|phase| phase.len()).sum()
+        self.operations().map(Operation::count).sum()
     }
 
     /// All operations, in order.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.phases().into_iter().flatten()
+    }
+
+    /// All single edits, in order.
+    pub fn singles(&self) -> impl Iterator<Item = Cow<'_, Operation>> {
+        self.operations().flat_map(Operation::singles)
     }
 
     /// The phases, in order.
@@ -79,16 +85,16 @@ pub fn plan(live: &State, desired: &State) -> Plan {
 }
 
 fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
-    // So much is to be added at the least. (A list of megabytes that grows moves again and again.)
-    plan.grow.reserve(entries(desired).saturating_sub(entries(live)));
+    // So much is to be added at the least.
+    plan.grow.reserve(desired.services.len().saturating_sub(live.services.len()));
     let (mut found, mut near) = (0, None);
     for (service, wanted) in &desired.services {
         let to = &wanted.scheduling;
         let key = LazyCell::new(|| Arc::new(*service));
         let Some(VirtualService { scheduling: from, servers }) = find(&live.services, &mut near, service)
         else {
-            plan.grow.push(Operation::AddService { service: Arc::clone(&key), to: Arc::clone(to) });
-            plan_servers(plan, &key, &Servers::default(), &wanted.servers);
+            let servers = Arc::clone(&wanted.servers);
+            plan.grow.push(Operation::AddService { service: Arc::clone(&key), to: Arc::clone(to), servers });
             continue;
         };
         found += 1;
@@ -113,11 +119,6 @@ fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
         plan.shrink
             .extend(gone.into_iter().map(|service| Operation::DeleteService { service: service.into() }));
     }
-}
-
-/// How many services and servers there are.
-fn entries(state: &State) -> usize {
-    state.services.values().map(|service| 1 + service.servers.len()).sum()
 }
 
 /// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places unless the kernel was built
@@ -211,7 +212,7 @@ mod tests {
     }
 
     fn text(plan: &Plan) -> Vec<String> {
-        plan.operations().map(ToString::to_string).collect()
+        plan.singles().map(|operation| operation.to_string()).collect()
     }
 
     #[test]
@@ -277,11 +278,11 @@ mod tests {
         let plan = plan(&live, &desired);
         let refuse = |numbers: &[u8]| {
             let refused: Vec<Operation> = plan
-                .operations()
+                .singles()
                 .filter(|operation| {
                     numbers.iter().any(|&number| operation.server() == Some(&server_key(number)))
                 })
-                .cloned()
+                .map(Cow::into_owned)
                 .collect();
             withheld(&live, &desired, &refused).into_iter().collect::<Vec<_>>()
         };

@@ -37,25 +37,36 @@ impl Attempts {
         self.run(kernel, free)?;
         let message = "held back, since what shall take its place was refused";
         let refusal = |place| (place, Refusal { errno: 0, message: message.to_owned() });
-        let refusals = (0..held.len()).map(refusal).collect();
+        let edits: usize = held.iter().map(Operation::count).sum();
+        let refusals = (0..edits).map(refusal).collect();
         self.add(held, refusals);
         Ok(())
     }
 
     /// Notes what became of operations.
     fn add(&mut self, mut operations: Vec<Operation>, mut refusals: Refusals) {
-        let mut places = 0..;
-        operations.retain(|operation| match places.next().and_then(|place| refusals.remove(&place)) {
-            None => true,
-            // It is gone, which is what was wanted.
-            Some(Refusal { errno: ENOENT | ESRCH, .. }) if operation.action() == Action::Delete => false,
-            Some(refusal) => {
-                self.refused.insert(operation.subject(), refusal);
-                false
+        if refusals.is_empty() {
+            return self.done.append(&mut operations);
+        }
+        let mut begin = 0;
+        for operation in operations {
+            let places = begin..begin + operation.count();
+            begin = places.end;
+            if refusals.range(places.clone()).next().is_none() {
+                self.done.push(operation);
+                continue;
             }
-        });
-        // There can be a hundred thousand of them.
-        if self.done.is_empty() { self.done = operations } else { self.done.append(&mut operations) }
+            for (edit, place) in operation.singles().zip(places) {
+                match refusals.remove(&place) {
+                    None => self.done.push(edit.into_owned()),
+                    // It is gone, which is what was wanted.
+                    Some(Refusal { errno: ENOENT | ESRCH, .. }) if edit.action() == Action::Delete => {}
+                    Some(refusal) => {
+                        self.refused.insert(edit.subject(), refusal);
+                    }
+                }
+            }
+        }
     }
 
     fn refusal(&self, operation: &Operation) -> Option<&Refusal> {
@@ -64,9 +75,7 @@ impl Attempts {
 
     /// Whether all of what is left to do was refused a moment ago, for reasons that do not pass.
     pub(super) fn are_hopeless(&self, plan: &Plan) -> bool {
-        plan.operations().all(|operation| {
-            self.refusal(operation).is_some_and(|refusal| !is_race(operation, refusal.errno))
-        })
+        plan.singles().all(|edit| self.refusal(&edit).is_some_and(|refusal| !is_race(&edit, refusal.errno)))
     }
 
     pub(super) fn failed(&self, plan: &Plan) -> Vec<Failed> {
@@ -76,10 +85,10 @@ impl Attempts {
                 "somebody else changes the same entry again and again; find out who else manages IPVS here"
                     .into(),
         };
-        plan.operations()
-            .map(|operation| Failed {
-                operation: operation.clone(),
-                refusal: self.refusal(operation).cloned().unwrap_or_else(unexplained),
+        plan.singles()
+            .map(|edit| Failed {
+                refusal: self.refusal(&edit).cloned().unwrap_or_else(unexplained),
+                operation: edit.into_owned(),
             })
             .collect()
     }
@@ -99,6 +108,15 @@ fn is_race(operation: &Operation, errno: i32) -> bool {
     }
 }
 
+/// The single edits that were refused, in their order.
+fn refused_of(operations: &[Operation], refusals: &Refusals) -> Vec<Operation> {
+    if refusals.is_empty() {
+        return Vec::new();
+    }
+    let edits = operations.iter().flat_map(Operation::singles).enumerate();
+    edits.filter(|(place, _)| refusals.contains_key(place)).map(|(_, edit)| edit.into_owned()).collect()
+}
+
 /// Carries out the plan of a comparison, which is used up. What would take the last serving server out of a service,
 /// while its successors were refused, is held back.
 pub(super) fn execute(
@@ -110,15 +128,14 @@ pub(super) fn execute(
     let mut attempts = Attempts::default();
     attempts.run(kernel, prepare)?;
     let mut refusals = if grow.is_empty() { Refusals::new() } else { kernel.execute(&grow)? };
-    let mut refused: Vec<Operation> = refusals.keys().filter_map(|place| grow.get(*place)).cloned().collect();
+    let mut refused = refused_of(&grow, &refusals);
     let without_service: HashSet<&ServiceKey> = refused
         .iter()
-        .filter(|operation| matches!(operation, Operation::AddService { .. }))
-        .filter_map(|operation| operation.service())
+        .filter(|edit| matches!(edit, Operation::AddService { .. }))
+        .filter_map(|edit| edit.service())
         .collect();
-    for (place, refusal) in &mut refusals {
-        let service = grow.get(*place).and_then(Operation::service);
-        if refusal.errno == ESRCH && service.is_some_and(|service| without_service.contains(service)) {
+    for (refusal, edit) in refusals.values_mut().zip(&refused) {
+        if refusal.errno == ESRCH && edit.service().is_some_and(|service| without_service.contains(service)) {
             *refusal = Refusal { errno: 0, message: "its virtual service was refused".into() };
         }
     }

@@ -1,6 +1,7 @@
 //! The live state held against the desired one: what there is to do, what is somebody else's, and what has to wait.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::guard::{self, Objection};
@@ -88,17 +89,19 @@ impl Comparison {
 
     /// Takes out of the plan what is to wait for a later pass; a new service takes its servers along.
     pub(super) fn hold(&mut self, waits: &dyn Fn(&Operation) -> bool) {
-        let without_service: HashSet<ServiceKey> = self
-            .plan
-            .operations()
-            .filter(|operation| matches!(operation, Operation::AddService { .. }) && waits(operation))
-            .filter_map(|operation| operation.service().copied())
-            .collect();
         for phase in self.plan.phases_mut() {
-            self.held.extend(phase.extract_if(.., |operation| {
-                operation.service().is_some_and(|service| without_service.contains(service))
-                    || waits(operation)
-            }));
+            self.held.extend(phase.extract_if(.., |operation| waits(operation)));
+            for operation in phase {
+                let wait: Vec<Operation> =
+                    operation.singles().skip(1).filter(|edit| waits(edit)).map(Cow::into_owned).collect();
+                if let Operation::AddService { servers, .. } = operation
+                    && !wait.is_empty()
+                {
+                    let waits = |server: &ServerKey| wait.iter().any(|edit| edit.server() == Some(server));
+                    Arc::make_mut(servers).retain(|server, _| !waits(server));
+                }
+                self.held.extend(wait);
+            }
         }
     }
 

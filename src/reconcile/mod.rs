@@ -73,15 +73,15 @@ impl Summary {
     /// Counts the objects that operations add, edit and delete.
     pub fn of<'a>(operations: impl Iterator<Item = &'a Operation>) -> Self {
         let mut summary = Self::default();
-        let mut count = |action| match action {
-            Action::Add => summary.add += 1,
-            Action::Edit => summary.edit += 1,
-            Action::Delete => summary.delete += 1,
+        let mut count = |action, objects| match action {
+            Action::Add => summary.add += objects,
+            Action::Edit => summary.edit += objects,
+            Action::Delete => summary.delete += objects,
         };
         for operation in operations {
             match operation.kind() {
-                Kind::Mark => operation.parts().into_iter().for_each(|part| count(part.action)),
-                _ => count(operation.action()),
+                Kind::Mark => operation.parts().into_iter().for_each(|part| count(part.action, 1)),
+                _ => count(operation.action(), operation.count()),
             }
         }
         summary

@@ -1,5 +1,7 @@
 //! Writes a plan as the commands that an operator would type for it: `ipvsadm`, `sysctl` and `nft`.
 
+use std::borrow::Cow;
+
 use crate::ipvsadm;
 use crate::model::{Mark, Operation};
 use crate::nft::{self, FullNat, SourceNat, TABLE, Table};
@@ -11,13 +13,13 @@ pub fn commands(comparison: &Comparison) -> Vec<String> {
     for services in comparison.live_services() {
         full_nat.add_servers(services);
     }
-    lines(full_nat, &comparison.plan.operations().collect::<Vec<_>>())
+    lines(full_nat, &comparison.plan.singles().collect::<Vec<_>>())
 }
 
 /// `full_nat` is what there is before.
-fn lines(full_nat: FullNat, operations: &[&Operation]) -> Vec<String> {
+fn lines(full_nat: FullNat, operations: &[Cow<'_, Operation>]) -> Vec<String> {
     // Beside something that is not lbd's, a chain or set of lbd's might not be what it should be.
-    let messy = operations.iter().find_map(|operation| match operation {
+    let messy = operations.iter().find_map(|operation| match &**operation {
         Operation::ReplaceMarks { from, strays, .. } if !strays.is_empty() => Some(&**from),
         _ => None,
     });
@@ -38,7 +40,7 @@ struct Typist<'a> {
 
 impl Typist<'_> {
     fn operation(&mut self, operation: &Operation) {
-        if let Some(rule) = self.full_nat.grow(operation) {
+        for rule in self.full_nat.grow(operation) {
             self.add_source_nat(rule);
         }
         match operation {
@@ -157,7 +159,7 @@ mod tests {
         for port in present {
             full_nat.grow(&add(*port));
         }
-        lines(full_nat, &operations.iter().collect::<Vec<_>>())
+        lines(full_nat, &operations.iter().map(Cow::Borrowed).collect::<Vec<_>>())
     }
 
     const ADD_80: &str = "ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1";

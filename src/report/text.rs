@@ -43,13 +43,13 @@ pub fn comparison(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
 /// Those of `out`.
 pub fn operations(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
     let signs = if out.shows_colours() { Signs::coloured() } else { Signs::plain() };
-    let mut heading: Option<Heading<'_>> = None;
+    let mut heading: Option<Heading> = None;
     let mut lines = String::new();
-    for operation in comparison.plan.operations() {
-        let under = Heading::of(operation);
+    for operation in comparison.plan.singles() {
+        let under = Heading::of(&operation);
         let is_new = heading != Some(under);
         heading = Some(under);
-        of_operation(&mut lines, &signs, operation, is_new.then_some(under), comparison)
+        of_operation(&mut lines, &signs, &operation, is_new.then_some(under), comparison)
             .map_err(io::Error::other)?;
         // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.
         if lines.len() >= TOGETHER {
@@ -65,7 +65,7 @@ fn of_operation(
     lines: &mut String,
     signs: &Signs,
     operation: &Operation,
-    heading: Option<Heading<'_>>,
+    heading: Option<Heading>,
     comparison: &Comparison,
 ) -> fmt::Result {
     if let Some(heading) = heading {
@@ -100,15 +100,15 @@ fn of_operation(
 
 /// What operations stand under.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Heading<'a> {
-    Service(&'a ServiceKey),
+enum Heading {
+    Service(ServiceKey),
     Other(&'static str),
 }
 
-impl<'a> Heading<'a> {
-    fn of(operation: &'a Operation) -> Self {
+impl Heading {
+    fn of(operation: &Operation) -> Self {
         match operation.service() {
-            Some(service) => Self::Service(service),
+            Some(service) => Self::Service(*service),
             None => Self::Other(match operation.kind() {
                 Kind::Sysctl => "kernel settings",
                 Kind::Mark => "firewall marks",
@@ -122,7 +122,7 @@ impl<'a> Heading<'a> {
         let cluster = match self {
             Self::Service(service) => {
                 write!(lines, "{service}")?;
-                comparison.cluster(service)
+                comparison.cluster(&service)
             }
             Self::Other(name) => {
                 lines.push_str(name);

@@ -60,16 +60,11 @@ pub(crate) fn services<const N: usize>(list: [Row<'_>; N]) -> Services {
 
 /// The operations that make a table from nothing.
 pub(crate) fn additions(services: &Services) -> Vec<Operation> {
-    let mut operations = Vec::new();
-    for (key, VirtualService { scheduling, servers }) in services {
-        operations.push(Operation::AddService { service: (*key).into(), to: Arc::clone(scheduling) });
-        operations.extend(servers.iter().map(|(server, to)| Operation::AddServer {
-            service: (*key).into(),
-            server: *server,
-            to: *to,
-        }));
-    }
-    operations
+    let add = |(key, VirtualService { scheduling, servers }): (&ServiceKey, &VirtualService)| {
+        let (to, servers) = (Arc::clone(scheduling), Arc::clone(servers));
+        Operation::AddService { service: (*key).into(), to, servers }
+    };
+    services.iter().map(add).collect()
 }
 
 /// Every attribute that there is, on both families and on marks.
@@ -117,6 +112,6 @@ pub(crate) fn everything() -> Services {
 pub(crate) fn execute(kernel: &mut impl Kernel, operations: &[Operation]) {
     let refusals = kernel.execute(operations).unwrap();
     if let Some((place, refusal)) = refusals.first_key_value() {
-        panic!("{}: {refusal}", operations[*place]);
+        panic!("{}: {refusal}", operations.iter().flat_map(Operation::singles).nth(*place).unwrap());
     }
 }

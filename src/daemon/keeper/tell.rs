@@ -18,10 +18,10 @@ impl Keeper {
     /// Tells what a pass did.
     pub(super) fn note(&mut self, report: Report, reason: Reason, is_drift: bool) -> Ended {
         let Report { outcome, done, failed, last, warnings } = report;
-        for operation in done.iter().take(TOLD) {
+        for operation in done.iter().flat_map(Operation::singles).take(TOLD) {
             let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
             let (service, server) = (operation.service().map(display), operation.server().map(display));
-            let (action, changes) = (operation.action(), changes(operation));
+            let (action, changes) = (operation.action(), changes(&operation));
             if is_drift {
                 warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}");
             } else {
@@ -29,9 +29,10 @@ impl Keeper {
             }
         }
         let summary = Summary::of(done.iter());
-        if done.len() > TOLD {
+        let edits: usize = done.iter().map(Operation::count).sum();
+        if edits > TOLD {
             let Summary { add, edit, delete } = summary;
-            info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", done.len() - TOLD);
+            info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", edits - TOLD);
         }
         self.complain(warnings);
         self.note_foreign(last.foreign.keys());
@@ -140,9 +141,9 @@ impl Keeper {
 
     pub(super) fn note_fights(&mut self, repaired: &[Operation], resync: Duration, now: Instant) {
         let mut seen = HashSet::new();
-        for operation in repaired {
+        for operation in repaired.iter().flat_map(Operation::singles) {
             // Several rounds of one pass are one repair.
-            if seen.insert(operation.subject()) && self.fights.repaired(operation, resync, now) {
+            if seen.insert(operation.subject()) && self.fights.repaired(&operation, resync, now) {
                 error!(
                     service = operation.service().map(display),
                     server = operation.server().map(display),

@@ -182,6 +182,7 @@ mod tests {
                 engine: None,
                 one_packet: false,
             }),
+            servers: Default::default(),
         };
         assert_eq!(
             said(&foo, libc::ENOENT),

@@ -140,7 +140,7 @@ impl Fake {
             return Err(libc::EINVAL);
         }
         match operation {
-            Operation::AddService { service, to } => self.add_service(service, to),
+            Operation::AddService { service, to, servers: _ } => self.add_service(service, to),
             Operation::EditService { service, to, .. } => self.edit_service(service, to),
             Operation::DeleteService { service } => {
                 self.live.state.services.remove(service).ok_or(libc::ESRCH)?;
@@ -321,11 +321,11 @@ impl Kernel for Fake {
             meddler(&mut self.live);
         }
         let broken = self.broken_executes.pop_front();
-        let most = broken.as_ref().map_or(operations.len(), |(after, _)| *after);
+        let most = broken.as_ref().map_or(usize::MAX, |(after, _)| *after);
         let mut refusals = Refusals::new();
-        for (place, operation) in operations.iter().take(most).enumerate() {
-            self.operations.push(operation.clone());
-            refusals.extend(self.carry_out(operation).err().map(|refusal| (place, refusal)));
+        for (place, edit) in operations.iter().flat_map(Operation::singles).take(most).enumerate() {
+            refusals.extend(self.carry_out(&edit).err().map(|refusal| (place, refusal)));
+            self.operations.push(edit.into_owned());
         }
         match broken {
             Some((_, error)) => Err(error),

@@ -185,7 +185,7 @@ impl Ipvs {
 
     /// Carries out edits of the table, as many as fit into one send; gives the places of those that were refused, in
     /// order, and their error numbers.
-    fn transmit(&mut self, edits: &[Operation]) -> Result<Vec<(usize, i32)>, KernelError> {
+    fn transmit(&mut self, edits: &[Request<'_>]) -> Result<Vec<(usize, i32)>, KernelError> {
         let refused = self.send(edits)?;
         if refused.iter().any(|(_, errno)| *errno == libc::ENOENT) && self.was_reloaded()? {
             // What had reached the table before is gone with the module.
@@ -195,14 +195,14 @@ impl Ipvs {
     }
 
     /// The same, without asking what an ENOENT means.
-    fn send(&mut self, edits: &[Operation]) -> Result<Vec<(usize, i32)>, KernelError> {
+    fn send(&mut self, edits: &[Request<'_>]) -> Result<Vec<(usize, i32)>, KernelError> {
         let first = self.socket.number(edits.len());
         self.outbox.clear();
-        for (place, request) in edits.iter().filter_map(Request::of).enumerate() {
+        for (place, request) in edits.iter().enumerate() {
             // Refusals are answered in any case; the last acknowledgement says that all has been gone through.
             let flags = if place + 1 == edits.len() { NlmF::ACK } else { NlmF::empty() };
             let header = Header { family: self.family, flags, sequence: first.wrapping_add(place as u32) };
-            encode::request(&mut self.outbox, header, &request);
+            encode::request(&mut self.outbox, header, request);
         }
         self.socket.traffic.writes += edits.len() as u64;
         let mut refused = Vec::new();
@@ -249,31 +249,29 @@ impl Ipvs {
         Ok(self.command(&Request::SetTimeouts(to))?.unwrap_or(libc::EINTR))
     }
 
-    /// Carries out edits of the table, in as few sends as hold them. The first has this place among all operations.
-    fn edit_table(
-        &mut self,
-        edits: &[Operation],
-        mut begin: usize,
-        refusals: &mut Refusals,
-    ) -> Result<(), KernelError> {
-        let mut rest = edits;
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(batch::length(rest));
-            let refused = self.transmit(batch)?.into_iter();
-            refusals.extend(refused.filter_map(|(place, errno)| {
-                Some((begin + place, explain::refusal(batch.get(place)?, errno)))
-            }));
+    /// Carries out edits of the table, in as few sends as hold them.
+    fn edit_table(&mut self, edits: &[Operation]) -> Result<Refusals, KernelError> {
+        let (mut begin, mut refused) = (0, Vec::new());
+        batch::each(edits, |batch| {
+            refused.extend(self.transmit(batch)?.into_iter().map(|(place, errno)| (begin + place, errno)));
             begin += batch.len();
-            self.is_at(Step::Executed { operations: batch.len() });
-            rest = later;
-        }
-        Ok(())
+            self.is_at(Step::Executed { edits: batch.len() });
+            Ok::<(), KernelError>(())
+        })?;
+        let mut singles = edits.iter().flat_map(Operation::singles).enumerate();
+        Ok(refused
+            .into_iter()
+            .filter_map(|(place, errno)| {
+                let (_, edit) = singles.find(|(at, _)| *at == place)?;
+                Some((place, explain::refusal(&edit, errno)))
+            })
+            .collect())
     }
 }
 
 /// Whether it edits IPVS's table.
 fn is_edit(operation: &Operation) -> bool {
-    Request::of(operation).is_some() && !is_about_no_mark(operation)
+    Request::all(operation).next().is_some() && !is_about_no_mark(operation)
 }
 
 /// Whether it is about the firewall mark 0, that of all unmarked packets: the kernel would take that for a TCP service on
@@ -323,12 +321,13 @@ impl Kernel for Ipvs {
                 // Not for IPVS to do.
                 [operation] if !is_edit(operation) => refusal(operation, libc::EOPNOTSUPP),
                 edits => {
-                    self.edit_table(edits, place, &mut refusals)?;
+                    let refused = self.edit_table(edits)?;
+                    refusals.extend(refused.into_iter().map(|(among, refusal)| (place + among, refusal)));
                     None
                 }
             };
             refusals.extend(refused.map(|refusal| (place, refusal)));
-            place += run.len();
+            place += run.iter().map(Operation::count).sum::<usize>();
         }
         Ok(refusals)
     }

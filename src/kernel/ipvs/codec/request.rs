@@ -61,10 +61,22 @@ pub enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The request that edits a virtual service or a real server; none where the operation is about something else.
-    pub fn of(operation: &'a Operation) -> Option<Self> {
+    /// The requests that edit virtual services and real servers, one for each single edit; none where the operation is
+    /// about something else.
+    pub fn all(operation: &'a Operation) -> impl Iterator<Item = Self> {
+        let brought = match operation {
+            Operation::AddService { service, servers, .. } => Some((service, servers)),
+            _ => None,
+        };
+        let servers = brought.into_iter().flat_map(|(service, servers)| {
+            servers.iter().map(|(server, to)| Self::AddServer { service, server, to })
+        });
+        Self::first(operation).into_iter().chain(servers)
+    }
+
+    fn first(operation: &'a Operation) -> Option<Self> {
         Some(match operation {
-            Operation::AddService { service, to } => Self::AddService { service, to },
+            Operation::AddService { service, to, servers: _ } => Self::AddService { service, to },
             Operation::EditService { service, from: _, to } => Self::EditService { service, to },
             Operation::DeleteService { service } => Self::DeleteService { service },
             Operation::AddServer { service, server, to } => Self::AddServer { service, server, to },
