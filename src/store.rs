@@ -60,7 +60,7 @@ struct OnDisk<'a> {
     owned: OwnedOnDisk<'a>,
     #[serde(default)]
     changed: ChangedOnDisk,
-    verified: Vec<KeyOnDisk>,
+    verified: VerifiedOnDisk<'a>,
 }
 
 /// The services that are owned, each with its cluster.
@@ -91,6 +91,22 @@ impl<'de> Deserialize<'de> for OwnedOnDisk<'_> {
             }
         }
         Ok(Self(Cow::Owned(deserializer.deserialize_map(Entries)?)))
+    }
+}
+
+/// The services that were verified. (Of a hundred thousand, no second list is made to write them.)
+struct VerifiedOnDisk<'a>(Cow<'a, [ServiceKey]>);
+
+impl Serialize for VerifiedOnDisk<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().copied().map(KeyOnDisk))
+    }
+}
+
+impl<'de> Deserialize<'de> for VerifiedOnDisk<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let keys: Vec<KeyOnDisk> = Deserialize::deserialize(deserializer)?;
+        Ok(Self(keys.into_iter().map(|KeyOnDisk(service)| service).collect()))
     }
 }
 
@@ -183,7 +199,7 @@ impl Store {
             if version != VERSION {
                 return Err(format!("version {version}, and this lbd knows {VERSION}"));
             }
-            let verified = verified.into_iter().map(|service| service.0).collect();
+            let verified = verified.0.into_owned().into();
             if scope != self.scope {
                 return Ok(Record { verified, ..Record::default() });
             }
@@ -209,7 +225,7 @@ impl Store {
             scope: self.scope.clone(),
             owned: OwnedOnDisk(Cow::Borrowed(owned)),
             changed: changed.into(),
-            verified: verified.iter().copied().map(KeyOnDisk).collect(),
+            verified: VerifiedOnDisk(Cow::Borrowed(verified)),
         };
         self.replace(RECORD, |file| json(file, &on_disk))
     }

@@ -46,7 +46,13 @@ impl Attempts {
     /// Notes what became of operations.
     fn add(&mut self, mut operations: Vec<Operation>, mut refusals: Refusals) {
         if refusals.is_empty() {
-            return self.done.append(&mut operations);
+            // There can be very many of them, and mostly they are the first.
+            if self.done.is_empty() {
+                self.done = operations
+            } else {
+                self.done.append(&mut operations)
+            }
+            return;
         }
         let mut begin = 0;
         for operation in operations {

@@ -9,9 +9,7 @@ use super::{address, scheduling, server};
 use crate::config::document::{Cluster, Defaults, Forward, Listen, Listener, Server};
 use crate::config::nearest::nearest;
 use crate::config::place::{Finding, Findings, Place, place};
-use crate::model::{
-    Forwarding, KeyError, Mark, Neighbour, Servers, ServiceKey, Services, Table, VirtualService,
-};
+use crate::model::{Forwarding, KeyError, Mark, Neighbour, Servers, ServiceKey, Table, VirtualService};
 
 /// What a listener begins with.
 const SCHEMES: [&str; 5] = ["tcp", "udp", "sctp", "fwmark", "fwmark6"];
@@ -23,7 +21,9 @@ const LONGEST_NAME: usize = 255;
 pub(super) struct Clusters {
     /// The cluster that each virtual service comes from
     pub(super) owners: Table<ServiceKey, Arc<str>>,
-    /// Where each of these services stands
+    /// These services, in the same order
+    pub(super) services: Vec<(ServiceKey, VirtualService)>,
+    /// Where each of them stands
     places: Vec<ListenerPlace>,
     names: Table<Arc<str>, usize>,
     neighbour: Neighbour,
@@ -49,6 +49,7 @@ impl Clusters {
         }
         Self {
             owners: Table::default(),
+            services: Vec::new(),
             places: Vec::new(),
             names: Table::default(),
             neighbour: Neighbour::default(),
@@ -60,7 +61,7 @@ impl Clusters {
     }
 
     /// Puts the virtual services of the next cluster beside the others.
-    pub(super) fn add(&mut self, cluster: &Cluster, services: &mut Services, findings: &mut Findings) {
+    pub(super) fn add(&mut self, cluster: &Cluster, findings: &mut Findings) {
         let index = self.count;
         self.count += 1;
         let here = place!["clusters", index];
@@ -108,7 +109,8 @@ impl Clusters {
             let scheduling = scheduling::scheduling(&rules, cluster, &service, listener, &here, findings);
             let behind = Behind { cluster, index, service, sync: self.sync };
             let servers = behind.servers(&servers, &mut reported, findings);
-            services.insert(service, VirtualService::new(self.neighbour.share(scheduling), servers));
+            let scheduling = self.neighbour.share(scheduling);
+            self.services.push((service, VirtualService::new(scheduling, servers)));
         }
     }
 }

@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use self::cluster::Clusters;
 use super::document::{Cluster, Defaults, Document, Mark, Policy, SyncDaemon, SysctlValue, Timeouts};
 use super::place::Findings;
-use crate::model::Desired;
+use crate::model::{Desired, Table};
 
 /// What the document asks for, and what is wrong with it. Where anything is, the state is of no use.
 pub(super) fn resolve(document: Document) -> (Desired, Findings) {
@@ -41,7 +41,7 @@ impl Resolution {
 
     /// Goes on with the next cluster.
     pub(super) fn add(&mut self, cluster: &Cluster) {
-        self.clusters.add(cluster, &mut self.desired.state.services, &mut self.findings);
+        self.clusters.add(cluster, &mut self.findings);
     }
 
     /// Ends with all that has nothing to do with single clusters.
@@ -54,6 +54,7 @@ impl Resolution {
     ) -> (Desired, Findings) {
         let Self { clusters, mut desired, mut findings } = self;
         desired.clusters = clusters.owners.into();
+        desired.state.services = Table::of(clusters.services);
         desired.state.sysctls = settings::sysctls(sysctls, &mut findings);
         desired.state.timeouts = settings::timeouts(timeouts, &mut findings);
         desired.state.sync = settings::sync(sync, &mut findings);
