@@ -120,6 +120,53 @@ fn the_second_pass_sends_nothing_and_writes_nothing() {
     assert_eq!((host.kernel.executes, modified(&host)), (executes, written));
 }
 
+// A service that is new again may have a server that somebody fights over.
+#[test]
+fn a_server_that_is_to_wait_does_so_without_the_new_service_that_brings_it() {
+    let mut host = Host::with(&[]);
+    let file = desired(&[(1, &[(14, 1), (15, 1)]), (2, &[(20, 1)])]);
+    let waits = |edit: &Operation| {
+        edit.server() == Some(&server(15))
+            || matches!(edit, Operation::AddService { service, .. } if **service == key(2))
+    };
+    let store = Store::new(host.directory.path()).unwrap();
+    let order = Order { desired: &file, text: "the file", waits: Some(&waits) };
+    let report = pass(&mut host.kernel, &order, &store, &mut |_| {}).unwrap();
+    assert_eq!(report.outcome, Outcome::Held);
+    assert_eq!(
+        texts(&report.done),
+        ["add service tcp://10.0.0.1:80", "add server 192.168.8.14:80 to tcp://10.0.0.1:80"]
+    );
+    assert_eq!(
+        texts(&report.last.held),
+        [
+            "add server 192.168.8.15:80 to tcp://10.0.0.1:80",
+            "add service tcp://10.0.0.2:80",
+            "add server 192.168.8.20:80 to tcp://10.0.0.2:80",
+        ]
+    );
+    assert_eq!(host.pass(&file).outcome, Outcome::Verified);
+    assert_eq!(host.kernel.live.state.services, file.state.services);
+}
+
+#[test]
+fn of_a_new_service_what_is_not_refused_is_done() {
+    let mut host = Host::with(&[]);
+    host.kernel.refuse(|edit| (edit.server() == Some(&server(15))).then_some(EINVAL));
+    let report = host.pass(&desired(&[(1, &[(14, 1), (15, 1), (16, 1)])]));
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(
+        texts(&report.done),
+        [
+            "add service tcp://10.0.0.1:80",
+            "add server 192.168.8.14:80 to tcp://10.0.0.1:80",
+            "add server 192.168.8.16:80 to tcp://10.0.0.1:80",
+        ]
+    );
+    let failed: Vec<&Operation> = report.failed.iter().map(|failed| &failed.operation).collect();
+    assert_eq!(texts(failed), ["add server 192.168.8.15:80 to tcp://10.0.0.1:80"]);
+}
+
 fn modified(host: &Host) -> Vec<(String, std::time::SystemTime, u64)> {
     use std::os::unix::fs::MetadataExt;
     let mut files: Vec<_> = fs::read_dir(host.directory.path())

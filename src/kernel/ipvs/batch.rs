@@ -7,40 +7,68 @@ use crate::model::Operation;
 /// (`wire::RECEIVE_BUFFER`); all could be as long as can be, and would be 80 KiB, where the kernel takes 207 KiB at once.
 pub(super) const MOST: usize = 320;
 
-/// Hands on the requests of these operations in batches, in their order: as many as fit, but a new service together with
-/// its servers, so that it is never long without them. What fits into no send is cut.
-///
-/// # Errors
-/// The first of `send`, which is not called again.
-pub(super) fn each<E>(
-    edits: &[Operation],
-    mut send: impl FnMut(&[Request<'_>]) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut batch = Vec::with_capacity(MOST);
-    let mut flush = |batch: &mut Vec<Request<'_>>| {
-        let outcome = if batch.is_empty() { Ok(()) } else { send(batch) };
-        batch.clear();
-        outcome
-    };
-    for operation in edits {
-        // The first part of what is cut may as well fill this one.
-        if operation.count() <= MOST && batch.len() + operation.count() > MOST {
-            flush(&mut batch)?;
-        }
-        for request in Request::all(operation) {
-            if batch.len() == MOST {
-                flush(&mut batch)?;
-            }
-            batch.push(request);
-        }
+/// The requests of these operations in batches, in their order: as many as fit, but a new service together with its
+/// servers, so that it is never long without them. What fits into no send is cut.
+pub(super) fn batches(operations: &[Operation]) -> Batches<'_> {
+    Batches { rest: operations, begun: 0 }
+}
+
+/// What goes into one send.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'a> {
+    operations: &'a [Operation],
+    /// How many requests of the first operation went before
+    begun: usize,
+    count: usize,
+}
+
+impl<'a> Batch<'a> {
+    /// How many requests they are.
+    pub(super) fn len(self) -> usize {
+        self.count
     }
-    flush(&mut batch)
+
+    /// They are made one by one, since a list of them would be memory that is touched once.
+    pub(super) fn requests(self) -> impl Iterator<Item = Request<'a>> {
+        self.operations.iter().flat_map(Request::all).skip(self.begun).take(self.count)
+    }
+}
+
+/// See [`batches`].
+pub(super) struct Batches<'a> {
+    rest: &'a [Operation],
+    /// How many requests of the first of them have gone
+    begun: usize,
+}
+
+impl<'a> Iterator for Batches<'a> {
+    type Item = Batch<'a>;
+
+    fn next(&mut self) -> Option<Batch<'a>> {
+        let (mut count, mut whole, mut begun) = (0, 0, self.begun);
+        for operation in self.rest {
+            let left = operation.count() - begun;
+            if count + left > MOST {
+                if left > MOST {
+                    // Its first part may as well fill this one.
+                    begun += MOST - count;
+                    count = MOST;
+                }
+                break;
+            }
+            count += left;
+            whole += 1;
+            begun = 0;
+        }
+        let batch = Batch { operations: self.rest, begun: self.begun, count };
+        self.rest = self.rest.get(whole..).unwrap_or_default();
+        self.begun = begun;
+        (count > 0).then_some(batch)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
     use crate::model::{
         Forwarding, RealServer, SchedulerFlags, SchedulerName, Scheduling, ServerKey, Servers, ServiceKey,
@@ -63,12 +91,11 @@ mod tests {
     }
 
     fn lengths(operations: &[Operation]) -> Vec<usize> {
-        let mut lengths = Vec::new();
-        let Ok(()) = each(operations, |batch| {
-            lengths.push(batch.len());
-            Ok::<(), Infallible>(())
-        });
-        lengths
+        // None is lost, and none comes twice.
+        let all: Vec<String> = operations.iter().flat_map(Request::all).map(|of| format!("{of:?}")).collect();
+        let sent = batches(operations).flat_map(Batch::requests).map(|of| format!("{of:?}"));
+        assert_eq!(sent.collect::<Vec<_>>(), all);
+        batches(operations).map(Batch::len).collect()
     }
 
     #[test]
@@ -84,15 +111,5 @@ mod tests {
         assert_eq!(lengths(&[service(1, 10), service(80, 800)]), [320, 320, 172]);
         assert_eq!(lengths(&[service(80, 320), service(1, 318)]), [320, 320]);
         assert_eq!(lengths(&[]), [] as [usize; 0]);
-    }
-
-    #[test]
-    fn nothing_is_sent_after_a_failure() {
-        let mut sent = 0;
-        let outcome = each(&[service(80, 800)], |_| {
-            sent += 1;
-            Err(sent)
-        });
-        assert_eq!((outcome, sent), (Err(1), 1));
     }
 }

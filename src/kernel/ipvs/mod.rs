@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 
 use neli::consts::nl::NlmF;
 
+use self::batch::Batch;
 use self::codec::message::{Header, Malformed};
 use self::codec::request::Request;
 use self::codec::{decode, encode};
@@ -185,7 +186,7 @@ impl Ipvs {
 
     /// Carries out edits of the table, as many as fit into one send; gives the places of those that were refused, in
     /// order, and their error numbers.
-    fn transmit(&mut self, edits: &[Request<'_>]) -> Result<Vec<(usize, i32)>, KernelError> {
+    fn transmit(&mut self, edits: Batch<'_>) -> Result<Vec<(usize, i32)>, KernelError> {
         let refused = self.send(edits)?;
         if refused.iter().any(|(_, errno)| *errno == libc::ENOENT) && self.was_reloaded()? {
             // What had reached the table before is gone with the module.
@@ -195,14 +196,14 @@ impl Ipvs {
     }
 
     /// The same, without asking what an ENOENT means.
-    fn send(&mut self, edits: &[Request<'_>]) -> Result<Vec<(usize, i32)>, KernelError> {
+    fn send(&mut self, edits: Batch<'_>) -> Result<Vec<(usize, i32)>, KernelError> {
         let first = self.socket.number(edits.len());
         self.outbox.clear();
-        for (place, request) in edits.iter().enumerate() {
+        for (place, request) in edits.requests().enumerate() {
             // Refusals are answered in any case; the last acknowledgement says that all has been gone through.
             let flags = if place + 1 == edits.len() { NlmF::ACK } else { NlmF::empty() };
             let header = Header { family: self.family, flags, sequence: first.wrapping_add(place as u32) };
-            encode::request(&mut self.outbox, header, request);
+            encode::request(&mut self.outbox, header, &request);
         }
         self.socket.traffic.writes += edits.len() as u64;
         let mut refused = Vec::new();
@@ -252,12 +253,11 @@ impl Ipvs {
     /// Carries out edits of the table, in as few sends as hold them.
     fn edit_table(&mut self, edits: &[Operation]) -> Result<Refusals, KernelError> {
         let (mut begin, mut refused) = (0, Vec::new());
-        batch::each(edits, |batch| {
+        for batch in batch::batches(edits) {
             refused.extend(self.transmit(batch)?.into_iter().map(|(place, errno)| (begin + place, errno)));
             begin += batch.len();
             self.is_at(Step::Executed { edits: batch.len() });
-            Ok::<(), KernelError>(())
-        })?;
+        }
         let mut singles = edits.iter().flat_map(Operation::singles).enumerate();
         Ok(refused
             .into_iter()
