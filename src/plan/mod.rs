@@ -98,6 +98,10 @@ fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
             continue;
         };
         found += 1;
+        // What was read as it was expected is the same thing, and need not be compared again.
+        if Arc::ptr_eq(from, to) && Arc::ptr_eq(servers, &wanted.servers) {
+            continue;
+        }
         let edit = (from != to).then(|| Operation::EditService {
             service: Arc::clone(&key),
             from: Arc::clone(from),
