@@ -43,7 +43,9 @@ class Machine:
 
     def start(self):
         """Switches the machine on and waits until it listens."""
-        environment = dict(os.environ, LC_ALL="C")
+        registers = os.path.join(os.path.dirname(__file__), "..", "lab", "uml", "registers")
+        built = subprocess.run([registers], stdout=subprocess.PIPE, text=True, check=True)
+        environment = dict(os.environ, LC_ALL="C", LD_PRELOAD=built.stdout.strip())
         shm = os.statvfs("/dev/shm") if os.path.isdir("/dev/shm") else None
         # The guest's memory is a sparse file; containers often have a tiny /dev/shm.
         if shm is None or shm.f_bavail * shm.f_frsize < 1 << 30:

@@ -4,7 +4,7 @@
 // there was up to AVX-512. The host takes only all that it has itself (arch/x86/kernel/fpu/regset.c, xstateregs_set: `count !=
 // fpu_user_cfg.max_size` is EFAULT) and the guest dies at its first step. Here what is missing is added: zeroes, the state of what was
 // never used, and the guest's processes use none of it, since nobody asked the host for leave to (ARCH_REQ_XCOMP_PERM).
-// Preloaded into the kernel by the backend; on other processors it changes nothing.
+// Preloaded into the kernel by who starts it; on other processors it changes nothing.
 
 #define _GNU_SOURCE
 #include <elf.h>
