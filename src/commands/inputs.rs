@@ -1,8 +1,9 @@
 //! What the commands start from: the desired file, the policy for this once, the record, the kernel.
 
+use std::fs;
 use std::path::Path;
 
-use super::Stop;
+use super::{Stop, memory};
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
 use crate::kernel::director::Director;
@@ -22,6 +23,7 @@ pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, Stop> {
 
 /// Reads and checks a desired file.
 pub(super) fn desired(path: &Path, progress: &Progress) -> Result<(Source, Desired), Stop> {
+    memory::ready(fs::metadata(path).map_or(0, |metadata| metadata.len()));
     let source = read(path, progress)?;
     progress.say("checking the file");
     let desired = config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?;
