@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use compact_str::CompactString;
+
 use crate::model::{
     Desired, Operation, Prune, ServiceKey, Services, SyncRole, Sysctls, Table, Timeouts, sysctl,
 };
 
 /// The services that lbd put into the kernel or adopted there, each with the cluster that it came from.
-pub type Owned = Table<ServiceKey, Arc<str>>;
+pub type Owned = Table<ServiceKey, CompactString>;
 
 /// Parts the live services into those that lbd may change or delete, and those that it leaves alone.
 ///
@@ -33,7 +35,7 @@ pub fn claim(owned: &mut Arc<Owned>, desired: &Desired) {
     if owned.keys().all(|service| wanted.contains_key(service)) {
         *owned = Arc::clone(wanted);
     } else if wanted.iter().any(|(service, cluster)| owned.get(service) != Some(cluster)) {
-        let wanted = wanted.iter().map(|(service, cluster)| (*service, Arc::clone(cluster)));
+        let wanted = wanted.iter().map(|(service, cluster)| (*service, cluster.clone()));
         Arc::make_mut(owned).extend(wanted);
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use compact_str::CompactString;
+
 use super::{ServiceKey, State, Table};
 
 /// A desired file that holds.
@@ -12,7 +14,7 @@ pub struct Desired {
     /// What the kernel shall be
     pub state: State,
     /// The cluster that each virtual service comes from
-    pub clusters: Arc<Table<ServiceKey, Arc<str>>>,
+    pub clusters: Arc<Table<ServiceKey, CompactString>>,
     /// How far lbd may go
     pub policy: Policy,
 }

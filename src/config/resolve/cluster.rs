@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+
+use compact_str::CompactString;
 
 use super::server::Wanted;
 use super::{address, scheduling, server};
@@ -20,12 +21,12 @@ const LONGEST_NAME: usize = 255;
 /// The clusters so far, as what comes behind them has to know them.
 pub(super) struct Clusters {
     /// The cluster that each virtual service comes from
-    pub(super) owners: Table<ServiceKey, Arc<str>>,
+    pub(super) owners: Table<ServiceKey, CompactString>,
     /// These services, in the same order
     pub(super) services: Vec<(ServiceKey, VirtualService)>,
     /// Where each of them stands
     places: Vec<ListenerPlace>,
-    names: Table<Arc<str>, usize>,
+    names: Table<CompactString, usize>,
     neighbour: Neighbour,
     /// How many there are
     count: usize,
@@ -65,7 +66,7 @@ impl Clusters {
         let index = self.count;
         self.count += 1;
         let here = place!["clusters", index];
-        let name: Arc<str> = cluster.name.as_str().into();
+        let name: CompactString = cluster.name.as_str().into();
         check_name(&name, &here, findings);
         if let Some(first) = self.names.get(&name) {
             findings.push(
@@ -73,7 +74,7 @@ impl Clusters {
                     .first(place!["clusters", *first, "name"]),
             );
         } else {
-            self.names.insert(Arc::clone(&name), index);
+            self.names.insert(name.clone(), index);
         }
         let defaults = self.defaults.as_ref();
         let inherited =
@@ -90,7 +91,7 @@ impl Clusters {
             let place = ListenerPlace { cluster: index, entry: is_listed.then_some(position) };
             let listener = || place.whole();
             let Some(service) = service(url, listener, findings) else { continue };
-            if let Err((first, _)) = self.owners.insert_new(service, Arc::clone(&name)) {
+            if let Err((first, _)) = self.owners.insert_new(service, name.clone()) {
                 let duplicate = Finding::new(listener(), format!("duplicate listener {service}"));
                 let first = self.places.get(first).map(|place| place.whole());
                 findings.push(first.into_iter().fold(duplicate, Finding::first));
