@@ -11,7 +11,7 @@ pub(super) fn look(desired: &State, console: &mut Console<'_>) -> Host {
     console.progress.say("looking at the host");
     let live = host::settings(advice::settings(desired));
     let question = advice::question(desired, &live);
-    let host = host::look(&question, live, &Roots::default());
+    let host = host::look(question, live, &Roots::default());
     for unknown in &host.unknown {
         console.note(unknown);
     }

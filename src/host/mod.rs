@@ -85,10 +85,10 @@ pub fn settings<'a>(names: impl IntoIterator<Item = &'a str>) -> Sysctls {
 }
 
 /// Looks at the host, in the network namespace of this thread. `settings` are those that were read before.
-pub fn look(question: &Question, settings: Sysctls, roots: &Roots) -> Host {
+pub fn look(question: Question, settings: Sysctls, roots: &Roots) -> Host {
     let Question { addresses, learned_routes, filter, managers } = question;
     let mut host = Host { settings, ..Host::default() };
-    if let Err(error) = routes::look(addresses, *learned_routes, &mut host) {
+    if let Err(error) = routes::look(addresses, learned_routes, &mut host) {
         host.unknown.push(format!("cannot ask for addresses and routes: {error}"));
     }
     let per_interface = host.holders.iter().map(|holder| (&holder.interface, "ipv4", "rp_filter"));
@@ -97,9 +97,9 @@ pub fn look(question: &Question, settings: Sysctls, roots: &Roots) -> Host {
         per_interface.map(|(interface, family, name)| of_interface(family, interface, name)).collect();
     host.settings.extend(self::settings(names.iter().map(String::as_str)));
     if !filter.is_empty() {
-        host.filter = filter::look(filter, &roots.proc, &mut host.unknown);
+        host.filter = filter::look(&filter, &roots.proc, &mut host.unknown);
     }
-    if *managers {
+    if managers {
         host.managers = managers::look(roots);
     }
     host

@@ -67,17 +67,18 @@ const RTPROT_RA: u8 = 9;
 const ARPHRD_IP6GRE: u16 = 823;
 
 /// Looks at what the addresses are to this host, and by what interfaces announced routes lead.
-pub(super) fn look(addresses: &[Target], learned: bool, host: &mut Host) -> io::Result<()> {
+pub(super) fn look(mut addresses: Vec<Target>, learned: bool, host: &mut Host) -> io::Result<()> {
     if addresses.is_empty() && !learned {
         return Ok(());
     }
     let mut kernel = Rtnetlink::open()?;
     let interfaces = interfaces(&mut kernel)?;
-    host.not_local = not_local(&mut kernel, addresses)?;
-    // What is not local is carried by none; both lists have one order.
-    let mut elsewhere = host.not_local.iter().peekable();
-    let local = addresses.iter().filter(|target| elsewhere.next_if_eq(target).is_none());
-    host.holders = holders(&mut kernel, &local.copied().collect::<Vec<_>>(), &interfaces)?;
+    let mut are_elsewhere = are_elsewhere(&mut kernel, &addresses)?.into_iter();
+    // There can be ten thousand of them, and mostly all are the one or all are the other: no second list is made.
+    let local: Vec<Target> = addresses.extract_if(.., |_| are_elsewhere.next() == Some(false)).collect();
+    host.not_local = addresses;
+    // What is not local is carried by none.
+    host.holders = holders(&mut kernel, &local, &interfaces)?;
     if learned {
         let routes = kernel.list(libc::RTM_GETROUTE, route_question(libc::AF_INET6, 0, &[]))?;
         let announced = routes.iter().filter_map(|payload| route(payload));
@@ -120,9 +121,9 @@ fn interfaces(kernel: &mut Rtnetlink) -> io::Result<HashMap<u32, Interface>> {
     Ok(kernel.list(libc::RTM_GETLINK, vec![0; 16])?.into_iter().filter_map(interface).collect())
 }
 
-/// The addresses whose packets the kernel would send on, or throw away. Where it does not know the family at all,
-/// nothing can be said.
-fn not_local(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec<Target>> {
+/// Of each address, whether the kernel would send its packets on, or throw them away. Where it does not know the family
+/// at all, nothing can be said.
+fn are_elsewhere(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec<bool>> {
     let mut of = |family: i32| {
         let is_there = addresses.iter().any(|target| self::family(target.address) == family);
         is_there.then(|| Local::read(kernel, family as u8)).flatten()
@@ -147,8 +148,7 @@ fn not_local(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec<Tar
         Err(_) => None,
     };
     let is_elsewhere = |held: Option<bool>| held.or_else(|| answers.next().and_then(is_local)) == Some(false);
-    let mut told = held.into_iter().map(is_elsewhere);
-    Ok(addresses.iter().filter(|_| told.next() == Some(true)).copied().collect())
+    Ok(held.into_iter().map(is_elsewhere).collect())
 }
 
 /// The interfaces that carry one of the IPv4 addresses. Of IPv6 nothing is asked: it has no check of the way back.
@@ -288,7 +288,7 @@ mod tests {
     fn the_kernel_tells_what_is_local() {
         let target = |text: &str| Target { address: text.parse().unwrap(), mark: None };
         let mut host = Host::default();
-        look(&[target("127.0.0.1"), target("224.0.0.7")], true, &mut host).unwrap();
+        look(vec![target("127.0.0.1"), target("224.0.0.7")], true, &mut host).unwrap();
         assert_eq!(host.not_local, [target("224.0.0.7")]);
         assert_eq!(
             host.holders,
