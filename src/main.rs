@@ -8,7 +8,7 @@ use clap::Parser;
 use lbd::cli::Arguments;
 use lbd::commands::{self, Console};
 use lbd::progress::Progress;
-use lbd::report::{Paper, Uncoloured};
+use lbd::report::{COLLECTED, Paper, Uncoloured};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -39,5 +39,5 @@ fn paper(stdout: io::Stdout, progress: &Progress) -> Paper {
 }
 
 fn buffered<W: Write>(stream: W) -> BufWriter<W> {
-    BufWriter::with_capacity(64 * 1024, stream)
+    BufWriter::with_capacity(COLLECTED, stream)
 }

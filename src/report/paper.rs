@@ -2,6 +2,9 @@
 
 use std::io::{self, Write};
 
+/// So many bytes are collected before they are written. What is longer is handed on as it is.
+pub const COLLECTED: usize = 64 * 1024;
+
 /// A stream that may be given styled text.
 pub struct Paper {
     stream: Box<dyn Write>,

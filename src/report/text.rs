@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::paper::Paper;
+use super::paper::{COLLECTED, Paper};
 use crate::model::{Action, Kind, Operation, Part, ServiceKey, Set, SyncDaemon, Value};
 use crate::reconcile::{Comparison, Outcome, Report, Summary};
 
@@ -14,9 +14,6 @@ const EDIT: Style = AnsiColor::Yellow.on_default();
 pub(super) const DELETE: Style = AnsiColor::Red.on_default();
 pub(super) const HEAD: Style = Style::new().bold();
 pub(super) const NOTE: Style = Style::new().dimmed();
-
-/// So many bytes are written together.
-const TOGETHER: usize = 16 * 1024;
 
 /// Writes what `apply` would do now, and what is foreign.
 ///
@@ -52,7 +49,7 @@ pub fn operations(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
         of_operation(&mut lines, &signs, &operation, is_new.then_some(under), comparison)
             .map_err(io::Error::other)?;
         // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.
-        if lines.len() >= TOGETHER {
+        if lines.len() >= COLLECTED {
             out.write_all(lines.as_bytes())?;
             lines.clear();
         }
