@@ -281,37 +281,30 @@ fn an_operation_is_the_command_that_an_operator_would_type() {
     let scheduling = table("-A -t 10.0.0.13:80 -s rr").services.get(&service).unwrap().scheduling.clone();
     for (operation, typed) in [
         (
-            Operation::AddService {
-                service: service.into(),
-                to: scheduling.clone(),
-                servers: Default::default(),
-            },
+            Operation::AddService { service, to: scheduling.clone(), servers: Default::default() },
             "ipvsadm -A -t 10.0.0.13:80 -s rr",
         ),
         (
-            Operation::EditService { service: service.into(), from: scheduling.clone(), to: scheduling },
+            Operation::EditService { service, from: scheduling.clone(), to: scheduling },
             "ipvsadm -E -t 10.0.0.13:80 -s rr",
         ),
-        (Operation::DeleteService { service: service.into() }, "ipvsadm -D -t 10.0.0.13:80"),
+        (Operation::DeleteService { service }, "ipvsadm -D -t 10.0.0.13:80"),
         (
-            Operation::AddServer { service: service.into(), server, to },
+            Operation::AddServer { service, server, to },
             "ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 3",
         ),
         (
-            Operation::EditServer { service: service.into(), server, from: to.into(), to: Box::new(to) },
+            Operation::EditServer { service, server, from: to.into(), to: Box::new(to) },
             "ipvsadm -e -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 3",
         ),
-        (
-            Operation::DeleteServer { service: service.into(), server },
-            "ipvsadm -d -t 10.0.0.13:80 -r 192.168.8.14:80",
-        ),
+        (Operation::DeleteServer { service, server }, "ipvsadm -d -t 10.0.0.13:80 -r 192.168.8.14:80"),
     ] {
         assert_eq!(command(&operation).as_deref(), Some(typed));
     }
     let odd =
         ServiceKey::Address { protocol: lbd::model::Protocol::Other(47), address: server.address, port: 1 };
     assert_eq!(
-        command(&Operation::DeleteService { service: odd.into() }).as_deref(),
+        command(&Operation::DeleteService { service: odd }).as_deref(),
         Some("# delete service protocol-47://192.168.8.14:1: ipvsadm has no option for protocol 47")
     );
 }

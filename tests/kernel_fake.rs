@@ -108,31 +108,29 @@ fn an_operation() -> impl Strategy<Value = Operation> {
         match which {
             0 | 1 => a_scheduling(v6)
                 .prop_map(move |to| Operation::AddService {
-                    service: service.into(),
+                    service,
                     to: to.into(),
                     servers: Default::default(),
                 })
                 .boxed(),
             2 => a_scheduling(v6)
                 .prop_map(move |to| Operation::EditService {
-                    service: service.into(),
+                    service,
                     from: from.clone().into(),
                     to: to.into(),
                 })
                 .boxed(),
-            3 => Just(Operation::DeleteService { service: service.into() }).boxed(),
-            4..=6 => a_real_server()
-                .prop_map(move |to| Operation::AddServer { service: service.into(), server, to })
-                .boxed(),
+            3 => Just(Operation::DeleteService { service }).boxed(),
+            4..=6 => a_real_server().prop_map(move |to| Operation::AddServer { service, server, to }).boxed(),
             7 | 8 => a_real_server()
                 .prop_map(move |to| Operation::EditServer {
-                    service: service.into(),
+                    service,
                     server,
                     from: real(1, Forwarding::Nat).into(),
                     to: Box::new(to),
                 })
                 .boxed(),
-            _ => Just(Operation::DeleteServer { service: service.into(), server }).boxed(),
+            _ => Just(Operation::DeleteServer { service, server }).boxed(),
         }
     })
 }
@@ -241,7 +239,7 @@ fn the_fake_knows_what_becomes_of_a_service_with_too_many_servers_for_mh() {
     ]);
     agree(&mut real, &mut fake, &additions(&table));
     let to = |url| Operation::EditService {
-        service: service(url).into(),
+        service: service(url),
         from: scheduling("rr").into(),
         to: scheduling("mh").into(),
     };

@@ -67,10 +67,10 @@ fn an_operation() -> impl Strategy<Value = Operation> {
         }),
         3 => select(vec![SyncRole::Master, SyncRole::Backup]).prop_map(|role| Operation::StopSync { role }),
         2 => timeouts().prop_map(|to| Operation::SetTimeouts { from: Timeouts::default(), to }),
-        1 => Just(Operation::AddService { service: address.into(), to: scheduling("rr").into(), servers: Default::default() }),
-        1 => Just(Operation::AddServer { service: address.into(), server: mixed, to }),
-        1 => Just(Operation::DeleteServer { service: address.into(), server: mixed }),
-        1 => Just(Operation::DeleteService { service: address.into() }),
+        1 => Just(Operation::AddService { service: address, to: scheduling("rr").into(), servers: Default::default() }),
+        1 => Just(Operation::AddServer { service: address, server: mixed, to }),
+        1 => Just(Operation::DeleteServer { service: address, server: mixed }),
+        1 => Just(Operation::DeleteService { service: address }),
     ]
 }
 

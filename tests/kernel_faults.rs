@@ -9,7 +9,6 @@ mod running;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use faults::{Fault, FaultyWire, Script};
 use lab::Netns;
@@ -115,7 +114,7 @@ impl Director {
         let store = Store::new(directory.path()).unwrap();
         let there = self.clean.read(&Question::default()).unwrap().state.services;
         let deletions: Vec<Operation> =
-            there.keys().map(|service| Operation::DeleteService { service: (*service).into() }).collect();
+            there.keys().map(|service| Operation::DeleteService { service: (*service) }).collect();
         execute(&mut self.clean, &deletions);
         let foreign = desired(
             "version: 1\nclusters: [{ name: x, listen: 'tcp://10.9.9.9:80', forward: nat, servers: [192.168.8.99] }]",
@@ -124,13 +123,13 @@ impl Director {
             execute(
                 &mut self.clean,
                 &[Operation::AddService {
-                    service: service.into(),
+                    service,
                     to: virtual_service.scheduling.clone(),
                     servers: Default::default(),
                 }],
             );
             for (&server, &to) in virtual_service.servers.iter() {
-                execute(&mut self.clean, &[Operation::AddServer { service: service.into(), server, to }]);
+                execute(&mut self.clean, &[Operation::AddServer { service, server, to }]);
             }
         }
         assert_eq!(pass(&mut self.clean, &self.before, &store).unwrap().outcome, Outcome::Verified);
@@ -234,20 +233,20 @@ fn meddle(kernel: &mut Ipvs, after: &Desired, what: usize) {
         (ServerKey { address: [192, 168, 8, 14].into(), port: 80 }, *like.servers.values().next().unwrap());
     to.weight = 77;
     let operation = match what {
-        0 => Operation::DeleteService { service: service.into() },
-        1 => Operation::DeleteServer { service: service.into(), server },
-        2 => Operation::AddServer { service: service.into(), server: ServerKey { port: 8080, ..server }, to },
+        0 => Operation::DeleteService { service },
+        1 => Operation::DeleteServer { service, server },
+        2 => Operation::AddServer { service, server: ServerKey { port: 8080, ..server }, to },
         3 => Operation::AddService {
-            service: Arc::new("tcp://10.0.0.5:80".parse().unwrap()),
+            service: "tcp://10.0.0.5:80".parse().unwrap(),
             to: like.scheduling.clone(),
             servers: Default::default(),
         },
         4 => Operation::AddService {
-            service: intruder().into(),
+            service: intruder(),
             to: like.scheduling.clone(),
             servers: Default::default(),
         },
-        _ => Operation::DeleteService { service: Arc::new("tcp://10.0.0.3:80".parse().unwrap()) },
+        _ => Operation::DeleteService { service: "tcp://10.0.0.3:80".parse().unwrap() },
     };
     // What is there already, or is not there any more, need not be done.
     let _ = kernel.execute(&[operation]).unwrap();

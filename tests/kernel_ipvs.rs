@@ -173,9 +173,9 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
     execute(
         &mut kernel,
         &[
-            Operation::EditService { service: key.into(), from: old.scheduling, to: to.into() },
+            Operation::EditService { service: key, from: old.scheduling, to: to.into() },
             Operation::EditServer {
-                service: key.into(),
+                service: key,
                 server: server_key,
                 from: (*old.servers.get(&server_key).unwrap()).into(),
                 to: Box::new(changed),
@@ -196,8 +196,8 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
     execute(
         &mut kernel,
         &[
-            Operation::DeleteServer { service: key.into(), server: mixed },
-            Operation::DeleteService { service: service("fwmark6://10").into() },
+            Operation::DeleteServer { service: key, server: mixed },
+            Operation::DeleteService { service: service("fwmark6://10") },
         ],
     );
     wanted.get_mut(&key).unwrap().servers_mut().remove(&mixed);
@@ -239,13 +239,10 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
     let good = service("tcp://10.0.0.1:80");
     let nowhere = service("tcp://10.0.0.2:80");
     let one = real(1, Forwarding::Nat);
-    let add = |service: ServiceKey, address| Operation::AddServer {
-        service: service.into(),
-        server: server(address),
-        to: one,
-    };
+    let add =
+        |service: ServiceKey, address| Operation::AddServer { service, server: server(address), to: one };
     let add_service = |service: ServiceKey, name| Operation::AddService {
-        service: service.into(),
+        service,
         to: scheduling(name).into(),
         servers: Default::default(),
     };
@@ -258,10 +255,10 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
         add(good, "10.9.0.1:80"),
         add(good, "0.0.0.0:80"),
         add(good, "[fd00::1]:80"),
-        Operation::DeleteServer { service: good.into(), server: server("10.9.0.9:80") },
-        Operation::DeleteService { service: nowhere.into() },
+        Operation::DeleteServer { service: good, server: server("10.9.0.9:80") },
+        Operation::DeleteService { service: nowhere },
         Operation::AddService {
-            service: ServiceKey::FirewallMark { family: lbd::model::Family::V4, mark: 0 }.into(),
+            service: ServiceKey::FirewallMark { family: lbd::model::Family::V4, mark: 0 },
             to: scheduling("rr").into(),
             servers: Default::default(),
         },
@@ -292,7 +289,7 @@ fn a_batch_of_nothing_but_refusals_loses_none() {
     let nowhere = service("tcp://[fd00::1]:80");
     let operations: Vec<_> = (1..=1000)
         .map(|port| Operation::AddServer {
-            service: nowhere.into(),
+            service: nowhere,
             server: server(&format!("[fd00::2]:{port}")),
             to: real(1, Forwarding::Nat),
         })

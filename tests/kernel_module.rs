@@ -44,7 +44,7 @@ fn a_module_that_was_loaded_anew_is_found_again() {
         // As it was planned before: the first is done now, to the second there is nothing any more.
         let mut operations = additions(&table);
         operations.push(Operation::DeleteServer {
-            service: service("tcp://10.0.0.1:80").into(),
+            service: service("tcp://10.0.0.1:80"),
             server: server("10.9.0.2:80"),
         });
         let refusals = kernel.execute(&operations).unwrap();

@@ -105,9 +105,9 @@ fn a_long_list_is_read_twice_only_where_nothing_else_confirms_it() {
     let v6 = VirtualService::new(scheduling("rr"), Servers::default());
     wanted.insert(service("tcp://[fd00::1]:80"), v6);
     let more = [
-        Operation::AddServer { service: service("fwmark://1").into(), server: tunnel.0, to: tunnel.1 },
+        Operation::AddServer { service: service("fwmark://1"), server: tunnel.0, to: tunnel.1 },
         Operation::AddService {
-            service: service("tcp://[fd00::1]:80").into(),
+            service: service("tcp://[fd00::1]:80"),
             to: scheduling("rr").into(),
             servers: Default::default(),
         },
@@ -126,18 +126,11 @@ fn meddle(pool: ServiceKey, stop: &AtomicBool) -> u64 {
     for n in 1..=50 {
         let (service, server) = (service(&format!("udp://10.0.1.{n}:53")), server(&format!("10.8.0.{n}:80")));
         come.extend([
-            Operation::AddService {
-                service: service.into(),
-                to: scheduling("rr").into(),
-                servers: Default::default(),
-            },
-            Operation::AddServer { service: service.into(), server, to: one },
-            Operation::AddServer { service: pool.into(), server, to: one },
+            Operation::AddService { service, to: scheduling("rr").into(), servers: Default::default() },
+            Operation::AddServer { service, server, to: one },
+            Operation::AddServer { service: pool, server, to: one },
         ]);
-        go.extend([
-            Operation::DeleteService { service: service.into() },
-            Operation::DeleteServer { service: pool.into(), server },
-        ]);
+        go.extend([Operation::DeleteService { service }, Operation::DeleteServer { service: pool, server }]);
     }
     let mut rounds = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -202,11 +195,7 @@ fn a_service_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
     let pool = service("fwmark://1");
     execute(
         &mut kernel,
-        &[Operation::AddService {
-            service: pool.into(),
-            to: scheduling("rr").into(),
-            servers: Default::default(),
-        }],
+        &[Operation::AddService { service: pool, to: scheduling("rr").into(), servers: Default::default() }],
     );
     let stop = AtomicBool::new(false);
     let (mut seen, mut empty) = (0, 0);

@@ -278,17 +278,13 @@ fn what_is_mixed_with_edits_of_the_table_keeps_its_place() {
     let mut kernel = Ipvs::connect().unwrap();
     let (key, mixed) = (service("tcp://10.0.0.1:80"), server("[fd00::9]:80"));
     let (to, role) = (real(1, Forwarding::Tunnel(Tunnel::IPIP)), SyncRole::Master);
-    let add = Operation::AddServer { service: key.into(), server: mixed, to };
+    let add = Operation::AddServer { service: key, server: mixed, to };
     let set = |tcp| Operation::SetTimeouts {
         from: Timeouts::default(),
         to: Timeouts { tcp: Some(tcp), ..Timeouts::default() },
     };
     let operations = [
-        Operation::AddService {
-            service: key.into(),
-            to: scheduling("rr").into(),
-            servers: Default::default(),
-        },
+        Operation::AddService { service: key, to: scheduling("rr").into(), servers: Default::default() },
         set(u32::MAX),
         Operation::StartSync { to: daemon(role, 7).into() },
         add.clone(),
@@ -296,11 +292,11 @@ fn what_is_mixed_with_edits_of_the_table_keeps_its_place() {
         add.clone(),
         Operation::StartSync { to: daemon(role, 7).into() },
         Operation::SetSysctl { name: "net.ipv4.vs.conntrack".into(), from: None, to: "1".into() },
-        Operation::DeleteServer { service: key.into(), server: mixed },
+        Operation::DeleteServer { service: key, server: mixed },
         Operation::StartSync { to: daemon(role, 7).into() },
         Operation::StartSync { to: daemon(role, 7).into() },
         set(77),
-        Operation::DeleteService { service: key.into() },
+        Operation::DeleteService { service: key },
     ];
     let refusals = kernel.execute(&operations).unwrap();
     let errnos: Vec<_> =

@@ -127,7 +127,7 @@ fn a_server_that_is_to_wait_does_so_without_the_new_service_that_brings_it() {
     let file = desired(&[(1, &[(14, 1), (15, 1)]), (2, &[(20, 1)])]);
     let waits = |edit: &Operation| {
         edit.server() == Some(&server(15))
-            || matches!(edit, Operation::AddService { service, .. } if **service == key(2))
+            || matches!(edit, Operation::AddService { service, .. } if *service == key(2))
     };
     let store = Store::new(host.directory.path()).unwrap();
     let order = Order { desired: &file, text: "the file", waits: Some(&waits) };

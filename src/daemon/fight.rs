@@ -72,14 +72,12 @@ impl Fights {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     const INTERVAL: Duration = Duration::from_secs(30);
 
     fn operation(port: u16) -> Operation {
-        Operation::DeleteService { service: Arc::new(format!("tcp://10.0.0.13:{port}").parse().unwrap()) }
+        Operation::DeleteService { service: format!("tcp://10.0.0.13:{port}").parse().unwrap() }
     }
 
     #[test]

@@ -16,15 +16,15 @@ use crate::model::{
 /// written though ipvsadm itself refuses it: the kernel takes it. `None` for what is none of IPVS' business.
 pub fn command(operation: &Operation) -> Option<String> {
     let arguments = match operation {
-        Operation::AddService { service, to, servers: _ } => add_service("-A", **service, to),
-        Operation::EditService { service, to, .. } => add_service("-E", **service, to),
+        Operation::AddService { service, to, servers: _ } => add_service("-A", *service, to),
+        Operation::EditService { service, to, .. } => add_service("-E", *service, to),
         Operation::DeleteService { service } => {
-            service_option(**service).map(|service| format!("-D {service}"))
+            service_option(*service).map(|service| format!("-D {service}"))
         }
-        Operation::AddServer { service, server, to } => add_server("-a", **service, *server, to),
-        Operation::EditServer { service, server, to, .. } => add_server("-e", **service, *server, to),
+        Operation::AddServer { service, server, to } => add_server("-a", *service, *server, to),
+        Operation::EditServer { service, server, to, .. } => add_server("-e", *service, *server, to),
         Operation::DeleteServer { service, server } => {
-            service_option(**service).map(|service| format!("-d {service} -r {server}"))
+            service_option(*service).map(|service| format!("-d {service} -r {server}"))
         }
         Operation::SetTimeouts { to: Timeouts { tcp, tcp_fin, udp }, .. } => {
             // 0 leaves a timeout as it is.

@@ -61,7 +61,7 @@ impl FullNat {
             }
             Operation::DeleteService { service } => {
                 let mut gone: Vec<SourceNat> =
-                    self.ports.keys().filter(|rule| rule.service == **service).copied().collect();
+                    self.ports.keys().filter(|rule| rule.service == *service).copied().collect();
                 gone.sort_unstable();
                 gone.iter().for_each(|rule| {
                     self.ports.remove(rule);
@@ -93,8 +93,6 @@ impl FullNat {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::model::Thresholds;
 
@@ -103,12 +101,12 @@ mod tests {
         let key = |port| ServerKey { address: "192.168.8.14".parse().unwrap(), port };
         let real = |forwarding| RealServer { weight: 1, forwarding, thresholds: Thresholds::default() };
         let edit = move |port, forwarding| Operation::EditServer {
-            service: service.into(),
+            service,
             server: key(port),
             from: real(Forwarding::Nat).into(),
             to: Box::new(real(forwarding)),
         };
-        let delete = move |port| Operation::DeleteServer { service: service.into(), server: key(port) };
+        let delete = move |port| Operation::DeleteServer { service, server: key(port) };
         (service, edit, delete)
     }
 
@@ -133,8 +131,8 @@ mod tests {
         let (service, edit, _) = operations();
         let mut full_nat = FullNat::default();
         let rule = full_nat.grow(&edit(80, Forwarding::FullNat))[0];
-        let other = Arc::new("tcp://10.0.0.13:81".parse().unwrap());
+        let other = "tcp://10.0.0.13:81".parse().unwrap();
         assert_eq!(full_nat.shrink(&Operation::DeleteService { service: other }), []);
-        assert_eq!(full_nat.shrink(&Operation::DeleteService { service: service.into() }), [rule]);
+        assert_eq!(full_nat.shrink(&Operation::DeleteService { service }), [rule]);
     }
 }

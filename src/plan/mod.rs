@@ -8,7 +8,6 @@ mod settings;
 mod withheld;
 
 use std::borrow::Cow;
-use std::cell::LazyCell;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -90,11 +89,10 @@ fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
     let (mut found, mut near) = (0, None);
     for (service, wanted) in &desired.services {
         let to = &wanted.scheduling;
-        let key = LazyCell::new(|| Arc::new(*service));
         let Some(VirtualService { scheduling: from, servers }) = find(&live.services, &mut near, service)
         else {
             let servers = Arc::clone(&wanted.servers);
-            plan.grow.push(Operation::AddService { service: Arc::clone(&key), to: Arc::clone(to), servers });
+            plan.grow.push(Operation::AddService { service: *service, to: Arc::clone(to), servers });
             continue;
         };
         found += 1;
@@ -103,16 +101,16 @@ fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
             continue;
         }
         let edit = (from != to).then(|| Operation::EditService {
-            service: Arc::clone(&key),
+            service: *service,
             from: Arc::clone(from),
             to: Arc::clone(to),
         });
         if needs_fewer_servers(from, to, servers) {
-            plan_servers(plan, &key, servers, &wanted.servers);
+            plan_servers(plan, *service, servers, &wanted.servers);
             plan.shrink.extend(edit);
         } else {
             plan.grow.extend(edit);
-            plan_servers(plan, &key, servers, &wanted.servers);
+            plan_servers(plan, *service, servers, &wanted.servers);
         }
     }
     if found < live.services.len() {
@@ -120,8 +118,7 @@ fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
         let mut gone: Vec<ServiceKey> = live.services.keys().filter(gone).copied().collect();
         // The kernel's order means nothing and differs from boot to boot; a plan shall read the same each time.
         gone.sort_unstable();
-        plan.shrink
-            .extend(gone.into_iter().map(|service| Operation::DeleteService { service: service.into() }));
+        plan.shrink.extend(gone.into_iter().map(|service| Operation::DeleteService { service }));
     }
 }
 
@@ -145,26 +142,16 @@ fn find<'a, K: Hash + Eq, V>(table: &'a Table<K, V>, near: &mut Option<usize>, k
     table.at(place).map(|(_, value)| value)
 }
 
-/// The operations of one service share its key.
-fn plan_servers(
-    plan: &mut Plan,
-    service: &LazyCell<Arc<ServiceKey>, impl FnOnce() -> Arc<ServiceKey>>,
-    present: &Servers,
-    wanted: &Servers,
-) {
+fn plan_servers(plan: &mut Plan, service: ServiceKey, present: &Servers, wanted: &Servers) {
     let (mut edits, mut found, mut near) = (Vec::new(), 0, None);
     for (server, to) in wanted {
         let from = find(present, &mut near, server);
         found += usize::from(from.is_some());
         match from {
-            None => plan.grow.push(Operation::AddServer {
-                service: Arc::clone(service),
-                server: *server,
-                to: *to,
-            }),
+            None => plan.grow.push(Operation::AddServer { service, server: *server, to: *to }),
             Some(from) if from != to => {
                 let edit = Operation::EditServer {
-                    service: Arc::clone(service),
+                    service,
                     server: *server,
                     from: (*from).into(),
                     to: (*to).into(),
@@ -179,9 +166,7 @@ fn plan_servers(
         let mut gone: Vec<ServerKey> =
             present.keys().filter(|server| !wanted.contains_key(*server)).copied().collect();
         gone.sort_unstable();
-        plan.shrink.extend(
-            gone.into_iter().map(|server| Operation::DeleteServer { service: Arc::clone(service), server }),
-        );
+        plan.shrink.extend(gone.into_iter().map(|server| Operation::DeleteServer { service, server }));
     }
 }
 

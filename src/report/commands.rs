@@ -125,16 +125,16 @@ mod tests {
     }
 
     fn add(port: u16) -> Operation {
-        Operation::AddServer { service: service().into(), server: key(port), to: real(Forwarding::FullNat) }
+        Operation::AddServer { service: service(), server: key(port), to: real(Forwarding::FullNat) }
     }
 
     fn to_nat(port: u16) -> Operation {
         let (from, to) = (real(Forwarding::FullNat).into(), real(Forwarding::Nat));
-        Operation::EditServer { service: service().into(), server: key(port), from, to: Box::new(to) }
+        Operation::EditServer { service: service(), server: key(port), from, to: Box::new(to) }
     }
 
     fn delete(port: u16) -> Operation {
-        Operation::DeleteServer { service: service().into(), server: key(port) }
+        Operation::DeleteServer { service: service(), server: key(port) }
     }
 
     fn marks() -> Vec<Mark> {

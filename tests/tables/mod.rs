@@ -62,7 +62,7 @@ pub(crate) fn services<const N: usize>(list: [Row<'_>; N]) -> Services {
 pub(crate) fn additions(services: &Services) -> Vec<Operation> {
     let add = |(key, VirtualService { scheduling, servers }): (&ServiceKey, &VirtualService)| {
         let (to, servers) = (Arc::clone(scheduling), Arc::clone(servers));
-        Operation::AddService { service: (*key).into(), to, servers }
+        Operation::AddService { service: *key, to, servers }
     };
     services.iter().map(add).collect()
 }

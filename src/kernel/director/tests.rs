@@ -113,11 +113,11 @@ fn real(forwarding: Forwarding) -> RealServer {
 }
 
 fn add(last: u8, port: u16, forwarding: Forwarding) -> Operation {
-    Operation::AddServer { service: service().into(), server: server(last, port), to: real(forwarding) }
+    Operation::AddServer { service: service(), server: server(last, port), to: real(forwarding) }
 }
 
 fn delete(last: u8, port: u16) -> Operation {
-    Operation::DeleteServer { service: service().into(), server: server(last, port) }
+    Operation::DeleteServer { service: service(), server: server(last, port) }
 }
 
 const FOURTEEN: &str = "elements = { 10.0.0.13 . 80 . 192.168.8.14 };";
@@ -135,7 +135,7 @@ fn a_rule_comes_with_its_first_server_and_goes_with_its_last() {
     assert_eq!(lab.told(), Vec::<String>::new());
     lab.execute(&[add(15, 80, Forwarding::FullNat), delete(14, 81)]);
     assert_eq!(lab.told(), [BOTH, "elements = { 10.0.0.13 . 80 . 192.168.8.15 };"]);
-    lab.execute(&[Operation::DeleteService { service: service().into() }]);
+    lab.execute(&[Operation::DeleteService { service: service() }]);
     assert_eq!(lab.told(), [""]);
     assert_eq!(lab.director.table, Table::default());
 }

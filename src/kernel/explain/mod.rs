@@ -180,13 +180,11 @@ fn name(errno: i32) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
     fn an_error_that_nobody_foresaw_is_still_told() {
-        let gone = Operation::DeleteService { service: Arc::new("tcp://192.0.2.1:443".parse().unwrap()) };
+        let gone = Operation::DeleteService { service: "tcp://192.0.2.1:443".parse().unwrap() };
         assert_eq!(refusal(&gone, libc::EXDEV).message, "Invalid cross-device link (error 18)");
     }
 }

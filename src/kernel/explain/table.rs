@@ -155,7 +155,7 @@ mod tests {
     fn add_server(service: &str, server: &str, forwarding: Forwarding) -> Operation {
         let socket: std::net::SocketAddr = server.parse().unwrap();
         Operation::AddServer {
-            service: Arc::new(service.parse().unwrap()),
+            service: service.parse().unwrap(),
             server: ServerKey { address: socket.ip(), port: socket.port() },
             to: RealServer { weight: 1, forwarding, thresholds: Thresholds::default() },
         }
@@ -174,7 +174,7 @@ mod tests {
              else removed it, read again"
         );
         let foo = Operation::AddService {
-            service: Arc::new("tcp://192.0.2.1:443".parse().unwrap()),
+            service: "tcp://192.0.2.1:443".parse().unwrap(),
             to: Arc::new(Scheduling {
                 scheduler: SchedulerName::new("foo").unwrap(),
                 flags: SchedulerFlags::default(),

@@ -144,7 +144,7 @@ impl Fake {
             Operation::EditService { service, to, .. } => self.edit_service(service, to),
             Operation::DeleteService { service } => {
                 self.live.state.services.remove(service).ok_or(libc::ESRCH)?;
-                self.live.connections.retain(|(of, _), _| *of != **service);
+                self.live.connections.retain(|(of, _), _| *of != *service);
                 Ok(())
             }
             Operation::AddServer { service, server, to } => {
@@ -169,7 +169,7 @@ impl Fake {
             }
             Operation::DeleteServer { service, server } => {
                 self.service(service)?.servers_mut().remove(server).ok_or(libc::ENOENT)?;
-                self.live.connections.remove(&(**service, *server));
+                self.live.connections.remove(&(*service, *server));
                 Ok(())
             }
             Operation::SetSysctl { name, to, .. } => {
@@ -336,13 +336,11 @@ impl Kernel for Fake {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
     fn it_fails_where_it_is_told_to() {
-        let service = Arc::new("tcp://10.0.0.1:80".parse().unwrap());
+        let service = "tcp://10.0.0.1:80".parse().unwrap();
         let delete = Operation::DeleteService { service };
         let mut fake = Fake::default();
         fake.refuse_nth(1, libc::EBUSY);
