@@ -42,32 +42,25 @@ pub fn operations(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
     let signs = if out.shows_colours() { Signs::coloured() } else { Signs::plain() };
     let mut heading: Option<Heading> = None;
     let mut lines = String::new();
-    for operation in comparison.plan.singles() {
-        let under = Heading::of(&operation);
-        let is_new = heading != Some(under);
-        heading = Some(under);
-        of_operation(&mut lines, &signs, &operation, is_new.then_some(under), comparison)
-            .map_err(io::Error::other)?;
-        // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.
-        if lines.len() >= COLLECTED {
-            out.write_all(lines.as_bytes())?;
-            lines.clear();
+    for operation in comparison.plan.operations() {
+        let under = Heading::of(operation);
+        if heading.replace(under) != Some(under) {
+            under.write(&mut lines, &signs, comparison).map_err(io::Error::other)?;
+        }
+        for edit in operation.singles() {
+            of_edit(&mut lines, &signs, &edit, comparison).map_err(io::Error::other)?;
+            // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.
+            if lines.len() >= COLLECTED {
+                out.write_all(lines.as_bytes())?;
+                lines.clear();
+            }
         }
     }
     out.write_all(lines.as_bytes())
 }
 
-/// The lines of one operation, below its heading if that is another one than before.
-fn of_operation(
-    lines: &mut String,
-    signs: &Signs,
-    operation: &Operation,
-    heading: Option<Heading>,
-    comparison: &Comparison,
-) -> fmt::Result {
-    if let Some(heading) = heading {
-        heading.write(lines, signs, comparison)?;
-    }
+/// The lines of a single edit.
+fn of_edit(lines: &mut String, signs: &Signs, operation: &Operation, comparison: &Comparison) -> fmt::Result {
     if operation.kind() == Kind::Mark {
         for Part { action, kind, name, changes } in operation.parts() {
             signs.begin(lines, action, |lines| named(lines, kind, name.as_deref()))?;
