@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("systemd", &[]),
     ("daemon", &["config", "kernel", "model", "reconcile", "status", "store", "systemd", "watch"]),
     ("progress", &["kernel"]),
+    ("memory", &[]),
     ("cli", &["model"]),
     (
         "commands",
@@ -39,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ipvsadm",
             "kernel",
             "logging",
+            "memory",
             "model",
             "progress",
             "reconcile",

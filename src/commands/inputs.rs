@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Stop, memory};
+use super::Stop;
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
 use crate::kernel::director::Director;
 use crate::kernel::{Kernel, Live, Question};
+use crate::memory;
 use crate::model::{Desired, MaxDelete, Policy};
 use crate::progress::Progress;
 use crate::store::Store;

@@ -6,7 +6,6 @@ mod completions;
 mod diff;
 mod export;
 mod inputs;
-mod memory;
 mod restore;
 mod run;
 mod schema;
