@@ -1,19 +1,20 @@
 //! Remembers on disk what lbd owns and what was last applied and verified, each file written whole or not at all.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+mod lock;
+mod record;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Serialize;
 
-use crate::model::{ServiceKey, SyncRole, Sysctls, Timeouts};
-use crate::ownership::{Changed, Owned};
+use self::record::Scope;
 use crate::status::Status;
+
+pub use self::lock::{Lock, NoLock};
+pub use self::record::Record;
 
 /// The file that holds [`Record`].
 const RECORD: &str = "state.json";
@@ -26,17 +27,6 @@ const DAEMON: &str = "daemon.lock";
 /// What the daemon tells about itself.
 const STATUS: &str = "status.json";
 
-/// What lbd remembers between two passes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Record {
-    /// What lbd owns in this boot and this network namespace; empty in any other
-    pub owned: Arc<Owned>,
-    /// What lbd has to put back in this boot and this network namespace; nothing in any other
-    pub changed: Changed,
-    /// The services of the last verified state, of whichever boot
-    pub verified: Arc<[ServiceKey]>,
-}
-
 /// A state directory.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -44,141 +34,13 @@ pub struct Store {
     scope: Scope,
 }
 
-/// Where ownership holds: the kernel forgets its table with either.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Scope {
-    boot: String,
-    namespace: String,
-}
-
-/// The record as it lies on disk.
-#[derive(Serialize, Deserialize)]
-struct OnDisk<'a> {
-    version: u32,
-    #[serde(flatten)]
-    scope: Scope,
-    owned: OwnedOnDisk<'a>,
-    #[serde(default)]
-    changed: ChangedOnDisk,
-    verified: VerifiedOnDisk<'a>,
-}
-
-/// The services that are owned, each with its cluster.
-struct OwnedOnDisk<'a>(Cow<'a, Owned>);
-
-impl Serialize for OwnedOnDisk<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(service, cluster)| (KeyOnDisk(*service), &**cluster)))
-    }
-}
-
-impl<'de> Deserialize<'de> for OwnedOnDisk<'_> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Owned;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("services with their clusters")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Owned, A::Error> {
-                let mut owned = Owned::default();
-                while let Some((KeyOnDisk(service), Text(cluster))) = entries.next_entry()? {
-                    owned.insert(service, cluster.into());
-                }
-                Ok(owned)
-            }
-        }
-        Ok(Self(Cow::Owned(deserializer.deserialize_map(Entries)?)))
-    }
-}
-
-/// The services that were verified. (Of a hundred thousand, no second list is made to write them.)
-struct VerifiedOnDisk<'a>(Cow<'a, [ServiceKey]>);
-
-impl Serialize for VerifiedOnDisk<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().copied().map(KeyOnDisk))
-    }
-}
-
-impl<'de> Deserialize<'de> for VerifiedOnDisk<'_> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let keys: Vec<KeyOnDisk> = Deserialize::deserialize(deserializer)?;
-        Ok(Self(keys.into_iter().map(|KeyOnDisk(service)| service).collect()))
-    }
-}
-
-/// A service by its URL.
-struct KeyOnDisk(ServiceKey);
-
-/// A text, borrowed from the file where that has it without escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Serialize for KeyOnDisk {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.to_string())
-    }
-}
-
-impl<'de> Deserialize<'de> for KeyOnDisk {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(url) = Deserialize::deserialize(deserializer)?;
-        url.parse().map(Self).map_err(D::Error::custom)
-    }
-}
-
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct ChangedOnDisk {
-    sysctls: Sysctls,
-    timeouts: [Option<u32>; 3],
-    sync: Vec<String>,
-    filter: bool,
-}
-
-impl From<&Changed> for ChangedOnDisk {
-    fn from(Changed { sysctls, timeouts, sync, filter }: &Changed) -> Self {
-        let Timeouts { tcp, tcp_fin, udp } = *timeouts;
-        Self {
-            sysctls: sysctls.clone(),
-            timeouts: [tcp, tcp_fin, udp],
-            sync: sync.iter().map(ToString::to_string).collect(),
-            filter: *filter,
-        }
-    }
-}
-
-impl From<ChangedOnDisk> for Changed {
-    fn from(ChangedOnDisk { sysctls, timeouts: [tcp, tcp_fin, udp], sync, filter }: ChangedOnDisk) -> Self {
-        let role = |word: &String| {
-            [SyncRole::Master, SyncRole::Backup].into_iter().find(|role| role.to_string() == *word)
-        };
-        Self {
-            sysctls,
-            timeouts: Timeouts { tcp, tcp_fin, udp },
-            sync: sync.iter().filter_map(role).collect(),
-            filter,
-        }
-    }
-}
-
-/// The only version so far.
-const VERSION: u32 = 1;
-
 impl Store {
     /// A state directory for the boot and network namespace that this thread runs in. Nothing is read or written yet.
     ///
     /// # Errors
     /// Where `/proc` does not tell the boot or the namespace.
     pub fn new(directory: &Path) -> io::Result<Self> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        // The thread's own, since a namespace belongs to a thread and not to its process.
-        let namespace = fs::metadata("/proc/thread-self/ns/net")?;
-        let namespace = format!("{}:{}", namespace.dev(), namespace.ino());
-        Ok(Self { directory: directory.to_owned(), scope: Scope { boot, namespace } })
+        Ok(Self { directory: directory.to_owned(), scope: Scope::here()? })
     }
 
     /// What is remembered; nothing where there is no record yet.
@@ -193,19 +55,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
-        let record = || -> Result<Record, String> {
-            let OnDisk { version, scope, owned, changed, verified } =
-                serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-            if version != VERSION {
-                return Err(format!("version {version}, and this lbd knows {VERSION}"));
-            }
-            let verified = verified.0.into_owned().into();
-            if scope != self.scope {
-                return Ok(Record { verified, ..Record::default() });
-            }
-            Ok(Record { owned: owned.0.into_owned().into(), changed: changed.into(), verified })
-        };
-        record().map_err(|error| {
+        Record::read(&text, &self.scope).map_err(|error| {
             format!(
                 "{}: not a record of lbd ({error}); going on as if nothing were owned: what the file no longer holds \
                  is left alone as foreign",
@@ -219,15 +69,7 @@ impl Store {
     /// # Errors
     /// Where the disk will not take it. The old record is whole then.
     pub fn save(&self, record: &Record) -> Result<(), String> {
-        let Record { owned, changed, verified } = record;
-        let on_disk = OnDisk {
-            version: VERSION,
-            scope: self.scope.clone(),
-            owned: OwnedOnDisk(Cow::Borrowed(owned)),
-            changed: changed.into(),
-            verified: VerifiedOnDisk(Cow::Borrowed(verified)),
-        };
-        self.replace(RECORD, |file| json(file, &on_disk))
+        self.replace(RECORD, |file| json(file, &record.on_disk(&self.scope)))
     }
 
     /// Keeps the text of a desired file that was applied and verified.
@@ -313,26 +155,13 @@ impl Store {
 
     /// Who runs as the daemon of this directory, if anybody does.
     pub fn daemon(&self) -> Option<String> {
-        let path = self.directory.join(DAEMON);
-        let mut lock = Lock { file: File::open(&path).ok()?, path };
-        match lock.file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Some(lock.holder()),
-            _ => None,
-        }
+        Lock::other_holder(&self.directory.join(DAEMON))
     }
 
     fn open_lock(&self, name: &str) -> Result<Lock, String> {
         fs::create_dir_all(&self.directory)
             .map_err(|error| format!("{}: {error}", self.directory.display()))?;
-        let path = self.directory.join(name);
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o644).open(&path);
-        // Reading is enough to take a lock, only our name is not written into it then: on a disk that has become
-        // read-only, and where root made the lock in the directory of the daemon's user.
-        match file.or_else(|error| File::open(&path).map_err(|_| error)) {
-            Ok(file) => Ok(Lock { file, path }),
-            Err(error) => Err(format!("{}: {error}", path.display())),
-        }
+        Lock::open(self.directory.join(name))
     }
 
     /// Writes a file so that a reader, or a power cut, meets the old content or the new, whole.
@@ -388,71 +217,13 @@ fn json(file: &mut BufWriter<File>, content: &impl Serialize) -> io::Result<()> 
     file.write_all(b"\n")
 }
 
-/// Why there is no lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoLock {
-    /// Somebody else has it
-    Held(String),
-    /// The directory or its disk will not have one
-    Impossible(String),
-}
-
-impl fmt::Display for NoLock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Held(message) | Self::Impossible(message)) = self;
-        f.write_str(message)
-    }
-}
-
-/// A lock in the state directory; it is released when this goes.
-#[derive(Debug)]
-pub struct Lock {
-    file: File,
-    path: PathBuf,
-}
-
-impl Lock {
-    /// Takes the lock, unless somebody else has it.
-    fn try_take(&mut self) -> Result<bool, String> {
-        match self.file.try_lock() {
-            Ok(()) => self.sign(),
-            Err(TryLockError::WouldBlock) => return Ok(false),
-            Err(TryLockError::Error(error)) => return Err(format!("{}: {error}", self.path.display())),
-        }
-        Ok(true)
-    }
-
-    /// Takes the lock when nobody else has it any more.
-    fn take(&mut self) -> Result<(), String> {
-        self.file.lock().map_err(|error| format!("{}: {error}", self.path.display()))?;
-        self.sign();
-        Ok(())
-    }
-
-    /// Writes our name into the file: only for messages, so that a failure does not matter. A daemon finds its own name
-    /// there from the pass before, and leaves the disk alone.
-    fn sign(&mut self) {
-        let name = format!("process {}", std::process::id());
-        if self.holder() != name {
-            let _ = self.file.set_len(0).and_then(|()| self.file.rewind());
-            let _ = writeln!(self.file, "{name}");
-        }
-    }
-
-    /// Who has the lock, as far as can be told.
-    fn holder(&mut self) -> String {
-        let mut holder = String::new();
-        let _ = self.file.read_to_string(&mut holder);
-        match holder.trim() {
-            "" => "unknown".to_owned(),
-            holder => holder.to_owned(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
+    use crate::model::{SyncRole, Timeouts};
+    use crate::ownership::{Changed, Owned};
 
     fn record() -> Record {
         let key = |text: &str| text.parse().unwrap();

@@ -1,0 +1,193 @@
+//! What lbd remembers between two passes, and how that lies on disk.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::model::{ServiceKey, SyncRole, Sysctls, Timeouts};
+use crate::ownership::{Changed, Owned};
+
+/// What lbd remembers between two passes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Record {
+    /// What lbd owns in this boot and this network namespace; empty in any other
+    pub owned: Arc<Owned>,
+    /// What lbd has to put back in this boot and this network namespace; nothing in any other
+    pub changed: Changed,
+    /// The services of the last verified state, of whichever boot
+    pub verified: Arc<[ServiceKey]>,
+}
+
+/// Where ownership holds: the kernel forgets its table with either.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Scope {
+    pub(super) boot: String,
+    pub(super) namespace: String,
+}
+
+impl Scope {
+    /// This boot, and the network namespace of this thread.
+    ///
+    /// # Errors
+    /// Where `/proc` does not tell them.
+    pub(super) fn here() -> io::Result<Self> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+        // The thread's own, since a namespace belongs to a thread and not to its process.
+        let namespace = fs::metadata("/proc/thread-self/ns/net")?;
+        Ok(Self { boot, namespace: format!("{}:{}", namespace.dev(), namespace.ino()) })
+    }
+}
+
+impl Record {
+    /// Reads what lies on disk, for somebody who is in `scope`.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub(super) fn read(text: &[u8], scope: &Scope) -> Result<Self, String> {
+        let OnDisk { version, scope: its, owned, changed, verified } =
+            serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        if version != VERSION {
+            return Err(format!("version {version}, and this lbd knows {VERSION}"));
+        }
+        let verified = verified.0.into_owned().into();
+        if its != *scope {
+            return Ok(Self { verified, ..Self::default() });
+        }
+        Ok(Self { owned: owned.0.into_owned().into(), changed: changed.into(), verified })
+    }
+
+    /// What is to lie on disk.
+    pub(super) fn on_disk(&self, scope: &Scope) -> impl Serialize {
+        let Self { owned, changed, verified } = self;
+        OnDisk {
+            version: VERSION,
+            scope: scope.clone(),
+            owned: OwnedOnDisk(Cow::Borrowed(owned)),
+            changed: changed.into(),
+            verified: VerifiedOnDisk(Cow::Borrowed(verified)),
+        }
+    }
+}
+
+/// The only version so far.
+const VERSION: u32 = 1;
+
+/// The record as it lies on disk.
+#[derive(Serialize, Deserialize)]
+struct OnDisk<'a> {
+    version: u32,
+    #[serde(flatten)]
+    scope: Scope,
+    owned: OwnedOnDisk<'a>,
+    #[serde(default)]
+    changed: ChangedOnDisk,
+    verified: VerifiedOnDisk<'a>,
+}
+
+/// The services that are owned, each with its cluster.
+struct OwnedOnDisk<'a>(Cow<'a, Owned>);
+
+impl Serialize for OwnedOnDisk<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(service, cluster)| (KeyOnDisk(*service), &**cluster)))
+    }
+}
+
+impl<'de> Deserialize<'de> for OwnedOnDisk<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Owned;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("services with their clusters")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Owned, A::Error> {
+                let mut owned = Owned::default();
+                while let Some((KeyOnDisk(service), Text(cluster))) = entries.next_entry()? {
+                    owned.insert(service, cluster.into());
+                }
+                Ok(owned)
+            }
+        }
+        Ok(Self(Cow::Owned(deserializer.deserialize_map(Entries)?)))
+    }
+}
+
+/// The services that were verified. (Of a hundred thousand, no second list is made to write them.)
+struct VerifiedOnDisk<'a>(Cow<'a, [ServiceKey]>);
+
+impl Serialize for VerifiedOnDisk<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().copied().map(KeyOnDisk))
+    }
+}
+
+impl<'de> Deserialize<'de> for VerifiedOnDisk<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let keys: Vec<KeyOnDisk> = Deserialize::deserialize(deserializer)?;
+        Ok(Self(keys.into_iter().map(|KeyOnDisk(service)| service).collect()))
+    }
+}
+
+/// A service by its URL.
+struct KeyOnDisk(ServiceKey);
+
+/// A text, borrowed from the file where that has it without escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Serialize for KeyOnDisk {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_string())
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyOnDisk {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(url) = Deserialize::deserialize(deserializer)?;
+        url.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct ChangedOnDisk {
+    sysctls: Sysctls,
+    timeouts: [Option<u32>; 3],
+    sync: Vec<String>,
+    filter: bool,
+}
+
+impl From<&Changed> for ChangedOnDisk {
+    fn from(Changed { sysctls, timeouts, sync, filter }: &Changed) -> Self {
+        let Timeouts { tcp, tcp_fin, udp } = *timeouts;
+        Self {
+            sysctls: sysctls.clone(),
+            timeouts: [tcp, tcp_fin, udp],
+            sync: sync.iter().map(ToString::to_string).collect(),
+            filter: *filter,
+        }
+    }
+}
+
+impl From<ChangedOnDisk> for Changed {
+    fn from(ChangedOnDisk { sysctls, timeouts: [tcp, tcp_fin, udp], sync, filter }: ChangedOnDisk) -> Self {
+        let role = |word: &String| {
+            [SyncRole::Master, SyncRole::Backup].into_iter().find(|role| role.to_string() == *word)
+        };
+        Self {
+            sysctls,
+            timeouts: Timeouts { tcp, tcp_fin, udp },
+            sync: sync.iter().filter_map(role).collect(),
+            filter,
+        }
+    }
+}
