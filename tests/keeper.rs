@@ -148,9 +148,12 @@ fn in_sync_nothing_is_executed_and_nothing_is_written() {
 fn a_bad_file_changes_nothing_and_what_was_good_is_kept_and_repaired() {
     let mut director = Director::new();
     director.takes(&file(&[(1, 1)]));
-    director.takes("version: 1\nclusters: [{ name: web }]\n");
-    assert_eq!(director.table(), [(1, 1)]);
     let bad = "desired.yaml:2:12: `listen` is missing in an entry of `clusters` (and 1 more; `lbd validate` shows them)";
+    director.keeper.take(goal("version: 1\nclusters: [{ name: web }]\n"));
+    // It is told before the pass, which may have to wait for another one.
+    assert_eq!(director.status_on_disk().bad_file.as_deref(), Some(bad));
+    director.passes(Reason::File);
+    assert_eq!(director.table(), [(1, 1)]);
     assert_eq!(director.status_on_disk().bad_file.as_deref(), Some(bad));
     director.meddle(1, 9);
     director.passes(Reason::Resync);

@@ -167,10 +167,13 @@ impl Keeper {
                 self.pending = Some(goal);
             }
             Err(problem) => {
-                if self.status.bad_file.as_ref() != Some(&problem) {
+                let is_new = self.status.bad_file.as_ref() != Some(&problem);
+                self.status.bad_file = Some(problem.clone());
+                // At once: the pass that follows may have to wait for another one.
+                self.write_status();
+                if is_new {
                     error!("the file does not hold, the last good state is kept: {problem}");
                 }
-                self.status.bad_file = Some(problem);
             }
         }
     }
