@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::{
-    Forwarding, MarkMatch, PersistenceMask, RealServer, SchedulerName, Scheduling, SyncDaemon, Timeouts,
-    Tunnel,
+    Forwarding, MarkMatch, Persistence, PersistenceMask, RealServer, SchedulerName, Scheduling, SyncDaemon,
+    Thresholds, Timeouts, Tunnel,
 };
 
 /// One field that an operation sets.
@@ -88,72 +88,72 @@ impl From<Set<'_>> for Change {
     }
 }
 
-/// A field of an object: the key in the file, and the value, where it is set.
-pub(super) type Field<T> = (Cow<'static, str>, fn(&T) -> Option<Value>);
+pub(super) type Fields<const N: usize> = [(Cow<'static, str>, Option<Value>); N];
 
 /// Hands on the fields that are set, of what is new.
-pub(super) fn set<T>(fields: &[Field<T>], to: &T, mut take: impl FnMut(Set<'_>)) {
-    for (field, value) in fields {
-        if let Some(to) = value(to) {
-            take(Set { field, from: None, to: Some(&to) });
-        }
-    }
+pub(super) fn set<const N: usize>(to: &Fields<N>, take: impl FnMut(Set<'_>)) {
+    let set = to.iter().filter(|(_, to)| to.is_some());
+    set.map(|(field, to)| Set { field, from: None, to: to.as_ref() }).for_each(take);
 }
 
 /// Hands on the fields that differ.
-pub(super) fn compare<T>(fields: &[Field<T>], from: &T, to: &T, mut take: impl FnMut(Set<'_>)) {
-    for (field, value) in fields {
-        let (from, to) = (value(from), value(to));
-        if from != to {
-            take(Set { field, from: from.as_ref(), to: to.as_ref() });
-        }
-    }
+pub(super) fn compare<const N: usize>(from: &Fields<N>, to: &Fields<N>, take: impl FnMut(Set<'_>)) {
+    let both = from.iter().zip(to).filter(|((_, from), (_, to))| from != to);
+    both.map(|((_, from), (field, to))| Set { field, from: from.as_ref(), to: to.as_ref() }).for_each(take);
 }
 
-/// A scheduling, and the scheduler that names its switches: the new one on both sides of an edit, so that a switch that
-/// stays on is equal.
-pub(super) type Worded<'a> = (&'a Scheduling, &'a SchedulerName);
-
-pub(super) fn scheduling_fields<'a>() -> [Field<Worded<'a>>; 6] {
+/// `words` is the scheduler that names the switches: the new one on both sides, so that a switch that stays on is equal.
+pub(super) fn scheduling_fields(scheduling: &Scheduling, words: &SchedulerName) -> Fields<6> {
+    let Scheduling { scheduler, flags, persistence, engine, one_packet } = scheduling;
+    let mask = |Persistence { mask, .. }: Persistence| match mask {
+        PersistenceMask::V4(mask) => Value::Text(mask.to_string().into()),
+        PersistenceMask::V6(length) => Value::Number(length),
+    };
     [
-        (Cow::Borrowed("scheduler"), |(of, _)| Some(Value::Text(of.scheduler.to_string().into()))),
-        (Cow::Borrowed("scheduler_flags"), |(of, words)| Some(Value::List(of.flags.names(words)))),
-        (Cow::Borrowed("persistence"), |(of, _)| Some(Value::Number(of.persistence?.timeout))),
-        (Cow::Borrowed("persistence_mask"), |(of, _)| {
-            Some(match of.persistence?.mask {
-                PersistenceMask::V4(mask) => Value::Text(mask.to_string().into()),
-                PersistenceMask::V6(length) => Value::Number(length),
-            })
-        }),
-        (Cow::Borrowed("persistence_engine"), |(of, _)| {
-            Some(Value::Text(of.engine.as_ref()?.to_string().into()))
-        }),
-        (Cow::Borrowed("one_packet"), |(of, _)| Some(Value::Flag(of.one_packet))),
+        (Cow::Borrowed("scheduler"), Some(Value::Text(scheduler.to_string().into()))),
+        (Cow::Borrowed("scheduler_flags"), Some(Value::List(flags.names(words)))),
+        (Cow::Borrowed("persistence"), persistence.map(|Persistence { timeout, .. }| Value::Number(timeout))),
+        (Cow::Borrowed("persistence_mask"), persistence.map(mask)),
+        (
+            Cow::Borrowed("persistence_engine"),
+            engine.as_ref().map(|name| Value::Text(name.to_string().into())),
+        ),
+        (Cow::Borrowed("one_packet"), Some(Value::Flag(*one_packet))),
     ]
 }
 
-pub(super) static SERVER_FIELDS: [Field<RealServer>; 5] = [
-    (Cow::Borrowed("forward"), |server| Some(Value::Text(server.forwarding.word()))),
-    (Cow::Borrowed("tunnel"), |server| match server.forwarding {
+pub(super) fn server_fields(server: &RealServer) -> Fields<5> {
+    let RealServer { weight, forwarding, thresholds: Thresholds { upper, lower } } = *server;
+    let tunnel = match forwarding {
         Forwarding::Tunnel(tunnel) => Some(Value::Tunnel(tunnel)),
         Forwarding::Nat | Forwarding::FullNat | Forwarding::DirectRouting | Forwarding::Other(_) => None,
-    }),
-    (Cow::Borrowed("weight"), |server| Some(Value::Number(server.weight))),
-    (Cow::Borrowed("upper_threshold"), |server| Some(Value::Number(server.thresholds.upper?.get()))),
-    (Cow::Borrowed("lower_threshold"), |server| Some(Value::Number(server.thresholds.lower?.get()))),
-];
+    };
+    [
+        (Cow::Borrowed("forward"), Some(Value::Text(forwarding.word()))),
+        (Cow::Borrowed("tunnel"), tunnel),
+        (Cow::Borrowed("weight"), Some(Value::Number(weight))),
+        (Cow::Borrowed("upper_threshold"), upper.map(|limit| Value::Number(limit.get()))),
+        (Cow::Borrowed("lower_threshold"), lower.map(|limit| Value::Number(limit.get()))),
+    ]
+}
 
-pub(super) static TIMEOUT_FIELDS: [Field<Timeouts>; 3] = [
-    (Cow::Borrowed("tcp"), |timeouts| timeouts.tcp.map(Value::Number)),
-    (Cow::Borrowed("tcp_fin"), |timeouts| timeouts.tcp_fin.map(Value::Number)),
-    (Cow::Borrowed("udp"), |timeouts| timeouts.udp.map(Value::Number)),
-];
+pub(super) fn timeout_fields(timeouts: Timeouts) -> Fields<3> {
+    let Timeouts { tcp, tcp_fin, udp } = timeouts;
+    [
+        (Cow::Borrowed("tcp"), tcp.map(Value::Number)),
+        (Cow::Borrowed("tcp_fin"), tcp_fin.map(Value::Number)),
+        (Cow::Borrowed("udp"), udp.map(Value::Number)),
+    ]
+}
 
-pub(super) static SYNC_FIELDS: [Field<SyncDaemon>; 6] = [
-    (Cow::Borrowed("interface"), |daemon| Some(Value::Text(daemon.interface.clone().into()))),
-    (Cow::Borrowed("id"), |daemon| Some(Value::Number(daemon.id.into()))),
-    (Cow::Borrowed("sync_maxlen"), |daemon| Some(Value::Number(daemon.max_length?.into()))),
-    (Cow::Borrowed("mcast_group"), |daemon| Some(Value::Text(daemon.group?.to_string().into()))),
-    (Cow::Borrowed("mcast_port"), |daemon| Some(Value::Number(daemon.port?.into()))),
-    (Cow::Borrowed("mcast_ttl"), |daemon| Some(Value::Number(daemon.ttl?.into()))),
-];
+pub(super) fn sync_fields(daemon: &SyncDaemon) -> Fields<6> {
+    let SyncDaemon { role: _, interface, id, max_length, group, port, ttl } = daemon;
+    [
+        (Cow::Borrowed("interface"), Some(Value::Text(interface.clone().into()))),
+        (Cow::Borrowed("id"), Some(Value::Number((*id).into()))),
+        (Cow::Borrowed("sync_maxlen"), max_length.map(|length| Value::Number(length.into()))),
+        (Cow::Borrowed("mcast_group"), group.map(|group| Value::Text(group.to_string().into()))),
+        (Cow::Borrowed("mcast_port"), port.map(|port| Value::Number(port.into()))),
+        (Cow::Borrowed("mcast_ttl"), ttl.map(|ttl| Value::Number(ttl.into()))),
+    ]
+}

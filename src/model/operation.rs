@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::{fmt, iter};
 
 use super::change::{
-    Change, SERVER_FIELDS, SYNC_FIELDS, Set, TIMEOUT_FIELDS, compare, scheduling_fields, set,
+    Change, Set, compare, scheduling_fields, server_fields, set, sync_fields, timeout_fields,
 };
 use super::{
     Link, Mark, RealServer, Scheduling, ServerKey, Servers, ServiceKey, SyncDaemon, SyncRole, Timeouts,
@@ -358,30 +358,31 @@ impl Operation {
     /// Hands on the fields of its object that a single edit sets, one by one. (For marks there are [`Operation::parts`].)
     pub fn each_change(&self, mut take: impl FnMut(Set<'_>)) {
         match self {
-            Self::AddService { to, .. } => set(&scheduling_fields(), &(&**to, &to.scheduler), take),
+            Self::AddService { to, .. } => set(&scheduling_fields(to, &to.scheduler), take),
             Self::EditService { from, to, .. } => {
                 let words = &to.scheduler;
-                compare(&scheduling_fields(), &(&**from, words), &(&**to, words), take);
+                compare(&scheduling_fields(from, words), &scheduling_fields(to, words), take);
             }
-            Self::AddServer { to, .. } => set(&SERVER_FIELDS, to, take),
-            Self::EditServer { from, to, .. } => compare(&SERVER_FIELDS, from, to, take),
+            Self::AddServer { to, .. } => set(&server_fields(to), take),
+            Self::EditServer { from, to, .. } => compare(&server_fields(from), &server_fields(to), take),
             Self::SetSysctl { name, from, to } => take(Set {
                 field: &name.to_string().into(),
                 from: from.as_ref().map(|from| Value::Setting(from.to_string())).as_ref(),
                 to: Some(&Value::Setting(to.to_string())),
             }),
             Self::SetTimeouts { from, to } => {
+                let (from, to) = (timeout_fields(*from), timeout_fields(*to));
                 // What is left open is left alone.
-                compare(&TIMEOUT_FIELDS, from, to, |set| {
+                compare(&from, &to, |set| {
                     if set.to.is_some() {
                         take(set)
                     }
                 });
             }
-            Self::StartSync { to } => set(&SYNC_FIELDS, &**to, take),
+            Self::StartSync { to } => set(&sync_fields(to), take),
             // What runs says everything; what is left open is no change.
             Self::RestartSync { from, to } => {
-                compare(&SYNC_FIELDS, &from.completed(from), &to.completed(from), take);
+                compare(&sync_fields(&from.completed(from)), &sync_fields(&to.completed(from)), take);
             }
             Self::DeleteService { .. }
             | Self::DeleteServer { .. }
