@@ -30,6 +30,9 @@ pub mod ownership;
 /// Refuses a change of the file that looks like an accident.
 pub mod guard;
 
+/// Files that somebody else may have prepared.
+pub mod files;
+
 /// Remembers on disk what lbd owns and what was last verified.
 pub mod store;
 

@@ -1,0 +1,8 @@
+//! Opens and writes files that somebody else may have prepared: no link is followed, nothing is waited for, all is limited.
+
+mod directory;
+mod error;
+pub mod seal;
+
+pub use self::directory::{Directory, Identity};
+pub use self::error::{FileCause, FileError};
