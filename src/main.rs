@@ -32,7 +32,7 @@ fn paper(stdout: io::Stdout, progress: &Progress) -> Paper {
     match colours {
         ColorChoice::Never => Paper::new(Box::new(buffered(Uncoloured::new(collected))), false),
         colours => {
-            let collected: Box<dyn Write> = Box::new(collected);
+            let collected: Box<dyn Write + Send> = Box::new(collected);
             Paper::new(Box::new(buffered(AutoStream::new(collected, colours))), true)
         }
     }

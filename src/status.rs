@@ -20,7 +20,10 @@ pub struct Status {
     /// What waits for an interface that is not there yet
     #[serde(default)]
     pub waiting: Vec<String>,
-    /// Entries that somebody else sets back again and again
+    /// Who has the lock that the daemon waits for
+    #[serde(default)]
+    pub lock_holder: Option<String>,
+    /// Entries that another program keeps reverting
     pub fights: Vec<String>,
 }
 
@@ -48,6 +51,8 @@ impl Status {
             Some(format!("bad file, keeping the last good state: {bad}"))
         } else if let Some(refused) = &self.refused {
             Some(format!("change refused, keeping the last good state: {refused}"))
+        } else if let Some(holder) = &self.lock_holder {
+            Some(format!("waiting for the lock, which {holder} has"))
         } else if let Some(failed) = self.failed.first() {
             Some(format!("not in sync, trying again: {failed}"))
         } else {

@@ -14,7 +14,7 @@ use faults::{Fault, FaultyWire, Script};
 use lab::Netns;
 use lbd::config::{Source, load};
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, KernelError, Live, Question, Refusals};
+use lbd::kernel::{Kernel, KernelError, Live, Permit, Question, Refusals};
 use lbd::model::{Desired, Operation, ServerKey, ServiceKey, Services};
 use lbd::reconcile::{self, Order, Outcome, Report};
 use lbd::store::Store;
@@ -25,8 +25,8 @@ fn desired(text: &str) -> Desired {
 }
 
 fn pass(kernel: &mut dyn Kernel, text: &str, store: &Store) -> Result<Report, KernelError> {
-    let order = Order { desired: &desired(text), text, waits: None };
-    reconcile::pass(kernel, &order, store, &mut |_| {})
+    let order = Order { desired: &desired(text), text, waits: None, unknown: None };
+    reconcile::pass(kernel, &order, store, None, &mut |_| {})
 }
 
 /// A kernel that notes when it is read.
@@ -53,6 +53,10 @@ impl Kernel for Noted {
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         self.kernel.execute(operations)
+    }
+
+    fn set_permit(&mut self, permit: Option<Permit>) {
+        self.kernel.set_permit(permit);
     }
 }
 
@@ -178,11 +182,13 @@ impl Director {
                 failed.iter().for_each(|failed| self.said(&failed.refusal.message));
             }
             Ok(Report { outcome: Outcome::Refused(objection), .. }) => self.said(&objection.to_string()),
-            Ok(Report { outcome: Outcome::Held, .. }) => panic!("{context}: nothing was to wait"),
+            Ok(Report { outcome: Outcome::Held | Outcome::Unverified(_), .. }) => {
+                panic!("{context}: nothing was to wait, and the record can be read")
+            }
             Err(error) => {
                 // The daemon takes a new connection then.
                 connection = None;
-                self.said(&error.message);
+                self.said(&error.to_string());
             }
         }
         let mut kernel = connection.unwrap_or_else(|| connect(&script).unwrap());

@@ -77,7 +77,7 @@ fn a_kernel_without_the_module_is_told_from_one_without_services() {
     let refused = Ipvs::connect().err().unwrap();
     net.sh("umount /sbin/modprobe");
     assert_eq!(
-        refused.message,
+        refused.to_string(),
         "this kernel has no IPVS: the module ip_vs is neither built in nor can it be loaded; install the kernel's \
          modules, or load it by `modprobe ip_vs` before lbd starts"
     );

@@ -53,7 +53,7 @@ fn desired(services: &[(u8, &[(u8, u32)])]) -> Desired {
 }
 
 fn order(desired: &Desired) -> Order<'_> {
-    Order { desired, text: "the file", waits: None }
+    Order { desired, text: "the file", waits: None, unknown: None }
 }
 
 /// A kernel and a state directory, as a host has them.
@@ -69,7 +69,7 @@ impl Host {
 
     fn pass(&mut self, desired: &Desired) -> Report {
         let store = Store::new(self.directory.path()).unwrap();
-        pass(&mut self.kernel, &order(desired), &store, &mut |_| {}).unwrap()
+        pass(&mut self.kernel, &order(desired), &store, None, &mut |_| {}).unwrap()
     }
 
     /// The services that the kernel holds, by number.
@@ -86,7 +86,10 @@ impl Host {
         let path = self.directory.path().join("state.json");
         let text = fs::read_to_string(&path).unwrap();
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-        fs::write(path, text.replace(boot.trim(), "another-boot")).unwrap();
+        let mut record: serde_json::Value =
+            serde_json::from_str(&text.replace(boot.trim(), "another-boot")).unwrap();
+        record.as_object_mut().unwrap().retain(|key, _| key != "version" && key != "sha256");
+        fs::write(path, lbd::files::seal::json(2, &record).unwrap()).unwrap();
     }
 }
 
@@ -130,8 +133,8 @@ fn a_server_that_is_to_wait_does_so_without_the_new_service_that_brings_it() {
             || matches!(edit, Operation::AddService { service, .. } if *service == key(2))
     };
     let store = Store::new(host.directory.path()).unwrap();
-    let order = Order { desired: &file, text: "the file", waits: Some(&waits) };
-    let report = pass(&mut host.kernel, &order, &store, &mut |_| {}).unwrap();
+    let order = Order { desired: &file, text: "the file", waits: Some(&waits), unknown: None };
+    let report = pass(&mut host.kernel, &order, &store, None, &mut |_| {}).unwrap();
     assert_eq!(report.outcome, Outcome::Held);
     assert_eq!(
         texts(&report.done),
@@ -378,7 +381,7 @@ fn a_crash_in_the_middle_leaves_nothing_that_nobody_owns() {
     }
     let store = Store::new(host.directory.path()).unwrap();
     let three = desired(&[(1, &[]), (2, &[]), (3, &[])]);
-    assert!(pass(&mut host.kernel, &order(&three), &store, &mut |_| {}).is_err());
+    assert!(pass(&mut host.kernel, &order(&three), &store, None, &mut |_| {}).is_err());
     assert_eq!(host.table(), [1, 2, 3]);
     // The file changes before any pass was verified.
     let mut one = desired(&[(1, &[])]);
@@ -392,8 +395,8 @@ fn a_kernel_that_cannot_be_read_is_trouble() {
     let mut host = Host::with(&[]);
     host.kernel.break_read("no reply");
     let store = Store::new(host.directory.path()).unwrap();
-    let error = pass(&mut host.kernel, &order(&desired(&[(1, &[])])), &store, &mut |_| {}).unwrap_err();
-    assert_eq!(error.message, "no reply");
+    let error = pass(&mut host.kernel, &order(&desired(&[(1, &[])])), &store, None, &mut |_| {}).unwrap_err();
+    assert_eq!(error.to_string(), "no reply");
     assert_eq!(host.kernel.executes, 0);
 }
 
@@ -402,7 +405,7 @@ fn a_disk_that_takes_nothing_is_a_warning() {
     let mut host = Host::with(&[]);
     fs::write(host.directory.path().join("file"), "").unwrap();
     let store = Store::new(&host.directory.path().join("file/state")).unwrap();
-    let report = pass(&mut host.kernel, &order(&desired(&[(1, &[])])), &store, &mut |_| {}).unwrap();
+    let report = pass(&mut host.kernel, &order(&desired(&[(1, &[])])), &store, None, &mut |_| {}).unwrap();
     assert_eq!(report.outcome, Outcome::Verified);
     let told = report.warnings.iter().any(|warning| warning.contains("will not remember this pass"));
     assert!(told, "{:?}", report.warnings);
@@ -423,5 +426,8 @@ fn what_was_verified_is_kept_word_for_word() {
     let mut host = Host::with(&[]);
     host.pass(&desired(&[(1, &[])]));
     let kept = fs::read_to_string(host.directory.path().join("verified.yaml")).unwrap();
-    assert_eq!(kept, "the file");
+    let (head, text) = kept.split_once('\n').unwrap();
+    assert!(head.starts_with("# kept by lbd, version 1, sha256 "), "{head}");
+    assert_eq!(text, "the file");
+    assert_eq!(Store::new(host.directory.path()).unwrap().load_verified(), Ok(Some("the file".to_owned())));
 }

@@ -47,9 +47,9 @@ impl Host {
     }
 
     fn pass(&mut self, desired: &Desired) -> Report {
-        let order = Order { desired, text: "the file", waits: None };
+        let order = Order { desired, text: "the file", waits: None, unknown: None };
         let store = self.store();
-        pass(&mut self.kernel, &order, &store, &mut |_| {}).unwrap()
+        pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap()
     }
 
     fn done(&mut self, desired: &Desired) -> Vec<String> {

@@ -17,29 +17,30 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     desired.policy = inputs::policy(desired.policy, &options.overrides);
     let mut kernel = inputs::kernel(&console.progress)?;
     let store = inputs::store(arguments)?;
-    // A disk that takes no lock must not keep a director from being repaired.
-    let _lock = store
-        .lock(|holder| console.note(format_args!("waiting for another pass ({holder})")))
-        .map_err(|error| console.warn(format_args!("{error}; going on without the lock")));
-
     let host = advice::look(&desired.state, console);
     if options.strict
         && let Some(code) = refuse(&mut kernel, &desired, &store, &host, options, console)?
     {
         return Ok(code);
     }
+    let lock = inputs::lock(&store, "apply", console);
+    // What is printed under the lock may go to a pager that nobody pages.
+    console.out.detach();
+    let out = &mut *console.out;
     let mut warnings = None;
     let mut shown: io::Result<()> = Ok(());
     let mut show = |comparison: &Comparison| {
         warnings.get_or_insert_with(|| advice::of(&desired.state, &host, comparison));
         if options.output == ReportOutput::Text && shown.is_ok() {
-            shown = report::operations_text(console.out, comparison).and_then(|()| console.out.flush());
+            shown = report::operations_text(out, comparison).and_then(|()| out.flush());
         }
         console.progress.apply(comparison.plan.len());
     };
-    let order = Order { desired: &desired, text: &source.text, waits: None };
-    let report = reconcile::pass(&mut kernel, &order, &store, &mut show)
-        .map_err(|error| Stop::Trouble(error.to_string()))?;
+    let order = Order { desired: &desired, text: &source.text, waits: None, unknown: None };
+    let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut show);
+    drop(lock);
+    console.out.attach()?;
+    let report = report.map_err(|error| Stop::Trouble(error.to_string()))?;
     shown?;
     for warning in &report.warnings {
         console.warn(warning);
@@ -58,6 +59,10 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
         Outcome::Verified => DONE,
         Outcome::Failed | Outcome::Held => {
             console.name_failures(&report.failed);
+            TROUBLE
+        }
+        Outcome::Unverified(reason) => {
+            console.not_verified(reason);
             TROUBLE
         }
         Outcome::Refused(objection) => {

@@ -20,10 +20,7 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
         // An export says nothing of who owns what, and may come from another host.
         Some(export) => (from_export(export, &mut desired, console)?, Record::default()),
         None => {
-            let record = inputs::store(arguments)?.load().unwrap_or_else(|error| {
-                console.warn(error);
-                Record::default()
-            });
+            let record = inputs::record(&inputs::store(arguments)?, console);
             (inputs::live(&reconcile::question(&desired, &record), &console.progress)?, record)
         }
     };

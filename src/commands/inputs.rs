@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::Stop;
+use super::{Console, Stop};
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
 use crate::kernel::director::Director;
@@ -11,7 +11,7 @@ use crate::kernel::{Kernel, Live, Question};
 use crate::memory;
 use crate::model::{Desired, MaxDelete, Policy};
 use crate::progress::Progress;
-use crate::store::Store;
+use crate::store::{Lock, Record, Store};
 
 /// Reads a file as text.
 pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, Stop> {
@@ -34,7 +34,8 @@ pub(super) fn desired(path: &Path, progress: &Progress) -> Result<(Source, Desir
 /// The state that was applied and verified last.
 pub(super) fn last_verified(store: &Store, progress: &Progress) -> Result<Option<(Source, Desired)>, Stop> {
     progress.say("reading the last verified state");
-    let Some(text) = store.load_verified().map_err(Stop::Trouble)? else { return Ok(None) };
+    let text = store.load_verified().map_err(|error| Stop::Trouble(error.to_string()))?;
+    let Some(text) = text else { return Ok(None) };
     let source = Source::new("the last verified state", text);
     let desired = config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?;
     Ok(Some((source, desired)))
@@ -54,6 +55,22 @@ pub(super) fn policy(file: Policy, overrides: &Overrides) -> Policy {
 pub(super) fn store(arguments: &Arguments) -> Result<Store, Stop> {
     Store::new(&arguments.state_dir).map_err(|error| {
         Stop::Trouble(format!("cannot tell this boot and network namespace (is /proc mounted?): {error}"))
+    })
+}
+
+/// The lock that one pass at a time has; nothing else may be done while it is held.
+pub(super) fn lock(store: &Store, command: &str, console: &mut Console<'_>) -> Option<Lock> {
+    let lock =
+        store.lock(command, |holder| console.note(format_args!("waiting for {holder}, which has the lock")));
+    // A disk that takes no lock must not keep a director from being repaired.
+    lock.map_err(|error| console.warn(format_args!("{error}; going on without the lock"))).ok()
+}
+
+/// What is remembered. What cannot be read is told, and counts as nothing: whoever uses this deletes nothing.
+pub(super) fn record(store: &Store, console: &mut Console<'_>) -> Record {
+    store.load().unwrap_or_else(|error| {
+        console.warn(format_args!("{error}; what is not in the file counts as foreign here"));
+        Record::default()
     })
 }
 

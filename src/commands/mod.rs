@@ -61,6 +61,11 @@ impl Console<'_> {
         let _ = writeln!(self.err, "{ERROR}error:{ERROR:#} {message}");
     }
 
+    /// Says why what was done is not called verified.
+    fn not_verified(&mut self, reason: &str) {
+        self.error(format_args!("not verified, and nothing was deleted: {reason}"));
+    }
+
     /// Names the operations that failed, with their causes.
     fn name_failures(&mut self, failed: &[Failed]) {
         for Failed { operation, refusal } in failed.iter().take(NAMED) {

@@ -7,7 +7,6 @@ use crate::cli::Arguments;
 use crate::config::Source;
 use crate::kernel::director::Director;
 use crate::model::Desired;
-use crate::progress::Progress;
 use crate::reconcile::{self, Comparison, Order, Outcome, Report};
 use crate::report;
 use crate::store::Store;
@@ -16,17 +15,14 @@ use crate::systemd::Notifier;
 pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Stop> {
     let store = inputs::store(arguments)?;
     let mut kernel = inputs::kernel(&console.progress)?;
-    let lock = store.lock(|holder| console.note(format_args!("waiting for another pass ({holder})")));
-    let _lock = lock.map_err(|error| console.warn(format_args!("{error}; going on without the lock")));
-
     match inputs::desired(&arguments.file, &console.progress) {
         Ok((source, desired)) => {
-            let report = pass(&mut kernel, &desired, &source, &store, &console.progress)?;
+            let report = pass(&mut kernel, &desired, &source, &store, console)?;
             match &report.outcome {
                 Outcome::Refused(objection) => {
                     console.warn(format_args!("{} is refused: {objection}", source.name))
                 }
-                Outcome::Verified | Outcome::Failed | Outcome::Held => {
+                Outcome::Verified | Outcome::Failed | Outcome::Held | Outcome::Unverified(_) => {
                     return finish(&report, &source.name, console);
                 }
             }
@@ -42,35 +38,43 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
             "no state was ever verified: nothing to restore, nothing was changed".into(),
         ));
     };
-    let report = pass(&mut kernel, &desired, &source, &store, &console.progress)?;
+    let report = pass(&mut kernel, &desired, &source, &store, console)?;
     console.warn("restored from the last state that was verified, not from the file");
     finish(&report, &source.name, console)
 }
 
+/// One pass under the lock.
 fn pass(
     kernel: &mut Director,
     desired: &Desired,
     source: &Source,
     store: &Store,
-    progress: &Progress,
+    console: &mut Console<'_>,
 ) -> Result<Report, Stop> {
-    let mut announce = |comparison: &Comparison| progress.apply(comparison.plan.len());
-    let order = Order { desired, text: &source.text, waits: None };
-    reconcile::pass(kernel, &order, store, &mut announce).map_err(|error| Stop::Trouble(error.to_string()))
+    let lock = inputs::lock(store, "restore", console);
+    let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
+    let order = Order { desired, text: &source.text, waits: None, unknown: None };
+    reconcile::pass(kernel, &order, store, lock.as_ref(), &mut announce)
+        .map_err(|error| Stop::Trouble(error.to_string()))
 }
 
 fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, Stop> {
     for warning in &report.warnings {
         console.warn(warning);
     }
-    let verdict =
-        if report.outcome == Outcome::Verified { "restored from" } else { "could not be restored from" };
+    let verdict = match report.outcome {
+        Outcome::Verified => "restored from",
+        Outcome::Unverified(_) => "restored, but not verified, from",
+        _ => "could not be restored from",
+    };
     Notifier::from_env().status(&format!("{verdict} {from}"));
     writeln!(console.out, "{verdict} {from}")?;
     report::report_text(console.out, report)?;
-    if report.outcome == Outcome::Verified {
-        return Ok(DONE);
+    console.out.flush()?;
+    match &report.outcome {
+        Outcome::Verified => return Ok(DONE),
+        Outcome::Unverified(reason) => console.not_verified(reason),
+        _ => console.name_failures(&report.failed),
     }
-    console.name_failures(&report.failed);
     Ok(TROUBLE)
 }

@@ -1,29 +1,71 @@
 //! `lbd run`: the daemon.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::time::Instant;
+use tracing::warn;
+
 use super::{DONE, Stop, inputs};
 use crate::cli::{Arguments, Run};
-use crate::daemon::{self, Connect};
+use crate::daemon::{self, Connect, Controller, Host, Passes};
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::logging;
+use crate::store::{Lock, NoLock, Store};
 use crate::systemd::Notifier;
 
 pub(super) fn run(arguments: &Arguments, options: &Run) -> Result<u8, Stop> {
     logging::init(options.log_level.as_deref()).map_err(Stop::Trouble)?;
+    let notifier = Notifier::from_env();
+    follow(arguments, &notifier).inspect_err(|stop| {
+        // The journal may come too late to tell whose words they were; the status does not.
+        notifier.status(&stop.line());
+    })
+}
+
+fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, Stop> {
     let store = inputs::store(arguments)?;
-    let connect: Connect = Box::new(|| {
+    let lock = lock(&store)?;
+    let progress = Arc::new(AtomicU64::new(0));
+    let passes = {
+        let (connect, store) = (connect(Arc::clone(&progress)), store.clone());
+        move || Passes::new(connect, store, lock)
+    };
+    let file = arguments.file.display().to_string();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut host = Host::start(&arguments.file, &store, passes, progress, notifier)
+            .map_err(|error| Stop::Trouble(error.to_string()))?;
+        tracing::info!("lbd {} keeps {file}", env!("CARGO_PKG_VERSION"));
+        let controller = Controller::new(file, notifier.watchdog_interval(), fastrand::f64, Instant::now());
+        daemon::run(controller, &mut host).await;
+        Ok(DONE)
+    })
+}
+
+/// The lock against a second daemon.
+fn lock(store: &Store) -> Result<Option<Lock>, Stop> {
+    match store.lock_daemon("run") {
+        Ok(lock) => Ok(Some(lock)),
+        Err(NoLock::Held(holder)) => Err(Stop::Trouble(holder)),
+        // A disk that takes no lock must not keep a director from being repaired.
+        Err(NoLock::Impossible(error)) => {
+            warn!("{error}; going on without the lock against a second daemon");
+            Ok(None)
+        }
+    }
+}
+
+/// How the daemon gets at the kernel; each step that it takes there is progress.
+fn connect(progress: Arc<AtomicU64>) -> Connect {
+    Box::new(move || {
         let mut director = Director::connect()?;
         director.remember();
+        let progress = Arc::clone(&progress);
+        director.tell(Some(Box::new(move |_| {
+            progress.fetch_add(1, Ordering::Relaxed);
+        })));
         Ok(Box::new(director) as Box<dyn Kernel>)
-    });
-    // One thread does all: a pass is short, and there is but one at a time.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let notifier = Notifier::from_env();
-    let end = runtime.block_on(daemon::run(&arguments.file, store, connect, &notifier));
-    end.map_err(|error| {
-        // The journal may come too late to tell whose words they were; the status does not.
-        notifier.status(&error);
-        Stop::Trouble(error)
-    })?;
-    Ok(DONE)
+    })
 }

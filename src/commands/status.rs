@@ -11,7 +11,14 @@ pub(super) fn run(
     console: &mut Console<'_>,
 ) -> Result<u8, Stop> {
     let store = inputs::store(arguments)?;
-    let (daemon, status) = (store.daemon(), store.load_status());
+    let daemon = store.daemon().unwrap_or_else(|error| {
+        console.warn(error);
+        None
+    });
+    let status = store.load_status().unwrap_or_else(|error| {
+        console.warn(error);
+        None
+    });
     let mut file_problem = None;
     let desired = match inputs::desired(&arguments.file, &console.progress) {
         Ok((_, desired)) => desired,
@@ -21,10 +28,7 @@ pub(super) fn run(
             inputs::last_verified(&store, &console.progress)?.map(|(_, desired)| desired).unwrap_or_default()
         }
     };
-    let record = store.load().unwrap_or_else(|error| {
-        console.warn(error);
-        Default::default()
-    });
+    let record = inputs::record(&store, console);
     let live = match inputs::live(&reconcile::question(&desired, &record), &console.progress) {
         Ok(live) => live,
         Err(stop) => {

@@ -5,47 +5,78 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use super::{Console, DONE, Stop, TROUBLE, inputs};
 use crate::cli::Arguments;
 use crate::kernel::Kernel;
+use crate::kernel::director::Director;
+use crate::model::Operation;
 use crate::reconcile::{self, Comparison, Order, Outcome};
 use crate::report;
+use crate::store::{Lock, Store};
 
 pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -> Result<u8, Stop> {
     let store = inputs::store(arguments)?;
-    // Held to the end, so that no daemon starts in the middle and puts everything back.
-    let _daemon = store
-        .lock_daemon()
-        .map_err(|error| Stop::Trouble(format!("{error}; stop it first: systemctl stop lbd.service")))?;
-    let _lock = store
-        .lock(|holder| console.note(format_args!("waiting for another pass ({holder})")))
-        .map_err(Stop::Trouble)?;
+    // Only to say so before anything is asked: nobody is kept from starting a daemon while the operator thinks.
+    drop(no_daemon(&store)?);
     let mut kernel = inputs::kernel(&console.progress)?;
-    let record = store.load().map_err(Stop::Trouble)?;
-    let nothing = reconcile::nothing(&record);
-    let live = kernel
-        .read(&reconcile::question(&nothing, &record))
-        .map_err(|error| Stop::Trouble(error.to_string()))?;
-    let comparison = Comparison::new(live, &nothing, &record);
-    if !comparison.plan.is_empty() {
-        report::operations_text(console.out, &comparison)?;
+    let shown = compare(&mut kernel, &store)?;
+    let is_empty = shown.plan.is_empty();
+    if !is_empty {
+        report::operations_text(console.out, &shown)?;
         console.out.flush()?;
         if !yes && !is_confirmed(console)? {
             return Err(Stop::Trouble("nothing was changed".into()));
         }
     }
-    let order = Order { desired: &nothing, text: "", waits: None };
+
+    // Held to the end of the pass, so that no daemon starts in the middle and puts everything back.
+    let daemon = no_daemon(&store)?;
+    let lock = inputs::lock(&store, "teardown", console);
+    let now = compare(&mut kernel, &store)?;
+    let operations =
+        |comparison: &Comparison| comparison.plan.operations().cloned().collect::<Vec<Operation>>();
+    if !yes && operations(&now) != operations(&shown) {
+        return Err(Stop::Trouble(
+            "something has changed since this was shown; nothing was removed; run `lbd teardown` again"
+                .into(),
+        ));
+    }
+    let record = store.load().map_err(|error| Stop::Trouble(error.to_string()))?;
+    let nothing = reconcile::nothing(&record);
+    let order = Order { desired: &nothing, text: "", waits: None, unknown: None };
     let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
-    let report = reconcile::pass(&mut kernel, &order, &store, &mut announce)
+    let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut announce)
         .map_err(|error| Stop::Trouble(error.to_string()))?;
+    if report.outcome == Outcome::Verified {
+        // Nothing is there that a boot should bring back.
+        store.forget_verified().map_err(|error| Stop::Trouble(error.to_string()))?;
+    }
+    drop((lock, daemon));
     for warning in &report.warnings {
         console.warn(warning);
     }
     report::report_text(console.out, &report)?;
-    if report.outcome != Outcome::Verified {
-        console.name_failures(&report.failed);
-        return Ok(TROUBLE);
+    if report.outcome == Outcome::Verified {
+        return Ok(DONE);
     }
-    // Nothing is there that a boot should bring back.
-    store.forget_verified().map_err(Stop::Trouble)?;
-    Ok(DONE)
+    console.name_failures(&report.failed);
+    Ok(TROUBLE)
+}
+
+/// The lock against a daemon on this state directory.
+fn no_daemon(store: &Store) -> Result<Lock, Stop> {
+    store
+        .lock_daemon("teardown")
+        .map_err(|error| Stop::Trouble(format!("{error}; stop it first: systemctl stop lbd.service")))
+}
+
+/// What there is to remove now.
+fn compare(kernel: &mut Director, store: &Store) -> Result<Comparison, Stop> {
+    let record = store.load().map_err(|error| {
+        Stop::Trouble(format!("{error}; without it, it is not known what is lbd's; nothing was removed"))
+    })?;
+    let nothing = reconcile::nothing(&record);
+    let live = kernel
+        .read(&reconcile::question(&nothing, &record))
+        .map_err(|error| Stop::Trouble(error.to_string()))?;
+    Ok(Comparison::new(live, &nothing, &record))
 }
 
 /// Asks at the terminal; without one nobody can say yes.

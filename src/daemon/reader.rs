@@ -1,23 +1,24 @@
 //! Reads the desired file when its look comes, and parses it as soon as it is whole.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::Goal;
+use super::goal::Goal;
 use crate::config::{self, Source};
 use crate::watch::{Look, Mode, Watch};
 
 /// Reads one file, again and again. A text that has just been parsed is not parsed again.
 pub(super) struct Reader {
     file: PathBuf,
-    /// What was last parsed, and held
+    /// What was last parsed, and is valid
     parsed: Option<Goal>,
+    /// How many were parsed
+    revision: u64,
 }
 
 impl Reader {
     /// Nothing is read so far.
     pub(super) fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), parsed: None }
+        Self { file: file.to_owned(), parsed: None, revision: 0 }
     }
 
     /// Parses the file, which is whole but may not be its writer's last word: its look will tell. A large file takes longer
@@ -54,17 +55,10 @@ impl Reader {
     }
 
     fn parse(&mut self, source: Source) -> Result<Goal, String> {
-        let goal = goal(source)?;
+        self.revision += 1;
+        let goal = Goal::parse(source, self.revision)?;
         self.parsed = Some(goal.clone());
         Ok(goal)
-    }
-}
-
-/// What a text asks for, or in one line what is wrong with it.
-pub(super) fn goal(source: Source) -> Result<Goal, String> {
-    match config::load(&source) {
-        Ok(desired) => Ok(Goal { text: Arc::new(source.text), desired: Arc::new(desired) }),
-        Err(problems) => Err(problems.line()),
     }
 }
 
@@ -114,7 +108,7 @@ mod tests {
             let look = watch.changed().await;
             let second = reader.read(&mut watch, &look).await.unwrap().unwrap();
             assert_eq!(look.reason, Reason::Replaced);
-            assert!(Arc::ptr_eq(&second.desired, &prepared.desired) && second.desired != first.desired);
+            assert_eq!((second.revision, first.revision), (prepared.revision, 1));
 
             // What was prepared is not what counts.
             replace(&path, &text(3));

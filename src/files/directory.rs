@@ -5,7 +5,7 @@
 //! directory's owner and group and a fixed mode, whatever the umask and whoever writes.
 
 use std::fs::{DirBuilder, File};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -18,8 +18,7 @@ use rustix::process::geteuid;
 use super::error::{FileCause, FileError};
 
 /// Never followed, never waited for, never inherited, never anybody's terminal.
-const SAFELY: OFlags =
-    OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const SAFELY: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// Who may look into a directory that lbd makes: its owner.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -200,7 +199,8 @@ impl Directory {
         let opened = self.open_or_make()?;
         let new = format!("{name}.new");
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-        let file = self.make_in(&opened, &new, mode)?;
+        // Whoever reads of it knows the file by its own name.
+        let file = self.make_in(&opened, &new, mode).map_err(|error| self.error(name, error.cause))?;
         let write = || -> io::Result<()> {
             let mut file = BufWriter::with_capacity(64 * 1024, file);
             content(&mut file)?;
@@ -303,6 +303,7 @@ impl Opened {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
     use std::os::unix::net::UnixListener;
 
@@ -327,7 +328,8 @@ mod tests {
         directory.replace("a", |file| file.write_all(b"one")).unwrap();
         directory.replace("a", |file| file.write_all(b"two")).unwrap();
         assert_eq!(directory.read("a", LIMIT).unwrap().as_deref(), Some(&b"two"[..]));
-        let names: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["a"]);
         directory.remove("a").unwrap();
         directory.remove("a").unwrap();
@@ -393,7 +395,10 @@ mod tests {
         fs::write(root.path().join("a"), vec![b'a'; LIMIT as usize + 1]).unwrap();
         let error = directory.read("a", LIMIT).unwrap_err();
         assert_eq!(message(error, &root), "DIR/a: is larger than the limit of 1 MiB; remove it");
-        assert_eq!(directory.read("a", LIMIT + 1).unwrap().map(|bytes| bytes.len()), Some(LIMIT as usize + 1));
+        assert_eq!(
+            directory.read("a", LIMIT + 1).unwrap().map(|bytes| bytes.len()),
+            Some(LIMIT as usize + 1)
+        );
     }
 
     // Root ran `lbd apply` with umask 027, and the daemon could not read its own record any more. Only root can show it.

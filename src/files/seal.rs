@@ -66,8 +66,8 @@ pub fn check_json(text: &[u8], known: u32) -> Result<(), SealError> {
         version: u32,
         sha256: Option<String>,
     }
-    let head: Head =
-        serde_json::from_slice(text).map_err(|error| SealError::Spoilt(format!("not JSON of lbd: {error}")))?;
+    let head: Head = serde_json::from_slice(text)
+        .map_err(|error| SealError::Spoilt(format!("not a record of lbd ({error})")))?;
     let sum = match head {
         Head { version, .. } if version > known => return Err(SealError::Newer(version, known)),
         Head { version: 1, sha256: None } => return Ok(()),
@@ -101,11 +101,15 @@ pub fn text_head(text: &str) -> String {
 /// # Errors
 /// Where it is not what was written, or a newer version.
 pub fn check_text(mut text: String) -> Result<String, SealError> {
-    let Some((head, rest)) = text.strip_prefix(MARK).and_then(|text| text.split_once('\n')) else { return Ok(text) };
+    let Some((head, rest)) = text.strip_prefix(MARK).and_then(|text| text.split_once('\n')) else {
+        return Ok(text);
+    };
     let (version, sum) = head.split_once(SUM).ok_or_else(SealError::checksum)?;
     match version.parse() {
         Ok(TEXT_VERSION) if checksum(&[rest.as_bytes()]) == sum => {}
-        Ok(version @ TEXT_VERSION..) if version > TEXT_VERSION => return Err(SealError::Newer(version, TEXT_VERSION)),
+        Ok(version @ TEXT_VERSION..) if version > TEXT_VERSION => {
+            return Err(SealError::Newer(version, TEXT_VERSION));
+        }
         _ => return Err(SealError::checksum()),
     }
     let begin = text.len() - rest.len();
@@ -152,16 +156,23 @@ mod tests {
         assert_eq!(check_json(b"{\"version\":1,\"owned\":{}}", 2), Ok(()));
         assert_eq!(check_json(b"{\"file\":\"a\"}", 2), Ok(()));
         assert_eq!(check_json(b"{\"version\":9,\"all\":\"other\"}", 2), Err(SealError::Newer(9, 2)));
-        for text in ["{\"version\":2}", "{\"version\":0}", "{\"version\":2,\"sha256\":\"\"}", "", "[]", "{", "\0"] {
+        for text in
+            ["{\"version\":2}", "{\"version\":0}", "{\"version\":2,\"sha256\":\"\"}", "", "[]", "{", "\0"]
+        {
             assert!(matches!(check_json(text.as_bytes(), 2), Err(SealError::Spoilt(_))), "{text}");
         }
         let newer = SealError::Newer(9, 2).to_string();
-        assert_eq!(newer, "version 9, and this lbd reads up to 2; install the newer lbd again, or remove the file");
+        assert_eq!(
+            newer,
+            "version 9, and this lbd reads up to 2; install the newer lbd again, or remove the file"
+        );
     }
 
     #[test]
     fn a_text_comes_back_as_it_was() {
-        for text in ["", "version: 1\n", "\u{feff}version: 1\nclusters: []", "# kept by lbd, a comment\n", "ä"] {
+        for text in
+            ["", "version: 1\n", "\u{feff}version: 1\nclusters: []", "# kept by lbd, a comment\n", "ä"]
+        {
             let kept = text_head(text) + text;
             assert_eq!(check_text(kept.clone()), Ok(text.to_owned()));
             // One that was copied to be the file is kept once more.

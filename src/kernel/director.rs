@@ -5,7 +5,9 @@ use std::collections::HashSet;
 
 use super::filter::Filter;
 use super::ipvs::Ipvs;
-use super::{Kernel, KernelError, Listener, Live, Question, Refusal, Refusals, interfaces, sysctl};
+use super::{
+    Kernel, KernelError, Listener, Live, Permit, Question, Refusal, Refusals, interfaces, permitted, sysctl,
+};
 use crate::model::{Forwarding, Kind, Mark, Operation, RealServer, ServerKey, ServiceKey, Services, Sysctls};
 use crate::nft::{FullNat, SourceNat, Table};
 
@@ -19,6 +21,8 @@ pub struct Director {
     full_nat: FullNat,
     /// What the last reading showed beside IPVS, and of which question
     seen: Option<(Question, Beside)>,
+    /// Whether it may still be written
+    permit: Option<Permit>,
 }
 
 /// What lies beside IPVS.
@@ -60,6 +64,7 @@ impl Director {
             table: Table::default(),
             full_nat: FullNat::default(),
             seen: None,
+            permit: None,
         }
     }
 
@@ -202,6 +207,7 @@ impl Kernel for Director {
         let (mut place, mut refusals) = (0, Refusals::new());
         let is_ipvs = |operation: &Operation| !matches!(operation.kind(), Kind::Sysctl | Kind::Mark);
         for run in operations.chunk_by(|one, next| is_ipvs(one) && is_ipvs(next)) {
+            permitted(&self.permit)?;
             let refused = match run {
                 [Operation::SetSysctl { name, to, .. }] => sysctl::set(name, to).err(),
                 [operation @ Operation::ReplaceMarks { .. }] => self.replace_marks(operation).err(),
@@ -215,6 +221,11 @@ impl Kernel for Director {
             place += run.iter().map(Operation::count).sum::<usize>();
         }
         Ok(refusals)
+    }
+
+    fn set_permit(&mut self, permit: Option<Permit>) {
+        self.ipvs.set_permit(permit.clone());
+        self.permit = permit;
     }
 }
 

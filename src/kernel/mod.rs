@@ -13,6 +13,7 @@ pub mod sysctl;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use crate::model::{Connections, Operation, ServerKey, ServiceKey, Services, State};
 
@@ -52,6 +53,21 @@ pub trait Kernel {
     /// # Errors
     /// Where it is not known what became of them: the live state must be read again.
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError>;
+
+    /// Asks `permit` from now on before each single write: for IPVS, each batch of messages; or none where it is `None`.
+    /// Where it says no, [`Kernel::execute`] ends with [`KernelError::NotPermitted`].
+    fn set_permit(&mut self, permit: Option<Permit>);
+}
+
+/// Whether this process may still write to the kernel.
+pub type Permit = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Ends what writes where the permit says so.
+fn permitted(permit: &Option<Permit>) -> Result<(), KernelError> {
+    match permit {
+        Some(permit) if !permit() => Err(KernelError::NotPermitted),
+        _ => Ok(()),
+    }
 }
 
 /// How far a kernel is with what it was asked for.
@@ -123,16 +139,27 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// That the kernel could not be asked at all: the cause and the way out, in words an operator can act on.
+/// Why what was asked of the kernel has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KernelError {
-    /// What happened and what to do
-    pub message: String,
+pub enum KernelError {
+    /// It could not be asked, or what it answered cannot be trusted.
+    Failed {
+        /// The cause and the way out, in words an operator can act on
+        message: String,
+    },
+    /// Another process writes to the kernel now, by the [`Permit`]: nothing more was written.
+    NotPermitted,
 }
 
 impl fmt::Display for KernelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        match self {
+            Self::Failed { message } => f.write_str(message),
+            Self::NotPermitted => f.write_str(
+                "another process has taken over the lock, since this one was stopped or stood still; nothing more was \
+                 changed",
+            ),
+        }
     }
 }
 

@@ -256,6 +256,16 @@ impl Operation {
         }
     }
 
+    /// Whether anything goes with it: an object, or one of the marks that are replaced together.
+    pub fn deletes(&self) -> bool {
+        match self {
+            Self::ReplaceMarks { strays, .. } => {
+                !strays.is_empty() || self.parts().iter().any(|part| part.action == Action::Delete)
+            }
+            other => other.action() == Action::Delete,
+        }
+    }
+
     /// The object that it concerns.
     pub fn subject(&self) -> Subject {
         match self {

@@ -4,7 +4,7 @@ use super::Comparison;
 use super::attempts::execute;
 use crate::kernel::{Kernel, KernelError, Live};
 use crate::model::{Desired, Operation, ServiceKey, State};
-use crate::store::Record;
+use crate::store::{Lock, Record};
 
 /// Brings about what differs between two files inside the virtual services that both have, before anything else is looked
 /// at: a weight that was edited is in the kernel a good while before a large table is read and verified. Gives what was
@@ -15,11 +15,12 @@ use crate::store::Record;
 /// object, nor where anything stands beside the services that another order might depend on.
 ///
 /// # Errors
-/// Where the kernel cannot be asked, or it is not known what became of the operations.
+/// Where the kernel cannot be asked, it is not known what became of the operations, or `lock` was lost.
 pub fn edit(
     kernel: &mut dyn Kernel,
     before: &Desired,
     after: &Desired,
+    lock: Option<&Lock>,
 ) -> Result<Vec<Operation>, KernelError> {
     /// More than that is not a touch, and better read at once.
     const MOST: usize = 200;
@@ -43,5 +44,5 @@ pub fn edit(
     let desired = Desired { state: State { services, ..State::default() }, ..Desired::default() };
     let live = Live { state: State { services: live, ..State::default() }, ..Live::default() };
     let mut comparison = Comparison::new(live, &desired, &Record::default());
-    Ok(execute(kernel, &mut comparison, &desired)?.done)
+    super::with_permit(kernel, lock, |kernel| Ok(execute(kernel, &mut comparison, &desired)?.done))
 }

@@ -3,17 +3,18 @@
 mod attempts;
 mod comparison;
 mod edit;
-mod memory;
+mod session;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use self::attempts::{Attempts, execute};
-use self::memory::Memory;
+use self::session::RecordSession;
 use crate::guard::Objection;
-use crate::kernel::{Kernel, KernelError, Question, Refusal};
+use crate::kernel::{Kernel, KernelError, Permit, Question, Refusal};
 use crate::model::{Action, Desired, Kind, Operation, Policy, State, sysctl};
 use crate::ownership::Changed;
-use crate::store::{Record, Store};
+use crate::store::{Lock, Record, Store};
 
 pub use self::comparison::Comparison;
 pub use self::edit::edit;
@@ -32,6 +33,8 @@ pub enum Outcome {
     Refused(Objection),
     /// All was done that was not to wait.
     Held,
+    /// All was added and edited, and nothing was deleted or written down, since it is not known what lbd owns: why.
+    Unverified(String),
 }
 
 /// An operation that did not happen.
@@ -97,6 +100,8 @@ pub struct Order<'a> {
     pub text: &'a str,
     /// What is to wait for a later pass, if anything has to
     pub waits: Option<&'a dyn Fn(&Operation) -> bool>,
+    /// Why the file that was verified last cannot be read, if so: nothing is deleted then
+    pub unknown: Option<&'a str>,
 }
 
 /// The state in which nothing is left of lbd: no services, marks and sync daemons of its own, and the settings that it
@@ -125,21 +130,51 @@ pub fn question(desired: &Desired, record: &Record) -> Question {
     }
 }
 
-/// Runs one pass over `kernel`. `announce` is shown each plan before it is carried out.
+/// Runs one pass over `kernel`. `announce` is shown each plan before it is carried out. `lock` is what the caller holds, if it
+/// could be had: the pass ends before its next write to the kernel once another process has taken it.
 ///
-/// What `store` cannot read or write is a warning: a full disk must not keep a director from being repaired.
+/// What `store` cannot write is a warning: a full disk must not keep a director from being repaired. What it cannot read is
+/// [`Outcome::Unverified`].
 ///
 /// # Errors
-/// Where the kernel cannot be asked. What was done until then is in the kernel.
+/// Where the kernel cannot be asked, or the lock was lost. What was done until then is in the kernel.
 pub fn pass(
+    kernel: &mut dyn Kernel,
+    order: &Order<'_>,
+    store: &Store,
+    lock: Option<&Lock>,
+    announce: &mut dyn FnMut(&Comparison),
+) -> Result<Report, KernelError> {
+    with_permit(kernel, lock, |kernel| permitted_pass(kernel, order, store, announce))
+}
+
+/// Lets a kernel be written only as long as the lock is held, if there is one.
+fn with_permit<T>(
+    kernel: &mut dyn Kernel,
+    lock: Option<&Lock>,
+    write: impl FnOnce(&mut dyn Kernel) -> Result<T, KernelError>,
+) -> Result<T, KernelError> {
+    kernel.set_permit(lock.map(|lock| {
+        let held = lock.held();
+        Arc::new(move || held.is_held()) as Permit
+    }));
+    let result = write(kernel);
+    kernel.set_permit(None);
+    result
+}
+
+fn permitted_pass(
     kernel: &mut dyn Kernel,
     order: &Order<'_>,
     store: &Store,
     announce: &mut dyn FnMut(&Comparison),
 ) -> Result<Report, KernelError> {
-    let Order { desired, text, waits } = *order;
-    let mut memory = Memory::recall(store);
-    let question = question(desired, &memory.record);
+    let Order { desired, text, waits, unknown } = *order;
+    let mut session = RecordSession::open(store, desired);
+    if let Some(reason) = unknown {
+        session.is_unknown(reason);
+    }
+    let question = question(desired, &session.record);
     let mut done = Vec::new();
     let mut attempts = Attempts::default();
     let mut round = 0;
@@ -147,23 +182,31 @@ pub fn pass(
         let mut last = Comparison::new(
             kernel.read_expecting(&question, &desired.state.services)?,
             desired,
-            &memory.record,
+            &session.record,
         );
         if let Some(waits) = waits {
             last.hold(waits);
         }
+        let unknown = session.unknown();
+        if unknown.is_some() {
+            last.hold(&Operation::deletes);
+        }
         let outcome = if let Some(objection) = last.objection {
             Outcome::Refused(objection)
+        } else if last.plan.is_empty()
+            && let Some(reason) = unknown
+        {
+            Outcome::Unverified(reason)
         } else if last.plan.is_empty() && !last.held.is_empty() {
             Outcome::Held
         } else if last.plan.is_empty() {
-            memory.verified(desired, &last, text);
+            session.verified(desired, &last, text);
             Outcome::Verified
         } else if round == ROUNDS || attempts.are_hopeless(&last.plan) {
             Outcome::Failed
         } else {
             announce(&last);
-            memory.claim(desired, &last);
+            session.claim(desired, &last);
             match execute(kernel, &mut last, desired) {
                 Ok(results) => {
                     attempts = results;
@@ -172,13 +215,13 @@ pub fn pass(
                     if done.is_empty() { done = carried_out } else { done.extend(carried_out) }
                 }
                 // What became of the operations is seen at the next reading; only at the end is it the answer.
-                Err(error) if round + 1 == ROUNDS => return Err(error),
+                Err(error) if round + 1 == ROUNDS || error == KernelError::NotPermitted => return Err(error),
                 Err(_) => attempts = Attempts::default(),
             }
             round += 1;
             continue;
         };
         let failed = if outcome == Outcome::Failed { attempts.failed(&last.plan) } else { Vec::new() };
-        return Ok(Report { outcome, done, failed, last, warnings: memory.warnings });
+        return Ok(Report { outcome, done, failed, last, warnings: session.warnings });
     }
 }

@@ -123,7 +123,7 @@ pub fn report(out: &mut dyn Write, report: &Report, advice: &[Advice]) -> io::Re
         failed: Some(failed.iter().flat_map(|failed| failed_rows(last, failed)).collect()),
         refused: match outcome {
             Outcome::Refused(objection) => Some(objection.to_string()),
-            Outcome::Verified | Outcome::Failed | Outcome::Held => None,
+            Outcome::Verified | Outcome::Failed | Outcome::Held | Outcome::Unverified(_) => None,
         },
         impacts: Vec::new(),
         warnings: warnings(advice),

@@ -269,6 +269,11 @@ pub fn report(out: &mut Paper, report: &Report) -> io::Result<()> {
         Outcome::Failed | Outcome::Held => {
             writeln!(out, "{DELETE}not in sync:{DELETE:#} {counts}, {} failed", failed.len())
         }
+        Outcome::Unverified(_) => {
+            waiting(out, last)?;
+            foreign(out, last)?;
+            writeln!(out, "{DELETE}not verified:{DELETE:#} {counts}; {}", size(last))
+        }
         Outcome::Verified => {
             waiting(out, last)?;
             foreign(out, last)?;

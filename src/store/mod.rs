@@ -1,37 +1,73 @@
 //! Remembers on disk what lbd owns and what was last applied and verified, each file written whole or not at all.
+//!
+//! A file that cannot be read is never taken for one that is not there: see [`LoadError`].
 
 mod lock;
 mod record;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-
-use serde::Serialize;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
 
 use self::record::Scope;
+use crate::files::seal::{self, SealError};
+use crate::files::{Directory, FileError};
 use crate::status::Status;
 
-pub use self::lock::{Lock, NoLock};
+pub use self::lock::{Held, Lock, NoLock};
 pub use self::record::Record;
 
 /// The file that holds [`Record`].
 const RECORD: &str = "state.json";
-/// The desired file as it was when it was last verified, byte for byte.
+/// Where a record is kept that is not what was written.
+const SPOILT: &str = "state.json.bad";
+/// The desired file as it was when it was last verified, behind a line with its checksum.
 const VERIFIED: &str = "verified.yaml";
 /// Held while a pass changes the kernel.
 const LOCK: &str = "lock";
 /// Held by the daemon as long as it runs.
 const DAEMON: &str = "daemon.lock";
+/// How a daemon's name ends in it.
+const RUNS: &str = ", lbd run";
 /// What the daemon tells about itself.
 const STATUS: &str = "status.json";
+
+/// The longest state file that is read, in bytes: a desired file of the largest size makes no longer one.
+const LARGEST: u64 = 128 << 20;
+/// The version of the status file. Version 1 had neither version nor checksum.
+const STATUS_VERSION: u32 = 2;
 
 /// A state directory.
 #[derive(Debug, Clone)]
 pub struct Store {
-    directory: PathBuf,
+    directory: Directory,
     scope: Scope,
+}
+
+/// Why the content of a state file is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadError {
+    /// It may be there and right, and cannot be read: for a moment, or by this lbd. It must be neither overwritten nor taken
+    /// for empty.
+    Unreadable(String),
+    /// It is not what lbd wrote, and never will be again.
+    Spoilt(String),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Unreadable(message) | Self::Spoilt(message)) = self;
+        f.write_str(message)
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl From<FileError> for LoadError {
+    fn from(error: FileError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
 }
 
 impl Store {
@@ -40,165 +76,161 @@ impl Store {
     /// # Errors
     /// Where `/proc` does not tell the boot or the namespace.
     pub fn new(directory: &Path) -> io::Result<Self> {
-        Ok(Self { directory: directory.to_owned(), scope: Scope::here()? })
+        Ok(Self { directory: Directory::new(directory), scope: Scope::here()? })
     }
 
     /// What is remembered; nothing where there is no record yet.
     ///
     /// # Errors
-    /// A record that cannot be read or understood, in words for the operator. It is safe to go on with an empty one:
-    /// nothing is owned then, hence nothing is deleted.
-    pub fn load(&self) -> Result<Record, String> {
-        let path = self.directory.join(RECORD);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Record::default()),
-            Err(error) => return Err(format!("{}: {error}", path.display())),
-        };
-        Record::read(&text, &self.scope).map_err(|error| {
-            format!(
-                "{}: not a record of lbd ({error}); going on as if nothing were owned: what the file no longer holds \
-                 is left alone as foreign",
-                path.display()
-            )
-        })
+    /// Where there is a record that cannot be read, or that is spoilt.
+    pub fn load(&self) -> Result<Record, LoadError> {
+        match self.directory.read(RECORD, LARGEST)? {
+            Some(text) => Record::read(&text, &self.scope).map_err(|error| self.load_error(RECORD, &error)),
+            None => Ok(Record::default()),
+        }
+    }
+
+    fn load_error(&self, name: &str, error: &SealError) -> LoadError {
+        let message = format!("{}: {error}", self.directory.path().join(name).display());
+        match error {
+            SealError::Newer(..) => LoadError::Unreadable(message),
+            SealError::Spoilt(_) => LoadError::Spoilt(message),
+        }
     }
 
     /// Writes the record; makes the directory where it is missing.
     ///
     /// # Errors
     /// Where the disk will not take it. The old record is whole then.
-    pub fn save(&self, record: &Record) -> Result<(), String> {
-        self.replace(RECORD, |file| json(file, &record.on_disk(&self.scope)))
+    pub fn save(&self, record: &Record) -> Result<(), FileError> {
+        self.directory.replace(RECORD, |file| {
+            file.write_all(&seal::json(record::VERSION, &record.on_disk(&self.scope))?)
+        })
+    }
+
+    /// Gives the record the owner, group and mode that it should have, where root wrote it with an older lbd.
+    pub fn mend_record(&self) {
+        self.directory.mend(RECORD);
+    }
+
+    /// Gives a spoilt record another name, for whoever wants to look at it; gives that name.
+    ///
+    /// # Errors
+    /// Where the disk will not do it.
+    pub fn set_aside_record(&self) -> Result<&'static str, FileError> {
+        self.directory.rename(RECORD, SPOILT).map(|()| SPOILT)
     }
 
     /// Keeps the text of a desired file that was applied and verified.
     ///
     /// # Errors
     /// Where the disk will not take it. The old copy is whole then.
-    pub fn save_verified(&self, text: &str) -> Result<(), String> {
-        if holds(&self.directory.join(VERIFIED), text.as_bytes()).unwrap_or(false) {
+    pub fn save_verified(&self, text: &str) -> Result<(), FileError> {
+        let head = seal::text_head(text);
+        if self.directory.open_file(VERIFIED).is_ok_and(|file| holds(file, &head, text).unwrap_or(false)) {
             return Ok(());
         }
-        self.replace(VERIFIED, |file| file.write_all(text.as_bytes()))
+        self.directory.replace(VERIFIED, |file| {
+            file.write_all(head.as_bytes())?;
+            file.write_all(text.as_bytes())
+        })
     }
 
     /// The text of the desired file that was last applied and verified, if there is one.
     ///
     /// # Errors
-    /// Where it is there and cannot be read.
-    pub fn load_verified(&self) -> Result<Option<String>, String> {
-        let path = self.directory.join(VERIFIED);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("{}: {error}", path.display())),
-        }
+    /// Where it is there and cannot be read, or is spoilt.
+    pub fn load_verified(&self) -> Result<Option<String>, LoadError> {
+        let Some(bytes) = self.directory.read(VERIFIED, LARGEST)? else { return Ok(None) };
+        let text = String::from_utf8(bytes)
+            .map_err(|error| SealError::Spoilt(error.to_string()))
+            .and_then(seal::check_text);
+        text.map(Some).map_err(|error| self.load_error(VERIFIED, &error))
     }
 
     /// Forgets what was verified: the table is meant to be empty from now on.
     ///
     /// # Errors
     /// Where the disk will not let go of it.
-    pub fn forget_verified(&self) -> Result<(), String> {
-        let path = self.directory.join(VERIFIED);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(format!("{}: {error}", path.display()))
-            }
-            _ => Ok(()),
-        }
+    pub fn forget_verified(&self) -> Result<(), FileError> {
+        self.directory.remove(VERIFIED)
     }
 
     /// Writes what the daemon tells about itself.
     ///
     /// # Errors
     /// Where the disk will not take it.
-    pub fn save_status(&self, status: &Status) -> Result<(), String> {
-        self.replace(STATUS, |file| json(file, status))
+    pub fn save_status(&self, status: &Status) -> Result<(), FileError> {
+        self.directory.replace(STATUS, |file| file.write_all(&seal::json(STATUS_VERSION, status)?))
     }
 
-    /// What the daemon told last; `None` where it never did, or in words that this version does not know.
-    pub fn load_status(&self) -> Option<Status> {
-        serde_json::from_slice(&fs::read(self.directory.join(STATUS)).ok()?).ok()
+    /// What the daemon told last; `None` where it never did.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read, or is spoilt.
+    pub fn load_status(&self) -> Result<Option<Status>, LoadError> {
+        let Some(text) = self.directory.read(STATUS, LARGEST)? else { return Ok(None) };
+        let status = seal::check_json(&text, STATUS_VERSION).and_then(|()| {
+            serde_json::from_slice(&text).map_err(|error| SealError::Spoilt(error.to_string()))
+        });
+        status.map(Some).map_err(|error| self.load_error(STATUS, &error))
     }
 
-    /// Takes the lock that one pass at a time holds; it is released when the returned guard goes. `waiting` is called
-    /// once where somebody else has it, with who that is.
+    /// Takes the lock that one pass at a time has, for a command of this name; it is released when what is returned goes. A
+    /// holder that is found stopped loses it. `waiting` is called once where another process has it, with who that is.
     ///
     /// # Errors
     /// Where the directory or the lock cannot be made.
-    pub fn lock(&self, waiting: impl FnOnce(&str)) -> Result<Lock, String> {
-        let mut lock = self.open_lock(LOCK)?;
-        if !lock.try_take()? {
-            waiting(&lock.holder());
-            lock.take()?;
-        }
-        Ok(lock)
+    pub fn lock(&self, command: &str, waiting: impl FnOnce(&str)) -> Result<Lock, FileError> {
+        Lock::take(&self.directory, LOCK, command, waiting)
     }
 
-    /// Takes the lock that one daemon at a time holds.
+    /// Takes the lock that one daemon at a time has, or a command that must run beside none.
     ///
     /// # Errors
-    /// Who holds it; where the directory or the lock cannot be made.
-    pub fn lock_daemon(&self) -> Result<Lock, NoLock> {
-        let mut lock = self.open_lock(DAEMON).map_err(NoLock::Impossible)?;
-        if lock.try_take().map_err(NoLock::Impossible)? {
-            return Ok(lock);
-        }
-        Err(NoLock::Held(format!(
-            "{}: another daemon runs already ({})",
-            self.directory.display(),
-            lock.holder()
-        )))
-    }
-
-    /// Who runs as the daemon of this directory, if anybody does.
-    pub fn daemon(&self) -> Option<String> {
-        Lock::other_holder(&self.directory.join(DAEMON))
-    }
-
-    fn open_lock(&self, name: &str) -> Result<Lock, String> {
-        fs::create_dir_all(&self.directory)
-            .map_err(|error| format!("{}: {error}", self.directory.display()))?;
-        Lock::open(self.directory.join(name))
-    }
-
-    /// Writes a file so that a reader, or a power cut, meets the old content or the new, whole.
-    fn replace(
-        &self,
-        name: &str,
-        content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-    ) -> Result<(), String> {
-        let path = self.directory.join(name);
-        let new = self.directory.join(format!("{name}.new"));
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(&self.directory)?;
-            // What an interrupted writer left may be another user's, whose file cannot be written but removed.
-            match fs::remove_file(&new) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+    /// Who has it; where the directory or the lock cannot be made.
+    pub fn lock_daemon(&self, command: &str) -> Result<Lock, NoLock> {
+        /// `status` locks the file for a moment to see whether another has: it is looked so often, this far apart.
+        const LOOKS: u32 = 5;
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+        let mut last = Lock::try_take(&self.directory, DAEMON, command);
+        for _ in 1..LOOKS {
+            if !matches!(last, Err(NoLock::Held(_))) {
+                break;
             }
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new)?;
-            let mut file = BufWriter::with_capacity(64 * 1024, file);
-            content(&mut file)?;
-            file.into_inner()?.sync_all()?;
-            fs::rename(&new, &path)?;
-            // The rename itself is on disk only when the directory is.
-            File::open(&self.directory)?.sync_all()
-        };
-        write().map_err(|error| {
-            // Half a file on a full disk is of use to nobody; where it cannot be removed, the next writer will.
-            let _ = fs::remove_file(&new);
-            format!("{}: {error}", path.display())
+            std::thread::sleep(PAUSE);
+            last = Lock::try_take(&self.directory, DAEMON, command);
+        }
+        last.map_err(|error| match error {
+            NoLock::Held(holder) => {
+                let directory = self.directory.path().display();
+                NoLock::Held(match holder.strip_suffix(RUNS) {
+                    Some(process) => format!("{directory}: another daemon runs already ({process})"),
+                    None => format!("{directory}: in use by another command ({holder})"),
+                })
+            }
+            impossible => impossible,
         })
+    }
+
+    /// Who runs as the daemon of this directory, if any process does.
+    ///
+    /// # Errors
+    /// Where that cannot be seen.
+    pub fn daemon(&self) -> Result<Option<String>, FileError> {
+        let holder = Lock::other_holder(&self.directory, DAEMON)?;
+        Ok(holder.map(|holder| holder.strip_suffix(RUNS).unwrap_or(&holder).to_owned()))
     }
 }
 
-/// Whether a file holds this and nothing else. It is compared piece by piece: it may be megabytes long.
-fn holds(path: &Path, content: &[u8]) -> io::Result<bool> {
-    let mut file = BufReader::with_capacity(64 * 1024, File::open(path)?);
-    let mut rest = content;
+/// Whether a file holds this line and this text and nothing else. It is compared piece by piece: it may be megabytes long.
+fn holds(file: File, head: &str, text: &str) -> io::Result<bool> {
+    let mut file = BufReader::with_capacity(64 * 1024, file);
+    let mut begin = vec![0; head.len()];
+    if file.read_exact(&mut begin).is_err() || begin != head.as_bytes() {
+        return Ok(false);
+    }
+    let mut rest = text.as_bytes();
     loop {
         let piece = file.fill_buf()?;
         if piece.is_empty() {
@@ -211,14 +243,9 @@ fn holds(path: &Path, content: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// JSON as a person may read it, and a line's end.
-fn json(file: &mut BufWriter<File>, content: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *file, content)?;
-    file.write_all(b"\n")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
@@ -256,21 +283,92 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
         store.save(&record()).unwrap();
-        let after = |scope: Scope| Store { directory: directory.path().into(), scope }.load().unwrap();
+        let after =
+            |scope: Scope| Store { directory: Directory::new(directory.path()), scope }.load().unwrap();
         let nothing_owned = Record { verified: record().verified, ..Record::default() };
         assert_eq!(after(Scope { boot: "another".into(), ..store.scope.clone() }), nothing_owned);
         assert_eq!(after(Scope { namespace: "4:1".into(), ..store.scope.clone() }), nothing_owned);
     }
 
     #[test]
-    fn a_spoilt_record_is_named_and_owns_nothing() {
+    fn a_spoilt_record_is_told_from_one_that_cannot_be_read() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
-        for text in ["", "{", "[]", "{\"version\":1}", "\u{0}\u{0}"] {
-            fs::write(directory.path().join(RECORD), text).unwrap();
+        let path = directory.path().join(RECORD);
+        for text in ["", "{", "[]", "{\"version\":1}", "{\"version\":2}", "\u{0}\u{0}"] {
+            fs::write(&path, text).unwrap();
             let error = store.load().unwrap_err();
-            assert!(error.contains("state.json: not a record of lbd"), "{error}");
+            assert!(matches!(error, LoadError::Spoilt(_)), "{text}: {error}");
+            assert!(error.to_string().contains("state.json: "), "{error}");
         }
+        fs::write(&path, "{\"version\":3,\"all\":\"new\"}").unwrap();
+        let newer = format!(
+            "{}: version 3, and this lbd reads up to 2; install the newer lbd again, or remove the file",
+            path.display()
+        );
+        assert_eq!(store.load(), Err(LoadError::Unreadable(newer)));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let kind = format!("{}: is a directory, not a regular file; remove it", path.display());
+        assert_eq!(store.load(), Err(LoadError::Unreadable(kind.clone())));
+        assert!(store.save(&record()).is_err());
+    }
+
+    // A forged record made root's `lbd teardown` set anything below /proc/sys/net, and beyond it.
+    #[test]
+    fn a_record_puts_back_only_what_a_desired_file_could_have_set() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path()).unwrap();
+        for (name, value) in [
+            ("kernel.core_pattern", "|/tmp/x"),
+            ("net/../kernel/core_pattern", "|/tmp/x"),
+            ("net.ipv4.ip_forward", "1\u{0}"),
+            ("net.ipv4.ip_forward", ""),
+            ("net..ip_forward", "1"),
+            ("", "1"),
+        ] {
+            let sysctls = [(name.to_owned(), value.to_owned())].into();
+            let record = Record { changed: Changed { sysctls, ..Changed::default() }, ..record() };
+            store.save(&record).unwrap();
+            assert!(matches!(store.load(), Err(LoadError::Spoilt(_))), "{name:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_an_older_lbd_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path()).unwrap();
+        let Scope { boot, namespace } = store.scope.clone();
+        let text = format!(
+            r#"{{ "version": 1, "boot": "{boot}", "namespace": "{namespace}",
+              "owned": {{ "tcp://10.0.0.13:80": "web", "fwmark6://10": "shop" }},
+              "changed": {{ "sysctls": {{ "net.ipv4.ip_forward": "0" }}, "timeouts": [900, null, null], "sync": ["backup"],
+                "filter": true }},
+              "verified": ["tcp://10.0.0.13:80"] }}"#
+        );
+        fs::write(directory.path().join(RECORD), text).unwrap();
+        assert_eq!(store.load(), Ok(record()));
+        // And its verified file, which had no checksum.
+        fs::write(directory.path().join(VERIFIED), "version: 1\nclusters: []\n").unwrap();
+        assert_eq!(store.load_verified(), Ok(Some("version: 1\nclusters: []\n".to_owned())));
+    }
+
+    #[test]
+    fn a_verified_file_and_a_status_that_are_not_what_was_written_are_not_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path()).unwrap();
+        store.save_verified("version: 1\nclusters: []\n").unwrap();
+        store.save_status(&Status::default()).unwrap();
+        assert_eq!(store.load_status(), Ok(Some(Status::default())));
+        for name in [VERIFIED, STATUS] {
+            let path = directory.path().join(name);
+            let mut bytes = fs::read(&path).unwrap();
+            let last = bytes.len() - 3;
+            bytes[last] ^= 1;
+            fs::write(&path, bytes).unwrap();
+        }
+        assert!(matches!(store.load_verified(), Err(LoadError::Spoilt(_))));
+        assert!(matches!(store.load_status(), Err(LoadError::Spoilt(_))));
     }
 
     // What is there already is not written again: the disk of a director that only looks shall rest.
@@ -289,17 +387,31 @@ mod tests {
         }
     }
 
+    // `status` locks the daemon's file for a moment to see whether another has: a daemon that starts then is not refused.
     #[test]
-    fn one_pass_at_a_time() {
+    fn one_daemon_at_a_time_and_a_look_is_none() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
-        let held = store.lock(|_| panic!("nobody else is here")).unwrap();
-        let (told, holder) = std::sync::mpsc::channel();
-        let waiter = std::thread::spawn(move || {
-            store.lock(|holder| told.send(holder.to_owned()).unwrap()).map(|_| ())
+        assert_eq!(store.daemon().unwrap(), None);
+        let daemon = store.lock_daemon("run").unwrap();
+        let name = format!("process {}", std::process::id());
+        let directory_name = directory.path().display();
+        assert_eq!(store.daemon().unwrap(), Some(name.clone()));
+        let second = store.lock_daemon("teardown").unwrap_err().to_string();
+        assert_eq!(second, format!("{directory_name}: another daemon runs already ({name})"));
+        drop(daemon);
+        let teardown = store.lock_daemon("teardown").unwrap();
+        let refused = store.lock_daemon("run").unwrap_err().to_string();
+        assert_eq!(refused, format!("{directory_name}: in use by another command ({name}, lbd teardown)"));
+        drop(teardown);
+        let looked = directory.path().join(DAEMON);
+        let look = File::open(looked).unwrap();
+        look.lock_shared().unwrap();
+        let ended = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            drop(look);
         });
-        assert_eq!(holder.recv().unwrap(), format!("process {}", std::process::id()));
-        drop(held);
-        assert_eq!(waiter.join().unwrap(), Ok(()));
+        store.lock_daemon("run").unwrap();
+        ended.join().unwrap();
     }
 }

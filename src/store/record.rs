@@ -10,7 +10,8 @@ use std::sync::Arc;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::{ServiceKey, SyncRole, Sysctls, Timeouts};
+use crate::files::seal::{self, SealError};
+use crate::model::{Desired, ServiceKey, SyncRole, Sysctls, Timeouts, sysctl};
 use crate::ownership::{Changed, Owned};
 
 /// What lbd remembers between two passes.
@@ -44,16 +45,23 @@ impl Scope {
     }
 }
 
+/// The newest version of the record. Version 1 had no checksum.
+pub(super) const VERSION: u32 = 2;
+
 impl Record {
-    /// Reads what lies on disk, for somebody who is in `scope`.
+    /// Reads what lies on disk, for a process that is in `scope`.
     ///
     /// # Errors
-    /// What is wrong with the text.
-    pub(super) fn read(text: &[u8], scope: &Scope) -> Result<Self, String> {
-        let OnDisk { version, scope: its, owned, changed, verified } =
-            serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        if version != VERSION {
-            return Err(format!("version {version}, and this lbd knows {VERSION}"));
+    /// Where it is not what was written, or a newer lbd wrote it.
+    pub(super) fn read(text: &[u8], scope: &Scope) -> Result<Self, SealError> {
+        seal::check_json(text, VERSION)?;
+        let spoilt = |error: String| SealError::Spoilt(format!("not a record of lbd ({error})"));
+        let OnDisk { scope: its, owned, changed, verified } =
+            serde_json::from_slice(text).map_err(|error| spoilt(error.to_string()))?;
+        if let Some(name) =
+            changed.sysctls.iter().find_map(|(name, value)| (!is_restorable(name, value)).then_some(name))
+        {
+            return Err(spoilt(format!("{name:?} is not a kernel setting that lbd sets")));
         }
         let verified = verified.0.into_owned().into();
         if its != *scope {
@@ -66,22 +74,42 @@ impl Record {
     pub(super) fn on_disk(&self, scope: &Scope) -> impl Serialize {
         let Self { owned, changed, verified } = self;
         OnDisk {
-            version: VERSION,
             scope: scope.clone(),
             owned: OwnedOnDisk(Cow::Borrowed(owned)),
             changed: changed.into(),
             verified: VerifiedOnDisk(Cow::Borrowed(verified)),
         }
     }
+
+    /// What can be told from the file that was verified last, where the record itself is lost: its services, marks and sync
+    /// daemons. What kernel settings and timeouts were before lbd changed them is not known any more.
+    pub fn rebuilt(verified: &Desired) -> Self {
+        let Desired { state, clusters, .. } = verified;
+        Self {
+            owned: Arc::clone(clusters),
+            changed: Changed {
+                sync: state.sync.iter().map(|daemon| daemon.role).collect(),
+                filter: state.needs_filter(),
+                ..Changed::default()
+            },
+            verified: state.services.keys().copied().collect(),
+        }
+    }
 }
 
-/// The only version so far.
-const VERSION: u32 = 1;
+/// Whether a remembered kernel setting may be put back: a record that somebody else wrote must not make root set anything
+/// that no desired file could ask for.
+fn is_restorable(name: &str, value: &str) -> bool {
+    let is_plain = |text: &str| !text.is_empty() && !text.contains(char::is_control);
+    let parts = sysctl::parts(name);
+    parts.first() == Some(&"net")
+        && parts.iter().all(|part| is_plain(part) && !matches!(*part, "." | ".."))
+        && is_plain(value)
+}
 
-/// The record as it lies on disk.
+/// The record as it lies on disk, beside its version and checksum.
 #[derive(Serialize, Deserialize)]
 struct OnDisk<'a> {
-    version: u32,
     #[serde(flatten)]
     scope: Scope,
     owned: OwnedOnDisk<'a>,

@@ -80,12 +80,12 @@ pub(crate) fn question(what: &str, errno: i32) -> KernelError {
         libc::ENOMEM | libc::ENOBUFS => NO_MEMORY.into(),
         errno => os_text(errno),
     };
-    KernelError { message: format!("cannot {what}: {}", with_name(errno, &cause)) }
+    KernelError::Failed { message: format!("cannot {what}: {}", with_name(errno, &cause)) }
 }
 
 /// A kernel without IPVS.
 pub(crate) fn no_ipvs() -> KernelError {
-    KernelError {
+    KernelError::Failed {
         message:
             "this kernel has no IPVS: the module ip_vs is neither built in nor can it be loaded; install the \
                   kernel's modules, or load it by `modprobe ip_vs` before lbd starts"
@@ -95,14 +95,14 @@ pub(crate) fn no_ipvs() -> KernelError {
 
 /// A socket that fails.
 pub(crate) fn socket(error: &io::Error) -> KernelError {
-    KernelError {
+    KernelError::Failed {
         message: format!("the netlink socket fails: {error}; what was asked for last may or may not be done"),
     }
 }
 
 /// Replies that were dropped.
 pub(crate) fn lost() -> KernelError {
-    KernelError {
+    KernelError::Failed {
         message: "some of the kernel's answers were lost (ENOBUFS); what was asked for is done as far as it could be, \
                   read the table again to see"
             .into(),
@@ -111,7 +111,7 @@ pub(crate) fn lost() -> KernelError {
 
 /// A kernel that does not answer.
 pub(crate) fn silent(time: Duration) -> KernelError {
-    KernelError {
+    KernelError::Failed {
         message: format!(
             "the kernel has not answered for {} s; it is not known whether it did what was asked for, read the table \
              again",
@@ -122,7 +122,7 @@ pub(crate) fn silent(time: Duration) -> KernelError {
 
 /// A reply that cannot be read.
 pub(crate) fn not_understood(what: &str) -> KernelError {
-    KernelError {
+    KernelError::Failed {
         message: format!(
             "an answer of the kernel cannot be understood: {what}; is the kernel newer than this lbd knows?"
         ),
@@ -131,7 +131,7 @@ pub(crate) fn not_understood(what: &str) -> KernelError {
 
 /// A list that is never the same twice.
 pub(crate) fn unsettled(what: &str) -> KernelError {
-    KernelError {
+    KernelError::Failed {
         message: format!(
             "{what} cannot be read: somebody else changes them all the time; find out who (keepalived, ipvsadm, \
              kube-proxy?), or try again"

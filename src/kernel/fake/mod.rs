@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::explain::{is_unicast, refusal};
 use super::ipvs::codec::normal;
-use super::{Kernel, KernelError, Live, Question, Refusal, Refusals};
+use super::{Kernel, KernelError, Live, Permit, Question, Refusal, Refusals};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
     ServerKey, Servers, ServiceKey, Services, State, Timeouts, TunnelKind, VirtualService, sysctl,
@@ -48,6 +48,7 @@ pub struct Fake {
     pub operations: Vec<Operation>,
     seen: Option<State>,
     verdicts: Vec<Verdict>,
+    permit: Option<Permit>,
     before_read: Option<Meddler>,
     before_execute: Option<Meddler>,
     broken_reads: VecDeque<KernelError>,
@@ -68,6 +69,7 @@ impl Default for Fake {
             operations: Vec::new(),
             seen: None,
             verdicts: Vec::new(),
+            permit: None,
             before_read: None,
             before_execute: None,
             broken_reads: VecDeque::new(),
@@ -114,12 +116,12 @@ impl Fake {
 
     /// Lets the next reading that is not broken yet fail.
     pub fn break_read(&mut self, message: &str) {
-        self.broken_reads.push_back(KernelError { message: message.into() });
+        self.broken_reads.push_back(KernelError::Failed { message: message.into() });
     }
 
     /// Lets the next execution that is not broken yet fail, after it has carried out so many operations.
     pub fn break_execute(&mut self, after: usize, message: &str) {
-        self.broken_executes.push_back((after, KernelError { message: message.into() }));
+        self.broken_executes.push_back((after, KernelError::Failed { message: message.into() }));
     }
 
     fn carry_out(&mut self, operation: &Operation) -> Result<(), Refusal> {
@@ -324,6 +326,10 @@ impl Kernel for Fake {
         let most = broken.as_ref().map_or(usize::MAX, |(after, _)| *after);
         let mut refusals = Refusals::new();
         for (place, edit) in operations.iter().flat_map(Operation::singles).take(most).enumerate() {
+            // Each is a batch of its own.
+            if self.permit.as_ref().is_some_and(|permit| !permit()) {
+                return Err(KernelError::NotPermitted);
+            }
             refusals.extend(self.carry_out(&edit).err().map(|refusal| (place, refusal)));
             self.operations.push(edit.into_owned());
         }
@@ -331,6 +337,10 @@ impl Kernel for Fake {
             Some((_, error)) => Err(error),
             None => Ok(refusals),
         }
+    }
+
+    fn set_permit(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
     }
 }
 
@@ -347,10 +357,10 @@ mod tests {
         fake.break_read("no");
         fake.break_execute(1, "cut off");
         let all = Question::default();
-        assert_eq!(fake.read(&all).unwrap_err().message, "no");
+        assert_eq!(fake.read(&all).unwrap_err().to_string(), "no");
         assert_eq!(fake.read(&all), Ok(Live::default()));
         let three = [delete.clone(), delete.clone(), delete];
-        assert_eq!(fake.execute(&three).unwrap_err().message, "cut off");
+        assert_eq!(fake.execute(&three).unwrap_err().to_string(), "cut off");
         let errnos: Vec<_> = fake
             .execute(&three)
             .unwrap()

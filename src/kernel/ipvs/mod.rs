@@ -22,7 +22,9 @@ use self::codec::{decode, encode};
 use self::glance::Seen;
 use self::netlink::{Reply, Socket, Trouble};
 use self::uapi::{IPVS_GENL_NAME, cmd};
-use super::{Kernel, KernelError, Listener, Live, Question, Refusal, Refusals, Step, explain};
+use super::{
+    Kernel, KernelError, Listener, Live, Permit, Question, Refusal, Refusals, Step, explain, permitted,
+};
 use crate::model::{Operation, ServiceKey, Services, Timeouts};
 
 pub use self::netlink::Traffic;
@@ -46,6 +48,8 @@ pub struct Ipvs {
     seen: Option<Seen>,
     /// Who wants to know how far it is
     listener: Option<Listener>,
+    /// Whether it may still be written
+    permit: Option<Permit>,
 }
 
 /// How a question to the kernel ended.
@@ -82,6 +86,7 @@ impl Ipvs {
             remembers: false,
             seen: None,
             listener: None,
+            permit: None,
         };
         kernel.family = kernel.resolve()?;
         // The family's number is told to everybody; whether we may use it shows at the first question.
@@ -197,6 +202,7 @@ impl Ipvs {
 
     /// The same, without asking what an ENOENT means.
     fn send(&mut self, edits: Batch<'_>) -> Result<Vec<(usize, i32)>, KernelError> {
+        permitted(&self.permit)?;
         let first = self.socket.number(edits.len());
         self.outbox.clear();
         for (place, request) in edits.requests().enumerate() {
@@ -221,6 +227,7 @@ impl Ipvs {
     /// Sends one request by itself; gives its error number, 0 for success, or `None` where the kernel left it
     /// unanswered, as it does where it was interrupted (EINTR).
     fn command(&mut self, request: &Request<'_>) -> Result<Option<i32>, KernelError> {
+        permitted(&self.permit)?;
         let mut renewed = false;
         loop {
             let first = self.socket.number(2);
@@ -330,6 +337,10 @@ impl Kernel for Ipvs {
             place += run.iter().map(Operation::count).sum::<usize>();
         }
         Ok(refusals)
+    }
+
+    fn set_permit(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
     }
 }
 

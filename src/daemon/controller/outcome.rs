@@ -1,24 +1,56 @@
-//! What the daemon tells of a pass, in the log and in its status; each thing once, as long as it stays the same.
+//! What the log and the status say of a pass; each thing once, as long as it stays the same.
 
 use std::collections::{BTreeSet, HashSet};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
 use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
-use super::{Ended, Keeper, Reason};
+use super::{Controller, PassResult};
+use crate::daemon::event::Cause;
+use crate::daemon::pass::Attempt;
 use crate::model::{Action, Change, Operation, Part, ServiceKey, Value};
 use crate::reconcile::{Failed, Outcome, Report, Summary};
 use crate::status::LastPass;
 
 /// How many operations of a pass are logged one by one; a table of a hundred thousand servers shall not fill a disk.
-const TOLD: usize = 200;
+const LOGGED: usize = 200;
 
-impl Keeper {
-    /// Tells what a pass did.
-    pub(super) fn note(&mut self, report: Report, reason: Reason, is_drift: bool) -> Ended {
-        let Report { outcome, done, failed, last, warnings } = report;
-        for operation in done.iter().flat_map(Operation::singles).take(TOLD) {
+/// The pass that an attempt belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Occasion {
+    /// Why it ran
+    pub(super) cause: Cause,
+    /// When it ended, by the wall clock
+    pub(super) at: SystemTime,
+    /// When it ended
+    pub(super) now: Instant,
+}
+
+impl Controller {
+    /// Notes what an attempt did; what is to be warned of is added to `warnings`.
+    pub(super) fn note(
+        &mut self,
+        attempt: Attempt,
+        is_drift: bool,
+        occasion: Occasion,
+        warnings: &mut Vec<String>,
+    ) -> PassResult {
+        let Attempt { goal, result } = attempt;
+        let report = match result {
+            Ok(report) => report,
+            Err(error) => {
+                self.note_failures(vec![error.to_string()], "failed", occasion, Summary::default());
+                return PassResult::Unreachable;
+            }
+        };
+        self.at_rest = report.outcome == Outcome::Verified;
+        if is_drift {
+            self.note_conflicts(&report.done, goal.desired.policy.resync, occasion.now);
+        }
+        let Report { outcome, done, failed, last, warnings: of_pass } = report;
+        for operation in done.iter().flat_map(Operation::singles).take(LOGGED) {
             let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
             let (service, server) = (operation.service().map(display), operation.server().map(display));
             let (action, changes) = (operation.action(), changes(&operation));
@@ -30,26 +62,33 @@ impl Keeper {
         }
         let summary = Summary::of(done.iter());
         let edits: usize = done.iter().map(Operation::count).sum();
-        if edits > TOLD {
+        if edits > LOGGED {
             let Summary { add, edit, delete } = summary;
-            info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", edits - TOLD);
+            info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", edits - LOGGED);
         }
-        self.complain(warnings);
+        warnings.extend(of_pass);
         self.note_foreign(last.foreign.keys());
         self.note_waiting(&last.waiting);
         match outcome {
             Outcome::Verified | Outcome::Held => {
                 let is_verified = outcome == Outcome::Verified;
-                self.verified_once |= is_verified;
+                self.is_ready |= is_verified;
                 if !self.status.failed.is_empty() {
                     info!("in sync again");
                     self.status.failed.clear();
                 }
-                self.ended(if is_verified { "verified" } else { "waiting" }, reason, summary);
-                Ended::Well
+                self.note_end(if is_verified { "verified" } else { "waiting" }, occasion, summary);
+                PassResult::Converged
+            }
+            Outcome::Unverified(reason) => {
+                // All that adds to the table is done, and whoever announces its addresses may start.
+                self.is_ready = true;
+                let problem = format!("not verified, and nothing is deleted: {reason}");
+                self.note_failures(vec![problem], "unverified", occasion, summary);
+                PassResult::Incomplete
             }
             Outcome::Failed => {
-                for Failed { operation, refusal } in failed.iter().take(TOLD) {
+                for Failed { operation, refusal } in failed.iter().take(LOGGED) {
                     let text = format!("{operation}: {refusal}");
                     if self.status.failed.contains(&text) {
                         debug!("still refused: {text}");
@@ -63,36 +102,36 @@ impl Keeper {
                 }
                 self.status.failed = failed
                     .iter()
-                    .take(TOLD)
+                    .take(LOGGED)
                     .map(|failed| format!("{}: {}", failed.operation, failed.refusal))
                     .collect();
-                self.ended("failed", reason, summary);
-                Ended::Badly
+                self.note_end("failed", occasion, summary);
+                PassResult::Incomplete
             }
             Outcome::Refused(objection) => {
                 let text = objection.to_string();
                 if self.status.refused.as_ref() != Some(&text) {
                     error!("the file is refused, the last good state is kept: {text}");
                     self.status.refused = Some(text);
-                    self.ended("refused", reason, summary);
+                    self.note_end("refused", occasion, summary);
                 }
-                Ended::Refused
+                PassResult::Rejected
             }
         }
     }
 
-    pub(super) fn fail(&mut self, problems: Vec<String>, reason: Reason) -> Ended {
+    /// Notes why a pass did not come to its end, each reason once.
+    fn note_failures(&mut self, problems: Vec<String>, outcome: &str, occasion: Occasion, summary: Summary) {
         if self.status.failed != problems {
             for problem in &problems {
                 error!("{problem}");
             }
             self.status.failed = problems;
         }
-        self.ended("failed", reason, Summary::default());
-        Ended::Unknown
+        self.note_end(outcome, occasion, summary);
     }
 
-    fn ended(&mut self, outcome: &str, reason: Reason, summary: Summary) {
+    fn note_end(&mut self, outcome: &str, occasion: Occasion, summary: Summary) {
         // While a change is refused, keeping the old state is no news.
         let is_as_before = self.status.refused.is_some() && outcome == "verified"
             || self.status.last_pass.as_ref().is_some_and(|last| last.outcome == outcome);
@@ -100,8 +139,8 @@ impl Keeper {
         if is_news {
             let Summary { add, edit, delete } = summary;
             self.status.last_pass = Some(LastPass {
-                at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-                reason: reason.as_str().to_owned(),
+                at: humantime::format_rfc3339_seconds(occasion.at).to_string(),
+                reason: occasion.cause.as_str().to_owned(),
                 outcome: outcome.to_owned(),
                 added: add,
                 edited: edit,
@@ -110,19 +149,19 @@ impl Keeper {
         }
     }
 
-    /// Tells of services that lbd leaves alone, once.
+    /// Logs services that lbd leaves alone, once.
     fn note_foreign<'a>(&mut self, foreign: impl Iterator<Item = &'a ServiceKey>) {
         let mut foreign: Vec<ServiceKey> = foreign.copied().collect();
         foreign.sort_unstable();
         for service in
-            foreign.iter().filter(|service| self.foreign.binary_search(service).is_err()).take(TOLD)
+            foreign.iter().filter(|service| self.foreign.binary_search(service).is_err()).take(LOGGED)
         {
             info!(%service, "foreign, left alone: {service}");
         }
         self.foreign = foreign;
     }
 
-    /// Tells what waits for an interface, once.
+    /// Logs what waits for an interface, once.
     fn note_waiting(&mut self, waiting: &[Operation]) {
         let mut awaited = BTreeSet::new();
         let mut told = Vec::new();
@@ -136,35 +175,41 @@ impl Keeper {
             info!("waiting: {text}");
         }
         self.status.waiting = told;
-        self.awaited = awaited.into_iter().collect();
+        let awaited: Vec<_> = awaited.into_iter().collect();
+        if self.awaited != awaited {
+            self.awaited.clone_from(&awaited);
+            self.actions.push(super::Action::AwaitLinks(awaited));
+        }
     }
 
-    pub(super) fn note_fights(&mut self, repaired: &[Operation], resync: Duration, now: Instant) {
+    fn note_conflicts(&mut self, repaired: &[Operation], resync: Duration, now: Instant) {
         let mut seen = HashSet::new();
         for operation in repaired.iter().flat_map(Operation::singles) {
             // Several rounds of one pass are one repair.
-            if seen.insert(operation.subject()) && self.fights.repaired(&operation, resync, now) {
+            if seen.insert(operation.subject()) && self.conflicts.repaired(&operation, resync, now) {
                 error!(
                     service = operation.service().map(display),
                     server = operation.server().map(display),
-                    "somebody else sets this entry back again and again; find out who else manages IPVS here; lbd goes \
-                     on to repair it, but less and less often: {operation}"
+                    "another program keeps reverting this entry; find out who else manages IPVS here; lbd goes on to repair \
+                     it, but less and less often: {operation}"
                 );
             }
         }
     }
 
-    /// Warns, once as long as it stays the same from pass to pass.
-    pub(super) fn complain(&mut self, warnings: Vec<String>) {
+    /// Logs warnings, each once as long as it stays the same from pass to pass.
+    pub(super) fn warn(&mut self, warnings: Vec<String>) {
+        let mut warned: Vec<String> = Vec::new();
         for warning in warnings {
-            if self.complaining.contains(&warning) {
+            if warned.contains(&warning) {
                 continue;
             }
-            if !self.complaints.contains(&warning) {
+            if !self.warned.contains(&warning) {
                 warn!("{warning}");
             }
-            self.complaining.push(warning);
+            warned.push(warning);
         }
+        self.warned = warned;
     }
 }
 

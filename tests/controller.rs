@@ -2,91 +2,99 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod daemon;
+
 use std::fs;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use lbd::config::{Source, load};
-use lbd::daemon::{Goal, Keeper, Reason};
+use daemon::{Shared, file, goal};
+use lbd::daemon::{Action, Controller, Event, Notice, Passes};
+use lbd::kernel::Kernel;
 use lbd::kernel::fake::Fake;
-use lbd::kernel::{Kernel, KernelError, Live, Question, Refusals};
-use lbd::model::{Link, Operation, ServiceKey, Services};
+use lbd::model::{Link, ServiceKey};
 use lbd::status::Status;
 use lbd::store::Store;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
-/// The kernel that the daemon has, in the hands of the test as well.
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Fake>>);
-
-impl Kernel for Shared {
-    fn read_expecting(&mut self, question: &Question, expected: &Services) -> Result<Live, KernelError> {
-        self.0.lock().unwrap().read_expecting(question, expected)
-    }
-
-    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
-        self.0.lock().unwrap().has_changed(question)
-    }
-
-    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
-        self.0.lock().unwrap().read_services(keys)
-    }
-
-    fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
-        self.0.lock().unwrap().execute(operations)
-    }
-}
-
+/// The daemon without its loop: each pass is carried out as soon as it is ordered, and takes no time.
 struct Director {
     kernel: Shared,
-    keeper: Keeper,
+    controller: Controller,
+    passes: Passes,
+    store: Store,
     now: Instant,
     directory: TempDir,
-}
-
-/// A file with services on these last bytes of their address, each with one server of this weight.
-fn file(services: &[(u8, u32)]) -> String {
-    let cluster = |(number, weight): &(u8, u32)| {
-        format!(
-            "  - name: c{number}\n    listen: tcp://10.0.0.{number}:80\n    forward: nat\n    servers: [{{ address: \
-             192.168.8.14, weight: {weight} }}]\n"
-        )
-    };
-    let clusters: String = services.iter().map(cluster).collect();
-    let clusters = if clusters.is_empty() { " []\n".to_owned() } else { format!("\n{clusters}") };
-    format!("version: 1\nclusters:{clusters}")
-}
-
-fn goal(text: &str) -> Result<Goal, String> {
-    let desired = load(&Source::new("desired.yaml", text)).map_err(|problems| problems.line())?;
-    Ok(Goal { text: Arc::new(text.to_owned()), desired: Arc::new(desired) })
+    /// What was ordered beside passes and writings of the status
+    awaited: Vec<Link>,
+    notices: Vec<Notice>,
+    revision: u64,
 }
 
 impl Director {
     fn new() -> Self {
-        Self::with(None)
+        Self::on(tempfile::tempdir().unwrap(), Shared::default())
     }
 
-    fn with(last_verified: Option<Goal>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let kernel = Shared::default();
-        let connect = kernel.clone();
+    /// A daemon that is started on what another one, or a test, left.
+    fn on(directory: TempDir, kernel: Shared) -> Self {
         let store = Store::new(directory.path()).unwrap();
+        let connect = kernel.clone();
         let connect = Box::new(move || Ok(Box::new(connect.clone()) as Box<dyn Kernel>));
-        let keeper = Keeper::new(connect, store, "desired.yaml".into(), last_verified);
-        Self { kernel, keeper, now: Instant::now(), directory }
+        let passes = Passes::new(connect, store.clone(), Some(store.lock_daemon("run").unwrap()));
+        let now = Instant::now();
+        let controller = Controller::new("desired.yaml".into(), None, || 0.0, now);
+        let (awaited, notices) = (Vec::new(), Vec::new());
+        Self { kernel, controller, passes, store, now, directory, awaited, notices, revision: 0 }
     }
 
-    /// The file as it is now.
+    /// The file as it is now; gives how long the next pass waits.
     fn takes(&mut self, text: &str) -> Duration {
-        self.keeper.take(goal(text));
-        self.passes(Reason::File)
+        self.reads(text);
+        self.controller.deadline() - self.now
     }
 
-    fn passes(&mut self, reason: Reason) -> Duration {
-        let pause = self.keeper.pass(reason, self.now);
-        self.now += pause;
-        pause
+    fn reads(&mut self, text: &str) {
+        self.revision += 1;
+        self.hears(Event::File(goal(text, self.revision)));
+    }
+
+    fn hears(&mut self, event: Event) {
+        let actions = self.controller.handle(event, self.now);
+        self.perform(actions);
+    }
+
+    /// The next pass comes because its time has; gives how long the one after it waits.
+    fn looks(&mut self) -> Duration {
+        self.now = self.controller.deadline();
+        let actions = self.controller.wake(0, self.now);
+        assert!(actions.iter().any(|action| matches!(action, Action::StartPass(_))), "no pass was due");
+        self.perform(actions);
+        self.controller.deadline() - self.now
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::StartPass(job) => {
+                    let pass = self.passes.run(&job, |holder| panic!("{holder} has the lock"), || ());
+                    self.hears(Event::PassEnded(Box::new(pass)));
+                }
+                Action::WriteStatus(status) => self.store.save_status(&status).unwrap(),
+                Action::AwaitLinks(links) => self.awaited = links,
+                Action::Notify(notice) => self.notices.push(notice),
+                Action::ReadFile | Action::CheckFile | Action::LogInvalid(_) => {}
+            }
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.notices.iter().any(|notice| matches!(notice, Notice::Ready(_)))
+    }
+
+    fn status(&self) -> &Status {
+        self.controller.status()
     }
 
     /// The weights by service, as the kernel has them.
@@ -113,21 +121,21 @@ impl Director {
     }
 
     fn status_on_disk(&self) -> Status {
-        serde_json::from_slice(&fs::read(self.directory.path().join("status.json")).unwrap()).unwrap()
+        self.store.load_status().unwrap().unwrap()
     }
 }
 
 #[test]
 fn a_file_is_brought_about_and_drift_is_repaired_at_the_next_look() {
     let mut director = Director::new();
-    assert!(!director.keeper.is_ready());
+    assert!(!director.is_ready());
     assert_eq!(director.takes(&file(&[(1, 1), (2, 1)])), Duration::from_secs(30));
-    assert!(director.keeper.is_ready());
+    assert!(director.is_ready());
     assert_eq!(director.table(), [(1, 1), (2, 1)]);
     director.meddle(2, 9);
-    director.passes(Reason::Resync);
+    director.looks();
     assert_eq!(director.table(), [(1, 1), (2, 1)]);
-    let pass = director.keeper.status().last_pass.clone().unwrap();
+    let pass = director.status().last_pass.clone().unwrap();
     assert_eq!((pass.reason.as_str(), pass.outcome.as_str(), pass.edited), ("resync", "verified", 1));
 }
 
@@ -138,7 +146,7 @@ fn in_sync_nothing_is_executed_and_nothing_is_written() {
     let (executes, status) = (director.executes(), director.status_on_disk());
     fs::remove_file(director.directory.path().join("status.json")).unwrap();
     for _ in 0..10 {
-        director.passes(Reason::Resync);
+        director.looks();
     }
     assert_eq!(director.executes(), executes);
     assert!(!director.directory.path().join("status.json").exists(), "{status:?} was written again");
@@ -149,14 +157,11 @@ fn a_bad_file_changes_nothing_and_what_was_good_is_kept_and_repaired() {
     let mut director = Director::new();
     director.takes(&file(&[(1, 1)]));
     let bad = "desired.yaml:2:12: `listen` is missing in an entry of `clusters` (and 1 more; `lbd validate` shows them)";
-    director.keeper.take(goal("version: 1\nclusters: [{ name: web }]\n"));
-    // It is told before the pass, which may have to wait for another one.
-    assert_eq!(director.status_on_disk().bad_file.as_deref(), Some(bad));
-    director.passes(Reason::File);
+    director.reads("version: 1\nclusters: [{ name: web }]\n");
     assert_eq!(director.table(), [(1, 1)]);
     assert_eq!(director.status_on_disk().bad_file.as_deref(), Some(bad));
     director.meddle(1, 9);
-    director.passes(Reason::Resync);
+    director.looks();
     assert_eq!(director.table(), [(1, 1)]);
     director.takes(&file(&[(1, 2)]));
     assert_eq!((director.table(), director.status_on_disk().bad_file), (vec![(1, 2)], None));
@@ -171,7 +176,7 @@ fn a_refused_change_waits_in_sight_and_what_was_good_is_kept_and_repaired() {
     let refused = director.status_on_disk().refused.unwrap();
     assert!(refused.starts_with("the file has no clusters"), "{refused}");
     director.meddle(1, 9);
-    director.passes(Reason::Resync);
+    director.looks();
     assert_eq!(director.table(), [(1, 1), (2, 1)]);
     // The operator's word.
     director.takes(&format!("{}policy: {{ allow_empty: true }}\n", file(&[])));
@@ -180,16 +185,16 @@ fn a_refused_change_waits_in_sight_and_what_was_good_is_kept_and_repaired() {
 
 #[test]
 fn after_a_reboot_with_a_bad_file_the_last_verified_state_is_kept() {
-    let mut director = Director::with(goal(&file(&[(1, 1)])).ok());
+    let mut before = Director::new();
+    before.takes(&file(&[(1, 1)]));
+    let Director { directory, passes, .. } = before;
+    drop(passes);
+    let mut director = Director::on(directory, Shared::default());
     director.takes("version: 2\nclusters: []\n");
     assert_eq!(director.table(), [(1, 1)]);
-    assert!(director.keeper.is_ready());
+    assert!(director.is_ready());
     assert!(
-        director
-            .keeper
-            .status()
-            .line()
-            .starts_with("bad file, keeping the last good state: desired.yaml:1:10: ")
+        director.status().line().starts_with("bad file, keeping the last good state: desired.yaml:1:10: ")
     );
 }
 
@@ -197,8 +202,8 @@ fn after_a_reboot_with_a_bad_file_the_last_verified_state_is_kept() {
 fn without_any_good_state_nothing_is_touched_and_the_daemon_is_not_ready() {
     let mut director = Director::new();
     director.takes("version: 2\n");
-    director.passes(Reason::Resync);
-    assert!(!director.keeper.is_ready());
+    director.looks();
+    assert!(!director.is_ready());
     assert_eq!(director.executes(), 0);
 }
 
@@ -209,21 +214,21 @@ fn what_fails_is_tried_again_with_growing_pauses_until_it_succeeds() {
     director.kernel.0.lock().unwrap().schedulers.clear();
     let mut pauses = vec![director.takes(&file(&[(1, 1)]))];
     for _ in 0..7 {
-        pauses.push(director.passes(Reason::Retry));
+        pauses.push(director.looks());
     }
     let full = [1, 2, 4, 8, 16, 30, 30, 30];
     for (pause, full) in pauses.iter().zip(full) {
         let (least, most) = (Duration::from_millis(full * 800), Duration::from_secs(full));
         assert!((least..=most).contains(pause), "{pauses:?}");
     }
-    let failed = &director.keeper.status().failed;
+    let failed = &director.status().failed;
     assert!(
         failed[0].starts_with("add service tcp://10.0.0.1:80: this kernel cannot load scheduler `wlc`"),
         "{failed:?}"
     );
     director.kernel.0.lock().unwrap().schedulers = Fake::default().schedulers;
-    assert_eq!(director.passes(Reason::Retry), Duration::from_secs(30));
-    assert_eq!((director.table(), director.keeper.status().failed.len()), (vec![(1, 1)], 0));
+    assert_eq!(director.looks(), Duration::from_secs(30));
+    assert_eq!((director.table(), director.status().failed.len()), (vec![(1, 1)], 0));
 }
 
 #[test]
@@ -235,11 +240,11 @@ fn a_kernel_that_cannot_be_read_is_asked_again_and_no_change_is_taken_for_done()
     // An accident of a file, while the guards cannot see the table.
     let pause = director.takes(&file(&[]));
     assert!(pause <= Duration::from_secs(1), "{pause:?}");
-    assert_eq!(director.keeper.status().failed, ["no reply"]);
-    director.passes(Reason::Retry);
-    director.passes(Reason::Retry);
+    assert_eq!(director.status().failed, ["no reply"]);
+    director.looks();
+    director.looks();
     assert_eq!(director.table(), [(1, 1), (2, 1), (3, 1)]);
-    assert!(director.keeper.status().refused.is_some());
+    assert!(director.status().refused.is_some());
 }
 
 #[test]
@@ -253,7 +258,7 @@ fn who_sets_an_entry_back_each_time_is_fought_less_and_less_often() {
             director.meddle(2, 9);
         }
         let before = director.executes();
-        director.passes(Reason::Resync);
+        director.looks();
         if director.table()[0] == (1, 1) {
             repaired_at.push(look);
         }
@@ -262,11 +267,11 @@ fn who_sets_an_entry_back_each_time_is_fought_less_and_less_often() {
         assert!(director.executes() - before <= 1);
     }
     assert_eq!(repaired_at, [0, 1, 2, 4, 8, 16, 32]);
-    assert_eq!(director.keeper.status().fights, ["192.168.8.14:80 of tcp://10.0.0.1:80"]);
+    assert_eq!(director.status().fights, ["192.168.8.14:80 of tcp://10.0.0.1:80"]);
     // A new file is a new beginning.
     director.takes(&file(&[(1, 5), (2, 1)]));
     assert_eq!(director.table(), [(1, 5), (2, 1)]);
-    assert_eq!(director.keeper.status().fights, Vec::<String>::new());
+    assert_eq!(director.status().fights, Vec::<String>::new());
 }
 
 #[test]
@@ -275,15 +280,15 @@ fn the_operators_own_apply_lets_a_refused_file_through() {
     director.takes(&file(&[(1, 1), (2, 1), (3, 1)]));
     let one = file(&[(1, 1)]);
     director.takes(&one);
-    assert!(director.keeper.status().refused.is_some());
+    assert!(director.status().refused.is_some());
     // `lbd apply --allow-deletes` beside the daemon.
     let store = Store::new(director.directory.path()).unwrap();
-    let mut allowed = (*goal(&one).unwrap().desired).clone();
+    let mut allowed = (*goal(&one, 9).unwrap().desired).clone();
     allowed.policy.max_delete = lbd::model::MaxDelete::Percent(100);
-    let order = lbd::reconcile::Order { desired: &allowed, text: &one, waits: None };
-    lbd::reconcile::pass(&mut director.kernel.clone(), &order, &store, &mut |_| {}).unwrap();
-    director.passes(Reason::Resync);
-    assert_eq!((director.table(), director.keeper.status().refused.clone()), (vec![(1, 1)], None));
+    let order = lbd::reconcile::Order { desired: &allowed, text: &one, waits: None, unknown: None };
+    lbd::reconcile::pass(&mut director.kernel.clone(), &order, &store, None, &mut |_| {}).unwrap();
+    director.looks();
+    assert_eq!((director.table(), director.status().refused.clone()), (vec![(1, 1)], None));
 }
 
 #[test]
@@ -292,8 +297,8 @@ fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
     director.kernel.0.lock().unwrap().live.absent.insert("eth1".into());
     let text = format!("{}sync: [{{ role: backup, interface: eth1, id: 7 }}]\n", file(&[(1, 1)]));
     assert_eq!(director.takes(&text), Duration::from_secs(30));
-    assert!(director.keeper.is_ready());
-    assert_eq!(director.keeper.awaited(), [Link { interface: "eth1".into(), up: false }]);
+    assert!(director.is_ready());
+    assert_eq!(director.awaited, [Link { interface: "eth1".into(), up: false }]);
     let status = director.status_on_disk();
     assert_eq!(status.waiting, ["start sync backup on eth1 when interface eth1 is there"]);
     assert!(
@@ -302,11 +307,11 @@ fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
         status.line()
     );
     director.kernel.0.lock().unwrap().live.absent.clear();
-    director.passes(Reason::Interface);
-    assert_eq!(director.keeper.awaited(), []);
+    director.hears(Event::Link);
+    assert_eq!(director.awaited, []);
     assert_eq!(director.status_on_disk().waiting, [] as [&str; 0]);
     assert_eq!(director.kernel.0.lock().unwrap().live.state.sync.len(), 1);
-    let pass = director.keeper.status().last_pass.clone().unwrap();
+    let pass = director.status().last_pass.clone().unwrap();
     assert_eq!(
         (pass.reason.as_str(), pass.outcome.as_str(), pass.added),
         ("interface appeared", "verified", 1)
@@ -323,16 +328,16 @@ fn a_kernel_at_rest_is_glanced_at_and_read_whole_every_tenth_time() {
     };
     let (reads, glances) = counts(&director);
     for _ in 0..20 {
-        director.passes(Reason::Resync);
+        director.looks();
     }
     assert_eq!(counts(&director), (reads + 2, glances + 18));
     // What a glance sees is read and repaired in the same pass.
     director.meddle(1, 9);
-    director.passes(Reason::Resync);
+    director.looks();
     assert_eq!(director.table(), [(1, 1)]);
     // Whoever asks gets a full look.
     let (reads, glances) = counts(&director);
-    director.passes(Reason::Asked);
+    director.hears(Event::Reload);
     assert_eq!(counts(&director), (reads + 1, glances));
 }
 
@@ -352,7 +357,7 @@ fn an_edit_of_the_file_is_in_the_kernel_before_the_table_is_read() {
     // At the first reading the edit is there, and the drift still, too.
     assert_eq!(shown.lock().unwrap().first(), Some(&vec![5, 7]));
     assert_eq!(director.table(), [(1, 5), (2, 1)]);
-    let pass = director.keeper.status().last_pass.clone().unwrap();
+    let pass = director.status().last_pass.clone().unwrap();
     assert_eq!((pass.reason.as_str(), pass.outcome.as_str(), pass.edited), ("file changed", "verified", 2));
 }
 

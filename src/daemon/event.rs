@@ -1,0 +1,103 @@
+//! What the daemon hears, and what it does: the two sides of its state machine.
+
+use crate::model::Link;
+use crate::status::Status;
+
+use super::goal::Goal;
+use super::pass::{Job, Pass};
+
+/// What the daemon hears. Each only says what there is now; a pass compares all of it.
+#[derive(Debug)]
+pub enum Event {
+    /// The desired file as it was last completely written, or what is wrong with it
+    File(Result<Goal, String>),
+    /// How the file is watched
+    Watching(String),
+    /// An interface is there that something waited for
+    Link,
+    /// Somebody changed the packet filter
+    Ruleset,
+    /// SIGHUP: the operator asks for a pass
+    Reload,
+    /// SIGTERM or SIGINT
+    Stop,
+    /// The pass that was started waits for the lock that another process has: which
+    PassWaits(String),
+    /// It has the lock, and begins
+    PassBegins,
+    /// It has ended
+    PassEnded(Box<Pass>),
+}
+
+/// What the daemon does.
+#[derive(Debug)]
+pub enum Action {
+    /// Start a pass; there is never more than one
+    StartPass(Box<Job>),
+    /// Read the file, unless a writer is in the middle of it
+    ReadFile,
+    /// Make sure that no change of the file was missed
+    CheckFile,
+    /// Wait for these interfaces, and no others
+    AwaitLinks(Vec<Link>),
+    /// Write the status to disk
+    WriteStatus(Box<Status>),
+    /// Log that the file is not valid: after its status is written, so that both can be looked at together
+    LogInvalid(String),
+    /// Say to the service manager
+    Notify(Notice),
+}
+
+/// What the service manager is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The table was verified, and how things are
+    Ready(String),
+    /// How things are
+    Status(String),
+    /// The file is read again; `Ready` follows
+    Reloading,
+    /// The daemon is alive
+    Alive,
+    /// The daemon is about to end
+    Stopping,
+}
+
+/// Why a pass runs, from the least to the most: where several wait for the same pass, the last of them counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// It was time to look
+    Resync,
+    /// Somebody changed the packet filter
+    Ruleset,
+    /// The pass before failed
+    Retry,
+    /// An interface is there that something waited for
+    Link,
+    /// The operator asked for it (SIGHUP)
+    Requested,
+    /// The file has changed
+    File,
+    /// The daemon has just started
+    Start,
+}
+
+impl Cause {
+    /// The word for logs and status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::File => "file changed",
+            Self::Requested => "asked",
+            Self::Resync => "resync",
+            Self::Retry => "retry",
+            Self::Link => "interface appeared",
+            Self::Ruleset => "packet filter changed",
+        }
+    }
+
+    /// Whether a pass for this cause may end after a glance: nothing is known to have changed.
+    pub(super) fn is_content_with_a_glance(self) -> bool {
+        matches!(self, Self::Resync | Self::Ruleset)
+    }
+}

@@ -1,0 +1,40 @@
+//! A state to be kept, with the text that asked for it.
+
+use std::sync::Arc;
+
+use crate::config::{self, Source};
+use crate::model::Desired;
+use crate::store::{LoadError, Store};
+
+/// A state to be kept, with the text that asked for it.
+#[derive(Debug, Clone)]
+pub struct Goal {
+    /// The text: megabytes of it are not copied
+    pub text: Arc<String>,
+    /// What it asks for
+    pub desired: Arc<Desired>,
+    /// Which one it is: a text that is read again without having changed is the same goal
+    pub revision: u64,
+}
+
+impl Goal {
+    /// What a text asks for.
+    ///
+    /// # Errors
+    /// In one line what is wrong with it.
+    pub fn parse(source: Source, revision: u64) -> Result<Self, String> {
+        match config::load(&source) {
+            Ok(desired) => Ok(Self { text: Arc::new(source.text), desired: Arc::new(desired), revision }),
+            Err(problems) => Err(problems.line()),
+        }
+    }
+
+    /// The state that was verified last, to be kept as long as no file says otherwise; it has the revision 0.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is not what was written.
+    pub fn last_verified(store: &Store) -> Result<Option<Self>, LoadError> {
+        let Some(text) = store.load_verified()? else { return Ok(None) };
+        Self::parse(Source::new("the last verified state", text), 0).map(Some).map_err(LoadError::Spoilt)
+    }
+}

@@ -1,0 +1,137 @@
+//! What surrounds the daemon on a real host: the file, signals, interfaces, the packet filter, the thread of the passes.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::select;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::sleep;
+use tracing::error;
+
+use super::event::{Action, Event, Notice};
+use super::file::WatchedFile;
+use super::pass::Passes;
+use super::status_file::StatusFile;
+use super::worker::Worker;
+use super::{Surroundings, SurroundingsError};
+use crate::kernel::alarm::Alarm;
+use crate::kernel::interfaces;
+use crate::model::Link;
+use crate::store::Store;
+use crate::systemd::Notifier;
+
+/// A real host.
+pub struct Host<'a> {
+    events: UnboundedReceiver<Event>,
+    worker: Worker,
+    file: WatchedFile,
+    status: StatusFile,
+    notifier: &'a Notifier,
+    progress: Arc<AtomicU64>,
+    awaited: Vec<Link>,
+    ruleset: Alarm,
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl<'a> Host<'a> {
+    /// Starts all threads, in the network namespace of this one. `progress` grows with what the passes do.
+    ///
+    /// # Errors
+    /// Where signals or threads cannot be had.
+    pub fn start(
+        file: &Path,
+        store: &Store,
+        passes: impl FnOnce() -> Passes + Send + 'static,
+        progress: Arc<AtomicU64>,
+        notifier: &'a Notifier,
+    ) -> Result<Self, SurroundingsError> {
+        let listen = |kind| signal(kind).map_err(SurroundingsError::Signals);
+        // Before anything else: from here on a signal ends the daemon well.
+        let (hangup, terminate, interrupt) = (
+            listen(SignalKind::hangup())?,
+            listen(SignalKind::terminate())?,
+            listen(SignalKind::interrupt())?,
+        );
+        let (sender, events) = unbounded_channel();
+        let threads = || -> io::Result<_> {
+            Ok((
+                Worker::start(passes, sender.clone())?,
+                WatchedFile::start(file.to_owned(), sender.clone())?,
+                StatusFile::start(store.clone())?,
+            ))
+        };
+        let (worker, file, status) = threads().map_err(SurroundingsError::Threads)?;
+        Ok(Self {
+            events,
+            worker,
+            file,
+            status,
+            notifier,
+            progress,
+            awaited: Vec::new(),
+            ruleset: Alarm::open(),
+            hangup,
+            terminate,
+            interrupt,
+        })
+    }
+}
+
+impl Surroundings for Host<'_> {
+    async fn event(&mut self) -> Event {
+        loop {
+            select! {
+                // A signal is heard whatever else there is to hear.
+                biased;
+                _ = self.terminate.recv() => return Event::Stop,
+                _ = self.interrupt.recv() => return Event::Stop,
+                _ = self.hangup.recv() => return Event::Reload,
+                Some(event) = self.events.recv() => return event,
+                () = appeared(&self.awaited) => return Event::Link,
+                () = self.ruleset.rings() => return Event::Ruleset,
+            }
+        }
+    }
+
+    fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::StartPass(job) => self.worker.start_pass(job),
+            Action::ReadFile => self.file.read(),
+            Action::CheckFile => self.file.check(),
+            Action::AwaitLinks(links) => self.awaited = links,
+            Action::WriteStatus(status) => self.status.write(status),
+            Action::LogInvalid(problem) => {
+                error!("the file does not hold, the last good state is kept: {problem}")
+            }
+            Action::Notify(notice) => match notice {
+                Notice::Ready(line) => self.notifier.ready(&line),
+                Notice::Status(line) => self.notifier.status(&line),
+                Notice::Reloading => self.notifier.reloading(),
+                Notice::Alive => self.notifier.watchdog(),
+                Notice::Stopping => self.notifier.stopping(),
+            },
+        }
+    }
+}
+
+/// Waits until one of the interfaces is as it has to be; for ever where there is none to wait for.
+async fn appeared(awaited: &[Link]) {
+    /// Cheap enough to be done often: an interface that comes late, comes with traffic.
+    const INTERVAL: Duration = Duration::from_secs(1);
+    if awaited.is_empty() {
+        return std::future::pending().await;
+    }
+    while !interfaces::any_ready(awaited) {
+        sleep(INTERVAL).await;
+    }
+}

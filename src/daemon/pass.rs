@@ -1,0 +1,216 @@
+//! One pass of the daemon, as it is ordered and as it ended.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::kernel::{Kernel, KernelError};
+use crate::model::{Operation, Subject};
+use crate::reconcile::{self, Order, Outcome, Report};
+use crate::store::{LoadError, Lock, Record, Store};
+
+use super::event::Cause;
+use super::goal::Goal;
+
+/// How to get at a kernel.
+pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError> + Send>;
+
+/// What a pass has to do.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Why it runs
+    pub cause: Cause,
+    /// Whether it may end after a glance that shows no change
+    pub glance: bool,
+    /// What is kept: the last file that was valid and that no guard refused
+    pub goal: Option<Goal>,
+    /// Whether the kernel was ever seen equal to that
+    pub goal_was_verified: bool,
+    /// A file that has not been through a pass, or that a guard refused: it is tried first
+    pub pending: Option<Goal>,
+    /// Whether the file that was verified last has to be found out first
+    pub needs_verified: bool,
+    /// The entries that are not to be repaired now
+    pub backing_off: HashSet<Subject>,
+}
+
+/// How a pass ended.
+#[derive(Debug)]
+pub enum Pass {
+    /// A glance showed no change.
+    Unchanged {
+        /// How long it took
+        cost: Duration,
+    },
+    /// The kernel was read.
+    Full {
+        /// The file that was verified last, where it was needed and could be found out
+        verified: Option<Option<Goal>>,
+        /// What became of the pending file, if there was one
+        pending: Option<Attempt>,
+        /// What became of the goal that is kept, where it was its turn
+        goal: Option<Attempt>,
+        /// What went wrong beside the kernel
+        warnings: Vec<String>,
+        /// Whether the state directory was made again after somebody had removed it
+        renewed: bool,
+        /// When it ended, by the wall clock
+        at: SystemTime,
+        /// How long it took, without the time in which another process had the lock
+        cost: Duration,
+    },
+}
+
+/// How an attempt to bring the kernel to a goal ended.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The goal
+    pub goal: Goal,
+    /// What the pass did; an error where the kernel could not be asked
+    pub result: Result<Report, KernelError>,
+}
+
+impl Attempt {
+    /// Whether a guard refused it.
+    pub fn is_refused(&self) -> bool {
+        self.result.as_ref().is_ok_and(|report| matches!(report.outcome, Outcome::Refused(_)))
+    }
+}
+
+/// Carries out passes, over one connection to the kernel as long as it works.
+pub struct Passes {
+    connect: Connect,
+    kernel: Option<Box<dyn Kernel>>,
+    store: Store,
+    /// Held as long as the daemon runs, against a second one
+    daemon: Option<Lock>,
+}
+
+impl Passes {
+    /// Nothing is connected yet.
+    pub fn new(connect: Connect, store: Store, daemon: Option<Lock>) -> Self {
+        Self { connect, kernel: None, store, daemon }
+    }
+
+    /// Carries out one pass. `waits` is called where another process has the lock, with who that is, and `begins` once it is
+    /// had, or cannot be had at all.
+    pub fn run(&mut self, job: &Job, waits: impl FnOnce(&str), begins: impl FnOnce()) -> Pass {
+        let began = Instant::now();
+        if job.glance && self.is_unchanged(job) {
+            return Pass::Unchanged { cost: began.elapsed() };
+        }
+        let mut warnings = Vec::new();
+        let renewed = self.renew(&mut warnings);
+        // A disk that takes no lock must not keep a director from being repaired.
+        let lock = self.store.lock("run", waits);
+        let lock = lock.map_err(|error| warnings.push(format!("{error}; going on without the lock"))).ok();
+        begins();
+        let began = Instant::now();
+        let (verified, unknown) = self.last_verified(job, &mut warnings);
+        let kept = job.goal.as_ref().or(verified.as_ref().and_then(Option::as_ref));
+        let ground = Ground {
+            kept,
+            was_verified: job.goal_was_verified,
+            unknown: unknown.as_deref(),
+            job,
+            lock: lock.as_ref(),
+        };
+        let pending = job.pending.as_ref().map(|goal| self.attempt(goal, &ground));
+        // What is refused waits; what was good before is kept meanwhile.
+        let is_its_turn = pending.as_ref().is_none_or(Attempt::is_refused);
+        let goal = kept.filter(|_| is_its_turn).map(|goal| self.attempt(goal, &ground));
+        Pass::Full {
+            verified,
+            pending,
+            goal,
+            warnings,
+            renewed,
+            at: SystemTime::now(),
+            cost: began.elapsed(),
+        }
+    }
+
+    /// Finds out which file was verified last, where that is not known; or why it cannot be read. One that is spoilt is none.
+    fn last_verified(&self, job: &Job, warnings: &mut Vec<String>) -> (Option<Option<Goal>>, Option<String>) {
+        if !job.needs_verified {
+            return (None, None);
+        }
+        match Goal::last_verified(&self.store) {
+            Ok(goal) => (Some(goal), None),
+            Err(LoadError::Unreadable(reason)) => (None, Some(reason)),
+            Err(LoadError::Spoilt(reason)) => {
+                warnings.push(format!("{reason}; it is not used"));
+                (Some(None), None)
+            }
+        }
+    }
+
+    /// Whether the kernel is as the last pass verified it, as far as a glance can tell.
+    fn is_unchanged(&mut self, job: &Job) -> bool {
+        let (Some(kernel), Some(goal)) = (&mut self.kernel, &job.goal) else { return false };
+        // After a verified pass, what lbd has in the packet filter is what the file asks for: no record is needed to know.
+        let question = reconcile::question(&goal.desired, &Record::default());
+        kernel.has_changed(&question).is_ok_and(|changed| !changed)
+    }
+
+    /// Makes the state directory and the daemon's lock again where somebody removed them: a second daemon could start.
+    fn renew(&mut self, warnings: &mut Vec<String>) -> bool {
+        if self.daemon.as_ref().is_none_or(Lock::is_in_place) {
+            return false;
+        }
+        match self.store.lock_daemon("run") {
+            Ok(lock) => {
+                self.daemon = Some(lock);
+                warnings.push("the state directory had been removed; it was made again".to_owned());
+                true
+            }
+            Err(error) => {
+                warnings
+                    .push(format!("{error}; the state directory has been removed: lbd goes on without it"));
+                false
+            }
+        }
+    }
+
+    /// Brings the kernel to a goal.
+    fn attempt(&mut self, goal: &Goal, ground: &Ground<'_>) -> Attempt {
+        let result = self.try_attempt(goal, ground);
+        if result.is_err() {
+            // It may be the connection; the next pass makes a new one.
+            self.kernel = None;
+        }
+        Attempt { goal: goal.clone(), result }
+    }
+
+    fn try_attempt(&mut self, goal: &Goal, ground: &Ground<'_>) -> Result<Report, KernelError> {
+        let Ground { kept, was_verified, unknown, job, lock } = *ground;
+        let kernel = match &mut self.kernel {
+            Some(kernel) => kernel,
+            None => self.kernel.insert((self.connect)()?),
+        };
+        // What the kernel was verified to be is where an edit of the file starts from.
+        let edited = match kept {
+            Some(kept) if kept.revision != goal.revision && was_verified && unknown.is_none() => {
+                reconcile::edit(kernel.as_mut(), &kept.desired, &goal.desired, lock)
+            }
+            _ => Ok(Vec::new()),
+        };
+        let waits = |operation: &Operation| job.backing_off.contains(&operation.subject());
+        let order = Order { desired: &goal.desired, text: &goal.text, waits: Some(&waits), unknown };
+        let mut report = reconcile::pass(kernel.as_mut(), &order, &self.store, lock, &mut |_| {})?;
+        // (Where an edit went wrong, the pass has found out what there was to do.)
+        report.done.splice(..0, edited.unwrap_or_default());
+        Ok(report)
+    }
+}
+
+/// What the attempts of one pass start from.
+struct Ground<'a> {
+    /// What is kept, if anything
+    kept: Option<&'a Goal>,
+    /// Whether the kernel was ever seen equal to that
+    was_verified: bool,
+    /// Why the file that was verified last cannot be read, if so
+    unknown: Option<&'a str>,
+    job: &'a Job,
+    lock: Option<&'a Lock>,
+}

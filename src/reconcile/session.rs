@@ -1,0 +1,103 @@
+//! The record while a pass runs: read once, written as the pass goes on, and left alone where it cannot be read.
+
+use super::Comparison;
+use crate::model::Desired;
+use crate::ownership;
+use crate::store::{LoadError, Record, Store};
+
+/// The record while a pass runs, and what went wrong with it.
+pub(super) struct RecordSession<'a> {
+    store: &'a Store,
+    pub(super) record: Record,
+    on_disk: Option<Record>,
+    /// Why the record, or the last verified file, is not known: it is not overwritten then
+    unknown: Option<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl<'a> RecordSession<'a> {
+    /// Reads the record. A spoilt one is kept under another name, and made again from `verified`, the file that was
+    /// verified last.
+    pub(super) fn open(store: &'a Store, verified: &Desired) -> Self {
+        store.mend_record();
+        let mut session =
+            Self { store, record: Record::default(), on_disk: None, unknown: None, warnings: Vec::new() };
+        match store.load() {
+            Ok(record) => {
+                session.on_disk = Some(record.clone());
+                session.record = record;
+            }
+            Err(LoadError::Unreadable(reason)) => session.unknown = Some(reason),
+            Err(LoadError::Spoilt(reason)) => match store.set_aside_record() {
+                Ok(name) => {
+                    session.record = Record::rebuilt(verified);
+                    session.warnings.push(format!(
+                        "{reason}; it is kept as {name}, and a new one was made from the file that was verified last: a \
+                         service that left the file before that is foreign now, and `lbd teardown` will not know what kernel \
+                         settings and timeouts were at first"
+                    ));
+                }
+                Err(error) => session.unknown = Some(format!("{reason}; it cannot be set aside: {error}")),
+            },
+        }
+        session
+    }
+
+    /// Leaves the state files alone from now on, for a reason that was found elsewhere.
+    pub(super) fn is_unknown(&mut self, reason: &str) {
+        self.unknown.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Why nothing may be deleted or called verified, if so.
+    pub(super) fn unknown(&self) -> Option<String> {
+        self.unknown.clone()
+    }
+
+    /// Notes what is about to be added and changed, before it is: a crash in the middle leaves nothing that nobody remembers.
+    pub(super) fn claim(&mut self, desired: &Desired, comparison: &Comparison) {
+        let Comparison { plan, managed, .. } = comparison;
+        ownership::claim(&mut self.record.owned, desired);
+        self.record.changed.claim(desired, &managed.sysctls, plan.operations());
+        self.write();
+    }
+
+    /// Notes that the kernel is what the file says.
+    pub(super) fn verified(&mut self, desired: &Desired, comparison: &Comparison, text: &str) {
+        let wanted = &desired.state.services;
+        let owned = &mut self.record.owned;
+        ownership::claim(owned, desired);
+        ownership::release(owned, wanted, |service| comparison.foreign.contains_key(service));
+        let live = &comparison.managed.sysctls;
+        let changed = &mut self.record.changed;
+        changed.claim(desired, live, std::iter::empty());
+        let had_filter = changed.filter;
+        changed.release(desired, live);
+        // What cannot be seen may still be there, and is lbd's own.
+        if let Some(reason) = comparison.filter_trouble.as_ref().filter(|_| had_filter) {
+            changed.filter = true;
+            self.warnings.push(format!("lbd's own table of the packet filter may still be there: {reason}"));
+        }
+        self.record.verified = wanted.keys().copied().collect();
+        if let Err(error) = self.store.save_verified(text) {
+            self.warn(&error.to_string());
+        }
+        self.write();
+    }
+
+    fn write(&mut self) {
+        if self.unknown.is_some() || self.on_disk.as_ref() == Some(&self.record) {
+            return;
+        }
+        match self.store.save(&self.record) {
+            Ok(()) => self.on_disk = Some(self.record.clone()),
+            Err(error) => self.warn(&error.to_string()),
+        }
+    }
+
+    fn warn(&mut self, error: &str) {
+        let warning = format!("{error}; lbd goes on, but will not remember this pass");
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+}
