@@ -128,7 +128,32 @@ impl From<io::Error> for Stop {
 
 /// Carries out a command and gives its exit code.
 pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> u8 {
-    let result = match &arguments.command {
+    let result = check_descriptors().and_then(|()| carry_out(arguments, console));
+    let code = result.and_then(|code| Ok(console.out.flush().map(|()| code)?)).unwrap_or_else(|stop| {
+        stop.tell(console);
+        TROUBLE
+    });
+    console.progress.wipe();
+    code
+}
+
+/// What opens files and sockets needs room for them: without, one thing after another would fail, and libraries panic.
+fn check_descriptors() -> Result<(), Stop> {
+    /// The daemon has some twenty open, while `nft` runs.
+    const NEEDED: usize = 32;
+    let stderr = io::stderr();
+    let copies: Result<Vec<_>, _> = (0..NEEDED).map(|_| rustix::io::dup(&stderr)).collect();
+    match copies {
+        Err(error @ (rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) => Err(Stop::Trouble(format!(
+            "fewer than {NEEDED} files can be opened: {}; raise the limit (`ulimit -n`, or LimitNOFILE= of the unit)",
+            io::Error::from(error)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Stop> {
+    match &arguments.command {
         Command::Diff(options) => diff::run(arguments, options, console),
         Command::Apply(options) => apply::run(arguments, options, console),
         Command::Run(options) => run::run(arguments, options),
@@ -139,13 +164,7 @@ pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> u8 {
         Command::Export(options) => export::run(options, console),
         Command::Schema => schema::run(console),
         Command::Completions { shell } => completions::run(*shell, console),
-    };
-    let code = result.and_then(|code| Ok(console.out.flush().map(|()| code)?)).unwrap_or_else(|stop| {
-        stop.tell(console);
-        TROUBLE
-    });
-    console.progress.wipe();
-    code
+    }
 }
 
 /// An error and what caused it, in one line.

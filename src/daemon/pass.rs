@@ -154,7 +154,7 @@ impl Passes {
 
     /// Makes the state directory and the daemon's lock again where somebody removed them: a second daemon could start.
     fn renew(&mut self, warnings: &mut Vec<String>) -> bool {
-        if self.daemon.as_ref().is_none_or(Lock::is_in_place) {
+        if self.daemon.as_ref().is_none_or(|lock| !lock.is_gone()) {
             return false;
         }
         match self.store.lock_daemon("run") {

@@ -244,11 +244,22 @@ impl Directory {
         }
     }
 
-    /// Which file has this name now; `None` where none has, or that cannot be seen.
-    pub fn identity(&self, name: &str) -> Option<Identity> {
-        let opened = self.open().ok()?;
-        let stat = statat(&opened.descriptor, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        Some(Identity::of(&stat))
+    /// Which file has this name now; `None` where none has.
+    ///
+    /// # Errors
+    /// Where that cannot be seen.
+    pub fn identity(&self, name: &str) -> Result<Option<Identity>, FileError> {
+        let look = || -> Result<Identity, FileError> {
+            let opened = self.open()?;
+            let stat = statat(&opened.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|error| self.error(name, error))?;
+            Ok(Identity::of(&stat))
+        };
+        match look() {
+            Ok(identity) => Ok(Some(identity)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives a file that was written under another umask or by another user the owner, group and mode that it should have,

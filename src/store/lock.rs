@@ -71,9 +71,10 @@ struct Place {
 }
 
 impl Held {
-    /// Whether no other process has taken the lock meanwhile. Where the file is gone, no other has.
+    /// Whether no other process has taken the lock meanwhile. Where the file is gone, or cannot be seen for a moment, no other
+    /// is known to have.
     pub fn is_held(&self) -> bool {
-        let now = self.place.directory.identity(self.place.name);
+        let now = self.place.directory.identity(self.place.name).unwrap_or_default();
         now.is_none() || now == self.identity
     }
 }
@@ -137,9 +138,10 @@ impl Lock {
         Held { place: self.place.clone(), identity: self.identity }
     }
 
-    /// Whether the lock's file is the one with its name: it is not where the state directory was removed.
-    pub fn is_in_place(&self) -> bool {
-        self.place.directory.identity(self.place.name) == self.identity
+    /// Whether the lock's file was removed, or another one has its name: as where the state directory was removed.
+    pub fn is_gone(&self) -> bool {
+        let now = self.place.directory.identity(self.place.name);
+        now.is_ok_and(|now| now != self.identity)
     }
 
     /// Gives signs of life from now on, in a thread of its own, so that a long command to the kernel is no silence.
@@ -206,7 +208,7 @@ impl<'a> Waiter<'a> {
             }
             let mut lock = self.lock(file);
             // Another process may have put a new file in its place between the opening and the locking.
-            if lock.is_in_place() {
+            if !lock.is_gone() {
                 sign(&mut lock.file, self.command);
                 return Ok(Ok(lock));
             }
@@ -244,13 +246,13 @@ impl<'a> Waiter<'a> {
         sign(&mut file, self.command);
         let lock = self.lock(file);
         // Another waiter may have done it, or the old one may have ended, a moment ago.
-        let is_still_there = self.directory.identity(self.name) == stopped;
+        let is_still_there = self.directory.identity(self.name).is_ok_and(|now| now == stopped);
         let renamed = if is_still_there { self.directory.rename(&new, self.name) } else { Ok(()) };
         if !is_still_there || renamed.is_err() {
             let _ = self.directory.remove(&new);
         }
         renamed.map_err(NoLock::Impossible)?;
-        if lock.is_in_place() { Ok(lock) } else { Err(NoLock::Held("another waiting process".to_owned())) }
+        if lock.is_gone() { Err(NoLock::Held("another waiting process".to_owned())) } else { Ok(lock) }
     }
 
     fn lock(&self, file: File) -> Lock {
@@ -358,9 +360,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let directory = Directory::new(&root.path().join("state"));
         let lock = Lock::try_take(&directory, "lock", "run").unwrap();
-        assert!(lock.is_in_place());
+        assert!(!lock.is_gone());
         fs::remove_dir_all(directory.path()).unwrap();
-        assert!(!lock.is_in_place() && lock.held().is_held());
+        assert!(lock.is_gone() && lock.held().is_held());
         let other = Lock::try_take(&directory, "lock", "apply").unwrap();
         assert!(!lock.held().is_held() && other.held().is_held());
     }

@@ -39,6 +39,16 @@ impl Daemon {
         Self::spawn(net, idle)
     }
 
+    /// Starts one as systemd does: as another user, with no more than CAP_NET_ADMIN.
+    pub(crate) fn start_as(net: &Netns, user: u32) -> Self {
+        let lbd = net.lbd_command(&["-f", "desired.yaml", "run"]);
+        let mut command = Command::new("setpriv");
+        let user = [format!("--reuid={user}"), format!("--regid={user}")];
+        command.args(user).args(["--clear-groups", "--inh-caps=+net_admin", "--ambient-caps=+net_admin"]);
+        command.arg(lbd.get_program()).args(lbd.get_args()).current_dir(lbd.get_current_dir().unwrap());
+        Self::spawn(net, command)
+    }
+
     fn spawn(net: &Netns, mut command: Command) -> Self {
         let log = net.path("daemon.log");
         // One log for all daemons of a test, one after the other.
