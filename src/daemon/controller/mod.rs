@@ -189,7 +189,9 @@ impl Controller {
                 if let Some(running) = &mut self.running {
                     running.waits = false;
                 }
-                self.status.lock_holder = None;
+                if self.status.lock_holder.take().is_some() {
+                    self.write_status();
+                }
             }
             Event::PassEnded(pass) => self.ended(*pass, now),
         }
