@@ -106,11 +106,11 @@ pub struct Overrides {
     #[arg(long, value_enum, value_name = "WHICH")]
     pub prune: Option<PruneWord>,
 
-    /// Let a file with no clusters empty the table, for once
+    /// Let a file with no clusters empty the table, and services lose their last server with a weight above 0, for once
     #[arg(long)]
     pub allow_empty: bool,
 
-    /// Delete more services than `policy.max_delete` allows, for once
+    /// Delete more services and servers than `policy.max_delete` allows, for once
     #[arg(long)]
     pub allow_deletes: bool,
 }

@@ -15,6 +15,9 @@ pub struct Status {
     pub bad_file: Option<String>,
     /// Why a guard refuses the file as it is now; what was good before is being kept meanwhile
     pub refused: Option<String>,
+    /// Why a guard refuses some deletions, while the file is followed otherwise
+    #[serde(default)]
+    pub refused_in_part: Option<String>,
     /// What the kernel refused, and what else stands in the way
     pub failed: Vec<String>,
     /// What waits for an interface that is not there yet
@@ -34,7 +37,7 @@ pub struct LastPass {
     pub at: String,
     /// Why it ran
     pub reason: String,
-    /// `verified`, `failed`, `refused` or `waiting`
+    /// `verified`, `failed`, `refused`, `refused in part` or `waiting`
     pub outcome: String,
     /// How many additions
     pub added: usize,
@@ -55,6 +58,8 @@ impl Status {
             Some(format!("waiting for the lock, which {holder} has"))
         } else if let Some(failed) = self.failed.first() {
             Some(format!("not in sync, trying again: {failed}"))
+        } else if let Some(refused) = &self.refused_in_part {
+            Some(format!("not in sync, deletions refused: {refused}"))
         } else {
             self.fights.first().map(|entry| format!("somebody else keeps changing {entry}"))
         };

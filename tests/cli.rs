@@ -70,6 +70,32 @@ fn a_valid_file_is_called_valid() {
 }
 
 #[test]
+fn a_service_without_usable_servers_is_mentioned_and_the_file_is_valid() {
+    let text = "version: 1\nclusters: [{ name: a, listen: 'tcp://10.0.0.1:80', servers: [] }]\n";
+    let directory = directory(&[("a.yaml", text), ("export.yaml", text)]);
+    let cause = "has no servers, and refuses every connection";
+    let advice = "add one, or write `allow_empty: true` in its cluster if that is meant";
+    let warning = format!("warning: tcp://10.0.0.1:80: {cause}; {advice}\n");
+    let output = lbd(&directory, &["-f", "a.yaml", "validate"]);
+    assert_eq!(
+        (output.status, output.stdout.as_str(), output.stderr),
+        (0, "a.yaml: valid: 1 virtual service, 0 real servers\n", warning.clone())
+    );
+    let output = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "export.yaml"]);
+    assert_eq!((output.status, output.stderr), (0, warning));
+    let output = lbd(&directory, &["-f", "a.yaml", "validate", "--output", "json"]);
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    let document: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(
+        document,
+        serde_json::json!({ "version": 1, "problems": [], "warnings": [{
+            "code": "no-usable-server", "subject": "tcp://10.0.0.1:80", "advice": advice,
+            "message": format!("tcp://10.0.0.1:80: {cause}"),
+        }] })
+    );
+}
+
+#[test]
 fn a_misspelt_key_is_underlined_and_the_right_one_suggested() {
     let directory = directory(&[("a.yaml", &GOOD.replace("scheduler", "schduler"))]);
     let output = lbd(&directory, &["-f", "a.yaml", "validate"]);
@@ -84,7 +110,7 @@ error: unknown key `schduler`
   |     ^^^^^^^^
   |
   = note: expected one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, \
-persistence_engine, one_packet, forward, servers
+persistence_engine, one_packet, forward, allow_empty, servers
   = help: did you mean `scheduler`?
 
 1 problem in a.yaml
@@ -100,7 +126,7 @@ persistence_engine, one_packet, forward, servers
             "problems": [{
                 "file": "a.yaml", "line": 5, "column": 5, "message": "unknown key `schduler`",
                 "expected": "one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, \
-                             persistence_engine, one_packet, forward, servers",
+                             persistence_engine, one_packet, forward, allow_empty, servers",
                 "suggestion": "scheduler",
             }],
         })

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use daemon::{Shared, file, goal};
+use lbd::config::{Source, load};
 use lbd::daemon::{Action, Controller, Event, Notice, Passes};
 use lbd::kernel::Kernel;
 use lbd::kernel::fake::Fake;
@@ -97,6 +98,23 @@ impl Director {
         self.controller.status()
     }
 
+    /// Another process of the daemon goes on where this one was.
+    fn restarts(self) -> Self {
+        let Self { kernel, passes, directory, .. } = self;
+        drop(passes);
+        Self::on(directory, kernel)
+    }
+
+    /// `lbd apply` with its options, beside the daemon.
+    fn operator_applies(&self, text: &str) {
+        let mut allowed = (*goal(text, 0).unwrap().desired).clone();
+        allowed.policy.max_delete = lbd::model::MaxDelete::Percent(100);
+        allowed.policy.allow_empty = true;
+        let order =
+            lbd::reconcile::Order { desired: &allowed, verified: None, text, waits: None, unknown: None };
+        lbd::reconcile::pass(&mut self.kernel.clone(), &order, &self.store, None, &mut |_| {}).unwrap();
+    }
+
     /// The weights by service, as the kernel has them.
     fn table(&self) -> Vec<(u8, u32)> {
         let kernel = self.kernel.0.lock().unwrap();
@@ -174,7 +192,12 @@ fn a_refused_change_waits_in_sight_and_what_was_good_is_kept_and_repaired() {
     director.takes(&file(&[]));
     assert_eq!(director.table(), [(1, 1), (2, 1)]);
     let refused = director.status_on_disk().refused.unwrap();
-    assert!(refused.starts_with("the file has no clusters"), "{refused}");
+    assert_eq!(
+        refused,
+        "the file has no clusters, and 2 virtual services would be deleted: tcp://10.0.0.1:80 (c1), tcp://10.0.0.2:80 \
+         (c2); if that is meant, run `lbd apply --allow-empty`, or write `policy: { allow_empty: true }` in the file; the \
+         daemon takes as accepted what `lbd apply` has done"
+    );
     director.meddle(1, 9);
     director.looks();
     assert_eq!(director.table(), [(1, 1), (2, 1)]);
@@ -187,9 +210,8 @@ fn a_refused_change_waits_in_sight_and_what_was_good_is_kept_and_repaired() {
 fn after_a_reboot_with_a_bad_file_the_last_verified_state_is_kept() {
     let mut before = Director::new();
     before.takes(&file(&[(1, 1)]));
-    let Director { directory, passes, .. } = before;
-    drop(passes);
-    let mut director = Director::on(directory, Shared::default());
+    before.kernel = Shared::default();
+    let mut director = before.restarts();
     director.takes("version: 2\nclusters: []\n");
     assert_eq!(director.table(), [(1, 1)]);
     assert!(director.is_ready());
@@ -281,12 +303,7 @@ fn the_operators_own_apply_lets_a_refused_file_through() {
     let one = file(&[(1, 1)]);
     director.takes(&one);
     assert!(director.status().refused.is_some());
-    // `lbd apply --allow-deletes` beside the daemon.
-    let store = Store::new(director.directory.path()).unwrap();
-    let mut allowed = (*goal(&one, 9).unwrap().desired).clone();
-    allowed.policy.max_delete = lbd::model::MaxDelete::Percent(100);
-    let order = lbd::reconcile::Order { desired: &allowed, text: &one, waits: None, unknown: None };
-    lbd::reconcile::pass(&mut director.kernel.clone(), &order, &store, None, &mut |_| {}).unwrap();
+    director.operator_applies(&one);
     director.looks();
     assert_eq!((director.table(), director.status().refused.clone()), (vec![(1, 1)], None));
 }
@@ -369,4 +386,100 @@ fn where_a_service_goes_a_guard_is_heard_before_anything_is_edited() {
     director.takes(&file(&[(1, 5)]));
     assert_eq!(director.executes(), executes);
     assert_eq!(director.table(), [(1, 1), (2, 1), (3, 1)]);
+}
+
+// An edit of weights is carried out before the table is read: the guards are heard before that, too.
+#[test]
+fn the_last_usable_server_of_a_service_stays_until_the_operator_says_so() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1)]));
+    let executes = director.executes();
+    director.takes(&file(&[(1, 1), (2, 0)]));
+    let refused = director.status_on_disk().refused.unwrap();
+    assert!(
+        refused.starts_with("1 virtual service would lose the last server with a weight above 0: "),
+        "{refused}"
+    );
+    assert_eq!((director.executes(), director.table()), (executes, vec![(1, 1), (2, 1)]));
+    // A restart, and the same file again, change nothing.
+    let mut director = director.restarts();
+    director.takes(&file(&[(1, 1), (2, 0)]));
+    director.takes(&file(&[(1, 1), (2, 0)]));
+    assert_eq!((director.status_on_disk().refused, director.executes()), (Some(refused), executes));
+    assert!(director.is_ready());
+    // In the file's own words.
+    director.takes(&file(&[(1, 1), (2, 0)]).replace("name: c2", "name: c2\n    allow_empty: true"));
+    assert_eq!((director.status_on_disk().refused, director.table()), (None, vec![(1, 1), (2, 0)]));
+}
+
+#[test]
+fn what_the_operator_applied_is_what_the_next_change_is_compared_with() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1), (3, 1)]));
+    let quiesced = file(&[(1, 0), (2, 0), (3, 1)]);
+    director.takes(&quiesced);
+    assert!(director.status().refused.is_some());
+    director.operator_applies(&quiesced);
+    // The file changes once more before the daemon has looked.
+    director.takes(&file(&[(1, 0), (2, 0), (3, 7)]));
+    assert_eq!((director.table(), director.status().refused.clone()), (vec![(1, 0), (2, 0), (3, 7)], None));
+    // Drift is still repaired, and the next accident still refused.
+    director.meddle(1, 5);
+    director.looks();
+    director.takes(&file(&[(1, 0), (2, 0), (3, 0)]));
+    assert_eq!(director.table(), [(1, 0), (2, 0), (3, 7)]);
+}
+
+#[test]
+fn services_made_by_hand_that_are_too_many_to_delete_leave_the_daemon_ready_and_repairing() {
+    let mut director = Director::new();
+    let made = load(&Source::new("x", file(&[(7, 1), (8, 1), (9, 1)]))).unwrap().state.services;
+    director.kernel.0.lock().unwrap().live.state.services.extend(made);
+    let all = |services: &[(u8, u32)]| format!("policy: {{ prune: all }}\n{}", file(services));
+    director.takes(&all(&[(1, 1), (2, 1)]));
+    assert!(director.is_ready());
+    let by_hand = [(7, 1), (8, 1), (9, 1)];
+    let table = |services: &[(u8, u32)]| [services, &by_hand].concat();
+    assert_eq!(director.table(), table(&[(1, 1), (2, 1)]));
+    let status = director.status_on_disk();
+    let text = status.refused_in_part.clone().unwrap();
+    assert!(
+        text.starts_with("`prune: all` would delete 3 of 3 virtual services, none of which ever was in"),
+        "{text}"
+    );
+    assert_eq!((status.refused.as_ref(), status.failed.len()), (None, 0));
+    assert_eq!(status.line(), format!("not in sync, deletions refused: {text}"));
+    assert_eq!(status.last_pass.unwrap().outcome, "refused in part");
+    // The file is followed and kept.
+    director.takes(&all(&[(1, 5), (2, 1)]));
+    director.meddle(2, 9);
+    director.looks();
+    assert_eq!(director.table(), table(&[(1, 5), (2, 1)]));
+    assert_eq!(director.status_on_disk().refused_in_part, Some(text));
+    // So it is after a restart, and until they are gone.
+    let mut director = director.restarts();
+    director.takes(&all(&[(1, 5), (2, 1)]));
+    assert_eq!(director.table(), table(&[(1, 5), (2, 1)]));
+    director.operator_applies(&all(&[(1, 5), (2, 1)]));
+    director.hears(Event::Reload);
+    assert_eq!((director.table(), director.status_on_disk().refused_in_part), (vec![(1, 5), (2, 1)], None));
+}
+
+#[test]
+fn a_port_and_a_name_that_change_are_no_deletion() {
+    let mut director = Director::new();
+    let one = |name: &str, port: u16| {
+        format!(
+            "version: 1\nclusters:\n  - {{ name: {name}, listen: 'tcp://10.0.0.1:{port}', forward: nat, servers: \
+             [192.168.8.14] }}\n"
+        )
+    };
+    for (name, port) in [("web", 80), ("web", 8080), ("shop", 8080), ("shop", 80)] {
+        director.takes(&one(name, port));
+        assert_eq!(director.status().refused, None, "{name} {port}");
+        let kernel = director.kernel.0.lock().unwrap();
+        let ports: Vec<u16> =
+            kernel.live.state.services.keys().map(ServiceKey::default_server_port).collect();
+        assert_eq!(ports, [port]);
+    }
 }

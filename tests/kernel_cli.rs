@@ -192,12 +192,14 @@ fn what_leaves_the_file_leaves_the_kernel_unless_a_guard_objects() {
     desired(&net, &clusters(&[1]));
     let diff = lbd(&net, &["diff"]);
     assert_eq!(diff.status, 1);
-    assert!(
-        diff.stdout.contains("apply would refuse: of 4 virtual services that lbd owns 3 would be deleted")
-    );
+    assert!(diff.stdout.contains("apply would refuse: 3 of 4 virtual services would be deleted ("));
     let apply = lbd(&net, &["apply"]);
     assert_eq!(apply.status, 3);
-    assert!(apply.stderr.contains("refused, nothing was changed: of 4 virtual services"), "{}", apply.stderr);
+    assert!(
+        apply.stderr.contains("refused, nothing was changed: 3 of 4 virtual services would be deleted"),
+        "{}",
+        apply.stderr
+    );
     assert_eq!(services(&net).len(), 4);
     assert_eq!(lbd(&net, &["apply", "--prune=never"]).status, 0);
     assert_eq!(services(&net).len(), 4);

@@ -25,7 +25,7 @@ fn desired(text: &str) -> Desired {
 }
 
 fn pass(kernel: &mut dyn Kernel, text: &str, store: &Store) -> Result<Report, KernelError> {
-    let order = Order { desired: &desired(text), text, waits: None, unknown: None };
+    let order = Order { desired: &desired(text), verified: None, text, waits: None, unknown: None };
     reconcile::pass(kernel, &order, store, None, &mut |_| {})
 }
 
@@ -181,7 +181,9 @@ impl Director {
                 assert!(!failed.is_empty(), "{context}: failed, and says not what");
                 failed.iter().for_each(|failed| self.said(&failed.refusal.message));
             }
-            Ok(Report { outcome: Outcome::Refused(objection), .. }) => self.said(&objection.to_string()),
+            Ok(Report {
+                outcome: Outcome::Refused(objection) | Outcome::PartlyRefused(objection), ..
+            }) => self.said(&objection.to_string()),
             Ok(Report { outcome: Outcome::Held | Outcome::Unverified(_), .. }) => {
                 panic!("{context}: nothing was to wait, and the record can be read")
             }

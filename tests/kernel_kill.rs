@@ -18,7 +18,7 @@ use running::{Daemon, Table, printed, soon_by, table};
 const KILLS: u32 = 50;
 const SERVICES: u16 = 300;
 /// The file is the whole truth, and no guard stands in the way of large changes.
-const POLICY: &str = "resync: 1h, max_delete: 100%";
+const POLICY: &str = "resync: 1h, max_delete: 100%, allow_empty: true";
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -264,7 +264,7 @@ fn no_request_to_a_service_and_server_that_stay_is_lost() {
     ));
     start_servers.send(()).unwrap();
 
-    let policy = "resync: 1h, max_delete: 100%";
+    let policy = "resync: 1h, max_delete: 100%, allow_empty: true";
     let change = |services: &Services| {
         let new = net.write("new.yaml", &table::file(policy, services));
         let from = Instant::now();

@@ -331,7 +331,7 @@ fn the_commands_that_diff_prints_do_what_apply_does() {
             desired.policy.prune = Prune::All;
             desired.policy.allow_empty = true;
             let live = Live { state: live, ..Live::default() };
-            let comparison = Comparison::new(live, &desired, &Record::default());
+            let comparison = Comparison::new(live, &desired, None, &Record::default());
             for command in report::commands(&comparison) {
                 if command.starts_with("nft ") {
                     sh(&command);

@@ -47,7 +47,7 @@ impl Host {
     }
 
     fn pass(&mut self, desired: &Desired) -> Report {
-        let order = Order { desired, text: "the file", waits: None, unknown: None };
+        let order = Order { desired, verified: None, text: "the file", waits: None, unknown: None };
         let store = self.store();
         pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap()
     }

@@ -39,7 +39,7 @@ impl Host {
     fn applies(&self, services: &[(u8, u32)]) -> Report {
         let Goal { text, desired, .. } =
             goal(&format!("{}policy: {{ max_delete: 100% }}\n", file(services)), 1).unwrap();
-        let order = Order { desired: &desired, text: &text, waits: None, unknown: None };
+        let order = Order { desired: &desired, verified: None, text: &text, waits: None, unknown: None };
         pass(&mut self.kernel.clone(), &order, &self.store(), None, &mut |_| {}).unwrap()
     }
 

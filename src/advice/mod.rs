@@ -21,6 +21,7 @@ use crate::plan::Plan;
 
 pub use self::group::grouped;
 pub use self::question::{question, settings};
+pub use self::services::unusable;
 
 /// One trouble, and the way out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

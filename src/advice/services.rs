@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::after::Settings;
 use super::{Advice, Planned, Trouble};
-use crate::model::{Family, Forwarding, Operation, ServerKey, ServiceKey, State, VirtualService};
+use crate::model::{
+    Family, Forwarding, Operation, RealServer, ServerKey, ServiceKey, Services, State, VirtualService,
+};
 
 /// The setting that makes a host a router.
 fn router(family: Family) -> &'static str {
@@ -55,6 +57,28 @@ pub(super) fn forwarding(desired: &State, after: &Settings, advice: &mut Vec<Adv
             advice.push(Advice::of(key, trouble));
         }
     }
+}
+
+/// Services that refuse every new connection, since they have no server with a weight above 0; but for those of which
+/// the file says that this may be.
+pub fn unusable(services: &Services, may_be_empty: &HashSet<ServiceKey>) -> Vec<Advice> {
+    let trouble = |cause: &'static str, advice: &'static str| {
+        Arc::new(Trouble { code: "no-usable-server", cause: cause.into(), advice: advice.into() })
+    };
+    let empty = trouble(
+        "has no servers, and refuses every connection",
+        "add one, or write `allow_empty: true` in its cluster if that is meant",
+    );
+    let quiesced = trouble(
+        "has only servers of weight 0, and refuses every new connection",
+        "give one a weight above 0, or write `allow_empty: true` in its cluster if that is meant",
+    );
+    let is_unusable = |(key, service): &(&ServiceKey, &VirtualService)| {
+        !service.servers.values().any(RealServer::serves) && !may_be_empty.contains(*key)
+    };
+    let trouble_of = |service: &VirtualService| if service.servers.is_empty() { &empty } else { &quiesced };
+    let unusable = services.iter().filter(is_unusable);
+    unusable.map(|(key, service)| Advice::of(key, trouble_of(service))).collect()
 }
 
 fn has_quiesced(service: &VirtualService) -> bool {
@@ -214,6 +238,29 @@ mod tests {
         assert_eq!(advised(&mended, &off), []);
         mended.sysctls = live(&[("net.ipv4.ip_forward", "0")]);
         assert_eq!(advised(&mended, &on(&[("net.ipv4.ip_forward", "1")])).len(), 1);
+    }
+
+    #[test]
+    fn a_service_without_a_usable_server_is_named_unless_the_file_says_that_it_may_be_so() {
+        let services = desired(
+            "tcp://10.0.0.1:80 rr dr\ntcp://10.0.0.2:80 rr dr 192.168.8.1:80*0\ntcp://10.0.0.3:80 rr dr 192.168.8.1:80*0 \
+             192.168.8.2:80*1",
+        )
+        .services;
+        let empty = advice(
+            "no-usable-server",
+            "tcp://10.0.0.1:80",
+            "has no servers, and refuses every connection",
+            "add one, or write `allow_empty: true` in its cluster if that is meant",
+        );
+        let quiesced = advice(
+            "no-usable-server",
+            "tcp://10.0.0.2:80",
+            "has only servers of weight 0, and refuses every new connection",
+            "give one a weight above 0, or write `allow_empty: true` in its cluster if that is meant",
+        );
+        assert_eq!(unusable(&services, &HashSet::new()), [empty.clone(), quiesced]);
+        assert_eq!(unusable(&services, &["tcp://10.0.0.2:80".parse().unwrap()].into()), [empty]);
     }
 
     #[test]

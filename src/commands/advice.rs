@@ -3,7 +3,7 @@
 use super::Console;
 use crate::advice::{self, Advice, Planned};
 use crate::host::{self, Host, Roots};
-use crate::model::State;
+use crate::model::{Desired, State};
 use crate::reconcile::Comparison;
 
 /// Looks at the host, in this network namespace; what cannot be looked at is told.
@@ -19,18 +19,27 @@ pub(super) fn look(desired: &State, console: &mut Console<'_>) -> Host {
 }
 
 /// What the director needs of the host and the file forgot, before the plan of `comparison` is carried out.
-pub(super) fn of(desired: &State, host: &Host, comparison: &Comparison) -> Vec<Advice> {
+pub(super) fn of(desired: &Desired, host: &Host, comparison: &Comparison) -> Vec<Advice> {
     let planned = Planned {
         plan: &comparison.plan,
         live: comparison.services(),
         connections: &|service, server| comparison.connections(service, server),
     };
-    advice::advise(desired, host, Some(&planned))
+    let mut advice = of_the_file(desired);
+    advice.extend(advice::advise(&desired.state, host, Some(&planned)));
+    advice
 }
 
 /// The same where the kernel could not be asked for its table.
-pub(super) fn without_plan(desired: &State, host: &Host) -> Vec<Advice> {
-    advice::advise(desired, host, None)
+pub(super) fn without_plan(desired: &Desired, host: &Host) -> Vec<Advice> {
+    let mut advice = of_the_file(desired);
+    advice.extend(advice::advise(&desired.state, host, None));
+    advice
+}
+
+/// What can be seen in the file alone.
+pub(super) fn of_the_file(desired: &Desired) -> Vec<Advice> {
+    advice::unusable(&desired.state.services, &desired.allow_empty)
 }
 
 /// Tells the operator.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::inputs::Remembered;
 use super::{Console, DONE, REFUSED, Stop, TROUBLE, advice, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
 use crate::host::Host;
@@ -10,7 +11,6 @@ use crate::kernel::director::Director;
 use crate::model::Desired;
 use crate::reconcile::{self, Comparison, Order, Outcome, Report};
 use crate::report;
-use crate::store::Store;
 
 pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<'_>) -> Result<u8, Stop> {
     let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
@@ -18,25 +18,36 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     let mut kernel = inputs::kernel(&console.progress)?;
     let store = inputs::store(arguments)?;
     let host = advice::look(&desired.state, console);
-    if options.strict
-        && let Some(code) = refuse(&mut kernel, &desired, &store, &host, options, console)?
-    {
-        return Ok(code);
+    if options.strict {
+        let verified = inputs::verified(&store, &source, console);
+        let remembered = Remembered::read(&store, verified, &desired, console);
+        if let Some(code) = refuse(&mut kernel, &desired, &remembered, &host, options, console)? {
+            return Ok(code);
+        }
     }
     let lock = inputs::lock(&store, "apply", console);
+    // Another command may have changed it until now.
+    let last_verified = inputs::verified(&store, &source, console);
+    let verified = last_verified.beside(&desired);
     // What is printed under the lock may go to a pager that nobody pages.
     console.out.detach();
     let out = &mut *console.out;
     let mut warnings = None;
     let mut shown: io::Result<()> = Ok(());
     let mut show = |comparison: &Comparison| {
-        warnings.get_or_insert_with(|| advice::of(&desired.state, &host, comparison));
+        warnings.get_or_insert_with(|| advice::of(&desired, &host, comparison));
         if options.output == ReportOutput::Text && shown.is_ok() {
             shown = report::operations_text(out, comparison).and_then(|()| out.flush());
         }
         console.progress.apply(comparison.plan.len());
     };
-    let order = Order { desired: &desired, text: &source.text, waits: None, unknown: None };
+    let order = Order {
+        desired: &desired,
+        verified,
+        text: &source.text,
+        waits: None,
+        unknown: last_verified.unknown(),
+    };
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut show);
     drop(lock);
     console.out.attach()?;
@@ -46,7 +57,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
         console.warn(warning);
     }
     // Where there was nothing to do, nothing was announced.
-    let warnings = warnings.unwrap_or_else(|| advice::of(&desired.state, &host, &report.last));
+    let warnings = warnings.unwrap_or_else(|| advice::of(&desired, &host, &report.last));
     match options.output {
         ReportOutput::Text => {
             advice::tell(&warnings, console);
@@ -59,6 +70,9 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
         Outcome::Verified => DONE,
         Outcome::Failed | Outcome::Held => {
             console.name_failures(&report.failed);
+            if let Some(objection) = &report.last.objection {
+                console.error(format_args!("refused in part: {objection}"));
+            }
             TROUBLE
         }
         Outcome::Unverified(reason) => {
@@ -66,12 +80,18 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
             TROUBLE
         }
         Outcome::Refused(objection) => {
-            console.error(format_args!("refused, nothing was changed: {objection}"));
+            let changed = if report.done.is_empty() { ", nothing was changed" } else { "" };
+            console.error(format_args!("refused{changed}: {objection}"));
+            REFUSED
+        }
+        Outcome::PartlyRefused(objection) => {
+            console.error(format_args!("refused in part, the rest is done: {objection}"));
             REFUSED
         }
     };
     // The process ends here: a hundred thousand entries need not be given back one by one.
-    std::mem::forget((desired, report, warnings));
+    std::mem::forget((report, warnings));
+    std::mem::forget((last_verified, desired));
     Ok(code)
 }
 
@@ -79,18 +99,16 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
 fn refuse(
     kernel: &mut Director,
     desired: &Desired,
-    store: &Store,
+    remembered: &Remembered,
     host: &Host,
     options: &Apply,
     console: &mut Console<'_>,
 ) -> Result<Option<u8>, Stop> {
-    // What it cannot remember is told by the pass itself.
-    let record = store.load().unwrap_or_default();
     let live = kernel
-        .read(&reconcile::question(desired, &record))
+        .read(&reconcile::question(desired, &remembered.record))
         .map_err(|error| Stop::Trouble(error.to_string()))?;
-    let last = Comparison::new(live, desired, &record);
-    let warnings = advice::of(&desired.state, host, &last);
+    let last = remembered.compare(live, desired);
+    let warnings = advice::of(desired, host, &last);
     if warnings.is_empty() {
         return Ok(None);
     }

@@ -3,35 +3,38 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::inputs::Remembered;
 use super::{Console, DIFFERS, DONE, Stop, TROUBLE, advice, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config;
 use crate::ipvsadm;
 use crate::kernel::Live;
 use crate::model::{Desired, Forwarding, State, Thresholds, Timeouts};
-use crate::reconcile::{self, Comparison};
+use crate::reconcile;
 use crate::report;
-use crate::store::Record;
 
 pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'_>) -> Result<u8, Stop> {
-    let (_, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
+    let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
-    let (live, record) = match &options.live {
+    let (live, remembered) = match &options.live {
         // An export says nothing of who owns what, and may come from another host.
-        Some(export) => (from_export(export, &mut desired, console)?, Record::default()),
+        Some(export) => (from_export(export, &mut desired, console)?, Remembered::nothing()),
         None => {
-            let record = inputs::record(&inputs::store(arguments)?, console);
-            (inputs::live(&reconcile::question(&desired, &record), &console.progress)?, record)
+            let store = inputs::store(arguments)?;
+            let verified = inputs::verified(&store, &source, console);
+            let remembered = Remembered::read(&store, verified, &desired, console);
+            let question = reconcile::question(&desired, &remembered.record);
+            (inputs::live(&question, &console.progress)?, remembered)
         }
     };
     console.progress.say("comparing");
-    let comparison = Comparison::new(live, &desired, &record);
+    let comparison = remembered.compare(live, &desired);
     if let Some(trouble) = &comparison.filter_trouble {
         console.warn(trouble);
     }
     let warnings = match &options.live {
-        Some(_) => Vec::new(),
-        None => advice::of(&desired.state, &advice::look(&desired.state, console), &comparison),
+        Some(_) => advice::of_the_file(&desired),
+        None => advice::of(&desired, &advice::look(&desired.state, console), &comparison),
     };
     match options.output {
         DiffOutput::Text => report::comparison_text(console.out, &comparison)?,
@@ -41,7 +44,8 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
                 writeln!(console.out, "{command}")?;
             }
             if let Some(objection) = &comparison.objection {
-                console.warn(format_args!("apply would refuse: {objection}"));
+                let in_part = if objection.is_partial() { " in part" } else { "" };
+                console.warn(format_args!("apply would refuse{in_part}: {objection}"));
             }
         }
     }
@@ -49,13 +53,17 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
         console.out.flush()?;
         advice::tell(&warnings, console);
     }
+    if let Some(reason) = remembered.verified.unknown() {
+        console.not_verified(reason);
+    }
     let code = match comparison.is_in_sync() {
+        _ if remembered.verified.unknown().is_some() => TROUBLE,
         _ if options.strict && !warnings.is_empty() => TROUBLE,
         true => DONE,
         false => DIFFERS,
     };
     // The process ends here: a hundred thousand entries need not be given back one by one.
-    std::mem::forget((desired, comparison, warnings));
+    std::mem::forget((desired, remembered, comparison, warnings));
     Ok(code)
 }
 

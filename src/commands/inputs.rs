@@ -9,9 +9,10 @@ use crate::config::{self, Source};
 use crate::kernel::director::Director;
 use crate::kernel::{Kernel, Live, Question};
 use crate::memory;
-use crate::model::{Desired, MaxDelete, Policy};
+use crate::model::{Desired, MaxDelete, Operation, Policy};
 use crate::progress::Progress;
-use crate::store::{Lock, Record, Store};
+use crate::reconcile::Comparison;
+use crate::store::{LoadError, Lock, Record, Store};
 
 /// Reads a file as text.
 pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, Stop> {
@@ -41,6 +42,72 @@ pub(super) fn last_verified(store: &Store, progress: &Progress) -> Result<Option
     Ok(Some((source, desired)))
 }
 
+/// What is remembered of the state that was verified last, as far as it can be read.
+pub(super) struct Verified {
+    state: VerifiedState,
+    /// Why it cannot be read, if so: nothing is deleted then
+    unknown: Option<String>,
+}
+
+/// What the guards compare a file with.
+enum VerifiedState {
+    /// Nothing: no state was verified, or it cannot be read
+    Unknown,
+    /// The very text of the file
+    Same,
+    /// Another state
+    Other(Box<Desired>),
+}
+
+impl Verified {
+    /// Where there is nothing to compare with.
+    pub(super) fn none() -> Self {
+        Self { state: VerifiedState::Unknown, unknown: None }
+    }
+
+    /// Where what is compared is the last verified state itself.
+    pub(super) fn same() -> Self {
+        Self { state: VerifiedState::Same, unknown: None }
+    }
+
+    /// The last verified state, beside the state of the file.
+    pub(super) fn beside<'a>(&'a self, desired: &'a Desired) -> Option<&'a Desired> {
+        match &self.state {
+            VerifiedState::Unknown => None,
+            VerifiedState::Same => Some(desired),
+            VerifiedState::Other(verified) => Some(verified),
+        }
+    }
+
+    /// Why it cannot be read, if so.
+    pub(super) fn unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
+    }
+}
+
+/// The state that was verified last, for the guards. It is parsed only where it is another text than the file.
+pub(super) fn verified(store: &Store, source: &Source, console: &mut Console<'_>) -> Verified {
+    const FALLBACK: &str = "what the file takes away is compared with the record and the kernel instead";
+    match store.load_verified() {
+        Ok(None) => Verified::none(),
+        Ok(Some(text)) if text == source.text => Verified::same(),
+        Ok(Some(text)) => match config::load(&Source::new("the last verified state", text)) {
+            Ok(verified) => Verified { state: VerifiedState::Other(verified.into()), unknown: None },
+            Err(problems) => {
+                console.warn(format_args!("{}; {FALLBACK}", problems.line()));
+                Verified::none()
+            }
+        },
+        Err(LoadError::Spoilt(reason)) => {
+            console.warn(format_args!("{reason}; {FALLBACK}"));
+            Verified::none()
+        }
+        Err(LoadError::Unreadable(reason)) => {
+            Verified { state: VerifiedState::Unknown, unknown: Some(reason) }
+        }
+    }
+}
+
 /// The policy of the file with what the operator allowed for this once.
 pub(super) fn policy(file: Policy, overrides: &Overrides) -> Policy {
     let Overrides { prune, allow_empty, allow_deletes } = *overrides;
@@ -66,12 +133,49 @@ pub(super) fn lock(store: &Store, command: &str, console: &mut Console<'_>) -> O
     lock.map_err(|error| console.warn(format_args!("{error}; going on without the lock"))).ok()
 }
 
-/// What is remembered. What cannot be read is told, and counts as nothing: whoever uses this deletes nothing.
-pub(super) fn record(store: &Store, console: &mut Console<'_>) -> Record {
-    store.load().unwrap_or_else(|error| {
-        console.warn(format_args!("{error}; what is not in the file counts as foreign here"));
-        Record::default()
-    })
+/// What is remembered, for a command that only looks.
+pub(super) struct Remembered {
+    /// The record; where it cannot be read, an empty one: nothing is deleted then
+    pub(super) record: Record,
+    /// The state that was verified last
+    pub(super) verified: Verified,
+}
+
+impl Remembered {
+    /// Nothing, where another host may be meant.
+    pub(super) fn nothing() -> Self {
+        Self { record: Record::default(), verified: Verified::none() }
+    }
+
+    /// Reads it, as a pass would. A spoilt record counts as what a pass would make of it.
+    pub(super) fn read(
+        store: &Store,
+        verified: Verified,
+        desired: &Desired,
+        console: &mut Console<'_>,
+    ) -> Self {
+        match store.load() {
+            Ok(record) => Self { record, verified },
+            Err(LoadError::Spoilt(reason)) => {
+                console.warn(format_args!(
+                    "{reason}; the next pass will make a new one from the file that was verified last"
+                ));
+                Self { record: Record::rebuilt(verified.beside(desired).unwrap_or(desired)), verified }
+            }
+            Err(LoadError::Unreadable(reason)) => {
+                Self { record: Record::default(), verified: Verified { unknown: Some(reason), ..verified } }
+            }
+        }
+    }
+
+    /// Holds the live state against the file.
+    pub(super) fn compare(&self, live: Live, desired: &Desired) -> Comparison {
+        let mut comparison = Comparison::new(live, desired, self.verified.beside(desired), &self.record);
+        if self.verified.unknown().is_some() {
+            comparison.hold(&Operation::deletes);
+        }
+        comparison
+    }
 }
 
 pub(super) fn kernel(progress: &Progress) -> Result<Director, Stop> {

@@ -63,7 +63,7 @@ impl Console<'_> {
 
     /// Says why what was done is not called verified.
     fn not_verified(&mut self, reason: &str) {
-        self.error(format_args!("not verified, and nothing was deleted: {reason}"));
+        self.error(format_args!("not verified, and nothing is deleted: {reason}"));
     }
 
     /// Names the operations that failed, with their causes.

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::inputs::Verified;
 use super::{Console, DONE, Stop, TROUBLE, inputs};
 use crate::cli::Arguments;
 use crate::config::Source;
@@ -17,12 +18,16 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
     let mut kernel = inputs::kernel(&console.progress)?;
     match inputs::desired(&arguments.file, &console.progress) {
         Ok((source, desired)) => {
-            let report = pass(&mut kernel, &desired, &source, &store, console)?;
+            let report = pass(&mut kernel, &desired, &source, None, &store, console)?;
             match &report.outcome {
                 Outcome::Refused(objection) => {
                     console.warn(format_args!("{} is refused: {objection}", source.name))
                 }
-                Outcome::Verified | Outcome::Failed | Outcome::Held | Outcome::Unverified(_) => {
+                Outcome::Verified
+                | Outcome::PartlyRefused(_)
+                | Outcome::Failed
+                | Outcome::Held
+                | Outcome::Unverified(_) => {
                     return finish(&report, &source.name, console);
                 }
             }
@@ -38,22 +43,30 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
             "no state was ever verified: nothing to restore, nothing was changed".into(),
         ));
     };
-    let report = pass(&mut kernel, &desired, &source, &store, console)?;
+    let report = pass(&mut kernel, &desired, &source, Some(Verified::same()), &store, console)?;
     console.warn("restored from the last state that was verified, not from the file");
     finish(&report, &source.name, console)
 }
 
-/// One pass under the lock.
+/// One pass under the lock; `verified` is the state that was verified last, where it need not be looked for.
 fn pass(
     kernel: &mut Director,
     desired: &Desired,
     source: &Source,
+    verified: Option<Verified>,
     store: &Store,
     console: &mut Console<'_>,
 ) -> Result<Report, Stop> {
     let lock = inputs::lock(store, "restore", console);
+    let verified = verified.unwrap_or_else(|| inputs::verified(store, source, console));
     let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
-    let order = Order { desired, text: &source.text, waits: None, unknown: None };
+    let order = Order {
+        desired,
+        verified: verified.beside(desired),
+        text: &source.text,
+        waits: None,
+        unknown: verified.unknown(),
+    };
     reconcile::pass(kernel, &order, store, lock.as_ref(), &mut announce)
         .map_err(|error| Stop::Trouble(error.to_string()))
 }
@@ -63,7 +76,7 @@ fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, 
         console.warn(warning);
     }
     let verdict = match report.outcome {
-        Outcome::Verified => "restored from",
+        Outcome::Verified | Outcome::PartlyRefused(_) => "restored from",
         Outcome::Unverified(_) => "restored, but not verified, from",
         _ => "could not be restored from",
     };
@@ -73,6 +86,11 @@ fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, 
     console.out.flush()?;
     match &report.outcome {
         Outcome::Verified => return Ok(DONE),
+        // The file's own services are there, and no other is missing.
+        Outcome::PartlyRefused(objection) => {
+            console.warn(format_args!("refused in part, the rest is done: {objection}"));
+            return Ok(DONE);
+        }
         Outcome::Unverified(reason) => console.not_verified(reason),
         _ => console.name_failures(&report.failed),
     }

@@ -1,8 +1,9 @@
 //! `lbd status`: what the daemon did last and why, whether all is in sync, and the table with its connections.
 
+use super::inputs::{Remembered, Verified};
 use super::{Console, DIFFERS, DONE, Stop, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
-use crate::reconcile::{self, Comparison};
+use crate::reconcile;
 use crate::report::{self, Observed};
 
 pub(super) fn run(
@@ -20,26 +21,27 @@ pub(super) fn run(
         None
     });
     let mut file_problem = None;
-    let desired = match inputs::desired(&arguments.file, &console.progress) {
-        Ok((_, desired)) => desired,
+    let (desired, verified) = match inputs::desired(&arguments.file, &console.progress) {
+        Ok((source, desired)) => (desired, inputs::verified(&store, &source, console)),
         // What is kept while the file is broken is the last verified state: that is what to compare with.
         Err(stop) => {
             file_problem = Some(stop.line());
-            inputs::last_verified(&store, &console.progress)?.map(|(_, desired)| desired).unwrap_or_default()
+            let verified = inputs::last_verified(&store, &console.progress)?;
+            (verified.map(|(_, desired)| desired).unwrap_or_default(), Verified::same())
         }
     };
-    let record = inputs::record(&store, console);
-    let live = match inputs::live(&reconcile::question(&desired, &record), &console.progress) {
+    let remembered = Remembered::read(&store, verified, &desired, console);
+    let live = match inputs::live(&reconcile::question(&desired, &remembered.record), &console.progress) {
         Ok(live) => live,
         Err(stop) => {
             // Whoever may not ask the kernel can still be told what the daemon said.
             if options.output == ReportOutput::Text {
-                report::daemon_text(console.out, daemon.as_deref(), status.as_ref())?;
+                report::daemon_text(console.out, daemon.as_deref(), status.as_ref(), None)?;
             }
             return Err(stop);
         }
     };
-    let comparison = Comparison::new(live.clone(), &desired, &record);
+    let comparison = remembered.compare(live.clone(), &desired);
     if let Some(trouble) = &comparison.filter_trouble {
         console.warn(trouble);
     }
@@ -48,6 +50,7 @@ pub(super) fn run(
         file_problem,
         daemon,
         status,
+        unknown: remembered.verified.unknown().map(str::to_owned),
         comparison: &comparison,
         live: &live,
     };

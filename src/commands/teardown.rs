@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     }
     let record = store.load().map_err(|error| Stop::Trouble(error.to_string()))?;
     let nothing = reconcile::nothing(&record);
-    let order = Order { desired: &nothing, text: "", waits: None, unknown: None };
+    let order = Order { desired: &nothing, verified: None, text: "", waits: None, unknown: None };
     let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut announce)
         .map_err(|error| Stop::Trouble(error.to_string()))?;
@@ -76,7 +76,7 @@ fn compare(kernel: &mut Director, store: &Store) -> Result<Comparison, Stop> {
     let live = kernel
         .read(&reconcile::question(&nothing, &record))
         .map_err(|error| Stop::Trouble(error.to_string()))?;
-    Ok(Comparison::new(live, &nothing, &record))
+    Ok(Comparison::new(live, &nothing, None, &record))
 }
 
 /// Asks at the terminal; without one nobody can say yes.

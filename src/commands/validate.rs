@@ -14,7 +14,10 @@ use crate::report::{self, count};
 pub(super) fn run(arguments: &Arguments, options: &Validate, console: &mut Console<'_>) -> Result<u8, Stop> {
     match (inputs::desired(&arguments.file, &console.progress), options.output) {
         (Ok((source, desired)), output) => {
-            let warnings = if options.host { look(arguments, &desired, console) } else { Vec::new() };
+            let warnings = match options.host {
+                true => look(arguments, &desired, console),
+                false => advice::of_the_file(&desired),
+            };
             match output {
                 ReportOutput::Text => {
                     let services = desired.state.services.len();
@@ -57,10 +60,10 @@ fn look(arguments: &Arguments, desired: &Desired, console: &mut Console<'_>) -> 
     let comparison = compare(arguments, desired, &console.progress).map_err(|stop| stop.line());
     let host = advice::look(&desired.state, console);
     match comparison {
-        Ok(comparison) => advice::of(&desired.state, &host, &comparison),
+        Ok(comparison) => advice::of(desired, &host, &comparison),
         Err(reason) => {
             console.note(format_args!("not held against the live table: {reason}"));
-            advice::without_plan(&desired.state, &host)
+            advice::without_plan(desired, &host)
         }
     }
 }
@@ -68,5 +71,5 @@ fn look(arguments: &Arguments, desired: &Desired, console: &mut Console<'_>) -> 
 fn compare(arguments: &Arguments, desired: &Desired, progress: &Progress) -> Result<Comparison, Stop> {
     let record = inputs::store(arguments)?.load().unwrap_or_default();
     let live = inputs::live(&reconcile::question(desired, &record), progress)?;
-    Ok(Comparison::new(live, desired, &record))
+    Ok(Comparison::new(live, desired, None, &record))
 }

@@ -99,6 +99,12 @@ pub struct Cluster {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub forward: Option<Forward>,
 
+    /// Whether a change of the file may take away the last server with a weight above 0 of a virtual service of this
+    /// cluster. Default: that of `policy`, else false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[schemars(extend("default" = false))]
+    pub allow_empty: bool,
+
     /// The real servers, in the order in which they are added. May be empty: `[]`.
     #[serde(deserialize_with = "list")]
     pub servers: Vec<Server>,
@@ -323,12 +329,15 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub prune: Option<Prune>,
 
-    /// Whether a file with no clusters may empty a table that lbd filled. Default: false.
+    /// Whether a file with no clusters may empty the table, and a virtual service lose its last server with a weight above
+    /// 0. Default: false.
     #[serde(default, skip_serializing_if = "is_false")]
     #[schemars(extend("default" = false))]
     pub allow_empty: bool,
 
-    /// The share (`50%`) or the number of owned services that one change of the file may delete. Default: `50%`.
+    /// The share (`50%`) or the number of virtual services that one change of the file may delete; a cluster that listens
+    /// on another address or port instead deletes none. A share holds for the real servers, too, of the services that stay.
+    /// Default: `50%`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub max_delete: Option<MaxDelete>,
 

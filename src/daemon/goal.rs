@@ -29,6 +29,20 @@ impl Goal {
         }
     }
 
+    /// The state that another process, such as `lbd apply`, has had verified since `known` was. It is parsed only where it is
+    /// another text than this one.
+    pub(super) fn verified_elsewhere(&self, store: &Store, known: Option<&Self>) -> Option<Self> {
+        // What cannot be read is said where it matters: by the pass.
+        let text = store.load_verified().ok()??;
+        if known.is_some_and(|known| *known.text == text) {
+            None
+        } else if *self.text == text {
+            Some(self.clone())
+        } else {
+            Self::parse(Source::new("the last verified state", text), 0).ok()
+        }
+    }
+
     /// The state that was verified last, to be kept as long as no file says otherwise; it has the revision 0.
     ///
     /// # Errors

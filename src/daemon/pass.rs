@@ -27,8 +27,6 @@ pub struct Job {
     pub goal_was_verified: bool,
     /// A file that has not been through a pass, or that a guard refused: it is tried first
     pub pending: Option<Goal>,
-    /// Whether the file that was verified last has to be found out first
-    pub needs_verified: bool,
     /// The entries that are not to be repaired now
     pub backing_off: HashSet<Subject>,
 }
@@ -43,8 +41,8 @@ pub enum Pass {
     },
     /// The kernel was read.
     Full {
-        /// The file that was verified last, where it was needed and could be found out
-        verified: Option<Option<Goal>>,
+        /// The file that was verified last, in the first pass that could find it out
+        found: Option<Goal>,
         /// What became of the pending file, if there was one
         pending: Option<Attempt>,
         /// What became of the goal that is kept, where it was its turn
@@ -70,6 +68,13 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Whether the kernel was read back and is what the goal says, but for services that never were in it.
+    pub fn is_verified(&self) -> bool {
+        let is_verified =
+            |outcome: &Outcome| matches!(outcome, Outcome::Verified | Outcome::PartlyRefused(_));
+        self.result.as_ref().is_ok_and(|report| is_verified(&report.outcome))
+    }
+
     /// Whether a guard refused it.
     pub fn is_refused(&self) -> bool {
         self.result.as_ref().is_ok_and(|report| matches!(report.outcome, Outcome::Refused(_)))
@@ -83,12 +88,16 @@ pub struct Passes {
     store: Store,
     /// Held as long as the daemon runs, against a second one
     daemon: Option<Lock>,
+    /// The state that was verified last: what the guards compare with
+    verified: Option<Goal>,
+    /// Whether that was found out
+    knows_verified: bool,
 }
 
 impl Passes {
     /// Nothing is connected yet.
     pub fn new(connect: Connect, store: Store, daemon: Option<Lock>) -> Self {
-        Self { connect, kernel: None, store, daemon }
+        Self { connect, kernel: None, store, daemon, verified: None, knows_verified: false }
     }
 
     /// Carries out one pass. `waits` is called where another process has the lock, with who that is, and `begins` once it is
@@ -105,8 +114,8 @@ impl Passes {
         let lock = lock.map_err(|error| warnings.push(format!("{error}; going on without the lock"))).ok();
         begins();
         let began = Instant::now();
-        let (verified, unknown) = self.last_verified(job, &mut warnings);
-        let kept = job.goal.as_ref().or(verified.as_ref().and_then(Option::as_ref));
+        let (found, unknown) = self.find_verified(&mut warnings);
+        let kept = job.goal.as_ref().or(found.as_ref());
         let ground = Ground {
             kept,
             was_verified: job.goal_was_verified,
@@ -118,30 +127,28 @@ impl Passes {
         // What is refused waits; what was good before is kept meanwhile.
         let is_its_turn = pending.as_ref().is_none_or(Attempt::is_refused);
         let goal = kept.filter(|_| is_its_turn).map(|goal| self.attempt(goal, &ground));
-        Pass::Full {
-            verified,
-            pending,
-            goal,
-            warnings,
-            renewed,
-            at: SystemTime::now(),
-            cost: began.elapsed(),
-        }
+        Pass::Full { found, pending, goal, warnings, renewed, at: SystemTime::now(), cost: began.elapsed() }
     }
 
-    /// Finds out which file was verified last, where that is not known; or why it cannot be read. One that is spoilt is none.
-    fn last_verified(&self, job: &Job, warnings: &mut Vec<String>) -> (Option<Option<Goal>>, Option<String>) {
-        if !job.needs_verified {
+    /// Finds out which file was verified last, as long as that is not known; or why it cannot be read. One that is spoilt is
+    /// none.
+    fn find_verified(&mut self, warnings: &mut Vec<String>) -> (Option<Goal>, Option<String>) {
+        if self.knows_verified {
             return (None, None);
         }
-        match Goal::last_verified(&self.store) {
-            Ok(goal) => (Some(goal), None),
-            Err(LoadError::Unreadable(reason)) => (None, Some(reason)),
+        let found = match Goal::last_verified(&self.store) {
+            Ok(goal) => goal,
+            Err(LoadError::Unreadable(reason)) => return (None, Some(reason)),
             Err(LoadError::Spoilt(reason)) => {
-                warnings.push(format!("{reason}; it is not used"));
-                (Some(None), None)
+                warnings.push(format!(
+                    "{reason}; what the file takes away is compared with the record and the kernel instead"
+                ));
+                None
             }
-        }
+        };
+        self.knows_verified = true;
+        self.verified.clone_from(&found);
+        (found, None)
     }
 
     /// Whether the kernel is as the last pass verified it, as far as a glance can tell.
@@ -195,8 +202,23 @@ impl Passes {
             _ => Ok(Vec::new()),
         };
         let waits = |operation: &Operation| job.backing_off.contains(&operation.subject());
-        let order = Order { desired: &goal.desired, text: &goal.text, waits: Some(&waits), unknown };
-        let mut report = reconcile::pass(kernel.as_mut(), &order, &self.store, lock, &mut |_| {})?;
+        let mut pass = |verified: Option<&Goal>| {
+            let verified = verified.map(|verified| &*verified.desired);
+            let order =
+                Order { desired: &goal.desired, verified, text: &goal.text, waits: Some(&waits), unknown };
+            reconcile::pass(kernel.as_mut(), &order, &self.store, lock, &mut |_| {})
+        };
+        let mut report = pass(self.verified.as_ref())?;
+        // The operator may have carried it out by `lbd apply`.
+        if matches!(report.outcome, Outcome::Refused(_))
+            && let Some(elsewhere) = goal.verified_elsewhere(&self.store, self.verified.as_ref())
+        {
+            report = pass(Some(&elsewhere))?;
+            self.verified = Some(elsewhere);
+        }
+        if matches!(report.outcome, Outcome::Verified | Outcome::PartlyRefused(_)) {
+            self.verified = Some(goal.clone());
+        }
         // (Where an edit went wrong, the pass has found out what there was to do.)
         report.done.splice(..0, edited.unwrap_or_default());
         Ok(report)

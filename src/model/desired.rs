@@ -1,5 +1,6 @@
 //! What the operator asked for: a state, the names of its clusters, and how far lbd may go.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub struct Desired {
     pub state: State,
     /// The cluster that each virtual service comes from
     pub clusters: Arc<Table<ServiceKey, CompactString>>,
+    /// The virtual services whose cluster may lose its last usable server
+    pub allow_empty: HashSet<ServiceKey>,
     /// How far lbd may go
     pub policy: Policy,
 }
@@ -24,9 +27,10 @@ pub struct Desired {
 pub struct Policy {
     /// Which virtual services lbd may delete
     pub prune: Prune,
-    /// Whether a file with no clusters may empty a table that lbd filled
+    /// Whether a file with no clusters may empty a table that lbd filled, and a service lose its last usable server
     pub allow_empty: bool,
-    /// How many of the owned services one change of the file may delete
+    /// How many of the services one change of the file may delete; a share holds for the real servers, too, that leave
+    /// services that stay
     pub max_delete: MaxDelete,
     /// How often the live state is checked though nothing announced a change
     pub resync: Duration,
@@ -64,7 +68,7 @@ impl fmt::Display for Prune {
     }
 }
 
-/// How many of the owned services one change of the file may delete.
+/// How many of the services one change of the file may delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxDelete {
     /// A share, 0 to 100
@@ -74,10 +78,10 @@ pub enum MaxDelete {
 }
 
 impl MaxDelete {
-    /// Whether deleting `deleted` of `owned` services is within the limit.
-    pub fn allows(&self, deleted: usize, owned: usize) -> bool {
+    /// Whether deleting `deleted` of `of` entries is within the limit.
+    pub fn allows(&self, deleted: usize, of: usize) -> bool {
         match *self {
-            Self::Percent(share) => deleted as u128 * 100 <= owned as u128 * u128::from(share),
+            Self::Percent(share) => deleted as u128 * 100 <= of as u128 * u128::from(share),
             Self::Count(most) => deleted <= most as usize,
         }
     }

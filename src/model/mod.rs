@@ -8,6 +8,7 @@ mod operation;
 mod server;
 mod service;
 mod socket;
+mod spared;
 mod state;
 mod sync;
 pub mod sysctl;
@@ -25,6 +26,7 @@ pub use service::{
     SchedulerName, Scheduling, ServiceKey, VirtualService,
 };
 pub(crate) use socket::{address_text, parse as parse_socket};
+pub use spared::Spared;
 pub use state::{Servers, Services, State};
 pub use sync::{SyncDaemon, SyncRole};
 pub use sysctl::Sysctls;

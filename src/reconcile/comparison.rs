@@ -1,13 +1,13 @@
 //! The live state held against the desired one: what there is to do, what is somebody else's, and what has to wait.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::guard::{self, Objection};
+use crate::guard::{self, Before, Objection};
 use crate::kernel::Live;
 use crate::model::{
-    Connections, Desired, Family, Operation, ServerKey, ServiceKey, Services, State, SyncDaemon,
+    Connections, Desired, Family, Operation, ServerKey, ServiceKey, Services, Spared, State, SyncDaemon,
 };
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
@@ -18,11 +18,11 @@ use crate::store::Record;
 pub struct Comparison {
     /// What there is to do
     pub plan: Plan,
-    /// Services that lbd leaves alone
+    /// Services that lbd leaves alone, also those whose deletion alone a guard refuses
     pub foreign: Services,
     /// Sync daemons that lbd leaves alone
     pub foreign_sync: Vec<SyncDaemon>,
-    /// Why the plan may not be carried out without the operator's word
+    /// What a guard refuses without the operator's word: the plan, or only deletions that are not part of it
     pub objection: Option<Objection>,
     /// What differs, and is left for a later pass
     pub held: Vec<Operation>,
@@ -41,18 +41,27 @@ pub struct Comparison {
 
 impl Comparison {
     /// Holds `live` against `desired`; `record` tells what lbd answers for. Pure.
-    pub fn new(live: Live, desired: &Desired, record: &Record) -> Self {
+    ///
+    /// `verified` is the state that was verified last, for the guards: `desired` itself where it is that, `None` where
+    /// it is not known.
+    pub fn new(live: Live, desired: &Desired, verified: Option<&Desired>, record: &Record) -> Self {
         let Live { state, connections, expire_nodest_conn, absent, down, filter_trouble } = live;
         let wanted = &desired.state.services;
-        let (services, foreign) =
+        let (mut services, mut foreign) =
             ownership::part(state.services, wanted, &record.owned, desired.policy.prune);
-        let owned_and_live = services.keys().filter(|service| record.owned.contains_key(*service));
-        let only_verified = record
-            .verified
-            .iter()
-            .filter(|service| !(services.contains_key(*service) && record.owned.contains_key(*service)));
-        let answers_for = owned_and_live.chain(only_verified);
-        let objection = guard::objection(answers_for, wanted, &foreign, &desired.policy);
+        let before = Before {
+            verified,
+            verified_services: &record.verified,
+            owned: &record.owned,
+            managed: &services,
+            foreign: &foreign,
+            spared: &record.spared,
+        };
+        let objection = guard::objection(&before, desired);
+        if let Some(objection) = objection.as_ref().filter(|objection| objection.is_partial()) {
+            let spared: HashSet<&ServiceKey> = objection.spared.services.iter().collect();
+            foreign.extend(services.split_off(|service, _| !spared.contains(service)));
+        }
         let (sync, foreign_sync) = state.sync.into_iter().partition(|daemon| {
             record.changed.sync.contains(&daemon.role)
                 || desired.state.sync.iter().any(|wanted| wanted.role == daemon.role)
@@ -88,7 +97,7 @@ impl Comparison {
     }
 
     /// Takes out of the plan what is to wait for a later pass; a new service takes its servers along.
-    pub(super) fn hold(&mut self, waits: &dyn Fn(&Operation) -> bool) {
+    pub fn hold(&mut self, waits: &dyn Fn(&Operation) -> bool) {
         for phase in self.plan.phases_mut() {
             self.held.extend(phase.extract_if(.., |operation| waits(operation)));
             for operation in phase {
@@ -103,6 +112,16 @@ impl Comparison {
                 self.held.extend(wait);
             }
         }
+    }
+
+    /// Why none of the plan may be carried out without the operator's word.
+    pub fn refusal(&self) -> Option<&Objection> {
+        self.objection.as_ref().filter(|objection| !objection.is_partial())
+    }
+
+    /// The services whose deletion alone a guard refuses.
+    pub(super) fn spared(&self) -> Spared {
+        self.objection.as_ref().map(|objection| objection.spared.clone()).unwrap_or_default()
     }
 
     /// Whether there is nothing to do, and nothing that somebody would have to allow.

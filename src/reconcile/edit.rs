@@ -2,8 +2,10 @@
 
 use super::Comparison;
 use super::attempts::execute;
+use crate::guard::{self, Before};
 use crate::kernel::{Kernel, KernelError, Live};
-use crate::model::{Desired, Operation, ServiceKey, State};
+use crate::model::{Desired, Operation, ServiceKey, Services, Spared, State};
+use crate::ownership::Owned;
 use crate::store::{Lock, Record};
 
 /// Brings about what differs between two files inside the virtual services that both have, before anything else is looked
@@ -11,8 +13,8 @@ use crate::store::{Lock, Record};
 /// carried out. A full pass must follow: it finds everything that this leaves, and everything that went wrong here.
 ///
 /// The services that differ are read first, so that the plan is made from the kernel's word; what `before` says is
-/// trusted only for which services there is nothing to do in. Nothing happens where a service goes, since a guard may
-/// object, nor where anything stands beside the services that another order might depend on.
+/// trusted only for which services there is nothing to do in. Nothing happens where a service goes or a guard objects, nor
+/// where anything stands beside the services that another order might depend on.
 ///
 /// # Errors
 /// Where the kernel cannot be asked, it is not known what became of the operations, or `lock` was lost.
@@ -34,7 +36,7 @@ pub fn edit(
     };
     let touched: Vec<ServiceKey> =
         if stands_still { new.services.keys().filter(differs).copied().collect() } else { Vec::new() };
-    if touched.is_empty() || touched.len() > MOST {
+    if touched.is_empty() || touched.len() > MOST || is_refused(before, after) {
         return Ok(Vec::new());
     }
     let live = kernel.read_services(&touched)?;
@@ -43,6 +45,21 @@ pub fn edit(
     let services = live.keys().filter_map(wanted).collect();
     let desired = Desired { state: State { services, ..State::default() }, ..Desired::default() };
     let live = Live { state: State { services: live, ..State::default() }, ..Live::default() };
-    let mut comparison = Comparison::new(live, &desired, &Record::default());
+    let mut comparison = Comparison::new(live, &desired, Some(&desired), &Record::default());
     super::with_permit(kernel, lock, |kernel| Ok(execute(kernel, &mut comparison, &desired)?.done))
+}
+
+/// Whether a guard objects to what leaves the services that both files have. The kernel need not be asked for that: all of
+/// them were verified.
+fn is_refused(before: &Desired, after: &Desired) -> bool {
+    let (none, owned, spared) = (Services::default(), Owned::default(), Spared::default());
+    let before = Before {
+        verified: Some(before),
+        verified_services: &[],
+        owned: &owned,
+        managed: &none,
+        foreign: &none,
+        spared: &spared,
+    };
+    guard::objection(&before, after).is_some()
 }

@@ -31,6 +31,9 @@ pub enum Outcome {
     Failed,
     /// Nothing was done, since a guard objects.
     Refused(Objection),
+    /// The kernel was read back and is what the file says, but for services that never were in it: a guard keeps those
+    /// from being deleted.
+    PartlyRefused(Objection),
     /// All was done that was not to wait.
     Held,
     /// All was added and edited, and nothing was deleted or written down, since it is not known what lbd owns: why.
@@ -96,6 +99,8 @@ impl Summary {
 pub struct Order<'a> {
     /// What the kernel shall be
     pub desired: &'a Desired,
+    /// The state that was verified last, for the guards: `desired` itself where it is that, `None` where it is not known
+    pub verified: Option<&'a Desired>,
     /// The desired file itself, kept once it is verified
     pub text: &'a str,
     /// What is to wait for a later pass, if anything has to
@@ -169,8 +174,8 @@ fn permitted_pass(
     store: &Store,
     announce: &mut dyn FnMut(&Comparison),
 ) -> Result<Report, KernelError> {
-    let Order { desired, text, waits, unknown } = *order;
-    let mut session = RecordSession::open(store, desired);
+    let Order { desired, verified, text, waits, unknown } = *order;
+    let mut session = RecordSession::open(store, verified.unwrap_or(desired));
     if let Some(reason) = unknown {
         session.is_unknown(reason);
     }
@@ -182,6 +187,7 @@ fn permitted_pass(
         let mut last = Comparison::new(
             kernel.read_expecting(&question, &desired.state.services)?,
             desired,
+            verified,
             &session.record,
         );
         if let Some(waits) = waits {
@@ -191,8 +197,8 @@ fn permitted_pass(
         if unknown.is_some() {
             last.hold(&Operation::deletes);
         }
-        let outcome = if let Some(objection) = last.objection {
-            Outcome::Refused(objection)
+        let outcome = if let Some(objection) = last.refusal() {
+            Outcome::Refused(objection.clone())
         } else if last.plan.is_empty()
             && let Some(reason) = unknown
         {
@@ -201,7 +207,7 @@ fn permitted_pass(
             Outcome::Held
         } else if last.plan.is_empty() {
             session.verified(desired, &last, text);
-            Outcome::Verified
+            last.objection.clone().map_or(Outcome::Verified, Outcome::PartlyRefused)
         } else if round == ROUNDS || attempts.are_hopeless(&last.plan) {
             Outcome::Failed
         } else {

@@ -58,6 +58,7 @@ impl<'a> RecordSession<'a> {
         let Comparison { plan, managed, .. } = comparison;
         ownership::claim(&mut self.record.owned, desired);
         self.record.changed.claim(desired, &managed.sysctls, plan.operations());
+        self.record.spared = comparison.spared();
         self.write();
     }
 
@@ -78,6 +79,7 @@ impl<'a> RecordSession<'a> {
             self.warnings.push(format!("lbd's own table of the packet filter may still be there: {reason}"));
         }
         self.record.verified = wanted.keys().copied().collect();
+        self.record.spared = comparison.spared();
         if let Err(error) = self.store.save_verified(text) {
             self.warn(&error.to_string());
         }

@@ -100,7 +100,7 @@ pub fn comparison(out: &mut dyn Write, comparison: &Comparison, advice: &[Advice
         waiting: all_rows(comparison, comparison.waiting.iter()),
         summary: Summary::of(comparison.plan.operations()),
         failed: None,
-        refused: comparison.objection.map(|objection| objection.to_string()),
+        refused: comparison.objection.as_ref().map(ToString::to_string),
         impacts: impacts(comparison),
         warnings: warnings(advice),
     };
@@ -121,10 +121,7 @@ pub fn report(out: &mut dyn Write, report: &Report, advice: &[Advice]) -> io::Re
         waiting: all_rows(last, last.waiting.iter()),
         summary: Summary::of(done.iter()),
         failed: Some(failed.iter().flat_map(|failed| failed_rows(last, failed)).collect()),
-        refused: match outcome {
-            Outcome::Refused(objection) => Some(objection.to_string()),
-            Outcome::Verified | Outcome::Failed | Outcome::Held | Outcome::Unverified(_) => None,
-        },
+        refused: last.objection.as_ref().map(ToString::to_string),
         impacts: Vec::new(),
         warnings: warnings(advice),
     };

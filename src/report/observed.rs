@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::json::{VERSION, foreign as foreign_json};
-use super::text::{DELETE, HEAD, NOTE, foreign, size, waiting};
+use super::text::{DELETE, HEAD, NOTE, foreign, in_part, size, waiting};
 use crate::kernel::Live;
 use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::Comparison;
@@ -22,6 +22,8 @@ pub struct Observed<'a> {
     pub daemon: Option<String>,
     /// What the daemon told last
     pub status: Option<Status>,
+    /// Why it is not known what lbd owns, if so: what is to be deleted is not known either
+    pub unknown: Option<String>,
     /// The live state held against the desired one
     pub comparison: &'a Comparison,
     /// The live state
@@ -31,7 +33,7 @@ pub struct Observed<'a> {
 impl Observed<'_> {
     /// Whether the file holds and the kernel is equal to it.
     pub fn is_in_sync(&self) -> bool {
-        self.file_problem.is_none() && self.comparison.is_in_sync()
+        self.file_problem.is_none() && self.unknown.is_none() && self.comparison.is_in_sync()
     }
 
     /// The services by key, so that two looks read alike.
@@ -61,31 +63,40 @@ pub fn text(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
             "{DELETE}not in sync:{DELETE:#} {add} to add, {edit} to edit, {delete} to delete (`lbd diff` shows them)"
         )?,
     }
-    if let Some(objection) = &comparison.objection {
-        writeln!(out, "{DELETE}refused:{DELETE:#} {objection}")?;
+    let refused = comparison.objection.as_ref().map(ToString::to_string);
+    if let (Some(objection), Some(text)) = (&comparison.objection, &refused) {
+        writeln!(out, "{DELETE}refused{}:{DELETE:#} {text}", in_part(objection))?;
     }
-    daemon(out, observed.daemon.as_deref(), observed.status.as_ref())?;
+    if let Some(reason) = &observed.unknown {
+        writeln!(out, "{DELETE}not verified, and nothing is deleted:{DELETE:#} {reason}")?;
+    }
+    daemon(out, observed.daemon.as_deref(), observed.status.as_ref(), refused.as_deref())?;
     waiting(out, comparison)?;
     foreign(out, comparison)?;
     table(out, observed)
 }
 
-/// Writes what the daemon told last, for people.
+/// Writes what the daemon told last, for people. What a guard refuses, and is said already, is not said again.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn daemon(out: &mut dyn Write, holder: Option<&str>, status: Option<&Status>) -> io::Result<()> {
+pub fn daemon(
+    out: &mut dyn Write,
+    holder: Option<&str>,
+    status: Option<&Status>,
+    refused: Option<&str>,
+) -> io::Result<()> {
     match (holder, status) {
         (None, _) => writeln!(out, "{HEAD}daemon:{HEAD:#} not running"),
         (Some(holder), None) => writeln!(out, "{HEAD}daemon:{HEAD:#} {holder}, starting"),
         (Some(holder), Some(status)) => {
             writeln!(out, "{HEAD}daemon:{HEAD:#} {holder}, {}", status.watching)?;
-            told(out, status)
+            told(out, status, refused)
         }
     }
 }
 
-fn told(out: &mut dyn Write, status: &Status) -> io::Result<()> {
+fn told(out: &mut dyn Write, status: &Status, said: Option<&str>) -> io::Result<()> {
     if let Some(LastPass { at, reason, outcome, added, edited, deleted }) = &status.last_pass {
         writeln!(
             out,
@@ -95,8 +106,15 @@ fn told(out: &mut dyn Write, status: &Status) -> io::Result<()> {
     if let Some(bad) = &status.bad_file {
         writeln!(out, "{DELETE}the daemon keeps the last good state:{DELETE:#} {bad}")?;
     }
+    let more = |text: &str| match said.and_then(|said| text.strip_prefix(said)) {
+        Some(more) => more.trim_start_matches("; ").to_owned(),
+        None => text.to_owned(),
+    };
     if let Some(refused) = &status.refused {
-        writeln!(out, "{DELETE}the daemon keeps the last good state:{DELETE:#} {refused}")?;
+        writeln!(out, "{DELETE}the daemon keeps the last good state:{DELETE:#} {}", more(refused))?;
+    }
+    if let Some(refused) = &status.refused_in_part {
+        writeln!(out, "{DELETE}the daemon leaves out the deletions:{DELETE:#} {}", more(refused))?;
     }
     for failed in &status.failed {
         writeln!(out, "{DELETE}failed:{DELETE:#} {failed}")?;
@@ -163,7 +181,8 @@ pub fn json(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
         "in_sync": observed.is_in_sync(),
         "file": { "path": observed.file, "problem": observed.file_problem },
         "daemon": { "running": observed.daemon.is_some(), "holder": observed.daemon, "status": observed.status },
-        "refused": comparison.objection.map(|objection| objection.to_string()),
+        "refused": comparison.objection.as_ref().map(ToString::to_string),
+        "unverified": observed.unknown,
         "summary": { "add": add, "edit": edit, "delete": delete },
         "waiting": comparison.waiting.iter().map(waits).collect::<Vec<_>>(),
         "foreign": foreign_json(&comparison.foreign),

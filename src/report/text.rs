@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::paper::{COLLECTED, Paper};
+use crate::guard::Objection;
 use crate::model::{Action, Kind, Operation, Part, ServiceKey, Set, SyncDaemon, Value};
 use crate::reconcile::{Comparison, Outcome, Report, Summary};
 
@@ -24,9 +25,9 @@ pub fn comparison(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
     waiting(out, comparison)?;
     foreign(out, comparison)?;
     if let Some(objection) = &comparison.objection {
-        writeln!(out, "{DELETE}apply would refuse:{DELETE:#} {objection}")?;
+        writeln!(out, "{DELETE}apply would refuse{}:{DELETE:#} {objection}", in_part(objection))?;
     }
-    if comparison.plan.is_empty() {
+    if comparison.is_in_sync() {
         writeln!(out, "{HEAD}in sync:{HEAD:#} {}", size(comparison))
     } else {
         let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
@@ -266,6 +267,12 @@ pub fn report(out: &mut Paper, report: &Report) -> io::Result<()> {
     let counts = format!("{add} added, {edit} edited, {delete} deleted");
     match outcome {
         Outcome::Refused(_) => operations(out, last),
+        Outcome::PartlyRefused(_) => {
+            waiting(out, last)?;
+            foreign(out, last)?;
+            let counts = if done.is_empty() { "nothing else to do" } else { &counts };
+            writeln!(out, "{HEAD}verified, but for what is refused:{HEAD:#} {counts}; {}", size(last))
+        }
         Outcome::Failed | Outcome::Held => {
             writeln!(out, "{DELETE}not in sync:{DELETE:#} {counts}, {} failed", failed.len())
         }
@@ -281,6 +288,11 @@ pub fn report(out: &mut Paper, report: &Report) -> io::Result<()> {
             writeln!(out, "{HEAD}verified:{HEAD:#} {counts}; {}", size(last))
         }
     }
+}
+
+/// Whether a guard refuses all or part of a change.
+pub(super) fn in_part(objection: &Objection) -> &'static str {
+    if objection.is_partial() { " in part" } else { "" }
 }
 
 pub(super) fn size(comparison: &Comparison) -> String {

@@ -249,7 +249,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
-    use crate::model::{SyncRole, Timeouts};
+    use crate::model::{Spared, SyncRole, Timeouts};
     use crate::ownership::{Changed, Owned};
 
     fn record() -> Record {
@@ -266,6 +266,7 @@ mod tests {
                 filter: true,
             },
             verified: [key("tcp://10.0.0.13:80")].into(),
+            spared: Spared { services: vec![key("tcp://10.9.9.9:80")], of: 3 },
         }
     }
 
@@ -347,7 +348,7 @@ mod tests {
               "verified": ["tcp://10.0.0.13:80"] }}"#
         );
         fs::write(directory.path().join(RECORD), text).unwrap();
-        assert_eq!(store.load(), Ok(record()));
+        assert_eq!(store.load(), Ok(Record { spared: Spared::default(), ..record() }));
         // And its verified file, which had no checksum.
         fs::write(directory.path().join(VERIFIED), "version: 1\nclusters: []\n").unwrap();
         assert_eq!(store.load_verified(), Ok(Some("version: 1\nclusters: []\n".to_owned())));

@@ -11,7 +11,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::files::seal::{self, SealError};
-use crate::model::{Desired, ServiceKey, SyncRole, Sysctls, Timeouts, sysctl};
+use crate::model::{Desired, ServiceKey, Spared, SyncRole, Sysctls, Timeouts, sysctl};
 use crate::ownership::{Changed, Owned};
 
 /// What lbd remembers between two passes.
@@ -23,6 +23,8 @@ pub struct Record {
     pub changed: Changed,
     /// The services of the last verified state, of whichever boot
     pub verified: Arc<[ServiceKey]>,
+    /// The services whose deletion a guard refused in this boot and this network namespace
+    pub spared: Spared,
 }
 
 /// Where ownership holds: the kernel forgets its table with either.
@@ -56,7 +58,7 @@ impl Record {
     pub(super) fn read(text: &[u8], scope: &Scope) -> Result<Self, SealError> {
         seal::check_json(text, VERSION)?;
         let spoilt = |error: String| SealError::Spoilt(format!("not a record of lbd ({error})"));
-        let OnDisk { scope: its, owned, changed, verified } =
+        let OnDisk { scope: its, owned, changed, verified, spared } =
             serde_json::from_slice(text).map_err(|error| spoilt(error.to_string()))?;
         if let Some(name) =
             changed.sysctls.iter().find_map(|(name, value)| (!is_restorable(name, value)).then_some(name))
@@ -67,17 +69,23 @@ impl Record {
         if its != *scope {
             return Ok(Self { verified, ..Self::default() });
         }
-        Ok(Self { owned: owned.0.into_owned().into(), changed: changed.into(), verified })
+        Ok(Self {
+            owned: owned.0.into_owned().into(),
+            changed: changed.into(),
+            verified,
+            spared: spared.into(),
+        })
     }
 
     /// What is to lie on disk.
     pub(super) fn on_disk(&self, scope: &Scope) -> impl Serialize {
-        let Self { owned, changed, verified } = self;
+        let Self { owned, changed, verified, spared } = self;
         OnDisk {
             scope: scope.clone(),
             owned: OwnedOnDisk(Cow::Borrowed(owned)),
             changed: changed.into(),
             verified: VerifiedOnDisk(Cow::Borrowed(verified)),
+            spared: spared.into(),
         }
     }
 
@@ -93,6 +101,7 @@ impl Record {
                 ..Changed::default()
             },
             verified: state.services.keys().copied().collect(),
+            spared: Spared::default(),
         }
     }
 }
@@ -116,6 +125,8 @@ struct OnDisk<'a> {
     #[serde(default)]
     changed: ChangedOnDisk,
     verified: VerifiedOnDisk<'a>,
+    #[serde(default, skip_serializing_if = "SparedOnDisk::is_empty")]
+    spared: SparedOnDisk,
 }
 
 /// The services that are owned, each with its cluster.
@@ -182,6 +193,31 @@ impl<'de> Deserialize<'de> for KeyOnDisk {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Text(url) = Deserialize::deserialize(deserializer)?;
         url.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// The services whose deletion was refused.
+#[derive(Default, Serialize, Deserialize)]
+struct SparedOnDisk {
+    services: Vec<KeyOnDisk>,
+    of: usize,
+}
+
+impl SparedOnDisk {
+    fn is_empty(&self) -> bool {
+        self.services.is_empty()
+    }
+}
+
+impl From<&Spared> for SparedOnDisk {
+    fn from(Spared { services, of }: &Spared) -> Self {
+        Self { services: services.iter().copied().map(KeyOnDisk).collect(), of: *of }
+    }
+}
+
+impl From<SparedOnDisk> for Spared {
+    fn from(SparedOnDisk { services, of }: SparedOnDisk) -> Self {
+        Self { services: services.into_iter().map(|KeyOnDisk(service)| service).collect(), of }
     }
 }
 

@@ -256,7 +256,9 @@ clusters:
   - name: every letter äöü and a blank
     listen: [sctp://10.0.0.13:80]
     scheduler: module:my-own_1.0
+    allow_empty: true
     servers: []
+  - { name: other, listen: sctp://10.0.0.13:81, allow_empty: false, servers: [] }
 policy: { prune: never, allow_empty: true, max_delete: 3, resync: 1d }
 "#,
     );
@@ -291,6 +293,7 @@ policy: { prune: never, allow_empty: true, max_delete: 3, resync: 1d }
             resync: Duration::from_secs(86_400),
         }
     );
+    assert_eq!(desired.allow_empty, [key("sctp://10.0.0.13:80")].into());
     let service = &desired.state.services.get(&key("sctp://10.0.0.13:80")).unwrap();
     assert_eq!(service.scheduling.scheduler.as_str(), "my-own_1.0");
 }

@@ -48,6 +48,7 @@ pub(super) fn rewritten(key: ServiceKey, service: &VirtualService, state: &State
         persistence_engine: sip.then_some(Engine::Sip),
         one_packet: *one_packet,
         forward: common,
+        allow_empty: false,
         // In the order in which they were added: `sh` and `dh` map the clients by it.
         servers: service
             .servers

@@ -27,6 +27,8 @@ pub(super) struct Clusters {
     /// Where each of them stands
     places: Vec<ListenerPlace>,
     names: Table<CompactString, usize>,
+    /// Those that may lose their last usable server
+    pub(super) allow_empty: HashSet<ServiceKey>,
     neighbour: Neighbour,
     /// How many there are
     count: usize,
@@ -53,6 +55,7 @@ impl Clusters {
             services: Vec::new(),
             places: Vec::new(),
             names: Table::default(),
+            allow_empty: HashSet::new(),
             neighbour: Neighbour::default(),
             count: 0,
             marks: marks.iter().map(|mark| mark.mark).collect(),
@@ -98,6 +101,9 @@ impl Clusters {
                 continue;
             }
             self.places.push(place);
+            if cluster.allow_empty {
+                self.allow_empty.insert(service);
+            }
             if let Some(mark) = service.mark()
                 && !self.marks.contains(&mark)
             {

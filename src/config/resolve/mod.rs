@@ -54,6 +54,7 @@ impl Resolution {
     ) -> (Desired, Findings) {
         let Self { clusters, mut desired, mut findings } = self;
         desired.clusters = clusters.owners.into();
+        desired.allow_empty = clusters.allow_empty;
         desired.state.services = Table::of(clusters.services);
         desired.state.sysctls = settings::sysctls(sysctls, &mut findings);
         desired.state.timeouts = settings::timeouts(timeouts, &mut findings);

@@ -17,7 +17,6 @@ use super::event::{Action, Cause, Event, Notice};
 use super::goal::Goal;
 use super::pass::{Attempt, Job, Pass};
 use crate::model::{Link, Policy, ServiceKey};
-use crate::reconcile::Outcome;
 use crate::status::Status;
 
 /// No pass may take more than the first of these, however large the table is: so many times as long as one took nothing runs.
@@ -38,8 +37,6 @@ pub struct Controller {
     goal: Option<Goal>,
     /// A valid file that has not been through a pass, or that a guard refuses
     pending: Option<Goal>,
-    /// Whether it was found out which file was verified last
-    knows_verified: bool,
     conflicts: Conflicts,
     /// How many passes in a row have failed
     failures: u32,
@@ -108,7 +105,6 @@ impl Controller {
         Self {
             goal: None,
             pending: None,
-            knows_verified: false,
             conflicts: Conflicts::default(),
             failures: 0,
             is_ready: false,
@@ -280,7 +276,9 @@ impl Controller {
                     info!("the file holds again");
                 }
                 // What was refused before is no longer asked for, and what is right may be another thing now.
-                self.status.refused = None;
+                if self.pending.as_ref().is_none_or(|pending| pending.text != goal.text) {
+                    self.status.refused = None;
+                }
                 self.conflicts.forget_all();
                 self.pending = Some(goal);
             }
@@ -312,7 +310,6 @@ impl Controller {
             goal: self.goal.clone(),
             goal_was_verified: self.goal_was_verified,
             pending: self.pending.clone(),
-            needs_verified: !self.knows_verified,
             backing_off: self.conflicts.backing_off(now),
         };
         self.running = Some(Running { cause, waits: false });
@@ -334,13 +331,10 @@ impl Controller {
                 self.glances += 1;
                 (self.policy().resync, cost)
             }
-            Pass::Full { verified, pending, goal, mut warnings, renewed, at, cost } => {
+            Pass::Full { found, pending, goal, mut warnings, renewed, at, cost } => {
                 let _span = info_span!("pass", reason = cause.as_str()).entered();
                 (self.glances, self.at_rest) = (0, false);
-                if let Some(verified) = verified {
-                    self.knows_verified = true;
-                    self.goal = self.goal.take().or(verified);
-                }
+                self.goal = self.goal.take().or(found);
                 let occasion = Occasion { cause, at, now };
                 let ended = pending.map(|attempt| self.changed(attempt, occasion, &mut warnings));
                 let ended = match goal {
@@ -402,7 +396,7 @@ impl Controller {
 
     /// Notes what became of the goal that is kept.
     fn kept(&mut self, attempt: Attempt, occasion: Occasion, warnings: &mut Vec<String>) -> PassResult {
-        let is_verified = attempt.result.as_ref().is_ok_and(|report| report.outcome == Outcome::Verified);
+        let is_verified = attempt.is_verified();
         let result = self.note(attempt, self.goal_was_verified, occasion, warnings);
         self.goal_was_verified |= is_verified;
         result

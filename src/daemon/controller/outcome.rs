@@ -10,6 +10,7 @@ use tracing::{debug, error, info, warn};
 use super::{Controller, PassResult};
 use crate::daemon::event::Cause;
 use crate::daemon::pass::Attempt;
+use crate::guard::Objection;
 use crate::model::{Action, Change, Operation, Part, ServiceKey, Value};
 use crate::reconcile::{Failed, Outcome, Report, Summary};
 use crate::status::LastPass;
@@ -37,6 +38,7 @@ impl Controller {
         occasion: Occasion,
         warnings: &mut Vec<String>,
     ) -> PassResult {
+        self.at_rest = attempt.is_verified();
         let Attempt { goal, result } = attempt;
         let report = match result {
             Ok(report) => report,
@@ -45,7 +47,6 @@ impl Controller {
                 return PassResult::Unreachable;
             }
         };
-        self.at_rest = report.outcome == Outcome::Verified;
         if is_drift {
             self.note_conflicts(&report.done, goal.desired.policy.resync, occasion.now);
         }
@@ -70,14 +71,20 @@ impl Controller {
         self.note_foreign(last.foreign.keys());
         self.note_waiting(&last.waiting);
         match outcome {
-            Outcome::Verified | Outcome::Held => {
-                let is_verified = outcome == Outcome::Verified;
-                self.is_ready |= is_verified;
+            Outcome::Verified | Outcome::PartlyRefused(_) | Outcome::Held => {
+                let is_held = outcome == Outcome::Held;
+                self.is_ready |= !is_held;
+                self.note_refused_deletions(last.objection.as_ref());
                 if !self.status.failed.is_empty() {
                     info!("in sync again");
                     self.status.failed.clear();
                 }
-                self.note_end(if is_verified { "verified" } else { "waiting" }, occasion, summary);
+                let end = match outcome {
+                    Outcome::PartlyRefused(_) => "refused in part",
+                    _ if is_held => "waiting",
+                    _ => "verified",
+                };
+                self.note_end(end, occasion, summary);
                 PassResult::Converged
             }
             Outcome::Unverified(reason) => {
@@ -88,6 +95,7 @@ impl Controller {
                 PassResult::Incomplete
             }
             Outcome::Failed => {
+                self.note_refused_deletions(last.objection.as_ref());
                 for Failed { operation, refusal } in failed.iter().take(LOGGED) {
                     let text = format!("{operation}: {refusal}");
                     if self.status.failed.contains(&text) {
@@ -109,7 +117,7 @@ impl Controller {
                 PassResult::Incomplete
             }
             Outcome::Refused(objection) => {
-                let text = objection.to_string();
+                let text = accepted_by_apply(&objection);
                 if self.status.refused.as_ref() != Some(&text) {
                     error!("the file is refused, the last good state is kept: {text}");
                     self.status.refused = Some(text);
@@ -118,6 +126,15 @@ impl Controller {
                 PassResult::Rejected
             }
         }
+    }
+
+    /// Notes deletions that a guard refuses while the file is followed otherwise, and logs them once.
+    fn note_refused_deletions(&mut self, objection: Option<&Objection>) {
+        let text = objection.map(accepted_by_apply);
+        if let Some(text) = text.as_ref().filter(|text| self.status.refused_in_part.as_ref() != Some(*text)) {
+            error!("the file is followed, but for deletions that are refused: {text}");
+        }
+        self.status.refused_in_part = text;
     }
 
     /// Notes why a pass did not come to its end, each reason once.
@@ -211,6 +228,11 @@ impl Controller {
         }
         self.warned = warned;
     }
+}
+
+/// What a guard says, and what becomes of it when the operator does what it advises.
+fn accepted_by_apply(objection: &Objection) -> String {
+    format!("{objection}; the daemon takes as accepted what `lbd apply` has done")
 }
 
 /// The fields that an operation sets, for the log; none for a deletion.
