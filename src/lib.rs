@@ -3,6 +3,9 @@
 /// What a director's state is, in plain data.
 pub mod model;
 
+/// Strings of others, made harmless to a terminal, a log, a script and a shell.
+pub mod escape;
+
 /// The desired file: its format, how it is read, and what is wrong with it.
 pub mod config;
 

@@ -1,5 +1,6 @@
 //! Arguments in, exit code out.
 
+use std::env;
 use std::io::{self, BufWriter, LineWriter, Write};
 use std::process::ExitCode;
 
@@ -7,11 +8,12 @@ use anstream::{AutoStream, ColorChoice};
 use clap::Parser;
 use lbd::cli::Arguments;
 use lbd::commands::{self, Console};
+use lbd::escape;
 use lbd::progress::Progress;
 use lbd::report::{COLLECTED, Paper, Uncoloured};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments();
     let progress = Progress::on_stderr();
     // Both streams strip the colours where nobody would see them.
     let colours = AutoStream::choice(&io::stderr());
@@ -22,6 +24,15 @@ fn main() -> ExitCode {
         progress,
     };
     ExitCode::from(commands::run(&arguments, &mut console))
+}
+
+/// The arguments, or an end with what is wrong with them. That quotes what was typed, which a script may have taken from
+/// anywhere: it is escaped first.
+fn arguments() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|error| {
+        let shown = env::args_os().map(|word| escape::text(&word.to_string_lossy()).into_owned());
+        Arguments::try_parse_from(shown).err().unwrap_or(error).exit()
+    })
 }
 
 /// Standard output without colours where it is no terminal. What is left between two colours is collected before it is

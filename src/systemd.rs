@@ -14,6 +14,8 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tracing::debug;
 
+use crate::escape;
+
 /// A status is for one line of `systemctl status`; the log has the whole text.
 const LONGEST_STATUS: usize = 300;
 
@@ -112,12 +114,13 @@ fn connect(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
     Ok((socket, address))
 }
 
-/// Without line breaks, which would begin another assignment, and cut after a word where it is long.
+/// Without line breaks, which would begin another assignment, with all else escaped that a terminal acts on, and cut after a
+/// word where it is long.
 fn one_line(text: &str) -> String {
     let mut line = String::new();
     let mut length = 0;
-    let is_break = |c: char| c.is_whitespace() || c.is_control();
-    for word in text.split(is_break).filter(|word| !word.is_empty()) {
+    for word in text.split_whitespace() {
+        let word = &*escape::text(word);
         let room = LONGEST_STATUS.saturating_sub(length);
         let separator = if line.is_empty() { "" } else { " " };
         let needs = separator.len() + word.chars().count();
@@ -255,7 +258,10 @@ mod tests {
     #[test]
     fn a_status_is_one_short_line() {
         assert_eq!(one_line(""), "");
-        assert_eq!(one_line(" a\n\n  b\r\n\tc\u{0}d\nREADY=1 "), "a b c d READY=1");
+        assert_eq!(
+            one_line(" a\n\n  b\r\n\tc\u{0}d\u{2028}e\nREADY=1 \u{1b}[2J"),
+            "a b c\\x00d e READY=1 \\x1b[2J"
+        );
         let exact = format!("{} {}", "a".repeat(149), "ü".repeat(149));
         assert_eq!(one_line(&exact), exact);
         assert_eq!(one_line(&format!("{exact} more")), format!("{exact}…"));

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[derive(Debug)]
 struct Output {
     status: i32,
     stdout: String,
@@ -315,6 +316,32 @@ fn colour_is_for_terminals_only() {
     assert!(!output.stderr.contains('\u{1b}'), "{}", output.stderr);
     let forced = finish(command(directory.path(), &["-f", "a.yaml", "validate"]).env("CLICOLOR_FORCE", "1"));
     assert!(forced.stderr.contains('\u{1b}'), "{}", forced.stderr);
+}
+
+// A name on the command line, in a file or of a file reached the terminal as it was.
+#[test]
+fn what_is_named_on_the_command_line_does_nothing_to_a_terminal() {
+    let evil = "a\u{1b}[2J\nin sync\u{202e}.yaml";
+    let shown = "a\\x1b[2J\\nin sync\\u{202e}.yaml";
+    let directory = directory(&[(evil, GOOD), ("rules", "-A -t \u{1b}[2J:80\n-A -t \u{9b}:80\n")]);
+    let validate = lbd(&directory, &["-f", evil, "validate"]);
+    assert_eq!(validate.stdout, format!("{shown}: valid: 1 virtual service, 2 real servers\n"));
+    let missing = lbd(&directory, &["-f", &format!("no{evil}"), "validate"]);
+    assert!(missing.stderr.starts_with(&format!("error: no{shown}: there is no such file")), "{missing:?}");
+    let unknown = lbd(&directory, &["-f", evil, evil]);
+    assert!(unknown.stderr.contains(&format!("unrecognized subcommand '{shown}'")), "{unknown:?}");
+    let rules = lbd(&directory, &["-f", evil, "diff", "--live", "rules"]);
+    assert_eq!(
+        rules.stderr.lines().filter(|line| line.starts_with("error: rules: ")).count(),
+        2,
+        "{rules:?}"
+    );
+    let export = lbd(&directory, &["export", "--from", "rules"]);
+    let json = lbd(&directory, &["-f", &format!("no{evil}"), "validate", "-o", "json"]);
+    for output in [validate, missing, unknown, rules, export, json] {
+        let harmful = |letter: char| letter != '\n' && lbd::escape::is_harmful(letter);
+        assert!(!output.stdout.contains(harmful) && !output.stderr.contains(harmful), "{output:?}");
+    }
 }
 
 #[test]

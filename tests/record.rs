@@ -137,7 +137,7 @@ fn a_daemon_without_its_record_is_ready_says_so_and_tries_again() {
         "not verified, and nothing is deleted: {}: is a directory, not a regular file; remove it",
         host.path("state.json").display()
     );
-    assert_eq!(controller.status().failed, [problem.clone()]);
+    assert_eq!(controller.status().failed, std::slice::from_ref(&problem));
     assert_eq!(notices, [Notice::Ready(format!("not in sync, trying again: {problem}"))]);
 
     fs::remove_dir(host.path("state.json")).unwrap();

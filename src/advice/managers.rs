@@ -6,11 +6,11 @@ use crate::host::Manager;
 /// Names each of them.
 pub(super) fn others(managers: &[Manager], advice: &mut Vec<Advice>) {
     advice.extend(managers.iter().map(|manager| match manager {
-        Manager::Keepalived { process, file, is_readable } => {
-            let cause = if *is_readable {
-                format!("has `virtual_server` blocks in {}, and manages IPVS here too", file.display())
-            } else {
-                format!("may manage IPVS here too: {} cannot be read", file.display())
+        Manager::Keepalived { process, file, unread } => {
+            let file = file.display();
+            let cause = match unread {
+                None => format!("has `virtual_server` blocks in {file}, and manages IPVS here too"),
+                Some(why) => format!("may manage IPVS here too: {file} cannot be read ({why})"),
             };
             other(
                 format!("keepalived (process {process})"),
@@ -48,11 +48,10 @@ mod tests {
 
     #[test]
     fn each_is_named_with_its_reason() {
-        let keepalived =
-            |is_readable| Manager::Keepalived { process: 20, file: "/etc/k.conf".into(), is_readable };
+        let keepalived = |unread| Manager::Keepalived { process: 20, file: "/etc/k.conf".into(), unread };
         let managers = vec![
-            keepalived(true),
-            keepalived(false),
+            keepalived(None),
+            keepalived(Some("it is a pipe, not a regular file".into())),
             Manager::KubeProxy { process: 21 },
             Manager::Ldirectord { process: 22 },
             Manager::IpvsadmAtBoot { file: "/etc/default/ipvsadm".into() },
@@ -63,7 +62,8 @@ mod tests {
             messages,
             [
                 "keepalived (process 20): has `virtual_server` blocks in /etc/k.conf, and manages IPVS here too",
-                "keepalived (process 20): may manage IPVS here too: /etc/k.conf cannot be read",
+                "keepalived (process 20): may manage IPVS here too: /etc/k.conf cannot be read (it is a pipe, not a \
+                 regular file)",
                 "kube-proxy (process 21): manages IPVS here too, and deletes services that it does not know",
                 "ldirectord (process 22): manages IPVS here too",
                 "ipvsadm: puts back rules of its own at boot, as /etc/default/ipvsadm says",

@@ -1,4 +1,4 @@
-//! What a director needs but the file forgot: each trouble with its reason and the way out. Pure.
+//! What a director needs but the file forgot: each trouble with its reason and the way out. Pure, but for [`of_file`].
 //!
 //! Nothing here stops a pass. A service that gets no packets looks the same to the kernel as one that works.
 
@@ -7,6 +7,7 @@ mod filter;
 mod group;
 mod managers;
 mod network;
+mod permissions;
 mod question;
 mod services;
 
@@ -20,6 +21,7 @@ use crate::model::{Connections, ServerKey, ServiceKey, Services, State};
 use crate::plan::Plan;
 
 pub use self::group::grouped;
+pub use self::permissions::of_file;
 pub use self::question::{question, settings};
 pub use self::services::unusable;
 
@@ -90,6 +92,7 @@ pub fn advise(desired: &State, host: &Host, planned: Option<&Planned<'_>>) -> Ve
     network::learned_routes(desired, host, &after, &mut advice);
     managers::others(&host.managers, &mut advice);
     services::many_servers(desired, &mut advice);
+    permissions::writable(&host.writable, &mut advice);
     advice
 }
 

@@ -1,17 +1,20 @@
 //! What `diff`, `apply` and `validate --host` say about the host.
 
+use std::path::Path;
+
 use super::Console;
 use crate::advice::{self, Advice, Planned};
 use crate::host::{self, Host, Roots};
 use crate::model::{Desired, State};
 use crate::reconcile::Comparison;
 
-/// Looks at the host, in this network namespace; what cannot be looked at is told.
-pub(super) fn look(desired: &State, console: &mut Console<'_>) -> Host {
+/// Looks at the host, in this network namespace, and at who may write the desired file; what cannot be looked at is told.
+pub(super) fn look(desired: &State, file: &Path, console: &mut Console<'_>) -> Host {
     console.progress.say("looking at the host");
     let live = host::settings(advice::settings(desired));
     let question = advice::question(desired, &live);
-    let host = host::look(question, live, &Roots::default());
+    let mut host = host::look(question, live, &Roots::default());
+    host.writable = host::writable(file);
     for unknown in &host.unknown {
         console.note(unknown);
     }
@@ -40,6 +43,11 @@ pub(super) fn without_plan(desired: &Desired, host: &Host) -> Vec<Advice> {
 /// What can be seen in the file alone.
 pub(super) fn of_the_file(desired: &Desired) -> Vec<Advice> {
     advice::unusable(&desired.state.services, &desired.allow_empty)
+}
+
+/// Warns of a desired file that others may write, for commands that look at nothing else of the host.
+pub(super) fn warn_of_file(file: &Path, console: &mut Console<'_>) {
+    tell(&advice::of_file(file), console);
 }
 
 /// Tells the operator.

@@ -17,7 +17,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     desired.policy = inputs::policy(desired.policy, &options.overrides);
     let mut kernel = inputs::kernel(&console.progress)?;
     let store = inputs::store(arguments)?;
-    let host = advice::look(&desired.state, console);
+    let host = advice::look(&desired.state, &arguments.file, console);
     if options.strict {
         let verified = inputs::verified(&store, &source, console);
         let remembered = Remembered::read(&store, verified, &desired, console);

@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
     }
     let warnings = match &options.live {
         Some(_) => advice::of_the_file(&desired),
-        None => advice::of(&desired, &advice::look(&desired.state, console), &comparison),
+        None => advice::of(&desired, &advice::look(&desired.state, &arguments.file, console), &comparison),
     };
     match options.output {
         DiffOutput::Text => report::comparison_text(console.out, &comparison)?,
@@ -76,8 +76,10 @@ fn from_export(path: &Path, desired: &mut Desired, console: &mut Console<'_>) ->
     let live = if ipvsadm::is_rules_text(&source.text) {
         let parsed = ipvsadm::read(&source.text);
         if !parsed.problems.is_empty() {
-            let problems = parsed.problems.iter().map(|problem| format!("{}: {problem}", source.name));
-            return Err(Stop::Trouble(problems.collect::<Vec<_>>().join("\n")));
+            let mut problems = parsed.problems.iter().map(|problem| format!("{}: {problem}", source.name));
+            let last = problems.next_back().unwrap_or_default();
+            problems.for_each(|problem| console.error(problem));
+            return Err(Stop::Trouble(last));
         }
         untold.extend(forget_what_ipvsadm_does_not_save(state, &parsed.state));
         parsed.state

@@ -20,6 +20,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::cli::{Arguments, Command};
 use crate::config::{Problems, ReadError};
+use crate::escape::Escaped;
 use crate::progress::Progress;
 use crate::reconcile::Failed;
 use crate::report::Paper;
@@ -33,7 +34,8 @@ pub const TROUBLE: u8 = 2;
 /// Exit code of `apply`: a guard refuses.
 pub const REFUSED: u8 = 3;
 
-/// Where a command writes: its result to `out`, everything else to `err`. Both are given styled text.
+/// Where a command writes: its result to `out`, everything else to `err`. Both are given styled text; what a message says is
+/// escaped here, so that a message is one line and nothing but a message.
 pub struct Console<'a> {
     /// Standard output
     pub out: &'a mut Paper,
@@ -48,17 +50,17 @@ impl Console<'_> {
     fn warn(&mut self, message: impl fmt::Display) {
         const WARNING: Style = AnsiColor::Yellow.on_default().bold();
         // Where even standard error is closed nobody is left to be told.
-        let _ = writeln!(self.err, "{WARNING}warning:{WARNING:#} {message}");
+        let _ = writeln!(self.err, "{WARNING}warning:{WARNING:#} {}", Escaped(message));
     }
 
     fn note(&mut self, message: impl fmt::Display) {
         const NOTE: Style = AnsiColor::Cyan.on_default().bold();
-        let _ = writeln!(self.err, "{NOTE}note:{NOTE:#} {message}");
+        let _ = writeln!(self.err, "{NOTE}note:{NOTE:#} {}", Escaped(message));
     }
 
     fn error(&mut self, message: impl fmt::Display) {
         const ERROR: Style = AnsiColor::Red.on_default().bold();
-        let _ = writeln!(self.err, "{ERROR}error:{ERROR:#} {message}");
+        let _ = writeln!(self.err, "{ERROR}error:{ERROR:#} {}", Escaped(message));
     }
 
     /// Says why what was done is not called verified.

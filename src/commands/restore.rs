@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use super::inputs::Verified;
-use super::{Console, DONE, Stop, TROUBLE, inputs};
+use super::{Console, DONE, Stop, TROUBLE, advice, inputs};
 use crate::cli::Arguments;
 use crate::config::Source;
+use crate::escape;
 use crate::kernel::director::Director;
 use crate::model::Desired;
 use crate::reconcile::{self, Comparison, Order, Outcome, Report};
@@ -14,6 +15,7 @@ use crate::store::Store;
 use crate::systemd::Notifier;
 
 pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Stop> {
+    advice::warn_of_file(&arguments.file, console);
     let store = inputs::store(arguments)?;
     let mut kernel = inputs::kernel(&console.progress)?;
     match inputs::desired(&arguments.file, &console.progress) {
@@ -81,7 +83,7 @@ fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, 
         _ => "could not be restored from",
     };
     Notifier::from_env().status(&format!("{verdict} {from}"));
-    writeln!(console.out, "{verdict} {from}")?;
+    writeln!(console.out, "{verdict} {}", escape::text(from))?;
     report::report_text(console.out, report)?;
     console.out.flush()?;
     match &report.outcome {

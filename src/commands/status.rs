@@ -1,7 +1,7 @@
 //! `lbd status`: what the daemon did last and why, whether all is in sync, and the table with its connections.
 
 use super::inputs::{Remembered, Verified};
-use super::{Console, DIFFERS, DONE, Stop, inputs};
+use super::{Console, DIFFERS, DONE, Stop, advice, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::reconcile;
 use crate::report::{self, Observed};
@@ -11,6 +11,7 @@ pub(super) fn run(
     options: &StatusOptions,
     console: &mut Console<'_>,
 ) -> Result<u8, Stop> {
+    advice::warn_of_file(&arguments.file, console);
     let store = inputs::store(arguments)?;
     let daemon = store.daemon().unwrap_or_else(|error| {
         console.warn(error);

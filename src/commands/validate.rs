@@ -1,11 +1,12 @@
 //! `lbd validate`: checks the file; needs no kernel and no privileges, unless it is to look at the host as well.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use super::{Console, DONE, Stop, TROUBLE, advice, inputs};
 use crate::advice::Advice;
 use crate::cli::{Arguments, ReportOutput, Validate};
 use crate::config::Problems;
+use crate::escape;
 use crate::model::Desired;
 use crate::progress::Progress;
 use crate::reconcile::{self, Comparison};
@@ -25,7 +26,7 @@ pub(super) fn run(arguments: &Arguments, options: &Validate, console: &mut Conso
                     writeln!(
                         console.out,
                         "{}: valid: {}, {}",
-                        source.name,
+                        escape::text(&source.name),
                         count(services, "virtual service"),
                         count(servers, "real server")
                     )?;
@@ -37,28 +38,33 @@ pub(super) fn run(arguments: &Arguments, options: &Validate, console: &mut Conso
                     if let (false, Some(keys)) = (warnings.is_empty(), document.as_object_mut()) {
                         keys.insert("warnings".to_owned(), report::warnings_json(&warnings).into());
                     }
-                    writeln!(console.out, "{document:#}")?;
+                    write(console, &document)?;
                 }
             }
             Ok(if options.strict && !warnings.is_empty() { TROUBLE } else { DONE })
         }
         (Err(Stop::Invalid(problems)), ReportOutput::Json) => {
-            writeln!(console.out, "{:#}", problems.json())?;
+            write(console, &problems.json())?;
             Ok(TROUBLE)
         }
         (Err(Stop::Unreadable(error)), ReportOutput::Json) => {
-            writeln!(console.out, "{:#}", Problems::unreadable(&error).json())?;
+            write(console, &Problems::unreadable(&error).json())?;
             Ok(TROUBLE)
         }
         (Err(stop), _) => Err(stop),
     }
 }
 
+fn write(console: &mut Console<'_>, document: &serde_json::Value) -> io::Result<()> {
+    escape::json(console.out, document)?;
+    writeln!(console.out)
+}
+
 /// What the director needs of this host. Where the kernel does not show its table, the rest is looked at all the same.
 fn look(arguments: &Arguments, desired: &Desired, console: &mut Console<'_>) -> Vec<Advice> {
     // First, since settings of IPVS are there only with its module.
     let comparison = compare(arguments, desired, &console.progress).map_err(|stop| stop.line());
-    let host = advice::look(&desired.state, console);
+    let host = advice::look(&desired.state, &arguments.file, console);
     match comparison {
         Ok(comparison) => advice::of(desired, &host, &comparison),
         Err(reason) => {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::source::{ReadCause, ReadError, Source};
+use crate::escape;
 
 /// How many problems are shown.
 const SHOWN: usize = 50;
@@ -77,7 +78,7 @@ impl Problems {
             more => format!("and {more} more problems; "),
         };
         let noun = if count == 1 { "problem" } else { "problems" };
-        let _ = writeln!(text, "{more}{count} {noun} in {}", plain(&self.source.name));
+        let _ = writeln!(text, "{more}{count} {noun} in {}", escape::text(&self.source.name));
         text
     }
 
@@ -88,7 +89,7 @@ impl Problems {
             1 => String::new(),
             count => format!(" (and {} more; `lbd validate` shows them)", count - 1),
         };
-        format!("{}:{line}:{column}: {message}{more}", plain(&self.source.name))
+        format!("{}:{line}:{column}: {}{more}", escape::text(&self.source.name), escape::text(message))
     }
 
     /// The problems as a versioned document for scripts.
@@ -121,7 +122,7 @@ impl Problems {
 impl std::fmt::Display for Problems {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Some(Problem { line, column, message, .. }) = self.list.first() else { return Ok(()) };
-        write!(f, "{}:{line}:{column}: {}", plain(&self.source.name), plain(message))?;
+        write!(f, "{}:{line}:{column}: {}", escape::text(&self.source.name), escape::text(message))?;
         match self.list.len() + self.more - 1 {
             0 => Ok(()),
             1 => write!(f, " (and 1 more problem)"),
@@ -135,13 +136,13 @@ impl std::error::Error for Problems {}
 fn render(name: &str, problem: &Problem, line: Option<&str>, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH * 4);
     let Problem { line: number, column, width, message, expected, suggestion } = problem;
-    let (message, name) = (plain(message), plain(name));
-    let expected = expected.as_ref().map(|expected| format!("expected {}", plain(expected)));
+    let (message, name) = (escape::text(message), escape::text(name));
+    let expected = expected.as_ref().map(|expected| format!("expected {}", escape::text(expected)));
     let (label, below) = match expected {
         Some(text) if text.chars().count() <= LABEL => (Some(text), None),
         text => (None, text),
     };
-    let mut group = Group::with_title(Level::ERROR.primary_title(message.as_str()));
+    let mut group = Group::with_title(Level::ERROR.primary_title(message.as_ref()));
     if let Some(line) = line {
         let (excerpt, start, end) = excerpt(line, *column, *width);
         let mark = AnnotationKind::Primary.span(start..end).label(label);
@@ -153,7 +154,7 @@ fn render(name: &str, problem: &Problem, line: Option<&str>, colour: bool) -> St
         group = group.element(Level::NOTE.message(below));
     }
     if let Some(suggestion) = suggestion {
-        group = group.element(Level::HELP.message(format!("did you mean `{}`?", plain(suggestion))));
+        group = group.element(Level::HELP.message(format!("did you mean `{}`?", escape::text(suggestion))));
     }
     let shown = renderer.render(&[group]);
     // The place is written here and not by the renderer, which knows only the part of the line that it was given.
@@ -184,7 +185,7 @@ fn excerpt(line: &str, column: usize, width: usize) -> (String, usize, usize) {
         if index == before.saturating_add(width) {
             end = Some(excerpt.len());
         }
-        excerpt.push(harmless(letter));
+        excerpt.push(escape::placeholder(letter));
     }
     let whole = excerpt.len();
     if letters.next().is_some() {
@@ -200,28 +201,6 @@ fn skip(line: &str, count: usize) -> &str {
         return line.get(count..).unwrap_or_default();
     }
     line.char_indices().nth(count).and_then(|(at, _)| line.get(at..)).unwrap_or_default()
-}
-
-/// A text that does nothing to a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(harmless).collect()
-}
-
-/// The letter, or a placeholder for one that moves the cursor, changes the direction of writing or cannot be seen.
-fn harmless(letter: char) -> char {
-    match letter {
-        '\t' => ' ',
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}' => '\u{fffd}',
-        _ if letter.is_control() => '\u{fffd}',
-        _ => letter,
-    }
 }
 
 /// The lines of a text, asked for in ascending order.

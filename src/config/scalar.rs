@@ -179,7 +179,7 @@ texts! {
         "title": "an interface",
         "minLength": 1,
         "maxLength": 15,
-        "pattern": "^[^\\s/:]+$",
+        "pattern": "^[^\\s/:*?\\[\"\\\\]+$",
         "examples": ["eth1"]
     };
 

@@ -1,11 +1,12 @@
 //! Reads the desired file, whole and at rest, without ever hanging on what is no file.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, thread};
+
+use crate::files::{NotRead, open_regular, read_limited};
 
 /// The largest file that is read, in bytes: some 500,000 servers.
 const LARGEST: u64 = 32 << 20;
@@ -115,7 +116,7 @@ impl std::error::Error for ReadError {
 /// Reads a desired file; `-` is standard input.
 pub fn read(path: &Path) -> Result<Source, ReadError> {
     if path == Path::new("-") {
-        return named("<stdin>".to_owned(), read_limited(io::stdin().lock(), 0));
+        return named("<stdin>".to_owned(), read_limited(io::stdin().lock(), 0, LARGEST).map_err(Into::into));
     }
     named(path.to_string_lossy().into_owned(), read_settled(path))
 }
@@ -127,7 +128,7 @@ pub fn read_closed(path: &Path) -> Result<Source, ReadError> {
 
 /// Whether a desired file is this text, to the byte. It is compared piece by piece: megabytes are not held twice.
 pub fn is_still(path: &Path, text: &str) -> bool {
-    open(path).is_ok_and(|file| equals(file, text.as_bytes()).unwrap_or(false))
+    open_regular(path).is_ok_and(|file| equals(file, text.as_bytes()).unwrap_or(false))
 }
 
 fn equals(mut reader: impl Read, mut rest: &[u8]) -> io::Result<bool> {
@@ -148,6 +149,16 @@ fn named(name: String, bytes: Result<Vec<u8>, ReadCause>) -> Result<Source, Read
     match bytes.and_then(decode) {
         Ok(text) => Ok(Source { name, text }),
         Err(cause) => Err(ReadError { name, cause }),
+    }
+}
+
+impl From<NotRead> for ReadCause {
+    fn from(cause: NotRead) -> Self {
+        match cause {
+            NotRead::Io(error) => error.into(),
+            NotRead::NotRegular(what) => Self::NotFile(what),
+            NotRead::TooLong(_) => Self::TooLarge,
+        }
     }
 }
 
@@ -192,49 +203,18 @@ fn read_settled(path: &Path) -> Result<Vec<u8>, ReadCause> {
 }
 
 fn read_once(path: &Path) -> Result<(Stamp, Vec<u8>), ReadCause> {
-    let file = open(path)?;
+    let file = open_regular(path)?;
     let length = file.metadata()?.len();
     if length > LARGEST {
         return Err(ReadCause::TooLarge);
     }
-    let bytes = read_limited(&file, length)?;
+    let bytes = read_limited(&file, length, LARGEST)?;
     Ok((stamp(&file)?, bytes))
-}
-
-/// Opens what is a regular file, and nothing else.
-fn open(path: &Path) -> Result<File, ReadCause> {
-    // First a look from outside: opening a device can set something in motion.
-    check_regular(&std::fs::metadata(path)?)?;
-    // It may be another by now: a pipe that nobody writes to must not stop us.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    check_regular(&file.metadata()?)?;
-    Ok(file)
 }
 
 fn stamp(file: &File) -> Result<Stamp, ReadCause> {
     let metadata = file.metadata()?;
     Ok(Stamp { length: metadata.len(), modified: metadata.modified().ok() })
-}
-
-fn check_regular(metadata: &Metadata) -> Result<(), ReadCause> {
-    let kind = metadata.file_type();
-    let what = match () {
-        () if kind.is_file() => return Ok(()),
-        () if kind.is_dir() => "a directory",
-        () if kind.is_fifo() => "a pipe",
-        () if kind.is_socket() => "a socket",
-        () if kind.is_block_device() || kind.is_char_device() => "a device",
-        () => "something else",
-    };
-    Err(ReadCause::NotFile(what))
-}
-
-/// Reads what is likely to be so long.
-fn read_limited(reader: impl Read, length: u64) -> Result<Vec<u8>, ReadCause> {
-    // One more, for the end shows only when there is nothing more to read.
-    let mut bytes = Vec::with_capacity(length as usize + 1);
-    reader.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST { Err(ReadCause::TooLarge) } else { Ok(bytes) }
 }
 
 fn decode(mut bytes: Vec<u8>) -> Result<String, ReadCause> {
@@ -262,6 +242,7 @@ fn decode(mut bytes: Vec<u8>) -> Result<String, ReadCause> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
     use std::io::Write;
     use std::os::unix::net::UnixListener;
 

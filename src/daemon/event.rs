@@ -13,6 +13,8 @@ pub enum Event {
     File(Result<Goal, String>),
     /// How the file is watched
     Watching(String),
+    /// Who else than root may write the file
+    Writable(Vec<String>),
     /// An interface is there that something waited for
     Link,
     /// Somebody changed the packet filter

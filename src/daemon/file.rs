@@ -1,7 +1,7 @@
 //! The thread that watches the desired file and reads it, which may take as long as its writer and its disk please.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use tokio::runtime;
@@ -11,6 +11,7 @@ use tracing::debug;
 
 use super::event::Event;
 use super::reader::Reader;
+use crate::advice;
 use crate::watch::Watch;
 
 /// The thread, as the loop knows it.
@@ -48,6 +49,11 @@ impl WatchedFile {
     }
 }
 
+/// Who else than root may write the file, each with what to do.
+fn writable(file: &Path) -> Vec<String> {
+    advice::grouped(&advice::of_file(file))
+}
+
 /// Follows the file until the loop is gone.
 async fn follow(file: PathBuf, mut wished: UnboundedReceiver<Wish>, events: UnboundedSender<Event>) {
     let mut watch = Watch::new(&file);
@@ -66,6 +72,8 @@ async fn follow(file: PathBuf, mut wished: UnboundedReceiver<Wish>, events: Unbo
                 // Where a writer came in between, the next look comes when he is done.
                 if let Some(reading) = reader.read(&mut watch, &look).await {
                     debug!("looked at the file: {:?}", look.reason);
+                    // First, so that the pass for this file says it.
+                    let _ = events.send(Event::Writable(writable(&file)));
                     let _ = events.send(Event::File(reading));
                 }
             }

@@ -85,17 +85,15 @@ impl<'a> Host<'a> {
 
 impl Surroundings for Host<'_> {
     async fn event(&mut self) -> Event {
-        loop {
-            select! {
-                // A signal is heard whatever else there is to hear.
-                biased;
-                _ = self.terminate.recv() => return Event::Stop,
-                _ = self.interrupt.recv() => return Event::Stop,
-                _ = self.hangup.recv() => return Event::Reload,
-                Some(event) = self.events.recv() => return event,
-                () = appeared(&self.awaited) => return Event::Link,
-                () = self.ruleset.rings() => return Event::Ruleset,
-            }
+        select! {
+            // A signal is heard whatever else there is to hear.
+            biased;
+            _ = self.terminate.recv() => Event::Stop,
+            _ = self.interrupt.recv() => Event::Stop,
+            _ = self.hangup.recv() => Event::Reload,
+            Some(event) = self.events.recv() => event,
+            () = appeared(&self.awaited) => Event::Link,
+            () = self.ruleset.rings() => Event::Ruleset,
         }
     }
 

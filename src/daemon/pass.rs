@@ -44,9 +44,9 @@ pub enum Pass {
         /// The file that was verified last, in the first pass that could find it out
         found: Option<Goal>,
         /// What became of the pending file, if there was one
-        pending: Option<Attempt>,
+        pending: Option<Box<Attempt>>,
         /// What became of the goal that is kept, where it was its turn
-        goal: Option<Attempt>,
+        goal: Option<Box<Attempt>>,
         /// What went wrong beside the kernel
         warnings: Vec<String>,
         /// Whether the state directory was made again after somebody had removed it
@@ -123,10 +123,10 @@ impl Passes {
             job,
             lock: lock.as_ref(),
         };
-        let pending = job.pending.as_ref().map(|goal| self.attempt(goal, &ground));
+        let pending = job.pending.as_ref().map(|goal| Box::new(self.attempt(goal, &ground)));
         // What is refused waits; what was good before is kept meanwhile.
-        let is_its_turn = pending.as_ref().is_none_or(Attempt::is_refused);
-        let goal = kept.filter(|_| is_its_turn).map(|goal| self.attempt(goal, &ground));
+        let is_its_turn = pending.as_ref().is_none_or(|attempt| attempt.is_refused());
+        let goal = kept.filter(|_| is_its_turn).map(|goal| Box::new(self.attempt(goal, &ground)));
         Pass::Full { found, pending, goal, warnings, renewed, at: SystemTime::now(), cost: began.elapsed() }
     }
 

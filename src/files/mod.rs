@@ -2,7 +2,9 @@
 
 mod directory;
 mod error;
+mod regular;
 pub mod seal;
 
 pub use self::directory::{Directory, Identity};
 pub use self::error::{FileCause, FileError};
+pub use self::regular::{NotRead, open_regular, read_limited, read_regular};

@@ -1,10 +1,16 @@
 //! Looks for others who manage IPVS in this network namespace: keepalived, kube-proxy, ldirectord, ipvsadm at boot.
+//!
+//! Anybody can start a process by such a name. What it says of itself is read only where it is root's.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::Roots;
+use super::keepalived::{Budget, Configuration, configuration};
+use super::process::{self, Process};
+use crate::files::read_regular;
 
 /// Somebody else who manages IPVS here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +21,8 @@ pub enum Manager {
         process: u32,
         /// Its configuration
         file: PathBuf,
-        /// Whether that could be read; what cannot be read may hold virtual servers
-        is_readable: bool,
+        /// Why that was not read, if it was not: it may have virtual servers then
+        unread: Option<String>,
     },
     /// kube-proxy
     KubeProxy {
@@ -35,11 +41,11 @@ pub enum Manager {
     },
 }
 
-/// Looks for them.
-pub(super) fn look(roots: &Roots) -> Vec<Manager> {
-    let mut managers = Vec::new();
+/// Looks for them; whom it does not believe is named in `unknown`, once.
+pub(super) fn look(roots: &Roots, unknown: &mut Vec<String>) -> Vec<Manager> {
+    let (mut managers, mut budget) = (Vec::new(), Budget::default());
     let own = namespace(&roots.proc.join("thread-self"));
-    let is_here = |process: &Path| match (&own, namespace(process)) {
+    let is_here = |other: io::Result<Vec<u8>>| match (&own, other) {
         (Ok(own), Ok(other)) => *own == other,
         // It has ended.
         (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => false,
@@ -55,35 +61,69 @@ pub(super) fn look(roots: &Roots) -> Vec<Manager> {
     let of_the_kernel = kernel_threads(&roots.proc);
     processes.retain(|process| of_the_kernel.binary_search(process).is_err());
     let mut seen = Vec::new();
-    for process in processes {
-        let directory = roots.proc.join(process.to_string());
-        let Ok(name) = name(&directory) else { continue };
-        // ldirectord adds its configuration to its name; keepalived's children are named after it.
-        let is_its = |kind: &&str| name.starts_with(kind.as_bytes());
-        let kind = ["keepalived", "kube-proxy", "ldirectord"].into_iter().find(is_its);
-        let Some(kind) = kind.filter(|kind| !seen.contains(kind) && is_here(&directory)) else { continue };
-        let manager = match kind {
-            "keepalived" => keepalived(process, &directory),
-            "kube-proxy" => schedules_by_ipvs(&directory).then_some(Manager::KubeProxy { process }),
-            _ => Some(Manager::Ldirectord { process }),
-        };
-        if manager.is_some() {
-            seen.push(kind);
+    let mut stranger = None;
+    for number in processes {
+        let directory = roots.proc.join(number.to_string());
+        let Ok(name) = process::name(&directory) else { continue };
+        let Some(kind) = kind(&name).filter(|kind| !seen.contains(kind)) else { continue };
+        // From here on it is this process, and not one that gets its number next.
+        let Ok(process) = Process::open(directory) else { continue };
+        if !is_here(process.namespace()) {
+            continue;
         }
-        managers.extend(manager);
+        if !process.is_wholly_of(roots.owner) {
+            stranger = stranger.or_else(|| Some((kind, number, process.owner().ok()?)));
+            continue;
+        }
+        let manager = match kind {
+            "keepalived" => {
+                let Configuration { file, has_virtual_servers } =
+                    configuration(&process, roots.owner, &mut budget);
+                let is_manager = has_virtual_servers != Ok(false);
+                let unread = has_virtual_servers.err();
+                is_manager.then_some(Manager::Keepalived { process: number, file, unread })
+            }
+            "kube-proxy" => schedules_by_ipvs(&process).then_some(Manager::KubeProxy { process: number }),
+            _ => Some(Manager::Ldirectord { process: number }),
+        };
+        // It may have become another by now.
+        let is_still = || {
+            process.is_wholly_of(roots.owner)
+                && process.name().is_ok_and(|name| self::kind(&name) == Some(kind))
+        };
+        if let Some(manager) = manager.filter(|_| is_still()) {
+            seen.push(kind);
+            managers.push(manager);
+        }
+    }
+    if let Some((kind, number, owner)) = stranger {
+        unknown.push(format!(
+            "{kind} (process {number}) is not looked at, since it runs as uid {owner}: what only root may do is believed only \
+             of root's processes"
+        ));
     }
     // What happens at boot happens in the first network namespace.
-    if is_here(&roots.proc.join("1")) {
+    if is_here(namespace(&roots.proc.join("1"))) {
         managers.extend(ipvsadm_at_boot(&roots.etc).map(|file| Manager::IpvsadmAtBoot { file }));
     }
     managers
+}
+
+/// Which manager a process is by its name. ldirectord adds its configuration to that; keepalived's children are named after
+/// it.
+fn kind(name: &[u8]) -> Option<&'static str> {
+    ["keepalived", "kube-proxy", "ldirectord"].into_iter().find(|kind| name.starts_with(kind.as_bytes()))
+}
+
+fn namespace(process: &Path) -> io::Result<Vec<u8>> {
+    Ok(fs::read_link(process.join("ns/net"))?.into_os_string().into_vec())
 }
 
 /// The processes that are threads of the kernel, in order: the children of kthreadd. To look at each of them takes longer
 /// than to look at everything else.
 fn kernel_threads(proc: &Path) -> Vec<u32> {
     let kthreadd = proc.join("2");
-    if !name(&kthreadd).is_ok_and(|name| name.starts_with(b"kthreadd\n")) {
+    if !process::name(&kthreadd).is_ok_and(|name| name.starts_with(b"kthreadd\n")) {
         return Vec::new(); // a PID namespace of its own
     }
     let children = fs::read_to_string(kthreadd.join("task/2/children")).unwrap_or_default();
@@ -93,100 +133,10 @@ fn kernel_threads(proc: &Path) -> Vec<u32> {
     threads
 }
 
-/// What a process is called. The kernel keeps 15 bytes of that, so that one read has them all: a host can have thousands of
-/// processes.
-fn name(process: &Path) -> io::Result<[u8; 16]> {
-    let mut name = [0; 16];
-    let _ = File::open(process.join("comm"))?.read(&mut name)?;
-    Ok(name)
-}
-
-fn namespace(process: &Path) -> io::Result<PathBuf> {
-    fs::read_link(process.join("ns/net"))
-}
-
-fn arguments(process: &Path) -> Vec<String> {
-    let bytes = fs::read(process.join("cmdline")).unwrap_or_default();
-    bytes
-        .split(|byte| *byte == 0)
-        .filter(|word| !word.is_empty())
-        .map(|word| String::from_utf8_lossy(word).into_owned())
-        .collect()
-}
-
 /// kube-proxy leaves IPVS alone in its other modes, where it was told of them by an argument.
-fn schedules_by_ipvs(process: &Path) -> bool {
+fn schedules_by_ipvs(process: &Process) -> bool {
     let mode = |word: &String| word.strip_prefix("--proxy-mode=").map(str::to_owned);
-    arguments(process).iter().find_map(mode).is_none_or(|mode| mode == "ipvs")
-}
-
-fn keepalived(process: u32, directory: &Path) -> Option<Manager> {
-    let words = arguments(directory);
-    let given = words.iter().enumerate().find_map(|(place, word)| {
-        if let Some(file) = word.strip_prefix("--use-file=") {
-            return Some(file.to_owned());
-        }
-        matches!(word.as_str(), "-f" | "--use-file").then(|| words.get(place + 1).cloned())?
-    });
-    let file = PathBuf::from(given.unwrap_or_else(|| "/etc/keepalived/keepalived.conf".to_owned()));
-    // Its files may be those of a container.
-    let root = directory.join("root");
-    let start = if file.is_absolute() { root.clone() } else { directory.join("cwd") };
-    let inside = |path: &Path| start.join(path.strip_prefix("/").unwrap_or(path));
-    match has_virtual_server(&inside(&file), &root, 0) {
-        Ok(false) => None,
-        Ok(true) => Some(Manager::Keepalived { process, file, is_readable: true }),
-        Err(_) => Some(Manager::Keepalived { process, file, is_readable: false }),
-    }
-}
-
-/// How deep files may include each other.
-const DEPTH: usize = 5;
-
-/// Whether a configuration of keepalived, or a file that it includes, has virtual servers.
-fn has_virtual_server(file: &Path, root: &Path, depth: usize) -> io::Result<bool> {
-    if depth > DEPTH {
-        return Err(io::Error::other("files that include each other"));
-    }
-    let text = String::from_utf8_lossy(&fs::read(file)?).into_owned();
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        match words.next() {
-            Some("virtual_server") => return Ok(true),
-            Some(word) if word.starts_with("include") => {
-                let pattern = words.next().unwrap_or_default();
-                let pattern = match pattern.strip_prefix('/') {
-                    Some(inside) => root.join(inside),
-                    None => file.parent().unwrap_or(root).join(pattern),
-                };
-                for included in matching(&pattern)? {
-                    if has_virtual_server(&included, root, depth + 1)? {
-                        return Ok(true);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(false)
-}
-
-/// The files that a pattern names; a `*` may stand in its last part.
-fn matching(pattern: &Path) -> io::Result<Vec<PathBuf>> {
-    let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let (Some((first, last)), Some(directory)) = (name.split_once('*'), pattern.parent()) else {
-        return Ok(vec![pattern.to_owned()]);
-    };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        // A directory among them is none of keepalived's either.
-        if name.starts_with(first) && name.ends_with(last) && entry.path().is_file() {
-            files.push(entry.path());
-        }
-    }
-    Ok(files)
+    process.arguments().iter().find_map(mode).is_none_or(|mode| mode == "ipvs")
 }
 
 /// The file that says that ipvsadm puts back rules of its own at boot, if one does.
@@ -197,7 +147,8 @@ fn ipvsadm_at_boot(etc: &Path) -> Option<PathBuf> {
         return None;
     }
     // Debian: a start script that asks this file.
-    if let Ok(text) = fs::read_to_string(etc.join("default/ipvsadm")) {
+    if let Ok(bytes) = read_regular(&etc.join("default/ipvsadm"), 64 << 10) {
+        let text = String::from_utf8_lossy(&bytes);
         let value =
             |line: &str| Some(line.trim().strip_prefix("AUTO=")?.trim_matches(['"', '\'']).to_owned());
         return (text.lines().filter_map(value).next_back()? == "true")
@@ -213,7 +164,7 @@ fn ipvsadm_at_boot(etc: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use super::*;
 
@@ -236,16 +187,40 @@ mod tests {
             symlink(namespace, directory.join("ns/net")).unwrap();
             symlink(self.0.path(), directory.join("root")).unwrap();
             symlink(self.0.path().join("etc"), directory.join("cwd")).unwrap();
+            let own = self.owner();
+            self.users(number, [own, own, own, own]);
+        }
+
+        fn owner(&self) -> u32 {
+            fs::metadata(self.0.path()).unwrap().uid()
+        }
+
+        fn users(&self, number: &str, users: [u32; 4]) {
+            let status =
+                format!("Name:\tx\nUid:\t{}\nGid:\t0\n", users.map(|user| user.to_string()).join("\t"));
+            fs::write(self.0.path().join("proc").join(number).join("status"), status).unwrap();
         }
 
         fn write(&self, path: &str, text: &str) {
             let path = self.0.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            fs::write(&path, text).unwrap();
+            // Whatever the umask is: a file that others may write is not believed.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         }
 
+        fn look(&self) -> (Vec<Manager>, Vec<String>) {
+            let mut unknown = Vec::new();
+            let (proc, etc) = (self.0.path().join("proc"), self.0.path().join("etc"));
+            let managers = look(&Roots { proc, etc, owner: self.owner() }, &mut unknown);
+            (managers, unknown)
+        }
+
+        #[track_caller]
         fn managers(&self) -> Vec<Manager> {
-            look(&Roots { proc: self.0.path().join("proc"), etc: self.0.path().join("etc") })
+            let (managers, unknown) = self.look();
+            assert_eq!(unknown, Vec::<String>::new());
+            managers
         }
     }
 
@@ -253,24 +228,90 @@ mod tests {
     fn keepalived_counts_only_with_virtual_servers() {
         let host = Host::new();
         host.process("20", "keepalived", "net:[1]", &["/usr/sbin/keepalived", "--dont-fork"]);
-        let keepalived = |file: &str, is_readable| {
-            vec![Manager::Keepalived { process: 20, file: file.into(), is_readable }]
+        let keepalived = |file: &str, unread: Option<&str>| {
+            vec![Manager::Keepalived { process: 20, file: file.into(), unread: unread.map(str::to_owned) }]
         };
+        let missing = "No such file or directory (os error 2)";
         let default = "/etc/keepalived/keepalived.conf";
-        assert_eq!(host.managers(), keepalived(default, false));
+        assert_eq!(host.managers(), keepalived(default, Some(missing)));
         host.write(&default[1..], "vrrp_instance a {\n}\n# virtual_server 10.0.0.1 80 {\n! virtual_server\n");
         assert_eq!(host.managers(), []);
         host.write(&default[1..], "vrrp_instance a {\n}\ninclude conf.d/*.conf\n");
-        assert_eq!(host.managers(), keepalived(default, false));
+        assert_eq!(host.managers(), keepalived(default, Some(missing)));
         host.write("etc/keepalived/conf.d/a.conf", "virtual_server_group a {\n}\ninclude /etc/more\n");
         host.write("etc/keepalived/conf.d/b.txt", "virtual_server 10.0.0.1 80 {\n}\n");
         host.write("etc/more", "\n");
         assert_eq!(host.managers(), []);
         host.write("etc/more", "  virtual_server 10.0.0.1 80 {\n");
-        assert_eq!(host.managers(), keepalived(default, true));
+        assert_eq!(host.managers(), keepalived(default, None));
         // A file that includes itself ends as well.
         host.write("etc/more", "include /etc/more\n");
-        assert_eq!(host.managers(), keepalived(default, false));
+        let (managers, _) = host.look();
+        let [Manager::Keepalived { unread: Some(unread), .. }] = &managers[..] else {
+            panic!("{managers:?}")
+        };
+        assert!(
+            unread.ends_with("more, which it includes: its files include each other too deep"),
+            "{unread}"
+        );
+    }
+
+    // A process of nobody's by that name made root read a pipe or /dev/zero, and put escape sequences on its terminal.
+    #[test]
+    fn a_process_is_believed_only_where_it_is_wholly_roots() {
+        let host = Host::new();
+        host.process("20", "keepalived", "net:[1]", &["keepalived", "-f", "a.conf"]);
+        host.process("21", "ldirectord", "net:[1]", &[]);
+        host.process("22", "kube-proxy", "net:[2]", &[]);
+        host.write("etc/a.conf", "virtual_server fwmark 1 {\n");
+        assert_eq!(host.managers().len(), 2);
+        let own = host.owner();
+        for users in [[65_534; 4], [65_534, own, own, own], [own, own, own, 65_534]] {
+            ["20", "21", "22"].into_iter().for_each(|number| host.users(number, users));
+            let note = format!(
+                "keepalived (process 20) is not looked at, since it runs as uid {own}: what only root may do is believed only of \
+                 root's processes"
+            );
+            assert_eq!(host.look(), (vec![], vec![note]));
+        }
+        host.users("20", [own; 4]);
+        assert_eq!(host.look().0.len(), 1);
+        fs::remove_file(host.0.path().join("proc/20/status")).unwrap();
+        assert_eq!(host.look().0, []);
+    }
+
+    #[test]
+    fn a_configuration_counts_only_where_nobody_else_wrote_it_and_it_is_a_file_of_some_length() {
+        let host = Host::new();
+        host.process("20", "keepalived", "net:[1]", &["keepalived", "--use-file=a.conf"]);
+        let path = host.0.path().join("etc/a.conf");
+        let unread = || match &host.managers()[..] {
+            [Manager::Keepalived { unread: Some(unread), .. }] => unread.clone(),
+            managers => panic!("{managers:?}"),
+        };
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert_eq!(unread(), "it is a pipe, not a regular file");
+        fs::remove_file(&path).unwrap();
+        symlink("/dev/zero", &path).unwrap();
+        assert_eq!(unread(), "it is a device, not a regular file");
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+        assert_eq!(unread(), "it is longer than 1048576 bytes");
+        for mode in [0o664, 0o646] {
+            fs::write(&path, "\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(unread(), "others than its owner may write it");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(host.managers(), []);
+        // A thousand files and no more, and no more than so many bytes of them.
+        fs::write(&path, "include b.conf\n".repeat(1_000)).unwrap();
+        host.write("etc/b.conf", "\n");
+        assert_eq!(unread(), "b.conf, which it includes: it includes too many files");
+        fs::write(&path, "include b.conf\n".repeat(100)).unwrap();
+        host.write("etc/b.conf", &"#".repeat(1 << 20));
+        assert!(unread().starts_with("b.conf, which it includes: it is longer than "), "{}", unread());
     }
 
     #[test]
@@ -280,7 +321,7 @@ mod tests {
         host.write("etc/other.conf", "virtual_server fwmark 1 {\n");
         assert_eq!(
             host.managers(),
-            [Manager::Keepalived { process: 20, file: "other.conf".into(), is_readable: true }]
+            [Manager::Keepalived { process: 20, file: "other.conf".into(), unread: None }]
         );
     }
 

@@ -5,9 +5,12 @@
 
 mod filter;
 mod iptables;
+mod keepalived;
 mod local;
 mod managers;
 mod nftables;
+mod permissions;
+mod process;
 mod program;
 mod routes;
 mod rtnetlink;
@@ -20,6 +23,7 @@ use crate::model::{Family, Sysctls};
 
 pub use self::filter::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
 pub use self::managers::Manager;
+pub use self::permissions::{Writable, writable};
 pub use self::routes::{Holder, InterfaceKind};
 
 /// What there is to look at; nothing else is looked at.
@@ -59,6 +63,8 @@ pub struct Host {
     pub filter: Filter,
     /// Others who manage IPVS
     pub managers: Vec<Manager>,
+    /// What of the desired file others may write
+    pub writable: Vec<Writable>,
     /// What could not be looked at, each with the reason, for the operator
     pub unknown: Vec<String>,
 }
@@ -70,11 +76,13 @@ pub struct Roots {
     pub proc: PathBuf,
     /// The configuration
     pub etc: PathBuf,
+    /// The user whose processes and files are believed: root
+    pub owner: u32,
 }
 
 impl Default for Roots {
     fn default() -> Self {
-        Self { proc: "/proc".into(), etc: "/etc".into() }
+        Self { proc: "/proc".into(), etc: "/etc".into(), owner: 0 }
     }
 }
 
@@ -100,7 +108,7 @@ pub fn look(question: Question, settings: Sysctls, roots: &Roots) -> Host {
         host.filter = filter::look(&filter, &roots.proc, &mut host.unknown);
     }
     if managers {
-        host.managers = managers::look(roots);
+        host.managers = managers::look(roots, &mut host.unknown);
     }
     host
 }

@@ -43,6 +43,9 @@ pub(super) fn ask(name: &str, arguments: &[&str]) -> Result<String, Trouble> {
         Err(Failure::Slow(patience)) => {
             Err(Trouble::Failed(format!("it took more than {} s and was ended", patience.as_secs())))
         }
+        Err(Failure::TooMuch(most)) => {
+            Err(Trouble::Failed(format!("it said more than {} MiB and was ended", most >> 20)))
+        }
     }
 }
 

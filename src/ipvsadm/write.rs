@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::escape;
 use crate::model::{
     Checksum, EngineName, Family, Forwarding, Operation, Persistence, PersistenceMask, Protocol, RealServer,
     SchedulerName, Scheduling, ServerKey, ServiceKey, State, SyncDaemon, Thresholds, Timeouts, Tunnel,
@@ -31,7 +32,7 @@ pub fn command(operation: &Operation) -> Option<String> {
             let seconds = |timeout: &Option<u32>| timeout.unwrap_or(0);
             Ok(format!("--set {} {} {}", seconds(tcp), seconds(tcp_fin), seconds(udp)))
         }
-        Operation::StartSync { to } => Ok(start_daemon(to)),
+        Operation::StartSync { to } => return Some(format!("ipvsadm {}", start_daemon(to))),
         Operation::RestartSync { to, .. } => {
             let role = to.role;
             return Some(format!("ipvsadm --stop-daemon {role}\nipvsadm {}", start_daemon(to)));
@@ -40,13 +41,20 @@ pub fn command(operation: &Operation) -> Option<String> {
         Operation::SetSysctl { .. } | Operation::ReplaceMarks { .. } => return None,
     };
     Some(match arguments {
-        Ok(arguments) => format!("ipvsadm {arguments}"),
-        Err(NoWord(what)) => format!("# {operation}: ipvsadm has no option for {what}"),
+        // An address of IPv6 is a pattern to a shell: `[fd00::13]:80` names a file `f:80`.
+        Ok(arguments) => arguments
+            .split(' ')
+            .fold("ipvsadm".to_owned(), |command, word| command + " " + &escape::word(word)),
+        Err(NoWord(what)) => {
+            let comment = format!("# {operation}: ipvsadm has no option for {what}");
+            escape::text(&comment).into_owned()
+        }
     })
 }
 
 fn start_daemon(daemon: &SyncDaemon) -> String {
     let SyncDaemon { role, interface, id, max_length, group, port, ttl } = daemon;
+    let interface = escape::word(interface);
     let mut words = format!("--start-daemon {role} --mcast-interface {interface} --syncid {id}");
     let options = [
         ("--sync-maxlen", max_length.map(|length| length.to_string())),
@@ -72,7 +80,7 @@ pub fn save(state: &State) -> String {
     let (mut text, unsaved) = saved(state);
     for what in unsaved {
         text.push_str("# ");
-        text.push_str(&what);
+        text.push_str(&escape::text(&what));
         text.push('\n');
     }
     text

@@ -122,6 +122,7 @@ impl Filter {
             Failure::Start(error) => format!("cannot start {name}: {error}"),
             Failure::Slow(patience) => slow(patience),
             Failure::Pipe(error) => format!("cannot talk to {name}: {error}; try again"),
+            Failure::TooMuch(most) => format!("{name} said more than {} MiB and was killed", most >> 20),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Runs another program: text in, text out, and never longer than it may take.
+//! Runs another program: text in, text out, never longer than it may take and never more than it may say.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use mio::unix::pipe::{Receiver, Sender};
 use mio::{Events, Interest, Poll, Token};
+
+/// The most that is taken of what a program says, in bytes: the rules of a hundred thousand services are a tenth of it.
+const MOST: u64 = 64 << 20;
 
 /// How often it is looked whether a program has ended that has closed its output already.
 const GLANCE: Duration = Duration::from_millis(1);
@@ -33,6 +36,8 @@ pub enum Failure {
     Slow(Duration),
     /// It was started, and could not be listened to.
     Pipe(io::Error),
+    /// It said more than so many bytes, and was killed.
+    TooMuch(u64),
 }
 
 /// Where else to look for programs: these are not in everybody's PATH.
@@ -52,13 +57,17 @@ pub fn installed(name: &str) -> Option<PathBuf> {
 /// Runs a program with `input` for its standard input, for no longer than `patience`.
 ///
 /// # Errors
-/// Where it comes to no end; how it ended is part of what it left.
+/// Where it comes to no end, or says more than 64 MiB; how it ended is part of what it left.
 pub fn run(command: &mut Command, input: &str, patience: Duration) -> Result<Output, Failure> {
+    run_limited(command, input, patience, MOST)
+}
+
+fn run_limited(command: &mut Command, input: &str, patience: Duration, most: u64) -> Result<Output, Failure> {
     let until = Instant::now() + patience;
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(Failure::Start)?;
     let result = Pipes::of(&mut child, input).and_then(|mut pipes| {
-        if !pipes.pump(until)? {
+        if !pipes.pump(until, most)? {
             return Ok(None);
         }
         let status = wait(&mut child, until)?;
@@ -75,6 +84,7 @@ pub fn run(command: &mut Command, input: &str, patience: Duration) -> Result<Out
             Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
         }
         Ok(None) => Err(Failure::Slow(patience)),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(Failure::TooMuch(most)),
         Err(error) => Err(Failure::Pipe(error)),
     }
 }
@@ -120,13 +130,13 @@ impl<'a> Pipes<'a> {
     }
 
     /// Writes and reads until the program has closed its output; gives whether that was in time.
-    fn pump(&mut self, until: Instant) -> io::Result<bool> {
+    fn pump(&mut self, until: Instant, most: u64) -> io::Result<bool> {
         let mut events = Events::with_capacity(3);
         loop {
             let (rest, sender) = &mut self.input;
             write_some(rest, sender);
-            read_some(&mut self.out, &mut self.stdout)?;
-            read_some(&mut self.err, &mut self.stderr)?;
+            read_some(&mut self.out, &mut self.stdout, most)?;
+            read_some(&mut self.err, &mut self.stderr, most)?;
             if self.out.is_none() && self.err.is_none() {
                 return Ok(true);
             }
@@ -154,10 +164,13 @@ fn write_some(rest: &mut &[u8], pipe: &mut Option<Sender>) {
     }
 }
 
-/// Reads as much as there is, and closes the pipe at its end.
-fn read_some(pipe: &mut Option<Receiver>, into: &mut Vec<u8>) -> io::Result<()> {
+/// Reads as much as there is, and closes the pipe at its end. More than `most` in all is an error.
+fn read_some(pipe: &mut Option<Receiver>, into: &mut Vec<u8>, most: u64) -> io::Result<()> {
     let Some(receiver) = pipe else { return Ok(()) };
-    match receiver.read_to_end(into) {
+    // One more: the end shows only when there is nothing more to read.
+    let left = (most + 1).saturating_sub(into.len() as u64);
+    match receiver.take(left).read_to_end(into) {
+        Ok(_) if into.len() as u64 > most => Err(io::ErrorKind::FileTooLarge.into()),
         Ok(_) => {
             *pipe = None;
             Ok(())
@@ -198,6 +211,20 @@ mod tests {
             assert!(matches!(sh(script, "", 100), Err(Failure::Slow(_))), "{script}");
             assert!(began.elapsed() < Duration::from_secs(10), "{script}");
         }
+    }
+
+    #[test]
+    fn a_program_that_says_too_much_is_killed() {
+        for script in ["exec cat /dev/zero", "exec cat /dev/zero >&2", "printf 1234; exec sleep 60"] {
+            let began = Instant::now();
+            let mut command = Command::new("sh");
+            let result = run_limited(command.args(["-c", script]), "", Duration::from_secs(60), 3);
+            assert!(matches!(result, Err(Failure::TooMuch(3))), "{script}: {result:?}");
+            assert!(began.elapsed() < Duration::from_secs(30), "{script}");
+        }
+        let mut command = Command::new("sh");
+        let output = run_limited(command.args(["-c", "printf 123"]), "", Duration::from_secs(60), 3).unwrap();
+        assert_eq!(output.stdout, "123");
     }
 
     #[test]

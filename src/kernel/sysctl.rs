@@ -104,7 +104,7 @@ fn nearest(parts: &[&str], place: usize, directory: &PathBuf) -> Option<String> 
 
 fn path(name: &str) -> io::Result<PathBuf> {
     let parts = sysctl::parts(name);
-    let is_sound = parts.iter().all(|part| !matches!(*part, "" | "." | ".."));
+    let is_sound = parts.iter().all(|part| !matches!(*part, "" | "." | "..") && !part.contains('\0'));
     if parts.len() < 2 || parts.first() != Some(&"net") || !is_sound {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -120,9 +120,16 @@ mod tests {
 
     #[test]
     fn a_name_cannot_lead_out_of_the_settings() {
-        for name in
-            ["", "net", "kernel.hostname", "net/../kernel/hostname", "net..ipv4", "/net/ipv4", "net/ipv4/"]
-        {
+        for name in [
+            "",
+            "net",
+            "net.ipv4.a\0b",
+            "kernel.hostname",
+            "net/../kernel/hostname",
+            "net..ipv4",
+            "/net/ipv4",
+            "net/ipv4/",
+        ] {
             assert_eq!(path(name).map_err(|error| error.kind()), Err(io::ErrorKind::InvalidInput), "{name}");
         }
         let expected = PathBuf::from("/proc/sys/net/ipv4/conf/eth0.100/forwarding");

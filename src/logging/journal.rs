@@ -1,5 +1,6 @@
 //! Turns events, and the spans around them, into journal entries with fields.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Debug;
 use std::io::{self, Write};
@@ -14,6 +15,8 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::escape;
 
 /// The fields of a journal entry whose meaning is fixed: what of ours has such a name gets a prefix.
 const TAKEN: &[&str] = &[
@@ -101,7 +104,12 @@ struct Fields {
 }
 
 impl Fields {
+    /// Takes a value, escaped: whoever lists the entries shows them on a terminal, or one a line.
     fn set(&mut self, field: &Field, value: String) {
+        let value = match escape::text(&value) {
+            Cow::Borrowed(_) => value,
+            Cow::Owned(escaped) => escaped,
+        };
         if field.name() == "message" {
             self.message = value;
             return;
@@ -358,10 +366,18 @@ mod tests {
             ("LARGE", "18446744073709551615"),
             ("NEGATIVE", "-1"),
             ("SHOWN", "10.0.0.7"),
-            ("TEXT", "two\nlines"),
+            ("TEXT", "two\\nlines"),
             ("YES", "true"),
         ];
         assert_eq!(entries, [entry(Level::Warn, "values of each kind", &fields)]);
+    }
+
+    #[test]
+    fn a_message_is_one_line_and_does_nothing_to_a_terminal() {
+        let evil = "a\nb\u{1b}[2J\u{202e}";
+        let entries = logged(|| info!(service = %evil, "read {evil}"));
+        let shown = "a\\nb\\x1b[2J\\u{202e}";
+        assert_eq!(entries, [entry(Level::Info, &format!("read {shown}"), &[("SERVICE", shown)])]);
     }
 
     #[test]

@@ -4,20 +4,25 @@ mod journal;
 mod level;
 
 use std::env;
+use std::fmt::Debug;
 use std::io;
 use std::time::SystemTime;
 
 use anstream::{AutoStream, ColorChoice};
+use anstyle::Style;
 use log::{Level, LevelFilter, Metadata, Record};
+use tracing::field::Field;
 use tracing::subscriber::set_global_default;
 use tracing::{error, warn};
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use self::journal::{Journal, ToJournal};
 use self::level::Levels;
+use crate::escape::Escaped;
 
 /// Sets up logging for the whole process; to be called once, before the first word.
 ///
@@ -67,13 +72,30 @@ fn is_coloured() -> bool {
     !matches!(AutoStream::choice(&io::stderr()), ColorChoice::Never)
 }
 
-/// Writes one line per event: time, level, span, message, fields.
+/// Writes one line per event: time, level, span, message, fields. Message and fields are escaped, so that none of them begins
+/// a line of its own; the colours around them are the layer's.
 fn lines<W>(writer: W, is_coloured: bool, has_time: bool) -> impl Layer<Registry> + Send + Sync
 where
     W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
     let layer = fmt::layer().with_writer(writer).with_ansi(is_coloured).with_target(false).compact();
+    let layer = layer.fmt_fields(debug_fn(field).delimited(" "));
     if has_time { layer.with_timer(Utc).boxed() } else { layer.without_time().boxed() }
+}
+
+/// Writes a field, or the message, which has no name.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{:?}", Escaped(value)),
+        name => {
+            let (italic, dimmed) = match writer.has_ansi_escapes() {
+                true => (Style::new().italic(), Style::new().dimmed()),
+                false => (Style::new(), Style::new()),
+            };
+            let name = name.strip_prefix("r#").unwrap_or(name);
+            write!(writer, "{italic}{name}{italic:#}{dimmed}={dimmed:#}{:?}", Escaped(value))
+        }
+    }
 }
 
 /// The time to the millisecond.
@@ -167,6 +189,29 @@ mod tests {
     fn colours_are_for_those_who_see_them() {
         assert!(seen("info", true, false, || info!("hello")).contains("\u{1b}["));
         assert!(!seen("info", false, false, || info!("hello")).contains("\u{1b}["));
+    }
+
+    // A newline in a name let anybody who could write the file, or a kernel thread's interface, forge a line of the log.
+    #[test]
+    fn a_line_break_or_a_control_in_a_message_or_field_is_escaped() {
+        let evil = "a\n ERROR \u{1b}[2J\u{9b}1m\u{202e}";
+        let text = seen("info", false, false, || {
+            let _pass = info_span!("pass", reason = evil).entered();
+            info!(service = %evil, debugged = ?evil, r#type = evil, "read {evil}");
+        });
+        let shown = "a\\n ERROR \\x1b[2J\\u{9b}1m\\u{202e}";
+        let quoted = "\"a\\n ERROR \\u{1b}[2J\\u{9b}1m\\u{202e}\"";
+        assert_eq!(
+            text,
+            format!(
+                " INFO pass: read {shown} service={shown} debugged={quoted} type={quoted} reason={quoted}\n"
+            )
+        );
+        let coloured = seen("info", true, false, || info!(service = %evil, "read {evil}"));
+        assert!(
+            coloured.contains(&format!("read {shown} \u{1b}[3mservice\u{1b}[0m\u{1b}[2m=\u{1b}[0m{shown}")),
+            "{coloured:?}"
+        );
     }
 
     #[test]

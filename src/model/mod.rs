@@ -2,7 +2,7 @@
 
 mod change;
 mod desired;
-mod link;
+pub mod link;
 pub mod mark;
 mod operation;
 mod server;

@@ -2,6 +2,8 @@
 
 use indexmap::IndexMap;
 
+use super::link::is_interface_name;
+
 /// Kernel settings: value by name. A name has dots (`net.ipv4.ip_forward`), or slashes where a part of it holds a dot
 /// itself (`net/ipv4/conf/eth0.100/forwarding`); the words of a value are separated by one blank.
 pub type Sysctls = IndexMap<String, String>;
@@ -22,6 +24,29 @@ pub fn is_set(name: &str, live: &str, wanted: &str) -> bool {
 /// The parts of a name: `net`, `ipv4`, `conf`, `eth0.100`, `forwarding`.
 pub fn parts(name: &str) -> Vec<&str> {
     name.split(if name.contains('/') { '/' } else { '.' }).collect()
+}
+
+/// Whether a setting below `net.` can have this name: each part of it a file's name, the interface in it one that can be,
+/// and nothing a pattern. What a remembered or written name has to be before it becomes a path below /proc/sys.
+pub fn is_name(name: &str) -> bool {
+    let parts = parts(name);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    let is_file_name = |part: &str| {
+        (1..=255).contains(&part.len()) && !matches!(part, "." | "..") && part.bytes().all(is_plain)
+    };
+    let of_interface = interface(name);
+    let is_sound = |part: &&str| match of_interface {
+        // The same part, not one that reads alike.
+        Some(interface) if std::ptr::eq(interface, *part) => is_interface_name(interface),
+        _ => is_file_name(part),
+    };
+    parts.len() >= 2 && parts.first() == Some(&"net") && parts.iter().all(is_sound)
+}
+
+/// Whether a setting can be given this value: ASCII that can be seen, with single blanks between its words, as the kernel
+/// shows all its values.
+pub fn is_value(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 /// The interface that a setting belongs to: `eth1` for `net.ipv4.conf.eth1.rp_filter`; none for those of all.
@@ -159,6 +184,51 @@ mod tests {
         let own = live.clone();
         apply(&mut live, "net.ipv4.ip_forward", "1");
         assert_eq!(live, own);
+    }
+
+    #[test]
+    fn a_name_is_below_net_and_neither_a_pattern_nor_a_way_out() {
+        for name in [
+            "net.ipv4.ip_forward",
+            "net/ipv4/ip_forward",
+            "net.ipv4.conf.all.rp_filter",
+            "net/ipv4/conf/eth0.100/forwarding",
+            "net.ipv4.conf.$(id).rp_filter",
+            "net.ipv6.neigh.eth1@if2.base_reachable_time_ms",
+            "net.netfilter.nf_log.0",
+            "net.core.somaxconn",
+        ] {
+            assert!(is_name(name), "{name:?}");
+        }
+        for name in [
+            "",
+            "net",
+            "net.",
+            ".net.ipv4",
+            "net..ipv4",
+            "net/../vm/swappiness",
+            "net/./ipv4",
+            "/net/ipv4/ip_forward",
+            "kernel.hostname",
+            "net.ipv4.ip_forward ",
+            "net.ipv4.ip\nforward",
+            "net.ipv4.ip_forward\0",
+            "net.ipv4.conf.*.rp_filter",
+            "net.ipv4.conf.eth?.rp_filter",
+            "net.ipv4.conf.eth[01].rp_filter",
+            "net.ipv4.conf.a-long-name-0016.rp_filter",
+            "net.ipv4.conf..rp_filter",
+            "net.ipv4.$(id)",
+            "net.ipv4.ip;id",
+            "net.ipv4.conf.eth0/100.forwarding",
+            "net/ipv4/conf/a:1/rp_filter",
+            "net.ipv4.gr\u{f6}\u{df}e",
+            "net.ipv4.conf.a\u{1b}[2J.rp_filter",
+        ] {
+            assert!(!is_name(name), "{name:?}");
+        }
+        assert!(["", "1", "4096 87380 6291456", "bbr", "a;b"].into_iter().all(is_value));
+        assert!(!["1\n2", "1\0", "\u{1b}[2J", "a\u{202e}", "1\t2"].into_iter().any(is_value));
     }
 
     #[test]

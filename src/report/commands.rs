@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
+use crate::escape;
 use crate::ipvsadm;
 use crate::model::{Mark, Operation};
 use crate::nft::{self, FullNat, SourceNat, TABLE, Table};
 use crate::reconcile::Comparison;
 
-/// The lines that do the same as the plan, to be typed in a shell. A script for nft is one of several lines.
+/// The lines that do the same as the plan, to be typed in a POSIX shell, each word quoted where it needs to be. A script for
+/// nft is one of several lines.
 pub fn commands(comparison: &Comparison) -> Vec<String> {
     let mut full_nat = FullNat::default();
     for services in comparison.live_services() {
@@ -45,7 +47,7 @@ impl Typist<'_> {
         }
         match operation {
             Operation::SetSysctl { name, to, .. } => {
-                self.lines.push(format!("sysctl -w {}", setting(name, to)))
+                self.lines.push(format!("sysctl -w {}", escape::word(&format!("{name}={to}"))))
             }
             Operation::ReplaceMarks { to, strays, .. } => self.replace_marks(to, strays),
             other => self.lines.extend(ipvsadm::command(other)),
@@ -85,24 +87,14 @@ impl Typist<'_> {
     }
 }
 
-/// Braces mean something to a shell.
 fn element(verb: &str, rule: SourceNat) -> Option<String> {
     let (set, element) = rule.element()?;
-    Some(format!("nft {verb} element inet {TABLE} {set} '{{ {element} }}'"))
+    let element = format!("{{ {element} }}");
+    Some(format!("nft {verb} element inet {TABLE} {set} {}", escape::word(&element)))
 }
 
 fn script(text: &str) -> String {
     format!("nft -f - <<'EOF'\n{text}EOF")
-}
-
-/// `net.ipv4.ip_forward=1`, quoted for a shell where that is needed.
-fn setting(name: &str, value: &str) -> String {
-    let text = format!("{name}={value}");
-    if value.contains(|letter: char| !letter.is_ascii_alphanumeric() && !".,:_-".contains(letter)) {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    } else {
-        text
-    }
 }
 
 #[cfg(test)]

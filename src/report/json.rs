@@ -9,6 +9,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::json;
 
 use crate::advice::Advice;
+use crate::escape;
 use crate::model::{
     Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, Services, Tunnel, Value,
 };
@@ -135,7 +136,7 @@ pub fn warnings(advice: &[Advice]) -> Vec<serde_json::Value> {
 }
 
 fn write(out: &mut dyn Write, document: &Document<'_>) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, document)?;
+    escape::json(out, document)?;
     writeln!(out)
 }
 

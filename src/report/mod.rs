@@ -4,6 +4,7 @@ mod commands;
 mod json;
 mod observed;
 mod paper;
+mod styled;
 mod text;
 mod uncoloured;
 

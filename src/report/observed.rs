@@ -1,11 +1,15 @@
 //! What `lbd status` shows: the daemon's last words, whether all is in sync, and the table with its connections.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
+use anstyle::Style;
 use serde_json::{Value, json};
 
 use super::json::{VERSION, foreign as foreign_json};
+use super::styled::{PLAIN, line};
 use super::text::{DELETE, HEAD, NOTE, foreign, in_part, size, waiting};
+use crate::escape;
 use crate::kernel::Live;
 use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::Comparison;
@@ -56,19 +60,21 @@ pub fn text(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
     let comparison = observed.comparison;
     let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
     match &observed.file_problem {
-        Some(problem) => writeln!(out, "{DELETE}bad file:{DELETE:#} {problem}")?,
-        None if observed.is_in_sync() => writeln!(out, "{HEAD}in sync:{HEAD:#} {}", size(comparison))?,
-        None => writeln!(
+        Some(problem) => say(out, DELETE, "bad file:", problem)?,
+        None if observed.is_in_sync() => say(out, HEAD, "in sync:", &size(comparison))?,
+        None => say(
             out,
-            "{DELETE}not in sync:{DELETE:#} {add} to add, {edit} to edit, {delete} to delete (`lbd diff` shows them)"
+            DELETE,
+            "not in sync:",
+            &format_args!("{add} to add, {edit} to edit, {delete} to delete (`lbd diff` shows them)"),
         )?,
     }
     let refused = comparison.objection.as_ref().map(ToString::to_string);
     if let (Some(objection), Some(text)) = (&comparison.objection, &refused) {
-        writeln!(out, "{DELETE}refused{}:{DELETE:#} {text}", in_part(objection))?;
+        say(out, DELETE, &format!("refused{}:", in_part(objection)), text)?;
     }
     if let Some(reason) = &observed.unknown {
-        writeln!(out, "{DELETE}not verified, and nothing is deleted:{DELETE:#} {reason}")?;
+        say(out, DELETE, "not verified, and nothing is deleted:", reason)?;
     }
     daemon(out, observed.daemon.as_deref(), observed.status.as_ref(), refused.as_deref())?;
     waiting(out, comparison)?;
@@ -87,40 +93,43 @@ pub fn daemon(
     refused: Option<&str>,
 ) -> io::Result<()> {
     match (holder, status) {
-        (None, _) => writeln!(out, "{HEAD}daemon:{HEAD:#} not running"),
-        (Some(holder), None) => writeln!(out, "{HEAD}daemon:{HEAD:#} {holder}, starting"),
+        (None, _) => say(out, HEAD, "daemon:", &"not running"),
+        (Some(holder), None) => say(out, HEAD, "daemon:", &format_args!("{holder}, starting")),
         (Some(holder), Some(status)) => {
-            writeln!(out, "{HEAD}daemon:{HEAD:#} {holder}, {}", status.watching)?;
+            say(out, HEAD, "daemon:", &format_args!("{holder}, {}", status.watching))?;
             told(out, status, refused)
         }
     }
 }
 
+/// A line with a heading.
+fn say(out: &mut dyn Write, style: Style, heading: &str, rest: &dyn Display) -> io::Result<()> {
+    line(out, &[(style, &heading), (PLAIN, &format_args!(" {rest}"))])
+}
+
 fn told(out: &mut dyn Write, status: &Status, said: Option<&str>) -> io::Result<()> {
     if let Some(LastPass { at, reason, outcome, added, edited, deleted }) = &status.last_pass {
-        writeln!(
-            out,
-            "{HEAD}last change:{HEAD:#} {at}, {reason}: {outcome}; {added} added, {edited} edited, {deleted} deleted"
-        )?;
+        let counts = format!("{added} added, {edited} edited, {deleted} deleted");
+        say(out, HEAD, "last change:", &format_args!("{at}, {reason}: {outcome}; {counts}"))?;
     }
     if let Some(bad) = &status.bad_file {
-        writeln!(out, "{DELETE}the daemon keeps the last good state:{DELETE:#} {bad}")?;
+        say(out, DELETE, "the daemon keeps the last good state:", bad)?;
     }
     let more = |text: &str| match said.and_then(|said| text.strip_prefix(said)) {
         Some(more) => more.trim_start_matches("; ").to_owned(),
         None => text.to_owned(),
     };
     if let Some(refused) = &status.refused {
-        writeln!(out, "{DELETE}the daemon keeps the last good state:{DELETE:#} {}", more(refused))?;
+        say(out, DELETE, "the daemon keeps the last good state:", &more(refused))?;
     }
     if let Some(refused) = &status.refused_in_part {
-        writeln!(out, "{DELETE}the daemon leaves out the deletions:{DELETE:#} {}", more(refused))?;
+        say(out, DELETE, "the daemon leaves out the deletions:", &more(refused))?;
     }
     for failed in &status.failed {
-        writeln!(out, "{DELETE}failed:{DELETE:#} {failed}")?;
+        say(out, DELETE, "failed:", failed)?;
     }
     for entry in &status.fights {
-        writeln!(out, "{DELETE}somebody else keeps changing{DELETE:#} {entry}")?;
+        say(out, DELETE, "somebody else keeps changing", entry)?;
     }
     Ok(())
 }
@@ -129,17 +138,16 @@ fn table(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
     for (service, VirtualService { scheduling, servers }) in observed.services() {
         let cluster =
             observed.comparison.cluster(service).map(|name| format!(" ({name})")).unwrap_or_default();
-        writeln!(out, "{HEAD}{service}{HEAD:#}{cluster}  {}", scheduling.scheduler)?;
+        let rest = format_args!("{cluster}  {}", scheduling.scheduler);
+        line(out, &[(HEAD, service), (PLAIN, &rest)])?;
         for (server, RealServer { weight, forwarding, .. }) in servers.iter() {
             let Connections { active, inactive, persistent } = observed.connections(service, server);
             let quiesced = if *weight == 0 { " (quiesced)" } else { "" };
             let persistent =
                 if persistent > 0 { format!(", {persistent} persistent") } else { String::new() };
-            writeln!(
-                out,
-                "  {server}  {forwarding}, weight {weight}{quiesced}  {NOTE}{active} active, {inactive} \
-                 inactive{persistent}{NOTE:#}"
-            )?;
+            let what = format_args!("  {server}  {forwarding}, weight {weight}{quiesced}  ");
+            let connections = format_args!("{active} active, {inactive} inactive{persistent}");
+            line(out, &[(PLAIN, &what), (NOTE, &connections)])?;
         }
     }
     Ok(())
@@ -188,6 +196,6 @@ pub fn json(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
         "foreign": foreign_json(&comparison.foreign),
         "services": observed.services().into_iter().map(service).collect::<Vec<_>>(),
     });
-    serde_json::to_writer_pretty(&mut *out, &document)?;
+    escape::json(out, &document)?;
     writeln!(out)
 }

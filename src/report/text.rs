@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::paper::{COLLECTED, Paper};
+use super::styled::{PLAIN, line};
+use crate::escape;
 use crate::guard::Objection;
 use crate::model::{Action, Kind, Operation, Part, ServiceKey, Set, SyncDaemon, Value};
 use crate::reconcile::{Comparison, Outcome, Report, Summary};
@@ -25,13 +27,14 @@ pub fn comparison(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
     waiting(out, comparison)?;
     foreign(out, comparison)?;
     if let Some(objection) = &comparison.objection {
-        writeln!(out, "{DELETE}apply would refuse{}:{DELETE:#} {objection}", in_part(objection))?;
+        let refuses = format_args!("apply would refuse{}:", in_part(objection));
+        line(out, &[(DELETE, &refuses), (PLAIN, &format_args!(" {objection}"))])?;
     }
     if comparison.is_in_sync() {
-        writeln!(out, "{HEAD}in sync:{HEAD:#} {}", size(comparison))
+        line(out, &[(HEAD, &"in sync:"), (PLAIN, &format_args!(" {}", size(comparison)))])
     } else {
         let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
-        writeln!(out, "{HEAD}{add} to add, {edit} to edit, {delete} to delete{HEAD:#}")
+        line(out, &[(HEAD, &format_args!("{add} to add, {edit} to edit, {delete} to delete"))])
     }
 }
 
@@ -65,8 +68,10 @@ fn of_edit(lines: &mut String, signs: &Signs, operation: &Operation, comparison:
     if operation.kind() == Kind::Mark {
         for Part { action, kind, name, changes } in operation.parts() {
             signs.begin(lines, action, |lines| named(lines, kind, name.as_deref()))?;
+            let start = lines.len();
             let mut said = Said::of(lines, kind);
             changes.iter().for_each(|change| said.say(change.into()));
+            escape::tail(lines, start);
             lines.push('\n');
         }
     } else {
@@ -79,12 +84,14 @@ fn of_edit(lines: &mut String, signs: &Signs, operation: &Operation, comparison:
             }
             None => named(lines, kind, operation.name().as_deref()),
         })?;
+        let start = lines.len();
         let mut said = Said::of(lines, kind);
         operation.each_change(|change| said.say(change));
+        escape::tail(lines, start);
         lines.push('\n');
     }
     match comparison.impact(operation) {
-        Some(impact) => writeln!(lines, "      {NOTE}{impact}{NOTE:#}"),
+        Some(impact) => writeln!(lines, "      {NOTE}{}{NOTE:#}", escape::text(&impact)),
         None => Ok(()),
     }
 }
@@ -122,7 +129,7 @@ impl Heading {
         };
         lines.push_str(&signs.end);
         match cluster {
-            Some(cluster) => writeln!(lines, " ({cluster})"),
+            Some(cluster) => writeln!(lines, " ({})", escape::text(cluster)),
             None => writeln!(lines),
         }
     }
@@ -153,7 +160,7 @@ impl Signs {
         Self { head: String::new(), add, edit, delete, end: String::new() }
     }
 
-    /// Begins a line with what happens, and to what.
+    /// Begins a line with what happens, and to what, whose name is escaped.
     fn begin(
         &self,
         lines: &mut String,
@@ -165,7 +172,9 @@ impl Signs {
             Action::Edit => &self.edit,
             Action::Delete => &self.delete,
         });
+        let start = lines.len();
         what(lines)?;
+        escape::tail(lines, start);
         lines.push_str(&self.end);
         Ok(())
     }
@@ -229,11 +238,14 @@ pub(super) fn waiting(out: &mut dyn Write, comparison: &Comparison) -> io::Resul
     if comparison.waiting.is_empty() {
         return Ok(());
     }
-    writeln!(out, "{HEAD}waiting:{HEAD:#}")?;
+    line(out, &[(HEAD, &"waiting:")])?;
     for operation in &comparison.waiting {
         match operation.link() {
-            Some(link) => writeln!(out, "  {operation}  {NOTE}until {link}{NOTE:#}")?,
-            None => writeln!(out, "  {operation}")?,
+            Some(link) => {
+                let until = format_args!("until {link}");
+                line(out, &[(PLAIN, &format_args!("  {operation}  ")), (NOTE, &until)])?;
+            }
+            None => line(out, &[(PLAIN, &format_args!("  {operation}"))])?,
         }
     }
     Ok(())
@@ -244,14 +256,15 @@ pub(super) fn foreign(out: &mut dyn Write, comparison: &Comparison) -> io::Resul
     if foreign.is_empty() && foreign_sync.is_empty() {
         return Ok(());
     }
-    writeln!(out, "{HEAD}foreign, left alone:{HEAD:#}")?;
+    line(out, &[(HEAD, &"foreign, left alone:")])?;
     let mut keys: Vec<_> = foreign.iter().collect();
     keys.sort_unstable_by_key(|(service, _)| **service);
     for (service, contents) in keys {
-        writeln!(out, "  {service}  {}", count(contents.servers.len(), "server"))?;
+        let servers = count(contents.servers.len(), "server");
+        line(out, &[(PLAIN, &format_args!("  {service}  {servers}"))])?;
     }
     for SyncDaemon { role, interface, id, .. } in foreign_sync {
-        writeln!(out, "  sync {role}  interface: {interface}, id: {id}")?;
+        line(out, &[(PLAIN, &format_args!("  sync {role}  interface: {interface}, id: {id}"))])?;
     }
     Ok(())
 }
@@ -271,21 +284,23 @@ pub fn report(out: &mut Paper, report: &Report) -> io::Result<()> {
             waiting(out, last)?;
             foreign(out, last)?;
             let counts = if done.is_empty() { "nothing else to do" } else { &counts };
-            writeln!(out, "{HEAD}verified, but for what is refused:{HEAD:#} {counts}; {}", size(last))
+            let rest = format_args!(" {counts}; {}", size(last));
+            line(out, &[(HEAD, &"verified, but for what is refused:"), (PLAIN, &rest)])
         }
-        Outcome::Failed | Outcome::Held => {
-            writeln!(out, "{DELETE}not in sync:{DELETE:#} {counts}, {} failed", failed.len())
-        }
+        Outcome::Failed | Outcome::Held => line(
+            out,
+            &[(DELETE, &"not in sync:"), (PLAIN, &format_args!(" {counts}, {} failed", failed.len()))],
+        ),
         Outcome::Unverified(_) => {
             waiting(out, last)?;
             foreign(out, last)?;
-            writeln!(out, "{DELETE}not verified:{DELETE:#} {counts}; {}", size(last))
+            line(out, &[(DELETE, &"not verified:"), (PLAIN, &format_args!(" {counts}; {}", size(last)))])
         }
         Outcome::Verified => {
             waiting(out, last)?;
             foreign(out, last)?;
             let counts = if done.is_empty() { "nothing to do" } else { &counts };
-            writeln!(out, "{HEAD}verified:{HEAD:#} {counts}; {}", size(last))
+            line(out, &[(HEAD, &"verified:"), (PLAIN, &format_args!(" {counts}; {}", size(last)))])
         }
     }
 }

@@ -324,7 +324,6 @@ mod tests {
             ("kernel.core_pattern", "|/tmp/x"),
             ("net/../kernel/core_pattern", "|/tmp/x"),
             ("net.ipv4.ip_forward", "1\u{0}"),
-            ("net.ipv4.ip_forward", ""),
             ("net..ip_forward", "1"),
             ("", "1"),
         ] {

@@ -109,11 +109,7 @@ impl Record {
 /// Whether a remembered kernel setting may be put back: a record that somebody else wrote must not make root set anything
 /// that no desired file could ask for.
 fn is_restorable(name: &str, value: &str) -> bool {
-    let is_plain = |text: &str| !text.is_empty() && !text.contains(char::is_control);
-    let parts = sysctl::parts(name);
-    parts.first() == Some(&"net")
-        && parts.iter().all(|part| is_plain(part) && !matches!(*part, "." | ".."))
-        && is_plain(value)
+    sysctl::is_name(name) && sysctl::is_value(value)
 }
 
 /// The record as it lies on disk, beside its version and checksum.

@@ -15,6 +15,8 @@ fn a_cluster() {
         ("version: 1\nclusters:\n  - { name: true, listen: tcp://10.0.0.13:80, servers: [] }\n", &[r#"3:13 `name` cannot be true or false | a name such as `web` | "true""#]),
         ("version: 1\nclusters:\n  - { name: \"\", listen: tcp://10.0.0.13:80, servers: [] }\n", &["3:13 a cluster needs a name | 1 to 255 bytes on one line"]),
         ("version: 1\nclusters:\n  - { name: \" web\", listen: tcp://10.0.0.13:80, servers: [] }\n", &["3:13 the name begins or ends with a blank, or holds a control character | 1 to 255 bytes on one line"]),
+        ("version: 1\nclusters:\n  - { name: \"we\\u202eb\", listen: tcp://10.0.0.13:80, servers: [] }\n", &["3:13 the name holds U+202E, which cannot be seen or changes the direction of writing | 1 to 255 bytes of letters that can be seen, on one line"]),
+        ("version: 1\nclusters:\n  - { name: \"we\\e[2Jb\", listen: tcp://10.0.0.13:80, servers: [] }\n", &["3:13 the name begins or ends with a blank, or holds a control character | 1 to 255 bytes on one line"]),
         ("version: 1\nclusters:\n  - { name: web, listen: tcp://10.0.0.13:80, servers: [] }\n  - { name: web, listen: tcp://10.0.0.13:81, servers: [] }\n", &["4:13 duplicate cluster name `web`; first on line 3"]),
         ("version: 1\nclusters:\n  - { name: a, listen: tcp://10.0.0.13:80, servers: [] }\n  - { name: b, listen: [udp://10.0.0.13:80, tcp://10.0.0.13:80], servers: [] }\n", &["4:45 duplicate listener tcp://10.0.0.13:80; first on line 3"]),
         ("version: 1\nclusters:\n  - &a { name: a, listen: tcp://10.0.0.13:80, servers: [] }\n  - *a\n", &["3:16 duplicate cluster name `a`; first on line 3", "3:27 duplicate listener tcp://10.0.0.13:80; first on line 3"]),

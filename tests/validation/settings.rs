@@ -61,6 +61,34 @@ fn sysctls() {
     ]);
 }
 
+// A pattern was valid, and waited for ever for an interface that is called `*`.
+#[test]
+fn names_of_settings_and_interfaces() {
+    const FULL: &str = "a full name under `net.`, such as net.ipv4.ip_forward";
+    const NO_PATTERN: &str = "a name for each interface, or `all` and `default` in its place: net.ipv4.conf.all.rp_filter";
+    for pattern in ["net.ipv4.conf.*.rp_filter", "net.ipv4.conf.eth?.rp_filter", "net.ipv4.conf.eth[01].rp_filter", "net.ipv4.*"] {
+        check(top, &[(&format!("sysctls: {{ \"{pattern}\": 0 }}"), &[&format!("3:12 `{pattern}` is a pattern, and no setting has such a name | {NO_PATTERN}")])]);
+    }
+    for name in ["net.ipv4.conf.a:1.rp_filter", "net.ipv4.conf.of-sixteen-bytes.rp_filter", "net.ipv6.neigh.größe.x"] {
+        let interface = name.split('.').nth(3).unwrap();
+        check(top, &[(&format!("sysctls: {{ \"{name}\": 0 }}"), &[&format!("3:12 `{name}`: `{interface}` is not the name of an interface | {FULL}")])]);
+    }
+    for name in ["net.ipv4.$(id)", "net.ipv4.a;b", "net.ipv4.a b", "net.ipv4."] {
+        check(top, &[(&format!("sysctls: {{ \"{name}\": 0 }}"), &[&format!("3:12 `{name}` is not the name of a setting | {FULL}")])]);
+    }
+    check(top, &[(r#"sysctls: { net.ipv4.ip_forward: "größer" }"#, &["3:33 the value holds letters that no kernel setting has | a value of ASCII letters, digits and signs"])]);
+    for name in ["", ".", "..", "of-sixteen-bytes", "a/b", "a:1", "a b", "größe"] {
+        let wrong = format!("`{name}` is not the name of an interface | 1 to 15 characters without blanks, `/` and `:`, such as eth1");
+        check(top, &[(&format!("sync: [{{ role: master, interface: \"{name}\" }}]"), &[&format!("3:35 {wrong}")])]);
+        check(mark, &[(&format!("{{ mark: 10, match: [{{ interface: \"{name}\" }}] }}"), &[&format!("4:38 {wrong}")])]);
+    }
+    for name in ["eth*", "eth?", "eth[01]"] {
+        let wrong = format!("`{name}` is a pattern, and no interface has such a name | the name of one interface, such as eth1");
+        check(top, &[(&format!("sync: [{{ role: master, interface: \"{name}\" }}]"), &[&format!("3:35 {wrong}")])]);
+        check(mark, &[(&format!("{{ mark: 10, match: [{{ interface: \"{name}\" }}] }}"), &[&format!("4:38 {wrong}")])]);
+    }
+}
+
 #[test]
 fn timeouts() {
     check(top, &[

@@ -7,6 +7,7 @@ mod text;
 use super::document::{Cluster, Document, Number};
 use super::place::{Finding, Step};
 use super::resolve::resolve;
+use crate::escape;
 use crate::model::State;
 
 /// A state as a desired file.
@@ -80,8 +81,8 @@ impl Rendered {
     ///
     /// # Errors
     /// None that is known; whatever the JSON writer has to say.
-    pub fn json(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string_pretty(&self.document()).map(|text| text + "\n")
+    pub fn json(&self) -> std::io::Result<String> {
+        escape::json_text(&self.document()).map(|text| text + "\n")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::document::Cluster;
 use super::{Rendered, Rewritten};
+use crate::escape;
 
 /// The line by which editors find the schema.
 const MODELINE: &str = "# yaml-language-server: $schema=/usr/share/lbd/desired.schema.json\n";
@@ -10,7 +11,7 @@ const MODELINE: &str = "# yaml-language-server: $schema=/usr/share/lbd/desired.s
 pub(super) fn yaml(rendered: &Rendered) -> Result<String, serde_yaml::Error> {
     let mut text = MODELINE.to_owned();
     for comment in &rendered.head_comments {
-        text.push_str(&prefixed(&format!("Left out: {}", harmless(comment)), "# "));
+        text.push_str(&prefixed(&format!("Left out: {}", escape::text(comment)), "# "));
     }
     let head = serde_yaml::to_string(&rendered.head)?;
     let empty = "clusters: []\n";
@@ -26,10 +27,10 @@ pub(super) fn yaml(rendered: &Rendered) -> Result<String, serde_yaml::Error> {
             text.push_str(&entry);
             continue;
         }
-        let why: Vec<_> = wrong.iter().map(|why| format!("- {}", harmless(why))).collect();
+        let why: Vec<_> = wrong.iter().map(|why| format!("- {}", escape::text(why))).collect();
         let comment = format!(
             "Left out, so that applying this file does not change it: {}\n{}",
-            harmless(listen),
+            escape::text(listen),
             why.join("\n")
         );
         text.push_str(&prefixed(&comment, "# "));
@@ -43,13 +44,8 @@ fn entry(cluster: &Cluster) -> Result<String, serde_yaml::Error> {
     serde_yaml::to_string(std::slice::from_ref(cluster))
 }
 
-/// Every line with something before it.
+/// Every line with something before it, and nothing in it that would break out of a comment: a kernel stores names with any
+/// bytes, and YAML knows many line breaks.
 fn prefixed(text: &str, prefix: &str) -> String {
-    text.lines().map(|line| format!("{prefix}{line}\n")).collect()
-}
-
-/// Text that cannot break out of a comment: a kernel stores names with any bytes, and YAML knows many line breaks.
-fn harmless(text: &str) -> String {
-    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
-    text.chars().map(|c| if breaks(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.lines().map(|line| format!("{prefix}{}\n", escape::text(line))).collect()
 }

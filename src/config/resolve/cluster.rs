@@ -10,6 +10,7 @@ use super::{address, scheduling, server};
 use crate::config::document::{Cluster, Defaults, Forward, Listen, Listener, Server};
 use crate::config::nearest::nearest;
 use crate::config::place::{Finding, Findings, Place, place};
+use crate::escape;
 use crate::model::{Forwarding, KeyError, Mark, Neighbour, Servers, ServiceKey, Table, VirtualService};
 
 /// What a listener begins with.
@@ -123,17 +124,25 @@ impl Clusters {
 }
 
 fn check_name(name: &str, here: &Place, findings: &mut Findings) {
-    let wrong = if name.trim().is_empty() {
-        "a cluster needs a name"
+    let (wrong, of) = if name.trim().is_empty() {
+        ("a cluster needs a name".to_owned(), "")
     } else if name.len() > LONGEST_NAME {
-        "the name is too long"
+        ("the name is too long".to_owned(), "")
     } else if name.trim() != name || name.contains(char::is_control) {
-        "the name begins or ends with a blank, or holds a control character"
+        ("the name begins or ends with a blank, or holds a control character".to_owned(), "")
+    } else if let Some(letter) = name.chars().find(|letter| escape::is_harmful(*letter)) {
+        let number = u32::from(letter);
+        (
+            format!(
+                "the name holds U+{number:04X}, which cannot be seen or changes the direction of writing"
+            ),
+            " of letters that can be seen,",
+        )
     } else {
         return;
     };
     findings.push(
-        Finding::new(here.then("name"), wrong).expected(format!("1 to {LONGEST_NAME} bytes on one line")),
+        Finding::new(here.then("name"), wrong).expected(format!("1 to {LONGEST_NAME} bytes{of} on one line")),
     );
 }
 

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use super::value;
 use crate::config::document::{self, Interface, Prune, Role, Scalar, SysctlValue};
 use crate::config::place::{Finding, Findings, Place, place};
+use crate::model::link::is_interface_name;
 use crate::model::sysctl::{self, VS_CONNTRACK};
 use crate::model::{self, Policy, State, SyncDaemon, SyncRole, Sysctls, Timeouts};
 
@@ -25,7 +26,7 @@ pub(super) fn sysctls(
             Err(wrong) => findings.push(
                 Finding::new(here(), wrong.message)
                     .at_key()
-                    .expected("a full name under `net.`, such as net.ipv4.ip_forward")
+                    .expected(if is_pattern(name, sysctl::is_name) { NO_PATTERN } else { FULL_NAME })
                     .suggest(wrong.instead),
             ),
             Ok(full) => {
@@ -91,10 +92,22 @@ pub(super) fn for_fullnat(
     }
 }
 
+/// Whether a name would be one, but for the signs of a pattern.
+fn is_pattern(name: &str, is_name: fn(&str) -> bool) -> bool {
+    let signs = ['*', '?', '['];
+    name.contains(signs) && is_name(&name.replace(signs, "x"))
+}
+
 struct WrongName {
     message: String,
     instead: Option<String>,
 }
+
+/// What is right of the names of settings.
+const FULL_NAME: &str = "a full name under `net.`, such as net.ipv4.ip_forward";
+/// What is right in place of a pattern.
+const NO_PATTERN: &str =
+    "a name for each interface, or `all` and `default` in its place: net.ipv4.conf.all.rp_filter";
 
 fn sysctl_name(name: &str) -> Result<String, WrongName> {
     let wrong = |message: String, instead: Option<String>| {
@@ -111,10 +124,19 @@ fn sysctl_name(name: &str) -> Result<String, WrongName> {
         {
             wrong(format!("`{name}` is not the name of a setting"), None)
         }
-        ["net", _, ..] => {
+        ["net", _, ..] if is_pattern(name, sysctl::is_name) => {
+            wrong(format!("`{name}` is a pattern, and no setting has such a name"), None)
+        }
+        ["net", _, ..] if sysctl::is_name(name) => {
             let separator = if parts.iter().any(|part| part.contains('.')) { "/" } else { "." };
             Ok(parts.join(separator))
         }
+        ["net", _, ..] => match sysctl::interface(name).filter(|interface| !is_interface_name(interface)) {
+            Some(interface) => {
+                wrong(format!("`{name}`: `{interface}` is not the name of an interface"), None)
+            }
+            None => wrong(format!("`{name}` is not the name of a setting"), None),
+        },
         // sysctl(8) writes a dot inside a name as a slash; only one of the two can separate here.
         [first, _, ..] if first.starts_with("net.") => {
             let swapped = name
@@ -143,6 +165,11 @@ fn sysctl_value(value: &SysctlValue, here: impl Fn() -> Place, findings: &mut Fi
                 findings.push(
                     Finding::new(here(), "the value holds a line break or another control character")
                         .expected("a value on one line"),
+                );
+            } else if !text.split_whitespace().all(sysctl::is_value) {
+                findings.push(
+                    Finding::new(here(), "the value holds letters that no kernel setting has")
+                        .expected("a value of ASCII letters, digits and signs"),
                 );
             }
             let mut words = text.split_whitespace();
@@ -229,13 +256,16 @@ pub(super) fn sync(daemons: &[document::SyncDaemon], findings: &mut Findings) ->
 /// Checks that an interface could have this name.
 pub(super) fn check_interface(name: &Interface, here: Place, findings: &mut Findings) {
     let Interface(name) = name;
-    // The kernel's rule, and nothing that means more than itself to a firewall's language.
-    let odd = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'/' | b':' | b'"' | b'\\' | b'*');
-    if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.bytes().any(odd) {
-        findings.push(
-            Finding::new(here, format!("`{name}` is not the name of an interface"))
-                .expected("1 to 15 characters without blanks, `/` and `:`, such as eth1"),
-        );
+    if !is_interface_name(name) {
+        let (wrong, expected) = if is_pattern(name, is_interface_name) {
+            ("is a pattern, and no interface has such a name", "the name of one interface, such as eth1")
+        } else {
+            (
+                "is not the name of an interface",
+                "1 to 15 characters without blanks, `/` and `:`, such as eth1",
+            )
+        };
+        findings.push(Finding::new(here, format!("`{name}` {wrong}")).expected(expected));
     }
 }
 
@@ -296,6 +326,17 @@ mod tests {
                 "`net.ipv4.conf.eth0/100.forwarding` mixes dots and slashes",
                 Some("net/ipv4/conf/eth0.100/forwarding"),
             ),
+            (
+                "net.ipv4.conf.*.rp_filter",
+                "`net.ipv4.conf.*.rp_filter` is a pattern, and no setting has such a name",
+                None,
+            ),
+            (
+                "net.ipv4.conf.an-interface-of-20.rp_filter",
+                "`net.ipv4.conf.an-interface-of-20.rp_filter`: `an-interface-of-20` is not the name of an interface",
+                None,
+            ),
+            ("net.ipv4.$(id)", "`net.ipv4.$(id)` is not the name of a setting", None),
             ("/etc/passwd", "`/etc/passwd` is a path, not the name of a setting", None),
         ] {
             let wrong = sysctl_name(name).err().unwrap();

@@ -54,6 +54,8 @@ pub struct Controller {
     awaited: Vec<Link>,
     /// What was warned of in the last pass
     warned: Vec<String>,
+    /// Who else than root may write the file
+    writable: Vec<String>,
     status: Status,
     /// The status on disk
     written: Option<Status>,
@@ -114,6 +116,7 @@ impl Controller {
             foreign: Vec::new(),
             awaited: Vec::new(),
             warned: Vec::new(),
+            writable: Vec::new(),
             status: Status { file, ..Status::default() },
             written: None,
             running: None,
@@ -163,6 +166,7 @@ impl Controller {
                     self.status.watching = how;
                 }
             }
+            Event::Writable(warnings) => self.writable = warnings,
             Event::Link => {
                 // What still waits after the pass is waited for anew.
                 self.awaited.clear();
@@ -336,11 +340,12 @@ impl Controller {
                 (self.glances, self.at_rest) = (0, false);
                 self.goal = self.goal.take().or(found);
                 let occasion = Occasion { cause, at, now };
-                let ended = pending.map(|attempt| self.changed(attempt, occasion, &mut warnings));
+                let ended = pending.map(|attempt| self.changed(*attempt, occasion, &mut warnings));
                 let ended = match goal {
-                    Some(attempt) => Some(self.kept(attempt, occasion, &mut warnings)),
+                    Some(attempt) => Some(self.kept(*attempt, occasion, &mut warnings)),
                     None => ended,
                 };
+                warnings.extend(self.writable.iter().cloned());
                 self.warn(warnings);
                 self.status.fights = self.conflicts.list();
                 if renewed {

@@ -1,0 +1,133 @@
+//! Finds out whether a configuration of keepalived has virtual servers, without trusting what it names.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::process::Process;
+use crate::files::{open_regular, read_limited};
+
+/// How deep files may include each other.
+const DEPTH: usize = 5;
+/// The longest file that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+/// The most entries of a directory that are looked at.
+const ENTRIES: usize = 10_000;
+
+/// What may still be read of configurations in one look at a host.
+pub(super) struct Budget {
+    bytes: u64,
+    files: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { bytes: 16 << 20, files: 1_000 }
+    }
+}
+
+/// A configuration, and what is known of it.
+pub(super) struct Configuration {
+    /// The file's name, as the process was given it
+    pub(super) file: PathBuf,
+    /// Whether it has virtual servers, or why that could not be seen
+    pub(super) has_virtual_servers: Result<bool, String>,
+}
+
+/// Reads the configuration of a process that is believed to be keepalived. Files count only where they are `owner`'s and
+/// nobody else may write them.
+pub(super) fn configuration(process: &Process, owner: u32, budget: &mut Budget) -> Configuration {
+    let words = process.arguments();
+    let given = words.iter().enumerate().find_map(|(place, word)| {
+        if let Some(file) = word.strip_prefix("--use-file=") {
+            return Some(file.to_owned());
+        }
+        matches!(word.as_str(), "-f" | "--use-file").then(|| words.get(place + 1).cloned())?
+    });
+    let file = PathBuf::from(given.unwrap_or_else(|| "/etc/keepalived/keepalived.conf".to_owned()));
+    // Its files may be those of a container.
+    let root = process.path().join("root");
+    let start = if file.is_absolute() { root.clone() } else { process.path().join("cwd") };
+    let inside = start.join(file.strip_prefix("/").unwrap_or(&file));
+    let has_virtual_servers = Reader { root: &root, owner, budget }.has_virtual_server(&inside, 0);
+    Configuration { file, has_virtual_servers }
+}
+
+struct Reader<'a> {
+    root: &'a Path,
+    owner: u32,
+    budget: &'a mut Budget,
+}
+
+impl Reader<'_> {
+    /// Whether a configuration, or a file that it includes, has virtual servers; the error says why that is not known.
+    fn has_virtual_server(&mut self, file: &Path, depth: usize) -> Result<bool, String> {
+        if depth > DEPTH {
+            return Err("its files include each other too deep".to_owned());
+        }
+        for line in self.read(file)?.lines() {
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("virtual_server") => return Ok(true),
+                Some(word) if word.starts_with("include") => {
+                    let pattern = words.next().unwrap_or_default();
+                    let pattern = match pattern.strip_prefix('/') {
+                        Some(inside) => self.root.join(inside),
+                        None => file.parent().unwrap_or(self.root).join(pattern),
+                    };
+                    for included in matching(&pattern)? {
+                        let name = included.file_name().unwrap_or_default().display();
+                        let found = self.has_virtual_server(&included, depth + 1);
+                        if found.map_err(|error| format!("{name}, which it includes: {error}"))? {
+                            return Ok(true);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
+    fn read(&mut self, path: &Path) -> Result<String, String> {
+        let Some(files) = self.budget.files.checked_sub(1) else {
+            return Err("it includes too many files".to_owned());
+        };
+        self.budget.files = files;
+        let words = |error: &dyn std::fmt::Display| error.to_string();
+        let file = open_regular(path).map_err(|error| words(&error))?;
+        let metadata = file.metadata().map_err(|error| words(&error))?;
+        if metadata.uid() != self.owner {
+            return Err(format!("it belongs to uid {}", metadata.uid()));
+        }
+        if metadata.mode() & 0o022 != 0 {
+            return Err("others than its owner may write it".to_owned());
+        }
+        let limit = LONGEST.min(self.budget.bytes);
+        let bytes = read_limited(&file, metadata.len(), limit).map_err(|error| words(&error))?;
+        self.budget.bytes = self.budget.bytes.saturating_sub(bytes.len() as u64);
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// The files that a pattern names; a `*` may stand in its last part.
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+    let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let (Some((first, last)), Some(directory)) = (name.split_once('*'), pattern.parent()) else {
+        return Ok(vec![pattern.to_owned()]);
+    };
+    let mut files = Vec::new();
+    let entries = fs::read_dir(directory).map_err(|error| error.to_string())?;
+    for (number, entry) in entries.enumerate() {
+        if number >= ENTRIES {
+            return Err("it includes files of a directory with too many entries".to_owned());
+        }
+        let entry = entry.map_err(|error| error.to_string())?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // A directory among them is none of keepalived's either.
+        if name.starts_with(first) && name.ends_with(last) && entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}
