@@ -5,8 +5,8 @@
 
 use std::fmt;
 
+use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// Why the content of a file is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +35,12 @@ impl SealError {
     }
 }
 
-/// The SHA-256 of the pieces, one after the other, in hexadecimal.
+/// The CRC-32 of the pieces, one after the other, in hexadecimal. It is against accidents: whoever may write the file could
+/// write any checksum, too, and a cryptographic one took a twentieth of all that `apply` takes.
 fn checksum(pieces: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::new();
     pieces.iter().for_each(|piece| hash.update(piece));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:08x}", hash.finalize())
 }
 
 /// Content as a JSON object with a version and a checksum, for a person to read.
@@ -50,7 +51,7 @@ pub fn json(version: u32, content: &impl Serialize) -> serde_json::Result<Vec<u8
     let mut body = serde_json::to_vec_pretty(content)?;
     body.push(b'\n');
     let rest = body.get(1..).unwrap_or_default();
-    let (before, after) = (format!("{{\n  \"version\": {version},\n  \"sha256\": \""), b"\",");
+    let (before, after) = (format!("{{\n  \"version\": {version},\n  \"crc32\": \""), b"\",");
     let sum = checksum(&[before.as_bytes(), after, rest]);
     Ok([before.as_bytes(), sum.as_bytes(), after, rest].concat())
 }
@@ -64,14 +65,14 @@ pub fn check_json(text: &[u8], known: u32) -> Result<(), SealError> {
     struct Head {
         #[serde(default = "first")]
         version: u32,
-        sha256: Option<String>,
+        crc32: Option<String>,
     }
     let head: Head = serde_json::from_slice(text)
         .map_err(|error| SealError::Spoilt(format!("not a record of lbd ({error})")))?;
     let sum = match head {
         Head { version, .. } if version > known => return Err(SealError::Newer(version, known)),
-        Head { version: 1, sha256: None } => return Ok(()),
-        Head { version: 2.., sha256: Some(sum) } => sum,
+        Head { version: 1, crc32: None } => return Ok(()),
+        Head { version: 2.., crc32: Some(sum) } => sum,
         Head { .. } => return Err(SealError::checksum()),
     };
     let at = memchr::memmem::find(text, sum.as_bytes()).unwrap_or_default();
@@ -87,7 +88,7 @@ fn first() -> u32 {
 /// How the first line of a sealed text begins; its version and checksum follow.
 const MARK: &str = "# kept by lbd, version ";
 /// What stands between the two.
-const SUM: &str = ", sha256 ";
+const SUM: &str = ", crc32 ";
 /// The version of that line.
 const TEXT_VERSION: u32 = 1;
 
@@ -132,8 +133,8 @@ mod tests {
         let sealed = sealed();
         assert_eq!(check_json(&sealed, 2), Ok(()));
         let mut read: Value = serde_json::from_slice(&sealed).unwrap();
-        let sum = read.as_object_mut().unwrap().remove("sha256").unwrap();
-        assert_eq!(sum.as_str().map(str::len), Some(64));
+        let sum = read.as_object_mut().unwrap().remove("crc32").unwrap();
+        assert_eq!(sum.as_str().map(str::len), Some(8));
         assert_eq!(read, value!({ "version": 2, "owned": { "tcp://10.0.0.13:80": "web" }, "n": [1, 2] }));
     }
 
@@ -157,7 +158,7 @@ mod tests {
         assert_eq!(check_json(b"{\"file\":\"a\"}", 2), Ok(()));
         assert_eq!(check_json(b"{\"version\":9,\"all\":\"other\"}", 2), Err(SealError::Newer(9, 2)));
         for text in
-            ["{\"version\":2}", "{\"version\":0}", "{\"version\":2,\"sha256\":\"\"}", "", "[]", "{", "\0"]
+            ["{\"version\":2}", "{\"version\":0}", "{\"version\":2,\"crc32\":\"\"}", "", "[]", "{", "\0"]
         {
             assert!(matches!(check_json(text.as_bytes(), 2), Err(SealError::Spoilt(_))), "{text}");
         }

@@ -55,6 +55,31 @@ fn junk_is_answered_in_time() {
     }
 }
 
+// A file of 678 KB, one cluster with 20,000 listeners and 20,000 servers, took `lbd validate` more than 15 GB.
+#[test]
+fn listeners_times_servers_have_an_end() {
+    let listeners = |count: usize| -> String {
+        (0..count).map(|number| format!("tcp://10.0.{}.{}:80,", number / 250, number % 250 + 1)).collect()
+    };
+    let servers = |count: usize| -> String {
+        (0..count).map(|number| format!("192.168.{}.{},", number / 250, number % 250 + 1)).collect()
+    };
+    let file = |listen: usize, serve: usize| {
+        let text = format!(
+            "version: 1\nclusters: [{{ name: a, forward: nat, listen: [{}], servers: [{}] }}]\n",
+            listeners(listen),
+            servers(serve)
+        );
+        load(&Source::new("large.yaml", text))
+    };
+    let begin = Instant::now();
+    let problems = file(20_000, 20_000).unwrap_err();
+    let listed: Vec<_> = problems.list.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!((listed, problems.more), (vec!["the file has more than 1000000 real servers"], 0));
+    assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+    assert_eq!(file(1_000, 100).unwrap().state.services.len(), 1_000);
+}
+
 #[test]
 fn depth_and_aliases_have_an_end() {
     for depth in [63, 64, 65, 127, 128, 129, 1_000, 10_000] {

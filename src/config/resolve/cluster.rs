@@ -19,6 +19,10 @@ const SCHEMES: [&str; 5] = ["tcp", "udp", "sctp", "fwmark", "fwmark6"];
 /// The longest name of a cluster, in bytes.
 const LONGEST_NAME: usize = 255;
 
+/// How many real servers all virtual services may have together: each listener of a cluster has all its servers, so that a
+/// short file can ask for more than any memory holds.
+const MOST_SERVERS: usize = 1_000_000;
+
 /// The clusters so far, as what comes behind them has to know them.
 pub(super) struct Clusters {
     /// The cluster that each virtual service comes from
@@ -33,6 +37,8 @@ pub(super) struct Clusters {
     neighbour: Neighbour,
     /// How many there are
     count: usize,
+    /// How many real servers their services have
+    servers: usize,
     /// The marks that are declared
     marks: HashSet<u32>,
     defaults: Option<Defaults>,
@@ -59,6 +65,7 @@ impl Clusters {
             allow_empty: HashSet::new(),
             neighbour: Neighbour::default(),
             count: 0,
+            servers: 0,
             marks: marks.iter().map(|mark| mark.mark).collect(),
             defaults,
             sync,
@@ -113,6 +120,18 @@ impl Clusters {
                         .expected(format!("an entry `- mark: {mark}` under `marks`"))
                         .involving(place!["marks"]),
                 );
+            }
+            let before = self.servers;
+            self.servers = before.saturating_add(servers.len());
+            if self.servers > MOST_SERVERS {
+                // Said once, for the listener with which it is too much.
+                if before <= MOST_SERVERS {
+                    let message = format!("the file has more than {MOST_SERVERS} real servers");
+                    findings.push(Finding::new(listener(), message).expected(
+                        "fewer listeners or servers: each listener of a cluster has all its servers",
+                    ));
+                }
+                continue;
             }
             let scheduling = scheduling::scheduling(&rules, cluster, &service, listener, &here, findings);
             let behind = Behind { cluster, index, service, sync: self.sync };
