@@ -23,6 +23,9 @@ pub struct Status {
     /// What waits for an interface that is not there yet
     #[serde(default)]
     pub waiting: Vec<String>,
+    /// Why there is no state directory any more, for the service manager: it cannot be written there
+    #[serde(default)]
+    pub no_directory: Option<String>,
     /// Who has the lock that the daemon waits for
     #[serde(default)]
     pub lock_holder: Option<String>,
@@ -56,6 +59,8 @@ impl Status {
             Some(format!("change refused, keeping the last good state: {refused}"))
         } else if let Some(holder) = &self.lock_holder {
             Some(format!("waiting for the lock, which {holder} has"))
+        } else if let Some(gone) = &self.no_directory {
+            Some(gone.clone())
         } else if let Some(failed) = self.failed.first() {
             Some(format!("not in sync, trying again: {failed}"))
         } else if let Some(refused) = &self.refused_in_part {

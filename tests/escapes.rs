@@ -217,6 +217,7 @@ fn status(of: &Strings<'_>) -> Status {
         waiting: vec![said()],
         fights: vec![said()],
         lock_holder: Some(said()),
+        no_directory: Some(said()),
     }
 }
 

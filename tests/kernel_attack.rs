@@ -340,6 +340,27 @@ fn between_two_batches_a_lost_lock_ends_what_is_written() {
     assert_eq!(services(&net), 320);
 }
 
+// F9: the user of the daemon may not make /var/lib/lbd again.
+#[test]
+fn a_state_directory_that_cannot_come_back_is_named_and_repair_goes_on() {
+    let net = Netns::new();
+    open_to_all(&net);
+    fs::create_dir(net.state_dir()).unwrap();
+    chown(net.state_dir(), Some(LBD), Some(LBD)).unwrap();
+    net.write("desired.yaml", &file("resync: 1s", [80], 1));
+    let daemon = Daemon::start_as(&net, LBD);
+    assert!(becomes(80, 1).is_some(), "{}", daemon.log());
+    assert!(soon(PATIENCE, || net.state_dir().join("status.json").exists()).is_some());
+    fs::remove_dir_all(net.state_dir()).unwrap();
+    net.sh("ipvsadm -C");
+    assert!(becomes(80, 1).is_some(), "{}", daemon.log());
+    daemon.wait_for("the state directory was removed, and cannot be made again");
+    let status = ends(&net, &["-f", "desired.yaml", "status"]);
+    assert!(status.stderr.contains("there is no state directory"), "{status:?}");
+    assert!(!net.state_dir().exists());
+    assert!(daemon.stop().success());
+}
+
 // F9: the state directory was removed under a running daemon; a second one started beside it.
 #[test]
 fn a_state_directory_that_was_removed_comes_back_with_its_lock() {
@@ -376,4 +397,42 @@ fn too_few_descriptors_are_an_error_and_no_panic() {
         }
     }
     assert!(!Path::new(&net.state_dir()).exists() && printed().is_empty());
+}
+
+// `nft` may take 20 s: SIGTERM waited for it, whatever came after.
+#[test]
+fn a_second_signal_ends_a_daemon_whose_nft_hangs() {
+    let net = Netns::new();
+    fs::create_dir(net.path("bin")).unwrap();
+    let nft = net.write("bin/nft", "#!/bin/sh\necho began >> \"$0.log\"\nexec sleep 60\n");
+    fs::set_permissions(&nft, Permissions::from_mode(0o755)).unwrap();
+    net.write(
+        "desired.yaml",
+        "version: 1\nmarks: [{ mark: 10, match: [{ address: 10.0.0.1 }] }]\nclusters: [{ name: a, listen: 'fwmark://10', servers: [192.168.8.14] }]\n",
+    );
+    let mut lbd = net.lbd_command(&["-f", "desired.yaml", "run"]);
+    lbd.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", net.path("bin").display()));
+    let daemon = Daemon::spawn(&net, lbd);
+    assert!(soon(PATIENCE, || net.path("bin/nft.log").exists()).is_some(), "{}", daemon.log());
+    let began = Instant::now();
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait_for("stopping after the pass that runs; a second signal ends lbd at once");
+    assert!(daemon.stop().success());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+// Two daemons with two state directories repaired each other's work without a word.
+#[test]
+fn a_second_daemon_in_the_same_network_namespace_is_warned_of() {
+    let net = Netns::new();
+    net.write("desired.yaml", &file("resync: 1h", [80], 1));
+    let daemon = Daemon::start(&net);
+    assert!(becomes(80, 1).is_some(), "{}", daemon.log());
+    assert!(!daemon.log().contains("another lbd daemon"), "{}", daemon.log());
+    let mut lbd = net.lbd_command(&["-f", "desired.yaml"]);
+    lbd.args(["run", "--state-dir", "other"]);
+    let second = Daemon::spawn(&net, lbd);
+    second.wait_for("another lbd daemon seems to run in this network namespace");
+    assert!(soon(PATIENCE, || net.path("other/status.json").exists()).is_some(), "{}", second.log());
+    assert!(second.stop().success() && daemon.stop().success());
 }

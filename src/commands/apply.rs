@@ -19,7 +19,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     let store = inputs::store(arguments)?;
     let host = advice::look(&desired.state, &arguments.file, console);
     if options.strict {
-        let verified = inputs::verified(&store, &source, console);
+        let verified = inputs::verified(&store, &source);
         let remembered = Remembered::read(&store, verified, &desired, console);
         if let Some(code) = refuse(&mut kernel, &desired, &remembered, &host, options, console)? {
             return Ok(code);
@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     }
     let lock = inputs::lock(&store, "apply", console);
     // Another command may have changed it until now.
-    let last_verified = inputs::verified(&store, &source, console);
+    let last_verified = inputs::verified(&store, &source);
     let verified = last_verified.beside(&desired);
     // What is printed under the lock may go to a pager that nobody pages.
     console.out.detach();
@@ -51,6 +51,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut show);
     drop(lock);
     console.out.attach()?;
+    last_verified.warn(console);
     let report = report.map_err(|error| Stop::Trouble(error.to_string()))?;
     shown?;
     for warning in &report.warnings {

@@ -21,7 +21,7 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
         Some(export) => (from_export(export, &mut desired, console)?, Remembered::nothing()),
         None => {
             let store = inputs::store(arguments)?;
-            let verified = inputs::verified(&store, &source, console);
+            let verified = inputs::verified(&store, &source);
             let remembered = Remembered::read(&store, verified, &desired, console);
             let question = reconcile::question(&desired, &remembered.record);
             (inputs::live(&question, &console.progress)?, remembered)

@@ -1,7 +1,7 @@
 //! What the commands start from: the desired file, the policy for this once, the record, the kernel.
 
-use std::fs;
 use std::path::Path;
+use std::{fmt, fs};
 
 use super::{Console, Stop};
 use crate::cli::{Arguments, Overrides};
@@ -47,6 +47,8 @@ pub(super) struct Verified {
     state: VerifiedState,
     /// Why it cannot be read, if so: nothing is deleted then
     unknown: Option<String>,
+    /// What is wrong with it, if it is not used for that
+    warning: Option<String>,
 }
 
 /// What the guards compare a file with.
@@ -62,12 +64,12 @@ enum VerifiedState {
 impl Verified {
     /// Where there is nothing to compare with.
     pub(super) fn none() -> Self {
-        Self { state: VerifiedState::Unknown, unknown: None }
+        Self { state: VerifiedState::Unknown, unknown: None, warning: None }
     }
 
     /// Where what is compared is the last verified state itself.
     pub(super) fn same() -> Self {
-        Self { state: VerifiedState::Same, unknown: None }
+        Self { state: VerifiedState::Same, unknown: None, warning: None }
     }
 
     /// The last verified state, beside the state of the file.
@@ -79,6 +81,20 @@ impl Verified {
         }
     }
 
+    /// Where it is there and cannot be used.
+    fn unusable(reason: impl fmt::Display) -> Self {
+        let warning =
+            format!("{reason}; what the file takes away is compared with the record and the kernel instead");
+        Self { warning: Some(warning), ..Self::none() }
+    }
+
+    /// Warns of what is wrong with it: to be called while no lock is held.
+    pub(super) fn warn(&self, console: &mut Console<'_>) {
+        if let Some(warning) = &self.warning {
+            console.warn(warning);
+        }
+    }
+
     /// Why it cannot be read, if so.
     pub(super) fn unknown(&self) -> Option<&str> {
         self.unknown.as_deref()
@@ -86,25 +102,16 @@ impl Verified {
 }
 
 /// The state that was verified last, for the guards. It is parsed only where it is another text than the file.
-pub(super) fn verified(store: &Store, source: &Source, console: &mut Console<'_>) -> Verified {
-    const FALLBACK: &str = "what the file takes away is compared with the record and the kernel instead";
+pub(super) fn verified(store: &Store, source: &Source) -> Verified {
     match store.load_verified() {
         Ok(None) => Verified::none(),
         Ok(Some(text)) if text == source.text => Verified::same(),
         Ok(Some(text)) => match config::load(&Source::new("the last verified state", text)) {
-            Ok(verified) => Verified { state: VerifiedState::Other(verified.into()), unknown: None },
-            Err(problems) => {
-                console.warn(format_args!("{}; {FALLBACK}", problems.line()));
-                Verified::none()
-            }
+            Ok(verified) => Verified { state: VerifiedState::Other(verified.into()), ..Verified::none() },
+            Err(problems) => Verified::unusable(problems.line()),
         },
-        Err(LoadError::Spoilt(reason)) => {
-            console.warn(format_args!("{reason}; {FALLBACK}"));
-            Verified::none()
-        }
-        Err(LoadError::Unreadable(reason)) => {
-            Verified { state: VerifiedState::Unknown, unknown: Some(reason) }
-        }
+        Err(LoadError::Spoilt(reason)) => Verified::unusable(reason),
+        Err(LoadError::Unreadable(reason)) => Verified { unknown: Some(reason), ..Verified::none() },
     }
 }
 

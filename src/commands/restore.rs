@@ -60,7 +60,7 @@ fn pass(
     console: &mut Console<'_>,
 ) -> Result<Report, Stop> {
     let lock = inputs::lock(store, "restore", console);
-    let verified = verified.unwrap_or_else(|| inputs::verified(store, source, console));
+    let verified = verified.unwrap_or_else(|| inputs::verified(store, source));
     let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
     let order = Order {
         desired,
@@ -69,8 +69,10 @@ fn pass(
         waits: None,
         unknown: verified.unknown(),
     };
-    reconcile::pass(kernel, &order, store, lock.as_ref(), &mut announce)
-        .map_err(|error| Stop::Trouble(error.to_string()))
+    let report = reconcile::pass(kernel, &order, store, lock.as_ref(), &mut announce);
+    drop(lock);
+    verified.warn(console);
+    report.map_err(|error| Stop::Trouble(error.to_string()))
 }
 
 fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, Stop> {

@@ -1,5 +1,8 @@
 //! `lbd run`: the daemon.
 
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,6 +30,7 @@ pub(super) fn run(arguments: &Arguments, options: &Run) -> Result<u8, Stop> {
 fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, Stop> {
     let store = inputs::store(arguments)?;
     let lock = lock(&store)?;
+    let _name = only_daemon();
     let progress = Arc::new(AtomicU64::new(0));
     let passes = {
         let (connect, store) = (connect(Arc::clone(&progress)), store.clone());
@@ -54,6 +58,24 @@ fn lock(store: &Store) -> Result<Option<Lock>, Stop> {
             warn!("{error}; going on without the lock against a second daemon");
             Ok(None)
         }
+    }
+}
+
+/// Takes a name that there is once in a network namespace, and warns where another process has it: two daemons with two state
+/// directories would each repair what the other one did. Nothing is received there.
+fn only_daemon() -> Option<UnixDatagram> {
+    let name = SocketAddr::from_abstract_name("lbd/run").ok()?;
+    match UnixDatagram::bind_addr(&name) {
+        Ok(socket) => Some(socket),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            warn!(
+                "another lbd daemon seems to run in this network namespace, with another state directory (its socket \
+                 @lbd/run is taken); let only one of them run: `ss -xap src @lbd/run` shows its process"
+            );
+            None
+        }
+        // Without it, a second one is not seen.
+        Err(_) => None,
     }
 }
 

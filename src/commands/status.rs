@@ -13,6 +13,12 @@ pub(super) fn run(
 ) -> Result<u8, Stop> {
     advice::warn_of_file(&arguments.file, console);
     let store = inputs::store(arguments)?;
+    if !store.is_there() {
+        console.note(format_args!(
+            "there is no state directory {}: whether a daemon runs cannot be seen there",
+            arguments.state_dir.display()
+        ));
+    }
     let daemon = store.daemon().unwrap_or_else(|error| {
         console.warn(error);
         None
@@ -23,7 +29,7 @@ pub(super) fn run(
     });
     let mut file_problem = None;
     let (desired, verified) = match inputs::desired(&arguments.file, &console.progress) {
-        Ok((source, desired)) => (desired, inputs::verified(&store, &source, console)),
+        Ok((source, desired)) => (desired, inputs::verified(&store, &source)),
         // What is kept while the file is broken is the last verified state: that is what to compare with.
         Err(stop) => {
             file_problem = Some(stop.line());

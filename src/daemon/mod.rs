@@ -25,7 +25,7 @@ pub use self::controller::Controller;
 pub use self::event::{Action, Cause, Event, Notice};
 pub use self::goal::Goal;
 pub use self::host::Host;
-pub use self::pass::{Attempt, Connect, Job, Pass, Passes};
+pub use self::pass::{Attempt, Connect, Job, Pass, Passes, StateDirectory};
 
 /// What surrounds the daemon: where events come from, and who carries out what it decides.
 pub trait Surroundings {

@@ -49,13 +49,24 @@ pub enum Pass {
         goal: Option<Box<Attempt>>,
         /// What went wrong beside the kernel
         warnings: Vec<String>,
-        /// Whether the state directory was made again after somebody had removed it
-        renewed: bool,
+        /// What became of the state directory, where somebody had removed it
+        directory: StateDirectory,
         /// When it ended, by the wall clock
         at: SystemTime,
         /// How long it took, without the time in which another process had the lock
         cost: Duration,
     },
+}
+
+/// Whether the state directory is where it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateDirectory {
+    /// It is.
+    There,
+    /// It had been removed, and was made again.
+    Renewed,
+    /// It was removed, and cannot be made again: why.
+    Gone(String),
 }
 
 /// How an attempt to bring the kernel to a goal ended.
@@ -108,7 +119,7 @@ impl Passes {
             return Pass::Unchanged { cost: began.elapsed() };
         }
         let mut warnings = Vec::new();
-        let renewed = self.renew(&mut warnings);
+        let directory = self.renew();
         // A disk that takes no lock must not keep a director from being repaired.
         let lock = self.store.lock("run", waits);
         let lock = lock.map_err(|error| warnings.push(format!("{error}; going on without the lock"))).ok();
@@ -127,7 +138,7 @@ impl Passes {
         // What is refused waits; what was good before is kept meanwhile.
         let is_its_turn = pending.as_ref().is_none_or(|attempt| attempt.is_refused());
         let goal = kept.filter(|_| is_its_turn).map(|goal| Box::new(self.attempt(goal, &ground)));
-        Pass::Full { found, pending, goal, warnings, renewed, at: SystemTime::now(), cost: began.elapsed() }
+        Pass::Full { found, pending, goal, warnings, directory, at: SystemTime::now(), cost: began.elapsed() }
     }
 
     /// Finds out which file was verified last, as long as that is not known; or why it cannot be read. One that is spoilt is
@@ -160,21 +171,16 @@ impl Passes {
     }
 
     /// Makes the state directory and the daemon's lock again where somebody removed them: a second daemon could start.
-    fn renew(&mut self, warnings: &mut Vec<String>) -> bool {
+    fn renew(&mut self) -> StateDirectory {
         if self.daemon.as_ref().is_none_or(|lock| !lock.is_gone()) {
-            return false;
+            return StateDirectory::There;
         }
         match self.store.lock_daemon("run") {
             Ok(lock) => {
                 self.daemon = Some(lock);
-                warnings.push("the state directory had been removed; it was made again".to_owned());
-                true
+                StateDirectory::Renewed
             }
-            Err(error) => {
-                warnings
-                    .push(format!("{error}; the state directory has been removed: lbd goes on without it"));
-                false
-            }
+            Err(error) => StateDirectory::Gone(error.to_string()),
         }
     }
 

@@ -213,6 +213,11 @@ impl Store {
         })
     }
 
+    /// Whether the directory is there. Without it nothing is remembered, and a daemon that runs cannot be seen.
+    pub fn is_there(&self) -> bool {
+        self.directory.path().is_dir()
+    }
+
     /// Who runs as the daemon of this directory, if any process does.
     ///
     /// # Errors

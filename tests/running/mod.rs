@@ -49,7 +49,8 @@ impl Daemon {
         Self::spawn(net, command)
     }
 
-    fn spawn(net: &Netns, mut command: Command) -> Self {
+    /// Starts what a test has prepared.
+    pub(crate) fn spawn(net: &Netns, mut command: Command) -> Self {
         let log = net.path("daemon.log");
         // One log for all daemons of a test, one after the other.
         let file = File::options().create(true).append(true).open(&log).unwrap();

@@ -335,7 +335,7 @@ impl Controller {
                 self.glances += 1;
                 (self.policy().resync, cost)
             }
-            Pass::Full { found, pending, goal, mut warnings, renewed, at, cost } => {
+            Pass::Full { found, pending, goal, mut warnings, directory, at, cost } => {
                 let _span = info_span!("pass", reason = cause.as_str()).entered();
                 (self.glances, self.at_rest) = (0, false);
                 self.goal = self.goal.take().or(found);
@@ -348,9 +348,7 @@ impl Controller {
                 warnings.extend(self.writable.iter().cloned());
                 self.warn(warnings);
                 self.status.fights = self.conflicts.list();
-                if renewed {
-                    self.written = None;
-                }
+                self.note_directory(directory);
                 self.write_status();
                 (self.pause(ended), cost)
             }

@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{Controller, PassResult};
 use crate::daemon::event::Cause;
-use crate::daemon::pass::Attempt;
+use crate::daemon::pass::{Attempt, StateDirectory};
 use crate::guard::Objection;
 use crate::model::{Action, Change, Operation, Part, ServiceKey, Value};
 use crate::reconcile::{Failed, Outcome, Report, Summary};
@@ -135,6 +135,26 @@ impl Controller {
             error!("the file is followed, but for deletions that are refused: {text}");
         }
         self.status.refused_in_part = text;
+    }
+
+    /// Notes that somebody removed the state directory, once as long as it stays so.
+    pub(super) fn note_directory(&mut self, directory: StateDirectory) {
+        let gone = match directory {
+            StateDirectory::There => None,
+            StateDirectory::Renewed => {
+                warn!("the state directory had been removed; it was made again");
+                // What was in it has to be written again.
+                self.written = None;
+                None
+            }
+            StateDirectory::Gone(reason) => Some(format!(
+                "the state directory was removed, and cannot be made again: {reason}; lbd goes on without it; restart lbd.service"
+            )),
+        };
+        if let Some(text) = gone.as_ref().filter(|text| self.status.no_directory.as_ref() != Some(*text)) {
+            error!("{text}");
+        }
+        self.status.no_directory = gone;
     }
 
     /// Notes why a pass did not come to its end, each reason once.
