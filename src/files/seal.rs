@@ -36,7 +36,8 @@ impl SealError {
 }
 
 /// The CRC-32 of the pieces, one after the other, in hexadecimal. It is against accidents: whoever may write the file could
-/// write any checksum, too, and a cryptographic one took a twentieth of all that `apply` takes.
+/// write any checksum, too, and with SHA-256 `apply` took a tenth more instructions (422 against 384 million for 1,000 services
+/// with 10 servers each, in the race of `tests/run`).
 fn checksum(pieces: &[&[u8]]) -> String {
     let mut hash = Hasher::new();
     pieces.iter().for_each(|piece| hash.update(piece));
