@@ -209,6 +209,9 @@ fn what_happens_during_a_pass_is_merged_into_the_one_after_it() {
     });
     let passes: Vec<_> = stage.story().into_iter().filter(|(_, what)| what.starts_with("pass")).collect();
     assert_eq!(passes, [(0, "pass: start"), (1_000, "pass: file changed"), (3_000, "pass: file changed")]);
+    // The reload is answered by the pass that began after it, whatever else that one is for.
+    let ready = stage.story().into_iter().filter(|(_, what)| what.starts_with("READY")).map(|(at, _)| at);
+    assert_eq!(ready.collect::<Vec<_>>(), [10, 3_010]);
     assert_eq!(weight(&stage, 1), Some(4));
 }
 

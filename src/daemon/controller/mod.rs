@@ -63,6 +63,8 @@ pub struct Controller {
     running: Option<Running>,
     /// Why another pass is due as soon as none runs
     wanted: Option<Cause>,
+    /// Whether the service manager was told of a reload that no pass answers yet
+    reloading: bool,
     /// When a pass is due though nothing happens
     next: Instant,
     /// Why it is, then
@@ -89,6 +91,8 @@ struct Running {
     cause: Cause,
     /// Whether it waits for the lock: that is no standstill, and nothing is lost if it is given up
     waits: bool,
+    /// Whether the operator waits for it
+    answers_reload: bool,
 }
 
 /// When the service manager is told that the daemon is alive.
@@ -121,6 +125,7 @@ impl Controller {
             written: None,
             running: None,
             wanted: None,
+            reloading: false,
             next: now + FIRST_READING,
             usual: Cause::Start,
             ruleset: None,
@@ -181,6 +186,7 @@ impl Controller {
             Event::Reload => {
                 self.actions.push(Action::Notify(Notice::Reloading));
                 self.actions.push(Action::ReadFile);
+                self.reloading = true;
                 self.want(Cause::Requested);
             }
             Event::Stop => self.stop(),
@@ -316,7 +322,8 @@ impl Controller {
             pending: self.pending.clone(),
             backing_off: self.conflicts.backing_off(now),
         };
-        self.running = Some(Running { cause, waits: false });
+        let answers_reload = std::mem::take(&mut self.reloading);
+        self.running = Some(Running { cause, waits: false, answers_reload });
         self.watchdog.progress.1 = now;
         if let Some(interval) = self.watchdog.interval {
             // More often, so that one that is left out in a standstill does not cost the life of a daemon that goes on.
@@ -327,7 +334,7 @@ impl Controller {
 
     /// Takes in how a pass ended, and says when the next one is due.
     fn ended(&mut self, pass: Pass, now: Instant) {
-        let Some(Running { cause, .. }) = self.running.take() else { return };
+        let Some(Running { cause, answers_reload, .. }) = self.running.take() else { return };
         self.status.lock_holder = None;
         let (pause, cost) = match pass {
             Pass::Unchanged { cost } => {
@@ -358,7 +365,7 @@ impl Controller {
         self.rested = now + cost * REST;
         self.usual = if self.failures > 0 { Cause::Retry } else { Cause::Resync };
         self.actions.push(Action::CheckFile);
-        if self.is_ready && (!self.has_told_ready || cause == Cause::Requested) {
+        if self.is_ready && (!self.has_told_ready || answers_reload) {
             self.told = self.status.line();
             self.actions.push(Action::Notify(Notice::Ready(self.told.clone())));
             self.has_told_ready = true;
