@@ -266,9 +266,14 @@ fn fullnat_needs_the_tracking_of_connections() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error_to_speak_of() {
-    let directory = directory(&[]);
-    for arguments in [&["schema"][..], &["completions", "bash"]] {
+fn a_reader_that_goes_away_changes_neither_the_words_nor_the_exit_code() {
+    let directory = directory(&[("a.yaml", GOOD), ("live.rules", "-A -t 10.9.9.9:80 -s rr\n")]);
+    for (arguments, status) in [
+        (&["schema"][..], 0),
+        (&["completions", "bash"], 0),
+        (&["-f", "a.yaml", "validate"], 0),
+        (&["-f", "a.yaml", "diff", "--live", "live.rules"], 1),
+    ] {
         let mut child = command(directory.path(), arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -277,8 +282,7 @@ fn a_reader_that_goes_away_is_no_error_to_speak_of() {
         drop(child.stdout.take());
         let mut said = String::new();
         child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        child.wait().unwrap();
-        assert_eq!(said, "", "{arguments:?}");
+        assert_eq!((said.as_str(), child.wait().unwrap().code()), ("", Some(status)), "{arguments:?}");
     }
 }
 

@@ -105,8 +105,6 @@ impl Stop {
             Self::Invalid(problems) => {
                 let _ = write!(console.err, "{}", problems.text(true));
             }
-            // The reader went away, as `head` does when it has enough.
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             Self::Output(error) => console.error(format_args!("cannot write the result: {error}")),
         }
     }

@@ -19,7 +19,7 @@ impl<'a> RecordSession<'a> {
     /// Reads the record. A spoilt one is kept under another name, and made again from `verified`, the file that was
     /// verified last.
     pub(super) fn open(store: &'a Store, verified: &Desired) -> Self {
-        store.mend_record();
+        store.mend();
         let mut session =
             Self { store, record: Record::default(), on_disk: None, unknown: None, warnings: Vec::new() };
         match store.load() {

@@ -8,7 +8,8 @@ use std::thread::{self, JoinHandle};
 /// So many bytes are collected before they are written. What is longer is handed on as it is.
 pub const COLLECTED: usize = 64 * 1024;
 
-/// A stream that may be given styled text.
+/// A stream that may be given styled text. A reader that goes away, as `head` does when it has enough, ends what is written and
+/// nothing else: the work goes on, and the exit code is the work's.
 pub struct Paper {
     stream: Stream,
     shows_colours: bool,
@@ -53,7 +54,10 @@ impl Paper {
                     result = stream.write_all(&text).and_then(|()| stream.flush());
                 }
             }
-            (stream, result)
+            match result {
+                Err(error) if is_closed(&error) => (Box::new(io::sink()) as _, Ok(())),
+                result => (stream, result),
+            }
         };
         if let Stream::Attached(stream) = &mut self.stream
             && let Ok(thread) = thread::Builder::new().name("output".to_owned()).spawn(write)
@@ -98,7 +102,13 @@ impl Detached {
 impl Write for Paper {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.stream {
-            Stream::Attached(stream) => stream.write(bytes),
+            Stream::Attached(stream) => match stream.write(bytes) {
+                Err(error) if is_closed(&error) => {
+                    self.stream = Stream::Attached(Box::new(io::sink()));
+                    Ok(bytes.len())
+                }
+                written => written,
+            },
             Stream::Detached(detached) => {
                 detached.collected.extend_from_slice(bytes);
                 if detached.collected.len() >= COLLECTED {
@@ -112,7 +122,13 @@ impl Write for Paper {
     /// Where it is detached, nothing is waited for.
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.stream {
-            Stream::Attached(stream) => stream.flush(),
+            Stream::Attached(stream) => match stream.flush() {
+                Err(error) if is_closed(&error) => {
+                    self.stream = Stream::Attached(Box::new(io::sink()));
+                    Ok(())
+                }
+                flushed => flushed,
+            },
             Stream::Detached(detached) => {
                 detached.hand_over();
                 Ok(())
@@ -121,8 +137,14 @@ impl Write for Paper {
     }
 }
 
+/// Whether the reader has gone away.
+fn is_closed(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Read;
 
     use super::*;
@@ -150,14 +172,23 @@ mod tests {
         assert_eq!(read.join().unwrap(), format!("first\n{}last\n", line.repeat(1_000)));
     }
 
+    // `lbd apply | true` ended with 2 though all was done.
     #[test]
-    fn a_reader_that_goes_away_is_known_at_the_end() {
-        let (reader, writer) = io::pipe().unwrap();
-        drop(reader);
-        let mut paper = Paper::new(Box::new(writer), false);
-        paper.detach();
-        paper.write_all(b"text").unwrap();
-        assert_eq!(paper.attach().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-        assert!(paper.attach().is_ok());
+    fn a_reader_that_goes_away_ends_what_is_written_and_nothing_else() {
+        for is_detached in [false, true] {
+            let (reader, writer) = io::pipe().unwrap();
+            drop(reader);
+            let mut paper = Paper::new(Box::new(writer), false);
+            if is_detached {
+                paper.detach();
+            }
+            paper.write_all(b"text").unwrap();
+            paper.attach().unwrap();
+            paper.write_all(b"more").unwrap();
+            paper.flush().unwrap();
+        }
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut paper = Paper::new(Box::new(full), false);
+        assert!(paper.write_all(b"text").is_err());
     }
 }

@@ -108,9 +108,10 @@ impl Store {
         })
     }
 
-    /// Gives the record the owner, group and mode that it should have, where root wrote it with an older lbd.
-    pub fn mend_record(&self) {
+    /// Gives what is remembered the owner, group and mode that it should have, where root wrote it with an older lbd.
+    pub fn mend(&self) {
         self.directory.mend(RECORD);
+        self.directory.mend(VERIFIED);
     }
 
     /// Gives a spoilt record another name, for whoever wants to look at it; gives that name.
