@@ -6,6 +6,7 @@ mod lab;
 mod running;
 
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -435,4 +436,39 @@ fn a_second_daemon_in_the_same_network_namespace_is_warned_of() {
     second.wait_for("another lbd daemon seems to run in this network namespace");
     assert!(soon(PATIENCE, || net.path("other/status.json").exists()).is_some(), "{}", second.log());
     assert!(second.stop().success() && daemon.stop().success());
+}
+
+// F5: teardown's question had both locks until it was answered.
+#[test]
+fn while_teardown_asks_nobody_waits_for_it() {
+    let net = Netns::new();
+    net.write("desired.yaml", &file("resync: 1h", [80, 81], 1));
+    assert_eq!(ends(&net, &["-f", "desired.yaml", "apply"]).status, 0);
+    let ask = |answer: &str, meanwhile: &dyn Fn()| {
+        let lbd = env!("CARGO_BIN_EXE_lbd");
+        let mut teardown = Command::new("script")
+            .args(["-qefc", &format!("{lbd} --state-dir state teardown"), "typescript"])
+            .current_dir(net.path("."))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let asked = || fs::read_to_string(net.path("typescript")).is_ok_and(|text| text.contains("[y/N]"));
+        assert!(soon(PATIENCE, asked).is_some());
+        for lock in ["lock", "daemon.lock"] {
+            net.sh(&format!("flock -n state/{lock} true"));
+        }
+        meanwhile();
+        teardown.stdin.take().unwrap().write_all(answer.as_bytes()).unwrap();
+        let status = teardown.wait().unwrap().code();
+        (status, fs::read_to_string(net.path("typescript")).unwrap())
+    };
+    let (status, _) = ask("n\n", &|| ());
+    assert_eq!((status, printed().len()), (Some(2), 2));
+    // What was shown is what is done, or nothing is.
+    let (status, said) = ask("y\n", &|| drop(net.sh("ipvsadm -D -t 10.0.0.1:81")));
+    assert_eq!((status, printed().len()), (Some(2), 1), "{said}");
+    assert!(said.contains("something has changed since this was shown; nothing was removed"), "{said}");
+    let (status, said) = ask("y\n", &|| ());
+    assert_eq!((status, printed().len()), (Some(0), 0), "{said}");
 }
