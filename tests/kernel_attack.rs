@@ -136,6 +136,20 @@ fn a_state_directory_and_its_files_have_their_modes_whatever_the_umask() {
     }
 }
 
+#[test]
+fn whoever_may_not_look_into_the_state_directory_is_told_so_once() {
+    let net = Netns::new();
+    open_to_all(&net);
+    net.write("desired.yaml", &file("resync: 1h", [80], 1));
+    assert_eq!(ends(&net, &["-f", "desired.yaml", "apply"]).status, 0);
+    let status =
+        as_nobody(&net, &format!("{} -f desired.yaml --state-dir state status", env!("CARGO_BIN_EXE_lbd")));
+    assert_eq!(status.status, 2, "{status:?}");
+    let first = "warning: state: not allowed to look into it; run lbd as root\n";
+    assert!(status.stderr.starts_with(first), "{}", status.stderr);
+    assert_eq!(status.stderr.matches("not allowed to look into it").count(), 1, "{}", status.stderr);
+}
+
 // F2: user lbd linked `lock` to /etc/shadow, and root's `lbd restore` left 13 bytes of it.
 #[test]
 fn whoever_owns_the_state_directory_makes_root_write_nowhere_else() {

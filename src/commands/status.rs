@@ -1,5 +1,7 @@
 //! `lbd status`: what the daemon did last and why, whether all is in sync, and the table with its connections.
 
+use std::collections::BTreeSet;
+
 use super::inputs::{Remembered, Verified};
 use super::{Console, DIFFERS, DONE, Stop, advice, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
@@ -19,14 +21,12 @@ pub(super) fn run(
             arguments.state_dir.display()
         ));
     }
-    let daemon = store.daemon().unwrap_or_else(|error| {
-        console.warn(error);
-        None
-    });
-    let status = store.load_status().unwrap_or_else(|error| {
-        console.warn(error);
-        None
-    });
+    let daemon = store.daemon().map_err(|error| error.to_string());
+    let status = store.load_status().map_err(|error| error.to_string());
+    let problems: BTreeSet<&String> =
+        daemon.as_ref().err().into_iter().chain(status.as_ref().err()).collect();
+    problems.into_iter().for_each(|problem| console.warn(problem));
+    let (daemon, status) = (daemon.unwrap_or_default(), status.unwrap_or_default());
     let mut file_problem = None;
     let (desired, verified) = match inputs::desired(&arguments.file, &console.progress) {
         Ok((source, desired)) => (desired, inputs::verified(&store, &source)),

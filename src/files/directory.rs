@@ -80,7 +80,10 @@ impl Directory {
             let stat = fstat(&descriptor)?;
             Ok(Opened { descriptor, user: Uid::from_raw(stat.st_uid), group: Gid::from_raw(stat.st_gid) })
         };
-        open().map_err(|error: Errno| FileError::new(self.path.clone(), error))
+        open().map_err(|error: Errno| match error {
+            Errno::ACCESS => FileError::new(self.path.clone(), FileCause::Closed),
+            error => FileError::new(self.path.clone(), error),
+        })
     }
 
     /// The same; it is made where it is missing, for its owner alone.

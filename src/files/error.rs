@@ -20,6 +20,8 @@ pub struct FileError {
 pub enum FileCause {
     /// The system refuses.
     Io(io::Error),
+    /// Its directory is for others.
+    Closed,
     /// Something else than a regular file has its name.
     NotRegular(FileType),
     /// It has several names: whoever has another one can change it.
@@ -62,6 +64,7 @@ impl fmt::Display for FileError {
                 write!(f, "{path}: {error}; run lbd as root, or give the file to the owner of its directory")
             }
             FileCause::Io(error) => write!(f, "{path}: {error}"),
+            FileCause::Closed => write!(f, "{path}: not allowed to look into it; run lbd as root"),
             FileCause::NotRegular(kind) => {
                 write!(f, "{path}: is {}, not a regular file; remove it", name(*kind))
             }
