@@ -3,29 +3,23 @@
 mod bounds;
 mod check;
 mod diagnose;
-pub mod document;
-mod given;
+mod format;
 mod letters;
 mod meaning;
-mod nearest;
-mod place;
 mod problem;
 mod render;
 mod resolve;
-mod scalar;
-mod schema;
 mod source;
 mod stream;
 mod syntax;
 mod tree;
 mod whole;
-mod words;
 
 pub use diagnose::Problems;
-pub use document::Document;
+pub use format::document::{self, Document};
+pub use format::schema::schema;
 pub use problem::Problem;
 pub use render::{Rendered, render};
-pub use schema::schema;
 pub use source::{ReadCause, ReadError, Source, is_still, read, read_closed};
 
 use crate::model::Desired;
@@ -58,7 +52,7 @@ fn read_fast(text: &str) -> Result<Desired, Option<Problem>> {
 fn explain(source: &Source, refusal: Option<Problem>) -> Result<Desired, Problems> {
     let one = |problem| Problems::new(source, vec![problem], 0);
     let tree = tree::Tree::parse(source).map_err(one)?;
-    let mut checked = check::Checked::new(&tree, schema::schema_value());
+    let mut checked = check::Checked::new(&tree, format::schema::schema_value());
     let (value, mut problems) = (checked.value.take(), std::mem::take(&mut checked.problems));
     let document = value.map(serde_json::from_value::<Document>).transpose();
     debug_assert!(document.is_ok(), "the schema let something through: {document:?}");

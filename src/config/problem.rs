@@ -1,5 +1,7 @@
 //! One thing that is wrong with a file, and where.
 
+use super::format::shorten::{LONGEST, shorten};
+
 /// One thing that is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -35,18 +37,4 @@ impl Problem {
         self.suggestion = suggestion.map(Into::into).filter(|text| text.len() <= LONGEST);
         self
     }
-}
-
-/// The longest message, in bytes; it may quote the file, and the file may hold megabytes without a blank.
-const LONGEST: usize = 600;
-
-/// A text without its middle, where it is long.
-pub(super) fn shorten(text: String) -> String {
-    if text.len() <= LONGEST {
-        return text;
-    }
-    // A letter has at most four bytes, so a boundary is near.
-    let head = (0..4).find_map(|less| text.get(..LONGEST / 2 - less)).unwrap_or_default();
-    let tail = (0..4).find_map(|more| text.get(text.len() - LONGEST / 3 + more..)).unwrap_or_default();
-    format!("{head}...{tail}")
 }

@@ -8,9 +8,11 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-use super::document::{Cluster, Defaults, Document, Mark, Number, Policy, SyncDaemon, SysctlValue, Timeouts};
-use super::given::{list, present, unique};
-use super::place::Findings;
+use super::format::document::{
+    Cluster, Defaults, Document, Mark, Number, Policy, SyncDaemon, SysctlValue, Timeouts,
+};
+use super::format::given::{list, present, unique};
+use super::format::place::Findings;
 use super::resolve::{Resolution, resolve};
 use super::stream::{self, Refusal};
 use crate::model::Desired;

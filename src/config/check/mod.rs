@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::nearest::nearest;
-use super::place::{Finding, Place, Step};
+use super::format::nearest::nearest;
+use super::format::place::{Finding, Findings, Place, Step};
 use super::problem::Problem;
 use super::syntax;
 use super::tree::{Content, Id, Node, Spot, Tree, problem};
@@ -34,8 +34,6 @@ pub(super) struct Checked {
 
 /// What stands at the top of a file.
 const TOP: &str = "a mapping with at least `version` and `clusters`";
-/// How many problems are kept.
-const KEPT: usize = 10_000;
 
 /// A value that could be read.
 #[derive(Debug)]
@@ -130,7 +128,7 @@ impl<'a> Walk<'a> {
     }
 
     fn report(&mut self, problem: Problem) {
-        if self.checked.problems.len() < KEPT {
+        if self.checked.problems.len() < Findings::KEPT {
             self.checked.problems.push(problem)
         } else {
             self.checked.more += 1

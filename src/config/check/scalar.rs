@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::schema::{Kind, Shape};
+use crate::config::format::nearest::nearest;
 use crate::config::meaning::Meaning;
-use crate::config::nearest::nearest;
 use crate::config::tree::{Content, Node};
 
 /// Why a value cannot stand where it stands.

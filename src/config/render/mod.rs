@@ -4,8 +4,8 @@ mod cluster;
 mod settings;
 mod text;
 
-use super::document::{Cluster, Document, Number};
-use super::place::{Finding, Step};
+use super::format::document::{Cluster, Document, Number};
+use super::format::place::{Finding, Step};
 use super::resolve::resolve;
 use crate::escape;
 use crate::model::State;

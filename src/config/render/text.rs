@@ -1,7 +1,7 @@
 //! Writes a rendered state as YAML, with comments where something is left out.
 
-use super::super::document::Cluster;
 use super::{Rendered, Rewritten};
+use crate::config::format::document::Cluster;
 use crate::escape;
 
 /// The line by which editors find the schema.

@@ -7,9 +7,9 @@ use compact_str::CompactString;
 
 use super::server::Wanted;
 use super::{address, scheduling, server};
-use crate::config::document::{Cluster, Defaults, Forward, Listen, Listener, Server};
-use crate::config::nearest::nearest;
-use crate::config::place::{Finding, Findings, Place, place};
+use crate::config::format::document::{Cluster, Defaults, Forward, Listen, Listener, Server};
+use crate::config::format::nearest::nearest;
+use crate::config::format::place::{Finding, Findings, Place, place};
 use crate::escape;
 use crate::model::{Forwarding, KeyError, Mark, Neighbour, Servers, ServiceKey, Table, VirtualService};
 

@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 
 use super::address::{self, PrefixError};
 use super::{settings, value};
-use crate::config::document::{self, Match, MatchProtocol, Port, PrefixText, Scalar};
-use crate::config::place::{Finding, Findings, Place, place};
+use crate::config::format::document::{self, Match, MatchProtocol, Port, PrefixText, Scalar};
+use crate::config::format::place::{Finding, Findings, Place, place};
 use crate::model::{Family, Mark, MarkMatch, Prefix, Protocol};
 
 /// The declared marks.

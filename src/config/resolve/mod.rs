@@ -11,8 +11,8 @@ mod value;
 use indexmap::IndexMap;
 
 use self::cluster::Clusters;
-use super::document::{Cluster, Defaults, Document, Mark, Policy, SyncDaemon, SysctlValue, Timeouts};
-use super::place::Findings;
+use super::format::document::{Cluster, Defaults, Document, Mark, Policy, SyncDaemon, SysctlValue, Timeouts};
+use super::format::place::Findings;
 use crate::model::{Desired, Table};
 
 /// What the document asks for, and what is wrong with it. Where anything is, the state is of no use.

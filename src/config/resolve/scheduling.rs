@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 
 use super::value::{self, ClientMask};
-use crate::config::document::{Cluster, Defaults, SchedulerFlag, SchedulerWord};
-use crate::config::nearest::nearest;
-use crate::config::place::{Finding, Findings, Place};
+use crate::config::format::document::{Cluster, Defaults, SchedulerFlag, SchedulerWord};
+use crate::config::format::nearest::nearest;
+use crate::config::format::place::{Finding, Findings, Place, place};
 use crate::model::{
     EngineName, Family, Persistence, PersistenceMask, Protocol, SchedulerFlags, SchedulerName, Scheduling,
     ServiceKey,
@@ -146,7 +146,7 @@ fn flags(
                 )
                 .suggest(twin)
                 .involving(here.then("scheduler"))
-                .involving(crate::config::place::place!["defaults", "scheduler"]),
+                .involving(place!["defaults", "scheduler"]),
             );
         }
     }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use super::address;
-use crate::config::document::{self, Checksum, Forward, Limit, Server, TunnelType};
-use crate::config::place::{Finding, Findings, Place, place};
+use crate::config::format::document::{self, Checksum, Forward, Limit, Server, TunnelType};
+use crate::config::format::place::{Finding, Findings, Place, place};
 use crate::model::{
     self, Family, Forwarding, RealServer, ServerKey, ServiceKey, Thresholds, Tunnel, TunnelKind,
 };

@@ -7,8 +7,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::value;
-use crate::config::document::{self, Interface, Prune, Role, Scalar, SysctlValue};
-use crate::config::place::{Finding, Findings, Place, place};
+use crate::config::format::document::{self, Interface, Prune, Role, Scalar, SysctlValue};
+use crate::config::format::place::{Finding, Findings, Place, place};
 use crate::model::link::is_interface_name;
 use crate::model::sysctl::{self, VS_CONNTRACK};
 use crate::model::{self, Policy, State, SyncDaemon, SyncRole, Sysctls, Timeouts};

@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use crate::config::document::{Duration, MarkNumber, Mask, MaxDelete, Scalar};
-use crate::config::place::{Finding, Findings, Place};
+use crate::config::format::document::{Duration, MarkNumber, Mask, MaxDelete, Scalar};
+use crate::config::format::place::{Finding, Findings, Place};
 use crate::model;
 
 /// A duration in seconds, if it is one and in the range.

@@ -9,11 +9,9 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-use super::document::{Listen, RealServer, Server};
-
 /// A key that may be left out, but not be left empty: `persistence:` with nothing behind it is a mistake, and serde
 /// would take it for "not given".
-pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(in crate::config) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -31,7 +29,7 @@ where
 }
 
 /// A list, which may be empty but must be there: serde_yaml would take nothing at all for an empty one.
-pub(super) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+pub(in crate::config) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -88,7 +86,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Given<T> {
 }
 
 /// A mapping in which no key stands twice; serde would keep the last.
-pub(super) fn unique<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
+pub(in crate::config) fn unique<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
 where
     D: Deserializer<'de>,
     K: Deserialize<'de> + Hash + Eq,
@@ -115,54 +113,4 @@ where
     }
 
     deserializer.deserialize_any(UniqueVisitor(PhantomData))
-}
-
-// By hand and not `untagged`: an untagged enum copies every value before it looks at it, and a file may hold 100,000
-// servers.
-impl<'de> Deserialize<'de> for Server {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ServerVisitor;
-
-        impl<'de> Visitor<'de> for ServerVisitor {
-            type Value = Server;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the address of a server, or a mapping with one")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Server, E> {
-                Ok(Server::Short(text.into()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Server, A::Error> {
-                RealServer::deserialize(MapAccessDeserializer::new(map)).map(Server::Full)
-            }
-        }
-
-        deserializer.deserialize_any(ServerVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Listen {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListenVisitor;
-
-        impl<'de> Visitor<'de> for ListenVisitor {
-            type Value = Listen;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a `listen` URL or a list of them")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Listen, E> {
-                Ok(Listen::One(text.into()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Listen, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Listen::Many)
-            }
-        }
-
-        deserializer.deserialize_any(ListenVisitor)
-    }
 }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::problem::shorten;
+use super::shorten::shorten;
 
 /// One step on the way from the top of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Step {
+pub(in crate::config) enum Step {
     /// The value of a key
     Key(Cow<'static, str>),
     /// An entry of a list
@@ -33,18 +33,18 @@ impl From<usize> for Step {
 
 /// A value, by the way from the top of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Place(pub(super) Vec<Step>);
+pub(in crate::config) struct Place(pub(in crate::config) Vec<Step>);
 
 impl Place {
     /// A value inside this one.
-    pub(super) fn then(&self, step: impl Into<Step>) -> Self {
+    pub(in crate::config) fn then(&self, step: impl Into<Step>) -> Self {
         let mut steps = self.0.clone();
         steps.push(step.into());
         Self(steps)
     }
 
     /// The first `count` steps of the way.
-    pub(super) fn upto(&self, count: usize) -> Self {
+    pub(in crate::config) fn upto(&self, count: usize) -> Self {
         Self(self.0.iter().take(count).cloned().collect())
     }
 }
@@ -52,33 +52,33 @@ impl Place {
 /// A place by its steps: `place!["clusters", 0, "name"]`.
 macro_rules! place {
     ($($step:expr),* $(,)?) => {
-        $crate::config::place::Place(vec![$($crate::config::place::Step::from($step)),*])
+        $crate::config::format::place::Place(vec![$($crate::config::format::place::Step::from($step)),*])
     };
 }
-pub(super) use place;
+pub(in crate::config) use place;
 
 /// Something that is wrong with the meaning of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(in crate::config) struct Finding {
     /// What is wrong
-    pub(super) place: Place,
+    pub(in crate::config) place: Place,
     /// Whether the key is meant, and not its value
-    pub(super) at_key: bool,
+    pub(in crate::config) at_key: bool,
     /// What else makes it wrong: where one of these could not be read, the finding may be a mere consequence
-    pub(super) involved: Vec<Place>,
+    pub(in crate::config) involved: Vec<Place>,
     /// The other place, of two that collide
-    pub(super) first: Option<Place>,
+    pub(in crate::config) first: Option<Place>,
     /// What is wrong, in words
-    pub(super) message: String,
+    pub(in crate::config) message: String,
     /// What would be right
-    pub(super) expected: Option<String>,
+    pub(in crate::config) expected: Option<String>,
     /// The nearest valid text
-    pub(super) suggestion: Option<String>,
+    pub(in crate::config) suggestion: Option<String>,
 }
 
 impl Finding {
     /// A finding about a value.
-    pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
+    pub(in crate::config) fn new(place: Place, message: impl Into<String>) -> Self {
         Self {
             place,
             at_key: false,
@@ -91,31 +91,31 @@ impl Finding {
     }
 
     /// It is the key that should not be there.
-    pub(super) fn at_key(mut self) -> Self {
+    pub(in crate::config) fn at_key(mut self) -> Self {
         self.at_key = true;
         self
     }
 
     /// What would be right.
-    pub(super) fn expected(mut self, expected: impl Into<String>) -> Self {
+    pub(in crate::config) fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self
     }
 
     /// The nearest valid text, if there is one.
-    pub(super) fn suggest(mut self, suggestion: Option<impl Into<String>>) -> Self {
+    pub(in crate::config) fn suggest(mut self, suggestion: Option<impl Into<String>>) -> Self {
         self.suggestion = suggestion.map(Into::into);
         self
     }
 
     /// Another value that makes it wrong.
-    pub(super) fn involving(mut self, place: Place) -> Self {
+    pub(in crate::config) fn involving(mut self, place: Place) -> Self {
         self.involved.push(place);
         self
     }
 
     /// The place that it collides with.
-    pub(super) fn first(mut self, place: Place) -> Self {
+    pub(in crate::config) fn first(mut self, place: Place) -> Self {
         self.first = Some(place);
         self
     }
@@ -123,19 +123,19 @@ impl Finding {
 
 /// The findings of one file. All are counted; so many are kept that a file of nothing but mistakes fills no memory.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(in crate::config) struct Findings {
     /// Those that are kept
-    pub(super) list: Vec<Finding>,
+    pub(in crate::config) list: Vec<Finding>,
     /// How many more there were
-    pub(super) more: usize,
+    pub(in crate::config) more: usize,
 }
 
 impl Findings {
     /// How many are kept.
-    const KEPT: usize = 10_000;
+    pub(in crate::config) const KEPT: usize = 10_000;
 
     /// Takes note of one.
-    pub(super) fn push(&mut self, finding: Finding) {
+    pub(in crate::config) fn push(&mut self, finding: Finding) {
         if self.list.len() < Self::KEPT { self.list.push(finding) } else { self.more += 1 }
     }
 }

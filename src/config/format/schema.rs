@@ -17,7 +17,7 @@ pub fn schema() -> String {
 }
 
 /// The same as a tree.
-pub(super) fn schema_value() -> &'static Value {
+pub(in crate::config) fn schema_value() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let mut schema = generator().into_root_schema_for::<Document>();
         // A name, not an address: the schema is installed with the program and fetched from nowhere.
