@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::super::resolve::resolve;
 use super::{Rewritten, empty, settings};
 use crate::config::format::document::{
     self, Checksum, Cluster, Document, Engine, Forward, Limit, Listen, MarkNumber, SchedulerFlag, Server,
     TunnelType, Weight,
 };
 use crate::config::format::place::{Finding, Step};
+use crate::config::resolve::resolve;
 use crate::model::{
     self, Family, Forwarding, Persistence, PersistenceMask, RealServer, SchedulerName, Scheduling, ServerKey,
     ServiceKey, State, Thresholds, Tunnel, TunnelKind, VirtualService,

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::super::resolve::resolve;
 use super::{empty, wrong};
 use crate::config::format::document::{
     Document, Duration, Group, Interface, Mark, MarkNumber, Match, MatchProtocol, MessageLength, Number,
     Port, PrefixText, Role, SyncDaemon, SysctlValue, Timeouts,
 };
+use crate::config::resolve::resolve;
 use crate::model::sysctl::VS_CONNTRACK;
 use crate::model::{self, MarkMatch, Prefix, Protocol, State, SyncRole};
 

@@ -7,6 +7,7 @@ mod scheduling;
 mod server;
 mod settings;
 mod value;
+pub(super) mod whole;
 
 use indexmap::IndexMap;
 

@@ -2,7 +2,7 @@
 
 /// What YAML takes a scalar for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Meaning {
+pub(in crate::config) enum Meaning {
     /// Nothing: `key:`, `~` or `null`
     Null,
     Boolean(bool),
@@ -13,7 +13,7 @@ pub(super) enum Meaning {
 
 impl Meaning {
     /// What a plain scalar means: YAML 1.2's core schema as serde_yaml reads it, in which `yes` and `007` are text.
-    pub(super) fn of_plain(text: &str) -> Self {
+    pub(in crate::config) fn of_plain(text: &str) -> Self {
         match text {
             "" | "~" | "null" | "Null" | "NULL" => return Self::Null,
             "true" | "True" | "TRUE" => return Self::Boolean(true),

@@ -3,46 +3,53 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
-use super::problem::Problem;
-use super::source::Source;
-use super::syntax;
+use super::limits::{DEEPEST, MOST_VALUES};
 
-/// How deep lists and mappings may lie in each other; the format needs six.
-const DEEPEST: usize = 64;
-/// How many values a file may have when every alias is replaced by what it stands for. What a bomb would unfold to is
-/// counted, not unfolded.
-const MOST: usize = 4_000_000;
+/// Why a text is not taken.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::config) enum TreeError {
+    /// It is not YAML, as the parser says.
+    Syntax(ScanError),
+    /// A second document begins here.
+    SecondDocument(Spot),
+    /// This alias stands for a value that it is a part of.
+    PartOfItself(Spot),
+    /// With this value there are more than [`MOST_VALUES`], those that aliases stand for among them.
+    TooManyValues(Spot),
+    /// Here is more than [`DEEPEST`] deep.
+    TooDeep(Spot),
+}
 
 /// A value by its number.
-pub(super) type Id = usize;
+pub(in crate::config) type Id = usize;
 
 /// Where something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Spot {
+pub(in crate::config) struct Spot {
     /// Line, from 1
-    pub(super) line: usize,
+    pub(in crate::config) line: usize,
     /// Column in characters, from 1
-    pub(super) column: usize,
+    pub(in crate::config) column: usize,
     /// How many characters, on that line
-    pub(super) width: usize,
+    pub(in crate::config) width: usize,
 }
 
 /// A key or a value.
 #[derive(Debug)]
-pub(super) struct Node<'a> {
+pub(in crate::config) struct Node<'a> {
     /// Where it stands
-    pub(super) spot: Spot,
+    pub(in crate::config) spot: Spot,
     /// What it is
-    pub(super) content: Content<'a>,
+    pub(in crate::config) content: Content<'a>,
     /// A tag that says how to read it
-    pub(super) tag: Option<Box<Tag>>,
+    pub(in crate::config) tag: Option<Box<Tag>>,
 }
 
 /// What a key or a value is.
 #[derive(Debug)]
-pub(super) enum Content<'a> {
+pub(in crate::config) enum Content<'a> {
     /// Text; `plain` without quotes
     Scalar { text: Cow<'a, str>, plain: bool },
     /// A list
@@ -55,10 +62,10 @@ pub(super) enum Content<'a> {
 
 /// A file as YAML sees it.
 #[derive(Debug)]
-pub(super) struct Tree<'a> {
+pub(in crate::config) struct Tree<'a> {
     nodes: Vec<Node<'a>>,
     /// The value at the top, if there is any
-    pub(super) root: Option<Id>,
+    pub(in crate::config) root: Option<Id>,
 }
 
 /// A list or mapping that has begun.
@@ -79,8 +86,11 @@ struct Size {
 }
 
 impl<'a> Tree<'a> {
-    /// Reads a text, or says why it is no YAML that lbd takes.
-    pub(super) fn parse(source: &'a Source) -> Result<Self, Problem> {
+    /// Reads a text of one document.
+    ///
+    /// # Errors
+    /// Where it is not YAML, is more than one document or beyond a limit.
+    pub(in crate::config) fn parse(text: &'a str) -> Result<Self, TreeError> {
         let mut builder = Builder {
             tree: Self { nodes: Vec::new(), root: None },
             sizes: Vec::new(),
@@ -88,13 +98,13 @@ impl<'a> Tree<'a> {
             open: Vec::new(),
         };
         let mut documents = 0;
-        for event in Parser::new_from_str(&source.text) {
-            let (event, span) = event.map_err(|error| syntax::problem(&source.text, &error))?;
+        for event in Parser::new_from_str(text) {
+            let (event, span) = event.map_err(TreeError::Syntax)?;
             if let Event::DocumentStart(_) = event {
                 documents += 1;
             }
             if documents > 1 {
-                return Err(problem(spot(&span), "a second document begins here").expecting("one document"));
+                return Err(TreeError::SecondDocument(spot(&span)));
             }
             builder.take(event, &span)?;
         }
@@ -102,12 +112,12 @@ impl<'a> Tree<'a> {
     }
 
     /// A key or a value.
-    pub(super) fn node(&self, id: Id) -> Option<&Node<'a>> {
+    pub(in crate::config) fn node(&self, id: Id) -> Option<&Node<'a>> {
         self.nodes.get(id)
     }
 
     /// What an alias stands for, or the value itself.
-    pub(super) fn target(&self, id: Id) -> Option<&Node<'a>> {
+    pub(in crate::config) fn target(&self, id: Id) -> Option<&Node<'a>> {
         let node = self.nodes.get(id)?;
         // The parser refuses an alias with an anchor, so one step is enough.
         if let Content::Alias(target) = node.content { self.nodes.get(target) } else { Some(node) }
@@ -122,7 +132,7 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn take(&mut self, event: Event<'a>, span: &Span) -> Result<(), Problem> {
+    fn take(&mut self, event: Event<'a>, span: &Span) -> Result<(), TreeError> {
         let here = spot(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -139,7 +149,7 @@ impl<'a> Builder<'a> {
                         let id = self.push(here, Content::Alias(target), None);
                         self.place(id, size)
                     }
-                    _ => Err(problem(here, "this alias stands for a value that it is a part of")),
+                    _ => Err(TreeError::PartOfItself(here)),
                 }
             }
             Event::SequenceStart(anchor, tag) => {
@@ -179,9 +189,9 @@ impl<'a> Builder<'a> {
         tag: Option<Cow<'a, Tag>>,
         span: &Span,
         mapping: bool,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), TreeError> {
         if self.open.len() >= DEEPEST {
-            return Err(too_deep(here));
+            return Err(TreeError::TooDeep(here));
         }
         let id = self.push(here, content, tag);
         self.name(anchor, id);
@@ -190,7 +200,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn end(&mut self, span: &Span) -> Result<(), Problem> {
+    fn end(&mut self, span: &Span) -> Result<(), TreeError> {
         let Some(Open { id, children, mapping, block, weight, height }) = self.open.pop() else {
             return Ok(());
         };
@@ -221,7 +231,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Puts a finished value into the list or mapping that is open.
-    fn place(&mut self, id: Id, size: Size) -> Result<(), Problem> {
+    fn place(&mut self, id: Id, size: Size) -> Result<(), TreeError> {
         if let Some(slot) = self.sizes.get_mut(id) {
             *slot = size;
         }
@@ -233,31 +243,15 @@ impl<'a> Builder<'a> {
         };
         parent.weight = parent.weight.saturating_add(size.weight);
         parent.height = parent.height.max(size.height);
-        if parent.weight > MOST {
-            return Err(problem(here(), format!("the file has more than {MOST} values"))
-                .expecting("fewer aliases, or several files on several directors"));
+        if parent.weight > MOST_VALUES {
+            return Err(TreeError::TooManyValues(here()));
         }
         if depth + size.height > DEEPEST + 1 {
-            return Err(too_deep(here()));
+            return Err(TreeError::TooDeep(here()));
         }
         parent.children.push(id);
         Ok(())
     }
-}
-
-fn too_deep(spot: Spot) -> Problem {
-    problem(spot, too_deep_message())
-}
-
-/// What too much depth is answered with.
-pub(super) fn too_deep_message() -> String {
-    format!("lists and mappings lie more than {DEEPEST} deep in each other")
-}
-
-/// A problem at a place.
-pub(super) fn problem(spot: Spot, message: impl Into<String>) -> Problem {
-    let Spot { line, column, width } = spot;
-    Problem::new(line, column, width, message)
 }
 
 fn spot(span: &Span) -> Spot {
@@ -271,16 +265,17 @@ fn spot(span: &Span) -> Spot {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<usize, (usize, usize, String)> {
-        let source = Source::new("desired.yaml", text);
-        let tree = Tree::parse(&source);
-        tree.map(|tree| tree.nodes.len()).map_err(|problem| (problem.line, problem.column, problem.message))
+    fn parse(text: &str) -> Result<usize, TreeError> {
+        Tree::parse(text).map(|tree| tree.nodes.len())
+    }
+
+    fn at(line: usize, column: usize, width: usize) -> Spot {
+        Spot { line, column, width }
     }
 
     #[test]
     fn every_key_and_value_has_its_place() {
-        let source = Source::new("desired.yaml", "a: 'x'\nbc:\n  - [1, 2]\n  - {d: e}\n  - f: g\n");
-        let tree = Tree::parse(&source).unwrap();
+        let tree = Tree::parse("a: 'x'\nbc:\n  - [1, 2]\n  - {d: e}\n  - f: g\n").unwrap();
         let spots: Vec<_> =
             tree.nodes.iter().map(|node| node.spot).map(|s| (s.line, s.column, s.width)).collect();
         assert_eq!(
@@ -312,32 +307,28 @@ mod tests {
             let inside = format!("*a{}, ", level - 1).repeat(10);
             bomb.push_str(&format!("a{level}: &a{level} [{inside}]\n"));
         }
-        assert_eq!(parse(&bomb), Err((7, 25, "the file has more than 4000000 values".into())));
+        assert_eq!(parse(&bomb), Err(TreeError::TooManyValues(at(7, 25, 3))));
     }
 
     #[test]
     fn an_alias_inside_its_own_value_is_refused() {
-        assert_eq!(
-            parse("a: &a [*a]\n"),
-            Err((1, 8, "this alias stands for a value that it is a part of".into()))
-        );
+        assert_eq!(parse("a: &a [*a]\n"), Err(TreeError::PartOfItself(at(1, 8, 2))));
     }
 
     #[test]
     fn depth_has_an_end() {
         assert_eq!(parse(&format!("{}{}", "[".repeat(64), "]".repeat(64))), Ok(64));
-        let message = "lists and mappings lie more than 64 deep in each other";
-        assert_eq!(parse(&"[".repeat(65)), Err((1, 65, message.into())));
-        assert_eq!(parse(&"- ".repeat(100)), Err((1, 129, message.into())));
+        assert_eq!(parse(&"[".repeat(65)), Err(TreeError::TooDeep(at(1, 65, 1))));
+        assert_eq!(parse(&"- ".repeat(100)), Err(TreeError::TooDeep(at(1, 129, 0))));
         // Through aliases too.
         let deep =
             format!("- &a {}{}\n- {}*a{}\n", "[".repeat(40), "]".repeat(40), "[".repeat(40), "]".repeat(40));
-        assert_eq!(parse(&deep), Err((2, 43, message.into())));
+        assert_eq!(parse(&deep), Err(TreeError::TooDeep(at(2, 43, 2))));
     }
 
     #[test]
     fn a_second_document_is_refused() {
-        assert_eq!(parse("a: b\n---\nc: d\n"), Err((2, 1, "a second document begins here".into())));
+        assert_eq!(parse("a: b\n---\nc: d\n"), Err(TreeError::SecondDocument(at(2, 1, 3))));
         assert_eq!(parse("---\na: b\n...\n"), Ok(3));
     }
 }

@@ -9,22 +9,22 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::format::nearest::nearest;
-use super::format::place::{Finding, Findings, Place, Step};
 use super::problem::Problem;
 use super::syntax;
-use super::tree::{Content, Id, Node, Spot, Tree, problem};
+use crate::config::format::nearest::nearest;
+use crate::config::format::place::{Finding, Findings, Place, Step};
+use crate::config::yaml::tree::{Content, Id, Node, Spot, Tree};
 use schema::{Kind, Shape};
 
 /// What of the file can be read, and where it stands.
 #[derive(Debug, Default)]
-pub(super) struct Checked {
+pub(in crate::config) struct Checked {
     /// What could be read, filled up where something needed was not; `None` where nothing could
-    pub(super) value: Option<Value>,
+    pub(in crate::config) value: Option<Value>,
     /// What is wrong with the rest
-    pub(super) problems: Vec<Problem>,
+    pub(in crate::config) problems: Vec<Problem>,
     /// How many more problems there are
-    pub(super) more: usize,
+    pub(in crate::config) more: usize,
     kept: Option<Kept>,
     /// Values that could not be read
     gone: HashSet<Place>,
@@ -51,7 +51,7 @@ enum Inside {
 
 impl Checked {
     /// Compares a file with the schema.
-    pub(super) fn new(tree: &Tree<'_>, schema: &Value) -> Self {
+    pub(in crate::config) fn new(tree: &Tree<'_>, schema: &Value) -> Self {
         let mut walk = Walk { tree, schema, checked: Self::default(), path: Vec::new() };
         let top = walk.shape(schema);
         let empty = |node: &Node<'_>| scalar::is_null(node);
@@ -65,7 +65,8 @@ impl Checked {
             _ => {
                 let here = Spot { line: 1, column: 1, width: 0 };
                 walk.report(
-                    problem(here, "the file is empty").expecting("at least `version: 1` and `clusters: []`"),
+                    Problem::at(here, "the file is empty")
+                        .expecting("at least `version: 1` and `clusters: []`"),
                 );
             }
         }
@@ -73,7 +74,7 @@ impl Checked {
     }
 
     /// The place of a finding in the file, or `None` where it only follows from what could not be read.
-    pub(super) fn locate(&self, finding: Finding) -> Option<Problem> {
+    pub(in crate::config) fn locate(&self, finding: Finding) -> Option<Problem> {
         let Finding { place, at_key, involved, first, message, expected, suggestion } = finding;
         let lost = |place: &Place| self.gone.contains(place) || self.thinned.contains(place);
         let consequence = lost(&place)
@@ -89,7 +90,7 @@ impl Checked {
             Some(first) => format!("{message}; first on line {}", spot(&first, at_key).line),
             None => message,
         };
-        let mut problem = problem(spot(&place, at_key), message).suggest(suggestion);
+        let mut problem = Problem::at(spot(&place, at_key), message).suggest(suggestion);
         if let Some(expected) = expected {
             problem = problem.expecting(expected);
         }
@@ -153,7 +154,7 @@ impl<'a> Walk<'a> {
             && !tag.is_yaml_core_schema()
         {
             let message = format!("the tag `{tag}` means nothing here");
-            self.report(problem(spot, message).expecting("the value without a tag"));
+            self.report(Problem::at(spot, message).expecting("the value without a tag"));
             return None;
         }
         if let Some(token) = self.bare_address(node)
@@ -178,7 +179,7 @@ impl<'a> Walk<'a> {
                     Some(_) if shape.of(Kind::Text).is_none() => "a list; `[]` for none".into(),
                     _ => shape.expected(),
                 };
-                self.report(problem(spot, message).expecting(expected));
+                self.report(Problem::at(spot, message).expecting(expected));
                 None
             }
             Content::Scalar { text, plain } => {
@@ -187,7 +188,7 @@ impl<'a> Walk<'a> {
                     Ok(value) => Some((value, Kept { spot, inside: Inside::Nothing })),
                     Err(wrong) => {
                         let expected = if self.path.is_empty() { TOP.into() } else { wrong.expected };
-                        let problem = problem(spot, wrong.message).expecting(expected);
+                        let problem = Problem::at(spot, wrong.message).expecting(expected);
                         self.report(problem.suggest(wrong.suggestion));
                         None
                     }
@@ -199,7 +200,7 @@ impl<'a> Walk<'a> {
 
     fn wrong(&mut self, spot: Spot, shape: &Shape<'_>, found: &str) -> Option<(Value, Kept)> {
         let expected = if self.path.is_empty() { TOP.into() } else { shape.expected() };
-        self.report(problem(spot, format!("{} cannot be {found}", self.noun())).expecting(expected));
+        self.report(Problem::at(spot, format!("{} cannot be {found}", self.noun())).expecting(expected));
         None
     }
 
@@ -262,7 +263,7 @@ impl<'a> Walk<'a> {
             let name = name.as_ref();
             if let Some(first) = seen.get(name) {
                 let message = format!("duplicate key `{name}`; first on line {}", first.line);
-                self.report(problem(key_spot, message));
+                self.report(Problem::at(key_spot, message));
                 continue;
             }
             seen.insert(name, key_spot);
@@ -272,10 +273,10 @@ impl<'a> Walk<'a> {
                 meant.extend(near);
                 self.checked.thinned.insert(Place(self.path.clone()));
                 let problem = if name == "<<" {
-                    problem(key_spot, "merge keys (`<<`) are not supported")
+                    Problem::at(key_spot, "merge keys (`<<`) are not supported")
                         .expecting("the keys themselves, or an alias (`*name`) for a whole value")
                 } else {
-                    problem(key_spot, format!("unknown key `{name}`"))
+                    Problem::at(key_spot, format!("unknown key `{name}`"))
                         .expecting(schema::one_of(words))
                         .suggest(near)
                 };
@@ -305,7 +306,7 @@ impl<'a> Walk<'a> {
     fn odd_key(&mut self, node: &Node<'_>, spot: Spot) {
         match self.bare_address(node) {
             Some(token) => self.report(syntax::unquoted(spot.line, spot.column, &token)),
-            None => self.report(problem(spot, "a list or mapping cannot be a key").expecting("a word")),
+            None => self.report(Problem::at(spot, "a list or mapping cannot be a key").expecting("a word")),
         }
     }
 
@@ -335,7 +336,7 @@ impl<'a> Walk<'a> {
                     }
                     (None, _) => format!("`{name}`, {}", shape.expected()),
                 };
-                self.report(problem(spot, format!("`{name}` is missing{noun}")).expecting(expected));
+                self.report(Problem::at(spot, format!("`{name}` is missing{noun}")).expecting(expected));
             }
             self.checked.gone.insert(place);
             match shape.harmless() {

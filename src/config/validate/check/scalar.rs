@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::schema::{Kind, Shape};
 use crate::config::format::nearest::nearest;
-use crate::config::meaning::Meaning;
-use crate::config::tree::{Content, Node};
+use crate::config::yaml::meaning::Meaning;
+use crate::config::yaml::tree::{Content, Node};
 
 /// Why a value cannot stand where it stands.
 #[derive(Debug)]

@@ -12,17 +12,15 @@ use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserialize
 use serde::{Deserialize, forward_to_deserialize_any};
 
 use super::letters::Letters;
+use super::limits::MOST_VALUES;
 use super::meaning::Meaning;
-
-/// How many values aliases may stand for in all. What a bomb would unfold to is not read to its end.
-const MOST: usize = 4_000_000;
 
 /// Why a text is no document. Where in the text is found by another reading, for people.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) message: String,
+pub(in crate::config) struct Refusal {
+    pub(in crate::config) message: String,
     /// Whether the text holds something that is legal and rare, and that this reader leaves to the other one
-    pub(super) is_unread: bool,
+    pub(in crate::config) is_unread: bool,
 }
 
 impl fmt::Display for Refusal {
@@ -40,7 +38,7 @@ impl de::Error for Refusal {
 }
 
 /// Reads the one document of a text.
-pub(super) fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Refusal> {
+pub(in crate::config) fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Refusal> {
     let mut events = Events::of(text);
     events.expect(&Event::StreamStart)?;
     if !matches!(events.take()?, Event::DocumentStart(_)) {
@@ -130,7 +128,7 @@ impl<'t> Events<'t> {
             };
             *at += 1;
             self.unfolded += 1;
-            if self.unfolded > MOST {
+            if self.unfolded > MOST_VALUES {
                 return Err(Refusal::custom("the aliases stand for too many values"));
             }
             match event {

@@ -8,37 +8,26 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-use super::format::document::{
-    Cluster, Defaults, Document, Mark, Number, Policy, SyncDaemon, SysctlValue, Timeouts,
+use super::Resolution;
+use crate::config::format::document::{
+    Cluster, Defaults, Mark, Number, Policy, SyncDaemon, SysctlValue, Timeouts,
 };
-use super::format::given::{list, present, unique};
-use super::format::place::Findings;
-use super::resolve::{Resolution, resolve};
-use super::stream::{self, Refusal};
+use crate::config::format::given::{list, present, unique};
+use crate::config::format::place::Findings;
 use crate::model::Desired;
 
 /// The key that most of a file lies under.
 const CLUSTERS: &str = "clusters";
 
-/// What a file asks for, and what is wrong with that, if anything.
-///
-/// # Errors
-/// Where the text is no document.
-pub(super) fn read(text: &str) -> Result<(Desired, Findings), Refusal> {
-    match stream::read(text)? {
-        Whole::Resolved(desired, findings) => Ok((*desired, findings)),
-        Whole::TooEarly => stream::read::<Document>(text).map(resolve),
-    }
-}
-
 /// A file, read in the order of its keys.
-enum Whole {
+pub(in crate::config) enum Whole {
+    /// What it asks for, and what is wrong with that, if anything
     Resolved(Box<Desired>, Findings),
-    /// What the clusters depend on came behind them.
+    /// What the clusters depend on came behind them: the file is to be read as a [`Document`](super::Document).
     TooEarly,
 }
 
-/// The keys of a [`Document`] but the clusters, as far as they stand before these, or behind them.
+/// The keys of a [`Document`](super::Document) but the clusters, as far as they stand before these, or behind them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Part {
@@ -157,50 +146,5 @@ impl<'de> Visitor<'de> for EachCluster<'_> {
             self.0.add(&cluster);
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The parts of a file with everything in it.
-    const PARTS: [&str; 8] = [
-        "version: 1\n",
-        "sysctls: { net.ipv4.ip_forward: 1 }\n",
-        "marks: [{ mark: 10, match: [{ protocol: tcp, address: 10.0.0.1, ports: [80] }] }]\n",
-        "timeouts: { tcp: 15m }\n",
-        "sync: [{ role: master, interface: eth0 }]\n",
-        "defaults: { scheduler: rr, forward: nat }\n",
-        "clusters: [{ name: web, listen: fwmark://10, servers: [192.168.8.14] }]\n",
-        "policy: { prune: never }\n",
-    ];
-
-    #[test]
-    fn the_order_of_the_keys_means_nothing() {
-        let (expected, findings) = resolve(stream::read::<Document>(&PARTS.concat()).unwrap());
-        assert_eq!(findings.list, []);
-        for turned in 0..PARTS.len() {
-            let mut parts = PARTS;
-            parts.rotate_left(turned);
-            let text = parts.concat();
-            let (desired, findings) = read(&text).unwrap();
-            assert_eq!((desired, findings.list), (expected.clone(), vec![]), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_part_that_is_missing_twice_there_or_unknown_is_told() {
-        let message = |text: &str| read(text).map(|_| ()).unwrap_err().message;
-        assert_eq!(message("version: 1\n"), "missing field `clusters`");
-        assert_eq!(message("clusters: []\n"), "missing field `version`");
-        for part in PARTS {
-            let key = part.split(':').next().unwrap();
-            for text in [format!("{part}{}", PARTS.concat()), format!("{}{part}", PARTS.concat())] {
-                assert_eq!(message(&text), format!("`{key}` stands twice"), "{text}");
-            }
-        }
-        assert!(message("version: 1\nclusters: []\nclster: 1\n").starts_with("unknown field `clster`"));
-        assert!(message("versoin: 1\nclusters: []\n").starts_with("unknown field `versoin`"));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::net::Ipv6Addr;
 
-use saphyr_parser::ScanError;
-
+use super::lines::split_line;
 use super::problem::Problem;
-use super::tree;
+use crate::config::yaml::limits::{DEEPEST, MOST_VALUES};
+use crate::config::yaml::tree::TreeError;
 
 /// What a tab at the start of a line is answered with.
 const TAB: &str = "a tab cannot indent a line in YAML";
@@ -13,10 +13,30 @@ const TAB: &str = "a tab cannot indent a line in YAML";
 /// How far around a place an address is looked for, in characters.
 const NEAR: usize = 100;
 
-/// The problem of a text that the parser refused.
-pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
-    let marker = error.marker();
-    at(text, marker.line(), marker.col() + 1, error.info())
+/// The problem of a text that no tree could be made of.
+pub(in crate::config) fn problem(text: &str, error: &TreeError) -> Problem {
+    match error {
+        TreeError::Syntax(error) => {
+            let marker = error.marker();
+            at(text, marker.line(), marker.col() + 1, error.info())
+        }
+        TreeError::SecondDocument(spot) => {
+            Problem::at(*spot, "a second document begins here").expecting("one document")
+        }
+        TreeError::PartOfItself(spot) => {
+            Problem::at(*spot, "this alias stands for a value that it is a part of")
+        }
+        TreeError::TooManyValues(spot) => {
+            Problem::at(*spot, format!("the file has more than {MOST_VALUES} values"))
+                .expecting("fewer aliases, or several files on several directors")
+        }
+        TreeError::TooDeep(spot) => Problem::at(*spot, too_deep()),
+    }
+}
+
+/// What too much depth is answered with.
+fn too_deep() -> String {
+    format!("lists and mappings lie more than {DEEPEST} deep in each other")
 }
 
 /// The problem of a text that was refused at a place, in the parser's words.
@@ -69,7 +89,7 @@ fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
 }
 
 /// The first letter that YAML does not allow; its parsers do not always say.
-pub(super) fn control_character(text: &str) -> Option<Problem> {
+pub(in crate::config) fn control_character(text: &str) -> Option<Problem> {
     // Nearly all files hold none of these, and can be millions of letters long: many at once are looked at together.
     let is_unusual = |byte: u8| byte >= 0x7f || byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
     let mut pieces = text.as_bytes().chunks(1024);
@@ -162,8 +182,7 @@ fn bracketed_address(line: &str) -> Option<(usize, &str)> {
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
-        let (line, after) =
-            super::diagnose::split_line(rest?).map_or((rest?, None), |(line, after)| (line, Some(after)));
+        let (line, after) = split_line(rest?).map_or((rest?, None), |(line, after)| (line, Some(after)));
         rest = after;
         Some(line)
     })
@@ -218,7 +237,7 @@ fn plainly(words: &str) -> (String, Option<&'static str>) {
             ("something stands behind the closing quote", Some("nothing else"))
         }
         _ if words.contains("tab") => ("a tab cannot stand here in YAML", Some("blanks")),
-        _ if words.contains("recursion limit") => return (tree::too_deep_message(), None),
+        _ if words.contains("recursion limit") => return (too_deep(), None),
         _ if words.contains("invalid indentation") || words.contains("wrongly indented") => {
             ("the line is indented less than what it belongs to", None)
         }
@@ -230,6 +249,34 @@ fn plainly(words: &str) -> (String, Option<&'static str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::yaml::tree::{Spot, Tree};
+
+    #[test]
+    fn what_the_tree_refuses_is_said_in_words() {
+        let spot = Spot { line: 3, column: 5, width: 2 };
+        let words = |error| problem("", &error);
+        let expected = |message| Problem::new(3, 5, 2, message);
+        assert_eq!(
+            [
+                words(TreeError::SecondDocument(spot)),
+                words(TreeError::PartOfItself(spot)),
+                words(TreeError::TooManyValues(spot)),
+                words(TreeError::TooDeep(spot)),
+            ],
+            [
+                expected("a second document begins here").expecting("one document"),
+                expected("this alias stands for a value that it is a part of"),
+                expected("the file has more than 4000000 values")
+                    .expecting("fewer aliases, or several files on several directors"),
+                expected("lists and mappings lie more than 64 deep in each other"),
+            ]
+        );
+        let open = "a: 'b";
+        assert_eq!(
+            problem(open, &Tree::parse(open).unwrap_err()),
+            Problem::new(1, 4, 1, "the file ends inside a quoted text").expecting("a closing quote"),
+        );
+    }
 
     #[test]
     fn an_address_in_brackets_is_found_outside_of_quotes_and_comments() {

@@ -1,16 +1,14 @@
 //! Refuses a file that would take time or memory out of all proportion, before any parser sees it.
 
 use super::problem::Problem;
-
-/// How many keys and entries a file may have; a server takes two to six. Each costs the parsers up to 500 bytes.
-const MOST: usize = 1_000_000;
+use crate::config::yaml::limits::MOST_ENTRIES;
 
 /// Counts what a parser would have to remember, without parsing: each key and each entry has one of these marks.
-pub(super) fn check(text: &str) -> Result<(), Problem> {
+pub(in crate::config) fn check(text: &str) -> Result<(), Problem> {
     let bytes = text.as_bytes();
     // Wherever they stand they are quick to count, many at once, and nearly no file has so many.
     let marks_of = |piece: &[u8]| piece.iter().map(|byte| u8::from(is_mark(*byte))).sum::<u8>();
-    if bytes.chunks(128).map(|piece| usize::from(marks_of(piece))).sum::<usize>() <= MOST {
+    if bytes.chunks(128).map(|piece| usize::from(marks_of(piece))).sum::<usize>() <= MOST_ENTRIES {
         return Ok(());
     }
     let mut marks = 0_usize;
@@ -27,11 +25,11 @@ pub(super) fn check(text: &str) -> Result<(), Problem> {
             b'-' | b'?' if blank_next() => marks += 1,
             _ => {}
         }
-        if marks > MOST {
+        if marks > MOST_ENTRIES {
             let head = text.get(..at).unwrap_or_default();
             let line = head.bytes().filter(|byte| *byte == b'\n').count() + 1;
             let column = head.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            let message = format!("the file has more than {MOST} keys and entries");
+            let message = format!("the file has more than {MOST_ENTRIES} keys and entries");
             return Err(Problem::new(line, column, 1, message).expecting("a smaller file"));
         }
     }

@@ -1,6 +1,7 @@
 //! One thing that is wrong with a file, and where.
 
-use super::format::shorten::{LONGEST, shorten};
+use crate::config::format::shorten::{LONGEST, shorten};
+use crate::config::yaml::tree::Spot;
 
 /// One thing that is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +22,18 @@ pub struct Problem {
 
 impl Problem {
     /// A problem at a place.
-    pub(super) fn new(line: usize, column: usize, width: usize, message: impl Into<String>) -> Self {
+    pub(in crate::config) fn new(
+        line: usize,
+        column: usize,
+        width: usize,
+        message: impl Into<String>,
+    ) -> Self {
         Self { line, column, width, message: shorten(message.into()), expected: None, suggestion: None }
+    }
+
+    /// A problem at a place that a tree knows.
+    pub(super) fn at(Spot { line, column, width }: Spot, message: impl Into<String>) -> Self {
+        Self::new(line, column, width, message)
     }
 
     /// What would be right.

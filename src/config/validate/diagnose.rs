@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
+use super::lines::Lines;
 use super::problem::Problem;
-use super::source::{ReadCause, ReadError, Source};
+use crate::config::source::{ReadCause, ReadError, Source};
 use crate::escape;
 
 /// How many problems are shown.
@@ -31,7 +32,7 @@ pub struct Problems {
 
 impl Problems {
     /// The problems of a file, `more` of them not in the list.
-    pub(super) fn new(source: &Source, mut list: Vec<Problem>, more: usize) -> Self {
+    pub(in crate::config) fn new(source: &Source, mut list: Vec<Problem>, more: usize) -> Self {
         list.sort_by_key(|problem| (problem.line, problem.column));
         list.dedup();
         let more = more + list.len().saturating_sub(SHOWN);
@@ -201,35 +202,6 @@ fn skip(line: &str, count: usize) -> &str {
         return line.get(count..).unwrap_or_default();
     }
     line.char_indices().nth(count).and_then(|(at, _)| line.get(at..)).unwrap_or_default()
-}
-
-/// The lines of a text, asked for in ascending order.
-struct Lines<'a> {
-    rest: &'a str,
-    number: usize,
-}
-
-impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { rest: text, number: 1 }
-    }
-
-    fn get(&mut self, number: usize) -> Option<&'a str> {
-        while self.number < number {
-            let (_, rest) = split_line(self.rest)?;
-            self.rest = rest;
-            self.number += 1;
-        }
-        (!self.rest.is_empty()).then(|| split_line(self.rest).map_or(self.rest, |(line, _)| line))
-    }
-}
-
-/// A line and what follows it; a break is what YAML takes for one.
-pub(super) fn split_line(text: &str) -> Option<(&str, &str)> {
-    let at = text.bytes().position(|byte| matches!(byte, b'\n' | b'\r'))?;
-    let (line, rest) = text.split_at(at);
-    let rest = rest.strip_prefix("\r\n").or_else(|| rest.get(1..)).unwrap_or_default();
-    Some((line, rest))
 }
 
 #[cfg(test)]
