@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::filter::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
+use super::rules::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
 use crate::model::Family;
 
 /// A rule: its chain and its words.

@@ -14,6 +14,7 @@ mod process;
 mod program;
 mod routes;
 mod rtnetlink;
+mod rules;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,10 +22,10 @@ use std::path::PathBuf;
 use crate::kernel::sysctl;
 use crate::model::{Family, Sysctls};
 
-pub use self::filter::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
 pub use self::managers::Manager;
 pub use self::permissions::{Writable, writable};
 pub use self::routes::{Holder, InterfaceKind};
+pub use self::rules::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
 
 /// What there is to look at; nothing else is looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::filter::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
+use super::rules::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
 use crate::model::Family;
 use crate::nft::TABLE;
 

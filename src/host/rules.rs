@@ -1,0 +1,109 @@
+//! What matters of the packet filter's rules: which marks they set, and which ask for the state of a connection.
+
+use crate::model::Family;
+
+/// What was found in the rules of others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// Rules that set the mark of packets
+    pub marks: Vec<MarkRule>,
+    /// Rules that ask for the state of a connection
+    pub states: Vec<StateRule>,
+    /// The families of which all rules could be read, so that what is not here is nowhere
+    pub known: Vec<Family>,
+}
+
+/// A rule that sets the mark of packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkRule {
+    /// Where it stands, for the operator: `chain pre of table inet filter (nftables)`
+    pub place: String,
+    /// Of which family its packets are; none is both
+    pub family: Option<Family>,
+    /// Which marks it sets
+    pub sets: Sets,
+    /// From where in the path of packets it is reached
+    pub points: Vec<HookPoint>,
+}
+
+/// A rule that asks for the state of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateRule {
+    /// Where it stands, for the operator
+    pub place: String,
+    /// Of which family its packets are; none is both
+    pub family: Option<Family>,
+    /// From where in the path of packets it is reached
+    pub points: Vec<HookPoint>,
+}
+
+/// Which marks a rule sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sets {
+    /// This one
+    Exactly(u32),
+    /// Those bits of `mask` that are in `value`; the others stay
+    Bits {
+        /// What is set
+        value: u32,
+        /// Of which bits
+        mask: u32,
+    },
+    /// One that is worked out, or restored from the connection
+    Computed,
+    /// It cannot be seen whether it sets one at all
+    Perhaps,
+}
+
+impl Sets {
+    /// Whether a packet can have this mark after it.
+    pub fn can_be(self, mark: u32) -> bool {
+        match self {
+            Self::Exactly(value) => value == mark,
+            // What only clears bits gives no packet its mark.
+            Self::Bits { value, mask } => value & mask != 0 && mark & mask == value & mask,
+            Self::Computed | Self::Perhaps => true,
+        }
+    }
+}
+
+/// A place in the path of packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HookPoint {
+    /// Which hook
+    pub hook: Hook,
+    /// Its order among others at the same hook: the lowest is first
+    pub priority: i32,
+}
+
+/// The hooks of the packet filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hook {
+    /// Before everything else, per interface
+    Ingress,
+    /// Before routing
+    Prerouting,
+    /// To the host itself; IPVS takes its packets here, at priority 99
+    Input,
+    /// Through the host
+    Forward,
+    /// From the host itself
+    Output,
+    /// After routing
+    Postrouting,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_marks_a_rule_can_give() {
+        assert!(Sets::Exactly(10).can_be(10) && !Sets::Exactly(10).can_be(11));
+        // Kubernetes: one bit, whatever the others are.
+        let bit = Sets::Bits { value: 0x4000, mask: 0x4000 };
+        assert!(bit.can_be(0x400a) && !bit.can_be(10));
+        assert!(!Sets::Bits { value: 0, mask: 0xffff_fff0 }.can_be(4));
+        assert!(Sets::Computed.can_be(7) && Sets::Perhaps.can_be(7));
+    }
+}
