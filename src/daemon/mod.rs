@@ -3,6 +3,7 @@
 //! The loop waits for nothing else. A pass runs in a thread of its own (`worker`), the file is read in another (`file`).
 
 mod backoff;
+mod cause;
 mod conflicts;
 mod controller;
 mod event;
@@ -21,8 +22,9 @@ use std::io;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
+pub use self::cause::Cause;
 pub use self::controller::Controller;
-pub use self::event::{Action, Cause, Event, Notice};
+pub use self::event::{Action, Event, Notice};
 pub use self::goal::Goal;
 pub use self::host::Host;
 pub use self::pass::{Attempt, Connect, Job, Pass, Passes, StateDirectory};

@@ -8,7 +8,7 @@ use crate::model::{Operation, Subject};
 use crate::reconcile::{self, Order, Outcome, Report};
 use crate::store::{LoadError, Lock, Record, Store};
 
-use super::event::Cause;
+use super::cause::Cause;
 use super::goal::Goal;
 
 /// How to get at a kernel.

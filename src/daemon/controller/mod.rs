@@ -12,8 +12,9 @@ use tracing::{debug, info, info_span};
 
 use self::outcome::Occasion;
 use super::backoff;
+use super::cause::Cause;
 use super::conflicts::Conflicts;
-use super::event::{Action, Cause, Event, Notice};
+use super::event::{Action, Event, Notice};
 use super::goal::Goal;
 use super::pass::{Attempt, Job, Pass};
 use crate::model::{Link, Policy, ServiceKey};

@@ -8,7 +8,7 @@ use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use super::{Controller, PassResult};
-use crate::daemon::event::Cause;
+use crate::daemon::cause::Cause;
 use crate::daemon::pass::{Attempt, StateDirectory};
 use crate::guard::Objection;
 use crate::model::{Action, Change, Operation, Part, ServiceKey, Value};
