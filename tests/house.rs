@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The rooms inside of `config`, and which others of these each may use.
+const CONFIG: &[(&str, &[&str])] = &[
+    ("format", &[]),
+    ("yaml", &[]),
+    ("source", &[]),
+    ("resolve", &["format"]),
+    ("validate", &["format", "source", "yaml"]),
+    ("render", &["format", "resolve"]),
+    ("load", &["format", "resolve", "source", "validate", "yaml"]),
+];
+
 fn sources(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -99,6 +110,175 @@ fn arrows_go_down_only() {
         for used in used(&fs::read_to_string(&path).unwrap()) {
             if used != room && !allowed.contains(&used.as_str()) {
                 wrong.push(format!("{} uses {used}", path.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// A file's module: `config::resolve` is `src/config/resolve/mod.rs`.
+fn module(path: &Path) -> String {
+    let inside = path.strip_prefix("src").unwrap().with_extension("");
+    let words: Vec<&str> = inside.iter().map(|word| word.to_str().unwrap()).collect();
+    words.join("::").trim_end_matches("::mod").to_owned()
+}
+
+/// The paths at the start of a text: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn paths(text: &mut &str) -> Vec<String> {
+    if let Some(inside) = text.strip_prefix('{') {
+        *text = inside;
+        let mut all = Vec::new();
+        loop {
+            *text = text.trim_start_matches([',', ' ', '\n']);
+            if let Some(behind) = text.strip_prefix('}') {
+                *text = behind;
+                return all;
+            }
+            if text.is_empty() {
+                return all;
+            }
+            all.extend(paths(text));
+            // What is left of an entry: `as name`, `*`.
+            *text = &text[text.find([',', '}']).unwrap_or(text.len())..];
+        }
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (word, rest) = text.split_at(end);
+    match rest.strip_prefix("::") {
+        Some(rest) => {
+            *text = rest;
+            paths(text).iter().map(|path| format!("{word}::{path}")).collect()
+        }
+        None => {
+            *text = rest;
+            vec![word.to_owned()]
+        }
+    }
+}
+
+/// Which files each file uses, by their modules. Seen is each path that begins with `crate`, `super` or `self`, in code
+/// above the tests; of it the longest part that is a file. Not seen is what comes by the name of another file that passes
+/// it on. A `mod.rs` uses each file that it declares.
+fn uses(files: &[(String, String)]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut uses: BTreeMap<String, BTreeSet<String>> =
+        files.iter().map(|(module, _)| (module.clone(), BTreeSet::new())).collect();
+    for (module, text) in files {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let lines: Vec<&str> = code.lines().map(|line| line.split("//").next().unwrap()).collect();
+        // A visibility is no use.
+        let code = lines.join("\n").replace("(in crate::", "(in ");
+        let mut found = BTreeSet::new();
+        for start in ["crate::", "super::", "self::"] {
+            for (at, _) in code.match_indices(start) {
+                if !code[..at].ends_with(|c: char| c == ':' || c == '_' || c.is_alphanumeric()) {
+                    found.extend(paths(&mut &code[at..]));
+                }
+            }
+        }
+        for path in found {
+            let mut target: Vec<&str> = module.split("::").collect();
+            for word in path.split("::") {
+                match word {
+                    "crate" => target.clear(),
+                    "self" => {}
+                    "super" => drop(target.pop()),
+                    word => target.push(word),
+                }
+            }
+            while !target.is_empty() && !uses.contains_key(&target.join("::")) {
+                target.pop();
+            }
+            let target = target.join("::");
+            if !target.is_empty() && target != *module {
+                uses.get_mut(module).unwrap().insert(target);
+            }
+        }
+        if let Some((room, _)) = module.rsplit_once("::")
+            && let Some(front) = uses.get_mut(room)
+        {
+            front.insert(module.clone());
+        }
+    }
+    uses
+}
+
+/// The files that use themselves by way of others. That a file uses the `mod.rs` of a room that it is in does not count: a
+/// type of the whole room may be there.
+fn circles(mut uses: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    for (module, targets) in &mut uses {
+        targets.retain(|target| !module.starts_with(&format!("{target}::")));
+    }
+    let uses_itself = |module: &&String| {
+        let mut seen = BTreeSet::new();
+        let mut next = vec![*module];
+        while let Some(targets) = next.pop().and_then(|module| uses.get(module)) {
+            next.extend(targets.iter().filter(|target| seen.insert(*target)));
+        }
+        seen.contains(module)
+    };
+    uses.keys().filter(uses_itself).cloned().collect()
+}
+
+/// The files of the program, each with its module and text, but for the files of tests.
+fn program() -> Vec<(String, String)> {
+    let files = sources(Path::new("src")).into_iter().filter(|path| !path.ends_with("tests.rs"));
+    files.map(|path| (module(&path), fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    assert_eq!(circles(uses(&program())), Vec::<String>::new());
+}
+
+#[test]
+fn a_circle_of_files_is_seen() {
+    let file = |module: &str, text: &str| (module.to_owned(), text.to_owned());
+    let files = [
+        file("room", "use self::a::{self, A};\nmod a;"),
+        file(
+            "room::a",
+            "use crate::{\n    other::{x::{y as z, *}},\n    room::b::{B, C},\n};\nuse super::Front;",
+        ),
+        file("room::b", "fn f() { super::c::g() } // super::d"),
+        file("room::c", "pub(in crate::room) struct C;\nuse super::super::room::a::A;\nuse super::d;"),
+        file("room::d", "#[cfg(test)]\nmod tests { use super::super::a; }"),
+        file("other", "use std::fmt;"),
+    ];
+    let modules = |list: &[&str]| list.iter().map(|module| (*module).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(
+        uses(&files),
+        BTreeMap::from([
+            ("room".to_owned(), modules(&["room::a", "room::b", "room::c", "room::d"])),
+            ("room::a".to_owned(), modules(&["other", "room", "room::b"])),
+            ("room::b".to_owned(), modules(&["room::c"])),
+            ("room::c".to_owned(), modules(&["room::a", "room::d"])),
+            ("room::d".to_owned(), modules(&[])),
+            ("other".to_owned(), modules(&[])),
+        ])
+    );
+    assert_eq!(circles(uses(&files)), ["room::a", "room::b", "room::c"]);
+}
+
+#[test]
+fn arrows_inside_of_config_go_down_only() {
+    let mut wrong = Vec::new();
+    for (module, targets) in uses(&program()) {
+        let Some(room) = module.strip_prefix("config::").and_then(|inside| inside.split("::").next()) else {
+            continue;
+        };
+        let allowed = CONFIG.iter().find(|(name, _)| *name == room);
+        let allowed =
+            allowed.unwrap_or_else(|| panic!("{module} is in no room of config that this test knows")).1;
+        for target in targets {
+            let is_allowed = match target.strip_prefix("config::") {
+                Some(inside) => {
+                    inside.split("::").next().is_some_and(|other| other == room || allowed.contains(&other))
+                }
+                // The reader of YAML uses nothing of lbd, and nobody here what `config` shows to the others.
+                None => room != "yaml" && target != "config",
+            };
+            if !is_allowed {
+                wrong.push(format!("{module} uses {target}"));
             }
         }
     }
