@@ -165,7 +165,9 @@ fn whoever_owns_the_state_directory_makes_root_write_nowhere_else() {
         "verified.yaml.new",
         "status.json",
     ] {
-        for target in ["victim", "nologin"] {
+        // A file that exists is truncated, one that does not is made: the second for what was opened to be made.
+        let targets: &[&str] = if name.ends_with("lock") { &["victim", "nologin"] } else { &["victim"] };
+        for target in targets {
             let _ = fs::remove_dir_all(net.state_dir());
             fs::create_dir(net.state_dir()).unwrap();
             chown(net.state_dir(), Some(LBD), Some(LBD)).unwrap();
@@ -244,7 +246,10 @@ fn what_is_no_file_in_the_state_directory_is_named_and_never_waited_for() {
     assert_eq!(ends(&net, &["-f", "desired.yaml", "apply"]).status, 0);
     let commands: [&[&str]; 5] = [&["diff"], &["status"], &["apply"], &["restore"], &["teardown", "--yes"]];
     for name in ["state.json", "verified.yaml", "status.json", "lock", "daemon.lock"] {
-        for make in ["mkfifo", "mkdir", "ln -s /dev/zero"] {
+        // Each kind is told apart by the unit tests of `files`.
+        let kinds: &[&str] =
+            if name == "state.json" { &["mkfifo", "mkdir", "ln -s /dev/zero"] } else { &["mkfifo"] };
+        for make in kinds {
             let path = net.state_dir().join(name);
             net.sh(&format!("rm -rf {0}; {make} {0}", path.display()));
             for command in commands {
