@@ -6,7 +6,7 @@ mod lab;
 
 use lab::Netns;
 
-const SERVICES: usize = 12_000;
+const SERVICES: usize = 8_000;
 const SERVERS: usize = 5;
 
 /// A table that takes even the fastest machine over a second.
@@ -70,9 +70,9 @@ fn a_terminal_shows_how_far_a_pass_is_and_in_the_end_nothing_of_it() {
         assert!(drawn.iter().any(is_it), "{start}...{end}: {drawn:?}");
     };
     // The rest finds no room. (To apply takes so little that it may lie between two drawings, or before the first.)
-    shows("verifying: ", " of 12,000 virtual");
+    shows("verifying: ", " of 8,000 virtual");
     let report: serde_json::Value = serde_json::from_str(&net.sh("cat report")).unwrap();
-    assert_eq!(report["summary"]["add"], 72_000, "{}", report["summary"]);
+    assert_eq!(report["summary"]["add"], 48_000, "{}", report["summary"]);
 
     // Both streams on one terminal: what was to be told stands there as if nothing else ever had.
     net.sh("sed -i -e 's/name: c7,/&scheduler: rr,/' -e '/name: c8,/d' desired.yaml");
@@ -84,7 +84,7 @@ fn a_terminal_shows_how_far_a_pass_is_and_in_the_end_nothing_of_it() {
     assert_eq!(seen, plain.stdout.clone() + &plain.stderr, "{sent:?}");
 
     // Nobody else sees anything of it.
-    let valid = "desired.yaml: valid: 11999 virtual services, 59995 real servers\n";
+    let valid = "desired.yaml: valid: 7999 virtual services, 39995 real servers\n";
     for (command, expected) in [
         ("$LBD diff >out 2>err || cat err", plain.stderr.as_str()),
         ("export TERM=dumb; $LBD diff >out || :", plain.stderr.as_str()),
@@ -101,7 +101,7 @@ fn a_terminal_shows_how_far_a_pass_is_and_in_the_end_nothing_of_it() {
     let before = ["reading the file", "checking the file", "looking at the host", "reading the kernel"];
     assert!(drawn.iter().all(|text| before.iter().any(|before| text.starts_with(before))), "{drawn:?}");
     assert!(
-        net.sh("tail -n 1 applied").starts_with("verified: 71994 added"),
+        net.sh("tail -n 1 applied").starts_with("verified: 47994 added"),
         "{}",
         net.sh("tail -n 1 applied")
     );

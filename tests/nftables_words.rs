@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use lbd::kernel::Live;
 use lbd::kernel::filter::Filter;
-use lbd::model::{Desired, Forwarding, Mark, MarkMatch, Prefix, Protocol, Prune, State};
+use lbd::model::{Desired, Forwarding, Mark, MarkMatch, MaxDelete, Prefix, Protocol, Prune, State};
 use lbd::nft::{SourceNat, Table};
 use lbd::reconcile::Comparison;
 use lbd::report;
@@ -330,6 +330,7 @@ fn the_commands_that_diff_prints_do_what_apply_does() {
             let mut desired = Desired { state: after, ..Desired::default() };
             desired.policy.prune = Prune::All;
             desired.policy.allow_empty = true;
+            desired.policy.max_delete = MaxDelete::Percent(100);
             let live = Live { state: live, ..Live::default() };
             let comparison = Comparison::new(live, &desired, None, &Record::default());
             for command in report::commands(&comparison) {
