@@ -1,4 +1,17 @@
-//! `lbd` keeps a Linux host's layer-4 load balancer (IPVS) equal to one file. The rooms, in the order to read them:
+//! `lbd` keeps a Linux host's layer-4 load balancer (IPVS) equal to one file.
+//!
+//! # Glossary
+//! - *virtual service*: what clients connect to, an address with a port or a firewall mark; *real server*: where IPVS sends them
+//! - *desired*: the state that the file describes; *live*: the state of the kernel
+//! - *plan*: the operations that turn live into desired; where it is empty, both are *in sync*
+//! - *pass*: read, plan, execute, read again; *verified*: the second reading needed no operation
+//! - *drift*: a difference that another program made; *foreign*: not managed by lbd, since the file never had it
+//! - *guard*: the rule by which a change of the file that looks like an accident is *refused*
+//! - *conflict*: another program keeps reverting an edit, which is then *deferred*, longer each time
+//! - *blocked*: left out because its replacement was rejected; *awaiting link*: its interface is not there yet
+//! - *record*: what lbd owns, kept in the state directory; *goal*: one revision of the desired file in the daemon
+//!
+//! The rooms, in the order to read them:
 
 /// What a director's state is, in plain data.
 pub mod model;
