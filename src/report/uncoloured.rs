@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 /// How a colour begins, and how it ends: `ESC [ … m`. Nothing else that lbd writes holds an ESC: strings of others are escaped
-/// before they get here, or the text behind one in a name would be taken out with it (tests/escapes.rs).
+/// before they get here, or the text behind one in a name would be taken out with it (tests/pure/escapes.rs).
 const BEGIN: u8 = 0x1b;
 const END: u8 = b'm';
 

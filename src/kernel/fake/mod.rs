@@ -1,6 +1,6 @@
 //! A kernel for tests: it refuses what the kernel refuses, stores what the kernel stores, and can be told to fail.
 //!
-//! Whether it is right is tested against a real kernel (`tests/kernel_fake.rs`): the same operations have the same results
+//! Whether it is right is tested against a real kernel (`tests/kernel/fake.rs`): the same operations have the same results
 //! and leave the same table. It knows no routes, so that the broadcast addresses of the director's own networks and its
 //! own link-local ones are not told from others.
 

@@ -1,0 +1,29 @@
+//! Tests on a real kernel with IPVS: one boot for all, and a network namespace for each.
+
+#[path = "../generate/mod.rs"]
+mod generate;
+#[path = "../lab/mod.rs"]
+mod lab;
+#[path = "../running/mod.rs"]
+mod running;
+#[path = "../tables/mod.rs"]
+mod tables;
+
+mod advice;
+mod attack;
+mod cli;
+mod daemon;
+mod fake;
+mod fake_settings;
+mod filterless;
+mod glance;
+mod guards;
+mod ipvs;
+mod ipvsadm;
+mod lab_itself;
+mod progress;
+mod read;
+mod settings;
+mod strangers;
+mod sync;
+mod undone;

@@ -1,0 +1,11 @@
+//! Tests on the kernel that Debian boots on real machines, emulated: it has nftables for IP.
+
+#[path = "../generate/mod.rs"]
+mod generate;
+#[path = "../lab/mod.rs"]
+mod lab;
+
+mod advice;
+mod director;
+mod lab_itself;
+mod words;

@@ -1,0 +1,29 @@
+//! All that needs no kernel: the file, the plan, a pass and the daemon's loop on a fake kernel, the command line, the house.
+
+#[path = "../generate/mod.rs"]
+mod generate;
+#[path = "../tables/mod.rs"]
+mod tables;
+
+mod daemon;
+mod sealed;
+
+mod cli;
+mod controller;
+mod escapes;
+mod event_loop;
+mod examples;
+mod export;
+mod generated;
+mod guards;
+mod house;
+mod ipvsadm;
+mod nft_listings;
+mod plan;
+mod reconcile;
+mod reconcile_settings;
+mod record;
+mod schema;
+mod validation;
+mod watch;
+mod wire;
