@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod director;
 mod explain;
+#[cfg(feature = "fake")]
 pub mod fake;
 pub mod filter;
 pub(crate) mod generation;

@@ -318,6 +318,16 @@ fn unsafe_code_is_in_one_file_and_is_one_system_call() {
     assert!(deny.contains("unsafe_code = \"deny\""));
 }
 
+#[test]
+fn the_fake_kernel_is_behind_a_feature_that_tests_alone_ask_for() {
+    let kernel = fs::read_to_string("src/kernel/mod.rs").unwrap();
+    assert!(kernel.contains("#[cfg(feature = \"fake\")]\npub mod fake;"));
+    let manifest = fs::read_to_string("Cargo.toml").unwrap();
+    let (shipped, tests) = manifest.split_once("[dev-dependencies]").unwrap();
+    assert!(tests.contains("features = [\"fake\"]"));
+    assert!(!shipped.contains("\"fake\"") && !manifest.contains("\ndefault = "));
+}
+
 // A name with an escape sequence in it set the title of root's terminal.
 #[test]
 fn a_report_writes_its_lines_by_the_one_function_that_escapes_them() {

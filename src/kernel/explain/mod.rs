@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::{KernelError, Refusal};
 use crate::model::Operation;
 
+#[cfg(feature = "fake")]
 pub(super) use table::is_unicast;
 
 /// The refusal of one operation. Its message does not name the operation, which the caller knows.

@@ -9,7 +9,9 @@ pub mod message;
 mod numbers;
 pub mod request;
 
-pub(crate) use numbers::{forwarding_of, normal, protocol as protocol_number, protocol_of};
+#[cfg(feature = "fake")]
+pub(crate) use numbers::normal;
+pub(crate) use numbers::{forwarding_of, protocol as protocol_number, protocol_of};
 
 /// Netlink aligns messages and attributes to four bytes.
 fn align(length: usize) -> usize {

@@ -125,6 +125,7 @@ pub(crate) fn forwarding_of(flags: u32) -> Forwarding {
 }
 
 /// A forwarding method in the form in which it is read back after it was written.
+#[cfg(feature = "fake")]
 pub(crate) fn normal(forwarding: Forwarding) -> Forwarding {
     Forward::from(forwarding).into()
 }
