@@ -4,7 +4,7 @@
 
 use std::process::{Child, Stdio};
 
-use crate::lab::{Netns, Output};
+use crate::lab::{self, Netns, Output};
 use serde_json::{Value, json};
 
 /// Runs lbd on the file `desired.yaml` of the test.
@@ -457,7 +457,7 @@ fn rules_that_ipvsadm_puts_back_at_boot_are_named_in_the_first_namespace() {
         net.try_sh(&format!(
             "exec unshare --mount sh -ec 'mount --bind auto /etc/default/ipvsadm
              exec {inside} {} -f desired.yaml validate --host'",
-            env!("CARGO_BIN_EXE_lbd")
+            lab::lbd()
         ))
     };
     let first = validate("nsenter --net=/proc/1/ns/net");
@@ -481,7 +481,7 @@ fn whoever_may_not_ask_the_kernel_is_told_the_rest() {
     net.sh("chmod 755 . && chmod 644 desired.yaml");
     let validate = net.try_sh(&format!(
         "exec setpriv --reuid=1000 --regid=1000 --clear-groups --inh-caps=-all {} -f desired.yaml validate --host",
-        env!("CARGO_BIN_EXE_lbd")
+        lab::lbd()
     ));
     assert_eq!(validate.status, 0, "{validate:?}");
     assert!(validate.stderr.contains("note: not held against the live table: "), "{validate:?}");

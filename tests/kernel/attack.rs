@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::lab::{Netns, Output};
+use crate::lab::{self, Netns, Output};
 use crate::running::{Daemon, printed, soon, soon_by};
 use lbd::config::{Source, load};
 use lbd::kernel::ipvs::Ipvs;
@@ -125,7 +125,7 @@ fn a_state_directory_and_its_files_have_their_modes_whatever_the_umask() {
     for umask in ["000", "077"] {
         let net = Netns::new();
         net.write("desired.yaml", &file("resync: 1h", [80], 1));
-        let lbd = env!("CARGO_BIN_EXE_lbd");
+        let lbd = lab::lbd();
         net.sh(&format!("umask {umask}; {lbd} -f desired.yaml --state-dir state apply > /dev/null 2>&1"));
         let mode = |name: &str| fs::metadata(net.state_dir().join(name)).unwrap().mode() & 0o7777;
         assert_eq!((mode("."), mode("lock")), (0o700, 0o600), "{umask}");
@@ -139,8 +139,7 @@ fn whoever_may_not_look_into_the_state_directory_is_told_so_once() {
     open_to_all(&net);
     net.write("desired.yaml", &file("resync: 1h", [80], 1));
     assert_eq!(ends(&net, &["-f", "desired.yaml", "apply"]).status, 0);
-    let status =
-        as_nobody(&net, &format!("{} -f desired.yaml --state-dir state status", env!("CARGO_BIN_EXE_lbd")));
+    let status = as_nobody(&net, &format!("{} -f desired.yaml --state-dir state status", lab::lbd()));
     assert_eq!(status.status, 2, "{status:?}");
     let first = "warning: state: not allowed to look into it; run lbd as root\n";
     assert!(status.stderr.starts_with(first), "{}", status.stderr);
@@ -192,7 +191,7 @@ fn roots_umask_does_not_take_the_record_from_the_daemon() {
     let daemon = Daemon::start_as(&net, LBD);
     assert!(becomes(81, 1).is_some(), "{}", daemon.log());
     net.write("other.yaml", &file("resync: 1s", [80, 81], 2));
-    let lbd = env!("CARGO_BIN_EXE_lbd");
+    let lbd = lab::lbd();
     net.sh(&format!("umask 077; {lbd} -f other.yaml --state-dir state apply > /dev/null 2>&1"));
     for (name, mode) in [("state.json", 0o644), ("verified.yaml", 0o644), ("lock", 0o600)] {
         let metadata = fs::metadata(net.state_dir().join(name)).unwrap();
@@ -403,7 +402,7 @@ fn a_state_directory_that_was_removed_comes_back_with_its_lock() {
 fn too_few_descriptors_are_an_error_and_no_panic() {
     let net = Netns::new();
     net.write("desired.yaml", &file("resync: 1h", [80], 1));
-    let lbd = env!("CARGO_BIN_EXE_lbd");
+    let lbd = lab::lbd();
     for limit in [6, 7, 12, 16, 24] {
         for command in ["run", "apply", "status"] {
             let output = net.try_sh(&format!(
@@ -461,7 +460,7 @@ fn while_teardown_asks_nobody_waits_for_it() {
     net.write("desired.yaml", &file("resync: 1h", [80, 81], 1));
     assert_eq!(ends(&net, &["-f", "desired.yaml", "apply"]).status, 0);
     let ask = |answer: &str, meanwhile: &dyn Fn()| {
-        let lbd = env!("CARGO_BIN_EXE_lbd");
+        let lbd = lab::lbd();
         let mut teardown = Command::new("script")
             .args(["-qefc", &format!("{lbd} --state-dir state teardown"), "typescript"])
             .current_dir(net.path("."))

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use crate::lab::{Netns, Output};
+use crate::lab::{self, Netns, Output};
 use serde_json::{Value, json};
 
 /// Runs lbd on the file `desired.yaml` of the test.
@@ -321,19 +321,19 @@ fn a_kernel_without_permission_is_explained() {
     net.sh("chmod 755 . && chmod 644 desired.yaml");
     let diff = net.try_sh(&format!(
         "exec setpriv --reuid=1000 --regid=1000 --clear-groups --inh-caps=-all {} -f desired.yaml diff",
-        env!("CARGO_BIN_EXE_lbd")
+        lab::lbd()
     ));
     assert_eq!((diff.status, diff.stdout.as_str()), (2, ""), "{diff:?}");
     assert!(diff.stderr.contains("CAP_NET_ADMIN"), "{}", diff.stderr);
     let status = net.try_sh(&format!(
         "exec setpriv --reuid=1000 --regid=1000 --clear-groups --inh-caps=-all {} -f desired.yaml --state-dir state status",
-        env!("CARGO_BIN_EXE_lbd")
+        lab::lbd()
     ));
     assert_eq!((status.status, status.stdout.as_str()), (2, "daemon: not running\n"), "{status:?}");
     assert!(status.stderr.contains("CAP_NET_ADMIN"), "{}", status.stderr);
     let validate = net.try_sh(&format!(
         "exec setpriv --reuid=1000 --regid=1000 --clear-groups --inh-caps=-all {} -f desired.yaml validate",
-        env!("CARGO_BIN_EXE_lbd")
+        lab::lbd()
     ));
     assert_eq!(validate.status, 0, "{validate:?}");
 }

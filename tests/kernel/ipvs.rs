@@ -299,7 +299,7 @@ fn a_batch_of_nothing_but_refusals_loses_none() {
 }
 
 /// Not a test of its own: the tests below start it as somebody else, so that it runs with each of them, as in
-/// `cargo test --test kernel_ipvs who_may_not_use_ipvs`.
+/// `cargo test --test kernel who_may_not_use_ipvs`.
 #[test]
 #[ignore = "started by another test, as somebody else"]
 fn connect_as_somebody_else() {
@@ -312,7 +312,7 @@ fn connect_as_somebody_else() {
 /// What becomes of a connection that is made behind this command.
 fn connect_by(net: &Netns, command: &str) -> String {
     let program = std::env::current_exe().unwrap();
-    let test = "--ignored --exact connect_as_somebody_else --nocapture";
+    let test = "--ignored --exact ipvs::connect_as_somebody_else --nocapture";
     net.sh(&format!("{command} {} {test}", program.display()))
 }
 

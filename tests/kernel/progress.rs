@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use crate::lab::Netns;
+use crate::lab::{self, Netns};
 
 const SERVICES: usize = 8_000;
 const SERVERS: usize = 5;
@@ -26,7 +26,7 @@ fn large(net: &Netns) {
 
 /// Runs a shell command with `$LBD` in it on a terminal with so many columns, and gives what the terminal was sent.
 fn on_terminal(net: &Netns, columns: usize, command: &str) -> String {
-    let lbd = format!("{} -f desired.yaml --state-dir state", env!("CARGO_BIN_EXE_lbd"));
+    let lbd = format!("{} -f desired.yaml --state-dir state", lab::lbd());
     net.write("command", &format!("stty cols {columns}\nLBD='{lbd}'\n{command}\n"));
     net.sh("TERM=xterm NO_COLOR=1 script -qec 'sh -e command' /dev/null </dev/null")
 }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::{Netns, Output};
+use crate::lab::{self, Netns, Output};
 use serde_json::{Value, json};
 
 /// Runs lbd on the file `desired.yaml` of the test.
@@ -109,7 +109,7 @@ fn in_read_only_proc(net: &Netns, verb: &str) -> Output {
     net.try_sh(&format!(
         "exec unshare --mount sh -ec 'mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys
             exec {} -f desired.yaml --state-dir state {verb}'",
-        env!("CARGO_BIN_EXE_lbd")
+        lab::lbd()
     ))
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use crate::lab::Netns;
+use crate::lab::{self, Netns};
 use serde_json::Value;
 
 /// What is warned of, as code and subject.
@@ -132,11 +132,8 @@ fn programs_that_list_rules_are_started_where_somebody_made_any() {
     }
     net.sh("chmod +x bin/*");
     let started = || {
-        let command = format!(
-            "PATH={}:$PATH exec {} -f desired.yaml validate --host",
-            bin.display(),
-            env!("CARGO_BIN_EXE_lbd")
-        );
+        let command =
+            format!("PATH={}:$PATH exec {} -f desired.yaml validate --host", bin.display(), lab::lbd());
         assert_eq!(net.try_sh(&command).status, 0);
         std::fs::read_to_string(bin.join("started")).unwrap_or_default()
     };
