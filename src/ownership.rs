@@ -6,7 +6,8 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use crate::model::{
-    Desired, Operation, Prune, ServiceKey, Services, SyncRole, Sysctls, Table, Timeouts, sysctl,
+    Desired, Operation, Prune, ServiceKey, Services, SetSysctl, SetTimeouts, SyncRole, Sysctls, Table,
+    Timeouts, sysctl,
 };
 
 /// The services that lbd put into the kernel or adopted there, each with the cluster that it came from.
@@ -74,7 +75,7 @@ impl Changed {
         for operation in operations {
             match operation {
                 // What the operation starts from may be what another one of the plan leaves behind.
-                Operation::SetSysctl { name, .. } => {
+                Operation::Sysctl(SetSysctl { name, .. }) => {
                     let touched =
                         live.iter().filter(|(other, _)| **other == **name || sysctl::reaches(name, other));
                     for (other, now) in touched {
@@ -84,7 +85,7 @@ impl Changed {
                         }
                     }
                 }
-                Operation::SetTimeouts { from, to } => {
+                Operation::Timeouts(SetTimeouts { from, to }) => {
                     let first = |noted: Option<u32>, from: Option<u32>, to: Option<u32>| {
                         noted.or(from.filter(|_| to.is_some()))
                     };
@@ -95,7 +96,8 @@ impl Changed {
                         udp: first(udp, from.udp, to.udp),
                     };
                 }
-                _ => {}
+                // Services have their own record, and the sync daemons and marks of the file are noted below.
+                Operation::Service(_) | Operation::Server(_) | Operation::Sync(_) | Operation::Marks(_) => {}
             }
         }
         self.sync.extend(desired.state.sync.iter().map(|daemon| daemon.role));

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::after::Settings;
 use super::{Advice, Planned, Trouble};
 use crate::model::{
-    Family, Forwarding, Operation, RealServer, ServerKey, ServiceKey, Services, State, VirtualService,
+    Family, Forwarding, Operation, RealServer, ServerKey, ServerOp, ServiceKey, ServiceOp, Services, State,
+    VirtualService,
 };
 
 /// The setting that makes a host a router.
@@ -160,15 +161,20 @@ pub(super) fn hanging(
     };
     for operation in plan.operations() {
         match operation {
-            Operation::DeleteServer { service, server } => hang(service, server),
+            Operation::Server(ServerOp::Delete { service, server }) => hang(service, server),
             // With the last service of a family IPVS lets go of its packets: the host itself resets the connections.
-            Operation::DeleteService { service }
+            Operation::Service(ServiceOp::Delete { service })
                 if desired.services.keys().any(|other| other.family() == service.family()) =>
             {
                 let servers = live.get(service).map(|service| service.servers.keys());
                 servers.into_iter().flatten().for_each(|server| hang(service, server));
             }
-            _ => {}
+            Operation::Service(_)
+            | Operation::Server(_)
+            | Operation::Sysctl(_)
+            | Operation::Timeouts(_)
+            | Operation::Sync(_)
+            | Operation::Marks(_) => {}
         }
     }
 }

@@ -76,11 +76,12 @@ impl Conflicts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ServiceOp;
 
     const INTERVAL: Duration = Duration::from_secs(30);
 
     fn operation(port: u16) -> Operation {
-        Operation::DeleteService { service: format!("tcp://10.0.0.13:{port}").parse().unwrap() }
+        Operation::Service(ServiceOp::Delete { service: format!("tcp://10.0.0.13:{port}").parse().unwrap() })
     }
 
     fn backs_off(conflicts: &Conflicts, port: u16, now: Instant) -> bool {

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use crate::escape;
 use crate::model::{
     Checksum, EngineName, Family, Forwarding, Operation, Persistence, PersistenceMask, Protocol, RealServer,
-    SchedulerName, Scheduling, ServerKey, ServiceKey, State, SyncDaemon, Thresholds, Timeouts, Tunnel,
-    TunnelKind,
+    SchedulerName, Scheduling, ServerKey, ServerOp, ServiceKey, ServiceOp, SetTimeouts, State, SyncDaemon,
+    SyncOp, Thresholds, Timeouts, Tunnel, TunnelKind,
 };
 
 /// The command (for a sync daemon that starts again, two) that does the same, to be typed in a shell: `ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1`.
@@ -17,28 +17,30 @@ use crate::model::{
 /// written though ipvsadm itself refuses it: the kernel takes it. `None` for what is none of IPVS' business.
 pub fn command(operation: &Operation) -> Option<String> {
     let arguments = match operation {
-        Operation::AddService { service, to, servers: _ } => add_service("-A", *service, to),
-        Operation::EditService { service, to, .. } => add_service("-E", *service, to),
-        Operation::DeleteService { service } => {
+        Operation::Service(ServiceOp::Add { service, to, servers: _ }) => add_service("-A", *service, to),
+        Operation::Service(ServiceOp::Edit { service, to, .. }) => add_service("-E", *service, to),
+        Operation::Service(ServiceOp::Delete { service }) => {
             service_option(*service).map(|service| format!("-D {service}"))
         }
-        Operation::AddServer { service, server, to } => add_server("-a", *service, *server, to),
-        Operation::EditServer { service, server, to, .. } => add_server("-e", *service, *server, to),
-        Operation::DeleteServer { service, server } => {
+        Operation::Server(ServerOp::Add { service, server, to }) => add_server("-a", *service, *server, to),
+        Operation::Server(ServerOp::Edit { service, server, to, .. }) => {
+            add_server("-e", *service, *server, to)
+        }
+        Operation::Server(ServerOp::Delete { service, server }) => {
             service_option(*service).map(|service| format!("-d {service} -r {server}"))
         }
-        Operation::SetTimeouts { to: Timeouts { tcp, tcp_fin, udp }, .. } => {
+        Operation::Timeouts(SetTimeouts { to: Timeouts { tcp, tcp_fin, udp }, .. }) => {
             // 0 leaves a timeout as it is.
             let seconds = |timeout: &Option<u32>| timeout.unwrap_or(0);
             Ok(format!("--set {} {} {}", seconds(tcp), seconds(tcp_fin), seconds(udp)))
         }
-        Operation::StartSync { to } => return Some(format!("ipvsadm {}", start_daemon(to))),
-        Operation::RestartSync { to, .. } => {
+        Operation::Sync(SyncOp::Start { to }) => return Some(format!("ipvsadm {}", start_daemon(to))),
+        Operation::Sync(SyncOp::Restart { to, .. }) => {
             let role = to.role;
             return Some(format!("ipvsadm --stop-daemon {role}\nipvsadm {}", start_daemon(to)));
         }
-        Operation::StopSync { role } => Ok(format!("--stop-daemon {role}")),
-        Operation::SetSysctl { .. } | Operation::ReplaceMarks { .. } => return None,
+        Operation::Sync(SyncOp::Stop { role }) => Ok(format!("--stop-daemon {role}")),
+        Operation::Sysctl(_) | Operation::Marks(_) => return None,
     };
     Some(match arguments {
         // An address of IPv6 is a pattern to a shell: `[fd00::13]:80` names a file `f:80`.

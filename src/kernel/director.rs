@@ -8,7 +8,10 @@ use super::ipvs::Ipvs;
 use super::{
     Kernel, KernelError, Listener, Live, Permit, Question, Refusal, Refusals, interfaces, permitted, sysctl,
 };
-use crate::model::{Forwarding, Kind, Mark, Operation, RealServer, ServerKey, ServiceKey, Services, Sysctls};
+use crate::model::{
+    Forwarding, Mark, Operation, RealServer, ReplaceMarks, ServerKey, ServiceKey, Services, SetSysctl,
+    Sysctls,
+};
 use crate::nft::{FullNat, SourceNat, Table};
 
 /// Everything of a kernel that a desired file describes, in one network namespace.
@@ -162,8 +165,7 @@ impl Director {
         Ok(refusals)
     }
 
-    fn replace_marks(&mut self, operation: &Operation) -> Result<(), Refusal> {
-        let Operation::ReplaceMarks { to, .. } = operation else { return Ok(()) };
+    fn replace_marks(&mut self, to: &[Mark]) -> Result<(), Refusal> {
         self.write_filter(to.to_vec(), &self.full_nat.clone())
             .map_err(|message| Refusal { errno: 0, message })
     }
@@ -205,19 +207,26 @@ impl Kernel for Director {
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         let (mut place, mut refusals) = (0, Refusals::new());
-        let is_ipvs = |operation: &Operation| !matches!(operation.kind(), Kind::Sysctl | Kind::Mark);
         for run in operations.chunk_by(|one, next| is_ipvs(one) && is_ipvs(next)) {
             permitted(&self.permit)?;
-            let refused = match run {
-                [Operation::SetSysctl { name, to, .. }] => sysctl::set(name, to).err(),
-                [operation @ Operation::ReplaceMarks { .. }] => self.replace_marks(operation).err(),
-                run => {
+            match run.first() {
+                Some(
+                    Operation::Service(_)
+                    | Operation::Server(_)
+                    | Operation::Timeouts(_)
+                    | Operation::Sync(_),
+                ) => {
                     let refused = self.edit_ipvs(run)?;
                     refusals.extend(refused.into_iter().map(|(among, refusal)| (place + among, refusal)));
-                    None
                 }
-            };
-            refusals.extend(refused.map(|refusal| (place, refusal)));
+                Some(Operation::Sysctl(SetSysctl { name, to, .. })) => {
+                    refusals.extend(sysctl::set(name, to).err().map(|refusal| (place, refusal)));
+                }
+                Some(Operation::Marks(ReplaceMarks { to, .. })) => {
+                    refusals.extend(self.replace_marks(to).err().map(|refusal| (place, refusal)));
+                }
+                None => {}
+            }
             place += run.iter().map(Operation::count).sum::<usize>();
         }
         Ok(refusals)
@@ -226,6 +235,14 @@ impl Kernel for Director {
     fn set_permit(&mut self, permit: Option<Permit>) {
         self.ipvs.set_permit(permit.clone());
         self.permit = permit;
+    }
+}
+
+/// Whether an operation is one of IPVS, of which several are sent together; every other one is carried out by itself.
+fn is_ipvs(operation: &Operation) -> bool {
+    match operation {
+        Operation::Service(_) | Operation::Server(_) | Operation::Timeouts(_) | Operation::Sync(_) => true,
+        Operation::Sysctl(_) | Operation::Marks(_) => false,
     }
 }
 

@@ -1,11 +1,10 @@
 //! Firewall marks: which packets get one before IPVS sees them.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use super::{Action, Change, Kind, Part, Protocol, Value};
+use super::Protocol;
 
 /// Packets that get a firewall mark before IPVS sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,58 +116,6 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// The marks that differ between two lists of rules, each with the matches that go and those that come; then what goes
-/// beside them.
-pub(super) fn parts(from: &[Mark], to: &[Mark], strays: &[String]) -> Vec<Part> {
-    let mut parts = Vec::new();
-    let mut numbers: Vec<u32> = to.iter().chain(from).map(|mark| mark.mark).collect();
-    let mut seen = HashSet::new();
-    numbers.retain(|number| seen.insert(*number));
-    for number in numbers {
-        let (old, new) = (matches_of(from, number), matches_of(to, number));
-        let gone = without(&old, &new).into_iter().map(|packets| Change {
-            field: "match".into(),
-            from: Some(Value::Match(packets.into())),
-            to: None,
-        });
-        let come = without(&new, &old).into_iter().map(|packets| Change {
-            field: "match".into(),
-            from: None,
-            to: Some(Value::Match(packets.into())),
-        });
-        let changes: Vec<Change> = gone.chain(come).collect();
-        let action = match (old.is_empty(), new.is_empty()) {
-            (true, _) => Action::Add,
-            (false, true) => Action::Delete,
-            (false, false) => Action::Edit,
-        };
-        if !changes.is_empty() {
-            parts.push(Part { action, kind: Kind::Mark, name: Some(number.to_string()), changes });
-        }
-    }
-    parts.extend(strays.iter().map(|stray| Part {
-        action: Action::Delete,
-        kind: Kind::Mark,
-        name: Some(stray.clone()),
-        changes: Vec::new(),
-    }));
-    if parts.is_empty() && from != to {
-        // Every rule is there, but a packet that two of them describe gets another mark than it should.
-        let order = |marks: &[Mark]| {
-            let numbers: Vec<String> = marks.iter().map(|mark| mark.mark.to_string()).collect();
-            Some(Value::Text(numbers.join(", ").into()))
-        };
-        let change = Change { field: "marks".into(), from: order(from), to: order(to) };
-        parts.push(Part {
-            action: Action::Edit,
-            kind: Kind::Mark,
-            name: Some("order".to_owned()),
-            changes: vec![change],
-        });
-    }
-    parts
-}
-
 /// Whether two lists of rules give every packet the same mark: the matches of one mark may stand in any order, as long
 /// as no rule of another mark stands between them.
 pub fn are_same(one: &[Mark], other: &[Mark]) -> bool {
@@ -183,12 +130,8 @@ pub fn are_same(one: &[Mark], other: &[Mark]) -> bool {
         })
 }
 
-fn matches_of(marks: &[Mark], number: u32) -> Vec<&MarkMatch> {
-    marks.iter().filter(|mark| mark.mark == number).flat_map(|mark| &mark.matches).collect()
-}
-
 /// What of `all` is not in `others`; a match that is there twice is one too many.
-fn without(all: &[&MarkMatch], others: &[&MarkMatch]) -> Vec<MarkMatch> {
+pub(super) fn without(all: &[&MarkMatch], others: &[&MarkMatch]) -> Vec<MarkMatch> {
     let mut others = others.to_vec();
     let is_new = |packets: &&&MarkMatch| match others.iter().position(|other| other == *packets) {
         Some(place) => {

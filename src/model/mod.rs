@@ -1,6 +1,5 @@
 //! What a director's state is, in plain data: no serialisation, no input or output, nothing of the kernel's bytes.
 
-mod change;
 mod desired;
 pub mod link;
 pub mod mark;
@@ -15,11 +14,13 @@ pub mod sysctl;
 mod table;
 mod timeouts;
 
-pub use change::{Change, Set, Value};
 pub use desired::{Desired, MaxDelete, Policy, Prune};
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
-pub use operation::{Action, Kind, Operation, Part, Subject};
+pub use operation::{
+    Action, Change, Kind, Operation, Part, ReplaceMarks, ServerOp, ServiceOp, Set, SetSysctl, SetTimeouts,
+    Subject, SyncOp, Value,
+};
 pub use server::{Checksum, Connections, Forwarding, RealServer, ServerKey, Thresholds, Tunnel, TunnelKind};
 pub use service::{
     EngineName, Family, KeyError, Neighbour, Persistence, PersistenceMask, Protocol, SchedulerFlags,

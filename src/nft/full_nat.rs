@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::SourceNat;
-use crate::model::{Forwarding, Operation, RealServer, ServerKey, ServiceKey, Services};
+use crate::model::{Forwarding, Operation, RealServer, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
 
 /// The source-NAT rules that servers need, each with the ports of those servers: a rule does not tell them apart, so it
 /// stays until the last of them is gone.
@@ -41,25 +41,36 @@ impl FullNat {
             if real.forwarding == Forwarding::FullNat { self.add(service, server) } else { None }
         };
         match operation {
-            Operation::AddService { service, servers, .. } => {
+            Operation::Service(ServiceOp::Add { service, servers, .. }) => {
                 servers.iter().filter_map(|(server, real)| add(service, server, real)).collect()
             }
-            Operation::AddServer { service, server, to } => add(service, server, to).into_iter().collect(),
-            Operation::EditServer { service, server, to, .. } => {
+            Operation::Server(ServerOp::Add { service, server, to }) => {
                 add(service, server, to).into_iter().collect()
             }
-            _ => Vec::new(),
+            Operation::Server(ServerOp::Edit { service, server, to, .. }) => {
+                add(service, server, to).into_iter().collect()
+            }
+            Operation::Server(ServerOp::Delete { .. })
+            | Operation::Service(ServiceOp::Edit { .. } | ServiceOp::Delete { .. })
+            | Operation::Sysctl(_)
+            | Operation::Timeouts(_)
+            | Operation::Sync(_)
+            | Operation::Marks(_) => Vec::new(),
         }
     }
 
     /// Takes out the servers that an operation takes away; gives the rules that nobody needs after it, in order.
     pub fn shrink(&mut self, operation: &Operation) -> Vec<SourceNat> {
         match operation {
-            Operation::DeleteServer { service, server } => self.remove(service, server).into_iter().collect(),
-            Operation::EditServer { service, server, to, .. } if to.forwarding != Forwarding::FullNat => {
+            Operation::Server(ServerOp::Delete { service, server }) => {
                 self.remove(service, server).into_iter().collect()
             }
-            Operation::DeleteService { service } => {
+            Operation::Server(ServerOp::Edit { service, server, to, .. })
+                if to.forwarding != Forwarding::FullNat =>
+            {
+                self.remove(service, server).into_iter().collect()
+            }
+            Operation::Service(ServiceOp::Delete { service }) => {
                 let mut gone: Vec<SourceNat> =
                     self.ports.keys().filter(|rule| rule.service == *service).copied().collect();
                 gone.sort_unstable();
@@ -68,7 +79,12 @@ impl FullNat {
                 });
                 gone
             }
-            _ => Vec::new(),
+            Operation::Server(ServerOp::Add { .. } | ServerOp::Edit { .. })
+            | Operation::Service(ServiceOp::Add { .. } | ServiceOp::Edit { .. })
+            | Operation::Sysctl(_)
+            | Operation::Timeouts(_)
+            | Operation::Sync(_)
+            | Operation::Marks(_) => Vec::new(),
         }
     }
 
@@ -100,13 +116,15 @@ mod tests {
         let service: ServiceKey = "tcp://10.0.0.13:80".parse().unwrap();
         let key = |port| ServerKey { address: "192.168.8.14".parse().unwrap(), port };
         let real = |forwarding| RealServer { weight: 1, forwarding, thresholds: Thresholds::default() };
-        let edit = move |port, forwarding| Operation::EditServer {
-            service,
-            server: key(port),
-            from: real(Forwarding::Nat).into(),
-            to: Box::new(real(forwarding)),
+        let edit = move |port, forwarding| {
+            Operation::Server(ServerOp::Edit {
+                service,
+                server: key(port),
+                from: real(Forwarding::Nat).into(),
+                to: Box::new(real(forwarding)),
+            })
         };
-        let delete = move |port| Operation::DeleteServer { service, server: key(port) };
+        let delete = move |port| Operation::Server(ServerOp::Delete { service, server: key(port) });
         (service, edit, delete)
     }
 
@@ -132,7 +150,7 @@ mod tests {
         let mut full_nat = FullNat::default();
         let rule = full_nat.grow(&edit(80, Forwarding::FullNat))[0];
         let other = "tcp://10.0.0.13:81".parse().unwrap();
-        assert_eq!(full_nat.shrink(&Operation::DeleteService { service: other }), []);
-        assert_eq!(full_nat.shrink(&Operation::DeleteService { service }), [rule]);
+        assert_eq!(full_nat.shrink(&Operation::Service(ServiceOp::Delete { service: other })), []);
+        assert_eq!(full_nat.shrink(&Operation::Service(ServiceOp::Delete { service })), [rule]);
     }
 }

@@ -1,8 +1,8 @@
 //! Says what an operation does to traffic that is running, where that is not nothing.
 
 use crate::model::{
-    Connections, Family, Forwarding, Operation, Persistence, RealServer, Scheduling, ServerKey, ServiceKey,
-    Services,
+    Connections, Family, Forwarding, Operation, Persistence, RealServer, Scheduling, ServerKey, ServerOp,
+    ServiceKey, ServiceOp, Services, SyncOp,
 };
 
 /// What an operation meets in the kernel beside the state that it changes.
@@ -21,24 +21,26 @@ pub struct Surroundings<'a> {
 /// could notice. The facts were measured on kernels 5.10 to 7.2.
 pub fn impact(operation: &Operation, around: &Surroundings<'_>) -> Option<String> {
     match operation {
-        Operation::AddService { service, to, servers: _ } => listens_on_every_port(service, to),
-        Operation::EditService { service, from, to } => scheduling_change(around, service, from, to),
-        Operation::DeleteService { service } => Some(service_deletion(around, service)),
-        Operation::AddServer { service, .. } => remapping(around, service),
-        Operation::EditServer { service, server, from, to } => {
+        Operation::Service(ServiceOp::Add { service, to, servers: _ }) => listens_on_every_port(service, to),
+        Operation::Service(ServiceOp::Edit { service, from, to }) => {
+            scheduling_change(around, service, from, to)
+        }
+        Operation::Service(ServiceOp::Delete { service }) => Some(service_deletion(around, service)),
+        Operation::Server(ServerOp::Add { service, .. }) => remapping(around, service),
+        Operation::Server(ServerOp::Edit { service, server, from, to }) => {
             server_change(around, (service, server), from, to)
         }
-        Operation::DeleteServer { service, server } => server_deletion(around, service, server),
-        Operation::RestartSync { .. } => {
+        Operation::Server(ServerOp::Delete { service, server }) => server_deletion(around, service, server),
+        Operation::Sync(SyncOp::Restart { .. }) => {
             Some("loses what the other director sends or gets while the daemon starts again".to_owned())
         }
-        Operation::StopSync { .. } => {
+        Operation::Sync(SyncOp::Stop { .. }) => {
             Some("ends the sharing of connections with the other director".to_owned())
         }
-        Operation::SetSysctl { .. }
-        | Operation::SetTimeouts { .. }
-        | Operation::StartSync { .. }
-        | Operation::ReplaceMarks { .. } => None,
+        Operation::Sync(SyncOp::Start { .. })
+        | Operation::Sysctl(_)
+        | Operation::Timeouts(_)
+        | Operation::Marks(_) => None,
     }
 }
 
@@ -95,16 +97,15 @@ fn server_change(
         }
         effects.push(effect);
     }
-    match (from.forwarding, to.forwarding) {
-        // The way of a tunnel is read from the server for each packet, not kept in the connection.
-        (Forwarding::Tunnel(old), Forwarding::Tunnel(new)) if old != new && !connections.is_empty() => {
-            effects
-                .push(format!("moves {} to the new tunnel at once: both ends must agree", count(connections)))
-        }
-        (old, new) if old != new && !connections.is_empty() => {
-            effects.push(format!("leaves {} on the forwarding method {old}", count(connections)));
-        }
-        _ => {}
+    if from.forwarding != to.forwarding && !connections.is_empty() {
+        let connections = count(connections);
+        effects.push(match (from.forwarding, to.forwarding) {
+            // The kernel reads the tunnel from the server for each packet; it is not kept in the connection.
+            (Forwarding::Tunnel(_), Forwarding::Tunnel(_)) => {
+                format!("moves {connections} to the new tunnel at once: both ends must agree")
+            }
+            (old, _) => format!("leaves {connections} on the forwarding method {old}"),
+        });
     }
     if from.weight != to.weight && to.serves() {
         effects.extend(remapping(around, service));

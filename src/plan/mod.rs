@@ -4,14 +4,18 @@
 //! was taken out of the live state before. The same call tells whether a director is in sync: its plan is empty.
 
 mod impact;
-mod settings;
+mod mark;
+mod near;
+mod server;
+mod service;
+mod sync;
+mod sysctl;
+mod timeouts;
 mod withheld;
 
 use std::borrow::Cow;
-use std::hash::Hash;
-use std::sync::Arc;
 
-use crate::model::{Operation, Scheduling, ServerKey, Servers, ServiceKey, State, Table, VirtualService};
+use crate::model::{Operation, State};
 
 pub use impact::{Surroundings, impact};
 pub use withheld::withheld;
@@ -75,105 +79,21 @@ impl Plan {
 /// only those that are desired count.
 pub fn plan(live: &State, desired: &State) -> Plan {
     let mut plan = Plan::default();
-    plan.prepare.extend(settings::sysctls(&live.sysctls, &desired.sysctls));
-    plan.prepare.extend(settings::timeouts(live.timeouts, desired.timeouts));
-    plan_services(&mut plan, live, desired);
-    settings::sync(&mut plan, live, desired);
-    plan.marks.extend(settings::marks(live, desired));
+    sysctl::plan(&mut plan, live, desired);
+    timeouts::plan(&mut plan, live, desired);
+    service::plan(&mut plan, live, desired);
+    sync::plan(&mut plan, live, desired);
+    mark::plan(&mut plan, live, desired);
     plan
-}
-
-fn plan_services(plan: &mut Plan, live: &State, desired: &State) {
-    // So much is to be added at the least.
-    plan.grow.reserve(desired.services.len().saturating_sub(live.services.len()));
-    let (mut found, mut near) = (0, None);
-    for (service, wanted) in &desired.services {
-        let to = &wanted.scheduling;
-        let Some(VirtualService { scheduling: from, servers }) = find(&live.services, &mut near, service)
-        else {
-            let servers = Arc::clone(&wanted.servers);
-            plan.grow.push(Operation::AddService { service: *service, to: Arc::clone(to), servers });
-            continue;
-        };
-        found += 1;
-        // What was read as it was expected is the same thing, and need not be compared again.
-        if Arc::ptr_eq(from, to) && Arc::ptr_eq(servers, &wanted.servers) {
-            continue;
-        }
-        let edit = (from != to).then(|| Operation::EditService {
-            service: *service,
-            from: Arc::clone(from),
-            to: Arc::clone(to),
-        });
-        if needs_fewer_servers(from, to, servers) {
-            plan_servers(plan, *service, servers, &wanted.servers);
-            plan.shrink.extend(edit);
-        } else {
-            plan.grow.extend(edit);
-            plan_servers(plan, *service, servers, &wanted.servers);
-        }
-    }
-    if found < live.services.len() {
-        let gone = |service: &&ServiceKey| !desired.services.contains_key(*service);
-        let mut gone: Vec<ServiceKey> = live.services.keys().filter(gone).copied().collect();
-        // The kernel's order means nothing and differs from boot to boot; a plan shall read the same each time.
-        gone.sort_unstable();
-        plan.shrink.extend(gone.into_iter().map(|service| Operation::DeleteService { service }));
-    }
-}
-
-/// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places unless the kernel was built
-/// with another size.
-const MH_SERVERS: usize = 4093;
-
-/// Whether the new scheduler would not start with the servers that are there, so that the edit has to wait until the
-/// deleted ones are gone. (It would leave the service without any scheduler: seen on 5.10 to 7.2.)
-fn needs_fewer_servers(from: &Scheduling, to: &Scheduling, present: &Servers) -> bool {
-    from.scheduler != to.scheduler && to.scheduler.as_str() == "mh" && present.len() > MH_SERVERS
-}
-
-/// What a table has under a key. `near` is where something was found last: mostly both tables have the order in which the
-/// entries were added, or one has the reverse of the other's, and nothing has to be searched.
-fn find<'a, K: Hash + Eq, V>(table: &'a Table<K, V>, near: &mut Option<usize>, key: &K) -> Option<&'a V> {
-    let is_key = |place: &usize| table.at(*place).is_some_and(|(there, _)| there == key);
-    let neighbours = near.map_or([0, 0], |place| [place + 1, place.wrapping_sub(1)]);
-    let place = neighbours.into_iter().find(is_key).or_else(|| table.place_of(key))?;
-    *near = Some(place);
-    table.at(place).map(|(_, value)| value)
-}
-
-fn plan_servers(plan: &mut Plan, service: ServiceKey, present: &Servers, wanted: &Servers) {
-    let (mut edits, mut found, mut near) = (Vec::new(), 0, None);
-    for (server, to) in wanted {
-        let from = find(present, &mut near, server);
-        found += usize::from(from.is_some());
-        match from {
-            None => plan.grow.push(Operation::AddServer { service, server: *server, to: *to }),
-            Some(from) if from != to => {
-                let edit = Operation::EditServer {
-                    service,
-                    server: *server,
-                    from: (*from).into(),
-                    to: (*to).into(),
-                };
-                if from.serves() && !to.serves() { plan.quiesce.push(edit) } else { edits.push(edit) }
-            }
-            Some(_) => {}
-        }
-    }
-    plan.grow.append(&mut edits);
-    if found < present.len() {
-        let mut gone: Vec<ServerKey> =
-            present.keys().filter(|server| !wanted.contains_key(*server)).copied().collect();
-        gone.sort_unstable();
-        plan.shrink.extend(gone.into_iter().map(|server| Operation::DeleteServer { service, server }));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Forwarding, RealServer, SchedulerFlags, SchedulerName, Thresholds};
+    use crate::model::{
+        Forwarding, RealServer, SchedulerFlags, SchedulerName, Scheduling, ServerKey, Servers, ServiceKey,
+        Thresholds, VirtualService,
+    };
 
     fn service(number: u8, scheduler: &str, servers: &[(u8, u32)]) -> (ServiceKey, VirtualService) {
         let key = format!("tcp://10.0.0.{number}:80").parse().unwrap();

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::model::{
-    Family, Mark, MarkMatch, Operation, Prefix, RealServer, ServerKey, ServiceKey, Services, State,
+    Family, Mark, MarkMatch, Operation, Prefix, RealServer, ReplaceMarks, ServerKey, ServiceKey, Services,
+    State,
 };
 
 /// The services in which nothing may be quiesced or deleted yet, since operations that would have brought the serving
@@ -15,7 +16,7 @@ use crate::model::{
 pub fn withheld(live: &State, desired: &State, refused: &[Operation]) -> HashSet<ServiceKey> {
     let mut withheld = without_successor(&live.services, &desired.services, refused);
     for operation in refused {
-        if let Operation::ReplaceMarks { from, to, .. } = operation {
+        if let Operation::Marks(ReplaceMarks { from, to, .. }) = operation {
             let gone = live.services.keys().filter(|service| !desired.services.contains_key(*service));
             withheld.extend(gone.filter(|service| is_led_by(from, to, service)));
         }

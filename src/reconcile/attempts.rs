@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Comparison, Failed};
 use crate::kernel::{Kernel, KernelError, Refusal, Refusals};
-use crate::model::{Action, Desired, Kind, Operation, ServiceKey, Subject};
+use crate::model::{Action, Desired, Kind, Operation, ServiceKey, ServiceOp, Subject};
 use crate::plan::{self, Plan};
 
 /// What became of the operations of one round.
@@ -137,7 +137,7 @@ pub(super) fn execute(
     let mut refused = refused_of(&grow, &refusals);
     let without_service: HashSet<&ServiceKey> = refused
         .iter()
-        .filter(|edit| matches!(edit, Operation::AddService { .. }))
+        .filter(|edit| matches!(edit, Operation::Service(ServiceOp::Add { .. })))
         .filter_map(|edit| edit.service())
         .collect();
     for (refusal, edit) in refusals.values_mut().zip(&refused) {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::guard::{self, Before, Objection};
 use crate::kernel::Live;
 use crate::model::{
-    Connections, Desired, Family, Operation, ServerKey, ServiceKey, Services, Spared, State, SyncDaemon,
+    Connections, Desired, Family, Operation, ServerKey, ServiceKey, ServiceOp, Services, Spared, State,
+    SyncDaemon,
 };
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
@@ -103,7 +104,7 @@ impl Comparison {
             for operation in phase {
                 let wait: Vec<Operation> =
                     operation.singles().skip(1).filter(|edit| waits(edit)).map(Cow::into_owned).collect();
-                if let Operation::AddService { servers, .. } = operation
+                if let Operation::Service(ServiceOp::Add { servers, .. }) = operation
                     && !wait.is_empty()
                 {
                     let waits = |server: &ServerKey| wait.iter().any(|edit| edit.server() == Some(server));

@@ -87,7 +87,9 @@ impl Summary {
         for operation in operations {
             match operation.kind() {
                 Kind::Mark => operation.parts().into_iter().for_each(|part| count(part.action, 1)),
-                _ => count(operation.action(), operation.count()),
+                Kind::Service | Kind::Server | Kind::Sysctl | Kind::Timeouts | Kind::Sync => {
+                    count(operation.action(), operation.count())
+                }
             }
         }
         summary

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::escape;
 use crate::ipvsadm;
-use crate::model::{Mark, Operation};
+use crate::model::{Mark, Operation, ReplaceMarks, SetSysctl};
 use crate::nft::{self, FullNat, SourceNat, TABLE, Table};
 use crate::reconcile::Comparison;
 
@@ -22,8 +22,12 @@ pub fn commands(comparison: &Comparison) -> Vec<String> {
 fn lines(full_nat: FullNat, operations: &[Cow<'_, Operation>]) -> Vec<String> {
     // Beside something that is not lbd's, a chain or set of lbd's might not be what it should be.
     let messy = operations.iter().find_map(|operation| match &**operation {
-        Operation::ReplaceMarks { from, strays, .. } if !strays.is_empty() => Some(&**from),
-        _ => None,
+        Operation::Marks(ReplaceMarks { from, strays, .. }) => (!strays.is_empty()).then_some(&**from),
+        Operation::Service(_)
+        | Operation::Server(_)
+        | Operation::Sysctl(_)
+        | Operation::Timeouts(_)
+        | Operation::Sync(_) => None,
     });
     let mut typist = Typist { full_nat, messy, has_skeleton: false, lines: Vec::new() };
     operations.iter().for_each(|operation| typist.operation(operation));
@@ -46,11 +50,13 @@ impl Typist<'_> {
             self.add_source_nat(rule);
         }
         match operation {
-            Operation::SetSysctl { name, to, .. } => {
+            Operation::Sysctl(SetSysctl { name, to, .. }) => {
                 self.lines.push(format!("sysctl -w {}", escape::word(&format!("{name}={to}"))))
             }
-            Operation::ReplaceMarks { to, strays, .. } => self.replace_marks(to, strays),
-            other => self.lines.extend(ipvsadm::command(other)),
+            Operation::Marks(ReplaceMarks { to, strays, .. }) => self.replace_marks(to, strays),
+            Operation::Service(_) | Operation::Server(_) | Operation::Timeouts(_) | Operation::Sync(_) => {
+                self.lines.extend(ipvsadm::command(operation));
+            }
         }
         for rule in self.full_nat.shrink(operation) {
             self.lines.extend(element("delete", rule));
@@ -101,7 +107,7 @@ fn script(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::{
-        Forwarding, MarkMatch, Prefix, Protocol, RealServer, ServerKey, ServiceKey, Thresholds,
+        Forwarding, MarkMatch, Prefix, Protocol, RealServer, ServerKey, ServerOp, ServiceKey, Thresholds,
     };
 
     fn key(port: u16) -> ServerKey {
@@ -117,16 +123,20 @@ mod tests {
     }
 
     fn add(port: u16) -> Operation {
-        Operation::AddServer { service: service(), server: key(port), to: real(Forwarding::FullNat) }
+        Operation::Server(ServerOp::Add {
+            service: service(),
+            server: key(port),
+            to: real(Forwarding::FullNat),
+        })
     }
 
     fn to_nat(port: u16) -> Operation {
         let (from, to) = (real(Forwarding::FullNat).into(), real(Forwarding::Nat));
-        Operation::EditServer { service: service(), server: key(port), from, to: Box::new(to) }
+        Operation::Server(ServerOp::Edit { service: service(), server: key(port), from, to: Box::new(to) })
     }
 
     fn delete(port: u16) -> Operation {
-        Operation::DeleteServer { service: service(), server: key(port) }
+        Operation::Server(ServerOp::Delete { service: service(), server: key(port) })
     }
 
     fn marks() -> Vec<Mark> {
@@ -142,7 +152,7 @@ mod tests {
 
     fn replace(from: Vec<Mark>, to: Vec<Mark>, strays: &[&str]) -> Operation {
         let strays = strays.iter().map(|stray| (*stray).to_owned()).collect();
-        Operation::ReplaceMarks { from: from.into(), to: to.into(), strays }
+        Operation::Marks(ReplaceMarks { from: from.into(), to: to.into(), strays })
     }
 
     /// The lines for these operations, where the servers on these ports are there already.

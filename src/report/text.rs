@@ -105,13 +105,12 @@ enum Heading {
 
 impl Heading {
     fn of(operation: &Operation) -> Self {
-        match operation.service() {
-            Some(service) => Self::Service(*service),
-            None => Self::Other(match operation.kind() {
-                Kind::Sysctl => "kernel settings",
-                Kind::Mark => "firewall marks",
-                _ => "director",
-            }),
+        match operation {
+            Operation::Service(edit) => Self::Service(*edit.service()),
+            Operation::Server(edit) => Self::Service(*edit.service()),
+            Operation::Sysctl(_) => Self::Other("kernel settings"),
+            Operation::Marks(_) => Self::Other("firewall marks"),
+            Operation::Timeouts(_) | Operation::Sync(_) => Self::Other("director"),
         }
     }
 
@@ -229,7 +228,7 @@ fn is_off(value: &Value) -> bool {
     match value {
         Value::Flag(on) => !on,
         Value::List(words) => words.is_empty(),
-        _ => false,
+        Value::Number(_) | Value::Text(_) | Value::Tunnel(_) | Value::Setting(_) | Value::Match(_) => false,
     }
 }
 

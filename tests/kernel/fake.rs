@@ -9,7 +9,7 @@ use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Question};
 use lbd::model::{
     Checksum, EngineName, Family, Forwarding, Operation, Persistence, PersistenceMask, RealServer,
-    SchedulerFlags, SchedulerName, Scheduling, Tunnel, TunnelKind, VirtualService,
+    SchedulerFlags, SchedulerName, Scheduling, ServerOp, ServiceOp, Tunnel, TunnelKind, VirtualService,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -104,30 +104,30 @@ fn an_operation() -> impl Strategy<Value = Operation> {
         let from = scheduling("rr");
         match which {
             0 | 1 => a_scheduling(v6)
-                .prop_map(move |to| Operation::AddService {
-                    service,
-                    to: to.into(),
-                    servers: Default::default(),
+                .prop_map(move |to| {
+                    Operation::Service(ServiceOp::Add { service, to: to.into(), servers: Default::default() })
                 })
                 .boxed(),
             2 => a_scheduling(v6)
-                .prop_map(move |to| Operation::EditService {
-                    service,
-                    from: from.clone().into(),
-                    to: to.into(),
+                .prop_map(move |to| {
+                    Operation::Service(ServiceOp::Edit { service, from: from.clone().into(), to: to.into() })
                 })
                 .boxed(),
-            3 => Just(Operation::DeleteService { service }).boxed(),
-            4..=6 => a_real_server().prop_map(move |to| Operation::AddServer { service, server, to }).boxed(),
+            3 => Just(Operation::Service(ServiceOp::Delete { service })).boxed(),
+            4..=6 => a_real_server()
+                .prop_map(move |to| Operation::Server(ServerOp::Add { service, server, to }))
+                .boxed(),
             7 | 8 => a_real_server()
-                .prop_map(move |to| Operation::EditServer {
-                    service,
-                    server,
-                    from: real(1, Forwarding::Nat).into(),
-                    to: Box::new(to),
+                .prop_map(move |to| {
+                    Operation::Server(ServerOp::Edit {
+                        service,
+                        server,
+                        from: real(1, Forwarding::Nat).into(),
+                        to: Box::new(to),
+                    })
                 })
                 .boxed(),
-            _ => Just(Operation::DeleteServer { service, server }).boxed(),
+            _ => Just(Operation::Server(ServerOp::Delete { service, server })).boxed(),
         }
     })
 }
@@ -235,10 +235,12 @@ fn the_fake_knows_what_becomes_of_a_service_with_too_many_servers_for_mh() {
         ("tcp://10.0.0.2:80", scheduling("rr"), servers(4094)),
     ]);
     agree(&mut real, &mut fake, &additions(&table));
-    let to = |url| Operation::EditService {
-        service: service(url),
-        from: scheduling("rr").into(),
-        to: scheduling("mh").into(),
+    let to = |url| {
+        Operation::Service(ServiceOp::Edit {
+            service: service(url),
+            from: scheduling("rr").into(),
+            to: scheduling("mh").into(),
+        })
     };
     agree(&mut real, &mut fake, &[to("tcp://10.0.0.1:80"), to("tcp://10.0.0.2:80")]);
 }

@@ -10,7 +10,10 @@ use lbd::kernel::director::Director;
 use lbd::kernel::fake::Fake;
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Live, Question};
-use lbd::model::{Forwarding, Operation, SyncDaemon, SyncRole, Timeouts, Tunnel};
+use lbd::model::{
+    Forwarding, Operation, ServerOp, ServiceOp, SetSysctl, SetTimeouts, SyncDaemon, SyncOp, SyncRole,
+    Timeouts, Tunnel,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
@@ -58,16 +61,16 @@ fn an_operation() -> impl Strategy<Value = Operation> {
     let (address, mixed) = (service("tcp://10.0.0.1:80"), server("[fd00::9]:80"));
     let to = real(1, Forwarding::Tunnel(Tunnel::IPIP));
     prop_oneof![
-        4 => a_daemon().prop_map(|to| Operation::StartSync { to: to.into() }),
+        4 => a_daemon().prop_map(|to| Operation::Sync(SyncOp::Start { to: to.into() })),
         4 => (a_daemon(), a_daemon()).prop_map(|(from, to)| {
-            Operation::RestartSync { to: SyncDaemon { role: from.role, ..to }.into(), from: from.into() }
+            Operation::Sync(SyncOp::Restart { to: SyncDaemon { role: from.role, ..to }.into(), from: from.into() })
         }),
-        3 => select(vec![SyncRole::Master, SyncRole::Backup]).prop_map(|role| Operation::StopSync { role }),
-        2 => timeouts().prop_map(|to| Operation::SetTimeouts { from: Timeouts::default(), to }),
-        1 => Just(Operation::AddService { service: address, to: scheduling("rr").into(), servers: Default::default() }),
-        1 => Just(Operation::AddServer { service: address, server: mixed, to }),
-        1 => Just(Operation::DeleteServer { service: address, server: mixed }),
-        1 => Just(Operation::DeleteService { service: address }),
+        3 => select(vec![SyncRole::Master, SyncRole::Backup]).prop_map(|role| Operation::Sync(SyncOp::Stop { role })),
+        2 => timeouts().prop_map(|to| Operation::Timeouts(SetTimeouts { from: Timeouts::default(), to })),
+        1 => Just(Operation::Service(ServiceOp::Add { service: address, to: scheduling("rr").into(), servers: Default::default() })),
+        1 => Just(Operation::Server(ServerOp::Add { service: address, server: mixed, to })),
+        1 => Just(Operation::Server(ServerOp::Delete { service: address, server: mixed })),
+        1 => Just(Operation::Service(ServiceOp::Delete { service: address })),
     ]
 }
 
@@ -138,7 +141,7 @@ fn a_setting_changes_others_in_the_fake_as_it_does_in_the_kernel() {
     runner(1000)
         .run(&one, |(name, value)| {
             let (real, fake) = &mut *both.borrow_mut();
-            let set = [Operation::SetSysctl { name: name.into(), from: None, to: value.into() }];
+            let set = [Operation::Sysctl(SetSysctl { name: name.into(), from: None, to: value.into() })];
             let errno = |kernel: &mut dyn Kernel| {
                 kernel.execute(&set).unwrap().remove(&0).map(|refusal| refusal.errno)
             };

@@ -10,7 +10,8 @@ use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Live, Question};
 use lbd::model::{
     Checksum, Connections, EngineName, Forwarding, Operation, Persistence, PersistenceMask, RealServer,
-    SchedulerFlags, Scheduling, ServiceKey, State, SyncDaemon, SyncRole, Timeouts, TunnelKind,
+    SchedulerFlags, Scheduling, ServerOp, ServiceKey, ServiceOp, State, SyncDaemon, SyncRole, Timeouts,
+    TunnelKind,
 };
 use serde_json::json;
 
@@ -172,13 +173,13 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
     execute(
         &mut kernel,
         &[
-            Operation::EditService { service: key, from: old.scheduling, to: to.into() },
-            Operation::EditServer {
+            Operation::Service(ServiceOp::Edit { service: key, from: old.scheduling, to: to.into() }),
+            Operation::Server(ServerOp::Edit {
                 service: key,
                 server: server_key,
                 from: (*old.servers.get(&server_key).unwrap()).into(),
                 to: Box::new(changed),
-            },
+            }),
         ],
     );
     assert_eq!(kernel.read(&Question::default()).unwrap().state.services, wanted);
@@ -195,8 +196,8 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
     execute(
         &mut kernel,
         &[
-            Operation::DeleteServer { service: key, server: mixed },
-            Operation::DeleteService { service: service("fwmark6://10") },
+            Operation::Server(ServerOp::Delete { service: key, server: mixed }),
+            Operation::Service(ServiceOp::Delete { service: service("fwmark6://10") }),
         ],
     );
     wanted.get_mut(&key).unwrap().servers_mut().remove(&mixed);
@@ -238,12 +239,15 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
     let good = service("tcp://10.0.0.1:80");
     let nowhere = service("tcp://10.0.0.2:80");
     let one = real(1, Forwarding::Nat);
-    let add =
-        |service: ServiceKey, address| Operation::AddServer { service, server: server(address), to: one };
-    let add_service = |service: ServiceKey, name| Operation::AddService {
-        service,
-        to: scheduling(name).into(),
-        servers: Default::default(),
+    let add = |service: ServiceKey, address| {
+        Operation::Server(ServerOp::Add { service, server: server(address), to: one })
+    };
+    let add_service = |service: ServiceKey, name| {
+        Operation::Service(ServiceOp::Add {
+            service,
+            to: scheduling(name).into(),
+            servers: Default::default(),
+        })
     };
     let operations = [
         add_service(good, "rr"),
@@ -254,13 +258,13 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
         add(good, "10.9.0.1:80"),
         add(good, "0.0.0.0:80"),
         add(good, "[fd00::1]:80"),
-        Operation::DeleteServer { service: good, server: server("10.9.0.9:80") },
-        Operation::DeleteService { service: nowhere },
-        Operation::AddService {
+        Operation::Server(ServerOp::Delete { service: good, server: server("10.9.0.9:80") }),
+        Operation::Service(ServiceOp::Delete { service: nowhere }),
+        Operation::Service(ServiceOp::Add {
             service: ServiceKey::FirewallMark { family: lbd::model::Family::V4, mark: 0 },
             to: scheduling("rr").into(),
             servers: Default::default(),
-        },
+        }),
         add(good, "10.9.0.2:80"),
     ];
     let sends = kernel.traffic().sends;
@@ -287,10 +291,12 @@ fn a_batch_of_nothing_but_refusals_loses_none() {
     let mut kernel = Ipvs::connect().unwrap();
     let nowhere = service("tcp://[fd00::1]:80");
     let operations: Vec<_> = (1..=1000)
-        .map(|port| Operation::AddServer {
-            service: nowhere,
-            server: server(&format!("[fd00::2]:{port}")),
-            to: real(1, Forwarding::Nat),
+        .map(|port| {
+            Operation::Server(ServerOp::Add {
+                service: nowhere,
+                server: server(&format!("[fd00::2]:{port}")),
+                to: real(1, Forwarding::Nat),
+            })
         })
         .collect();
     let refusals = kernel.execute(&operations).unwrap();

@@ -10,7 +10,9 @@ use crate::lab::Netns;
 use crate::tables::{additions, everything, execute, real, scheduling, server, service};
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Question};
-use lbd::model::{Forwarding, Operation, Servers, ServiceKey, Services, Tunnel, VirtualService};
+use lbd::model::{
+    Forwarding, Operation, ServerOp, Servers, ServiceKey, ServiceOp, Services, Tunnel, VirtualService,
+};
 
 /// 2,000 services on 250 addresses.
 fn many_services() -> Services {
@@ -102,12 +104,12 @@ fn a_long_list_is_read_twice_only_where_nothing_else_confirms_it() {
     let v6 = VirtualService::new(scheduling("rr"), Servers::default());
     wanted.insert(service("tcp://[fd00::1]:80"), v6);
     let more = [
-        Operation::AddServer { service: service("fwmark://1"), server: tunnel.0, to: tunnel.1 },
-        Operation::AddService {
+        Operation::Server(ServerOp::Add { service: service("fwmark://1"), server: tunnel.0, to: tunnel.1 }),
+        Operation::Service(ServiceOp::Add {
             service: service("tcp://[fd00::1]:80"),
             to: scheduling("rr").into(),
             servers: Default::default(),
-        },
+        }),
     ];
     execute(&mut Ipvs::connect().unwrap(), &more);
     // Both lists once more; and of a service without servers it is asked whether it is there, and then once more for them.
@@ -123,11 +125,18 @@ fn meddle(pool: ServiceKey, stop: &AtomicBool) -> u64 {
     for n in 1..=50 {
         let (service, server) = (service(&format!("udp://10.0.1.{n}:53")), server(&format!("10.8.0.{n}:80")));
         come.extend([
-            Operation::AddService { service, to: scheduling("rr").into(), servers: Default::default() },
-            Operation::AddServer { service, server, to: one },
-            Operation::AddServer { service: pool, server, to: one },
+            Operation::Service(ServiceOp::Add {
+                service,
+                to: scheduling("rr").into(),
+                servers: Default::default(),
+            }),
+            Operation::Server(ServerOp::Add { service, server, to: one }),
+            Operation::Server(ServerOp::Add { service: pool, server, to: one }),
         ]);
-        go.extend([Operation::DeleteService { service }, Operation::DeleteServer { service: pool, server }]);
+        go.extend([
+            Operation::Service(ServiceOp::Delete { service }),
+            Operation::Server(ServerOp::Delete { service: pool, server }),
+        ]);
     }
     let mut rounds = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -192,7 +201,11 @@ fn a_service_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
     let pool = service("fwmark://1");
     execute(
         &mut kernel,
-        &[Operation::AddService { service: pool, to: scheduling("rr").into(), servers: Default::default() }],
+        &[Operation::Service(ServiceOp::Add {
+            service: pool,
+            to: scheduling("rr").into(),
+            servers: Default::default(),
+        })],
     );
     let stop = AtomicBool::new(false);
     let (mut seen, mut empty) = (0, 0);

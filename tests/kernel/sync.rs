@@ -8,7 +8,10 @@ use crate::lab::{Netns, Output};
 use crate::tables::{self, real, scheduling, server, service};
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Question};
-use lbd::model::{Forwarding, Operation, SyncDaemon, SyncRole, Timeouts, Tunnel};
+use lbd::model::{
+    Forwarding, Operation, ServerOp, ServiceOp, SetSysctl, SetTimeouts, SyncDaemon, SyncOp, SyncRole,
+    Timeouts, Tunnel,
+};
 use serde_json::json;
 
 /// Runs lbd on the file `desired.yaml` of the test.
@@ -248,10 +251,10 @@ fn a_daemon_that_is_stopped_at_once_costs_no_time_and_fails_nothing() {
     for id in 0..20 {
         let (one, other) = (daemon(role, id), daemon(role, id + 1));
         let operations = [
-            Operation::StartSync { to: one.clone().into() },
-            Operation::RestartSync { from: one.into(), to: other.clone().into() },
-            Operation::RestartSync { from: other.clone().into(), to: daemon(role, 100).into() },
-            Operation::StopSync { role },
+            Operation::Sync(SyncOp::Start { to: one.clone().into() }),
+            Operation::Sync(SyncOp::Restart { from: one.into(), to: other.clone().into() }),
+            Operation::Sync(SyncOp::Restart { from: other.clone().into(), to: daemon(role, 100).into() }),
+            Operation::Sync(SyncOp::Stop { role }),
         ];
         tables::execute(&mut kernel, &operations);
         assert_eq!(daemons_of(&mut kernel), []);
@@ -261,7 +264,7 @@ fn a_daemon_that_is_stopped_at_once_costs_no_time_and_fails_nothing() {
     }
     assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
     assert_eq!(daemons(&net), [] as [&str; 0]);
-    let refusal = kernel.execute(&[Operation::StopSync { role }]).unwrap().remove(&0).unwrap();
+    let refusal = kernel.execute(&[Operation::Sync(SyncOp::Stop { role })]).unwrap().remove(&0).unwrap();
     assert_eq!(refusal.message, "no sync master runs any more (ESRCH); somebody else stopped it, read again");
 }
 
@@ -275,25 +278,31 @@ fn what_is_mixed_with_edits_of_the_table_keeps_its_place() {
     let mut kernel = Ipvs::connect().unwrap();
     let (key, mixed) = (service("tcp://10.0.0.1:80"), server("[fd00::9]:80"));
     let (to, role) = (real(1, Forwarding::Tunnel(Tunnel::IPIP)), SyncRole::Master);
-    let add = Operation::AddServer { service: key, server: mixed, to };
-    let set = |tcp| Operation::SetTimeouts {
-        from: Timeouts::default(),
-        to: Timeouts { tcp: Some(tcp), ..Timeouts::default() },
+    let add = Operation::Server(ServerOp::Add { service: key, server: mixed, to });
+    let set = |tcp| {
+        Operation::Timeouts(SetTimeouts {
+            from: Timeouts::default(),
+            to: Timeouts { tcp: Some(tcp), ..Timeouts::default() },
+        })
     };
     let operations = [
-        Operation::AddService { service: key, to: scheduling("rr").into(), servers: Default::default() },
+        Operation::Service(ServiceOp::Add {
+            service: key,
+            to: scheduling("rr").into(),
+            servers: Default::default(),
+        }),
         set(u32::MAX),
-        Operation::StartSync { to: daemon(role, 7).into() },
+        Operation::Sync(SyncOp::Start { to: daemon(role, 7).into() }),
         add.clone(),
-        Operation::StopSync { role },
+        Operation::Sync(SyncOp::Stop { role }),
         add.clone(),
-        Operation::StartSync { to: daemon(role, 7).into() },
-        Operation::SetSysctl { name: "net.ipv4.vs.conntrack".into(), from: None, to: "1".into() },
-        Operation::DeleteServer { service: key, server: mixed },
-        Operation::StartSync { to: daemon(role, 7).into() },
-        Operation::StartSync { to: daemon(role, 7).into() },
+        Operation::Sync(SyncOp::Start { to: daemon(role, 7).into() }),
+        Operation::Sysctl(SetSysctl { name: "net.ipv4.vs.conntrack".into(), from: None, to: "1".into() }),
+        Operation::Server(ServerOp::Delete { service: key, server: mixed }),
+        Operation::Sync(SyncOp::Start { to: daemon(role, 7).into() }),
+        Operation::Sync(SyncOp::Start { to: daemon(role, 7).into() }),
         set(77),
-        Operation::DeleteService { service: key },
+        Operation::Service(ServiceOp::Delete { service: key }),
     ];
     let refusals = kernel.execute(&operations).unwrap();
     let errnos: Vec<_> =

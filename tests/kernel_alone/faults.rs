@@ -12,7 +12,7 @@ use crate::running::{Table, printed};
 use lbd::config::{Source, load};
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, KernelError, Live, Permit, Question, Refusals};
-use lbd::model::{Desired, Operation, ServerKey, ServiceKey, Services};
+use lbd::model::{Desired, Operation, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
 use lbd::reconcile::{self, Order, Outcome, Report};
 use lbd::store::Store;
 
@@ -113,8 +113,10 @@ impl Director {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
         let there = self.clean.read(&Question::default()).unwrap().state.services;
-        let deletions: Vec<Operation> =
-            there.keys().map(|service| Operation::DeleteService { service: (*service) }).collect();
+        let deletions: Vec<Operation> = there
+            .keys()
+            .map(|service| Operation::Service(ServiceOp::Delete { service: (*service) }))
+            .collect();
         execute(&mut self.clean, &deletions);
         let foreign = desired(
             "version: 1\nclusters: [{ name: x, listen: 'tcp://10.9.9.9:80', forward: nat, servers: [192.168.8.99] }]",
@@ -122,14 +124,14 @@ impl Director {
         for (service, virtual_service) in foreign.state.services {
             execute(
                 &mut self.clean,
-                &[Operation::AddService {
+                &[Operation::Service(ServiceOp::Add {
                     service,
                     to: virtual_service.scheduling.clone(),
                     servers: Default::default(),
-                }],
+                })],
             );
             for (&server, &to) in virtual_service.servers.iter() {
-                execute(&mut self.clean, &[Operation::AddServer { service, server, to }]);
+                execute(&mut self.clean, &[Operation::Server(ServerOp::Add { service, server, to })]);
             }
         }
         assert_eq!(pass(&mut self.clean, &self.before, &store).unwrap().outcome, Outcome::Verified);
@@ -237,20 +239,20 @@ fn meddle(kernel: &mut Ipvs, after: &Desired, what: usize) {
         (ServerKey { address: [192, 168, 8, 14].into(), port: 80 }, *like.servers.values().next().unwrap());
     to.weight = 77;
     let operation = match what {
-        0 => Operation::DeleteService { service },
-        1 => Operation::DeleteServer { service, server },
-        2 => Operation::AddServer { service, server: ServerKey { port: 8080, ..server }, to },
-        3 => Operation::AddService {
+        0 => Operation::Service(ServiceOp::Delete { service }),
+        1 => Operation::Server(ServerOp::Delete { service, server }),
+        2 => Operation::Server(ServerOp::Add { service, server: ServerKey { port: 8080, ..server }, to }),
+        3 => Operation::Service(ServiceOp::Add {
             service: "tcp://10.0.0.5:80".parse().unwrap(),
             to: like.scheduling.clone(),
             servers: Default::default(),
-        },
-        4 => Operation::AddService {
+        }),
+        4 => Operation::Service(ServiceOp::Add {
             service: intruder(),
             to: like.scheduling.clone(),
             servers: Default::default(),
-        },
-        _ => Operation::DeleteService { service: "tcp://10.0.0.3:80".parse().unwrap() },
+        }),
+        _ => Operation::Service(ServiceOp::Delete { service: "tcp://10.0.0.3:80".parse().unwrap() }),
     };
     // What is there already, or is not there any more, need not be done.
     let _ = kernel.execute(&[operation]).unwrap();

@@ -8,7 +8,7 @@ use crate::lab::Netns;
 use crate::tables::{additions, real, scheduling, server, service, services};
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Question};
-use lbd::model::{Forwarding, Operation};
+use lbd::model::{Forwarding, Operation, ServerOp};
 
 /// A namespace in a kernel that nobody else needs.
 fn alone() -> Netns {
@@ -36,10 +36,10 @@ fn a_module_that_was_loaded_anew_is_found_again() {
         net.sh(load);
         // As it was planned before: the first is done now, to the second there is nothing any more.
         let mut operations = additions(&table);
-        operations.push(Operation::DeleteServer {
+        operations.push(Operation::Server(ServerOp::Delete {
             service: service("tcp://10.0.0.1:80"),
             server: server("10.9.0.2:80"),
-        });
+        }));
         let refusals = kernel.execute(&operations).unwrap();
         let errnos: Vec<_> = refusals.into_iter().map(|(place, refusal)| (place, refusal.errno)).collect();
         assert_eq!(errnos, [(2, libc::ENOENT)]);

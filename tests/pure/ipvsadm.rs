@@ -7,7 +7,10 @@ use std::fs;
 use crate::generate;
 use crate::generate::without_fullnat;
 use lbd::ipvsadm::{ServiceNames, command, is_rules_text, read, read_with, save, unsaved};
-use lbd::model::{Forwarding, Operation, RealServer, ServerKey, ServiceKey, State, SyncRole, Thresholds};
+use lbd::model::{
+    Forwarding, Operation, RealServer, ServerKey, ServerOp, ServiceKey, ServiceOp, State, SyncRole,
+    Thresholds,
+};
 use lbd::plan::plan;
 use proptest::prelude::*;
 
@@ -280,30 +283,37 @@ fn an_operation_is_the_command_that_an_operator_would_type() {
     let scheduling = table("-A -t 10.0.0.13:80 -s rr").services.get(&service).unwrap().scheduling.clone();
     for (operation, typed) in [
         (
-            Operation::AddService { service, to: scheduling.clone(), servers: Default::default() },
+            Operation::Service(ServiceOp::Add {
+                service,
+                to: scheduling.clone(),
+                servers: Default::default(),
+            }),
             "ipvsadm -A -t 10.0.0.13:80 -s rr",
         ),
         (
-            Operation::EditService { service, from: scheduling.clone(), to: scheduling },
+            Operation::Service(ServiceOp::Edit { service, from: scheduling.clone(), to: scheduling }),
             "ipvsadm -E -t 10.0.0.13:80 -s rr",
         ),
-        (Operation::DeleteService { service }, "ipvsadm -D -t 10.0.0.13:80"),
+        (Operation::Service(ServiceOp::Delete { service }), "ipvsadm -D -t 10.0.0.13:80"),
         (
-            Operation::AddServer { service, server, to },
+            Operation::Server(ServerOp::Add { service, server, to }),
             "ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 3",
         ),
         (
-            Operation::EditServer { service, server, from: to.into(), to: Box::new(to) },
+            Operation::Server(ServerOp::Edit { service, server, from: to.into(), to: Box::new(to) }),
             "ipvsadm -e -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 3",
         ),
-        (Operation::DeleteServer { service, server }, "ipvsadm -d -t 10.0.0.13:80 -r 192.168.8.14:80"),
+        (
+            Operation::Server(ServerOp::Delete { service, server }),
+            "ipvsadm -d -t 10.0.0.13:80 -r 192.168.8.14:80",
+        ),
     ] {
         assert_eq!(command(&operation).as_deref(), Some(typed));
     }
     let odd =
         ServiceKey::Address { protocol: lbd::model::Protocol::Other(47), address: server.address, port: 1 };
     assert_eq!(
-        command(&Operation::DeleteService { service: odd }).as_deref(),
+        command(&Operation::Service(ServiceOp::Delete { service: odd })).as_deref(),
         Some("# delete service protocol-47://192.168.8.14:1: ipvsadm has no option for protocol 47")
     );
 }

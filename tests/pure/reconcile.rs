@@ -8,7 +8,7 @@ use crate::sealed::sealed;
 use lbd::kernel::fake::Fake;
 use lbd::model::{
     Desired, Forwarding, MaxDelete, Operation, Prune, RealServer, SchedulerFlags, SchedulerName, Scheduling,
-    ServerKey, Servers, ServiceKey, State, Table, Thresholds, VirtualService,
+    ServerKey, Servers, ServiceKey, ServiceOp, State, Table, Thresholds, VirtualService,
 };
 use lbd::reconcile::{Order, Outcome, Report, pass};
 use lbd::store::Store;
@@ -145,7 +145,7 @@ fn a_server_that_is_to_wait_does_so_without_the_new_service_that_brings_it() {
     let file = desired(&[(1, &[(14, 1), (15, 1)]), (2, &[(20, 1)])]);
     let waits = |edit: &Operation| {
         edit.server() == Some(&server(15))
-            || matches!(edit, Operation::AddService { service, .. } if *service == key(2))
+            || matches!(edit, Operation::Service(ServiceOp::Add { service, .. }) if *service == key(2))
     };
     let store = Store::new(host.directory.path()).unwrap();
     let order = Order { waits: Some(&waits), ..order(&file) };

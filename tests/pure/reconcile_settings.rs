@@ -4,7 +4,7 @@
 
 use lbd::config::{Source, load};
 use lbd::kernel::fake::Fake;
-use lbd::model::{Desired, Kind, Mark, Operation, State, SyncDaemon, SyncRole, Timeouts};
+use lbd::model::{Desired, Kind, Mark, Operation, ReplaceMarks, State, SyncDaemon, SyncRole, Timeouts};
 use lbd::reconcile::{self, Order, Outcome, Report, pass};
 use lbd::store::{Record, Store};
 use tempfile::TempDir;
@@ -205,7 +205,7 @@ clusters: [{ name: web, listen: fwmark://10, servers: [192.168.8.7] }]
     );
     host.kernel.live.state.strays.push("rule tcp dport 22 drop in prerouting".into());
     let report = host.pass(&desired);
-    let Some(Operation::ReplaceMarks { from, to, strays }) = report.done.first() else {
+    let Some(Operation::Marks(ReplaceMarks { from, to, strays })) = report.done.first() else {
         panic!("{report:?}")
     };
     let marks = desired.state.marks.as_slice();

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use lbd::kernel::Kernel;
 use lbd::model::{
     Checksum, EngineName, Forwarding, Operation, Persistence, PersistenceMask, RealServer, SchedulerFlags,
-    SchedulerName, Scheduling, ServerKey, Servers, ServiceKey, Services, Thresholds, Tunnel, TunnelKind,
-    VirtualService,
+    SchedulerName, Scheduling, ServerKey, Servers, ServiceKey, ServiceOp, Services, Thresholds, Tunnel,
+    TunnelKind, VirtualService,
 };
 
 pub(crate) fn service(url: &str) -> ServiceKey {
@@ -62,7 +62,7 @@ pub(crate) fn services<const N: usize>(list: [Row<'_>; N]) -> Services {
 pub(crate) fn additions(services: &Services) -> Vec<Operation> {
     let add = |(key, VirtualService { scheduling, servers }): (&ServiceKey, &VirtualService)| {
         let (to, servers) = (Arc::clone(scheduling), Arc::clone(servers));
-        Operation::AddService { service: *key, to, servers }
+        Operation::Service(ServiceOp::Add { service: *key, to, servers })
     };
     services.iter().map(add).collect()
 }

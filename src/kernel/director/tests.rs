@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::*;
 use crate::kernel::ipvs::Wire;
 use crate::kernel::ipvs::codec::message::Messages;
-use crate::model::{RealServer, ServerKey, ServiceKey, Thresholds};
+use crate::model::{RealServer, ServerKey, ServerOp, ServiceKey, ServiceOp, Thresholds};
 
 /// An IPVS that does whatever it is told, but for the servers with port 13.
 #[derive(Default)]
@@ -113,11 +113,11 @@ fn real(forwarding: Forwarding) -> RealServer {
 }
 
 fn add(last: u8, port: u16, forwarding: Forwarding) -> Operation {
-    Operation::AddServer { service: service(), server: server(last, port), to: real(forwarding) }
+    Operation::Server(ServerOp::Add { service: service(), server: server(last, port), to: real(forwarding) })
 }
 
 fn delete(last: u8, port: u16) -> Operation {
-    Operation::DeleteServer { service: service(), server: server(last, port) }
+    Operation::Server(ServerOp::Delete { service: service(), server: server(last, port) })
 }
 
 const FOURTEEN: &str = "elements = { 10.0.0.13 . 80 . 192.168.8.14 };";
@@ -135,7 +135,7 @@ fn a_rule_comes_with_its_first_server_and_goes_with_its_last() {
     assert_eq!(lab.told(), Vec::<String>::new());
     lab.execute(&[add(15, 80, Forwarding::FullNat), delete(14, 81)]);
     assert_eq!(lab.told(), [BOTH, "elements = { 10.0.0.13 . 80 . 192.168.8.15 };"]);
-    lab.execute(&[Operation::DeleteService { service: service() }]);
+    lab.execute(&[Operation::Service(ServiceOp::Delete { service: service() })]);
     assert_eq!(lab.told(), [""]);
     assert_eq!(lab.director.table, Table::default());
 }
@@ -175,11 +175,11 @@ fn rules_for_nobody_go_with_the_strays() {
     lab.director.table.strays.push("chain mine".to_owned());
     let strays = vec!["chain mine".to_owned(), "source NAT of tcp://10.0.0.13:80 to 192.168.8.99".to_owned()];
     assert_eq!(
-        lab.execute(&[Operation::ReplaceMarks {
+        lab.execute(&[Operation::Marks(ReplaceMarks {
             from: vec![].into(),
             to: vec![].into(),
             strays: strays.into()
-        }]),
+        })]),
         Refusals::new()
     );
     assert_eq!(lab.told(), [FOURTEEN]);

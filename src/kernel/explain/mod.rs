@@ -11,7 +11,7 @@ use std::io;
 use std::time::Duration;
 
 use super::{KernelError, Refusal};
-use crate::model::Operation;
+use crate::model::{Operation, SetSysctl, SetTimeouts, SyncOp};
 
 #[cfg(feature = "fake")]
 pub(super) use table::is_unicast;
@@ -40,11 +40,16 @@ fn cause(operation: &Operation, errno: i32) -> String {
         _ => {}
     }
     let known = match operation {
-        Operation::SetSysctl { name, .. } => sysctl::cause(name, errno),
-        Operation::SetTimeouts { to, .. } => sync::timeouts(*to, errno),
-        Operation::StartSync { to } | Operation::RestartSync { to, .. } => sync::start(to, errno),
-        Operation::StopSync { role } => sync::stop(*role, errno),
-        _ => table::cause(operation, errno),
+        Operation::Service(operation) => table::service(operation, errno),
+        Operation::Server(operation) => table::server(operation, errno),
+        Operation::Sysctl(SetSysctl { name, .. }) => sysctl::cause(name, errno),
+        Operation::Timeouts(SetTimeouts { to, .. }) => sync::timeouts(*to, errno),
+        Operation::Sync(SyncOp::Start { to }) | Operation::Sync(SyncOp::Restart { to, .. }) => {
+            sync::start(to, errno)
+        }
+        Operation::Sync(SyncOp::Stop { role }) => sync::stop(*role, errno),
+        // nft explains its errors itself.
+        Operation::Marks(_) => None,
     };
     known.unwrap_or_else(|| match errno {
         libc::EBUSY => "the kernel is busy with it; try again".into(),
@@ -182,10 +187,11 @@ fn name(errno: i32) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ServiceOp;
 
     #[test]
     fn an_error_that_nobody_foresaw_is_still_told() {
-        let gone = Operation::DeleteService { service: "tcp://192.0.2.1:443".parse().unwrap() };
+        let gone = Operation::Service(ServiceOp::Delete { service: "tcp://192.0.2.1:443".parse().unwrap() });
         assert_eq!(refusal(&gone, libc::EXDEV).message, "Invalid cross-device link (error 18)");
     }
 }

@@ -3,38 +3,68 @@
 use std::net::IpAddr;
 
 use crate::model::{
-    Action, Family, Forwarding, Operation, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey,
-    TunnelKind,
+    Action, Family, Forwarding, PersistenceMask, RealServer, Scheduling, ServerKey, ServerOp, ServiceKey,
+    ServiceOp, TunnelKind,
 };
 
-/// Why an edit of the table was refused, where that can be told.
-pub(super) fn cause(operation: &Operation, errno: i32) -> Option<String> {
-    let service = operation.service();
+/// Why the kernel rejected an operation on a virtual service, where the cause is known.
+pub(super) fn service(operation: &ServiceOp, errno: i32) -> Option<String> {
     Some(match errno {
-        libc::EEXIST if operation.server().is_some() => {
-            "the service has this server already; somebody else added it, read again and edit it".into()
-        }
         libc::EEXIST => {
             "this service is there already; somebody else added it, read again and edit it".into()
         }
-        libc::ESRCH if operation.server().is_some() => {
-            "no such service in the kernel any more; somebody else removed it, read again".into()
-        }
         libc::ESRCH => "no such service in the kernel; somebody else removed it, read again".into(),
         libc::ENOENT => match operation {
-            Operation::AddService { to, .. } | Operation::EditService { to, .. } => unknown_module(to),
-            _ => "no such server in the service any more; somebody else removed it, read again".into(),
+            ServiceOp::Add { to, .. } | ServiceOp::Edit { to, .. } => unknown_module(to),
+            ServiceOp::Delete { .. } => return None,
         },
-        libc::ERANGE => out_of_range(operation),
-        libc::EINVAL => invalid(operation),
-        libc::EAFNOSUPPORT if service.is_some_and(|service| service.family() == Family::V6) => {
-            "the kernel does no IPv6; was it started with ipv6.disable=1?".into()
-        }
-        libc::EAFNOSUPPORT => {
-            "the kernel does not know the address family; is IPv6 switched off (ipv6.disable=1)?".into()
-        }
+        libc::ERANGE => OUT_OF_RANGE.into(),
+        libc::EINVAL if operation.service().mark() == Some(0) => MARK_0.into(),
+        libc::EINVAL => match operation {
+            ServiceOp::Add { to, .. } => invalid_service(Action::Add, to),
+            ServiceOp::Edit { to, .. } => invalid_service(Action::Edit, to),
+            ServiceOp::Delete { .. } => REFUSED_VALUE.into(),
+        },
+        libc::EAFNOSUPPORT => no_family(operation.service()),
         _ => return None,
     })
+}
+
+/// Why the kernel rejected an operation on a real server, where the cause is known.
+pub(super) fn server(operation: &ServerOp, errno: i32) -> Option<String> {
+    Some(match errno {
+        libc::EEXIST => {
+            "the service has this server already; somebody else added it, read again and edit it".into()
+        }
+        libc::ESRCH => "no such service in the kernel any more; somebody else removed it, read again".into(),
+        libc::ENOENT => "no such server in the service any more; somebody else removed it, read again".into(),
+        libc::ERANGE => match operation {
+            ServerOp::Add { to, .. } => out_of_range(to),
+            ServerOp::Edit { to, .. } => out_of_range(to),
+            ServerOp::Delete { .. } => OUT_OF_RANGE.into(),
+        },
+        libc::EINVAL if operation.service().mark() == Some(0) => MARK_0.into(),
+        libc::EINVAL => match operation {
+            ServerOp::Add { service, server, to } => invalid_server(Action::Add, service, server, to),
+            ServerOp::Edit { service, server, to, .. } => invalid_server(Action::Edit, service, server, to),
+            ServerOp::Delete { .. } => REFUSED_VALUE.into(),
+        },
+        libc::EAFNOSUPPORT => no_family(operation.service()),
+        _ => return None,
+    })
+}
+
+const OUT_OF_RANGE: &str = "a value is out of the kernel's range";
+
+const MARK_0: &str = "a firewall mark of 0 is no mark; marks are 1 to 4294967295";
+
+fn no_family(service: &ServiceKey) -> String {
+    match service.family() {
+        Family::V6 => "the kernel does no IPv6; was it started with ipv6.disable=1?".into(),
+        Family::V4 => {
+            "the kernel does not know the address family; is IPv6 switched off (ipv6.disable=1)?".into()
+        }
+    }
 }
 
 fn unknown_module(to: &Scheduling) -> String {
@@ -53,27 +83,11 @@ fn unknown_module(to: &Scheduling) -> String {
     )
 }
 
-fn out_of_range(operation: &Operation) -> String {
-    let Some(to) = operation.real_server() else {
-        return "a value is out of the kernel's range".into();
-    };
+fn out_of_range(to: &RealServer) -> String {
     if to.weight > i32::MAX as u32 {
         return format!("the weight {} is too large; the kernel's largest is {}", to.weight, i32::MAX);
     }
     "the lower threshold is above the upper one; lower it, or raise the other".into()
-}
-
-fn invalid(operation: &Operation) -> String {
-    if operation.service().and_then(ServiceKey::mark) == Some(0) {
-        return "a firewall mark of 0 is no mark; marks are 1 to 4294967295".into();
-    }
-    if let Operation::AddService { to, .. } | Operation::EditService { to, .. } = operation {
-        return invalid_service(operation.action(), to);
-    }
-    match (operation.service(), operation.server(), operation.real_server()) {
-        (Some(service), Some(server), Some(to)) => invalid_server(operation.action(), service, server, to),
-        _ => REFUSED_VALUE.into(),
-    }
 }
 
 const REFUSED_VALUE: &str = "the kernel does not take one of the values; it does not say which, \
@@ -108,11 +122,13 @@ fn invalid_server(action: Action, service: &ServiceKey, server: &ServerKey, to: 
                  daemon, or give the server an {} address",
                 service.family()
             ),
-            _ => format!(
-                "an {} server behind an {} service can only be reached by a tunnel; set forward: tun",
-                Family::of(server.address),
-                service.family()
-            ),
+            Forwarding::Nat | Forwarding::FullNat | Forwarding::DirectRouting | Forwarding::Other(_) => {
+                format!(
+                    "an {} server behind an {} service can only be reached by a tunnel; set forward: tun",
+                    Family::of(server.address),
+                    service.family()
+                )
+            }
         };
     }
     if to.thresholds.upper.is_some_and(|upper| upper.get() > i32::MAX as u32) {
@@ -150,15 +166,15 @@ mod tests {
 
     use super::super::refusal;
     use super::*;
-    use crate::model::{SchedulerFlags, SchedulerName, Thresholds};
+    use crate::model::{Operation, SchedulerFlags, SchedulerName, Thresholds};
 
     fn add_server(service: &str, server: &str, forwarding: Forwarding) -> Operation {
         let socket: std::net::SocketAddr = server.parse().unwrap();
-        Operation::AddServer {
+        Operation::Server(ServerOp::Add {
             service: service.parse().unwrap(),
             server: ServerKey { address: socket.ip(), port: socket.port() },
             to: RealServer { weight: 1, forwarding, thresholds: Thresholds::default() },
-        }
+        })
     }
 
     fn said(operation: &Operation, errno: i32) -> String {
@@ -173,7 +189,7 @@ mod tests {
             "add server 10.0.0.7:80 to tcp://192.0.2.1:443: no such service in the kernel any more (ESRCH); somebody \
              else removed it, read again"
         );
-        let foo = Operation::AddService {
+        let foo = Operation::Service(ServiceOp::Add {
             service: "tcp://192.0.2.1:443".parse().unwrap(),
             to: Arc::new(Scheduling {
                 scheduler: SchedulerName::new("foo").unwrap(),
@@ -183,7 +199,7 @@ mod tests {
                 one_packet: false,
             }),
             servers: Default::default(),
-        };
+        });
         assert_eq!(
             said(&foo, libc::ENOENT),
             "add service tcp://192.0.2.1:443: this kernel cannot load scheduler `foo` (ENOENT); is the module ip_vs_foo \

@@ -13,7 +13,8 @@ use super::ipvs::codec::normal;
 use super::{Kernel, KernelError, Live, Permit, Question, Refusal, Refusals};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
-    ServerKey, Servers, ServiceKey, Services, State, Timeouts, TunnelKind, VirtualService, sysctl,
+    ServerKey, ServerOp, Servers, ServiceKey, ServiceOp, Services, SetSysctl, State, SyncOp, Timeouts,
+    TunnelKind, VirtualService, sysctl,
 };
 
 /// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places.
@@ -130,26 +131,47 @@ impl Fake {
             return Err(refused(errno));
         }
         match operation {
-            Operation::StartSync { to } => sync::start(&mut self.live, to).map_err(refused),
-            Operation::RestartSync { from, to } => sync::restart(&mut self.live, operation, from, to),
-            Operation::StopSync { role } => sync::stop(&mut self.live, *role).map_err(refused),
-            _ => self.edit(operation).map_err(refused),
+            Operation::Service(edit) => self.edit_services(edit).map_err(refused),
+            Operation::Server(edit) => self.edit_servers(edit).map_err(refused),
+            Operation::Sysctl(set) => self.set_sysctl(set).map_err(refused),
+            Operation::Timeouts(set) => {
+                self.set_timeouts(set.to);
+                Ok(())
+            }
+            Operation::Sync(SyncOp::Start { to }) => sync::start(&mut self.live, to).map_err(refused),
+            Operation::Sync(SyncOp::Restart { from, to }) => {
+                sync::restart(&mut self.live, operation, from, to)
+            }
+            Operation::Sync(SyncOp::Stop { role }) => sync::stop(&mut self.live, *role).map_err(refused),
+            Operation::Marks(marks) => {
+                self.live.state.marks = marks.to.to_vec();
+                self.live.state.strays.clear();
+                Ok(())
+            }
         }
     }
 
-    fn edit(&mut self, operation: &Operation) -> Result<(), i32> {
-        if operation.service().and_then(ServiceKey::mark) == Some(0) {
+    fn edit_services(&mut self, operation: &ServiceOp) -> Result<(), i32> {
+        if operation.service().mark() == Some(0) {
             return Err(libc::EINVAL);
         }
         match operation {
-            Operation::AddService { service, to, servers: _ } => self.add_service(service, to),
-            Operation::EditService { service, to, .. } => self.edit_service(service, to),
-            Operation::DeleteService { service } => {
+            ServiceOp::Add { service, to, servers: _ } => self.add_service(service, to),
+            ServiceOp::Edit { service, to, .. } => self.edit_service(service, to),
+            ServiceOp::Delete { service } => {
                 self.live.state.services.remove(service).ok_or(libc::ESRCH)?;
                 self.live.connections.retain(|(of, _), _| *of != *service);
                 Ok(())
             }
-            Operation::AddServer { service, server, to } => {
+        }
+    }
+
+    fn edit_servers(&mut self, operation: &ServerOp) -> Result<(), i32> {
+        if operation.service().mark() == Some(0) {
+            return Err(libc::EINVAL);
+        }
+        match operation {
+            ServerOp::Add { service, server, to } => {
                 let to = stored(to);
                 self.check_server(service, server, &to)?;
                 let address_up = self.address_up;
@@ -163,44 +185,37 @@ impl Fake {
                 servers.insert(*server, to);
                 Ok(())
             }
-            Operation::EditServer { service, server, to, .. } => {
+            ServerOp::Edit { service, server, to, .. } => {
                 let to = stored(to);
                 self.check_server(service, server, &to)?;
                 *self.service(service)?.servers_mut().get_mut(server).ok_or(libc::ENOENT)? = to;
                 Ok(())
             }
-            Operation::DeleteServer { service, server } => {
+            ServerOp::Delete { service, server } => {
                 self.service(service)?.servers_mut().remove(server).ok_or(libc::ENOENT)?;
                 self.live.connections.remove(&(*service, *server));
                 Ok(())
             }
-            Operation::SetSysctl { name, to, .. } => {
-                if !self.live.state.sysctls.contains_key(&**name) {
-                    return Err(libc::ENOENT);
-                }
-                sysctl::apply(&mut self.live.state.sysctls, name, to);
-                Ok(())
-            }
-            Operation::SetTimeouts { to, .. } => {
-                let timeouts = &mut self.live.state.timeouts;
-                // 0 leaves what there is, as nothing does.
-                let new = |to: Option<u32>, held| to.filter(|seconds| *seconds > 0).or(held);
-                *timeouts = Timeouts {
-                    tcp: new(to.tcp, timeouts.tcp),
-                    tcp_fin: new(to.tcp_fin, timeouts.tcp_fin),
-                    udp: new(to.udp, timeouts.udp),
-                };
-                Ok(())
-            }
-            Operation::StartSync { .. } | Operation::RestartSync { .. } | Operation::StopSync { .. } => {
-                Err(libc::EOPNOTSUPP)
-            }
-            Operation::ReplaceMarks { to, .. } => {
-                self.live.state.marks = to.to_vec();
-                self.live.state.strays.clear();
-                Ok(())
-            }
         }
+    }
+
+    fn set_sysctl(&mut self, SetSysctl { name, to, .. }: &SetSysctl) -> Result<(), i32> {
+        if !self.live.state.sysctls.contains_key(&**name) {
+            return Err(libc::ENOENT);
+        }
+        sysctl::apply(&mut self.live.state.sysctls, name, to);
+        Ok(())
+    }
+
+    fn set_timeouts(&mut self, to: Timeouts) {
+        let timeouts = &mut self.live.state.timeouts;
+        // The kernel takes 0 for "leave it", like no value.
+        let new = |to: Option<u32>, live| to.filter(|seconds| *seconds > 0).or(live);
+        *timeouts = Timeouts {
+            tcp: new(to.tcp, timeouts.tcp),
+            tcp_fin: new(to.tcp_fin, timeouts.tcp_fin),
+            udp: new(to.udp, timeouts.udp),
+        };
     }
 
     fn service(&mut self, key: &ServiceKey) -> Result<&mut VirtualService, i32> {
@@ -240,7 +255,7 @@ impl Fake {
         }
         match to.persistence.map(|persistence| persistence.mask) {
             Some(PersistenceMask::V6(length)) if !(1..=128).contains(&length) => Err(libc::EINVAL),
-            _ => Ok(()),
+            Some(PersistenceMask::V4(_) | PersistenceMask::V6(_)) | None => Ok(()),
         }
     }
 
@@ -351,7 +366,7 @@ mod tests {
     #[test]
     fn it_fails_where_it_is_told_to() {
         let service = "tcp://10.0.0.1:80".parse().unwrap();
-        let delete = Operation::DeleteService { service };
+        let delete = Operation::Service(ServiceOp::Delete { service });
         let mut fake = Fake::default();
         fake.refuse_nth(1, libc::EBUSY);
         fake.break_read("no");

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::model::{
         Forwarding, RealServer, SchedulerFlags, SchedulerName, Scheduling, ServerKey, Servers, ServiceKey,
-        Thresholds,
+        ServiceOp, Thresholds,
     };
 
     fn service(port: u16, servers: u16) -> Operation {
@@ -87,7 +87,7 @@ mod tests {
         let real = RealServer { weight: 1, forwarding: Forwarding::Nat, thresholds: Thresholds::default() };
         let server = |port| (ServerKey { address: [192, 168, 8, 14].into(), port }, real);
         let servers: Servers = (0..servers).map(server).collect();
-        Operation::AddService { service, to: scheduling.into(), servers: servers.into() }
+        Operation::Service(ServiceOp::Add { service, to: scheduling.into(), servers: servers.into() })
     }
 
     fn lengths(operations: &[Operation]) -> Vec<usize> {

@@ -25,7 +25,7 @@ use self::uapi::{IPVS_GENL_NAME, cmd};
 use super::{
     Kernel, KernelError, Listener, Live, Permit, Question, Refusal, Refusals, Step, explain, permitted,
 };
-use crate::model::{Operation, ServiceKey, Services, Timeouts};
+use crate::model::{Operation, ServiceKey, Services, SetTimeouts, SyncOp, Timeouts};
 
 pub use self::netlink::Traffic;
 pub(crate) use self::wire::SMALL;
@@ -278,7 +278,11 @@ impl Ipvs {
 
 /// Whether it edits IPVS's table.
 fn is_edit(operation: &Operation) -> bool {
-    Request::all(operation).next().is_some() && !is_about_no_mark(operation)
+    let is_of_table = match operation {
+        Operation::Service(_) | Operation::Server(_) => true,
+        Operation::Sysctl(_) | Operation::Timeouts(_) | Operation::Sync(_) | Operation::Marks(_) => false,
+    };
+    is_of_table && !is_about_no_mark(operation)
 }
 
 /// Whether it is about the firewall mark 0, that of all unmarked packets: the kernel would take that for a TCP service on
@@ -315,23 +319,24 @@ impl Kernel for Ipvs {
         self.seen = None;
         let (mut place, mut refusals) = (0, Refusals::new());
         for run in operations.chunk_by(|one, next| is_edit(one) && is_edit(next)) {
-            let refused = match run {
-                [operation @ Operation::SetTimeouts { to, .. }] => {
-                    refusal(operation, self.set_timeouts(*to)?)
+            let Some(operation) = run.first() else { continue };
+            let refused = match operation {
+                Operation::Service(_) | Operation::Server(_) if is_about_no_mark(operation) => {
+                    refusal(operation, libc::EINVAL)
                 }
-                [operation @ Operation::StartSync { to }] => refusal(operation, self.start_sync(to)?),
-                [operation @ Operation::StopSync { role }] => refusal(operation, self.stop_sync(*role)?),
-                [operation @ Operation::RestartSync { from, to }] => {
-                    self.restart_sync(operation, from, to)?.err()
-                }
-                [operation] if is_about_no_mark(operation) => refusal(operation, libc::EINVAL),
-                // Not for IPVS to do.
-                [operation] if !is_edit(operation) => refusal(operation, libc::EOPNOTSUPP),
-                edits => {
-                    let refused = self.edit_table(edits)?;
+                Operation::Service(_) | Operation::Server(_) => {
+                    let refused = self.edit_table(run)?;
                     refusals.extend(refused.into_iter().map(|(among, refusal)| (place + among, refusal)));
                     None
                 }
+                Operation::Timeouts(SetTimeouts { to, .. }) => refusal(operation, self.set_timeouts(*to)?),
+                Operation::Sync(SyncOp::Start { to }) => refusal(operation, self.start_sync(to)?),
+                Operation::Sync(SyncOp::Stop { role }) => refusal(operation, self.stop_sync(*role)?),
+                Operation::Sync(SyncOp::Restart { from, to }) => {
+                    self.restart_sync(operation, from, to)?.err()
+                }
+                // Not for IPVS to do.
+                Operation::Sysctl(_) | Operation::Marks(_) => refusal(operation, libc::EOPNOTSUPP),
             };
             refusals.extend(refused.map(|refusal| (place, refusal)));
             place += run.iter().map(Operation::count).sum::<usize>();

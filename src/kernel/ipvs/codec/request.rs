@@ -2,7 +2,8 @@
 
 use crate::kernel::ipvs::uapi::cmd;
 use crate::model::{
-    Operation, RealServer, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Timeouts,
+    Operation, RealServer, Scheduling, ServerKey, ServerOp, ServiceKey, ServiceOp, SyncDaemon, SyncRole,
+    Timeouts,
 };
 
 /// One edit, as one netlink message.
@@ -65,7 +66,7 @@ impl<'a> Request<'a> {
     /// about something else.
     pub fn all(operation: &'a Operation) -> impl Iterator<Item = Self> {
         let brought = match operation {
-            Operation::AddService { service, servers, .. } => Some((service, servers)),
+            Operation::Service(ServiceOp::Add { service, servers, .. }) => Some((service, servers)),
             _ => None,
         };
         let servers = brought.into_iter().flat_map(|(service, servers)| {
@@ -76,20 +77,21 @@ impl<'a> Request<'a> {
 
     fn first(operation: &'a Operation) -> Option<Self> {
         Some(match operation {
-            Operation::AddService { service, to, servers: _ } => Self::AddService { service, to },
-            Operation::EditService { service, from: _, to } => Self::EditService { service, to },
-            Operation::DeleteService { service } => Self::DeleteService { service },
-            Operation::AddServer { service, server, to } => Self::AddServer { service, server, to },
-            Operation::EditServer { service, server, from: _, to } => {
+            Operation::Service(ServiceOp::Add { service, to, servers: _ }) => {
+                Self::AddService { service, to }
+            }
+            Operation::Service(ServiceOp::Edit { service, from: _, to }) => Self::EditService { service, to },
+            Operation::Service(ServiceOp::Delete { service }) => Self::DeleteService { service },
+            Operation::Server(ServerOp::Add { service, server, to }) => {
+                Self::AddServer { service, server, to }
+            }
+            Operation::Server(ServerOp::Edit { service, server, from: _, to }) => {
                 Self::EditServer { service, server, to }
             }
-            Operation::DeleteServer { service, server } => Self::DeleteServer { service, server },
-            Operation::SetSysctl { .. }
-            | Operation::SetTimeouts { .. }
-            | Operation::StartSync { .. }
-            | Operation::RestartSync { .. }
-            | Operation::StopSync { .. }
-            | Operation::ReplaceMarks { .. } => return None,
+            Operation::Server(ServerOp::Delete { service, server }) => Self::DeleteServer { service, server },
+            Operation::Sysctl(_) | Operation::Timeouts(_) | Operation::Sync(_) | Operation::Marks(_) => {
+                return None;
+            }
         })
     }
 

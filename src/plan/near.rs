@@ -1,0 +1,19 @@
+//! Finds entries of one table in another that has mostly the same order.
+
+use std::hash::Hash;
+
+use crate::model::Table;
+
+/// What a table has under a key. `near` is where something was found last: mostly both tables have the order in which the
+/// entries were added, or one has the reverse of the other's, and nothing has to be searched.
+pub(super) fn find<'a, K: Hash + Eq, V>(
+    table: &'a Table<K, V>,
+    near: &mut Option<usize>,
+    key: &K,
+) -> Option<&'a V> {
+    let is_key = |place: &usize| table.at(*place).is_some_and(|(there, _)| there == key);
+    let neighbours = near.map_or([0, 0], |place| [place + 1, place.wrapping_sub(1)]);
+    let place = neighbours.into_iter().find(is_key).or_else(|| table.place_of(key))?;
+    *near = Some(place);
+    table.at(place).map(|(_, value)| value)
+}

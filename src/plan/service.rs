@@ -1,0 +1,55 @@
+//! Plans the virtual services.
+
+use std::sync::Arc;
+
+use super::near::find;
+use super::{Plan, server};
+use crate::model::{Scheduling, Servers, ServiceKey, ServiceOp, State, VirtualService};
+
+/// Plans the virtual services and, by [`server::plan`], the real servers of those that stay.
+pub(super) fn plan(plan: &mut Plan, live: &State, desired: &State) {
+    // So much is to be added at the least.
+    plan.grow.reserve(desired.services.len().saturating_sub(live.services.len()));
+    let (mut found, mut near) = (0, None);
+    for (service, wanted) in &desired.services {
+        let to = &wanted.scheduling;
+        let Some(VirtualService { scheduling: from, servers }) = find(&live.services, &mut near, service)
+        else {
+            let servers = Arc::clone(&wanted.servers);
+            plan.grow.push(ServiceOp::Add { service: *service, to: Arc::clone(to), servers }.into());
+            continue;
+        };
+        found += 1;
+        // What was read as it was expected is the same thing, and need not be compared again.
+        if Arc::ptr_eq(from, to) && Arc::ptr_eq(servers, &wanted.servers) {
+            continue;
+        }
+        let edit = (from != to).then(|| {
+            ServiceOp::Edit { service: *service, from: Arc::clone(from), to: Arc::clone(to) }.into()
+        });
+        if needs_fewer_servers(from, to, servers) {
+            server::plan(plan, *service, servers, &wanted.servers);
+            plan.shrink.extend(edit);
+        } else {
+            plan.grow.extend(edit);
+            server::plan(plan, *service, servers, &wanted.servers);
+        }
+    }
+    if found < live.services.len() {
+        let gone = |service: &&ServiceKey| !desired.services.contains_key(*service);
+        let mut gone: Vec<ServiceKey> = live.services.keys().filter(gone).copied().collect();
+        // The kernel's order means nothing and differs from boot to boot; a plan shall read the same each time.
+        gone.sort_unstable();
+        plan.shrink.extend(gone.into_iter().map(|service| ServiceOp::Delete { service }.into()));
+    }
+}
+
+/// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places unless the kernel was built
+/// with another size.
+const MH_SERVERS: usize = 4093;
+
+/// Whether the new scheduler would not start with the servers that are there, so that the edit has to wait until the
+/// deleted ones are gone. (It would leave the service without any scheduler: seen on 5.10 to 7.2.)
+fn needs_fewer_servers(from: &Scheduling, to: &Scheduling, present: &Servers) -> bool {
+    from.scheduler != to.scheduler && to.scheduler.as_str() == "mh" && present.len() > MH_SERVERS
+}
