@@ -109,7 +109,7 @@ mod wire {
         bencher.counter(ItemsCount::new(table.size())).bench_local(|| {
             for batch in operations.chunks(20) {
                 outbox.clear();
-                for request in batch.iter().flat_map(Request::all) {
+                for request in batch.iter().filter_map(Request::of) {
                     let header = Header { family: 28, flags: NlmF::empty(), sequence: 1 };
                     encode::request(&mut outbox, header, &request);
                 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use lbd::kernel::ipvs::{Ipvs, Netlink, Wire};
 use lbd::kernel::{Kernel, Question};
 use lbd::memory;
-use lbd::model::{Operation, State};
+use lbd::model::State;
 use lbd::plan::plan;
 
 use crate::table::Table;
@@ -68,7 +68,7 @@ pub(crate) fn run(what: &str, table: Table) -> Result<String, Box<dyn Error>> {
             if let Some((_, refusal)) = kernel.execute(&operations)?.pop_first() {
                 return Err(refusal.message.into());
             }
-            operations.iter().map(Operation::count).sum()
+            operations.len()
         }
         "read" => kernel.read(&question)?.state.services.values().map(|service| service.servers.len()).sum(),
         "glance" if kernel.has_changed(&question)? => return Err("changed".into()),

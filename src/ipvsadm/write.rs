@@ -17,7 +17,7 @@ use crate::model::{
 /// written though ipvsadm itself refuses it: the kernel takes it. `None` for what is none of IPVS' business.
 pub fn command(operation: &Operation) -> Option<String> {
     let arguments = match operation {
-        Operation::Service(ServiceOp::Add { service, to, servers: _ }) => add_service("-A", *service, to),
+        Operation::Service(ServiceOp::Add { service, to }) => add_service("-A", *service, to),
         Operation::Service(ServiceOp::Edit { service, to, .. }) => add_service("-E", *service, to),
         Operation::Service(ServiceOp::Delete { service }) => {
             service_option(*service).map(|service| format!("-D {service}"))

@@ -1,6 +1,5 @@
 //! The kernel of a director as a whole: IPVS, kernel settings and lbd's own table of the packet filter as one.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::filter::Filter;
@@ -112,7 +111,7 @@ impl Director {
     /// Edits of IPVS itself. The source-NAT rule of a FULLNAT server comes before it and goes after it.
     fn edit_ipvs(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         let mut grown = self.full_nat.clone();
-        let coming: usize = operations.iter().map(|operation| grown.grow(operation).len()).sum();
+        let coming = operations.iter().filter_map(|operation| grown.grow(operation)).count();
         if coming > 0
             && let Err(message) = self.write_filter(self.table.marks.clone(), &grown)
         {
@@ -125,12 +124,8 @@ impl Director {
             self.full_nat.grow(operation);
             is_smaller |= !self.full_nat.shrink(operation).is_empty();
         };
-        if refusals.is_empty() {
-            operations.iter().for_each(note);
-        } else {
-            let singles = operations.iter().flat_map(Operation::singles).enumerate();
-            singles.filter(|(place, _)| !refusals.contains_key(place)).for_each(|(_, edit)| note(&edit));
-        }
+        let places = operations.iter().enumerate();
+        places.filter(|(place, _)| !refusals.contains_key(place)).for_each(|(_, done)| note(done));
         if is_smaller || grown != self.full_nat {
             // What is left behind does no harm, and is seen at the next reading.
             let _ = self.write_filter(self.table.marks.clone(), &self.full_nat.clone());
@@ -147,10 +142,10 @@ impl Director {
         let served = self.full_nat.rules();
         let lacks = |operation: &Operation| {
             let mut none = FullNat::default();
-            none.grow(operation).iter().any(|rule| !served.contains(rule))
+            none.grow(operation).is_some_and(|rule| !served.contains(&rule))
         };
-        let singles = operations.iter().flat_map(Operation::singles).map(Cow::into_owned).enumerate();
-        let (deaf, free): (Vec<_>, Vec<_>) = singles.partition(|(_, edit)| lacks(edit));
+        let places = operations.iter().cloned().enumerate();
+        let (deaf, free): (Vec<_>, Vec<_>) = places.partition(|(_, operation)| lacks(operation));
         let (free, those): (Vec<usize>, Vec<Operation>) = free.into_iter().unzip();
         let refused = self.ipvs.execute(&those)?;
         let mut refusals: Refusals = deaf.into_iter().map(|(place, _)| (place, refusal.clone())).collect();
@@ -227,7 +222,7 @@ impl Kernel for Director {
                 }
                 None => {}
             }
-            place += run.iter().map(Operation::count).sum::<usize>();
+            place += run.len();
         }
         Ok(refusals)
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::SourceNat;
-use crate::model::{Forwarding, Operation, RealServer, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
+use crate::model::{Forwarding, Operation, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
 
 /// The source-NAT rules that servers need, each with the ports of those servers: a rule does not tell them apart, so it
 /// stays until the last of them is gone.
@@ -34,29 +34,19 @@ impl FullNat {
         self.ports.is_empty()
     }
 
-    /// Takes in the servers that an operation brings; gives the rules that have to be there before it and are not there
-    /// yet.
-    pub fn grow(&mut self, operation: &Operation) -> Vec<SourceNat> {
-        let mut add = |service: &ServiceKey, server: &ServerKey, real: &RealServer| {
-            if real.forwarding == Forwarding::FullNat { self.add(service, server) } else { None }
-        };
-        match operation {
-            Operation::Service(ServiceOp::Add { service, servers, .. }) => {
-                servers.iter().filter_map(|(server, real)| add(service, server, real)).collect()
-            }
-            Operation::Server(ServerOp::Add { service, server, to }) => {
-                add(service, server, to).into_iter().collect()
-            }
-            Operation::Server(ServerOp::Edit { service, server, to, .. }) => {
-                add(service, server, to).into_iter().collect()
-            }
+    /// Takes in the server that an operation adds; gives the rule that has to be there before it and is not there yet.
+    pub fn grow(&mut self, operation: &Operation) -> Option<SourceNat> {
+        let (service, server, forwarding) = match operation {
+            Operation::Server(ServerOp::Add { service, server, to }) => (service, server, to.forwarding),
+            Operation::Server(ServerOp::Edit { service, server, to, .. }) => (service, server, to.forwarding),
             Operation::Server(ServerOp::Delete { .. })
-            | Operation::Service(ServiceOp::Edit { .. } | ServiceOp::Delete { .. })
+            | Operation::Service(_)
             | Operation::Sysctl(_)
             | Operation::Timeouts(_)
             | Operation::Sync(_)
-            | Operation::Marks(_) => Vec::new(),
-        }
+            | Operation::Marks(_) => return None,
+        };
+        if forwarding == Forwarding::FullNat { self.add(service, server) } else { None }
     }
 
     /// Takes out the servers that an operation takes away; gives the rules that nobody needs after it, in order.
@@ -110,6 +100,7 @@ impl FullNat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RealServer;
     use crate::model::Thresholds;
 
     fn operations() -> (ServiceKey, impl Fn(u16, Forwarding) -> Operation, impl Fn(u16) -> Operation) {
@@ -133,10 +124,10 @@ mod tests {
         let (service, edit, delete) = operations();
         let rule = SourceNat { service, address: "192.168.8.14".parse().unwrap() };
         let mut full_nat = FullNat::default();
-        assert_eq!(full_nat.grow(&edit(80, Forwarding::FullNat)), [rule]);
-        assert_eq!(full_nat.grow(&edit(80, Forwarding::FullNat)), []);
-        assert_eq!(full_nat.grow(&edit(81, Forwarding::FullNat)), []);
-        assert_eq!(full_nat.grow(&edit(82, Forwarding::Nat)), []);
+        assert_eq!(full_nat.grow(&edit(80, Forwarding::FullNat)), Some(rule));
+        assert_eq!(full_nat.grow(&edit(80, Forwarding::FullNat)), None);
+        assert_eq!(full_nat.grow(&edit(81, Forwarding::FullNat)), None);
+        assert_eq!(full_nat.grow(&edit(82, Forwarding::Nat)), None);
         assert_eq!(full_nat.shrink(&delete(82)), []);
         assert_eq!(full_nat.shrink(&delete(80)), []);
         assert_eq!(full_nat.rules(), HashSet::from([rule]));
@@ -148,7 +139,7 @@ mod tests {
     fn the_rules_of_a_service_go_with_it() {
         let (service, edit, _) = operations();
         let mut full_nat = FullNat::default();
-        let rule = full_nat.grow(&edit(80, Forwarding::FullNat))[0];
+        let rule = full_nat.grow(&edit(80, Forwarding::FullNat)).unwrap();
         let other = "tcp://10.0.0.13:81".parse().unwrap();
         assert_eq!(full_nat.shrink(&Operation::Service(ServiceOp::Delete { service: other })), []);
         assert_eq!(full_nat.shrink(&Operation::Service(ServiceOp::Delete { service })), [rule]);

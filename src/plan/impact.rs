@@ -21,7 +21,7 @@ pub struct Surroundings<'a> {
 /// could notice. The facts were measured on kernels 5.10 to 7.2.
 pub fn impact(operation: &Operation, around: &Surroundings<'_>) -> Option<String> {
     match operation {
-        Operation::Service(ServiceOp::Add { service, to, servers: _ }) => listens_on_every_port(service, to),
+        Operation::Service(ServiceOp::Add { service, to }) => listens_on_every_port(service, to),
         Operation::Service(ServiceOp::Edit { service, from, to }) => {
             scheduling_change(around, service, from, to)
         }

@@ -13,8 +13,6 @@ mod sysctl;
 mod timeouts;
 mod withheld;
 
-use std::borrow::Cow;
-
 use crate::model::{Operation, State};
 
 pub use impact::{Surroundings, impact};
@@ -25,8 +23,8 @@ pub use withheld::withheld;
 pub struct Plan {
     /// What the rest needs to work: kernel settings and timeouts, and a sync daemon that has to stop first.
     pub prepare: Vec<Operation>,
-    /// Every addition, and every edit that takes no server out of service. A new service brings its servers, so that they
-    /// travel to the kernel together; servers are added in the order of the file, since `sh` and `dh` map clients by the
+    /// Every addition, and every edit that takes no server out of service. The servers of a
+    /// new service follow it, so that they travel to the kernel together; servers are added in the order of the file, since `sh` and `dh` map clients by the
     /// order of arrival.
     pub grow: Vec<Operation>,
     /// Edits that quiesce a server (weight 0).
@@ -44,19 +42,14 @@ impl Plan {
         self.phases().iter().all(|phase| phase.is_empty())
     }
 
-    /// How many single edits there are.
+    /// How many operations there are.
     pub fn len(&self) -> usize {
-        self.operations().map(Operation::count).sum()
+        self.phases().iter().map(|phase| phase.len()).sum()
     }
 
     /// All operations, in order.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.phases().into_iter().flatten()
-    }
-
-    /// All single edits, in order.
-    pub fn singles(&self) -> impl Iterator<Item = Cow<'_, Operation>> {
-        self.operations().flat_map(Operation::singles)
     }
 
     /// The phases, in order.
@@ -121,7 +114,7 @@ mod tests {
     }
 
     fn text(plan: &Plan) -> Vec<String> {
-        plan.singles().map(|operation| operation.to_string()).collect()
+        plan.operations().map(|operation| operation.to_string()).collect()
     }
 
     #[test]
@@ -187,11 +180,11 @@ mod tests {
         let plan = plan(&live, &desired);
         let refuse = |numbers: &[u8]| {
             let refused: Vec<Operation> = plan
-                .singles()
+                .operations()
                 .filter(|operation| {
                     numbers.iter().any(|&number| operation.server() == Some(&server_key(number)))
                 })
-                .map(Cow::into_owned)
+                .cloned()
                 .collect();
             withheld(&live, &desired, &refused).into_iter().collect::<Vec<_>>()
         };

@@ -15,8 +15,8 @@ pub(super) fn plan(plan: &mut Plan, live: &State, desired: &State) {
         let to = &wanted.scheduling;
         let Some(VirtualService { scheduling: from, servers }) = find(&live.services, &mut near, service)
         else {
-            let servers = Arc::clone(&wanted.servers);
-            plan.grow.push(ServiceOp::Add { service: *service, to: Arc::clone(to), servers }.into());
+            plan.grow.push(ServiceOp::Add { service: *service, to: Arc::clone(to) }.into());
+            server::plan(plan, *service, &Servers::default(), &wanted.servers);
             continue;
         };
         found += 1;

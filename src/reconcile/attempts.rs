@@ -37,8 +37,7 @@ impl Attempts {
         self.run(kernel, free)?;
         let message = "held back, since what shall take its place was refused";
         let refusal = |place| (place, Refusal { errno: 0, message: message.to_owned() });
-        let edits: usize = held.iter().map(Operation::count).sum();
-        let refusals = (0..edits).map(refusal).collect();
+        let refusals = (0..held.len()).map(refusal).collect();
         self.add(held, refusals);
         Ok(())
     }
@@ -54,22 +53,13 @@ impl Attempts {
             }
             return;
         }
-        let mut begin = 0;
-        for operation in operations {
-            let places = begin..begin + operation.count();
-            begin = places.end;
-            if refusals.range(places.clone()).next().is_none() {
-                self.done.push(operation);
-                continue;
-            }
-            for (edit, place) in operation.singles().zip(places) {
-                match refusals.remove(&place) {
-                    None => self.done.push(edit.into_owned()),
-                    // It is gone, which is what was wanted.
-                    Some(Refusal { errno: ENOENT | ESRCH, .. }) if edit.action() == Action::Delete => {}
-                    Some(refusal) => {
-                        self.refused.insert(edit.subject(), refusal);
-                    }
+        for (place, operation) in operations.into_iter().enumerate() {
+            match refusals.remove(&place) {
+                None => self.done.push(operation),
+                // It is gone, which is what was wanted.
+                Some(Refusal { errno: ENOENT | ESRCH, .. }) if operation.action() == Action::Delete => {}
+                Some(refusal) => {
+                    self.refused.insert(operation.subject(), refusal);
                 }
             }
         }
@@ -81,7 +71,9 @@ impl Attempts {
 
     /// Whether all of what is left to do was refused a moment ago, for reasons that do not pass.
     pub(super) fn are_hopeless(&self, plan: &Plan) -> bool {
-        plan.singles().all(|edit| self.refusal(&edit).is_some_and(|refusal| !is_race(&edit, refusal.errno)))
+        plan.operations().all(|operation| {
+            self.refusal(operation).is_some_and(|refusal| !is_race(operation, refusal.errno))
+        })
     }
 
     pub(super) fn failed(&self, plan: &Plan) -> Vec<Failed> {
@@ -91,10 +83,10 @@ impl Attempts {
                 "somebody else changes the same entry again and again; find out who else manages IPVS here"
                     .into(),
         };
-        plan.singles()
-            .map(|edit| Failed {
-                refusal: self.refusal(&edit).cloned().unwrap_or_else(unexplained),
-                operation: edit.into_owned(),
+        plan.operations()
+            .map(|operation| Failed {
+                refusal: self.refusal(operation).cloned().unwrap_or_else(unexplained),
+                operation: operation.clone(),
             })
             .collect()
     }
@@ -114,13 +106,9 @@ fn is_race(operation: &Operation, errno: i32) -> bool {
     }
 }
 
-/// The single edits that were refused, in their order.
+/// The operations that were refused, in their order.
 fn refused_of(operations: &[Operation], refusals: &Refusals) -> Vec<Operation> {
-    if refusals.is_empty() {
-        return Vec::new();
-    }
-    let edits = operations.iter().flat_map(Operation::singles).enumerate();
-    edits.filter(|(place, _)| refusals.contains_key(place)).map(|(_, edit)| edit.into_owned()).collect()
+    refusals.keys().filter_map(|place| operations.get(*place)).cloned().collect()
 }
 
 /// Carries out the plan of a comparison, which is used up. What would take the last serving server out of a service,

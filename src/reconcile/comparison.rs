@@ -1,6 +1,5 @@
 //! The live state held against the desired one: what there is to do, what is somebody else's, and what has to wait.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -99,19 +98,15 @@ impl Comparison {
 
     /// Takes out of the plan what is to wait for a later pass; a new service takes its servers along.
     pub fn hold(&mut self, waits: &dyn Fn(&Operation) -> bool) {
+        let mut without: HashSet<ServiceKey> = HashSet::new();
         for phase in self.plan.phases_mut() {
-            self.held.extend(phase.extract_if(.., |operation| waits(operation)));
-            for operation in phase {
-                let wait: Vec<Operation> =
-                    operation.singles().skip(1).filter(|edit| waits(edit)).map(Cow::into_owned).collect();
-                if let Operation::Service(ServiceOp::Add { servers, .. }) = operation
-                    && !wait.is_empty()
-                {
-                    let waits = |server: &ServerKey| wait.iter().any(|edit| edit.server() == Some(server));
-                    Arc::make_mut(servers).retain(|server, _| !waits(server));
-                }
-                self.held.extend(wait);
-            }
+            self.held.extend(phase.extract_if(.., |operation| {
+                let is_new = matches!(operation, Operation::Service(ServiceOp::Add { .. }));
+                let service = operation.service().copied();
+                let has_to_wait = waits(operation) || service.is_some_and(|of| without.contains(&of));
+                without.extend(service.filter(|_| is_new && has_to_wait));
+                has_to_wait
+            }));
         }
     }
 

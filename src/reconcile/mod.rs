@@ -88,7 +88,7 @@ impl Summary {
             match operation.kind() {
                 Kind::Mark => operation.parts().into_iter().for_each(|part| count(part.action, 1)),
                 Kind::Service | Kind::Server | Kind::Sysctl | Kind::Timeouts | Kind::Sync => {
-                    count(operation.action(), operation.count())
+                    count(operation.action(), 1)
                 }
             }
         }

@@ -1,7 +1,5 @@
 //! Writes a plan as the commands that an operator would type for it: `ipvsadm`, `sysctl` and `nft`.
 
-use std::borrow::Cow;
-
 use crate::escape;
 use crate::ipvsadm;
 use crate::model::{Mark, Operation, ReplaceMarks, SetSysctl};
@@ -15,13 +13,13 @@ pub fn commands(comparison: &Comparison) -> Vec<String> {
     for services in comparison.live_services() {
         full_nat.add_servers(services);
     }
-    lines(full_nat, &comparison.plan.singles().collect::<Vec<_>>())
+    lines(full_nat, &comparison.plan.operations().collect::<Vec<_>>())
 }
 
 /// `full_nat` is what there is before.
-fn lines(full_nat: FullNat, operations: &[Cow<'_, Operation>]) -> Vec<String> {
+fn lines(full_nat: FullNat, operations: &[&Operation]) -> Vec<String> {
     // Beside something that is not lbd's, a chain or set of lbd's might not be what it should be.
-    let messy = operations.iter().find_map(|operation| match &**operation {
+    let messy = operations.iter().find_map(|operation| match operation {
         Operation::Marks(ReplaceMarks { from, strays, .. }) => (!strays.is_empty()).then_some(&**from),
         Operation::Service(_)
         | Operation::Server(_)
@@ -46,7 +44,7 @@ struct Typist<'a> {
 
 impl Typist<'_> {
     fn operation(&mut self, operation: &Operation) {
-        for rule in self.full_nat.grow(operation) {
+        if let Some(rule) = self.full_nat.grow(operation) {
             self.add_source_nat(rule);
         }
         match operation {
@@ -161,7 +159,7 @@ mod tests {
         for port in present {
             full_nat.grow(&add(*port));
         }
-        lines(full_nat, &operations.iter().map(Cow::Borrowed).collect::<Vec<_>>())
+        lines(full_nat, &operations.iter().collect::<Vec<_>>())
     }
 
     const ADD_80: &str = "ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1";

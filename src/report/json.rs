@@ -140,7 +140,7 @@ fn write(out: &mut dyn Write, document: &Document<'_>) -> io::Result<()> {
     writeln!(out)
 }
 
-/// The objects that a single edit adds, edits or deletes, each as a row.
+/// The objects that an operation adds, edits or deletes, each as a row.
 fn rows<'a>(comparison: &'a Comparison, operation: &Operation) -> Vec<Row<'a>> {
     let change =
         |Change { field, from, to }| ChangeRow { field, from: from.map(ValueRow), to: to.map(ValueRow) };
@@ -159,7 +159,7 @@ fn rows<'a>(comparison: &'a Comparison, operation: &Operation) -> Vec<Row<'a>> {
 }
 
 fn all_rows<'a>(comparison: &'a Comparison, operations: impl Iterator<Item = &'a Operation>) -> Vec<Row<'a>> {
-    operations.flat_map(Operation::singles).flat_map(|operation| rows(comparison, &operation)).collect()
+    operations.flat_map(|operation| rows(comparison, operation)).collect()
 }
 
 fn failed_rows<'a>(comparison: &'a Comparison, failed: &'a Failed) -> impl Iterator<Item = FailedRow<'a>> {
@@ -176,8 +176,8 @@ fn failed_rows<'a>(comparison: &'a Comparison, failed: &'a Failed) -> impl Itera
 fn impacts(comparison: &Comparison) -> Vec<Impact> {
     let mut impacts = Vec::new();
     let mut row = 0;
-    for operation in comparison.plan.singles() {
-        impacts.extend(comparison.impact(&operation).map(|message| Impact { operation: row, message }));
+    for operation in comparison.plan.operations() {
+        impacts.extend(comparison.impact(operation).map(|message| Impact { operation: row, message }));
         row += if operation.kind() == Kind::Mark { operation.parts().len() } else { 1 };
     }
     impacts

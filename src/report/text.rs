@@ -51,20 +51,23 @@ pub fn operations(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
         if heading.replace(under) != Some(under) {
             under.write(&mut lines, &signs, comparison).map_err(io::Error::other)?;
         }
-        for edit in operation.singles() {
-            of_edit(&mut lines, &signs, &edit, comparison).map_err(io::Error::other)?;
-            // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.
-            if lines.len() >= COLLECTED {
-                out.write_all(lines.as_bytes())?;
-                lines.clear();
-            }
+        of_operation(&mut lines, &signs, operation, comparison).map_err(io::Error::other)?;
+        // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.
+        if lines.len() >= COLLECTED {
+            out.write_all(lines.as_bytes())?;
+            lines.clear();
         }
     }
     out.write_all(lines.as_bytes())
 }
 
-/// The lines of a single edit.
-fn of_edit(lines: &mut String, signs: &Signs, operation: &Operation, comparison: &Comparison) -> fmt::Result {
+/// The lines of an operation.
+fn of_operation(
+    lines: &mut String,
+    signs: &Signs,
+    operation: &Operation,
+    comparison: &Comparison,
+) -> fmt::Result {
     if operation.kind() == Kind::Mark {
         for Part { action, kind, name, changes } in operation.parts() {
             signs.begin(lines, action, |lines| named(lines, kind, name.as_deref()))?;

@@ -16,7 +16,8 @@ use crate::running::{Daemon, printed, soon, soon_by};
 use lbd::config::{Source, load};
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, KernelError};
-use lbd::model::{Operation, ServiceOp};
+use lbd::model::State;
+use lbd::plan::plan;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -339,14 +340,7 @@ fn a_stopped_apply_loses_the_lock_and_at_most_one_batch_of_it_comes_late() {
 fn between_two_batches_a_lost_lock_ends_what_is_written() {
     let net = Netns::new();
     let desired = load(&Source::new("big", file("resync: 1h", 80..1080, 1))).unwrap();
-    let add = desired.state.services.iter().map(|(service, contents)| {
-        Operation::Service(ServiceOp::Add {
-            service: *service,
-            to: contents.scheduling.clone(),
-            servers: Arc::clone(&contents.servers),
-        })
-    });
-    let operations: Vec<Operation> = add.collect();
+    let operations = plan(&State::default(), &desired.state).grow;
     let mut kernel = Ipvs::connect().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);

@@ -104,9 +104,7 @@ fn an_operation() -> impl Strategy<Value = Operation> {
         let from = scheduling("rr");
         match which {
             0 | 1 => a_scheduling(v6)
-                .prop_map(move |to| {
-                    Operation::Service(ServiceOp::Add { service, to: to.into(), servers: Default::default() })
-                })
+                .prop_map(move |to| Operation::Service(ServiceOp::Add { service, to: to.into() }))
                 .boxed(),
             2 => a_scheduling(v6)
                 .prop_map(move |to| {

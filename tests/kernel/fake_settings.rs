@@ -67,7 +67,7 @@ fn an_operation() -> impl Strategy<Value = Operation> {
         }),
         3 => select(vec![SyncRole::Master, SyncRole::Backup]).prop_map(|role| Operation::Sync(SyncOp::Stop { role })),
         2 => timeouts().prop_map(|to| Operation::Timeouts(SetTimeouts { from: Timeouts::default(), to })),
-        1 => Just(Operation::Service(ServiceOp::Add { service: address, to: scheduling("rr").into(), servers: Default::default() })),
+        1 => Just(Operation::Service(ServiceOp::Add { service: address, to: scheduling("rr").into() })),
         1 => Just(Operation::Server(ServerOp::Add { service: address, server: mixed, to })),
         1 => Just(Operation::Server(ServerOp::Delete { service: address, server: mixed })),
         1 => Just(Operation::Service(ServiceOp::Delete { service: address })),

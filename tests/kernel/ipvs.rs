@@ -243,11 +243,7 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
         Operation::Server(ServerOp::Add { service, server: server(address), to: one })
     };
     let add_service = |service: ServiceKey, name| {
-        Operation::Service(ServiceOp::Add {
-            service,
-            to: scheduling(name).into(),
-            servers: Default::default(),
-        })
+        Operation::Service(ServiceOp::Add { service, to: scheduling(name).into() })
     };
     let operations = [
         add_service(good, "rr"),
@@ -263,7 +259,6 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
         Operation::Service(ServiceOp::Add {
             service: ServiceKey::FirewallMark { family: lbd::model::Family::V4, mark: 0 },
             to: scheduling("rr").into(),
-            servers: Default::default(),
         }),
         add(good, "10.9.0.2:80"),
     ];

@@ -76,7 +76,7 @@ fn commands_lead_from_one_table_to_another_and_saved_rules_are_those_of_ipvsadm(
         restore(&save(&from));
         assert_eq!(lines(&sh("ipvsadm -Sn")), as_ipvsadm_prints(&save(&from)));
 
-        let script: Vec<_> = plan(&from, &to).singles().filter_map(|edit| command(&edit)).collect();
+        let script: Vec<_> = plan(&from, &to).operations().filter_map(command).collect();
         sh(&script.join("\n"));
         let printed = sh("ipvsadm -Sn");
         assert_eq!(lines(&printed), as_ipvsadm_prints(&save(&to)), "{}", script.join("\n"));
@@ -111,7 +111,7 @@ fn limits_are_set_changed_and_taken_away() {
         // Each state is written and read once more on its way.
         restore(&save(&read(&from).state));
         let operations = plan(&read(&from).state, &read(&to).state);
-        sh(&operations.singles().filter_map(|edit| command(&edit)).collect::<Vec<_>>().join("\n"));
+        sh(&operations.operations().filter_map(command).collect::<Vec<_>>().join("\n"));
         let wanted =
             to.split(" -w 1").nth(1).unwrap().split_whitespace().filter(|word| !word.starts_with('-'));
         let wanted: Vec<_> = wanted.chain(["0", "0"]).take(2).collect();

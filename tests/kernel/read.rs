@@ -108,7 +108,6 @@ fn a_long_list_is_read_twice_only_where_nothing_else_confirms_it() {
         Operation::Service(ServiceOp::Add {
             service: service("tcp://[fd00::1]:80"),
             to: scheduling("rr").into(),
-            servers: Default::default(),
         }),
     ];
     execute(&mut Ipvs::connect().unwrap(), &more);
@@ -125,11 +124,7 @@ fn meddle(pool: ServiceKey, stop: &AtomicBool) -> u64 {
     for n in 1..=50 {
         let (service, server) = (service(&format!("udp://10.0.1.{n}:53")), server(&format!("10.8.0.{n}:80")));
         come.extend([
-            Operation::Service(ServiceOp::Add {
-                service,
-                to: scheduling("rr").into(),
-                servers: Default::default(),
-            }),
+            Operation::Service(ServiceOp::Add { service, to: scheduling("rr").into() }),
             Operation::Server(ServerOp::Add { service, server, to: one }),
             Operation::Server(ServerOp::Add { service: pool, server, to: one }),
         ]);
@@ -201,11 +196,7 @@ fn a_service_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
     let pool = service("fwmark://1");
     execute(
         &mut kernel,
-        &[Operation::Service(ServiceOp::Add {
-            service: pool,
-            to: scheduling("rr").into(),
-            servers: Default::default(),
-        })],
+        &[Operation::Service(ServiceOp::Add { service: pool, to: scheduling("rr").into() })],
     );
     let stop = AtomicBool::new(false);
     let (mut seen, mut empty) = (0, 0);

@@ -286,11 +286,7 @@ fn what_is_mixed_with_edits_of_the_table_keeps_its_place() {
         })
     };
     let operations = [
-        Operation::Service(ServiceOp::Add {
-            service: key,
-            to: scheduling("rr").into(),
-            servers: Default::default(),
-        }),
+        Operation::Service(ServiceOp::Add { service: key, to: scheduling("rr").into() }),
         set(u32::MAX),
         Operation::Sync(SyncOp::Start { to: daemon(role, 7).into() }),
         add.clone(),

@@ -124,11 +124,7 @@ impl Director {
         for (service, virtual_service) in foreign.state.services {
             execute(
                 &mut self.clean,
-                &[Operation::Service(ServiceOp::Add {
-                    service,
-                    to: virtual_service.scheduling.clone(),
-                    servers: Default::default(),
-                })],
+                &[Operation::Service(ServiceOp::Add { service, to: virtual_service.scheduling.clone() })],
             );
             for (&server, &to) in virtual_service.servers.iter() {
                 execute(&mut self.clean, &[Operation::Server(ServerOp::Add { service, server, to })]);
@@ -245,13 +241,8 @@ fn meddle(kernel: &mut Ipvs, after: &Desired, what: usize) {
         3 => Operation::Service(ServiceOp::Add {
             service: "tcp://10.0.0.5:80".parse().unwrap(),
             to: like.scheduling.clone(),
-            servers: Default::default(),
         }),
-        4 => Operation::Service(ServiceOp::Add {
-            service: intruder(),
-            to: like.scheduling.clone(),
-            servers: Default::default(),
-        }),
+        4 => Operation::Service(ServiceOp::Add { service: intruder(), to: like.scheduling.clone() }),
         _ => Operation::Service(ServiceOp::Delete { service: "tcp://10.0.0.3:80".parse().unwrap() }),
     };
     // What is there already, or is not there any more, need not be done.

@@ -222,8 +222,7 @@ fn status(of: &Strings<'_>) -> Status {
 }
 
 fn report(of: &Strings<'_>) -> Report {
-    let done =
-        comparison(of).plan.singles().map(|operation| operation.into_owned()).collect::<Vec<Operation>>();
+    let done = comparison(of).plan.operations().cloned().collect::<Vec<Operation>>();
     let failed = |operation: &Operation| {
         let refusal = Refusal { errno: 1, message: of.said.into() };
         Failed { operation: operation.clone(), refusal }

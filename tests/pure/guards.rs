@@ -7,7 +7,7 @@ use std::fs;
 use crate::sealed::sealed;
 use lbd::config::{Source, load};
 use lbd::kernel::fake::Fake;
-use lbd::model::{Desired, MaxDelete, Operation, Policy, RealServer, ServiceKey};
+use lbd::model::{Desired, MaxDelete, Policy, RealServer, ServiceKey};
 use lbd::reconcile::{Order, Outcome, Report, pass};
 use lbd::store::Store;
 use tempfile::TempDir;
@@ -111,7 +111,7 @@ fn refused_in_part(report: &Report) -> String {
 }
 
 fn texts(report: &Report) -> Vec<String> {
-    report.done.iter().flat_map(Operation::singles).map(|edit| edit.to_string()).collect()
+    report.done.iter().map(|edit| edit.to_string()).collect()
 }
 
 /// What can have happened between two passes, and how it happens.

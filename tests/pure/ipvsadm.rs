@@ -27,7 +27,7 @@ proptest! {
     #[test]
     fn the_commands_of_a_plan_lead_from_one_table_to_the_other(from in generate::state(), to in generate::state()) {
         let mut script = save(&from);
-        for command in plan(&from, &to).singles().filter_map(|edit| command(&edit)) {
+        for command in plan(&from, &to).operations().filter_map(command) {
             script.push_str(&command);
             script.push('\n');
         }
@@ -283,11 +283,7 @@ fn an_operation_is_the_command_that_an_operator_would_type() {
     let scheduling = table("-A -t 10.0.0.13:80 -s rr").services.get(&service).unwrap().scheduling.clone();
     for (operation, typed) in [
         (
-            Operation::Service(ServiceOp::Add {
-                service,
-                to: scheduling.clone(),
-                servers: Default::default(),
-            }),
+            Operation::Service(ServiceOp::Add { service, to: scheduling.clone() }),
             "ipvsadm -A -t 10.0.0.13:80 -s rr",
         ),
         (

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::generate::{live_state, state};
@@ -53,7 +52,7 @@ proptest! {
     #[test]
     fn whatever_the_kernel_holds_the_plan_makes_it_what_the_file_says(live in live_state(), desired in state()) {
         let (mut kernel, live) = kernel_with(&live, &desired);
-        let operations: Vec<Operation> = plan(&live, &desired).singles().map(Cow::into_owned).collect();
+        let operations: Vec<Operation> = plan(&live, &desired).operations().cloned().collect();
         execute(&mut kernel, &operations);
         let after = read(&mut kernel);
         prop_assert_eq!(&after.services, &desired.services);
@@ -64,7 +63,7 @@ proptest! {
     #[test]
     fn no_operation_could_be_left_out(live in live_state(), desired in state()) {
         let (_, live) = kernel_with(&live, &desired);
-        let operations: Vec<Operation> = plan(&live, &desired).singles().map(Cow::into_owned).collect();
+        let operations: Vec<Operation> = plan(&live, &desired).operations().cloned().collect();
         for left_out in 0..operations.len() {
             let (mut kernel, _) = kernel_with(&live, &desired);
             let mut rest = operations.clone();
@@ -79,7 +78,7 @@ proptest! {
     #[test]
     fn each_entry_is_touched_once(live in live_state(), desired in state()) {
         let mut touched: HashMap<Subject, usize> = HashMap::new();
-        for operation in plan(&live, &desired).singles() {
+        for operation in plan(&live, &desired).operations() {
             *touched.entry(operation.subject()).or_default() += 1;
         }
         let twice: Vec<_> = touched.into_iter().filter(|(_, times)| *times > 1).collect();
@@ -92,7 +91,7 @@ proptest! {
         let (mut kernel, live) = kernel_with(&live, &desired);
         let lasting: Vec<ServiceKey> =
             live.services.keys().filter(|key| serves(&live, key) && serves(&desired, key)).copied().collect();
-        for operation in plan(&live, &desired).singles() {
+        for operation in plan(&live, &desired).operations() {
             execute(&mut kernel, std::slice::from_ref(&operation));
             let now = read(&mut kernel);
             for service in &lasting {
@@ -123,7 +122,7 @@ proptest! {
             state.mark_rules().iter().map(|rules| rules.mark).filter(|mark| !listens(*mark)).collect()
         };
         let (before, after) = (leads_nowhere(&live), leads_nowhere(&desired));
-        for operation in plan(&live, &desired).singles() {
+        for operation in plan(&live, &desired).operations() {
             execute(&mut kernel, std::slice::from_ref(&operation));
             let now = leads_nowhere(&read(&mut kernel));
             let news: Vec<&u32> =
@@ -138,7 +137,7 @@ proptest! {
         let plan = plan(&live, &desired);
         for (key, service) in &desired.services {
             let added: Vec<ServerKey> = plan
-                .singles()
+                .operations()
                 .filter(|operation| operation.service() == Some(key) && operation.action() == Action::Add)
                 .filter_map(|operation| operation.server().copied())
                 .collect();
@@ -174,7 +173,7 @@ proptest! {
         let mut after = before.clone();
         let Some(changed) = change_a_field(&mut after, which, whose, field) else { return Ok(()) };
         let (mut kernel, live) = kernel_with(&before, &after);
-        let operations: Vec<Operation> = plan(&live, &after).singles().map(Cow::into_owned).collect();
+        let operations: Vec<Operation> = plan(&live, &after).operations().cloned().collect();
         prop_assert_eq!(operations.len(), 1, "{}: {:?}", changed, operations);
         prop_assert_eq!(operations[0].action(), Action::Edit);
         let part = operations[0].parts().remove(0);

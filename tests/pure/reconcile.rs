@@ -102,7 +102,7 @@ impl Host {
 }
 
 fn texts<'a>(operations: impl IntoIterator<Item = &'a Operation>) -> Vec<String> {
-    operations.into_iter().flat_map(Operation::singles).map(|edit| edit.to_string()).collect()
+    operations.into_iter().map(|edit| edit.to_string()).collect()
 }
 
 fn refusal(report: &Report) -> String {

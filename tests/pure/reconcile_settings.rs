@@ -55,7 +55,7 @@ impl Host {
     fn done(&mut self, desired: &Desired) -> Vec<String> {
         let report = self.pass(desired);
         assert_eq!(report.outcome, Outcome::Verified, "{:?}", report.failed);
-        report.done.iter().flat_map(Operation::singles).map(|edit| edit.to_string()).collect()
+        report.done.iter().map(|edit| edit.to_string()).collect()
     }
 
     fn setting(&self, name: &str) -> &str {

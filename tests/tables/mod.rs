@@ -9,8 +9,8 @@ use std::sync::Arc;
 use lbd::kernel::Kernel;
 use lbd::model::{
     Checksum, EngineName, Forwarding, Operation, Persistence, PersistenceMask, RealServer, SchedulerFlags,
-    SchedulerName, Scheduling, ServerKey, Servers, ServiceKey, ServiceOp, Services, Thresholds, Tunnel,
-    TunnelKind, VirtualService,
+    SchedulerName, Scheduling, ServerKey, ServerOp, Servers, ServiceKey, ServiceOp, Services, Thresholds,
+    Tunnel, TunnelKind, VirtualService,
 };
 
 pub(crate) fn service(url: &str) -> ServiceKey {
@@ -60,11 +60,13 @@ pub(crate) fn services<const N: usize>(list: [Row<'_>; N]) -> Services {
 
 /// The operations that make a table from nothing.
 pub(crate) fn additions(services: &Services) -> Vec<Operation> {
-    let add = |(key, VirtualService { scheduling, servers }): (&ServiceKey, &VirtualService)| {
-        let (to, servers) = (Arc::clone(scheduling), Arc::clone(servers));
-        Operation::Service(ServiceOp::Add { service: *key, to, servers })
+    let add = |(&service, VirtualService { scheduling, servers }): (&ServiceKey, &VirtualService)| {
+        let to = Arc::clone(scheduling);
+        let mut operations: Vec<Operation> = vec![ServiceOp::Add { service, to }.into()];
+        operations.extend(servers.iter().map(|(&server, &to)| ServerOp::Add { service, server, to }.into()));
+        operations
     };
-    services.iter().map(add).collect()
+    services.iter().flat_map(add).collect()
 }
 
 /// Every attribute that there is, on both families and on marks.
@@ -112,6 +114,6 @@ pub(crate) fn everything() -> Services {
 pub(crate) fn execute(kernel: &mut impl Kernel, operations: &[Operation]) {
     let refusals = kernel.execute(operations).unwrap();
     if let Some((place, refusal)) = refusals.first_key_value() {
-        panic!("{}: {refusal}", operations.iter().flat_map(Operation::singles).nth(*place).unwrap());
+        panic!("{}: {refusal}", operations.iter().nth(*place).unwrap());
     }
 }

@@ -51,10 +51,10 @@ impl Controller {
             self.note_conflicts(&report.done, goal.desired.policy.resync, occasion.now);
         }
         let Report { outcome, done, failed, last, warnings: of_pass } = report;
-        for operation in done.iter().flat_map(Operation::singles).take(LOGGED) {
+        for operation in done.iter().take(LOGGED) {
             let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
             let (service, server) = (operation.service().map(display), operation.server().map(display));
-            let (action, changes) = (operation.action(), changes(&operation));
+            let (action, changes) = (operation.action(), changes(operation));
             if is_drift {
                 warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}");
             } else {
@@ -62,10 +62,9 @@ impl Controller {
             }
         }
         let summary = Summary::of(done.iter());
-        let edits: usize = done.iter().map(Operation::count).sum();
-        if edits > LOGGED {
+        if done.len() > LOGGED {
             let Summary { add, edit, delete } = summary;
-            info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", edits - LOGGED);
+            info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", done.len() - LOGGED);
         }
         warnings.extend(of_pass);
         self.note_foreign(last.foreign.keys());
@@ -221,9 +220,9 @@ impl Controller {
 
     fn note_conflicts(&mut self, repaired: &[Operation], resync: Duration, now: Instant) {
         let mut seen = HashSet::new();
-        for operation in repaired.iter().flat_map(Operation::singles) {
+        for operation in repaired {
             // Several rounds of one pass are one repair.
-            if seen.insert(operation.subject()) && self.conflicts.repaired(&operation, resync, now) {
+            if seen.insert(operation.subject()) && self.conflicts.repaired(operation, resync, now) {
                 error!(
                     service = operation.service().map(display),
                     server = operation.server().map(display),

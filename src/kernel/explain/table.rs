@@ -198,7 +198,6 @@ mod tests {
                 engine: None,
                 one_packet: false,
             }),
-            servers: Default::default(),
         });
         assert_eq!(
             said(&foo, libc::ENOENT),

@@ -156,7 +156,7 @@ impl Fake {
             return Err(libc::EINVAL);
         }
         match operation {
-            ServiceOp::Add { service, to, servers: _ } => self.add_service(service, to),
+            ServiceOp::Add { service, to } => self.add_service(service, to),
             ServiceOp::Edit { service, to, .. } => self.edit_service(service, to),
             ServiceOp::Delete { service } => {
                 self.live.state.services.remove(service).ok_or(libc::ESRCH)?;
@@ -340,13 +340,13 @@ impl Kernel for Fake {
         let broken = self.broken_executes.pop_front();
         let most = broken.as_ref().map_or(usize::MAX, |(after, _)| *after);
         let mut refusals = Refusals::new();
-        for (place, edit) in operations.iter().flat_map(Operation::singles).take(most).enumerate() {
+        for (place, operation) in operations.iter().take(most).enumerate() {
             // Each is a batch of its own.
             if self.permit.as_ref().is_some_and(|permit| !permit()) {
                 return Err(KernelError::NotPermitted);
             }
-            refusals.extend(self.carry_out(&edit).err().map(|refusal| (place, refusal)));
-            self.operations.push(edit.into_owned());
+            refusals.extend(self.carry_out(operation).err().map(|refusal| (place, refusal)));
+            self.operations.push(operation.clone());
         }
         match broken {
             Some((_, error)) => Err(error),

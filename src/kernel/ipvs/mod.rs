@@ -15,7 +15,6 @@ use std::process::{Command, Stdio};
 
 use neli::consts::nl::NlmF;
 
-use self::batch::Batch;
 use self::codec::message::{Header, Malformed};
 use self::codec::request::Request;
 use self::codec::{decode, encode};
@@ -191,7 +190,7 @@ impl Ipvs {
 
     /// Carries out edits of the table, as many as fit into one send; gives the places of those that were refused, in
     /// order, and their error numbers.
-    fn transmit(&mut self, edits: Batch<'_>) -> Result<Vec<(usize, i32)>, KernelError> {
+    fn transmit(&mut self, edits: &[Operation]) -> Result<Vec<(usize, i32)>, KernelError> {
         let refused = self.send(edits)?;
         if refused.iter().any(|(_, errno)| *errno == libc::ENOENT) && self.was_reloaded()? {
             // What had reached the table before is gone with the module.
@@ -201,11 +200,11 @@ impl Ipvs {
     }
 
     /// The same, without asking what an ENOENT means.
-    fn send(&mut self, edits: Batch<'_>) -> Result<Vec<(usize, i32)>, KernelError> {
+    fn send(&mut self, edits: &[Operation]) -> Result<Vec<(usize, i32)>, KernelError> {
         permitted(&self.permit)?;
         let first = self.socket.number(edits.len());
         self.outbox.clear();
-        for (place, request) in edits.requests().enumerate() {
+        for (place, request) in edits.iter().filter_map(Request::of).enumerate() {
             // Refusals are answered in any case; the last acknowledgement says that all has been gone through.
             let flags = if place + 1 == edits.len() { NlmF::ACK } else { NlmF::empty() };
             let header = Header { family: self.family, flags, sequence: first.wrapping_add(place as u32) };
@@ -265,13 +264,9 @@ impl Ipvs {
             begin += batch.len();
             self.is_at(Step::Executed { edits: batch.len() });
         }
-        let mut singles = edits.iter().flat_map(Operation::singles).enumerate();
         Ok(refused
             .into_iter()
-            .filter_map(|(place, errno)| {
-                let (_, edit) = singles.find(|(at, _)| *at == place)?;
-                Some((place, explain::refusal(&edit, errno)))
-            })
+            .filter_map(|(place, errno)| Some((place, explain::refusal(edits.get(place)?, errno))))
             .collect())
     }
 }
@@ -339,7 +334,7 @@ impl Kernel for Ipvs {
                 Operation::Sysctl(_) | Operation::Marks(_) => refusal(operation, libc::EOPNOTSUPP),
             };
             refusals.extend(refused.map(|refusal| (place, refusal)));
-            place += run.iter().map(Operation::count).sum::<usize>();
+            place += run.len();
         }
         Ok(refusals)
     }

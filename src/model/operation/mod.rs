@@ -8,9 +8,7 @@ mod sync;
 mod sysctl;
 mod timeouts;
 
-use std::borrow::Cow;
-use std::sync::Arc;
-use std::{fmt, iter};
+use std::fmt;
 
 use super::{Link, ServerKey, ServiceKey, SyncRole};
 
@@ -22,7 +20,7 @@ pub use self::sync::SyncOp;
 pub use self::sysctl::SetSysctl;
 pub use self::timeouts::SetTimeouts;
 
-/// One operation on the kernel, or the few that belong together: see [`Operation::singles`].
+/// One operation on the kernel, which it carries out or rejects as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// On a virtual service
@@ -197,39 +195,6 @@ impl Operation {
         }
     }
 
-    /// The single edits that it consists of, in their order: the kernel carries them out or refuses them one by one. All
-    /// operations are one, but for a service that brings servers.
-    pub fn singles(&self) -> impl Iterator<Item = Cow<'_, Self>> {
-        let brought = match self {
-            Self::Service(ServiceOp::Add { service, to, servers }) if !servers.is_empty() => {
-                Some((service, to, servers))
-            }
-            _ => None,
-        };
-        let first = match brought {
-            Some((service, to, _)) => Cow::Owned(Self::Service(ServiceOp::Add {
-                service: *service,
-                to: Arc::clone(to),
-                servers: Arc::default(),
-            })),
-            None => Cow::Borrowed(self),
-        };
-        let servers = brought.into_iter().flat_map(|(service, _, servers)| {
-            servers.iter().map(move |(&server, &to)| {
-                Cow::Owned(Self::Server(ServerOp::Add { service: *service, server, to }))
-            })
-        });
-        iter::once(first).chain(servers)
-    }
-
-    /// How many single edits it is.
-    pub fn count(&self) -> usize {
-        match self {
-            Self::Service(ServiceOp::Add { servers, .. }) => 1 + servers.len(),
-            _ => 1,
-        }
-    }
-
     /// Whether it adds, edits or deletes, taken as a whole.
     pub fn action(&self) -> Action {
         self.edit().action()
@@ -284,7 +249,7 @@ impl Operation {
         self.edit().link()
     }
 
-    /// The objects that a single edit adds, edits or deletes, with their fields.
+    /// The objects that it adds, edits or deletes, with their fields.
     pub fn parts(&self) -> Vec<Part> {
         if let Self::Marks(marks) = self {
             return marks.parts();

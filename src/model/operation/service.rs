@@ -6,19 +6,17 @@ use std::sync::Arc;
 
 use super::change::{Fields, each_difference, each_set};
 use super::{Action, Edit, Set, Subject, Value};
-use crate::model::{Link, Persistence, PersistenceMask, SchedulerName, Scheduling, Servers, ServiceKey};
+use crate::model::{Link, Persistence, PersistenceMask, SchedulerName, Scheduling, ServiceKey};
 
 /// An operation on a virtual service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceOp {
-    /// Add it and, in their order, its servers.
+    /// Add it, without servers.
     Add {
         /// The service
         service: ServiceKey,
         /// Its scheduling
         to: Arc<Scheduling>,
-        /// Its servers
-        servers: Arc<Servers>,
     },
     /// Change its scheduling; its servers and connections stay.
     Edit {

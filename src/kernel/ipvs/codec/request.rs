@@ -62,24 +62,10 @@ pub enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The requests that edit virtual services and real servers, one for each single edit; none where the operation is
-    /// about something else.
-    pub fn all(operation: &'a Operation) -> impl Iterator<Item = Self> {
-        let brought = match operation {
-            Operation::Service(ServiceOp::Add { service, servers, .. }) => Some((service, servers)),
-            _ => None,
-        };
-        let servers = brought.into_iter().flat_map(|(service, servers)| {
-            servers.iter().map(|(server, to)| Self::AddServer { service, server, to })
-        });
-        Self::first(operation).into_iter().chain(servers)
-    }
-
-    fn first(operation: &'a Operation) -> Option<Self> {
+    /// The request that carries out an operation on a virtual service or a real server; `None` for every other one.
+    pub fn of(operation: &'a Operation) -> Option<Self> {
         Some(match operation {
-            Operation::Service(ServiceOp::Add { service, to, servers: _ }) => {
-                Self::AddService { service, to }
-            }
+            Operation::Service(ServiceOp::Add { service, to }) => Self::AddService { service, to },
             Operation::Service(ServiceOp::Edit { service, from: _, to }) => Self::EditService { service, to },
             Operation::Service(ServiceOp::Delete { service }) => Self::DeleteService { service },
             Operation::Server(ServerOp::Add { service, server, to }) => {
