@@ -94,9 +94,9 @@ mod planning {
 /// What goes to the kernel and comes from it, as bytes.
 mod wire {
     use super::*;
-    use lbd::kernel::ipvs::codec::message::{Header, Messages};
     use lbd::kernel::ipvs::codec::request::Request;
     use lbd::kernel::ipvs::codec::{decode, encode};
+    use lbd::kernel::netlink::message::{self, Header, Messages};
     use lbd::model::{Family, State};
     use lbd::plan::plan;
     use neli::consts::nl::NlmF;
@@ -110,8 +110,8 @@ mod wire {
             for batch in operations.chunks(20) {
                 outbox.clear();
                 for request in batch.iter().filter_map(Request::of) {
-                    let header = Header { family: 28, flags: NlmF::empty(), sequence: 1 };
-                    encode::request(&mut outbox, header, &request);
+                    let header = Header { kind: 28, flags: NlmF::empty(), sequence: 1 };
+                    message::append(&mut outbox, header, |buffer| encode::request(buffer, &request));
                 }
                 divan::black_box(&outbox);
             }
@@ -126,7 +126,7 @@ mod wire {
             let (mut found, mut reader) = (0, decode::ServerReader::default());
             while found < table.size() {
                 for message in Messages::new(divan::black_box(&reply)).flatten() {
-                    let attributes = message.attributes().unwrap_or_default();
+                    let attributes = message::attributes(message.payload).unwrap_or_default();
                     found += u32::from(reader.read(attributes, Family::V4).is_ok());
                 }
             }

@@ -6,7 +6,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
-use lbd::kernel::ipvs::{Ipvs, Netlink, Wire};
+use lbd::kernel::ipvs::Ipvs;
+use lbd::kernel::netlink::{Netlink, Wire};
 use lbd::kernel::{Kernel, Question};
 use lbd::memory;
 use lbd::model::State;

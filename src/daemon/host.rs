@@ -18,8 +18,8 @@ use super::pass::Passes;
 use super::status_file::StatusFile;
 use super::worker::Worker;
 use super::{Surroundings, SurroundingsError};
-use crate::kernel::alarm::Alarm;
 use crate::kernel::interfaces;
+use crate::kernel::nftables::RulesetMonitor;
 use crate::model::Link;
 use crate::store::Store;
 use crate::systemd::Notifier;
@@ -33,7 +33,7 @@ pub struct Host<'a> {
     notifier: &'a Notifier,
     progress: Arc<AtomicU64>,
     awaited: Vec<Link>,
-    ruleset: Alarm,
+    ruleset: RulesetMonitor,
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
@@ -75,7 +75,7 @@ impl<'a> Host<'a> {
             notifier,
             progress,
             awaited: Vec::new(),
-            ruleset: Alarm::open(),
+            ruleset: RulesetMonitor::open(),
             hangup,
             terminate,
             interrupt,
@@ -93,7 +93,7 @@ impl Surroundings for Host<'_> {
             _ = self.hangup.recv() => Event::Reload,
             Some(event) = self.events.recv() => event,
             () = appeared(&self.awaited) => Event::Link,
-            () = self.ruleset.rings() => Event::Ruleset,
+            () = self.ruleset.changed() => Event::Ruleset,
         }
     }
 

@@ -1,17 +1,19 @@
-//! What the packet filter of others does with marks and connection states: the rules of nftables and iptables, found.
+//! Finds the rules of other programs, in nftables and iptables, that set marks or match connection states.
 
+use std::error::Error;
 use std::path::Path;
 
-use super::program::{self, Trouble};
+use super::program::{ProgramError, output_of};
 use super::rules::Filter;
 use super::{iptables, nftables};
-use crate::kernel::generation::Generation;
+use crate::kernel::nftables::Generation;
+use crate::kernel::with_causes;
 use crate::model::Family;
 
 /// Reads the rules that concern these families.
 pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) -> Filter {
     let mut filter = Filter::default();
-    // Where nobody ever made a rule, no program has to be started to hear of none.
+    // Where nobody ever made a rule, no program has to be started to find none.
     if families.iter().all(|family| legacy_tables(proc, *family).is_empty())
         && Generation::default().is_first()
     {
@@ -27,7 +29,7 @@ pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) 
             Family::V4 => ("iptables-save", "iptables-legacy-save"),
             Family::V6 => ("ip6tables-save", "ip6tables-legacy-save"),
         };
-        match program::ask(save, &[]) {
+        match output_of(save, &[]) {
             Ok(text) => {
                 has_iptables = true;
                 let found = iptables::parse(&text, family, &mut filter);
@@ -39,49 +41,56 @@ pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) 
                     is_known = also_legacy(legacy_save, family, &mut filter, unknown);
                 }
             }
-            Err(Trouble::Missing) if legacy.is_empty() => {}
-            Err(Trouble::Missing) => is_known = also_legacy(legacy_save, family, &mut filter, unknown),
-            Err(trouble) => {
+            Err(ProgramError::NotInstalled) if legacy.is_empty() => {}
+            Err(ProgramError::NotInstalled) => {
+                is_known = also_legacy(legacy_save, family, &mut filter, unknown)
+            }
+            Err(error) => {
                 is_known = false;
-                unknown.push(format!("cannot look at the rules of iptables: {save}: {trouble}"));
+                unknown.push(format!("cannot read the rules of iptables: {save}: {}", with_causes(&error)));
             }
         }
         if is_known {
             filter.known.push(family);
         }
     }
-    let listed = program::ask("nft", &["-j", "list", "ruleset"]);
-    match listed.and_then(|text| nftables::parse(&text, &tables, &mut filter).map_err(Trouble::Failed)) {
-        Ok(()) => {}
-        // A kernel without nftables has no rules of it.
-        Err(Trouble::Failed(words)) if words.contains("cache initialization failed") => {}
-        // A host that has only iptables.
-        Err(Trouble::Missing) if has_iptables => {}
-        Err(trouble) => {
-            filter.known.clear();
-            unknown.push(format!("cannot look at the rules of nftables: nft: {trouble}"));
+    let mut fail = |filter: &mut Filter, error: &dyn Error| {
+        filter.known.clear();
+        unknown.push(format!("cannot read the rules of nftables: nft: {}", with_causes(error)));
+    };
+    match output_of("nft", &["-j", "list", "ruleset"]) {
+        Ok(text) => {
+            if let Err(error) = nftables::parse(&text, &tables, &mut filter) {
+                fail(&mut filter, &error);
+            }
         }
+        // A kernel without nftables has no rules of it.
+        Err(ProgramError::Failed { message: Some(message), .. })
+            if message.contains("cache initialization failed") => {}
+        // A host that has only iptables.
+        Err(ProgramError::NotInstalled) if has_iptables => {}
+        Err(error) => fail(&mut filter, &error),
     }
     filter.marks.retain(|rule| rule.family.is_none_or(|family| families.contains(&family)));
     filter.states.retain(|rule| rule.family.is_none_or(|family| families.contains(&family)));
     filter
 }
 
-/// Reads the rules of the old kernel tables, and tells whether they could be read.
+/// Reads the rules of the old kernel tables; returns whether they could be read.
 fn also_legacy(program: &str, family: Family, filter: &mut Filter, unknown: &mut Vec<String>) -> bool {
-    match program::ask(program, &[]) {
+    match output_of(program, &[]) {
         Ok(text) => {
             iptables::parse(&text, family, filter);
             true
         }
-        Err(trouble) => {
-            unknown.push(format!("cannot look at the rules of iptables: {program}: {trouble}"));
+        Err(error) => {
+            unknown.push(format!("cannot read the rules of iptables: {program}: {}", with_causes(&error)));
             false
         }
     }
 }
 
-/// The old tables that the kernel has for a family. Only to ask for others would load their modules.
+/// The old tables that the kernel has for a family. Listing others would load their modules.
 fn legacy_tables(proc: &Path, family: Family) -> Vec<String> {
     let name = match family {
         Family::V4 => "thread-self/net/ip_tables_names",

@@ -1,11 +1,14 @@
 //! Finds out whether a configuration of keepalived has virtual servers, without trusting what it names.
 
+use std::error::Error;
+use std::fmt;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::process::Process;
-use crate::files::{open_regular, read_limited};
+use crate::files::{NotRead, open_regular, read_limited};
 
 /// How deep files may include each other.
 const DEPTH: usize = 5;
@@ -31,7 +34,73 @@ pub(super) struct Configuration {
     /// The file's name, as the process was given it
     pub(super) file: PathBuf,
     /// Whether it has virtual servers, or why that could not be seen
-    pub(super) has_virtual_servers: Result<bool, String>,
+    pub(super) has_virtual_servers: Result<bool, ConfigurationError>,
+}
+
+/// Why a configuration is not known.
+#[derive(Debug)]
+pub(super) enum ConfigurationError {
+    /// Files include each other over more levels than are followed.
+    TooDeep,
+    /// It includes more files than are read.
+    TooManyFiles,
+    /// It includes files of a directory that has more entries than are listed.
+    TooManyEntries,
+    /// A file belongs to this user, who is not trusted.
+    Owner(u32),
+    /// Others than its owner may write a file.
+    Writable,
+    /// A file cannot be read.
+    File(NotRead),
+    /// A file or a directory cannot be looked at.
+    Io(io::Error),
+    /// An included file is not known.
+    Included {
+        /// Its name without the directory
+        name: String,
+        /// Why
+        error: Box<ConfigurationError>,
+    },
+}
+
+impl fmt::Display for ConfigurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooDeep => f.write_str("its files include each other too deep"),
+            Self::TooManyFiles => f.write_str("it includes too many files"),
+            Self::TooManyEntries => f.write_str("it includes files of a directory with too many entries"),
+            Self::Owner(user) => write!(f, "it belongs to uid {user}"),
+            Self::Writable => f.write_str("others than its owner may write it"),
+            Self::File(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
+            Self::Included { name, .. } => write!(f, "{name}, which it includes"),
+        }
+    }
+}
+
+impl Error for ConfigurationError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Included { error, .. } => Some(error),
+            Self::File(error) => error.source(),
+            Self::Io(error) => error.source(),
+            Self::TooDeep | Self::TooManyFiles | Self::TooManyEntries | Self::Owner(_) | Self::Writable => {
+                None
+            }
+        }
+    }
+}
+
+impl From<io::Error> for ConfigurationError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<NotRead> for ConfigurationError {
+    fn from(error: NotRead) -> Self {
+        Self::File(error)
+    }
 }
 
 /// Reads the configuration of a process that is believed to be keepalived. Files count only where they are `owner`'s and
@@ -61,9 +130,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Whether a configuration, or a file that it includes, has virtual servers; the error says why that is not known.
-    fn has_virtual_server(&mut self, file: &Path, depth: usize) -> Result<bool, String> {
+    fn has_virtual_server(&mut self, file: &Path, depth: usize) -> Result<bool, ConfigurationError> {
         if depth > DEPTH {
-            return Err("its files include each other too deep".to_owned());
+            return Err(ConfigurationError::TooDeep);
         }
         for line in self.read(file)?.lines() {
             let mut words = line.split_whitespace();
@@ -76,9 +145,12 @@ impl Reader<'_> {
                         None => file.parent().unwrap_or(self.root).join(pattern),
                     };
                     for included in matching(&pattern)? {
-                        let name = included.file_name().unwrap_or_default().display();
+                        let name = included.file_name().unwrap_or_default().to_string_lossy();
                         let found = self.has_virtual_server(&included, depth + 1);
-                        if found.map_err(|error| format!("{name}, which it includes: {error}"))? {
+                        if found.map_err(|error| ConfigurationError::Included {
+                            name: name.into_owned(),
+                            error: Box::new(error),
+                        })? {
                             return Ok(true);
                         }
                     }
@@ -89,40 +161,38 @@ impl Reader<'_> {
         Ok(false)
     }
 
-    fn read(&mut self, path: &Path) -> Result<String, String> {
+    fn read(&mut self, path: &Path) -> Result<String, ConfigurationError> {
         let Some(files) = self.budget.files.checked_sub(1) else {
-            return Err("it includes too many files".to_owned());
+            return Err(ConfigurationError::TooManyFiles);
         };
         self.budget.files = files;
-        let words = |error: &dyn std::fmt::Display| error.to_string();
-        let file = open_regular(path).map_err(|error| words(&error))?;
-        let metadata = file.metadata().map_err(|error| words(&error))?;
+        let file = open_regular(path)?;
+        let metadata = file.metadata()?;
         if metadata.uid() != self.owner {
-            return Err(format!("it belongs to uid {}", metadata.uid()));
+            return Err(ConfigurationError::Owner(metadata.uid()));
         }
         if metadata.mode() & 0o022 != 0 {
-            return Err("others than its owner may write it".to_owned());
+            return Err(ConfigurationError::Writable);
         }
         let limit = LONGEST.min(self.budget.bytes);
-        let bytes = read_limited(&file, metadata.len(), limit).map_err(|error| words(&error))?;
+        let bytes = read_limited(&file, metadata.len(), limit)?;
         self.budget.bytes = self.budget.bytes.saturating_sub(bytes.len() as u64);
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
 /// The files that a pattern names; a `*` may stand in its last part.
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>, ConfigurationError> {
     let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (Some((first, last)), Some(directory)) = (name.split_once('*'), pattern.parent()) else {
         return Ok(vec![pattern.to_owned()]);
     };
     let mut files = Vec::new();
-    let entries = fs::read_dir(directory).map_err(|error| error.to_string())?;
-    for (number, entry) in entries.enumerate() {
+    for (number, entry) in fs::read_dir(directory)?.enumerate() {
         if number >= ENTRIES {
-            return Err("it includes files of a directory with too many entries".to_owned());
+            return Err(ConfigurationError::TooManyEntries);
         }
-        let entry = entry.map_err(|error| error.to_string())?;
+        let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         // A directory among them is none of keepalived's either.
         if name.starts_with(first) && name.ends_with(last) && entry.path().is_file() {

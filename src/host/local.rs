@@ -1,23 +1,20 @@
-//! Knows which addresses are the host's own from the kernel's table of them, which is one question and not one for each.
+//! Finds out which addresses are the host's own by the kernel's table of them, which is one request and not one for each.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use foldhash::fast::RandomState;
+use neli::consts::rtnl::{FrAct, Frattr, Rta, Rtm, Rtn};
 
-use super::rtnetlink::{Rtnetlink, attributes, u32_at};
+use super::rtnetlink::{Rtnetlink, u32_at};
+use crate::kernel::netlink::NetlinkError;
+use crate::kernel::netlink::attribute::{Attributes, u32_of};
 use crate::model::Prefix;
 
 /// The table in which the kernel keeps the host's own addresses.
 const LOCAL_TABLE: u32 = libc::RT_TABLE_LOCAL as u32;
 
-/// What a rule that looks into a table and asks for nothing may have beside its table (linux/fib_rules.h).
-const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
-const FRA_TABLE: u16 = 15;
-const FRA_PROTOCOL: u16 = 21;
-
-/// The rule looks into a table; and it is for all packets that do not fit it.
-const FR_ACT_TO_TBL: u8 = 1;
+/// The rule is for all packets that do not match it (linux/fib_rules.h).
 const FIB_RULE_INVERT: u32 = 2;
 
 /// A hop of the route cannot be used now: it is dead, or its link is down (linux/rtnetlink.h).
@@ -48,17 +45,17 @@ impl Local {
     /// Reads the table of a family; `None` where routing does not begin there, or the kernel does not tell: a kernel without
     /// rules, or without the family.
     pub(super) fn read(kernel: &mut Rtnetlink, family: u8) -> Option<Self> {
-        let rules = kernel.list(libc::RTM_GETRULE, message(family, 0, 0)).ok()?;
+        let rules = kernel.list(Rtm::Getrule, &message(family, 0, 0)).ok()?;
         if !looks_there(rules.first()?) {
             return None;
         }
         // The kernel lists what was asked for only where it checks questions strictly, as it does since 4.20; what it
         // lists beyond that is passed over here.
-        let table = match kernel.list(libc::RTM_GETROUTE, message(family, libc::RT_TABLE_LOCAL, 0)) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Vec::new(),
+        let table = match kernel.list(Rtm::Getroute, &message(family, libc::RT_TABLE_LOCAL, 0)) {
+            Err(NetlinkError::Refused(libc::ENOENT)) => Vec::new(),
             listed => listed.ok()?,
         };
-        let local = kernel.list(libc::RTM_GETROUTE, message(family, 0, libc::RTN_LOCAL)).ok()?;
+        let local = kernel.list(Rtm::Getroute, &message(family, 0, Rtn::Local.into())).ok()?;
         let routes = |payloads: &[Vec<u8>]| -> Vec<Route> {
             payloads.iter().filter_map(|payload| route(payload)).collect()
         };
@@ -90,9 +87,9 @@ impl Local {
     }
 }
 
-/// A question for rules or routes: the header that both have.
-fn message(family: u8, table: u8, kind: u8) -> Vec<u8> {
-    vec![family, 0, 0, 0, table, 0, 0, kind, 0, 0, 0, 0]
+/// The body of a request for rules or routes: the header that both have.
+fn message(family: u8, table: u8, kind: u8) -> [u8; 12] {
+    [family, 0, 0, 0, table, 0, 0, kind, 0, 0, 0, 0]
 }
 
 /// Whether a rule is `0: from all lookup local`.
@@ -100,20 +97,22 @@ fn looks_there(rule: &[u8]) -> bool {
     let Some([_, to, from, service, _, _, _, action, ..]) = rule.first_chunk::<12>() else { return false };
     let invert = u32_at(rule, 8).is_none_or(|flags| flags & FIB_RULE_INVERT != 0);
     let mut table = None;
-    let asks_nothing =
-        attributes(rule.get(12..).unwrap_or_default()).all(|(kind, value)| match (kind, u32_at(value, 0)) {
-            (FRA_TABLE, number) => {
-                table = number;
+    let has_no_condition = Attributes::new(rule.get(12..).unwrap_or_default()).all(|attribute| {
+        let Ok((kind, value)) = attribute else { return false };
+        match Frattr::from(kind) {
+            Frattr::Table => {
+                table = u32_of(value);
                 true
             }
-            (FRA_SUPPRESS_PREFIXLEN, length) => length == Some(u32::MAX),
-            (FRA_PROTOCOL, _) => true,
+            Frattr::SuppressPrefixlen => u32_of(value) == Some(u32::MAX),
+            Frattr::Protocol => true,
             _ => false,
-        });
+        }
+    });
     [*to, *from, *service] == [0; 3]
-        && *action == FR_ACT_TO_TBL
+        && FrAct::from(*action) == FrAct::FrActToTbl
         && !invert
-        && asks_nothing
+        && has_no_condition
         && table == Some(LOCAL_TABLE)
 }
 
@@ -121,10 +120,11 @@ fn route(payload: &[u8]) -> Option<Route> {
     let [family, length, from, _, table, _, _, kind, ..] = *payload.first_chunk::<12>()?;
     let flags = u32_at(payload, 8)?;
     let (mut number, mut network) = (u32::from(table), None);
-    for (kind, value) in attributes(payload.get(12..)?) {
-        match kind {
-            libc::RTA_TABLE => number = u32_at(value, 0)?,
-            libc::RTA_DST => network = address(value),
+    for attribute in Attributes::new(payload.get(12..)?) {
+        let (kind, value) = attribute.ok()?;
+        match Rta::from(kind) {
+            Rta::Table => number = u32_of(value)?,
+            Rta::Dst => network = address(value),
             _ => {}
         }
     }
@@ -133,11 +133,11 @@ fn route(payload: &[u8]) -> Option<Route> {
     } else {
         IpAddr::from(Ipv6Addr::UNSPECIFIED)
     };
-    let is_local = match kind {
+    let is_local = match Rtn::from(kind) {
         _ if from != 0 || flags & UNUSABLE != 0 => None,
         // The lookup goes on with the next rule.
-        libc::RTN_THROW => None,
-        kind => Some(kind == libc::RTN_LOCAL),
+        Rtn::Throw => None,
+        kind => Some(kind == Rtn::Local),
     };
     let prefix = Prefix::around(network.unwrap_or(any), length);
     Some(Route { table: number, prefix, is_local })

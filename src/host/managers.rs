@@ -11,6 +11,7 @@ use super::Roots;
 use super::keepalived::{Budget, Configuration, configuration};
 use super::process::{self, Process};
 use crate::files::read_regular;
+use crate::kernel::with_causes;
 
 /// Somebody else who manages IPVS here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,8 +80,8 @@ pub(super) fn look(roots: &Roots, unknown: &mut Vec<String>) -> Vec<Manager> {
             "keepalived" => {
                 let Configuration { file, has_virtual_servers } =
                     configuration(&process, roots.owner, &mut budget);
-                let is_manager = has_virtual_servers != Ok(false);
-                let unread = has_virtual_servers.err();
+                let is_manager = !matches!(has_virtual_servers, Ok(false));
+                let unread = has_virtual_servers.err().map(|error| with_causes(&error));
                 is_manager.then_some(Manager::Keepalived { process: number, file, unread })
             }
             "kube-proxy" => schedules_by_ipvs(&process).then_some(Manager::KubeProxy { process: number }),

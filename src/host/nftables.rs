@@ -1,6 +1,7 @@
 //! Finds in `nft -j list ruleset` the rules of others that set marks or ask for connection states.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use serde_json::Value;
 
@@ -11,14 +12,44 @@ use crate::nft::TABLE;
 /// A chain or map: family, table, name.
 type Named<'a> = (&'a str, &'a str, &'a str);
 
+/// Why the output of nft is not a list of rules.
+#[derive(Debug)]
+pub(super) enum RulesetError {
+    /// It is no JSON.
+    Json(serde_json::Error),
+    /// It is JSON without a list of rules.
+    NoRules,
+}
+
+impl fmt::Display for RulesetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json(_) => "its list cannot be read",
+            Self::NoRules => "it lists no rules",
+        })
+    }
+}
+
+impl std::error::Error for RulesetError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Json(error) => Some(error),
+            Self::NoRules => None,
+        }
+    }
+}
+
 /// Adds what is found to `filter`. Tables of `iptables` are read elsewhere, where it can be seen what their rules do.
 ///
 /// # Errors
 /// Where the text is no list of rules.
-pub(super) fn parse(text: &str, iptables: &[(Family, String)], filter: &mut Filter) -> Result<(), String> {
-    let document: Value =
-        serde_json::from_str(text).map_err(|error| format!("its list cannot be read: {error}"))?;
-    let objects = document.get("nftables").and_then(Value::as_array).ok_or("it lists no rules")?;
+pub(super) fn parse(
+    text: &str,
+    iptables: &[(Family, String)],
+    filter: &mut Filter,
+) -> Result<(), RulesetError> {
+    let document: Value = serde_json::from_str(text).map_err(RulesetError::Json)?;
+    let objects = document.get("nftables").and_then(Value::as_array).ok_or(RulesetError::NoRules)?;
     let all = |kind: &'static str| objects.iter().filter_map(move |object| object.get(kind));
     let mut ways = Ways::default();
     for chain in all("chain") {
@@ -258,8 +289,8 @@ mod tests {
     #[test]
     fn what_is_no_list_is_an_error_and_chains_may_jump_in_a_circle() {
         let mut filter = Filter::default();
-        assert_eq!(parse("{}", &[], &mut filter), Err("it lists no rules".into()));
-        assert!(parse("nft: no", &[], &mut filter).is_err());
+        assert!(matches!(parse("{}", &[], &mut filter), Err(RulesetError::NoRules)));
+        assert!(matches!(parse("nft: no", &[], &mut filter), Err(RulesetError::Json(_))));
         let circle = r#"{"nftables": [{"chain": {"family": "ip", "table": "t", "name": "a", "hook": "input", "prio": 0}},
             {"rule": {"family": "ip", "table": "t", "chain": "a", "expr": [{"jump": {"target": "a"}}]}}]}"#;
         assert_eq!(found(circle, &[]), Filter::default());

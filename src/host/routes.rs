@@ -1,14 +1,16 @@
-//! Asks the kernel's own routing: which virtual addresses are local, who carries them, and which way their clients are.
+//! Reads from the kernel's routing which virtual addresses are local, which interfaces have them, and how their clients are reached.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::io;
 use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
+use neli::consts::rtnl::{Arphrd, Ifa, Ifla, IflaInfo, Rta, Rtm, Rtn};
 
 use super::local::Local;
-use super::rtnetlink::{Answer, Ask, Rtnetlink, append, attributes, u16_at, u32_at};
+use super::rtnetlink::{Answer, Rtnetlink, u16_at, u32_at};
 use super::{Host, Target};
+use crate::kernel::netlink::NetlinkError;
+use crate::kernel::netlink::attribute::{Attributes, append, find, text_of};
 
 /// An interface that carries a virtual address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +49,8 @@ struct Route {
     length: u8,
     /// Who made it
     protocol: u8,
-    /// Where packets go: `RTN_LOCAL` is the host itself
-    kind: u8,
+    /// Where packets go: `Local` is the host itself
+    kind: Rtn,
     /// By which interfaces
     interfaces: Vec<u32>,
 }
@@ -63,11 +65,12 @@ const RTM_F_FIB_MATCH: u32 = 0x2000;
 /// Made from what a router announced.
 const RTPROT_RA: u8 = 9;
 
-/// GRE over IPv6.
-const ARPHRD_IP6GRE: u16 = 823;
+/// The hardware types of tunnels; the last is that of GRE over IPv6. neli has no constants for them.
+const TUNNELS: [u16; 5] =
+    [libc::ARPHRD_TUNNEL, libc::ARPHRD_TUNNEL6, libc::ARPHRD_SIT, libc::ARPHRD_IPGRE, 823];
 
 /// Looks at what the addresses are to this host, and by what interfaces announced routes lead.
-pub(super) fn look(mut addresses: Vec<Target>, learned: bool, host: &mut Host) -> io::Result<()> {
+pub(super) fn look(mut addresses: Vec<Target>, learned: bool, host: &mut Host) -> Result<(), NetlinkError> {
     if addresses.is_empty() && !learned {
         return Ok(());
     }
@@ -80,7 +83,7 @@ pub(super) fn look(mut addresses: Vec<Target>, learned: bool, host: &mut Host) -
     // What is not local is carried by none.
     host.holders = holders(&mut kernel, &local, &interfaces)?;
     if learned {
-        let routes = kernel.list(libc::RTM_GETROUTE, route_question(libc::AF_INET6, 0, &[]))?;
+        let routes = kernel.list(Rtm::Getroute, &route_request(libc::AF_INET6, 0, &[]))?;
         let announced = routes.iter().filter_map(|payload| route(payload));
         let announced = announced.filter(|route| route.protocol == RTPROT_RA);
         let names: BTreeSet<&str> = announced
@@ -92,38 +95,35 @@ pub(super) fn look(mut addresses: Vec<Target>, learned: bool, host: &mut Host) -
     Ok(())
 }
 
-fn interfaces(kernel: &mut Rtnetlink) -> io::Result<HashMap<u32, Interface>> {
+fn interfaces(kernel: &mut Rtnetlink) -> Result<HashMap<u32, Interface>, NetlinkError> {
     let interface = |payload: Vec<u8>| {
         let (hardware, index) = (u16_at(&payload, 2)?, u32_at(&payload, 4)?);
         let (mut name, mut dummy) = (None, false);
-        for (kind, value) in attributes(payload.get(16..)?) {
-            match kind {
-                libc::IFLA_IFNAME => name = Some(text(value)),
-                libc::IFLA_LINKINFO => {
-                    dummy = attributes(value)
-                        .any(|(kind, value)| kind == libc::IFLA_INFO_KIND && text(value) == "dummy");
+        for attribute in Attributes::new(payload.get(16..)?) {
+            let (kind, value) = attribute.ok()?;
+            match Ifla::from(kind) {
+                Ifla::Ifname => name = Some(text_of(value).into_owned()),
+                Ifla::Linkinfo => {
+                    let link = find(value, IflaInfo::Kind.into()).ok()?;
+                    dummy = link.is_some_and(|kind| text_of(kind) == "dummy");
                 }
                 _ => {}
             }
         }
-        let kind = match hardware {
-            libc::ARPHRD_LOOPBACK => InterfaceKind::Holding,
+        let kind = match Arphrd::from(hardware) {
+            Arphrd::Loopback => InterfaceKind::Holding,
             _ if dummy => InterfaceKind::Holding,
-            libc::ARPHRD_TUNNEL
-            | libc::ARPHRD_TUNNEL6
-            | libc::ARPHRD_SIT
-            | libc::ARPHRD_IPGRE
-            | ARPHRD_IP6GRE => InterfaceKind::Tunnel,
+            _ if TUNNELS.contains(&hardware) => InterfaceKind::Tunnel,
             _ => InterfaceKind::Real,
         };
         Some((index, Interface { name: name?, kind }))
     };
-    Ok(kernel.list(libc::RTM_GETLINK, vec![0; 16])?.into_iter().filter_map(interface).collect())
+    Ok(kernel.list(Rtm::Getlink, &[0; 16])?.into_iter().filter_map(interface).collect())
 }
 
 /// Of each address, whether the kernel would send its packets on, or throw them away. Where it does not know the family
 /// at all, nothing can be said.
-fn are_elsewhere(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec<bool>> {
+fn are_elsewhere(kernel: &mut Rtnetlink, addresses: &[Target]) -> Result<Vec<bool>, NetlinkError> {
     let mut of = |family: i32| {
         let is_there = addresses.iter().any(|target| self::family(target.address) == family);
         is_there.then(|| Local::read(kernel, family as u8)).flatten()
@@ -137,11 +137,11 @@ fn are_elsewhere(kernel: &mut Rtnetlink, addresses: &[Target]) -> io::Result<Vec
         })
         .collect();
     let open = addresses.iter().zip(&held).filter(|(_, held)| held.is_none());
-    let questions: Vec<Ask> = open.map(|(target, _)| to(target, 0, None)).collect();
-    let mut answers = kernel.ask(&questions)?.into_iter();
+    let requests: Vec<Vec<u8>> = open.map(|(target, _)| to(target, 0, None)).collect();
+    let mut answers = kernel.routes(&requests)?.into_iter();
     let is_local = |answer: Answer| match answer {
         Ok(payloads) => {
-            payloads.first().and_then(|payload| route(payload)).map(|route| route.kind == libc::RTN_LOCAL)
+            payloads.first().and_then(|payload| route(payload)).map(|route| route.kind == Rtn::Local)
         }
         // No route, or one that refuses (`unreachable`, `prohibit`, `blackhole`).
         Err(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL) => Some(false),
@@ -156,7 +156,7 @@ fn holders(
     kernel: &mut Rtnetlink,
     addresses: &[Target],
     interfaces: &HashMap<u32, Interface>,
-) -> io::Result<Vec<Holder>> {
+) -> Result<Vec<Holder>, NetlinkError> {
     let mut wanted: HashSet<[u8; 4], RandomState> = HashSet::default();
     wanted.reserve(addresses.len());
     wanted.extend(addresses.iter().filter_map(|target| match target.address {
@@ -166,12 +166,11 @@ fn holders(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let listed = kernel.list(libc::RTM_GETADDR, vec![libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, 0])?;
+    let listed = kernel.list(Rtm::Getaddr, &[libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, 0])?;
     let mut holders = Vec::new();
     for payload in &listed {
-        let own = attributes(payload.get(8..).unwrap_or_default())
-            .find(|(kind, _)| *kind == libc::IFA_LOCAL)
-            .and_then(|(_, value)| value.first_chunk::<4>().copied());
+        let own = find(payload.get(8..).unwrap_or_default(), Ifa::Local.into())?
+            .and_then(|value| value.first_chunk::<4>().copied());
         let Some(address) = own.filter(|address| wanted.contains(address)) else { continue };
         let Some(Interface { name, kind }) = u32_at(payload, 4).and_then(|index| interfaces.get(&index))
         else {
@@ -192,11 +191,11 @@ fn default_route(
     kernel: &mut Rtnetlink,
     source: IpAddr,
     interfaces: &HashMap<u32, Interface>,
-) -> io::Result<Vec<String>> {
+) -> Result<Vec<String>, NetlinkError> {
     let far = |address: &[u8; 4]| Target { address: IpAddr::from(*address), mark: None };
-    let questions: Vec<Ask> =
+    let requests: Vec<Vec<u8>> =
         FAR.iter().map(|address| to(&far(address), RTM_F_FIB_MATCH, Some(source))).collect();
-    let answers = kernel.ask(&questions)?;
+    let answers = kernel.routes(&requests)?;
     let found = answers
         .iter()
         .filter_map(|answer| route(answer.as_ref().ok()?.first()?))
@@ -205,36 +204,37 @@ fn default_route(
     Ok(found.map(|route| route.interfaces).unwrap_or_default().into_iter().filter_map(name).collect())
 }
 
-/// A question for the route to an address.
-fn to(target: &Target, flags: u32, source: Option<IpAddr>) -> Ask {
-    let mut attributes = vec![(libc::RTA_DST, octets(target.address))];
-    attributes.extend(target.mark.map(|mark| (libc::RTA_MARK, mark.to_ne_bytes().to_vec())));
-    attributes.extend(source.map(|source| (libc::RTA_SRC, octets(source))));
-    let body = route_question(family(target.address), flags, &attributes);
-    Ask { kind: libc::RTM_GETROUTE, list: false, body }
+/// The body of a request for the route to an address.
+fn to(target: &Target, flags: u32, source: Option<IpAddr>) -> Vec<u8> {
+    let mut attributes = vec![(Rta::Dst, octets(target.address))];
+    attributes.extend(target.mark.map(|mark| (Rta::Mark, mark.to_ne_bytes().to_vec())));
+    attributes.extend(source.map(|source| (Rta::Src, octets(source))));
+    route_request(family(target.address), flags, &attributes)
 }
 
-fn route_question(family: i32, flags: u32, attributes: &[(u16, Vec<u8>)]) -> Vec<u8> {
-    let length = |wanted: u16| {
+/// The body of a request for routes.
+fn route_request(family: i32, flags: u32, attributes: &[(Rta, Vec<u8>)]) -> Vec<u8> {
+    let length = |wanted: Rta| {
         attributes.iter().find(|(kind, _)| *kind == wanted).map_or(0, |(_, value)| value.len() as u8 * 8)
     };
-    // As long as the longest question for one route.
+    // As long as the longest request for one route.
     let mut body = Vec::with_capacity(64);
-    body.extend([family as u8, length(libc::RTA_DST), length(libc::RTA_SRC), 0, 0, 0, 0, 0]);
+    body.extend([family as u8, length(Rta::Dst), length(Rta::Src), 0, 0, 0, 0, 0]);
     body.extend(flags.to_ne_bytes());
     for (kind, value) in attributes {
-        append(&mut body, *kind, value);
+        append(&mut body, (*kind).into(), |body| body.extend_from_slice(value));
     }
     body
 }
 
 fn route(payload: &[u8]) -> Option<Route> {
-    let (length, protocol, kind) = (*payload.get(1)?, *payload.get(5)?, *payload.get(7)?);
+    let (length, protocol, kind) = (*payload.get(1)?, *payload.get(5)?, Rtn::from(*payload.get(7)?));
     let mut interfaces = Vec::new();
-    for (kind, value) in attributes(payload.get(12..)?) {
-        match kind {
-            libc::RTA_OIF => interfaces.extend(u32_at(value, 0)),
-            libc::RTA_MULTIPATH => {
+    for attribute in Attributes::new(payload.get(12..)?) {
+        let (kind, value) = attribute.ok()?;
+        match Rta::from(kind) {
+            Rta::Oif => interfaces.extend(u32_at(value, 0)),
+            Rta::Multipath => {
                 // Each hop: its length, flags, weight, the interface, then attributes.
                 let mut hops = value;
                 while let (Some(length), Some(interface)) = (u16_at(hops, 0), u32_at(hops, 4)) {
@@ -259,13 +259,10 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-fn text(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::netlink::attribute::append_bytes;
 
     #[test]
     fn a_route_over_several_interfaces_names_them_all() {
@@ -276,10 +273,13 @@ mod tests {
             hops.extend(16_u16.to_ne_bytes());
             hops.extend([0, 0]);
             hops.extend(index.to_ne_bytes());
-            append(&mut hops, libc::RTA_GATEWAY, &[10, 0, 0, 1]);
+            append_bytes(&mut hops, Rta::Gateway.into(), [10, 0, 0, 1]);
         }
-        append(&mut payload, libc::RTA_MULTIPATH, &hops);
-        assert_eq!(route(&payload), Some(Route { length: 0, protocol: 3, kind: 1, interfaces: vec![2, 3] }));
+        append(&mut payload, Rta::Multipath.into(), |payload| payload.extend_from_slice(&hops));
+        assert_eq!(
+            route(&payload),
+            Some(Route { length: 0, protocol: 3, kind: Rtn::Unicast, interfaces: vec![2, 3] })
+        );
         assert_eq!(route(&payload[..7]), None);
     }
 

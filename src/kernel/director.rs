@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::filter::Filter;
+use super::explain::with_causes;
 use super::ipvs::Ipvs;
+use super::nftables::{NftClient, NftError};
 use super::{
     Kernel, KernelError, Listener, Live, Permit, Question, Refusal, Refusals, interfaces, permitted, sysctl,
 };
@@ -16,7 +17,7 @@ use crate::nft::{FullNat, SourceNat, Table};
 /// Everything of a kernel that a desired file describes, in one network namespace.
 pub struct Director {
     ipvs: Ipvs,
-    filter: Filter,
+    filter: NftClient,
     /// lbd's own table as it was read or written last
     table: Table,
     /// The FULLNAT servers that there are, and with them the source-NAT rules that the table has to hold
@@ -62,7 +63,7 @@ impl Director {
     pub fn over(ipvs: Ipvs) -> Self {
         Self {
             ipvs,
-            filter: Filter::default(),
+            filter: NftClient::default(),
             table: Table::default(),
             full_nat: FullNat::default(),
             seen: None,
@@ -85,7 +86,7 @@ impl Director {
     fn read_filter(&mut self, live: &mut Live) {
         match self.filter.read() {
             Ok(table) => self.table = table,
-            Err(trouble) => live.filter_trouble = Some(trouble),
+            Err(error) => live.filter_trouble = Some(with_causes(&error)),
         }
         live.state.marks = self.table.marks.clone();
         live.state.strays = self.table.strays.clone();
@@ -99,7 +100,7 @@ impl Director {
 
     /// Makes lbd's own table hold these marks and the source NAT for these servers, and nothing else: what was read as
     /// stray goes with it, since a table is replaced as a whole.
-    fn write_filter(&mut self, marks: Vec<Mark>, full_nat: &FullNat) -> Result<(), String> {
+    fn write_filter(&mut self, marks: Vec<Mark>, full_nat: &FullNat) -> Result<(), NftError> {
         let table = Table { marks, source_nat: full_nat.rules(), strays: Vec::new() };
         if table != self.table {
             self.filter.write(&table)?;
@@ -113,9 +114,10 @@ impl Director {
         let mut grown = self.full_nat.clone();
         let coming = operations.iter().filter_map(|operation| grown.grow(operation)).count();
         if coming > 0
-            && let Err(message) = self.write_filter(self.table.marks.clone(), &grown)
+            && let Err(error) = self.write_filter(self.table.marks.clone(), &grown)
         {
             // Without its rule the answers of such a server would be lost: better none than a deaf one.
+            let message = with_causes(&error);
             return self.edit_without_filter(operations, &Refusal { errno: 0, message });
         }
         let refusals = self.ipvs.execute(operations)?;
@@ -162,7 +164,7 @@ impl Director {
 
     fn replace_marks(&mut self, to: &[Mark]) -> Result<(), Refusal> {
         self.write_filter(to.to_vec(), &self.full_nat.clone())
-            .map_err(|message| Refusal { errno: 0, message })
+            .map_err(|error| Refusal { errno: 0, message: with_causes(&error) })
     }
 }
 
@@ -188,7 +190,7 @@ impl Kernel for Director {
         // What costs least is asked first.
         let changed = asked != *question
             || beside != Beside::read(question)
-            || question.filter && self.filter.read().as_ref() != Ok(&self.table)
+            || question.filter && self.filter.read().map_or(true, |table| table != self.table)
             || self.ipvs.has_changed(question)?;
         self.seen = (!changed).then_some((asked, beside));
         Ok(changed)

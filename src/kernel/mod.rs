@@ -1,14 +1,13 @@
 //! The kernel behind a door: what there is to read, what can be done to it, and what its refusals mean.
 
-pub mod alarm;
 pub mod director;
 mod explain;
 #[cfg(feature = "fake")]
 pub mod fake;
-pub mod filter;
-pub(crate) mod generation;
 pub mod interfaces;
 pub mod ipvs;
+pub mod netlink;
+pub mod nftables;
 pub mod program;
 pub mod sysctl;
 
@@ -17,6 +16,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{Connections, Operation, ServerKey, ServiceKey, Services, State};
+
+pub(crate) use self::explain::with_causes;
 
 /// A director's kernel, in one network namespace.
 pub trait Kernel {

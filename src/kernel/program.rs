@@ -1,6 +1,7 @@
-//! Runs another program: text in, text out, never longer than it may take and never more than it may say.
+//! Runs another program with text in and text out, within a limit of time and a limit of output.
 
 use std::env;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,34 +11,54 @@ use std::time::{Duration, Instant};
 use mio::unix::pipe::{Receiver, Sender};
 use mio::{Events, Interest, Poll, Token};
 
-/// The most that is taken of what a program says, in bytes: the rules of a hundred thousand services are a tenth of it.
+/// The most output of a program, in bytes: the rules of a hundred thousand services are a tenth of it.
 const MOST: u64 = 64 << 20;
 
-/// How often it is looked whether a program has ended that has closed its output already.
-const GLANCE: Duration = Duration::from_millis(1);
+/// How often a program that has closed its output already is checked for its end.
+const INTERVAL: Duration = Duration::from_millis(1);
 
-/// What a program that came to its end left.
+/// What a program that ended by itself left.
 #[derive(Debug)]
 pub struct Output {
     /// How it ended
     pub status: ExitStatus,
-    /// What it said
+    /// Its standard output
     pub stdout: String,
-    /// What it complained of
+    /// Its standard error
     pub stderr: String,
 }
 
-/// Why a program came to no end.
+/// Why a program was not run to its end.
 #[derive(Debug)]
-pub enum Failure {
+pub enum RunError {
     /// It could not be started.
     Start(io::Error),
-    /// It took longer than it may, and was killed.
+    /// It took longer than this, and was killed.
     Slow(Duration),
-    /// It was started, and could not be listened to.
+    /// It was started, but its input or output failed.
     Pipe(io::Error),
-    /// It said more than so many bytes, and was killed.
+    /// It printed more than so many bytes, and was killed.
     TooMuch(u64),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(_) => f.write_str("it cannot be started"),
+            Self::Slow(limit) => write!(f, "it took more than {} s and was killed", limit.as_secs()),
+            Self::Pipe(_) => f.write_str("its input or output failed"),
+            Self::TooMuch(limit) => write!(f, "it printed more than {} MiB and was killed", limit >> 20),
+        }
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Start(error) | Self::Pipe(error) => Some(error),
+            Self::Slow(_) | Self::TooMuch(_) => None,
+        }
+    }
 }
 
 /// Where else to look for programs: these are not in everybody's PATH.
@@ -57,15 +78,20 @@ pub fn installed(name: &str) -> Option<PathBuf> {
 /// Runs a program with `input` for its standard input, for no longer than `patience`.
 ///
 /// # Errors
-/// Where it comes to no end, or says more than 64 MiB; how it ended is part of what it left.
-pub fn run(command: &mut Command, input: &str, patience: Duration) -> Result<Output, Failure> {
+/// Where it does not end by itself, or prints more than 64 MiB. That it ended with an error status is no error here.
+pub fn run(command: &mut Command, input: &str, patience: Duration) -> Result<Output, RunError> {
     run_limited(command, input, patience, MOST)
 }
 
-fn run_limited(command: &mut Command, input: &str, patience: Duration, most: u64) -> Result<Output, Failure> {
+fn run_limited(
+    command: &mut Command,
+    input: &str,
+    patience: Duration,
+    most: u64,
+) -> Result<Output, RunError> {
     let until = Instant::now() + patience;
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(Failure::Start)?;
+    let mut child = command.spawn().map_err(RunError::Start)?;
     let result = Pipes::of(&mut child, input).and_then(|mut pipes| {
         if !pipes.pump(until, most)? {
             return Ok(None);
@@ -83,9 +109,9 @@ fn run_limited(command: &mut Command, input: &str, patience: Duration, most: u64
         Ok(Some((status, Pipes { stdout, stderr, .. }))) => {
             Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
         }
-        Ok(None) => Err(Failure::Slow(patience)),
-        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(Failure::TooMuch(most)),
-        Err(error) => Err(Failure::Pipe(error)),
+        Ok(None) => Err(RunError::Slow(patience)),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(RunError::TooMuch(most)),
+        Err(error) => Err(RunError::Pipe(error)),
     }
 }
 
@@ -95,7 +121,7 @@ fn wait(child: &mut Child, until: Instant) -> io::Result<Option<ExitStatus>> {
         if status.is_some() || Instant::now() >= until {
             return Ok(status);
         }
-        thread::sleep(GLANCE);
+        thread::sleep(INTERVAL);
     }
 }
 
@@ -152,7 +178,7 @@ impl<'a> Pipes<'a> {
     }
 }
 
-/// Writes as much as the pipe takes. A program that does not want to read on says why in its own words.
+/// Writes as much as the pipe takes. A program that stops reading prints the reason itself.
 fn write_some(rest: &mut &[u8], pipe: &mut Option<Sender>) {
     while let Some(sender) = pipe {
         match sender.write(rest) {
@@ -184,7 +210,7 @@ fn read_some(pipe: &mut Option<Receiver>, into: &mut Vec<u8>, most: u64) -> io::
 mod tests {
     use super::*;
 
-    fn sh(script: &str, input: &str, patience: u64) -> Result<Output, Failure> {
+    fn sh(script: &str, input: &str, patience: u64) -> Result<Output, RunError> {
         run(Command::new("sh").args(["-c", script]), input, Duration::from_millis(patience))
     }
 
@@ -198,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_does_not_read_is_no_trouble() {
+    fn a_program_that_does_not_read_is_no_error() {
         let input = "0123456789".repeat(100_000);
         let output = sh("echo no >&2", &input, 30_000).unwrap();
         assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("", "no\n"));
@@ -208,18 +234,18 @@ mod tests {
     fn a_program_that_hangs_is_killed() {
         for script in ["exec sleep 60", "exec sleep 60 >&- 2>&-", "echo some; exec sleep 60"] {
             let began = Instant::now();
-            assert!(matches!(sh(script, "", 100), Err(Failure::Slow(_))), "{script}");
+            assert!(matches!(sh(script, "", 100), Err(RunError::Slow(_))), "{script}");
             assert!(began.elapsed() < Duration::from_secs(10), "{script}");
         }
     }
 
     #[test]
-    fn a_program_that_says_too_much_is_killed() {
+    fn a_program_that_prints_too_much_is_killed() {
         for script in ["exec cat /dev/zero", "exec cat /dev/zero >&2", "printf 1234; exec sleep 60"] {
             let began = Instant::now();
             let mut command = Command::new("sh");
             let result = run_limited(command.args(["-c", script]), "", Duration::from_secs(60), 3);
-            assert!(matches!(result, Err(Failure::TooMuch(3))), "{script}: {result:?}");
+            assert!(matches!(result, Err(RunError::TooMuch(3))), "{script}: {result:?}");
             assert!(began.elapsed() < Duration::from_secs(30), "{script}");
         }
         let mut command = Command::new("sh");
@@ -230,6 +256,6 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_told_from_one_that_fails() {
         let missing = run(&mut Command::new("/nonexistent/nft"), "", Duration::from_secs(1));
-        assert!(matches!(missing, Err(Failure::Start(error)) if error.kind() == io::ErrorKind::NotFound));
+        assert!(matches!(missing, Err(RunError::Start(error)) if error.kind() == io::ErrorKind::NotFound));
     }
 }

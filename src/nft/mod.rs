@@ -4,7 +4,7 @@
 //! nobody else's rules need to share. It is written and read by the program `nft`, text in and JSON out: of nftables'
 //! interfaces these are the documented and stable ones, and they are present wherever nftables is. lbd links no library
 //! beside libc and has no unsafe code for them, and the script that is executed is the very text that a person would
-//! type. The program itself is run by `kernel::filter`.
+//! type. The program itself is run by `kernel::nftables`.
 
 mod full_nat;
 mod read;

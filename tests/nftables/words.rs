@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use crate::generate;
 use lbd::kernel::Live;
-use lbd::kernel::filter::Filter;
+use lbd::kernel::nftables::NftClient;
 use lbd::model::{Desired, Forwarding, Mark, MarkMatch, MaxDelete, Prefix, Protocol, Prune, State};
 use lbd::nft::{SourceNat, Table};
 use lbd::reconcile::Comparison;
@@ -25,9 +25,9 @@ use proptest::sample::select;
 use proptest::test_runner::TestRunner;
 
 /// Moves the calling thread into a network namespace of its own, and finds nft in it.
-fn filter() -> Filter {
+fn filter() -> NftClient {
     unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace of its own");
-    Filter::default()
+    NftClient::default()
 }
 
 #[track_caller]
@@ -258,7 +258,7 @@ fn a_script_that_the_kernel_refuses_leaves_the_table_as_it_was() {
 }
 
 /// An nft that keeps a record of how it was started.
-fn watched(directory: &Path) -> Filter {
+fn watched(directory: &Path) -> NftClient {
     filter();
     let program = directory.join("nft");
     let real = sh("command -v nft");
@@ -266,7 +266,7 @@ fn watched(directory: &Path) -> Filter {
         format!("#!/bin/sh\necho \"$*\" >> {}/runs\nexec {} \"$@\"", directory.display(), real.trim());
     // Written by another process: a file that is open for writing anywhere here cannot be started.
     sh(&format!("cat > {0} <<'END'\n{lines}\nEND\nchmod 755 {0}", program.display()));
-    Filter::with_program(program)
+    NftClient::with_program(program)
 }
 
 #[test]

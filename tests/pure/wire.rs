@@ -7,7 +7,8 @@ use std::path::Path;
 
 use crate::tables::{limits, real, scheduling, server, service, tunnel};
 use lbd::kernel::ipvs::codec::decode::{self, ServerReader};
-use lbd::kernel::ipvs::codec::message::{Malformed, Messages};
+use lbd::kernel::netlink::Malformed;
+use lbd::kernel::netlink::message::{Messages, attributes};
 use lbd::model::{
     Checksum, Connections, EngineName, Family, Forwarding, Persistence, PersistenceMask, RealServer,
     SchedulerFlags, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Timeouts, TunnelKind,
@@ -50,7 +51,7 @@ impl Understood {
                 self.ends.push((what.to_owned(), message.errno()?));
                 continue;
             }
-            let attributes = message.attributes()?;
+            let attributes = attributes(message.payload)?;
             match what {
                 "services" => self.services.extend([decode::service(attributes)?]),
                 "timeouts" => self.timeouts.push(decode::timeouts(attributes)?),

@@ -1,4 +1,4 @@
-//! Tests what the packet filter is told around the edits of IPVS, with an nft and an IPVS that only take notes.
+//! Tests what nft is run with around the edits of IPVS, with an nft and an IPVS that only take notes.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::*;
-use crate::kernel::ipvs::Wire;
-use crate::kernel::ipvs::codec::message::Messages;
+use crate::kernel::netlink::Wire;
+use crate::kernel::netlink::message::Messages;
 use crate::model::{RealServer, ServerKey, ServerOp, ServiceKey, ServiceOp, Thresholds};
 
 /// An IPVS that does whatever it is told, but for the servers with port 13.
@@ -76,7 +76,7 @@ impl Lab {
         let write = ["-c", "printf %s \"$1\" > \"$2\"; chmod 755 \"$2\"", "sh", text, nft.to_str().unwrap()];
         assert!(Command::new("sh").args(write).status().unwrap().success());
         let mut director = Director::over(Ipvs::over(Box::<Obliging>::default()).unwrap());
-        director.filter = Filter::with_program(nft);
+        director.filter = NftClient::with_program(nft);
         Self { files, director }
     }
 

@@ -145,6 +145,20 @@ pub(crate) fn unsettled(what: &str) -> KernelError {
     }
 }
 
+/// An error with all its causes, on one line. A cause that repeats the text of what it caused is left out: some errors only
+/// wrap another.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let (mut line, mut last, mut next) = (error.to_string(), error.to_string(), error.source());
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if text != last {
+            line = format!("{line}: {text}");
+        }
+        (last, next) = (text, cause.source());
+    }
+    line
+}
+
 /// What the C library says, without the number that the standard library adds.
 fn os_text(errno: i32) -> String {
     let text = io::Error::from_raw_os_error(errno).to_string();

@@ -3,7 +3,7 @@
 use crate::model::{Operation, ServerOp, ServiceOp};
 
 /// How many messages one send may hold. All could be refused, and the socket has room for that many refusals
-/// (`wire::RECEIVE_BUFFER`); all could be as long as can be, and would be 80 KiB, where the kernel takes 207 KiB at once.
+/// (`netlink::transport`); all could be as long as can be, and would be 80 KiB, where the kernel takes 207 KiB at once.
 pub(super) const MOST: usize = 320;
 
 /// The operations in batches, in their order: each as long as can be, but none ends between a new service and its servers,

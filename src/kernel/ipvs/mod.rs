@@ -3,44 +3,47 @@
 mod batch;
 pub mod codec;
 mod glance;
-mod netlink;
 mod read;
 mod snapshot;
 mod sockopt;
 mod sync;
 mod uapi;
-mod wire;
 
 use std::process::{Command, Stdio};
 
-use neli::consts::nl::NlmF;
+use neli::consts::nl::{GenlId, NlmF};
 
-use self::codec::message::{Header, Malformed};
 use self::codec::request::Request;
 use self::codec::{decode, encode};
 use self::glance::Seen;
-use self::netlink::{Reply, Socket, Trouble};
 use self::uapi::{IPVS_GENL_NAME, cmd};
+use super::netlink::message::attributes;
+use super::netlink::{Client, Malformed, Netlink, NetlinkError, Reply, Wire};
 use super::{
     Kernel, KernelError, Listener, Live, Permit, Question, Refusal, Refusals, Step, explain, permitted,
 };
 use crate::model::{Operation, ServiceKey, Services, SetTimeouts, SyncOp, Timeouts};
 
-pub use self::netlink::Traffic;
-pub(crate) use self::wire::SMALL;
-pub use self::wire::{Netlink, Wire};
-
-/// As long as a request mostly is at the most. A buffer that grows by and by is moved each time.
-const REQUEST: usize = 192;
+/// What went over netlink so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// System calls that sent something
+    pub sends: u64,
+    /// Messages in them
+    pub messages: u64,
+    /// Those among them that edit the table
+    pub writes: u64,
+}
 
 /// The load balancer of the network namespace in which it was connected.
 pub struct Ipvs {
-    socket: Socket,
-    /// What lists real servers, where that is another: its frames stay short as long as no service has very many
-    of_servers: Option<Socket>,
+    client: Client,
+    /// Lists real servers, where that is another socket: its frames stay short as long as no service has very many
+    server_client: Option<Client>,
     /// The number of the IPVS family: another one each time the module is loaded
     family: u16,
-    outbox: Vec<u8>,
+    /// How many edits were sent
+    writes: u64,
     /// Whether anybody will ask for changes
     remembers: bool,
     /// What the last full reading showed, unless something was written since
@@ -67,7 +70,7 @@ impl Ipvs {
     pub fn connect() -> Result<Self, KernelError> {
         let wire = || Netlink::open().map(Box::new).map_err(|error| explain::socket(&error));
         let mut kernel = Self::over(wire()?)?;
-        kernel.of_servers = Some(Socket::over(wire()?));
+        kernel.server_client = Some(Client::over(wire()?));
         Ok(kernel)
     }
 
@@ -76,12 +79,11 @@ impl Ipvs {
     /// # Errors
     /// As for [`Ipvs::connect`].
     pub fn over(wire: Box<dyn Wire>) -> Result<Self, KernelError> {
-        let socket = Socket::over(wire);
         let mut kernel = Self {
-            socket,
-            of_servers: None,
+            client: Client::over(wire),
+            server_client: None,
             family: 0,
-            outbox: Vec::with_capacity(batch::MOST * REQUEST),
+            writes: 0,
             remembers: false,
             seen: None,
             listener: None,
@@ -111,12 +113,14 @@ impl Ipvs {
         }
     }
 
-    /// What went over the socket so far.
+    /// What went over netlink so far.
     pub fn traffic(&self) -> Traffic {
-        let Traffic { sends, messages, writes } = self.socket.traffic;
-        // Nothing is written over the other one.
-        let lists = self.of_servers.as_ref().map(|socket| socket.traffic).unwrap_or_default();
-        Traffic { sends: sends + lists.sends, messages: messages + lists.messages, writes }
+        let clients = || std::iter::once(&self.client).chain(&self.server_client);
+        Traffic {
+            sends: clients().map(|client| client.sends).sum(),
+            messages: clients().map(|client| client.messages).sum(),
+            writes: self.writes,
+        }
     }
 
     /// The number under which the kernel has IPVS now.
@@ -130,13 +134,12 @@ impl Ipvs {
     }
 
     fn ask_family(&mut self) -> Result<Option<u16>, KernelError> {
-        let first = self.socket.number(1);
-        self.outbox.clear();
-        encode::family_question(&mut self.outbox, first, NlmF::ACK, IPVS_GENL_NAME);
+        let mut batch = self.client.batch();
+        batch.push(GenlId::Ctrl.into(), NlmF::ACK, |buffer| encode::family_query(buffer, IPVS_GENL_NAME));
         let (mut family, mut errno) = (None, 0);
-        self.socket.exchange(&self.outbox, first, 1, |_, reply| {
+        batch.exchange(|_, reply| {
             match reply {
-                Reply::Data(attributes) => family = Some(decode::family(attributes)?),
+                Reply::Data(payload) => family = Some(decode::family(attributes(payload)?)?),
                 Reply::End(number) => errno = number,
             }
             Ok(())
@@ -164,17 +167,15 @@ impl Ipvs {
     ) -> Result<Answer, KernelError> {
         let mut renewed = false;
         loop {
-            let socket = match &mut self.of_servers {
-                Some(socket) if command == cmd::GET_DEST => socket,
-                _ => &mut self.socket,
+            let client = match &mut self.server_client {
+                Some(client) if command == cmd::GET_DEST => client,
+                _ => &mut self.client,
             };
-            let first = socket.number(1);
-            self.outbox.clear();
-            let header = Header { family: self.family, flags, sequence: first };
-            encode::question(&mut self.outbox, header, command, service);
+            let mut batch = client.batch();
+            batch.push(self.family, flags, |buffer| encode::query(buffer, command, service));
             let mut errno = 0;
-            let frames = socket.exchange(&self.outbox, first, 1, |_, reply| match reply {
-                Reply::Data(attributes) => take(attributes),
+            let frames = batch.exchange(|_, reply| match reply {
+                Reply::Data(payload) => take(attributes(payload)?),
                 Reply::End(number) => {
                     errno = number;
                     Ok(())
@@ -202,17 +203,15 @@ impl Ipvs {
     /// The same, without asking what an ENOENT means.
     fn send(&mut self, edits: &[Operation]) -> Result<Vec<(usize, i32)>, KernelError> {
         permitted(&self.permit)?;
-        let first = self.socket.number(edits.len());
-        self.outbox.clear();
+        let mut batch = self.client.batch();
         for (place, request) in edits.iter().filter_map(Request::of).enumerate() {
             // Refusals are answered in any case; the last acknowledgement says that all has been gone through.
             let flags = if place + 1 == edits.len() { NlmF::ACK } else { NlmF::empty() };
-            let header = Header { family: self.family, flags, sequence: first.wrapping_add(place as u32) };
-            encode::request(&mut self.outbox, header, &request);
+            batch.push(self.family, flags, |buffer| encode::request(buffer, &request));
         }
-        self.socket.traffic.writes += edits.len() as u64;
+        self.writes += edits.len() as u64;
         let mut refused = Vec::new();
-        self.socket.exchange(&self.outbox, first, edits.len(), |place, reply| {
+        batch.exchange(|place, reply| {
             if let Reply::End(errno) = reply
                 && errno != 0
             {
@@ -229,16 +228,13 @@ impl Ipvs {
         permitted(&self.permit)?;
         let mut renewed = false;
         loop {
-            let first = self.socket.number(2);
-            self.outbox.clear();
-            let header =
-                |place| Header { family: self.family, flags: NlmF::ACK, sequence: first.wrapping_add(place) };
-            encode::request(&mut self.outbox, header(0), request);
-            // The kernel answers in order: the answer to a question behind shows that none to the request will come.
-            encode::question(&mut self.outbox, header(1), cmd::GET_INFO, None);
-            self.socket.traffic.writes += 1;
+            let mut batch = self.client.batch();
+            batch.push(self.family, NlmF::ACK, |buffer| encode::request(buffer, request));
+            // The kernel answers in order: the answer to a query behind shows that none to the request will come.
+            batch.push(self.family, NlmF::ACK, |buffer| encode::query(buffer, cmd::GET_INFO, None));
+            self.writes += 1;
             let mut answer = None;
-            self.socket.exchange(&self.outbox, first, 2, |place, reply| {
+            batch.exchange(|place, reply| {
                 if let (0, Reply::End(errno)) = (place, reply) {
                     answer = Some(errno);
                 }
@@ -344,14 +340,15 @@ impl Kernel for Ipvs {
     }
 }
 
-impl From<Trouble> for KernelError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Io(error) => explain::socket(&error),
-            Trouble::Lost => explain::lost(),
-            Trouble::Silent(time) => explain::silent(time),
-            Trouble::Oversized(length) => explain::not_understood(&format!("it is {length} bytes long")),
-            Trouble::Malformed(malformed) => explain::not_understood(&malformed.to_string()),
+impl From<NetlinkError> for KernelError {
+    fn from(error: NetlinkError) -> Self {
+        match error {
+            NetlinkError::Socket(error) => explain::socket(&error),
+            NetlinkError::Overrun => explain::lost(),
+            NetlinkError::NoReply(time) => explain::silent(time),
+            NetlinkError::Truncated(length) => explain::not_understood(&format!("it is {length} bytes long")),
+            NetlinkError::Malformed(malformed) => explain::not_understood(&malformed.to_string()),
+            NetlinkError::Refused(errno) => explain::question("ask for IPVS", errno),
         }
     }
 }

@@ -9,9 +9,9 @@ use neli::consts::nl::NlmF;
 
 use super::Ipvs;
 use super::codec::decode;
-use super::codec::message::Malformed;
 use super::snapshot::Snapshot;
 use super::uapi::cmd;
+use crate::kernel::netlink::Malformed;
 use crate::kernel::{KernelError, Live, Step, explain};
 use crate::model::{
     Connections, Neighbour, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table,

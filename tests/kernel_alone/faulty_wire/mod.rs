@@ -8,7 +8,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use lbd::kernel::ipvs::{Netlink, Wire};
+use lbd::kernel::netlink::{Netlink, Wire};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use std::num::NonZeroU32;
 
 use neli::consts::genl::CtrlAttr;
 
-use super::align;
-use super::message::Malformed;
 use super::numbers::{self, Forward};
 use crate::kernel::ipvs::uapi::{attr, daemon, dest, state, svc, svc_f};
+use crate::kernel::netlink::Malformed;
+use crate::kernel::netlink::attribute::{Attributes, be16_of, find, text_of, u16_of, u32_of};
 use crate::model::{
     Connections, EngineName, Family, Forwarding, Persistence, PersistenceMask, RealServer, SchedulerName,
     Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Thresholds, Timeouts,
@@ -35,7 +35,7 @@ pub fn service(attributes: &[u8]) -> Result<(ServiceKey, Scheduling), Malformed>
     let nest = find(attributes, attr::SERVICE)?.ok_or(Malformed("a reply without its virtual service"))?;
     let (mut af, mut protocol, mut address, mut port, mut mark) = (None, None, None, None, None);
     let (mut scheduler, mut flags, mut timeout, mut netmask, mut engine) = (None, None, None, None, None);
-    for attribute in Attributes(nest) {
+    for attribute in Attributes::new(nest) {
         let (kind, value) = attribute?;
         match kind {
             svc::AF => af = u16_of(value),
@@ -310,7 +310,7 @@ fn is_kept(kind: u16) -> bool {
 /// Where the attributes cannot be told apart.
 pub fn timeouts(attributes: &[u8]) -> Result<Timeouts, Malformed> {
     let mut timeouts = Timeouts::default();
-    for attribute in Attributes(attributes) {
+    for attribute in Attributes::new(attributes) {
         let (kind, value) = attribute?;
         match kind {
             attr::TIMEOUT_TCP => timeouts.tcp = u32_of(value),
@@ -331,7 +331,7 @@ pub fn sync_daemon(attributes: &[u8]) -> Result<SyncDaemon, Malformed> {
     let nest = find(attributes, attr::DAEMON)?.ok_or(Malformed("a reply without its sync daemon"))?;
     let (mut role, mut interface, mut id) = (None, None, None);
     let (mut max_length, mut group, mut port, mut ttl) = (None, None, None, None);
-    for attribute in Attributes(nest) {
+    for attribute in Attributes::new(nest) {
         let (kind, value) = attribute?;
         match kind {
             daemon::STATE => role = u32_of(value),
@@ -366,65 +366,13 @@ const HEADER: usize = 4;
 
 /// Hands on each attribute in a run of bytes: where it begins, its type and its value.
 fn walk<'a>(bytes: &'a [u8], mut each: impl FnMut(usize, u16, &'a [u8])) -> Result<(), Malformed> {
-    let mut attributes = Attributes(bytes);
+    let mut attributes = Attributes::new(bytes);
     loop {
-        let start = bytes.len() - attributes.0.len();
+        let start = bytes.len() - attributes.rest().len();
         let Some(attribute) = attributes.next() else { return Ok(()) };
         let (kind, value) = attribute?;
         each(start, kind, value);
     }
-}
-
-/// The attributes in a run of bytes. Ends after the first that is malformed.
-struct Attributes<'a>(&'a [u8]);
-
-impl<'a> Attributes<'a> {
-    #[inline]
-    fn split(&mut self) -> Option<(u16, &'a [u8])> {
-        /// The two highest bits of a type are flags.
-        const TYPE: u16 = 0x3fff;
-        let [l0, l1, t0, t1, ..] = *self.0 else { return None };
-        let length = usize::from(u16::from_ne_bytes([l0, l1]));
-        let value = self.0.get(HEADER..length)?;
-        self.0 = self.0.get(align(length)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([t0, t1]) & TYPE, value))
-    }
-}
-
-impl<'a> Iterator for Attributes<'a> {
-    type Item = Result<(u16, &'a [u8]), Malformed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        Some(self.split().ok_or_else(|| {
-            self.0 = &[];
-            Malformed("an attribute that is cut off")
-        }))
-    }
-}
-
-pub(crate) fn find(attributes: &[u8], wanted: u16) -> Result<Option<&[u8]>, Malformed> {
-    for attribute in Attributes(attributes) {
-        let (kind, value) = attribute?;
-        if kind == wanted {
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
-}
-
-fn u16_of(value: &[u8]) -> Option<u16> {
-    value.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
-}
-
-fn be16_of(value: &[u8]) -> Option<u16> {
-    value.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
-}
-
-fn u32_of(value: &[u8]) -> Option<u32> {
-    value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
 /// The kernel sends 16 bytes also for IPv4, of which the first four count.
@@ -433,9 +381,4 @@ fn ip_of(family: Family, value: &[u8]) -> Option<IpAddr> {
         Family::V4 => value.first_chunk::<4>().map(|bytes| Ipv4Addr::from(*bytes).into()),
         Family::V6 => value.first_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes).into()),
     }
-}
-
-/// A string up to its final NUL.
-fn text_of(value: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(value.split(|byte| *byte == 0).next().unwrap_or_default())
 }

@@ -1,28 +1,32 @@
-//! Writes requests: the model's words as the kernel's attributes, appended to one buffer.
+//! Encodes requests: the model as generic netlink's header and the attributes of IPVS, appended to a buffer.
 
 use std::net::IpAddr;
 
 use neli::consts::genl::{CtrlAttr, CtrlCmd};
-use neli::consts::nl::{GenlId, NlmF};
 
-use super::message::{self, Header};
 use super::numbers::{self, Forward};
 use super::request::Request;
 use crate::kernel::ipvs::uapi::{IPVS_GENL_VERSION, attr, daemon, dest, state, svc, svc_f};
+use crate::kernel::netlink::attribute::{
+    append, append_bytes as bytes, append_nest as nest, append_text as text,
+};
 use crate::model::{
     Family, Forwarding, Persistence, PersistenceMask, RealServer, Scheduling, ServerKey, ServiceKey,
     SyncDaemon, SyncRole, Timeouts,
 };
 
-/// The flags of a service that the model has words for. Others that somebody set stay as they are.
+/// The flags of a service that the model knows. Others that another program set stay as they are.
 const OWN_FLAGS: u32 = svc_f::PERSISTENT | svc_f::ONEPACKET | svc_f::SCHED1 | svc_f::SCHED2 | svc_f::SCHED3;
 
-/// No request is longer, whatever it carries: a send of many is as long as so many of them at most.
-pub const LONGEST_REQUEST: usize = 256;
+/// Appends the header of generic netlink.
+fn header(buffer: &mut Vec<u8>, command: u8, version: u8) {
+    buffer.extend_from_slice(&[command, version, 0, 0]);
+}
 
-/// Appends one request.
-pub fn request(buffer: &mut Vec<u8>, header: Header, request: &Request<'_>) {
-    message::append(buffer, header, request.command(), IPVS_GENL_VERSION, |buffer| match *request {
+/// Appends one request to edit.
+pub fn request(buffer: &mut Vec<u8>, request: &Request<'_>) {
+    header(buffer, request.command(), IPVS_GENL_VERSION);
+    match *request {
         // An edit replaces the whole: an engine or a tunnel that is not sent again is gone.
         Request::AddService { service, to } | Request::EditService { service, to } => {
             nest(buffer, attr::SERVICE, |buffer| {
@@ -47,7 +51,7 @@ pub fn request(buffer: &mut Vec<u8>, header: Header, request: &Request<'_>) {
         Request::SetTimeouts(to) => timeouts(buffer, to),
         Request::StartSync(to) => nest(buffer, attr::DAEMON, |buffer| sync_daemon(buffer, to)),
         Request::StopSync(role) => nest(buffer, attr::DAEMON, |buffer| sync_role(buffer, role)),
-    });
+    }
 }
 
 /// A timeout that is left out stays as it is.
@@ -90,23 +94,20 @@ fn sync_daemon(buffer: &mut Vec<u8>, to: &SyncDaemon) {
     }
 }
 
-/// Appends a question to IPVS, about one virtual service or about all.
-pub fn question(buffer: &mut Vec<u8>, header: Header, command: u8, service: Option<&ServiceKey>) {
-    message::append(buffer, header, command, IPVS_GENL_VERSION, |buffer| {
-        if let Some(service) = service {
-            nest(buffer, attr::SERVICE, |buffer| service_identity(buffer, service));
-        }
-    });
+/// Appends a query of IPVS, for one virtual service or for all.
+pub fn query(buffer: &mut Vec<u8>, command: u8, service: Option<&ServiceKey>) {
+    header(buffer, command, IPVS_GENL_VERSION);
+    if let Some(service) = service {
+        nest(buffer, attr::SERVICE, |buffer| service_identity(buffer, service));
+    }
 }
 
-/// Appends the question under which number the kernel has the family of this name.
-pub fn family_question(buffer: &mut Vec<u8>, sequence: u32, flags: NlmF, name: &str) {
+/// Appends a query of netlink's own family, for the number of the family of this name.
+pub fn family_query(buffer: &mut Vec<u8>, name: &str) {
     /// The version of netlink's own family.
     const CTRL_VERSION: u8 = 2;
-    let header = Header { family: GenlId::Ctrl.into(), flags, sequence };
-    message::append(buffer, header, CtrlCmd::Getfamily.into(), CTRL_VERSION, |buffer| {
-        text(buffer, CtrlAttr::FamilyName.into(), name);
-    });
+    header(buffer, CtrlCmd::Getfamily.into(), CTRL_VERSION);
+    text(buffer, CtrlAttr::FamilyName.into(), name);
 }
 
 fn service_identity(buffer: &mut Vec<u8>, key: &ServiceKey) {
@@ -131,7 +132,7 @@ fn scheduling(buffer: &mut Vec<u8>, family: Family, scheduling: &Scheduling) {
     if *one_packet {
         bits |= svc_f::ONEPACKET;
     }
-    attribute(buffer, svc::FLAGS, |buffer| {
+    append(buffer, svc::FLAGS, |buffer| {
         buffer.extend_from_slice(&bits.to_ne_bytes());
         buffer.extend_from_slice(&OWN_FLAGS.to_ne_bytes());
     });
@@ -179,49 +180,16 @@ fn ip(buffer: &mut Vec<u8>, kind: u16, address: IpAddr) {
     }
 }
 
-fn text(buffer: &mut Vec<u8>, kind: u16, text: &str) {
-    attribute(buffer, kind, |buffer| {
-        buffer.extend_from_slice(text.as_bytes());
-        buffer.push(0);
-    });
-}
-
-fn bytes<const N: usize>(buffer: &mut Vec<u8>, kind: u16, value: [u8; N]) {
-    // At most an IPv6 address.
-    let mut attribute = [0; 4 + 16];
-    let ([l0, l1], [k0, k1]) = (((4 + N) as u16).to_ne_bytes(), kind.to_ne_bytes());
-    if let Some((header, place)) = attribute.split_first_chunk_mut() {
-        *header = [l0, l1, k0, k1];
-        if let Some(place) = place.first_chunk_mut() {
-            *place = value;
-        }
-    }
-    buffer.extend_from_slice(attribute.get(..4 + super::align(N)).unwrap_or_default());
-}
-
-fn nest(buffer: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
-    /// Not asked for by the kernel, but by netlink's own rules.
-    const NLA_F_NESTED: u16 = 1 << 15;
-    attribute(buffer, kind | NLA_F_NESTED, body);
-}
-
-fn attribute(buffer: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {
-    let start = buffer.len();
-    buffer.extend_from_slice(&[0, 0]);
-    buffer.extend_from_slice(&kind.to_ne_bytes());
-    body(buffer);
-    let length = buffer.len() - start;
-    if let Some(place) = buffer.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
-        // The longest attribute, a nest, is shorter than a request.
-        *place = (length as u16).to_ne_bytes();
-    }
-    buffer.resize(start + super::align(length), 0);
-}
-
 #[cfg(test)]
 mod tests {
+    use neli::consts::nl::NlmF;
+
     use super::*;
+    use crate::kernel::netlink::message::{self, Header};
     use crate::model::{Checksum, EngineName, SchedulerFlags, SchedulerName, Thresholds, Tunnel, TunnelKind};
+
+    /// No request is longer, whatever it carries: `batch::MOST` counts on it.
+    const LONGEST_REQUEST: usize = 256;
 
     #[test]
     fn the_longest_requests_keep_to_their_limit() {
@@ -249,7 +217,8 @@ mod tests {
             [Request::AddService { service, to: &to }, Request::AddServer { service, server, to: &real }]
         {
             let mut buffer = Vec::new();
-            request(&mut buffer, Header { family: 28, flags: NlmF::ACK, sequence: 1 }, &longest);
+            let header = Header { kind: 28, flags: NlmF::ACK, sequence: 1 };
+            message::append(&mut buffer, header, |buffer| request(buffer, &longest));
             assert!(buffer.len() <= LONGEST_REQUEST, "{} bytes for {longest:?}", buffer.len());
             assert_eq!(buffer.len() % 4, 0);
         }
