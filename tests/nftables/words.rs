@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use crate::generate;
 use lbd::kernel::Live;
-use lbd::kernel::nftables::NftClient;
+use lbd::kernel::nftables::{NftClient, NftError};
 use lbd::model::{Desired, Forwarding, Mark, MarkMatch, MaxDelete, Prefix, Protocol, Prune, State};
 use lbd::nft::{SourceNat, Table};
 use lbd::reconcile::Comparison;
@@ -139,8 +139,8 @@ fn every_table_comes_back_from_the_kernel_as_it_was_written() {
     let filter = RefCell::new(filter());
     runner(cases())
         .run(&table(), |table| {
-            filter.borrow_mut().write(&table).map_err(TestCaseError::fail)?;
-            prop_assert_eq!(filter.borrow_mut().read().map_err(TestCaseError::fail)?, table);
+            filter.borrow_mut().write(&table).map_err(failed)?;
+            prop_assert_eq!(filter.borrow_mut().read().map_err(failed)?, table);
             Ok(())
         })
         .unwrap();
@@ -241,7 +241,7 @@ fn whatever_is_done_to_the_table_by_hand_is_seen_and_undone() {
 #[test]
 fn a_table_that_is_not_wanted_and_not_there_is_no_trouble() {
     let mut filter = filter();
-    assert_eq!(filter.read(), Ok(Table::default()));
+    assert_eq!(filter.read().unwrap(), Table::default());
     filter.write(&Table::default()).unwrap();
     assert_eq!(sh("nft list ruleset"), "");
 }
@@ -252,9 +252,13 @@ fn a_script_that_the_kernel_refuses_leaves_the_table_as_it_was() {
     filter.write(&small()).unwrap();
     let packets = MarkMatch { interface: Some("longer-than-any-interface".into()), ..http("192.168.8.13") };
     let refused = Table { marks: vec![Mark { mark: 10, matches: vec![packets] }], ..small() };
-    let message = filter.write(&refused).unwrap_err();
+    let message = filter.write(&refused).unwrap_err().to_string();
     assert!(message.starts_with("nft cannot change table inet lbd: "), "{message}");
     assert_eq!(filter.read().unwrap(), small());
+}
+
+fn failed(error: NftError) -> TestCaseError {
+    TestCaseError::fail(error.to_string())
 }
 
 /// An nft that keeps a record of how it was started.
@@ -312,11 +316,11 @@ fn the_commands_that_diff_prints_do_what_apply_does() {
     runner(cases())
         .run(&before_and_after, |(before, after, mess)| {
             // A mess may fit into nothing that is there: then it comes first, and lbd's table not at all.
-            filter.borrow_mut().write(&wanted(&before)).map_err(TestCaseError::fail)?;
+            filter.borrow_mut().write(&wanted(&before)).map_err(failed)?;
             sh(&format!(
                 "nft '{mess}' 2> /dev/null || nft 'add table inet lbd; delete table inet lbd; add table inet lbd; {mess}'"
             ));
-            let found = filter.borrow_mut().read().map_err(TestCaseError::fail)?;
+            let found = filter.borrow_mut().read().map_err(failed)?;
             let mut live = State { marks: found.marks, strays: found.strays, ..before };
             for (service, contents) in live.services.iter_mut() {
                 for (server, real) in contents.servers_mut().iter_mut() {
@@ -337,7 +341,7 @@ fn the_commands_that_diff_prints_do_what_apply_does() {
                     sh(&command);
                 }
             }
-            prop_assert_eq!(filter.borrow_mut().read().map_err(TestCaseError::fail)?, wanted(&desired.state));
+            prop_assert_eq!(filter.borrow_mut().read().map_err(failed)?, wanted(&desired.state));
             Ok(())
         })
         .unwrap();

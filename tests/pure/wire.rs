@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::tables::{limits, real, scheduling, server, service, tunnel};
-use lbd::kernel::ipvs::codec::decode::{self, ServerReader};
+use lbd::kernel::ipvs::codec::decode;
 use lbd::kernel::netlink::Malformed;
 use lbd::kernel::netlink::message::{Messages, attributes};
 use lbd::model::{
@@ -44,7 +44,7 @@ struct Understood {
 }
 
 impl Understood {
-    fn take(&mut self, what: &str, datagram: &[u8], reader: &mut ServerReader) -> Result<(), Malformed> {
+    fn take(&mut self, what: &str, datagram: &[u8]) -> Result<(), Malformed> {
         for message in Messages::new(datagram) {
             let message = message?;
             if matches!(message.kind, ERROR | DONE) {
@@ -58,10 +58,7 @@ impl Understood {
                 "sync" => self.sync.push(decode::sync_daemon(attributes)?),
                 url => {
                     let family = url.parse().map_or(Family::V4, |key: ServiceKey| key.family());
-                    // What it remembers of the server before makes no difference.
-                    let server = reader.read(attributes, family);
-                    assert_eq!(server, ServerReader::default().read(attributes, family));
-                    self.servers.entry(url.into()).or_default().push(server?);
+                    self.servers.entry(url.into()).or_default().push(decode::server(attributes, family)?);
                 }
             }
         }
@@ -147,11 +144,9 @@ fn expected() -> Understood {
 #[test]
 fn the_replies_of_every_kernel_mean_the_same() {
     for kernel in KERNELS {
-        let (mut understood, mut reader) = (Understood::default(), ServerReader::default());
+        let mut understood = Understood::default();
         for (what, datagram) in recorded(kernel) {
-            understood
-                .take(&what, &datagram, &mut reader)
-                .unwrap_or_else(|error| panic!("{kernel}, {what}: {error}"));
+            understood.take(&what, &datagram).unwrap_or_else(|error| panic!("{kernel}, {what}: {error}"));
         }
         assert_eq!(understood, expected(), "{kernel}");
     }
@@ -166,7 +161,7 @@ fn a_reply_that_is_cut_anywhere_is_no_reply() {
                 let whole = Messages::new(&datagram[..length]).filter(Result::is_ok).count();
                 // Only the bytes that pad the last message may be missing.
                 assert!(whole < messages || datagram.len() - length < 4, "{kernel}, {what}: {length} bytes");
-                let _ = Understood::default().take(&what, &datagram[..length], &mut ServerReader::default());
+                let _ = Understood::default().take(&what, &datagram[..length]);
             }
         }
     }
@@ -186,11 +181,11 @@ proptest! {
     #[test]
     fn random_bytes_are_refused_in_peace(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = decode::service(&bytes);
-        let _ = ServerReader::default().read(&bytes, Family::V6);
+        let _ = decode::server(&bytes, Family::V6);
         let _ = decode::sync_daemon(&bytes);
         let _ = decode::timeouts(&bytes);
         let _ = decode::family(&bytes);
-        let _ = Understood::default().take("services", &bytes, &mut ServerReader::default());
+        let _ = Understood::default().take("services", &bytes);
     }
 
     #[test]
@@ -201,12 +196,11 @@ proptest! {
     ) {
         let recorded = recorded(KERNELS[kernel]);
         let (what, mut datagram) = line.get(&recorded).clone();
-        let mut reader = ServerReader::default();
-        Understood::default().take(&what, &datagram, &mut reader).unwrap();
+        Understood::default().take(&what, &datagram).unwrap();
         for (place, byte) in spoilt {
             let place = place.index(datagram.len());
             datagram[place] = byte;
         }
-        let _ = Understood::default().take(&what, &datagram, &mut reader);
+        let _ = Understood::default().take(&what, &datagram);
     }
 }

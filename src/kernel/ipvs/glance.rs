@@ -125,9 +125,8 @@ impl Ipvs {
     ) -> Result<(usize, u64), KernelError> {
         let family = service.family();
         let (mut count, mut servers) = (0, 0_u64);
-        let mut reader = decode::ServerReader::default();
         self.ask(cmd::GET_DEST, NlmF::DUMP, Some(service), |attributes| {
-            let (server, real, _) = reader.read(attributes, family)?;
+            let (server, real, _) = decode::server(attributes, family)?;
             count += 1;
             servers = servers.wrapping_add(hasher.hash_one((&server, &real)));
             Ok(())

@@ -1,4 +1,4 @@
-//! Reads the whole table, and makes sure that it is whole.
+//! Reads the whole table over netlink, and makes sure that no entry of it is missing.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,15 +24,6 @@ const ATTEMPTS: usize = 30;
 /// Absent while the module is not loaded, and hidden from user namespaces by some kernels.
 const EXPIRE_NODEST_CONN: &str = "/proc/sys/net/ipv4/vs/expire_nodest_conn";
 
-/// What reading the servers of one service tells about the next.
-#[derive(Default)]
-struct Precedent {
-    /// How many servers it has
-    expected: usize,
-    /// How the kernel lays a server out
-    reader: decode::ServerReader,
-}
-
 impl Ipvs {
     /// The whole live state. What is as expected is shared.
     pub(super) fn read_all(&mut self, expected: &Services) -> Result<Live, KernelError> {
@@ -41,10 +32,11 @@ impl Ipvs {
         let listed = self.services(expected.len())?;
         let of = listed.len();
         let mut services = Vec::with_capacity(of);
-        let mut precedent = Precedent::default();
+        // A service mostly has as many servers as the one before it.
+        let mut expected_servers = 0;
         for (done, (key, scheduling)) in listed.into_iter().enumerate() {
             self.is_at(Step::Read { services: done, of });
-            if let Some(servers) = self.servers(&key, &mut precedent, &mut live.connections)? {
+            if let Some(servers) = self.servers(&key, &mut expected_servers, &mut live.connections)? {
                 let mut service = VirtualService::new(scheduling, servers);
                 if let Some(expected) = expected.get(&key) {
                     service.share(expected);
@@ -63,7 +55,7 @@ impl Ipvs {
     /// Some services with their servers; those that are not there are left out.
     pub(super) fn read_some(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
         let mut services = Services::with_capacity(keys.len());
-        let (mut precedent, mut connections) = (Precedent::default(), HashMap::new());
+        let (mut expected_servers, mut connections) = (0, HashMap::new());
         for key in keys {
             let mut found = None;
             let answer = self.ask(cmd::GET_SERVICE, NlmF::ACK, Some(key), |attributes| {
@@ -74,20 +66,22 @@ impl Ipvs {
                 return Err(explain::question(&format!("ask for {key}"), answer.errno));
             }
             let Some((key, scheduling)) = found else { continue };
-            if let Some(servers) = self.servers(&key, &mut precedent, &mut connections)? {
+            if let Some(servers) = self.servers(&key, &mut expected_servers, &mut connections)? {
                 services.insert(key, VirtualService::new(scheduling, servers));
             }
         }
         Ok(services)
     }
 
-    /// Reads a list until it can be trusted. The kernel drops its lock between two frames and goes on by counting, and
-    /// never says that something changed in between (no `NLM_F_DUMP_INTR`): where an entry was deleted that had been
-    /// listed already, another is skipped; where one was added, some come twice; and a kernel that enlarges its table of
-    /// services (from 7.1 on, a moment after they were added) does both. So a list of several frames needs a `witness`
-    /// who knows exactly these entries. Where he knows fewer, or nothing, it is read again, until nothing of the reading
-    /// before is gone; where he knows one that is not in the list, no second reading makes up for that: what comes and
-    /// goes in step with our readings would be skipped each time.
+    /// Reads a list until it is known to be whole.
+    ///
+    /// The kernel drops its lock between two datagrams of a list and goes on by counting, and never marks that something
+    /// changed in between (no `NLM_F_DUMP_INTR`): where an entry was deleted that had been listed already, another is skipped;
+    /// where one was added, some come twice; and a kernel that enlarges its table of services (from 7.1 on, a moment after
+    /// they were added) does both. So a list of several datagrams is compared with the old interface by `cross_check`. Where
+    /// that has fewer entries, or cannot be had, the list is read again, until nothing of the reading before is missing;
+    /// where it has an entry that the list lacks, no second reading makes up for that: what comes and goes in step with our
+    /// readings would be skipped each time.
     ///
     /// The newest entry, which the kernel lists first, comes last. `expected` is how many entries there are likely to be,
     /// and then how many there were.
@@ -98,7 +92,7 @@ impl Ipvs {
         service: Option<&ServiceKey>,
         expected: &mut usize,
         mut decode: impl FnMut(&[u8]) -> Result<(K, V), Malformed>,
-        witness: impl Fn(&Table<K, V>) -> Testimony,
+        cross_check: impl Fn(&Table<K, V>) -> CrossCheck,
     ) -> Result<Table<K, V>, KernelError> {
         let mut before: Option<Table<K, V>> = None;
         for _ in 0..ATTEMPTS {
@@ -119,13 +113,13 @@ impl Ipvs {
                 return Ok(list);
             }
             let all_left = |before: &Table<K, V>| before.keys().all(|key| list.contains_key(key));
-            let is_whole = match witness(&list) {
-                // He tells none twice.
-                Testimony::Same => true,
-                Testimony::Fewer | Testimony::None => {
+            let is_whole = match cross_check(&list) {
+                // As many entries, and none of the old interface's comes twice.
+                CrossCheck::Same => true,
+                CrossCheck::Fewer | CrossCheck::Unavailable => {
                     list.is_distinct() && before.as_ref().is_some_and(all_left)
                 }
-                Testimony::More => false,
+                CrossCheck::More => false,
             };
             if is_whole {
                 return Ok(list);
@@ -142,35 +136,36 @@ impl Ipvs {
             let (key, scheduling) = decode::service(attributes)?;
             Ok((key, neighbour.share(scheduling)))
         };
-        self.list(what, cmd::GET_SERVICE, None, &mut expected, decode, testify_on_services)
+        self.list(what, cmd::GET_SERVICE, None, &mut expected, decode, cross_check_services)
     }
 
     /// The servers of a service, in the order in which they were added, or `None` where the service is gone.
     fn servers(
         &mut self,
         service: &ServiceKey,
-        Precedent { expected, reader }: &mut Precedent,
+        expected: &mut usize,
         connections: &mut HashMap<(ServiceKey, ServerKey), Connections>,
     ) -> Result<Option<Servers>, KernelError> {
         let family = service.family();
         let mut busy = Vec::new();
         let mut decode = |attributes: &[u8]| {
-            let (key, server, connections) = reader.read(attributes, family)?;
+            let (key, server, connections) = decode::server(attributes, family)?;
             if !connections.is_empty() {
                 busy.push((key, connections));
             }
             Ok((key, server))
         };
         let what = format_args!("the servers of {service}");
-        let witness = |list: &Servers| testify_on_servers(service, list);
-        let mut servers = self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, witness)?;
+        let cross_check = |list: &Servers| cross_check_servers(service, list);
+        let mut servers =
+            self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, cross_check)?;
         if servers.is_empty() {
             // The kernel lists nothing, and no error, for a service that is not there; and one that is there now may
             // not have been there then.
             if !self.exists(service)? {
                 return Ok(None);
             }
-            servers = self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, witness)?;
+            servers = self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, cross_check)?;
         }
         busy.retain(|(server, _)| servers.contains_key(server));
         connections.extend(busy.into_iter().map(|(server, connections)| ((*service, server), connections)));
@@ -211,46 +206,46 @@ impl Ipvs {
     }
 }
 
-/// What the old interface says, which tells each list as it is at one moment.
-enum Testimony {
-    /// These entries and no others are there.
+/// How a list compares with the same list of the old interface, which is as it was at one moment.
+enum CrossCheck {
+    /// Both have the same entries.
     Same,
-    /// These and no others, but not all of them: some went meanwhile, or are of those that it hides.
+    /// The old interface has only entries of the list, but not all of them: some were deleted meanwhile, or are hidden there.
     Fewer,
-    /// Something is there that is not in the list.
+    /// The old interface has an entry that the list lacks.
     More,
-    /// Nothing: it cannot be had, or may hide some.
-    None,
+    /// The old interface cannot be had, or may hide some entries.
+    Unavailable,
 }
 
-impl Testimony {
-    /// Of a list of so many, the witness told so many entries, and so many of these are in it.
-    fn of(listed: usize, told: Option<usize>, known: usize) -> Self {
-        match told {
-            None => Self::None,
-            Some(told) if known < told => Self::More,
-            Some(told) if told < listed => Self::Fewer,
+impl CrossCheck {
+    /// The list has `listed` entries, the old interface `old` of which `known` are in the list.
+    fn of(listed: usize, old: Option<usize>, known: usize) -> Self {
+        match old {
+            None => Self::Unavailable,
+            Some(old) if known < old => Self::More,
+            Some(old) if old < listed => Self::Fewer,
             Some(_) => Self::Same,
         }
     }
 }
 
-fn testify_on_services(list: &Table<ServiceKey, Arc<Scheduling>>) -> Testimony {
-    let (mut known, mut is_known) = (0, knowing(list));
-    let told = Snapshot::open()
-        .and_then(|mut old| old.services(list.len(), |key, _| known += usize::from(is_known(&key))));
-    Testimony::of(list.len(), told, known)
+fn cross_check_services(list: &Table<ServiceKey, Arc<Scheduling>>) -> CrossCheck {
+    let (mut known, mut contains) = (0, lookup(list));
+    let old = Snapshot::open()
+        .and_then(|mut old| old.services(list.len(), |key, _| known += usize::from(contains(&key))));
+    CrossCheck::of(list.len(), old, known)
 }
 
-fn testify_on_servers(service: &ServiceKey, list: &Servers) -> Testimony {
-    let (mut known, mut is_known) = (0, knowing(list));
-    let told = Snapshot::open()
-        .and_then(|mut old| old.servers(service, list.len(), |key, _| known += usize::from(is_known(&key))));
-    Testimony::of(list.len(), told, known)
+fn cross_check_servers(service: &ServiceKey, list: &Servers) -> CrossCheck {
+    let (mut known, mut contains) = (0, lookup(list));
+    let old = Snapshot::open()
+        .and_then(|mut old| old.servers(service, list.len(), |key, _| known += usize::from(contains(&key))));
+    CrossCheck::of(list.len(), old, known)
 }
 
-/// Whether the list has a key. Mostly each is asked for in its turn, in the kernel's order.
-fn knowing<K: Hash + Eq, V>(list: &Table<K, V>) -> impl FnMut(&K) -> bool {
-    let mut in_turn = list.keys().rev();
-    move |key| in_turn.next() == Some(key) || list.contains_key(key)
+/// Whether the list has a key. Mostly the next call is for the next key, in the kernel's order, which costs no search.
+fn lookup<K: Hash + Eq, V>(list: &Table<K, V>) -> impl FnMut(&K) -> bool {
+    let mut in_order = list.keys().rev();
+    move |key| in_order.next() == Some(key) || list.contains_key(key)
 }

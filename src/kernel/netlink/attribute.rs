@@ -19,11 +19,6 @@ impl<'a> Attributes<'a> {
         Self(bytes)
     }
 
-    /// What is not split yet.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.0
-    }
-
     #[inline]
     fn split(&mut self) -> Option<(u16, &'a [u8])> {
         /// The two highest bits of a type are flags.

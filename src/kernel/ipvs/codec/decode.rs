@@ -1,4 +1,4 @@
-//! Reads replies: the kernel's attributes as the model's words, borrowed from the receive buffer.
+//! Decodes replies: the kernel's attributes as the model.
 //!
 //! Attributes that are not known are passed over, for a newer kernel may send more. One that is missing or too short
 //! where the kernel always sends it is an error: half-understood is not understood.
@@ -13,8 +13,8 @@ use crate::kernel::ipvs::uapi::{attr, daemon, dest, state, svc, svc_f};
 use crate::kernel::netlink::Malformed;
 use crate::kernel::netlink::attribute::{Attributes, be16_of, find, text_of, u16_of, u32_of};
 use crate::model::{
-    Connections, EngineName, Family, Forwarding, Persistence, PersistenceMask, RealServer, SchedulerName,
-    Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Thresholds, Timeouts,
+    Connections, EngineName, Family, Persistence, PersistenceMask, RealServer, SchedulerName, Scheduling,
+    ServerKey, ServiceKey, SyncDaemon, SyncRole, Thresholds, Timeouts,
 };
 
 /// The number under which the kernel has IPVS, from the attributes of a `CTRL_CMD_NEWFAMILY`.
@@ -88,220 +88,61 @@ pub fn service(attributes: &[u8]) -> Result<(ServiceKey, Scheduling), Malformed>
     Ok((key, scheduling))
 }
 
-/// Reads the real servers of one list after another.
+/// A real server of a virtual service of family `of_family`, with its connections, from the attributes of an
+/// `IPVS_CMD_NEW_DEST`. They do not say which service it is of.
 ///
-/// The kernel writes the attributes of all of them in the same places, and most servers differ from their neighbours only
-/// in a few of them. So one server is walked through, as an example; of those like it, only what differs is read.
-#[derive(Debug, Default)]
-pub struct ServerReader {
-    example: Option<Example>,
-}
-
-impl ServerReader {
-    /// A real server of a virtual service of this family, from the attributes of an `IPVS_CMD_NEW_DEST`. They do not say
-    /// which service it is.
-    ///
-    /// # Errors
-    /// Where they are not those of a real server.
-    #[inline(always)] // of a hundred thousand servers, none is handed on through memory
-    pub fn read(
-        &mut self,
-        attributes: &[u8],
-        of_family: Family,
-    ) -> Result<(ServerKey, RealServer, Connections), Malformed> {
-        let example = match &self.example {
-            Some(example) if example.is_like(attributes) => example,
-            _ => self.example.insert(Example::of(attributes)?),
-        };
-        let value = |kind| example.values.word(attributes, kind);
-        let number = |kind| value(kind).map(|word| u32::from_ne_bytes(*word));
-        let address = example.values.from(attributes, dest::ADDR);
-        let key = ServerKey {
-            address: ip_of(example.family.unwrap_or(of_family), address)
-                .ok_or(Malformed("a real server without an address"))?,
-            port: value(dest::PORT)
-                .map(|[a, b, ..]| u16::from_be_bytes([*a, *b]))
-                .ok_or(Malformed("a real server without a port"))?,
-        };
-        let server = RealServer {
-            weight: number(dest::WEIGHT).ok_or(Malformed("a real server without a weight"))?,
-            forwarding: example.forwarding,
-            thresholds: example.thresholds,
-        };
-        let connections = Connections {
-            active: number(dest::ACTIVE_CONNS).unwrap_or_default(),
-            inactive: number(dest::INACT_CONNS).unwrap_or_default(),
-            persistent: number(dest::PERSIST_CONNS).unwrap_or_default(),
-        };
-        Ok((key, server, connections))
-    }
-}
-
-/// A real server as the kernel told it: where everything lies, and what it shares with those that are like it.
-#[derive(Debug)]
-struct Example {
-    /// Of how many bytes; none are like one with something of interest behind its beginning
-    length: Option<usize>,
-    beginning: Beginning,
-    /// Which bits of that are shared: those of the headers, and of the values that are kept below
-    shared: Beginning,
-    /// The headers behind it, with their places
-    headers: Vec<(usize, Word)>,
-    values: Values,
-    /// That of the virtual service, where it names none
-    family: Option<Family>,
-    forwarding: Forwarding,
-    thresholds: Thresholds,
-}
-
-/// What the attributes begin with, as words. The kernel writes all that is of interest into 30 of them, and then numbers
-/// that never rest.
-type Beginning = [u32; BEGINNING];
-const BEGINNING: usize = 32;
-
-impl Example {
-    /// Walks through the attributes.
-    #[cold]
-    fn of(attributes: &[u8]) -> Result<Self, Malformed> {
-        let (mut headers, mut nest) = (Vec::new(), None);
-        walk(attributes, |start, kind, value| {
-            headers.push(start);
-            if kind == attr::DEST {
-                nest = Some((start + HEADER, value));
-            }
-        })?;
-        let (before, nest) = nest.ok_or(Malformed("a reply without its real server"))?;
-        let (mut shared, mut values) = (vec![0; attributes.len()], Values([NOWHERE; LAST_KNOWN + 1]));
-        let mut share = |start: usize, length| {
-            shared.get_mut(start..start + length).unwrap_or_default().fill(u8::MAX);
-        };
-        walk(nest, |start, kind, value| {
-            headers.push(before + start);
-            let start = before + start + HEADER;
-            values.note(kind, start, value);
-            if is_kept(kind) {
-                share(start, value.len());
-            }
-        })?;
-        headers.iter().for_each(|start| share(*start, HEADER));
-
-        let header = |start: usize| Some((start / WORD, *words(attributes).get(start / WORD)?));
-        let word = |kind| values.word(attributes, kind);
-        let number = |kind| word(kind).map(|word| u32::from_ne_bytes(*word));
-        let forward = Forward {
-            method: number(dest::FWD_METHOD).ok_or(Malformed("a real server without a forwarding method"))?,
-            tunnel_type: word(dest::TUN_TYPE).map_or(0, |[kind, ..]| *kind),
-            tunnel_port: word(dest::TUN_PORT).map_or(0, |[a, b, ..]| u16::from_be_bytes([*a, *b])),
-            tunnel_flags: word(dest::TUN_FLAGS).map_or(0, |[a, b, ..]| u16::from_ne_bytes([*a, *b])),
-        };
-        let upper = number(dest::U_THRESH).ok_or(Malformed("a real server without an upper threshold"))?;
-        let lower = number(dest::L_THRESH).ok_or(Malformed("a real server without a lower threshold"))?;
-        let family = match word(dest::ADDR_FAMILY).map_or(0, |[a, b, ..]| u16::from_ne_bytes([*a, *b])) {
-            0 => None,
-            number => Some(
-                numbers::family_of(number).ok_or(Malformed("a real server that is neither IPv4 nor IPv6"))?,
-            ),
-        };
-        Ok(Self {
-            length: (values.end() <= BEGINNING).then_some(attributes.len()),
-            beginning: beginning(attributes).unwrap_or_default(),
-            shared: beginning(&shared).unwrap_or_default(),
-            headers: headers
-                .into_iter()
-                .filter_map(header)
-                .filter(|(place, _)| *place >= BEGINNING)
-                .collect(),
-            values,
-            family,
-            forwarding: forward.into(),
-            thresholds: Thresholds { upper: NonZeroU32::new(upper), lower: NonZeroU32::new(lower) },
-        })
-    }
-
-    /// Whether a walk through these bytes would show the same, but for the values that are read of each.
-    fn is_like(&self, bytes: &[u8]) -> bool {
-        let Some(beginning) = beginning(bytes) else { return false };
-        let unlike = beginning
-            .iter()
-            .zip(&self.beginning)
-            .zip(&self.shared)
-            .fold(0, |unlike, ((word, same), shared)| unlike | (word ^ same) & shared);
-        unlike == 0
-            && self.length == Some(bytes.len())
-            && self.headers.iter().all(|(place, header)| words(bytes).get(*place) == Some(header))
-    }
-}
-
-/// `None` where it is shorter.
-fn beginning(bytes: &[u8]) -> Option<Beginning> {
-    words(bytes).first_chunk().map(|words| words.map(u32::from_ne_bytes))
-}
-
-/// Netlink aligns attributes to words.
-type Word = [u8; WORD];
-const WORD: usize = 4;
-
-fn words(bytes: &[u8]) -> &[Word] {
-    bytes.as_chunks().0
-}
-
-/// By the type of an attribute of a real server, in which word its value begins.
-#[derive(Debug)]
-struct Values([usize; LAST_KNOWN + 1]);
-
-/// The highest type that is looked for.
-const LAST_KNOWN: usize = dest::TUN_FLAGS as usize;
-
-/// The place of what is not there.
-const NOWHERE: usize = usize::MAX;
-
-impl Values {
-    /// Notes what is of interest. A value that is too short is none.
-    fn note(&mut self, kind: u16, start: usize, value: &[u8]) {
-        let least = match kind {
-            dest::ADDR => 16,
-            dest::WEIGHT | dest::ACTIVE_CONNS | dest::INACT_CONNS | dest::PERSIST_CONNS => 4,
-            dest::FWD_METHOD | dest::U_THRESH | dest::L_THRESH => 4,
-            dest::PORT | dest::ADDR_FAMILY | dest::TUN_PORT | dest::TUN_FLAGS => 2,
-            dest::TUN_TYPE => 1,
-            _ => return,
-        };
-        if let Some(known) = self.0.get_mut(usize::from(kind))
-            && value.len() >= least
-        {
-            *known = start / WORD;
+/// # Errors
+/// Where they are not those of a real server.
+pub fn server(
+    attributes: &[u8],
+    of_family: Family,
+) -> Result<(ServerKey, RealServer, Connections), Malformed> {
+    let nest = find(attributes, attr::DEST)?.ok_or(Malformed("a reply without its real server"))?;
+    let (mut address, mut port, mut method, mut weight) = (None, None, None, None);
+    let (mut upper, mut lower, mut family) = (None, None, 0);
+    let mut tunnel = Forward::default();
+    let mut connections = Connections::default();
+    for attribute in Attributes::new(nest) {
+        let (kind, value) = attribute?;
+        match kind {
+            dest::ADDR => address = Some(value),
+            dest::PORT => port = be16_of(value),
+            dest::FWD_METHOD => method = u32_of(value),
+            dest::WEIGHT => weight = u32_of(value),
+            dest::U_THRESH => upper = u32_of(value),
+            dest::L_THRESH => lower = u32_of(value),
+            dest::ACTIVE_CONNS => connections.active = u32_of(value).unwrap_or_default(),
+            dest::INACT_CONNS => connections.inactive = u32_of(value).unwrap_or_default(),
+            dest::PERSIST_CONNS => connections.persistent = u32_of(value).unwrap_or_default(),
+            dest::ADDR_FAMILY => family = u16_of(value).unwrap_or_default(),
+            dest::TUN_TYPE => tunnel.tunnel_type = value.first().copied().unwrap_or_default(),
+            dest::TUN_PORT => tunnel.tunnel_port = be16_of(value).unwrap_or_default(),
+            dest::TUN_FLAGS => tunnel.tunnel_flags = u16_of(value).unwrap_or_default(),
+            _ => {}
         }
     }
-
-    /// The first word of a value.
-    fn word<'a>(&self, bytes: &'a [u8], kind: u16) -> Option<&'a Word> {
-        words(bytes).get(*self.0.get(usize::from(kind))?)
-    }
-
-    /// A value and what is behind it; nothing, where it is not there.
-    fn from<'a>(&self, bytes: &'a [u8], kind: u16) -> &'a [u8] {
-        let place = self.0.get(usize::from(kind)).copied().unwrap_or(NOWHERE);
-        words(bytes).get(place..).map(<[Word]>::as_flattened).unwrap_or_default()
-    }
-
-    /// Behind which word there is nothing of interest.
-    fn end(&self) -> usize {
-        self.0.iter().filter(|place| **place != NOWHERE).max().map_or(0, |place| place + 1)
-    }
-}
-
-/// Whether a value is kept with the example, and not read of each server.
-fn is_kept(kind: u16) -> bool {
-    matches!(
-        kind,
-        dest::FWD_METHOD
-            | dest::U_THRESH
-            | dest::L_THRESH
-            | dest::ADDR_FAMILY
-            | dest::TUN_TYPE
-            | dest::TUN_PORT
-            | dest::TUN_FLAGS
-    )
+    let family = match family {
+        // It is that of the service.
+        0 => of_family,
+        number => {
+            numbers::family_of(number).ok_or(Malformed("a real server that is neither IPv4 nor IPv6"))?
+        }
+    };
+    let key = ServerKey {
+        address: address
+            .and_then(|bytes| ip_of(family, bytes))
+            .ok_or(Malformed("a real server without an address"))?,
+        port: port.ok_or(Malformed("a real server without a port"))?,
+    };
+    let method = method.ok_or(Malformed("a real server without a forwarding method"))?;
+    let upper = upper.ok_or(Malformed("a real server without an upper threshold"))?;
+    let lower = lower.ok_or(Malformed("a real server without a lower threshold"))?;
+    let server = RealServer {
+        weight: weight.ok_or(Malformed("a real server without a weight"))?,
+        forwarding: Forward { method, ..tunnel }.into(),
+        thresholds: Thresholds { upper: NonZeroU32::new(upper), lower: NonZeroU32::new(lower) },
+    };
+    Ok((key, server, connections))
 }
 
 /// The timeouts, from the attributes of an `IPVS_CMD_SET_CONFIG`.
@@ -359,20 +200,6 @@ pub fn sync_daemon(attributes: &[u8]) -> Result<SyncDaemon, Malformed> {
         port,
         ttl,
     })
-}
-
-/// The length and the type before each value.
-const HEADER: usize = 4;
-
-/// Hands on each attribute in a run of bytes: where it begins, its type and its value.
-fn walk<'a>(bytes: &'a [u8], mut each: impl FnMut(usize, u16, &'a [u8])) -> Result<(), Malformed> {
-    let mut attributes = Attributes::new(bytes);
-    loop {
-        let start = bytes.len() - attributes.rest().len();
-        let Some(attribute) = attributes.next() else { return Ok(()) };
-        let (kind, value) = attribute?;
-        each(start, kind, value);
-    }
 }
 
 /// The kernel sends 16 bytes also for IPv4, of which the first four count.
