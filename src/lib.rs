@@ -76,9 +76,6 @@ pub mod report;
 /// What a command is at, on one line of a terminal.
 pub mod progress;
 
-/// Memory for a large file, taken at once.
-pub mod memory;
-
 /// The arguments.
 pub mod cli;
 

@@ -9,7 +9,6 @@ use std::time::Instant;
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::netlink::{Netlink, Wire};
 use lbd::kernel::{Kernel, Question};
-use lbd::memory;
 use lbd::model::State;
 use lbd::plan::plan;
 
@@ -52,8 +51,6 @@ impl Wire for Counted {
 
 /// Runs one phase; gives nanoseconds from before the first send to after the last reply, calls, and entries.
 pub(crate) fn run(what: &str, table: Table) -> Result<String, Box<dyn Error>> {
-    // As a command does before it reads its file.
-    memory::ready(table.yaml().len() as u64);
     let calls = Rc::new(Cell::new(0));
     let mut kernel = Ipvs::over(Box::new(Counted { wire: Netlink::open()?, calls: Rc::clone(&calls) }))?;
     let operations = plan(&State::default(), &table.state()).grow;

@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
         ReportOutput::Json => report::report_json(console.out, &report, &warnings)?,
     }
     console.out.flush()?;
-    let code = match &report.outcome {
+    Ok(match &report.outcome {
         Outcome::Verified => DONE,
         Outcome::Failed | Outcome::Held => {
             console.name_failures(&report.failed);
@@ -89,11 +89,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
             console.error(format_args!("refused in part, the rest is done: {objection}"));
             REFUSED
         }
-    };
-    // The process ends here: a hundred thousand entries need not be given back one by one.
-    std::mem::forget((report, warnings));
-    std::mem::forget((last_verified, desired));
-    Ok(code)
+    })
 }
 
 /// Refuses to change anything while there are warnings, and gives the exit code for that.

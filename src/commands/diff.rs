@@ -56,15 +56,12 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
     if let Some(reason) = remembered.verified.unknown() {
         console.not_verified(reason);
     }
-    let code = match comparison.is_in_sync() {
+    Ok(match comparison.is_in_sync() {
         _ if remembered.verified.unknown().is_some() => TROUBLE,
         _ if options.strict && !warnings.is_empty() => TROUBLE,
         true => DONE,
         false => DIFFERS,
-    };
-    // The process ends here: a hundred thousand entries need not be given back one by one.
-    std::mem::forget((desired, remembered, comparison, warnings));
-    Ok(code)
+    })
 }
 
 /// A live state from a file: an export of lbd, or what `ipvsadm -Sn` printed. What such a file does not tell is taken out

@@ -1,14 +1,13 @@
 //! What the commands start from: the desired file, the policy for this once, the record, the kernel.
 
+use std::fmt;
 use std::path::Path;
-use std::{fmt, fs};
 
 use super::{Console, Stop};
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
 use crate::kernel::director::Director;
 use crate::kernel::{Kernel, Live, Question};
-use crate::memory;
 use crate::model::{Desired, MaxDelete, Operation, Policy};
 use crate::progress::Progress;
 use crate::reconcile::Comparison;
@@ -25,7 +24,6 @@ pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, Stop> {
 
 /// Reads and checks a desired file.
 pub(super) fn desired(path: &Path, progress: &Progress) -> Result<(Source, Desired), Stop> {
-    memory::ready(fs::metadata(path).map_or(0, |metadata| metadata.len()));
     let source = read(path, progress)?;
     progress.say("checking the file");
     let desired = config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?;

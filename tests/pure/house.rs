@@ -32,7 +32,6 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["advice", "config", "guard", "kernel", "model", "reconcile", "status", "store", "systemd", "watch"],
     ),
     ("progress", &["kernel"]),
-    ("memory", &[]),
     ("cli", &["model"]),
     (
         "commands",
@@ -46,7 +45,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ipvsadm",
             "kernel",
             "logging",
-            "memory",
             "model",
             "progress",
             "reconcile",
