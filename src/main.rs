@@ -1,7 +1,7 @@
 //! Arguments in, exit code out.
 
 use std::env;
-use std::io::{self, BufWriter, LineWriter, Write};
+use std::io::{self, BufWriter, LineWriter};
 use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
@@ -10,17 +10,17 @@ use lbd::cli::Arguments;
 use lbd::commands::{self, Console};
 use lbd::escape;
 use lbd::progress::Progress;
-use lbd::report::{COLLECTED, Paper, Uncoloured};
+use lbd::report::{COLLECTED, Output};
 
 fn main() -> ExitCode {
     let arguments = arguments();
     let progress = Progress::on_stderr();
-    // Both streams strip the colours where nobody would see them.
-    let colours = AutoStream::choice(&io::stderr());
-    let err: Box<dyn Write> = Box::new(LineWriter::new(progress.beside(io::stderr())));
+    let is_coloured = |choice| !matches!(choice, ColorChoice::Never);
+    let out = BufWriter::with_capacity(COLLECTED, progress.beside(io::stdout()));
     let mut console = Console {
-        out: &mut paper(io::stdout(), &progress),
-        err: &mut AutoStream::new(err, colours),
+        out: &mut Output::new(Box::new(out), is_coloured(AutoStream::choice(&io::stdout()))),
+        err: &mut LineWriter::new(progress.beside(io::stderr())),
+        is_err_coloured: is_coloured(AutoStream::choice(&io::stderr())),
         progress,
     };
     ExitCode::from(commands::run(&arguments, &mut console))
@@ -33,22 +33,4 @@ fn arguments() -> Arguments {
         let shown = env::args_os().map(|word| escape::text(&word.to_string_lossy()).into_owned());
         Arguments::try_parse_from(shown).err().unwrap_or(error).exit()
     })
-}
-
-/// Standard output without colours where it is no terminal. What is left between two colours is collected before it is
-/// written: it would be a system call each, and a plan may have a hundred thousand lines.
-fn paper(stdout: io::Stdout, progress: &Progress) -> Paper {
-    let colours = AutoStream::choice(&stdout);
-    let collected = buffered(progress.beside(stdout));
-    match colours {
-        ColorChoice::Never => Paper::new(Box::new(buffered(Uncoloured::new(collected))), false),
-        colours => {
-            let collected: Box<dyn Write + Send> = Box::new(collected);
-            Paper::new(Box::new(buffered(AutoStream::new(collected, colours))), true)
-        }
-    }
-}
-
-fn buffered<W: Write>(stream: W) -> BufWriter<W> {
-    BufWriter::with_capacity(COLLECTED, stream)
 }

@@ -23,7 +23,7 @@ use crate::config::{Problems, ReadError};
 use crate::escape::Escaped;
 use crate::progress::Progress;
 use crate::reconcile::Failed;
-use crate::report::Paper;
+use crate::report::Output;
 
 /// Exit code: done, in sync, verified.
 pub const DONE: u8 = 0;
@@ -34,13 +34,15 @@ pub const TROUBLE: u8 = 2;
 /// Exit code of `apply`: a guard refuses.
 pub const REFUSED: u8 = 3;
 
-/// Where a command writes: its result to `out`, everything else to `err`. Both are given styled text; what a message says is
-/// escaped here, so that a message is one line and nothing but a message.
+/// Where a command writes: its result to `out`, everything else to `err`. The text of a message is escaped here, so that a message
+/// is one line and nothing but a message.
 pub struct Console<'a> {
     /// Standard output
-    pub out: &'a mut Paper,
+    pub out: &'a mut Output,
     /// Standard error
     pub err: &'a mut dyn Write,
+    /// Whether messages have colours
+    pub is_err_coloured: bool,
     /// What is done meanwhile
     pub progress: Progress,
 }
@@ -48,19 +50,21 @@ pub struct Console<'a> {
 impl Console<'_> {
     /// Tells the operator something that does not stop the command.
     fn warn(&mut self, message: impl fmt::Display) {
-        const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-        // Where even standard error is closed nobody is left to be told.
-        let _ = writeln!(self.err, "{WARNING}warning:{WARNING:#} {}", Escaped(message));
+        self.message(AnsiColor::Yellow, "warning:", message);
     }
 
     fn note(&mut self, message: impl fmt::Display) {
-        const NOTE: Style = AnsiColor::Cyan.on_default().bold();
-        let _ = writeln!(self.err, "{NOTE}note:{NOTE:#} {}", Escaped(message));
+        self.message(AnsiColor::Cyan, "note:", message);
     }
 
     fn error(&mut self, message: impl fmt::Display) {
-        const ERROR: Style = AnsiColor::Red.on_default().bold();
-        let _ = writeln!(self.err, "{ERROR}error:{ERROR:#} {}", Escaped(message));
+        self.message(AnsiColor::Red, "error:", message);
+    }
+
+    fn message(&mut self, colour: AnsiColor, kind: &str, message: impl fmt::Display) {
+        let style = if self.is_err_coloured { colour.on_default().bold() } else { Style::new() };
+        // Nothing can be reported where standard error is closed.
+        let _ = writeln!(self.err, "{style}{kind}{style:#} {}", Escaped(message));
     }
 
     /// Says why what was done is not called verified.
@@ -103,7 +107,7 @@ impl Stop {
             Self::Trouble(message) => console.error(message),
             Self::Unreadable(error) => console.error(with_cause(error)),
             Self::Invalid(problems) => {
-                let _ = write!(console.err, "{}", problems.text(true));
+                let _ = write!(console.err, "{}", problems.text(console.is_err_coloured));
             }
             Self::Output(error) => console.error(format_args!("cannot write the result: {error}")),
         }

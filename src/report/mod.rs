@@ -1,16 +1,14 @@
-//! Plans and what became of them, as text for people and as JSON for scripts.
+//! Writes plans, results of passes and the daemon's state, as text for people and as JSON for scripts.
 
 mod commands;
 mod json;
 mod observed;
-mod paper;
+mod output;
 mod styled;
 mod text;
-mod uncoloured;
 
 pub use commands::commands;
 pub use json::{comparison as comparison_json, report as report_json, warnings as warnings_json};
 pub use observed::{Observed, daemon as daemon_text, json as observed_json, text as observed_text};
-pub use paper::{COLLECTED, Paper};
+pub use output::{COLLECTED, Output};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};
-pub use uncoloured::Uncoloured;

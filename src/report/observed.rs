@@ -7,6 +7,7 @@ use anstyle::Style;
 use serde_json::{Value, json};
 
 use super::json::{VERSION, foreign as foreign_json};
+use super::output::Output;
 use super::styled::{PLAIN, line};
 use super::text::{DELETE, HEAD, NOTE, foreign, in_part, size, waiting};
 use crate::escape;
@@ -56,7 +57,7 @@ impl Observed<'_> {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn text(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
+pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let comparison = observed.comparison;
     let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
     match &observed.file_problem {
@@ -87,7 +88,7 @@ pub fn text(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
 /// # Errors
 /// Those of `out`.
 pub fn daemon(
-    out: &mut dyn Write,
+    out: &mut Output,
     holder: Option<&str>,
     status: Option<&Status>,
     refused: Option<&str>,
@@ -103,11 +104,11 @@ pub fn daemon(
 }
 
 /// A line with a heading.
-fn say(out: &mut dyn Write, style: Style, heading: &str, rest: &dyn Display) -> io::Result<()> {
+fn say(out: &mut Output, style: Style, heading: &str, rest: &dyn Display) -> io::Result<()> {
     line(out, &[(style, &heading), (PLAIN, &format_args!(" {rest}"))])
 }
 
-fn told(out: &mut dyn Write, status: &Status, said: Option<&str>) -> io::Result<()> {
+fn told(out: &mut Output, status: &Status, said: Option<&str>) -> io::Result<()> {
     if let Some(LastPass { at, reason, outcome, added, edited, deleted }) = &status.last_pass {
         let counts = format!("{added} added, {edited} edited, {deleted} deleted");
         say(out, HEAD, "last change:", &format_args!("{at}, {reason}: {outcome}; {counts}"))?;
@@ -134,7 +135,7 @@ fn told(out: &mut dyn Write, status: &Status, said: Option<&str>) -> io::Result<
     Ok(())
 }
 
-fn table(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
+fn table(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     for (service, VirtualService { scheduling, servers }) in observed.services() {
         let cluster =
             observed.comparison.cluster(service).map(|name| format!(" ({name})")).unwrap_or_default();
@@ -157,7 +158,7 @@ fn table(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn json(out: &mut dyn Write, observed: &Observed<'_>) -> io::Result<()> {
+pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let comparison = observed.comparison;
     let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
     let server = |service: &ServiceKey, server: &ServerKey, real: &RealServer| -> Value {

@@ -1,11 +1,11 @@
 //! What a person reads: the operations in their order, what they do to live traffic, and what is left alone.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
-use super::paper::{COLLECTED, Paper};
+use super::output::{COLLECTED, Output};
 use super::styled::{PLAIN, line};
 use crate::escape;
 use crate::guard::Objection;
@@ -22,7 +22,7 @@ pub(super) const NOTE: Style = Style::new().dimmed();
 ///
 /// # Errors
 /// Those of `out`.
-pub fn comparison(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
+pub fn comparison(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
     operations(out, comparison)?;
     waiting(out, comparison)?;
     foreign(out, comparison)?;
@@ -42,8 +42,8 @@ pub fn comparison(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn operations(out: &mut Paper, comparison: &Comparison) -> io::Result<()> {
-    let signs = if out.shows_colours() { Signs::coloured() } else { Signs::plain() };
+pub fn operations(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
+    let signs = Signs::of(out);
     let mut heading: Option<Heading> = None;
     let mut lines = String::new();
     for operation in comparison.plan.operations() {
@@ -94,7 +94,10 @@ fn of_operation(
         lines.push('\n');
     }
     match comparison.impact(operation) {
-        Some(impact) => writeln!(lines, "      {NOTE}{}{NOTE:#}", escape::text(&impact)),
+        Some(impact) => {
+            let note = signs.note;
+            writeln!(lines, "      {note}{}{note:#}", escape::text(&impact))
+        }
         None => Ok(()),
     }
 }
@@ -137,29 +140,27 @@ impl Heading {
     }
 }
 
-/// What lines begin with, in their colours if these show, and what ends a colour.
+/// What lines begin with, in the styles of the output, and what ends a style.
 struct Signs {
     head: String,
     add: String,
     edit: String,
     delete: String,
     end: String,
+    note: Style,
 }
 
 impl Signs {
-    fn coloured() -> Self {
+    fn of(out: &Output) -> Self {
+        let delete = out.style(DELETE);
         Self {
-            head: HEAD.to_string(),
-            add: format!("  {ADD}+ "),
-            edit: format!("  {EDIT}~ "),
-            delete: format!("  {DELETE}- "),
-            end: format!("{DELETE:#}"),
+            head: out.style(HEAD).to_string(),
+            add: format!("  {}+ ", out.style(ADD)),
+            edit: format!("  {}~ ", out.style(EDIT)),
+            delete: format!("  {delete}- "),
+            end: format!("{delete:#}"),
+            note: out.style(NOTE),
         }
-    }
-
-    fn plain() -> Self {
-        let [add, edit, delete] = ["  + ", "  ~ ", "  - "].map(str::to_owned);
-        Self { head: String::new(), add, edit, delete, end: String::new() }
     }
 
     /// Begins a line with what happens, and to what, whose name is escaped.
@@ -236,7 +237,7 @@ fn is_off(value: &Value) -> bool {
 }
 
 /// Writes what waits for an interface.
-pub(super) fn waiting(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+pub(super) fn waiting(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
     if comparison.waiting.is_empty() {
         return Ok(());
     }
@@ -253,7 +254,7 @@ pub(super) fn waiting(out: &mut dyn Write, comparison: &Comparison) -> io::Resul
     Ok(())
 }
 
-pub(super) fn foreign(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+pub(super) fn foreign(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
     let Comparison { foreign, foreign_sync, .. } = comparison;
     if foreign.is_empty() && foreign_sync.is_empty() {
         return Ok(());
@@ -276,7 +277,7 @@ pub(super) fn foreign(out: &mut dyn Write, comparison: &Comparison) -> io::Resul
 ///
 /// # Errors
 /// Those of `out`.
-pub fn report(out: &mut Paper, report: &Report) -> io::Result<()> {
+pub fn report(out: &mut Output, report: &Report) -> io::Result<()> {
     let Report { outcome, done, failed, last, warnings: _ } = report;
     let Summary { add, edit, delete } = Summary::of(done.iter());
     let counts = format!("{add} added, {edit} edited, {delete} deleted");

@@ -16,7 +16,7 @@ use lbd::model::{
     VirtualService,
 };
 use lbd::reconcile::{Comparison, Failed, Outcome, Report};
-use lbd::report::{self, Observed, Paper, Uncoloured};
+use lbd::report::{self, Observed, Output};
 use lbd::status::{LastPass, Status};
 use lbd::store::Record;
 use proptest::prelude::*;
@@ -74,16 +74,16 @@ impl Write for Collected {
 }
 
 /// What is written on a terminal.
-fn shown(write: impl FnOnce(&mut Paper) -> io::Result<()>) -> String {
+fn shown(write: impl FnOnce(&mut Output) -> io::Result<()>) -> String {
     let collected = Collected::default();
-    write(&mut Paper::new(Box::new(collected.clone()), true)).unwrap();
+    write(&mut Output::new(Box::new(collected.clone()), true)).unwrap();
     String::from_utf8(mem::take(&mut *collected.0.lock().unwrap())).unwrap()
 }
 
 /// What a file or a pipe gets of it.
-fn piped(write: impl FnOnce(&mut Paper) -> io::Result<()>) -> String {
+fn piped(write: impl FnOnce(&mut Output) -> io::Result<()>) -> String {
     let collected = Collected::default();
-    write(&mut Paper::new(Box::new(Uncoloured::new(collected.clone())), false)).unwrap();
+    write(&mut Output::new(Box::new(collected.clone()), false)).unwrap();
     String::from_utf8(mem::take(&mut *collected.0.lock().unwrap())).unwrap()
 }
 
@@ -234,7 +234,7 @@ fn report(of: &Strings<'_>) -> Report {
 /// What each command writes to standard output, on a terminal or not.
 fn outputs(
     of: &Strings<'_>,
-    stream: impl Fn(&dyn Fn(&mut Paper) -> io::Result<()>) -> String,
+    stream: impl Fn(&dyn Fn(&mut Output) -> io::Result<()>) -> String,
 ) -> Vec<(&'static str, String)> {
     let (comparison, live, report) = (comparison(of), live(of), report(of));
     let observed = Observed {
@@ -272,8 +272,8 @@ proptest! {
         };
         let plain = Strings { cluster: "c", interface: "i", setting: ("n", "v"), said: "s", scheduler: "x" };
         let count = |text: &str| text.matches('\u{1b}').count();
-        let on_terminal = |write: &dyn Fn(&mut Paper) -> io::Result<()>| shown(write);
-        let in_pipe = |write: &dyn Fn(&mut Paper) -> io::Result<()>| piped(write);
+        let on_terminal = |write: &dyn Fn(&mut Output) -> io::Result<()>| shown(write);
+        let in_pipe = |write: &dyn Fn(&mut Output) -> io::Result<()>| piped(write);
         let (evil, harmless) = (outputs(&of, on_terminal), outputs(&plain, on_terminal));
         for ((command, text), (_, expected)) in evil.iter().zip(&harmless) {
             // The styles are lbd's own, and as many as ever.

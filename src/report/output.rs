@@ -1,18 +1,20 @@
-//! What a report is written on, whether colours show there, and how nobody waits for its reader.
+//! Writes reports to standard output: with or without colours, and without waiting for a slow reader where that matters.
 
 use std::io::{self, Write};
 use std::mem;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
-/// So many bytes are collected before they are written. What is longer is handed on as it is.
+use anstyle::Style;
+
+/// Output is collected up to this many bytes before it is written; a longer text is passed on as it is.
 pub const COLLECTED: usize = 64 * 1024;
 
-/// A stream that may be given styled text. A reader that goes away, as `head` does when it has enough, ends what is written and
-/// nothing else: the work goes on, and the exit code is the work's.
-pub struct Paper {
+/// A stream for reports. A reader that closes the pipe, as `head` does when it has enough, ends the writing and nothing else: the
+/// work goes on, and the exit code is that of the work.
+pub struct Output {
     stream: Stream,
-    shows_colours: bool,
+    is_coloured: bool,
 }
 
 /// Where the text goes.
@@ -23,31 +25,31 @@ enum Stream {
 
 /// A thread that writes while its owner goes on.
 struct Detached {
-    /// What is not handed over yet
+    /// What was not passed to the thread yet
     collected: Vec<u8>,
     texts: Sender<Vec<u8>>,
     thread: JoinHandle<(Box<dyn Write + Send>, io::Result<()>)>,
 }
 
-impl Paper {
-    /// Writes to `stream`, which takes out colours that do not show.
-    pub fn new(stream: Box<dyn Write + Send>, shows_colours: bool) -> Self {
-        Self { stream: Stream::Attached(stream), shows_colours }
+impl Output {
+    /// Writes to `stream`, with colours or without.
+    pub fn new(stream: Box<dyn Write + Send>, is_coloured: bool) -> Self {
+        Self { stream: Stream::Attached(stream), is_coloured }
     }
 
-    /// Whether colours show: it is not worth the while to put them into a hundred thousand lines and take them out again.
-    pub(super) fn shows_colours(&self) -> bool {
-        self.shows_colours
+    /// This style, or none where colours are off: no colour is ever written to be taken out again.
+    pub(super) fn style(&self, style: Style) -> Style {
+        if self.is_coloured { style } else { Style::new() }
     }
 
-    /// From now on writing waits for no reader: a thread of its own does it. What the reader has not taken is kept in memory.
-    /// Where no thread can be had, all is as before.
+    /// From now on a thread does the writing, so that the caller never waits for the reader. What the reader has not taken is kept
+    /// in memory. Where no thread can be started, nothing changes.
     pub fn detach(&mut self) {
         let (texts, received) = mpsc::channel::<Vec<u8>>();
         let (streams, given) = mpsc::channel::<Box<dyn Write + Send>>();
         let write = move || {
             let Ok(mut stream) = given.recv() else { return (Box::new(io::sink()) as _, Ok(())) };
-            // After the first error nothing more is written, and what comes is thrown away.
+            // After the first error nothing more is written; the rest is discarded.
             let mut result = Ok(());
             for text in received {
                 if result.is_ok() {
@@ -67,7 +69,7 @@ impl Paper {
         }
     }
 
-    /// Waits until all is written, and writes directly again.
+    /// Waits until everything is written; from now on the caller writes directly again.
     ///
     /// # Errors
     /// Those of the stream since it was detached.
@@ -75,7 +77,7 @@ impl Paper {
         let sink = Stream::Attached(Box::new(io::sink()));
         match mem::replace(&mut self.stream, sink) {
             Stream::Detached(mut detached) => {
-                detached.hand_over();
+                detached.pass_on();
                 let Detached { texts, thread, .. } = detached;
                 drop(texts);
                 let (stream, result) = thread.join().map_err(|_| io::Error::other("the output was lost"))?;
@@ -91,15 +93,15 @@ impl Paper {
 }
 
 impl Detached {
-    fn hand_over(&mut self) {
+    fn pass_on(&mut self) {
         if !self.collected.is_empty() {
-            // The thread takes all there is until it is joined.
+            // The thread receives until it is joined.
             let _ = self.texts.send(mem::take(&mut self.collected));
         }
     }
 }
 
-impl Write for Paper {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.stream {
             Stream::Attached(stream) => match stream.write(bytes) {
@@ -112,14 +114,14 @@ impl Write for Paper {
             Stream::Detached(detached) => {
                 detached.collected.extend_from_slice(bytes);
                 if detached.collected.len() >= COLLECTED {
-                    detached.hand_over();
+                    detached.pass_on();
                 }
                 Ok(bytes.len())
             }
         }
     }
 
-    /// Where it is detached, nothing is waited for.
+    /// A detached output does not wait for its reader.
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.stream {
             Stream::Attached(stream) => match stream.flush() {
@@ -130,14 +132,14 @@ impl Write for Paper {
                 flushed => flushed,
             },
             Stream::Detached(detached) => {
-                detached.hand_over();
+                detached.pass_on();
                 Ok(())
             }
         }
     }
 }
 
-/// Whether the reader has gone away.
+/// Whether the reader has closed the pipe.
 fn is_closed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
@@ -152,23 +154,23 @@ mod tests {
     #[test]
     fn a_reader_that_does_not_read_is_waited_for_only_at_the_end() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let mut paper = Paper::new(Box::new(writer), false);
-        paper.write_all(b"first\n").unwrap();
-        paper.detach();
+        let mut output = Output::new(Box::new(writer), false);
+        output.write_all(b"first\n").unwrap();
+        output.detach();
         // More than a pipe holds.
         let line = "a line of a plan\n".repeat(100);
         for _ in 0..1_000 {
-            paper.write_all(line.as_bytes()).unwrap();
-            paper.flush().unwrap();
+            output.write_all(line.as_bytes()).unwrap();
+            output.flush().unwrap();
         }
         let read = thread::spawn(move || {
             let mut text = String::new();
             reader.read_to_string(&mut text).unwrap();
             text
         });
-        paper.attach().unwrap();
-        paper.write_all(b"last\n").unwrap();
-        drop(paper);
+        output.attach().unwrap();
+        output.write_all(b"last\n").unwrap();
+        drop(output);
         assert_eq!(read.join().unwrap(), format!("first\n{}last\n", line.repeat(1_000)));
     }
 
@@ -178,17 +180,17 @@ mod tests {
         for is_detached in [false, true] {
             let (reader, writer) = io::pipe().unwrap();
             drop(reader);
-            let mut paper = Paper::new(Box::new(writer), false);
+            let mut output = Output::new(Box::new(writer), false);
             if is_detached {
-                paper.detach();
+                output.detach();
             }
-            paper.write_all(b"text").unwrap();
-            paper.attach().unwrap();
-            paper.write_all(b"more").unwrap();
-            paper.flush().unwrap();
+            output.write_all(b"text").unwrap();
+            output.attach().unwrap();
+            output.write_all(b"more").unwrap();
+            output.flush().unwrap();
         }
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let mut paper = Paper::new(Box::new(full), false);
-        assert!(paper.write_all(b"text").is_err());
+        let mut output = Output::new(Box::new(full), false);
+        assert!(output.write_all(b"text").is_err());
     }
 }
