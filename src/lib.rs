@@ -16,6 +16,9 @@
 /// What a director's state is, in plain data.
 pub mod model;
 
+/// An error and its causes in one line.
+pub mod error_chain;
+
 /// Strings of others, made harmless to a terminal, a log, a script and a shell.
 pub mod escape;
 
@@ -58,7 +61,7 @@ pub mod reconcile;
 /// Says when to look at the file again.
 pub mod watch;
 
-/// What the daemon tells about itself.
+/// What the daemon reports about itself, as it lies on disk for `lbd status`.
 pub mod status;
 
 /// When to pass: the one loop of the daemon.

@@ -23,7 +23,12 @@ fn main() -> ExitCode {
         is_err_coloured: is_coloured(AutoStream::choice(&io::stderr())),
         progress,
     };
-    ExitCode::from(commands::run(&arguments, &mut console))
+    let code = commands::run(&arguments, &mut console).unwrap_or_else(|error| {
+        error.show(&mut console);
+        commands::ERROR
+    });
+    console.progress.wipe();
+    ExitCode::from(code)
 }
 
 /// The arguments, or an end with what is wrong with them. That quotes what was typed, which a script may have taken from

@@ -1,47 +1,53 @@
-//! What the daemon tells about itself: a small document on disk, for `lbd status`.
+//! Defines what the daemon reports about itself: a small document on disk, for `lbd status`.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What the daemon did last and why, and what it waits for.
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// What the daemon did last and why, what is wrong, and what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Status {
     /// The desired file
     pub file: String,
     /// How the file is watched
     pub watching: String,
-    /// The last pass that changed something or ended otherwise than the one before
+    /// The last pass that changed something, or whose outcome differed from that of the pass before
     pub last_pass: Option<LastPass>,
-    /// What is wrong with the file as it is now; what was good before is being kept meanwhile
+    /// What is wrong with the current file, if it is not valid; the last good state is kept meanwhile
     pub bad_file: Option<String>,
-    /// Why a guard refuses the file as it is now; what was good before is being kept meanwhile
+    /// Why a guard refuses the current file, if one does; the last good state is kept meanwhile
     pub refused: Option<String>,
-    /// Why a guard refuses some deletions, while the file is followed otherwise
+    /// Why a guard refuses some deletions, while the rest of the file is applied
     #[serde(default)]
     pub refused_in_part: Option<String>,
-    /// What the kernel refused, and what else stands in the way
+    /// The operations that the kernel refused, or why the pass could not run to its end
     pub failed: Vec<String>,
+    /// When the next attempt is due, after a pass that failed
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
     /// What waits for an interface that is not there yet
     #[serde(default)]
     pub waiting: Vec<String>,
-    /// Why there is no state directory any more, for the service manager: it cannot be written there
+    /// Why there is no state directory any more. Only the service manager can show this: without the directory nothing is on disk.
     #[serde(default)]
     pub no_directory: Option<String>,
-    /// Who has the lock that the daemon waits for
+    /// The process that has the lock, while the daemon waits for it
     #[serde(default)]
     pub lock_holder: Option<String>,
-    /// Entries that another program keeps reverting
+    /// The entries that another program keeps reverting
     pub fights: Vec<String>,
 }
 
 /// How a pass ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastPass {
-    /// When, in UTC, as RFC 3339 writes it
-    pub at: String,
+    /// When it ended
+    pub at: Timestamp,
     /// Why it ran
-    pub reason: String,
-    /// `verified`, `failed`, `refused`, `refused in part` or `waiting`
-    pub outcome: String,
+    pub reason: PassReason,
+    /// How it ended
+    pub outcome: PassOutcome,
     /// How many additions
     pub added: usize,
     /// How many edits
@@ -50,8 +56,101 @@ pub struct LastPass {
     pub deleted: usize,
 }
 
+/// Why a pass runs, in ascending order: where several reasons wait for the same pass, the last of them counts. `Display` and the file
+/// on disk have the same words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PassReason {
+    /// The resync interval is over
+    #[serde(rename = "resync")]
+    Resync,
+    /// Another program changed nftables
+    #[serde(rename = "nftables changed", alias = "packet filter changed")]
+    Ruleset,
+    /// The pass before failed
+    #[serde(rename = "retry")]
+    Retry,
+    /// An interface that something waited for has appeared
+    #[serde(rename = "interface appeared")]
+    Link,
+    /// The operator requested it (SIGHUP)
+    #[serde(rename = "requested", alias = "asked")]
+    Requested,
+    /// The file has changed
+    #[serde(rename = "file changed")]
+    File,
+    /// The daemon has just started
+    #[serde(rename = "start")]
+    Start,
+}
+
+/// How a pass ended, as it is reported. `Display` and the file on disk have the same words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PassOutcome {
+    /// The kernel was read back and is what the file says
+    #[serde(rename = "verified")]
+    Verified,
+    /// The same, but for deletions that a guard refuses
+    #[serde(rename = "refused in part")]
+    PartlyRefused,
+    /// The same, but for entries whose repair is deferred, since another program keeps reverting them
+    #[serde(rename = "deferred", alias = "waiting")]
+    Deferred,
+    /// A guard refused the file
+    #[serde(rename = "refused")]
+    Refused,
+    /// Everything was added and edited, and nothing was deleted, since the record cannot be read
+    #[serde(rename = "unverified")]
+    Unverified,
+    /// The kernel refused something, or could not be read
+    #[serde(rename = "failed")]
+    Failed,
+}
+
+impl fmt::Display for PassReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+impl fmt::Display for PassOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// A moment by the wall clock, to the second. It is written in UTC by RFC 3339: `2026-11-23T19:04:45Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(SystemTime);
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        // What is written and read back is the same moment.
+        let nanoseconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+        Self(time - std::time::Duration::from_nanos(nanoseconds.into()))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_rfc3339_seconds(self.0).fmt(f)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_rfc3339(&text).map(Self::from).map_err(de::Error::custom)
+    }
+}
+
 impl Status {
-    /// One line for people: the most important thing first.
+    /// One line for `systemctl status`: the most important thing first.
     pub fn line(&self) -> String {
         let problem = if let Some(bad) = &self.bad_file {
             Some(format!("bad file, keeping the last good state: {bad}"))
@@ -66,7 +165,7 @@ impl Status {
         } else if let Some(refused) = &self.refused_in_part {
             Some(format!("not in sync, deletions refused: {refused}"))
         } else {
-            self.fights.first().map(|entry| format!("somebody else keeps changing {entry}"))
+            self.fights.first().map(|entry| format!("another program keeps reverting {entry}"))
         };
         problem.unwrap_or_else(|| match &self.last_pass {
             Some(pass) => {
@@ -78,5 +177,86 @@ impl Status {
             }
             None => "starting".to_owned(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{from_value, json, to_value};
+
+    use super::*;
+
+    fn status() -> Status {
+        let at = Timestamp::from(UNIX_EPOCH + Duration::from_millis(1_795_460_685_999));
+        let (reason, outcome) = (PassReason::File, PassOutcome::Failed);
+        Status {
+            file: "desired.yaml".into(),
+            watching: "watching the desired file".into(),
+            last_pass: Some(LastPass { at, reason, outcome, added: 1, edited: 2, deleted: 0 }),
+            failed: vec!["add service tcp://10.0.0.1:80: no memory".into()],
+            retry_at: Some(Timestamp::from(UNIX_EPOCH + Duration::from_secs(1_795_460_687))),
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn a_status_is_read_as_it_was_written() {
+        let written = to_value(status()).unwrap();
+        assert_eq!(
+            written,
+            json!({
+                "file": "desired.yaml",
+                "watching": "watching the desired file",
+                "last_pass": {
+                    "at": "2026-11-23T19:04:45Z", "reason": "file changed", "outcome": "failed", "added": 1, "edited": 2, "deleted": 0
+                },
+                "bad_file": null,
+                "refused": null,
+                "refused_in_part": null,
+                "failed": ["add service tcp://10.0.0.1:80: no memory"],
+                "retry_at": "2026-11-23T19:04:47Z",
+                "waiting": [],
+                "no_directory": null,
+                "lock_holder": null,
+                "fights": [],
+            })
+        );
+        assert_eq!(from_value::<Status>(written).unwrap(), status());
+    }
+
+    #[test]
+    fn the_status_of_an_older_lbd_is_read() {
+        let (mut older, mut expected) = (to_value(status()).unwrap(), status());
+        for key in ["retry_at", "refused_in_part", "waiting", "no_directory", "lock_holder"] {
+            older.as_object_mut().unwrap().remove(key);
+        }
+        expected.retry_at = None;
+        let last = expected.last_pass.unwrap();
+        use {PassOutcome as Outcome, PassReason as Reason};
+        for (words, reason, outcome) in [
+            (("asked", "waiting"), Reason::Requested, Outcome::Deferred),
+            (("packet filter changed", "refused in part"), Reason::Ruleset, Outcome::PartlyRefused),
+            (("interface appeared", "unverified"), Reason::Link, Outcome::Unverified),
+            (("start", "refused"), Reason::Start, Outcome::Refused),
+            (("retry", "failed"), Reason::Retry, Outcome::Failed),
+            (("resync", "verified"), Reason::Resync, Outcome::Verified),
+        ] {
+            (older["last_pass"]["reason"], older["last_pass"]["outcome"]) = (words.0.into(), words.1.into());
+            expected.last_pass = Some(LastPass { reason, outcome, ..last });
+            assert_eq!(from_value::<Status>(older.clone()).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn the_line_is_what_matters_most() {
+        let mut status = status();
+        assert_eq!(status.line(), "not in sync, trying again: add service tcp://10.0.0.1:80: no memory");
+        status.failed.clear();
+        assert_eq!(status.line(), "in sync; last change 2026-11-23T19:04:45Z (file changed)");
+        status.fights = vec!["tcp://10.0.0.1:80".into()];
+        assert_eq!(status.line(), "another program keeps reverting tcp://10.0.0.1:80");
+        assert_eq!(Status::default().line(), "starting");
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::inputs::Remembered;
-use super::{Console, DONE, REFUSED, Stop, TROUBLE, advice, inputs};
+use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
 use crate::host::Host;
 use crate::kernel::Kernel;
@@ -12,7 +12,11 @@ use crate::model::Desired;
 use crate::reconcile::{self, Comparison, Order, Outcome, Report};
 use crate::report;
 
-pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<'_>) -> Result<u8, Stop> {
+pub(super) fn run(
+    arguments: &Arguments,
+    options: &Apply,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
     let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
     let mut kernel = inputs::kernel(&console.progress)?;
@@ -52,7 +56,7 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
     drop(lock);
     console.out.attach()?;
     last_verified.warn(console);
-    let report = report.map_err(|error| Stop::Trouble(error.to_string()))?;
+    let report = report?;
     shown?;
     for warning in &report.warnings {
         console.warn(warning);
@@ -74,11 +78,11 @@ pub(super) fn run(arguments: &Arguments, options: &Apply, console: &mut Console<
             if let Some(objection) = &report.last.objection {
                 console.error(format_args!("refused in part: {objection}"));
             }
-            TROUBLE
+            ERROR
         }
         Outcome::Unverified(reason) => {
             console.not_verified(reason);
-            TROUBLE
+            ERROR
         }
         Outcome::Refused(objection) => {
             let changed = if report.done.is_empty() { ", nothing was changed" } else { "" };
@@ -100,10 +104,8 @@ fn refuse(
     host: &Host,
     options: &Apply,
     console: &mut Console<'_>,
-) -> Result<Option<u8>, Stop> {
-    let live = kernel
-        .read(&reconcile::question(desired, &remembered.record))
-        .map_err(|error| Stop::Trouble(error.to_string()))?;
+) -> Result<Option<u8>, CommandError> {
+    let live = kernel.read(&reconcile::question(desired, &remembered.record))?;
     let last = remembered.compare(live, desired);
     let warnings = advice::of(desired, host, &last);
     if warnings.is_empty() {
@@ -117,5 +119,5 @@ fn refuse(
         advice::tell(&warnings, console);
     }
     console.error("nothing was changed: with `--strict` there may be no warnings");
-    Ok(Some(TROUBLE))
+    Ok(Some(ERROR))
 }

@@ -5,10 +5,10 @@ use std::io::Write;
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
-use super::{Console, DONE, Stop};
+use super::{CommandError, Console, DONE};
 use crate::cli::{Arguments, CompletionShell};
 
-pub(super) fn run(shell: CompletionShell, console: &mut Console<'_>) -> Result<u8, Stop> {
+pub(super) fn run(shell: CompletionShell, console: &mut Console<'_>) -> Result<u8, CommandError> {
     // The generator stops the program on a closed pipe; a buffer does not close.
     let mut script = Vec::new();
     generate(Shell::from(shell), &mut Arguments::command(), "lbd", &mut script);

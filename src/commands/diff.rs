@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::inputs::Remembered;
-use super::{Console, DIFFERS, DONE, Stop, TROUBLE, advice, inputs};
+use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config;
 use crate::ipvsadm;
@@ -13,7 +13,11 @@ use crate::model::{Desired, Forwarding, State, Thresholds, Timeouts};
 use crate::reconcile;
 use crate::report;
 
-pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'_>) -> Result<u8, Stop> {
+pub(super) fn run(
+    arguments: &Arguments,
+    options: &Diff,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
     let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
     let (live, remembered) = match &options.live {
@@ -57,8 +61,8 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
         console.not_verified(reason);
     }
     Ok(match comparison.is_in_sync() {
-        _ if remembered.verified.unknown().is_some() => TROUBLE,
-        _ if options.strict && !warnings.is_empty() => TROUBLE,
+        _ if remembered.verified.unknown().is_some() => ERROR,
+        _ if options.strict && !warnings.is_empty() => ERROR,
         true => DONE,
         false => DIFFERS,
     })
@@ -66,22 +70,19 @@ pub(super) fn run(arguments: &Arguments, options: &Diff, console: &mut Console<'
 
 /// A live state from a file: an export of lbd, or what `ipvsadm -Sn` printed. What such a file does not tell is taken out
 /// of the desired state, and that is said: nobody knows what it is.
-fn from_export(path: &Path, desired: &mut Desired, console: &mut Console<'_>) -> Result<Live, Stop> {
+fn from_export(path: &Path, desired: &mut Desired, console: &mut Console<'_>) -> Result<Live, CommandError> {
     let source = inputs::read(path, &console.progress)?;
     let state = &mut desired.state;
     let mut untold = Vec::new();
     let live = if ipvsadm::is_rules_text(&source.text) {
         let parsed = ipvsadm::read(&source.text);
         if !parsed.problems.is_empty() {
-            let mut problems = parsed.problems.iter().map(|problem| format!("{}: {problem}", source.name));
-            let last = problems.next_back().unwrap_or_default();
-            problems.for_each(|problem| console.error(problem));
-            return Err(Stop::Trouble(last));
+            return Err(CommandError::Rules { name: source.name, problems: parsed.problems });
         }
         untold.extend(forget_what_ipvsadm_does_not_save(state, &parsed.state));
         parsed.state
     } else {
-        config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?.state
+        config::load(&source)?.state
     };
     let known = state.sysctls.len();
     state.sysctls.retain(|name, _| live.sysctls.contains_key(name));

@@ -1,10 +1,10 @@
 //! `lbd export`: writes the live state, or saved ipvsadm rules, as a desired file.
 
-use std::fmt;
+use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 
-use super::{Console, DONE, Stop, TROUBLE, inputs};
+use super::{CommandError, Console, DONE, ERROR, inputs};
 use crate::cli::{Export, ExportOutput};
 use crate::config;
 use crate::ipvsadm;
@@ -12,7 +12,7 @@ use crate::kernel::{Question, sysctl};
 use crate::model::State;
 use crate::progress::Progress;
 
-pub(super) fn run(options: &Export, console: &mut Console<'_>) -> Result<u8, Stop> {
+pub(super) fn run(options: &Export, console: &mut Console<'_>) -> Result<u8, CommandError> {
     let (state, lost) = match &options.from {
         Some(rules) => from_rules(rules, &console.progress)?,
         None => (live(options, &console.progress)?, Vec::new()),
@@ -41,26 +41,27 @@ pub(super) fn run(options: &Export, console: &mut Console<'_>) -> Result<u8, Sto
     for what in &unexpressed {
         console.warn(what);
     }
-    Ok(if unexpressed.is_empty() { DONE } else { TROUBLE })
+    Ok(if unexpressed.is_empty() { DONE } else { ERROR })
 }
 
-fn unwritable(error: impl fmt::Display) -> Stop {
-    Stop::Trouble(format!("cannot write the table as a file: {error}"))
+fn unwritable(error: impl Into<Box<dyn Error + Send + Sync>>) -> CommandError {
+    CommandError::Unwritable(error.into())
 }
 
-fn live(options: &Export, progress: &Progress) -> Result<State, Stop> {
+fn live(options: &Export, progress: &Progress) -> Result<State, CommandError> {
     // lbd's own table of the packet filter belongs to what an export would otherwise take away when it is applied.
     let question = Question { filter: true, ..Question::default() };
     let mut state = inputs::live(&question, progress)?.state;
     for name in &options.sysctl {
-        let value = sysctl::read(name).map_err(|error| Stop::Trouble(format!("{name}: {error}")))?;
+        let value =
+            sysctl::read(name).map_err(|cause| CommandError::Setting { name: name.clone(), cause })?;
         state.sysctls.insert(name.clone(), value);
     }
     Ok(state)
 }
 
 /// The state that saved rules describe, and what of them cannot be written in the file's terms.
-fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), Stop> {
+fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), CommandError> {
     let source = inputs::read(path, progress)?;
     let parsed = ipvsadm::read(&source.text);
     let problems = parsed

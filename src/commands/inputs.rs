@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::{Console, Stop};
+use super::{CommandError, Console};
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
 use crate::kernel::director::Director;
@@ -14,29 +14,32 @@ use crate::reconcile::Comparison;
 use crate::store::{LoadError, Lock, Record, Store};
 
 /// Reads a file as text.
-pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, Stop> {
+pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, CommandError> {
     // Standard input may be typed at the same terminal.
     if path != Path::new("-") {
         progress.say("reading the file");
     }
-    config::read(path).map_err(Stop::Unreadable)
+    Ok(config::read(path)?)
 }
 
 /// Reads and checks a desired file.
-pub(super) fn desired(path: &Path, progress: &Progress) -> Result<(Source, Desired), Stop> {
+pub(super) fn desired(path: &Path, progress: &Progress) -> Result<(Source, Desired), CommandError> {
     let source = read(path, progress)?;
     progress.say("checking the file");
-    let desired = config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?;
+    let desired = config::load(&source)?;
     Ok((source, desired))
 }
 
 /// The state that was applied and verified last.
-pub(super) fn last_verified(store: &Store, progress: &Progress) -> Result<Option<(Source, Desired)>, Stop> {
+pub(super) fn last_verified(
+    store: &Store,
+    progress: &Progress,
+) -> Result<Option<(Source, Desired)>, CommandError> {
     progress.say("reading the last verified state");
-    let text = store.load_verified().map_err(|error| Stop::Trouble(error.to_string()))?;
+    let text = store.load_verified()?;
     let Some(text) = text else { return Ok(None) };
     let source = Source::new("the last verified state", text);
-    let desired = config::load(&source).map_err(|problems| Stop::Invalid(Box::new(problems)))?;
+    let desired = config::load(&source)?;
     Ok(Some((source, desired)))
 }
 
@@ -124,10 +127,8 @@ pub(super) fn policy(file: Policy, overrides: &Overrides) -> Policy {
     }
 }
 
-pub(super) fn store(arguments: &Arguments) -> Result<Store, Stop> {
-    Store::new(&arguments.state_dir).map_err(|error| {
-        Stop::Trouble(format!("cannot tell this boot and network namespace (is /proc mounted?): {error}"))
-    })
+pub(super) fn store(arguments: &Arguments) -> Result<Store, CommandError> {
+    Store::new(&arguments.state_dir).map_err(CommandError::Scope)
 }
 
 /// The lock that one pass at a time has; nothing else may be done while it is held.
@@ -183,13 +184,13 @@ impl Remembered {
     }
 }
 
-pub(super) fn kernel(progress: &Progress) -> Result<Director, Stop> {
-    let mut director = Director::connect().map_err(|error| Stop::Trouble(error.to_string()))?;
+pub(super) fn kernel(progress: &Progress) -> Result<Director, CommandError> {
+    let mut director = Director::connect()?;
     director.tell(progress.listener());
     Ok(director)
 }
 
 /// The live state, with as much as the question is about.
-pub(super) fn live(question: &Question, progress: &Progress) -> Result<Live, Stop> {
-    kernel(progress)?.read(question).map_err(|error| Stop::Trouble(error.to_string()))
+pub(super) fn live(question: &Question, progress: &Progress) -> Result<Live, CommandError> {
+    Ok(kernel(progress)?.read(question)?)
 }

@@ -4,6 +4,7 @@ mod advice;
 mod apply;
 mod completions;
 mod diff;
+mod error;
 mod export;
 mod inputs;
 mod restore;
@@ -19,18 +20,19 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use crate::cli::{Arguments, Command};
-use crate::config::{Problems, ReadError};
 use crate::escape::Escaped;
 use crate::progress::Progress;
 use crate::reconcile::Failed;
 use crate::report::Output;
 
+pub use self::error::CommandError;
+
 /// Exit code: done, in sync, verified.
 pub const DONE: u8 = 0;
 /// Exit code of `diff`: there is something to do.
 pub const DIFFERS: u8 = 1;
-/// Exit code: trouble.
-pub const TROUBLE: u8 = 2;
+/// Exit code: error.
+pub const ERROR: u8 = 2;
 /// Exit code of `apply`: a guard refuses.
 pub const REFUSED: u8 = 3;
 
@@ -88,75 +90,32 @@ impl Console<'_> {
 /// How many failures are named one by one: those of a large table mostly have one cause.
 const NAMED: usize = 20;
 
-/// Why a command ended before its end.
-enum Stop {
-    /// The cause and the way out, for the operator
-    Trouble(String),
-    /// A file cannot be read
-    Unreadable(ReadError),
-    /// The desired file does not hold
-    Invalid(Box<Problems>),
-    /// The result could not be written
-    Output(io::Error),
+/// Carries out a command; gives its exit code.
+///
+/// # Errors
+/// Why the command ended early; its exit code is [`ERROR`] then.
+pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, CommandError> {
+    check_descriptors()?;
+    let code = carry_out(arguments, console)?;
+    console.out.flush()?;
+    Ok(code)
 }
 
-impl Stop {
-    /// Tells the operator.
-    fn tell(&self, console: &mut Console<'_>) {
-        match self {
-            Self::Trouble(message) => console.error(message),
-            Self::Unreadable(error) => console.error(with_cause(error)),
-            Self::Invalid(problems) => {
-                let _ = write!(console.err, "{}", problems.text(console.is_err_coloured));
-            }
-            Self::Output(error) => console.error(format_args!("cannot write the result: {error}")),
-        }
-    }
-
-    /// The same in one line.
-    fn line(&self) -> String {
-        match self {
-            Self::Trouble(message) => message.clone(),
-            Self::Unreadable(error) => with_cause(error),
-            Self::Invalid(problems) => problems.line(),
-            Self::Output(error) => error.to_string(),
-        }
-    }
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
-/// Carries out a command and gives its exit code.
-pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> u8 {
-    let result = check_descriptors().and_then(|()| carry_out(arguments, console));
-    let code = result.and_then(|code| Ok(console.out.flush().map(|()| code)?)).unwrap_or_else(|stop| {
-        stop.tell(console);
-        TROUBLE
-    });
-    console.progress.wipe();
-    code
-}
-
-/// What opens files and sockets needs room for them: without, one thing after another would fail, and libraries panic.
-fn check_descriptors() -> Result<(), Stop> {
+/// Checks that enough files and sockets can be opened: with too few, one part after another would fail, and libraries panic.
+fn check_descriptors() -> Result<(), CommandError> {
     /// The daemon has some twenty open, while `nft` runs.
     const NEEDED: usize = 32;
     let stderr = io::stderr();
     let copies: Result<Vec<_>, _> = (0..NEEDED).map(|_| rustix::io::dup(&stderr)).collect();
     match copies {
-        Err(error @ (rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) => Err(Stop::Trouble(format!(
-            "fewer than {NEEDED} files can be opened: {}; raise the limit (`ulimit -n`, or LimitNOFILE= of the unit)",
-            io::Error::from(error)
-        ))),
+        Err(error @ (rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) => {
+            Err(CommandError::FewDescriptors { needed: NEEDED, cause: error.into() })
+        }
         _ => Ok(()),
     }
 }
 
-fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Stop> {
+fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, CommandError> {
     match &arguments.command {
         Command::Diff(options) => diff::run(arguments, options, console),
         Command::Apply(options) => apply::run(arguments, options, console),
@@ -168,13 +127,5 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Sto
         Command::Export(options) => export::run(options, console),
         Command::Schema => schema::run(console),
         Command::Completions { shell } => completions::run(*shell, console),
-    }
-}
-
-/// An error and what caused it, in one line.
-fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", with_cause(cause)),
-        None => error.to_string(),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::inputs::Verified;
-use super::{Console, DONE, Stop, TROUBLE, advice, inputs};
+use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::cli::Arguments;
 use crate::config::Source;
 use crate::escape;
@@ -14,7 +14,7 @@ use crate::report;
 use crate::store::Store;
 use crate::systemd::Notifier;
 
-pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Stop> {
+pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, CommandError> {
     advice::warn_of_file(&arguments.file, console);
     let store = inputs::store(arguments)?;
     let mut kernel = inputs::kernel(&console.progress)?;
@@ -34,16 +34,14 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
                 }
             }
         }
-        Err(stop) => {
-            stop.tell(console);
-            console.warn(format_args!("{} does not hold", arguments.file.display()));
+        Err(error) => {
+            error.show(console);
+            console.warn(format_args!("{} is not valid", arguments.file.display()));
         }
     }
 
     let Some((source, desired)) = inputs::last_verified(&store, &console.progress)? else {
-        return Err(Stop::Trouble(
-            "no state was ever verified: nothing to restore, nothing was changed".into(),
-        ));
+        return Err(CommandError::NothingVerified);
     };
     let report = pass(&mut kernel, &desired, &source, Some(Verified::same()), &store, console)?;
     console.warn("restored from the last state that was verified, not from the file");
@@ -58,7 +56,7 @@ fn pass(
     verified: Option<Verified>,
     store: &Store,
     console: &mut Console<'_>,
-) -> Result<Report, Stop> {
+) -> Result<Report, CommandError> {
     let lock = inputs::lock(store, "restore", console);
     let verified = verified.unwrap_or_else(|| inputs::verified(store, source));
     let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
@@ -72,10 +70,10 @@ fn pass(
     let report = reconcile::pass(kernel, &order, store, lock.as_ref(), &mut announce);
     drop(lock);
     verified.warn(console);
-    report.map_err(|error| Stop::Trouble(error.to_string()))
+    Ok(report?)
 }
 
-fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, Stop> {
+fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, CommandError> {
     for warning in &report.warnings {
         console.warn(warning);
     }
@@ -98,5 +96,5 @@ fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, 
         Outcome::Unverified(reason) => console.not_verified(reason),
         _ => console.name_failures(&report.failed),
     }
-    Ok(TROUBLE)
+    Ok(ERROR)
 }

@@ -9,25 +9,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{DONE, Stop, inputs};
+use super::{CommandError, DONE, inputs};
 use crate::cli::{Arguments, Run};
-use crate::daemon::{self, Connect, Controller, Host, Passes};
+use crate::daemon::{self, Connect, Controller, Host, Passes, SurroundingsError};
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::logging;
 use crate::store::{Lock, NoLock, Store};
 use crate::systemd::Notifier;
 
-pub(super) fn run(arguments: &Arguments, options: &Run) -> Result<u8, Stop> {
-    logging::init(options.log_level.as_deref()).map_err(Stop::Trouble)?;
+pub(super) fn run(arguments: &Arguments, options: &Run) -> Result<u8, CommandError> {
+    logging::init(options.log_level.as_deref()).map_err(CommandError::Logging)?;
     let notifier = Notifier::from_env();
-    follow(arguments, &notifier).inspect_err(|stop| {
-        // The journal may come too late to tell whose words they were; the status does not.
-        notifier.status(&stop.line());
+    follow(arguments, &notifier).inspect_err(|error| {
+        // The journal may attribute the last lines of a process that has ended to nobody; the status stays with the unit.
+        notifier.status(&error.line());
     })
 }
 
-fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, Stop> {
+fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
     let lock = lock(&store)?;
     let _name = only_daemon();
@@ -37,10 +37,11 @@ fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, Stop> {
         move || Passes::new(connect, store, lock)
     };
     let file = arguments.file.display().to_string();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CommandError::Surroundings(SurroundingsError::Threads(error)))?;
     runtime.block_on(async {
         let mut host = Host::start(&arguments.file, &store, passes, progress, notifier)
-            .map_err(|error| Stop::Trouble(error.to_string()))?;
+            .map_err(CommandError::Surroundings)?;
         tracing::info!("lbd {} keeps {file}", env!("CARGO_PKG_VERSION"));
         let controller = Controller::new(file, notifier.watchdog_interval(), fastrand::f64, Instant::now());
         daemon::run(controller, &mut host).await;
@@ -49,10 +50,10 @@ fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, Stop> {
 }
 
 /// The lock against a second daemon.
-fn lock(store: &Store) -> Result<Option<Lock>, Stop> {
+fn lock(store: &Store) -> Result<Option<Lock>, CommandError> {
     match store.lock_daemon("run") {
         Ok(lock) => Ok(Some(lock)),
-        Err(NoLock::Held(holder)) => Err(Stop::Trouble(holder)),
+        Err(error @ NoLock::Held(_)) => Err(CommandError::Locked(error)),
         // A disk that takes no lock must not keep a director from being repaired.
         Err(NoLock::Impossible(error)) => {
             warn!("{error}; going on without the lock against a second daemon");

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use super::{Console, DONE, Stop};
+use super::{CommandError, Console, DONE};
 use crate::config;
 
-pub(super) fn run(console: &mut Console<'_>) -> Result<u8, Stop> {
+pub(super) fn run(console: &mut Console<'_>) -> Result<u8, CommandError> {
     console.out.write_all(config::schema().as_bytes())?;
     Ok(DONE)
 }

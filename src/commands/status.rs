@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::inputs::{Remembered, Verified};
-use super::{Console, DIFFERS, DONE, Stop, advice, inputs};
+use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::reconcile;
 use crate::report::{self, Observed};
@@ -12,7 +12,7 @@ pub(super) fn run(
     arguments: &Arguments,
     options: &StatusOptions,
     console: &mut Console<'_>,
-) -> Result<u8, Stop> {
+) -> Result<u8, CommandError> {
     advice::warn_of_file(&arguments.file, console);
     let store = inputs::store(arguments)?;
     if !store.is_there() {
@@ -31,8 +31,8 @@ pub(super) fn run(
     let (desired, verified) = match inputs::desired(&arguments.file, &console.progress) {
         Ok((source, desired)) => (desired, inputs::verified(&store, &source)),
         // What is kept while the file is broken is the last verified state: that is what to compare with.
-        Err(stop) => {
-            file_problem = Some(stop.line());
+        Err(error) => {
+            file_problem = Some(error.line());
             let verified = inputs::last_verified(&store, &console.progress)?;
             (verified.map(|(_, desired)| desired).unwrap_or_default(), Verified::same())
         }
@@ -40,12 +40,12 @@ pub(super) fn run(
     let remembered = Remembered::read(&store, verified, &desired, console);
     let live = match inputs::live(&reconcile::question(&desired, &remembered.record), &console.progress) {
         Ok(live) => live,
-        Err(stop) => {
-            // Whoever may not ask the kernel can still be told what the daemon said.
+        Err(error) => {
+            // What the daemon wrote can be read without the privileges that the kernel demands.
             if options.output == ReportOutput::Text {
                 report::daemon_text(console.out, daemon.as_deref(), status.as_ref(), None)?;
             }
-            return Err(stop);
+            return Err(error);
         }
     };
     let comparison = remembered.compare(live.clone(), &desired);

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use super::{Console, DONE, Stop, TROUBLE, inputs};
+use super::{CommandError, Console, DONE, ERROR, inputs};
 use crate::cli::Arguments;
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
@@ -11,7 +11,7 @@ use crate::reconcile::{self, Comparison, Order, Outcome};
 use crate::report;
 use crate::store::{Lock, Store};
 
-pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -> Result<u8, Stop> {
+pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
     // Only to say so before anything is asked: nobody is kept from starting a daemon while the operator thinks.
     drop(no_daemon(&store)?);
@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
         report::operations_text(console.out, &shown)?;
         console.out.flush()?;
         if !yes && !is_confirmed(console)? {
-            return Err(Stop::Trouble("nothing was changed".into()));
+            return Err(CommandError::NotConfirmed);
         }
     }
 
@@ -33,20 +33,16 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     let operations =
         |comparison: &Comparison| comparison.plan.operations().cloned().collect::<Vec<Operation>>();
     if !yes && operations(&now) != operations(&shown) {
-        return Err(Stop::Trouble(
-            "something has changed since this was shown; nothing was removed; run `lbd teardown` again"
-                .into(),
-        ));
+        return Err(CommandError::PlanChanged);
     }
-    let record = store.load().map_err(|error| Stop::Trouble(error.to_string()))?;
+    let record = store.load()?;
     let nothing = reconcile::nothing(&record);
     let order = Order { desired: &nothing, verified: None, text: "", waits: None, unknown: None };
     let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
-    let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut announce)
-        .map_err(|error| Stop::Trouble(error.to_string()))?;
+    let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut announce)?;
     if report.outcome == Outcome::Verified {
         // Nothing is there that a boot should bring back.
-        store.forget_verified().map_err(|error| Stop::Trouble(error.to_string()))?;
+        store.forget_verified().map_err(CommandError::StateFile)?;
     }
     drop((lock, daemon));
     for warning in &report.warnings {
@@ -57,32 +53,26 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
         return Ok(DONE);
     }
     console.name_failures(&report.failed);
-    Ok(TROUBLE)
+    Ok(ERROR)
 }
 
 /// The lock against a daemon on this state directory.
-fn no_daemon(store: &Store) -> Result<Lock, Stop> {
-    store
-        .lock_daemon("teardown")
-        .map_err(|error| Stop::Trouble(format!("{error}; stop it first: systemctl stop lbd.service")))
+fn no_daemon(store: &Store) -> Result<Lock, CommandError> {
+    store.lock_daemon("teardown").map_err(CommandError::DaemonRuns)
 }
 
 /// What there is to remove now.
-fn compare(kernel: &mut Director, store: &Store) -> Result<Comparison, Stop> {
-    let record = store.load().map_err(|error| {
-        Stop::Trouble(format!("{error}; without it, it is not known what is lbd's; nothing was removed"))
-    })?;
+fn compare(kernel: &mut Director, store: &Store) -> Result<Comparison, CommandError> {
+    let record = store.load().map_err(CommandError::OwnerUnknown)?;
     let nothing = reconcile::nothing(&record);
-    let live = kernel
-        .read(&reconcile::question(&nothing, &record))
-        .map_err(|error| Stop::Trouble(error.to_string()))?;
+    let live = kernel.read(&reconcile::question(&nothing, &record))?;
     Ok(Comparison::new(live, &nothing, None, &record))
 }
 
 /// Asks at the terminal; without one nobody can say yes.
-fn is_confirmed(console: &mut Console<'_>) -> Result<bool, Stop> {
+fn is_confirmed(console: &mut Console<'_>) -> Result<bool, CommandError> {
     if !io::stdin().is_terminal() {
-        return Err(Stop::Trouble("nobody to ask: say --yes to remove this; nothing was changed".into()));
+        return Err(CommandError::NoTerminal);
     }
     write!(console.err, "Remove this from the kernel? [y/N] ")?;
     console.err.flush()?;

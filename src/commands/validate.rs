@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Console, DONE, Stop, TROUBLE, advice, inputs};
+use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::advice::Advice;
 use crate::cli::{Arguments, ReportOutput, Validate};
 use crate::config::Problems;
@@ -12,7 +12,11 @@ use crate::progress::Progress;
 use crate::reconcile::{self, Comparison};
 use crate::report::{self, count};
 
-pub(super) fn run(arguments: &Arguments, options: &Validate, console: &mut Console<'_>) -> Result<u8, Stop> {
+pub(super) fn run(
+    arguments: &Arguments,
+    options: &Validate,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
     match (inputs::desired(&arguments.file, &console.progress), options.output) {
         (Ok((source, desired)), output) => {
             let warnings = match options.host {
@@ -41,17 +45,17 @@ pub(super) fn run(arguments: &Arguments, options: &Validate, console: &mut Conso
                     write(console, &document)?;
                 }
             }
-            Ok(if options.strict && !warnings.is_empty() { TROUBLE } else { DONE })
+            Ok(if options.strict && !warnings.is_empty() { ERROR } else { DONE })
         }
-        (Err(Stop::Invalid(problems)), ReportOutput::Json) => {
+        (Err(CommandError::Invalid(problems)), ReportOutput::Json) => {
             write(console, &problems.json())?;
-            Ok(TROUBLE)
+            Ok(ERROR)
         }
-        (Err(Stop::Unreadable(error)), ReportOutput::Json) => {
+        (Err(CommandError::Unreadable(error)), ReportOutput::Json) => {
             write(console, &Problems::unreadable(&error).json())?;
-            Ok(TROUBLE)
+            Ok(ERROR)
         }
-        (Err(stop), _) => Err(stop),
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -63,7 +67,7 @@ fn write(console: &mut Console<'_>, document: &serde_json::Value) -> io::Result<
 /// What the director needs of this host. Where the kernel does not show its table, the rest is looked at all the same.
 fn look(arguments: &Arguments, desired: &Desired, console: &mut Console<'_>) -> Vec<Advice> {
     // First, since settings of IPVS are there only with its module.
-    let comparison = compare(arguments, desired, &console.progress).map_err(|stop| stop.line());
+    let comparison = compare(arguments, desired, &console.progress).map_err(|error| error.line());
     let host = advice::look(&desired.state, &arguments.file, console);
     match comparison {
         Ok(comparison) => advice::of(desired, &host, &comparison),
@@ -74,7 +78,11 @@ fn look(arguments: &Arguments, desired: &Desired, console: &mut Console<'_>) -> 
     }
 }
 
-fn compare(arguments: &Arguments, desired: &Desired, progress: &Progress) -> Result<Comparison, Stop> {
+fn compare(
+    arguments: &Arguments,
+    desired: &Desired,
+    progress: &Progress,
+) -> Result<Comparison, CommandError> {
     let record = inputs::store(arguments)?.load().unwrap_or_default();
     let live = inputs::live(&reconcile::question(desired, &record), progress)?;
     Ok(Comparison::new(live, desired, None, &record))

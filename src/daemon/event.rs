@@ -3,14 +3,14 @@
 use crate::model::Link;
 use crate::status::Status;
 
-use super::goal::Goal;
+use super::goal::{Goal, UnusableFile};
 use super::pass::{Job, Pass};
 
 /// What the daemon hears. Each only says what there is now; a pass compares all of it.
 #[derive(Debug)]
 pub enum Event {
     /// The desired file as it was last completely written, or what is wrong with it
-    File(Result<Goal, String>),
+    File(Result<Goal, UnusableFile>),
     /// How the file is watched
     Watching(String),
     /// Who else than root may write the file

@@ -1,8 +1,10 @@
 //! A state to be kept, with the text that asked for it.
 
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{self, Source};
+use crate::config::{self, Problems, ReadError, Source};
 use crate::model::Desired;
 use crate::store::{LoadError, Store};
 
@@ -21,12 +23,10 @@ impl Goal {
     /// What a text asks for.
     ///
     /// # Errors
-    /// In one line what is wrong with it.
-    pub fn parse(source: Source, revision: u64) -> Result<Self, String> {
-        match config::load(&source) {
-            Ok(desired) => Ok(Self { text: Arc::new(source.text), desired: Arc::new(desired), revision }),
-            Err(problems) => Err(problems.line()),
-        }
+    /// Where it is not valid.
+    pub fn parse(source: Source, revision: u64) -> Result<Self, UnusableFile> {
+        let desired = config::load(&source).map_err(|problems| UnusableFile::Invalid(Box::new(problems)))?;
+        Ok(Self { text: Arc::new(source.text), desired: Arc::new(desired), revision })
     }
 
     /// The state that another process, such as `lbd apply`, has had verified since `known` was. It is parsed only where it is
@@ -49,6 +49,35 @@ impl Goal {
     /// Where it cannot be read, or is not what was written.
     pub fn last_verified(store: &Store) -> Result<Option<Self>, LoadError> {
         let Some(text) = store.load_verified()? else { return Ok(None) };
-        Self::parse(Source::new("the last verified state", text), 0).map(Some).map_err(LoadError::Spoilt)
+        Self::parse(Source::new("the last verified state", text), 0)
+            .map(Some)
+            .map_err(|error| LoadError::Spoilt(error.to_string()))
+    }
+}
+
+/// Why a desired file cannot be used.
+#[derive(Debug)]
+pub enum UnusableFile {
+    /// It cannot be read.
+    Unreadable(ReadError),
+    /// It is not valid.
+    Invalid(Box<Problems>),
+}
+
+impl fmt::Display for UnusableFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => error.fmt(f),
+            Self::Invalid(problems) => f.write_str(&problems.line()),
+        }
+    }
+}
+
+impl Error for UnusableFile {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unreadable(error) => error.source(),
+            Self::Invalid(_) => None,
+        }
     }
 }

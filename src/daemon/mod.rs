@@ -3,7 +3,6 @@
 //! The loop waits for nothing else. A pass runs in a thread of its own (`worker`), the file is read in another (`file`).
 
 mod backoff;
-mod cause;
 mod conflicts;
 mod controller;
 mod event;
@@ -22,10 +21,9 @@ use std::io;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
-pub use self::cause::Cause;
 pub use self::controller::Controller;
 pub use self::event::{Action, Event, Notice};
-pub use self::goal::Goal;
+pub use self::goal::{Goal, UnusableFile};
 pub use self::host::Host;
 pub use self::pass::{Attempt, Connect, Job, Pass, Passes, StateDirectory};
 
@@ -53,13 +51,19 @@ pub enum SurroundingsError {
 impl fmt::Display for SurroundingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
-            Self::Threads(error) => write!(f, "cannot start a thread: {error}"),
+            Self::Signals(_) => f.write_str("cannot listen for signals"),
+            Self::Threads(_) => f.write_str("cannot start a thread"),
         }
     }
 }
 
-impl std::error::Error for SurroundingsError {}
+impl std::error::Error for SurroundingsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Signals(error) | Self::Threads(error) => Some(error),
+        }
+    }
+}
 
 /// Keeps the kernel equal to the file until a signal ends it. The table goes on serving after that.
 pub async fn run(mut controller: Controller, surroundings: &mut impl Surroundings) {

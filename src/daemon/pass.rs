@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::kernel::{Kernel, KernelError};
 use crate::model::{Operation, Subject};
 use crate::reconcile::{self, Order, Outcome, Report};
+use crate::status::PassReason;
 use crate::store::{LoadError, Lock, Record, Store};
 
-use super::cause::Cause;
 use super::goal::Goal;
 
 /// How to get at a kernel.
@@ -18,7 +18,7 @@ pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError> + Sen
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Why it runs
-    pub cause: Cause,
+    pub reason: PassReason,
     /// Whether it may end after a glance that shows no change
     pub glance: bool,
     /// What is kept: the last file that was valid and that no guard refused

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::goal::Goal;
+use super::goal::{Goal, UnusableFile};
 use crate::config::{self, Source};
 use crate::watch::{Look, Mode, Watch};
 
@@ -31,7 +31,11 @@ impl Reader {
     }
 
     /// Reads the file because of a look, unless a writer is found in the middle of it.
-    pub(super) async fn read(&mut self, watch: &mut Watch, look: &Look) -> Option<Result<Goal, String>> {
+    pub(super) async fn read(
+        &mut self,
+        watch: &mut Watch,
+        look: &Look,
+    ) -> Option<Result<Goal, UnusableFile>> {
         if let Some(known) = self.known() {
             return watch.confirms(look).await.then_some(Ok(known));
         }
@@ -42,10 +46,7 @@ impl Reader {
         }
         Some(match source {
             Ok(source) => self.parse(source),
-            Err(error) => Err(match std::error::Error::source(&error) {
-                Some(cause) => format!("{error}: {cause}"),
-                None => error.to_string(),
-            }),
+            Err(error) => Err(UnusableFile::Unreadable(error)),
         })
     }
 
@@ -54,7 +55,7 @@ impl Reader {
         self.parsed.clone().filter(|parsed| config::is_still(&self.file, &parsed.text))
     }
 
-    fn parse(&mut self, source: Source) -> Result<Goal, String> {
+    fn parse(&mut self, source: Source) -> Result<Goal, UnusableFile> {
         self.revision += 1;
         let goal = Goal::parse(source, self.revision)?;
         self.parsed = Some(goal.clone());
@@ -125,7 +126,7 @@ mod tests {
             reader.prepare();
             let look = watch.changed().await;
             let problem = reader.read(&mut watch, &look).await.unwrap().unwrap_err();
-            assert_eq!(problem, format!("{}:1:1: `clusters` is missing", path.display()));
+            assert_eq!(problem.to_string(), format!("{}:1:1: `clusters` is missing", path.display()));
         });
     }
 }

@@ -16,6 +16,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::error_chain::ErrorChain;
 use crate::escape;
 
 /// The fields of a journal entry whose meaning is fixed: what of ours has such a name gets a prefix.
@@ -143,14 +144,7 @@ impl Visit for Fields {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        let mut text = value.to_string();
-        let mut cause = value.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        self.set(field, text);
+        self.set(field, ErrorChain(value).to_string());
     }
 
     // Numbers and what is shown by `Display` come this way, too.

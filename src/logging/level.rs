@@ -6,26 +6,29 @@ use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{FilterFn, Targets, filter_fn};
 
+use super::error::{LevelError, LoggingError};
+
 /// Which events are logged.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Levels(Targets);
 
 impl Levels {
     /// What the command line says, else the environment (an empty word there is none), else `info`.
-    pub(super) fn choose(option: Option<&str>, variable: Option<OsString>) -> Result<Self, String> {
+    pub(super) fn choose(option: Option<&str>, variable: Option<OsString>) -> Result<Self, LoggingError> {
         let variable = variable.filter(|text| !text.is_empty());
         match (option, variable) {
-            (Some(text), _) => Self::parse(text).map_err(|error| format!("--log-level: {error}")),
-            (None, Some(text)) => {
-                Self::parse(&text.to_string_lossy()).map_err(|error| format!("LBD_LOG: {error}"))
+            (Some(text), _) => {
+                Self::parse(text).map_err(|cause| LoggingError::Level { origin: "--log-level", cause })
             }
+            (None, Some(text)) => Self::parse(&text.to_string_lossy())
+                .map_err(|cause| LoggingError::Level { origin: "LBD_LOG", cause }),
             (None, None) => Ok(Self(Targets::new().with_default(LevelFilter::INFO))),
         }
     }
 
     /// A level for everything, or for the modules whose path begins so: `warn`, `lbd::watch=debug`, `warn,lbd=info`.
     // Not `Targets`' own parser: it takes a misspelt level for the name of a module to be traced.
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, LevelError> {
         let mut default = LevelFilter::INFO;
         let mut modules = Vec::new();
         for directive in text.split(',').map(str::trim) {
@@ -51,7 +54,7 @@ impl Levels {
     }
 }
 
-fn level(word: &str) -> Result<LevelFilter, String> {
+fn level(word: &str) -> Result<LevelFilter, LevelError> {
     match word.to_ascii_lowercase().as_str() {
         "error" => Ok(LevelFilter::ERROR),
         "warn" => Ok(LevelFilter::WARN),
@@ -59,21 +62,14 @@ fn level(word: &str) -> Result<LevelFilter, String> {
         "debug" => Ok(LevelFilter::DEBUG),
         "trace" => Ok(LevelFilter::TRACE),
         "off" => Ok(LevelFilter::OFF),
-        _ => Err(format!(
-            "`{word}` is not a level; say error, warn, info, debug, trace or off, or the level of a module, such as \
-             `lbd::watch=debug`"
-        )),
+        _ => Err(LevelError::NotALevel(word.to_owned())),
     }
 }
 
-fn module(name: &str) -> Result<&str, String> {
+fn module(name: &str) -> Result<&str, LevelError> {
     let is_path = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
-    if is_path {
-        Ok(name)
-    } else {
-        Err(format!("`{name}` is not a module's name; say, for example, `lbd::watch=debug`"))
-    }
+    if is_path { Ok(name) } else { Err(LevelError::NotAModule(name.to_owned())) }
 }
 
 #[cfg(test)]
@@ -81,9 +77,10 @@ mod tests {
     use tracing::Level;
 
     use super::*;
+    use crate::error_chain::ErrorChain;
 
     fn chosen(option: Option<&str>, variable: Option<&str>) -> Result<Levels, String> {
-        Levels::choose(option, variable.map(OsString::from))
+        Levels::choose(option, variable.map(OsString::from)).map_err(|error| ErrorChain(&error).to_string())
     }
 
     fn everything(level: LevelFilter) -> Result<Levels, String> {
@@ -132,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_no_level_is_answered_with_the_words() {
-        let words = "is not a level; say error, warn, info, debug, trace or off, or the level of a module, such as \
+        let words = "is not a level; use error, warn, info, debug, trace or off, or the level of a module, such as \
                      `lbd::watch=debug`";
         assert_eq!(chosen(Some("inof"), None), Err(format!("--log-level: `inof` {words}")));
         assert_eq!(chosen(Some(""), None), Err(format!("--log-level: `` {words}")));
@@ -140,7 +137,7 @@ mod tests {
         assert_eq!(chosen(None, Some("info,")), Err(format!("LBD_LOG: `` {words}")));
         assert_eq!(
             chosen(None, Some("=info")),
-            Err("LBD_LOG: `` is not a module's name; say, for example, `lbd::watch=debug`".to_owned())
+            Err("LBD_LOG: `` is not a module's name; use, for example, `lbd::watch=debug`".to_owned())
         );
     }
 }

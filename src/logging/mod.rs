@@ -1,5 +1,6 @@
 //! Sends what lbd has to say to the journal, with fields, or to standard error as lines for a reader.
 
+mod error;
 mod journal;
 mod level;
 
@@ -24,6 +25,8 @@ use self::journal::{Journal, ToJournal};
 use self::level::Levels;
 use crate::escape::Escaped;
 
+pub use self::error::{LevelError, LoggingError};
+
 /// Sets up logging for the whole process; to be called once, before the first word.
 ///
 /// `level` is what `--log-level` said; without it `LBD_LOG` decides, and without that it is `info`. Either holds a level
@@ -34,8 +37,8 @@ use crate::escape::Escaped;
 /// `CLUSTER`, `OPERATION`, `ERRNO`, `REASON`). Otherwise they are lines on standard error.
 ///
 /// # Errors
-/// Says what is wrong with the level, and which words are right.
-pub fn init(level: Option<&str>) -> Result<(), String> {
+/// Where the level is not valid, or logging was set up before.
+pub fn init(level: Option<&str>) -> Result<(), LoggingError> {
     let levels = Levels::choose(level, env::var_os("LBD_LOG"))?;
     let by_journal = systemd_journal_logger::connected_to_journal();
     let unreachable = if by_journal {
@@ -59,10 +62,10 @@ pub fn init(level: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
-fn install(levels: &Levels, layer: impl Layer<Registry> + Send + Sync) -> Result<(), String> {
+fn install(levels: &Levels, layer: impl Layer<Registry> + Send + Sync) -> Result<(), LoggingError> {
     let subscriber = Registry::default().with(layer.and_then(levels.filter()));
-    set_global_default(subscriber).map_err(|error| format!("logging: {error}"))?;
-    log::set_logger(&Libraries).map_err(|error| format!("logging: {error}"))?;
+    set_global_default(subscriber).map_err(|error| LoggingError::Occupied(error.into()))?;
+    log::set_logger(&Libraries).map_err(|error| LoggingError::Occupied(error.into()))?;
     log::set_max_level(LevelFilter::Warn);
     Ok(())
 }

@@ -129,8 +129,11 @@ fn told(out: &mut Output, status: &Status, said: Option<&str>) -> io::Result<()>
     for failed in &status.failed {
         say(out, DELETE, "failed:", failed)?;
     }
+    if let Some(retry_at) = &status.retry_at {
+        say(out, HEAD, "next attempt:", retry_at)?;
+    }
     for entry in &status.fights {
-        say(out, DELETE, "somebody else keeps changing", entry)?;
+        say(out, DELETE, "another program keeps reverting", entry)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Has the kernel watch directories, by way of notify, and says in an operator's words why it will not.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -10,25 +11,57 @@ use notify::{Config, ErrorKind, INotifyWatcher, RecursiveMode, Watcher};
 use super::ears::Ears;
 use super::way::Identity;
 
-/// Why a directory is not watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// It is not there any more.
+/// Why a directory cannot be watched.
+#[derive(Debug)]
+pub(super) enum WatchError {
+    /// It does not exist any more.
     Gone,
-    /// inotify cannot be had: why, and what to do.
-    Unavailable(String),
+    /// inotify failed, for this directory if it is about one.
+    Inotify(Option<PathBuf>, notify::Error),
+    /// notify could not start its thread.
+    NoThread,
+    /// inotify does not see every change on this file system.
+    ChangedElsewhere {
+        /// The directory
+        directory: PathBuf,
+        /// The type of its file system
+        file_system: String,
+    },
+    /// The path to the file keeps changing.
+    Unsettled,
 }
+
+impl fmt::Display for WatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("the directory does not exist any more"),
+            Self::Inotify(Some(directory), error) => {
+                write!(f, "{}: {}", directory.display(), explain(error))
+            }
+            Self::Inotify(None, error) => f.write_str(&explain(error)),
+            Self::NoThread => f.write_str("the thread that reads the events of inotify could not be started"),
+            Self::ChangedElsewhere { directory, file_system } => write!(
+                f,
+                "{} is on {file_system}, where inotify does not see every change",
+                directory.display()
+            ),
+            Self::Unsettled => f.write_str("the symlinks and directories on the path to it keep changing"),
+        }
+    }
+}
+
+impl std::error::Error for WatchError {}
 
 /// What watches directories: inotify, or what a test puts in its place.
 pub(super) trait Source: Send {
     /// Watches a directory; no harm if it is watched already.
-    fn add(&mut self, directory: &Path) -> Result<(), Refusal>;
+    fn add(&mut self, directory: &Path) -> Result<(), WatchError>;
     /// Watches it no longer, if it did.
     fn remove(&mut self, directory: &Path);
 }
 
 /// How to come by a source, whose events go to these ears; or why none can be had.
-pub(super) type Connect = fn(&Arc<Ears>) -> Result<Box<dyn Source>, String>;
+pub(super) type Connect = fn(&Arc<Ears>) -> Result<Box<dyn Source>, WatchError>;
 
 /// The directories that are watched.
 pub(super) struct Watched {
@@ -49,7 +82,7 @@ impl Watched {
         wanted: &[(PathBuf, Identity)],
         lost: &HashSet<PathBuf>,
         again: bool,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, WatchError> {
         // A directory with the same path but another identity must be removed before it is added: notify knows
         // directories by their paths, and would take the end of the old one for the end of the new one.
         let stale = self.directories.extract_if(|path, identity| {
@@ -77,28 +110,27 @@ struct Inotify {
 }
 
 /// Connects to inotify.
-pub(super) fn connect(ears: &Arc<Ears>) -> Result<Box<dyn Source>, String> {
+pub(super) fn connect(ears: &Arc<Ears>) -> Result<Box<dyn Source>, WatchError> {
     let (ears, alive) = (Arc::clone(ears), Arc::new(()));
     let thread = Arc::downgrade(&alive);
     let hear = move |event| {
         let _alive = &alive;
         ears.hear(event);
     };
-    let watcher = INotifyWatcher::new(hear, Config::default()).map_err(|error| explain(&error))?;
+    let watcher =
+        INotifyWatcher::new(hear, Config::default()).map_err(|error| WatchError::Inotify(None, error))?;
     Ok(Box::new(Inotify { watcher, thread }))
 }
 
 impl Source for Inotify {
-    fn add(&mut self, directory: &Path) -> Result<(), Refusal> {
+    fn add(&mut self, directory: &Path) -> Result<(), WatchError> {
         // notify panics when it is called and its thread could not be started.
         if self.thread.upgrade().is_none() {
-            return Err(Refusal::Unavailable(
-                "the thread that reads the events of inotify could not be started".into(),
-            ));
+            return Err(WatchError::NoThread);
         }
         self.watcher.watch(directory, RecursiveMode::NonRecursive).map_err(|error| match error.kind {
-            ErrorKind::PathNotFound => Refusal::Gone,
-            _ => Refusal::Unavailable(format!("{}: {}", directory.display(), explain(&error))),
+            ErrorKind::PathNotFound => WatchError::Gone,
+            _ => WatchError::Inotify(Some(directory.to_owned()), error),
         })
     }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::ears::Ears;
-use super::inotify::{self, Connect, Refusal, Watched};
+use super::inotify::{self, Connect, WatchError, Watched};
 use super::mounts::Mounts;
 use super::settle::{Event, QUIET, QUIET_UNWATCHED, Reason};
 use super::way::{Identity, Stamp, Way};
 use super::{Look, Mode};
+use crate::error_chain::ErrorChain;
 
 /// How often a file is looked at that inotify does not watch.
 pub(super) const POLL: Duration = Duration::from_secs(2);
@@ -233,12 +234,13 @@ impl Watch {
                     self.ears.feed(Event::Noticed(Reason::Found, QUIET));
                 }
             }
-            Err(why) => self.give_up(why),
+            Err(error) => self.give_up(&error),
         }
     }
 
     /// Polls from now on.
-    fn give_up(&mut self, why: String) {
+    fn give_up(&mut self, error: &WatchError) {
+        let why = ErrorChain(error).to_string();
         if let Source::Polling(polling) = &mut self.source {
             polling.why = why;
             return;
@@ -279,7 +281,7 @@ impl Watch {
             let way = Way::to(&self.path);
             let directories = match wanted(&way) {
                 Ok(directories) => directories,
-                Err(why) => return self.give_up(why),
+                Err(error) => return self.give_up(&error),
             };
             let lost = {
                 let mut heard = self.ears.heard();
@@ -290,8 +292,8 @@ impl Watch {
             };
             match watched.set(&directories, &lost, again && turn == 0) {
                 Ok(is_new) => is_any_new |= is_new,
-                Err(Refusal::Gone) => continue,
-                Err(Refusal::Unavailable(why)) => return self.give_up(why),
+                Err(WatchError::Gone) => continue,
+                Err(error) => return self.give_up(&error),
             }
             // What changed before it was watched is seen by going the way again.
             if Way::to(&self.path) == way {
@@ -302,19 +304,19 @@ impl Watch {
             }
         }
         // Rather than go round for ever; the next recheck tries again.
-        self.give_up("the symlinks and directories on the way to it do not come to rest".to_owned());
+        self.give_up(&WatchError::Unsettled);
     }
 }
 
 /// The directories to watch, or why watching them would not do.
-fn wanted(way: &Way) -> Result<Vec<(PathBuf, Identity)>, String> {
+fn wanted(way: &Way) -> Result<Vec<(PathBuf, Identity)>, WatchError> {
     let mounts = Mounts::read();
     for (directory, (device, _)) in &way.directories {
         if let Some(kind) = mounts.changed_elsewhere(*device) {
-            return Err(format!(
-                "{} lies on {kind}, where inotify does not see every change",
-                directory.display()
-            ));
+            return Err(WatchError::ChangedElsewhere {
+                directory: directory.clone(),
+                file_system: kind.to_owned(),
+            });
         }
     }
     let mut wanted = way.directories.clone();

@@ -219,7 +219,7 @@ fn sighup_reconciles_at_once() {
     assert_eq!(net.ipvsadm_save(), rules(&[(1, 1)]));
     daemon.signal(Signal::SIGHUP);
     assert!(becomes(&net, &[(1, 1), (2, 1)]), "{}", daemon.log());
-    assert!(daemon.log().contains("reason=\"asked\""), "{}", daemon.log());
+    assert!(daemon.log().contains("reason=\"requested\""), "{}", daemon.log());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::daemon::{Shared, file, goal};
 use lbd::config::{Source, load};
@@ -12,7 +12,7 @@ use lbd::daemon::{Action, Controller, Event, Notice, Passes};
 use lbd::kernel::Kernel;
 use lbd::kernel::fake::Fake;
 use lbd::model::{Link, ServiceKey};
-use lbd::status::Status;
+use lbd::status::{PassOutcome, PassReason, Status};
 use lbd::store::Store;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -152,7 +152,7 @@ fn a_file_is_brought_about_and_drift_is_repaired_at_the_next_look() {
     director.looks();
     assert_eq!(director.table(), [(1, 1), (2, 1)]);
     let pass = director.status().last_pass.clone().unwrap();
-    assert_eq!((pass.reason.as_str(), pass.outcome.as_str(), pass.edited), ("resync", "verified", 1));
+    assert_eq!((pass.reason, pass.outcome, pass.edited), (PassReason::Resync, PassOutcome::Verified, 1));
 }
 
 #[test]
@@ -246,9 +246,12 @@ fn what_fails_is_tried_again_with_growing_pauses_until_it_succeeds() {
         failed[0].starts_with("add service tcp://10.0.0.1:80: this kernel cannot load scheduler `wlc`"),
         "{failed:?}"
     );
+    let (retry_at, now) = (director.status_on_disk().retry_at.unwrap(), SystemTime::now());
+    assert!((now.into()..=(now + Duration::from_secs(31)).into()).contains(&retry_at), "{retry_at}");
     director.kernel.0.lock().unwrap().schedulers = Fake::default().schedulers;
     assert_eq!(director.looks(), Duration::from_secs(30));
-    assert_eq!((director.table(), director.status().failed.len()), (vec![(1, 1)], 0));
+    let status = director.status_on_disk();
+    assert_eq!((director.table(), status.failed.len(), status.retry_at), (vec![(1, 1)], 0, None));
 }
 
 #[test]
@@ -327,10 +330,7 @@ fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
     assert_eq!(director.status_on_disk().waiting, [] as [&str; 0]);
     assert_eq!(director.kernel.0.lock().unwrap().live.state.sync.len(), 1);
     let pass = director.status().last_pass.clone().unwrap();
-    assert_eq!(
-        (pass.reason.as_str(), pass.outcome.as_str(), pass.added),
-        ("interface appeared", "verified", 1)
-    );
+    assert_eq!((pass.reason, pass.outcome, pass.added), (PassReason::Link, PassOutcome::Verified, 1));
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn an_edit_of_the_file_is_in_the_kernel_before_the_table_is_read() {
     assert_eq!(shown.lock().unwrap().first(), Some(&vec![5, 7]));
     assert_eq!(director.table(), [(1, 5), (2, 1)]);
     let pass = director.status().last_pass.clone().unwrap();
-    assert_eq!((pass.reason.as_str(), pass.outcome.as_str(), pass.edited), ("file changed", "verified", 2));
+    assert_eq!((pass.reason, pass.outcome, pass.edited), (PassReason::File, PassOutcome::Verified, 2));
 }
 
 #[test]
@@ -447,7 +447,7 @@ fn services_made_by_hand_that_are_too_many_to_delete_leave_the_daemon_ready_and_
     );
     assert_eq!((status.refused.as_ref(), status.failed.len()), (None, 0));
     assert_eq!(status.line(), format!("not in sync, deletions refused: {text}"));
-    assert_eq!(status.last_pass.unwrap().outcome, "refused in part");
+    assert_eq!(status.last_pass.unwrap().outcome, PassOutcome::PartlyRefused);
     // The file is followed and kept.
     director.takes(&all(&[(1, 5), (2, 1)]));
     director.meddle(2, 9);

@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use lbd::config::{self, Source};
 use lbd::escape;
@@ -17,7 +18,7 @@ use lbd::model::{
 };
 use lbd::reconcile::{Comparison, Failed, Outcome, Report};
 use lbd::report::{self, Observed, Output};
-use lbd::status::{LastPass, Status};
+use lbd::status::{LastPass, PassOutcome, PassReason, Status};
 use lbd::store::Record;
 use proptest::prelude::*;
 
@@ -203,9 +204,9 @@ fn status(of: &Strings<'_>) -> Status {
         file: said(),
         watching: said(),
         last_pass: Some(LastPass {
-            at: said(),
-            reason: said(),
-            outcome: said(),
+            at: SystemTime::UNIX_EPOCH.into(),
+            reason: PassReason::File,
+            outcome: PassOutcome::Failed,
             added: 1,
             edited: 2,
             deleted: 3,
@@ -214,6 +215,7 @@ fn status(of: &Strings<'_>) -> Status {
         refused: Some(said()),
         refused_in_part: Some(said()),
         failed: vec![said()],
+        retry_at: Some(SystemTime::UNIX_EPOCH.into()),
         waiting: vec![said()],
         fights: vec![said()],
         lock_holder: Some(said()),

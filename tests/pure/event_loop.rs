@@ -94,7 +94,7 @@ impl Surroundings for Stage {
     fn perform(&mut self, action: Action) {
         match action {
             Action::StartPass(job) => {
-                self.did(format!("pass: {}", job.cause.as_str()));
+                self.did(format!("pass: {}", job.reason));
                 let takes = if self.takes.len() > 1 { self.takes.remove(0) } else { self.takes[0] };
                 let mut locked = Duration::ZERO;
                 if !self.lock.is_empty() {
@@ -264,7 +264,7 @@ fn a_changed_packet_filter_is_looked_at_soon_and_not_all_the_time() {
     script.extend((0..100).map(|number| (5_000 + number, Event::Ruleset)));
     script.push((29_000, Event::Stop));
     let stage = played(script, None, |stage| stage.takes = vec![Duration::from_millis(50)]);
-    let looks = stage.times("pass: packet filter changed");
+    let looks = stage.times("pass: nftables changed");
     assert_eq!(looks[0], 5_000);
     assert!((1..=2).contains(&(looks.len() - 1)), "{looks:?}");
 }

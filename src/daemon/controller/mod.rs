@@ -12,13 +12,13 @@ use tracing::{debug, info, info_span};
 
 use self::outcome::Occasion;
 use super::backoff;
-use super::cause::Cause;
 use super::conflicts::Conflicts;
 use super::event::{Action, Event, Notice};
-use super::goal::Goal;
+use super::goal::{Goal, UnusableFile};
 use super::pass::{Attempt, Job, Pass};
+use crate::error_chain::ErrorChain;
 use crate::model::{Link, Policy, ServiceKey};
-use crate::status::Status;
+use crate::status::{PassReason, Status, Timestamp};
 
 /// No pass may take more than the first of these, however large the table is: so many times as long as one took nothing runs.
 const SHARE: u32 = 20;
@@ -63,13 +63,13 @@ pub struct Controller {
     /// The pass that runs
     running: Option<Running>,
     /// Why another pass is due as soon as none runs
-    wanted: Option<Cause>,
+    wanted: Option<PassReason>,
     /// Whether the service manager was told of a reload that no pass answers yet
     reloading: bool,
     /// When a pass is due though nothing happens
     next: Instant,
     /// Why it is, then
-    usual: Cause,
+    usual: PassReason,
     /// When a change of the packet filter is looked at, if there was one
     ruleset: Option<Instant>,
     /// Until when the packet filter is left alone
@@ -89,7 +89,7 @@ pub struct Controller {
 /// A pass that runs.
 #[derive(Debug)]
 struct Running {
-    cause: Cause,
+    reason: PassReason,
     /// Whether it waits for the lock: that is no standstill, and nothing is lost if it is given up
     waits: bool,
     /// Whether the operator waits for it
@@ -128,7 +128,7 @@ impl Controller {
             wanted: None,
             reloading: false,
             next: now + FIRST_READING,
-            usual: Cause::Start,
+            usual: PassReason::Start,
             ruleset: None,
             rested: now,
             is_stopping: false,
@@ -164,7 +164,7 @@ impl Controller {
         match event {
             Event::File(reading) => {
                 self.take(reading);
-                self.want(Cause::File);
+                self.want(PassReason::File);
             }
             Event::Watching(how) => {
                 if self.status.watching != how {
@@ -177,7 +177,7 @@ impl Controller {
                 // What still waits after the pass is waited for anew.
                 self.awaited.clear();
                 self.actions.push(Action::AwaitLinks(Vec::new()));
-                self.want(Cause::Link);
+                self.want(PassReason::Link);
             }
             Event::Ruleset => {
                 if self.goal.as_ref().is_some_and(|goal| goal.desired.state.needs_filter()) {
@@ -188,7 +188,7 @@ impl Controller {
                 self.actions.push(Action::Notify(Notice::Reloading));
                 self.actions.push(Action::ReadFile);
                 self.reloading = true;
-                self.want(Cause::Requested);
+                self.want(PassReason::Requested);
             }
             Event::Stop => self.stop(),
             Event::PassWaits(holder) => self.waits(holder),
@@ -226,7 +226,7 @@ impl Controller {
     fn advance(&mut self, now: Instant) -> Vec<Action> {
         if self.ruleset.is_some_and(|at| at <= now) && self.running.is_none() {
             self.ruleset = None;
-            self.want(Cause::Ruleset);
+            self.want(PassReason::Ruleset);
         }
         if self.next <= now && self.running.is_none() {
             self.want(self.usual);
@@ -234,16 +234,16 @@ impl Controller {
         if self.running.is_none() {
             if self.is_stopping {
                 self.end();
-            } else if let Some(cause) = self.wanted.take() {
-                self.start(cause, now);
+            } else if let Some(reason) = self.wanted.take() {
+                self.start(reason, now);
             }
         }
         std::mem::take(&mut self.actions)
     }
 
-    fn want(&mut self, cause: Cause) {
-        let cause = if self.usual == Cause::Start { Cause::Start } else { cause };
-        self.wanted = self.wanted.max(Some(cause));
+    fn want(&mut self, reason: PassReason) {
+        let reason = if self.usual == PassReason::Start { PassReason::Start } else { reason };
+        self.wanted = self.wanted.max(Some(reason));
     }
 
     /// The first signal ends the daemon when the pass that runs is done, the second at once.
@@ -280,7 +280,7 @@ impl Controller {
     }
 
     /// Takes in the file as it was last completely written: what it asks for, or what is wrong with it.
-    fn take(&mut self, reading: Result<Goal, String>) {
+    fn take(&mut self, reading: Result<Goal, UnusableFile>) {
         match reading {
             Ok(goal) => {
                 if self.status.bad_file.take().is_some() {
@@ -293,7 +293,8 @@ impl Controller {
                 self.conflicts.forget_all();
                 self.pending = Some(goal);
             }
-            Err(problem) => {
+            Err(error) => {
+                let problem = ErrorChain(&error).to_string();
                 let is_new = self.status.bad_file.as_ref() != Some(&problem);
                 self.status.bad_file = Some(problem.clone());
                 // At once: the pass that follows may have to wait for another one.
@@ -309,14 +310,13 @@ impl Controller {
         self.goal.as_ref().map_or_else(Policy::default, |goal| goal.desired.policy)
     }
 
-    fn start(&mut self, cause: Cause, now: Instant) {
-        let glance = cause.is_content_with_a_glance()
-            && self.at_rest
-            && self.pending.is_none()
-            && self.glances < GLANCES;
+    fn start(&mut self, reason: PassReason, now: Instant) {
+        // Nothing is known to have changed.
+        let may_glance = matches!(reason, PassReason::Resync | PassReason::Ruleset);
+        let glance = may_glance && self.at_rest && self.pending.is_none() && self.glances < GLANCES;
         self.conflicts.forget_old(now);
         let job = Job {
-            cause,
+            reason,
             glance,
             goal: self.goal.clone(),
             goal_was_verified: self.goal_was_verified,
@@ -324,7 +324,7 @@ impl Controller {
             backing_off: self.conflicts.backing_off(now),
         };
         let answers_reload = std::mem::take(&mut self.reloading);
-        self.running = Some(Running { cause, waits: false, answers_reload });
+        self.running = Some(Running { reason, waits: false, answers_reload });
         self.watchdog.progress.1 = now;
         if let Some(interval) = self.watchdog.interval {
             // More often, so that one that is left out in a standstill does not cost the life of a daemon that goes on.
@@ -335,19 +335,20 @@ impl Controller {
 
     /// Takes in how a pass ended, and says when the next one is due.
     fn ended(&mut self, pass: Pass, now: Instant) {
-        let Some(Running { cause, answers_reload, .. }) = self.running.take() else { return };
+        let Some(Running { reason, answers_reload, .. }) = self.running.take() else { return };
         self.status.lock_holder = None;
-        let (pause, cost) = match pass {
+        let wait = match pass {
             Pass::Unchanged { cost } => {
-                debug!(reason = cause.as_str(), "nothing has changed");
+                debug!(reason = reason.to_string(), "nothing has changed");
                 self.glances += 1;
-                (self.policy().resync, cost)
+                self.rested = now + cost * REST;
+                self.policy().resync.max(cost * SHARE)
             }
             Pass::Full { found, pending, goal, mut warnings, directory, at, cost } => {
-                let _span = info_span!("pass", reason = cause.as_str()).entered();
+                let _span = info_span!("pass", reason = reason.to_string()).entered();
                 (self.glances, self.at_rest) = (0, false);
                 self.goal = self.goal.take().or(found);
-                let occasion = Occasion { cause, at, now };
+                let occasion = Occasion { reason, at, now };
                 let ended = pending.map(|attempt| self.changed(*attempt, occasion, &mut warnings));
                 let ended = match goal {
                     Some(attempt) => Some(self.kept(*attempt, occasion, &mut warnings)),
@@ -357,14 +358,16 @@ impl Controller {
                 self.warn(warnings);
                 self.status.fights = self.conflicts.list();
                 self.note_directory(directory);
+                let wait = self.pause(ended).max(cost * SHARE);
+                self.rested = now + cost * REST;
+                self.status.retry_at = (self.failures > 0).then(|| Timestamp::from(at + wait));
                 self.write_status();
-                (self.pause(ended), cost)
+                wait
             }
         };
         // As long as the file says, but no pass may take more than its share of the time, however large the table is.
-        self.next = now + pause.max(cost * SHARE);
-        self.rested = now + cost * REST;
-        self.usual = if self.failures > 0 { Cause::Retry } else { Cause::Resync };
+        self.next = now + wait;
+        self.usual = if self.failures > 0 { PassReason::Retry } else { PassReason::Resync };
         self.actions.push(Action::CheckFile);
         if self.is_ready && (!self.has_told_ready || answers_reload) {
             self.told = self.status.line();

@@ -8,12 +8,11 @@ use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use super::{Controller, PassResult};
-use crate::daemon::cause::Cause;
 use crate::daemon::pass::{Attempt, StateDirectory};
 use crate::guard::Objection;
 use crate::model::{Action, Change, Operation, Part, ServiceKey, Value};
 use crate::reconcile::{Failed, Outcome, Report, Summary};
-use crate::status::LastPass;
+use crate::status::{LastPass, PassOutcome, PassReason};
 
 /// How many operations of a pass are logged one by one; a table of a hundred thousand servers shall not fill a disk.
 const LOGGED: usize = 200;
@@ -22,7 +21,7 @@ const LOGGED: usize = 200;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Occasion {
     /// Why it ran
-    pub(super) cause: Cause,
+    pub(super) reason: PassReason,
     /// When it ended, by the wall clock
     pub(super) at: SystemTime,
     /// When it ended
@@ -43,7 +42,12 @@ impl Controller {
         let report = match result {
             Ok(report) => report,
             Err(error) => {
-                self.note_failures(vec![error.to_string()], "failed", occasion, Summary::default());
+                self.note_failures(
+                    vec![error.to_string()],
+                    PassOutcome::Failed,
+                    occasion,
+                    Summary::default(),
+                );
                 return PassResult::Unreachable;
             }
         };
@@ -79,9 +83,9 @@ impl Controller {
                     self.status.failed.clear();
                 }
                 let end = match outcome {
-                    Outcome::PartlyRefused(_) => "refused in part",
-                    _ if is_held => "waiting",
-                    _ => "verified",
+                    Outcome::PartlyRefused(_) => PassOutcome::PartlyRefused,
+                    _ if is_held => PassOutcome::Deferred,
+                    _ => PassOutcome::Verified,
                 };
                 self.note_end(end, occasion, summary);
                 PassResult::Converged
@@ -90,7 +94,7 @@ impl Controller {
                 // All that adds to the table is done, and whoever announces its addresses may start.
                 self.is_ready = true;
                 let problem = format!("not verified, and nothing is deleted: {reason}");
-                self.note_failures(vec![problem], "unverified", occasion, summary);
+                self.note_failures(vec![problem], PassOutcome::Unverified, occasion, summary);
                 PassResult::Incomplete
             }
             Outcome::Failed => {
@@ -112,7 +116,7 @@ impl Controller {
                     .take(LOGGED)
                     .map(|failed| format!("{}: {}", failed.operation, failed.refusal))
                     .collect();
-                self.note_end("failed", occasion, summary);
+                self.note_end(PassOutcome::Failed, occasion, summary);
                 PassResult::Incomplete
             }
             Outcome::Refused(objection) => {
@@ -120,7 +124,7 @@ impl Controller {
                 if self.status.refused.as_ref() != Some(&text) {
                     error!("the file is refused, the last good state is kept: {text}");
                     self.status.refused = Some(text);
-                    self.note_end("refused", occasion, summary);
+                    self.note_end(PassOutcome::Refused, occasion, summary);
                 }
                 PassResult::Rejected
             }
@@ -157,7 +161,13 @@ impl Controller {
     }
 
     /// Notes why a pass did not come to its end, each reason once.
-    fn note_failures(&mut self, problems: Vec<String>, outcome: &str, occasion: Occasion, summary: Summary) {
+    fn note_failures(
+        &mut self,
+        problems: Vec<String>,
+        outcome: PassOutcome,
+        occasion: Occasion,
+        summary: Summary,
+    ) {
         if self.status.failed != problems {
             for problem in &problems {
                 error!("{problem}");
@@ -167,17 +177,17 @@ impl Controller {
         self.note_end(outcome, occasion, summary);
     }
 
-    fn note_end(&mut self, outcome: &str, occasion: Occasion, summary: Summary) {
+    fn note_end(&mut self, outcome: PassOutcome, occasion: Occasion, summary: Summary) {
         // While a change is refused, keeping the old state is no news.
-        let is_as_before = self.status.refused.is_some() && outcome == "verified"
+        let is_as_before = self.status.refused.is_some() && outcome == PassOutcome::Verified
             || self.status.last_pass.as_ref().is_some_and(|last| last.outcome == outcome);
         let is_news = summary != Summary::default() || !is_as_before;
         if is_news {
             let Summary { add, edit, delete } = summary;
             self.status.last_pass = Some(LastPass {
-                at: humantime::format_rfc3339_seconds(occasion.at).to_string(),
-                reason: occasion.cause.as_str().to_owned(),
-                outcome: outcome.to_owned(),
+                at: occasion.at.into(),
+                reason: occasion.reason,
+                outcome,
                 added: add,
                 edited: edit,
                 deleted: delete,

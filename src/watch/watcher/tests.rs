@@ -15,7 +15,8 @@ fn paused() -> Runtime {
 fn without_an_inotify_instance_it_says_so_and_polls() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("desired.yaml");
-    let mut watch = Watch::build(&path, Some(|_| Err("no instances".to_owned())));
+    let mut watch =
+        Watch::build(&path, Some(|_| Err(WatchError::Inotify(None, notify::Error::generic("no instances")))));
     assert_eq!(watch.mode(), Mode::Polling { why: "no instances".to_owned() });
     paused().block_on(async {
         assert_eq!(watch.changed().await.reason, Reason::Started);
@@ -35,10 +36,10 @@ static WATCHES_LEFT: AtomicUsize = AtomicUsize::new(1);
 struct Limited;
 
 impl inotify::Source for Limited {
-    fn add(&mut self, _: &Path) -> Result<(), Refusal> {
+    fn add(&mut self, _: &Path) -> Result<(), WatchError> {
         let take = |left: usize| left.checked_sub(1);
         let taken = WATCHES_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        taken.map(drop).map_err(|_| Refusal::Unavailable("no watches".to_owned()))
+        taken.map(drop).map_err(|_| WatchError::Inotify(None, notify::Error::generic("no watches")))
     }
 
     fn remove(&mut self, _: &Path) {}
@@ -81,7 +82,7 @@ fn an_overflow_of_the_kernels_queue_is_a_reason_to_look() {
 struct Deaf;
 
 impl inotify::Source for Deaf {
-    fn add(&mut self, _: &Path) -> Result<(), Refusal> {
+    fn add(&mut self, _: &Path) -> Result<(), WatchError> {
         Ok(())
     }
 

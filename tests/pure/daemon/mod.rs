@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex};
 
 use lbd::config::Source;
-use lbd::daemon::Goal;
+use lbd::daemon::{Goal, UnusableFile};
 use lbd::kernel::fake::Fake;
 use lbd::kernel::{Kernel, KernelError, Live, Permit, Question, Refusals};
 use lbd::model::{Operation, ServiceKey, Services};
@@ -53,6 +53,6 @@ pub(crate) fn file(services: &[(u8, u32)]) -> String {
 }
 
 /// What a desired file asks for, or what is wrong with it.
-pub(crate) fn goal(text: &str, revision: u64) -> Result<Goal, String> {
+pub(crate) fn goal(text: &str, revision: u64) -> Result<Goal, UnusableFile> {
     Goal::parse(Source::new("desired.yaml", text), revision)
 }

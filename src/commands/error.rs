@@ -1,0 +1,192 @@
+//! Defines why a command ends early, and how that is shown.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use super::Console;
+use crate::config::{Problems, ReadError};
+use crate::daemon::SurroundingsError;
+use crate::error_chain::ErrorChain;
+use crate::files::FileError;
+use crate::ipvsadm::LineProblem;
+use crate::kernel::KernelError;
+use crate::logging::LoggingError;
+use crate::store::{LoadError, NoLock};
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub enum CommandError {
+    /// A file cannot be read.
+    Unreadable(ReadError),
+    /// The desired file is not valid.
+    Invalid(Box<Problems>),
+    /// Lines of saved `ipvsadm` rules cannot be read.
+    Rules {
+        /// The name of the file
+        name: String,
+        /// What is wrong with it, line by line
+        problems: Vec<LineProblem>,
+    },
+    /// The kernel cannot be read or written.
+    Kernel(KernelError),
+    /// A kernel setting cannot be read.
+    Setting {
+        /// Its name
+        name: String,
+        /// The cause
+        cause: io::Error,
+    },
+    /// A state file cannot be read.
+    State(LoadError),
+    /// The record cannot be read, so that it is not known what `teardown` may remove.
+    OwnerUnknown(LoadError),
+    /// A state file cannot be removed.
+    StateFile(FileError),
+    /// `/proc` does not show the boot or the network namespace.
+    Scope(io::Error),
+    /// Another process has the daemon's lock.
+    Locked(NoLock),
+    /// Another process has the daemon's lock, and `teardown` must not run beside a daemon.
+    DaemonRuns(NoLock),
+    /// The daemon cannot start.
+    Surroundings(SurroundingsError),
+    /// Logging cannot be set up.
+    Logging(LoggingError),
+    /// The live state cannot be written as a desired file.
+    Unwritable(Box<dyn Error + Send + Sync>),
+    /// The result cannot be written.
+    Output(io::Error),
+    /// The process may open too few files.
+    FewDescriptors {
+        /// How many it needs
+        needed: usize,
+        /// The cause
+        cause: io::Error,
+    },
+    /// `restore` has no state to fall back to.
+    NothingVerified,
+    /// The operator answered no.
+    NotConfirmed,
+    /// There is no terminal to confirm at.
+    NoTerminal,
+    /// The plan changed between its display and its confirmation.
+    PlanChanged,
+}
+
+impl CommandError {
+    /// Shows it to the operator; all problems of a bad file, each at its place.
+    pub fn show(&self, console: &mut Console<'_>) {
+        match self {
+            Self::Invalid(problems) => {
+                let _ = write!(console.err, "{}", problems.text(console.is_err_coloured));
+            }
+            Self::Rules { name, problems } => {
+                problems.iter().for_each(|problem| console.error(format_args!("{name}: {problem}")));
+            }
+            error => console.error(error.line()),
+        }
+    }
+
+    /// The error with its causes, in one line.
+    pub(super) fn line(&self) -> String {
+        ErrorChain(self).to_string()
+    }
+}
+
+/// Its own part; the causes are behind `source`.
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => error.fmt(f),
+            Self::Invalid(problems) => f.write_str(&problems.line()),
+            Self::Rules { name, problems } => match problems.first() {
+                Some(problem) => write!(f, "{name}: {problem}"),
+                None => write!(f, "{name}: not valid"),
+            },
+            Self::Kernel(error) => error.fmt(f),
+            Self::Setting { name, cause: _ } => f.write_str(name),
+            Self::State(error) => error.fmt(f),
+            Self::OwnerUnknown(error) => {
+                write!(f, "{error}; without it, it is not known what is lbd's; nothing was removed")
+            }
+            Self::StateFile(error) => error.fmt(f),
+            Self::Scope(_) => f.write_str("cannot tell this boot and network namespace (is /proc mounted?)"),
+            Self::Locked(error) => error.fmt(f),
+            Self::DaemonRuns(error) => write!(f, "{error}; stop it first: systemctl stop lbd.service"),
+            Self::Surroundings(error) => error.fmt(f),
+            Self::Logging(error) => error.fmt(f),
+            Self::Unwritable(_) => f.write_str("cannot write the table as a file"),
+            Self::Output(_) => f.write_str("cannot write the result"),
+            Self::FewDescriptors { needed, cause: _ } => write!(
+                f,
+                "fewer than {needed} files can be opened; raise the limit (`ulimit -n`, or LimitNOFILE= of the unit)"
+            ),
+            Self::NothingVerified => {
+                f.write_str("no state was ever verified: nothing to restore, nothing was changed")
+            }
+            Self::NotConfirmed => f.write_str("nothing was changed"),
+            Self::NoTerminal => {
+                f.write_str("no terminal to confirm at; use `--yes` to remove this; nothing was changed")
+            }
+            Self::PlanChanged => f.write_str(
+                "something has changed since this was shown; nothing was removed; run `lbd teardown` again",
+            ),
+        }
+    }
+}
+
+impl Error for CommandError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            // What is shown as it is has the causes of what it wraps.
+            Self::Unreadable(error) => error.source(),
+            Self::Kernel(error) => error.source(),
+            Self::State(error) | Self::OwnerUnknown(error) => error.source(),
+            Self::StateFile(error) => error.source(),
+            Self::Locked(error) | Self::DaemonRuns(error) => error.source(),
+            Self::Surroundings(error) => error.source(),
+            Self::Logging(error) => error.source(),
+            Self::Setting { cause, .. } | Self::FewDescriptors { cause, .. } => Some(cause),
+            Self::Scope(error) | Self::Output(error) => Some(error),
+            Self::Unwritable(error) => Some(&**error),
+            Self::Invalid(_)
+            | Self::Rules { .. }
+            | Self::NothingVerified
+            | Self::NotConfirmed
+            | Self::NoTerminal
+            | Self::PlanChanged => None,
+        }
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+impl From<Problems> for CommandError {
+    fn from(problems: Problems) -> Self {
+        Self::Invalid(Box::new(problems))
+    }
+}
+
+impl From<KernelError> for CommandError {
+    fn from(error: KernelError) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl From<LoadError> for CommandError {
+    fn from(error: LoadError) -> Self {
+        Self::State(error)
+    }
+}
+
+/// Only writing the result fails with a bare error of the system.
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
