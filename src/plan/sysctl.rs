@@ -1,15 +1,14 @@
 //! Plans the kernel settings.
 
 use super::Plan;
-use crate::model::{SetSysctl, State, sysctl};
+use crate::model::{SetSysctl, Sysctls, sysctl};
 
 /// Plans the settings that differ, in an order in which none undoes another.
-pub(super) fn plan(plan: &mut Plan, live: &State, desired: &State) {
-    let desired = &desired.sysctls;
+pub(super) fn plan(plan: &mut Plan, live: &Sysctls, desired: &Sysctls) {
     let mut names: Vec<&String> = desired.keys().collect();
     names.sort_by_key(|name| sysctl::rank(name));
     // The settings as they are after the operations so far: setting one may change others.
-    let mut settings = live.sysctls.clone();
+    let mut settings = live.clone();
     for name in names {
         let Some(to) = desired.get(name) else { continue };
         let from = settings.get(name).cloned();

@@ -1,11 +1,11 @@
 //! Plans the timeouts of connections.
 
 use super::Plan;
-use crate::model::{SetTimeouts, State, Timeouts};
+use crate::model::{SetTimeouts, Timeouts};
 
 /// Plans the timeouts that differ.
-pub(super) fn plan(plan: &mut Plan, live: &State, desired: &State) {
-    let (from, to) = (live.timeouts, live.timeouts.lacking(desired.timeouts));
+pub(super) fn plan(plan: &mut Plan, live: Timeouts, desired: Timeouts) {
+    let (from, to) = (live, live.lacking(desired));
     if to != Timeouts::default() {
         plan.prepare.push(SetTimeouts { from, to }.into());
     }

@@ -28,8 +28,7 @@ pub fn edit(
     const MOST: usize = 200;
     let (old, new) = (&before.state, &after.state);
     let stands_still = before.policy == after.policy
-        && (&old.marks, &old.sysctls, old.timeouts, &old.sync)
-            == (&new.marks, &new.sysctls, new.timeouts, &new.sync)
+        && differ_in_services_only(old, new)
         && old.services.keys().all(|service| new.services.contains_key(service));
     let differs = |service: &&ServiceKey| {
         old.services.get(*service).is_some_and(|of| Some(of) != new.services.get(*service))
@@ -47,6 +46,13 @@ pub fn edit(
     let live = Live { state: State { services: live, ..State::default() }, ..Live::default() };
     let mut comparison = Comparison::new(live, &desired, Some(&desired), &Record::default());
     super::with_permit(kernel, lock, |kernel| Ok(execute(kernel, &mut comparison, &desired)?.done))
+}
+
+/// Whether two states are the same but for their virtual services.
+fn differ_in_services_only(old: &State, new: &State) -> bool {
+    let State { services: _, marks, strays, sysctls, timeouts, sync } = old;
+    (marks, strays, sysctls, timeouts, sync)
+        == (&new.marks, &new.strays, &new.sysctls, &new.timeouts, &new.sync)
 }
 
 /// Whether a guard objects to what leaves the services that both files have. The kernel need not be asked for that: all of
