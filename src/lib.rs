@@ -11,7 +11,8 @@
 //! - *blocked*: left out because its replacement was rejected; *awaiting link*: its interface is not there yet
 //! - *record*: what lbd owns, kept in the state directory; *goal*: one revision of the desired file in the daemon
 //!
-//! The rooms, in the order to read them:
+//! Below are the rooms, in the order to read them; `docs/architecture.md` has the arrows between them, and which files a new attribute
+//! or a new kind of resource touches.
 
 /// What a director's state is, in plain data.
 pub mod model;
