@@ -82,7 +82,8 @@ impl Error for ConfigurationError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Included { error, .. } => Some(error),
-            Self::File(error) => error.source(),
+            // Their text is this one's; a `NotRead` shows its cause, too.
+            Self::File(error) => error.source().and_then(Error::source),
             Self::Io(error) => error.source(),
             Self::TooDeep | Self::TooManyFiles | Self::TooManyEntries | Self::Owner(_) | Self::Writable => {
                 None

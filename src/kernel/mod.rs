@@ -1,6 +1,7 @@
 //! The kernel behind a door: what there is to read, what can be done to it, and what its refusals mean.
 
 pub mod director;
+mod error;
 mod explain;
 #[cfg(feature = "fake")]
 pub mod fake;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use crate::model::{Connections, Operation, ServerKey, ServiceKey, Services, State};
 
+pub use self::error::{KernelError, Query};
 pub(crate) use self::explain::with_causes;
 
 /// A director's kernel, in one network namespace.
@@ -140,29 +142,3 @@ impl fmt::Display for Refusal {
         f.write_str(&self.message)
     }
 }
-
-/// Why what was asked of the kernel has no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KernelError {
-    /// It could not be asked, or what it answered cannot be trusted.
-    Failed {
-        /// The cause and the way out, in words an operator can act on
-        message: String,
-    },
-    /// Another process writes to the kernel now, by the [`Permit`]: nothing more was written.
-    NotPermitted,
-}
-
-impl fmt::Display for KernelError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed { message } => f.write_str(message),
-            Self::NotPermitted => f.write_str(
-                "another process has taken over the lock, since this one was stopped or stood still; nothing more was \
-                 changed",
-            ),
-        }
-    }
-}
-
-impl std::error::Error for KernelError {}

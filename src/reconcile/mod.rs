@@ -223,7 +223,9 @@ fn permitted_pass(
                     if done.is_empty() { done = carried_out } else { done.extend(carried_out) }
                 }
                 // What became of the operations is seen at the next reading; only at the end is it the answer.
-                Err(error) if round + 1 == ROUNDS || error == KernelError::NotPermitted => return Err(error),
+                Err(error) if round + 1 == ROUNDS || matches!(error, KernelError::NotPermitted) => {
+                    return Err(error);
+                }
                 Err(_) => attempts = Attempts::default(),
             }
             round += 1;

@@ -321,7 +321,7 @@ fn connect_by(net: &Netns, command: &str) -> String {
 fn who_may_not_use_ipvs_is_told_what_is_missing() {
     let net = Netns::new();
     assert!(connect_by(&net, "").contains("connected"));
-    let missing = "refused: cannot ask about IPVS: the kernel lets only CAP_NET_ADMIN of the initial user namespace use \
+    let missing = "refused: cannot use IPVS: the kernel lets only CAP_NET_ADMIN of the initial user namespace use \
                    IPVS, reading included (EPERM); run as root on the host (a rootless container will not do)";
     for command in [
         "setpriv --reuid 1000 --regid 1000 --clear-groups",

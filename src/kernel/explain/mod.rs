@@ -8,9 +8,8 @@ pub(super) mod sysctl;
 mod table;
 
 use std::io;
-use std::time::Duration;
 
-use super::{KernelError, Refusal};
+use super::Refusal;
 use crate::model::{Operation, SetSysctl, SetTimeouts, SyncOp};
 
 #[cfg(feature = "fake")]
@@ -78,85 +77,23 @@ const NO_MEMORY: &str = "the kernel is out of memory; free some, and try again";
 const PERMISSION: &str = "the kernel lets only CAP_NET_ADMIN of the initial user namespace use IPVS, reading included; \
                           run as root on the host (a rootless container will not do)";
 
-/// A question that the kernel answered with an error.
-pub(crate) fn question(what: &str, errno: i32) -> KernelError {
+/// The cause of an error number that the kernel has for a request to read, and the way out.
+pub(super) fn read_refusal(errno: i32) -> String {
     let cause = match errno {
         libc::EPERM | libc::EACCES => PERMISSION.into(),
         libc::EBUSY => "another dump is running on the same socket; try again".into(),
         libc::ENOMEM | libc::ENOBUFS => NO_MEMORY.into(),
         errno => os_text(errno),
     };
-    KernelError::Failed { message: format!("cannot {what}: {}", with_name(errno, &cause)) }
+    with_name(errno, &cause)
 }
 
-/// A kernel without IPVS.
-pub(crate) fn no_ipvs() -> KernelError {
-    KernelError::Failed {
-        message:
-            "this kernel has no IPVS: the module ip_vs is neither built in nor can it be loaded; install the \
-                  kernel's modules, or load it by `modprobe ip_vs` before lbd starts"
-                .into(),
-    }
-}
-
-/// A socket that fails.
-pub(crate) fn socket(error: &io::Error) -> KernelError {
-    KernelError::Failed {
-        message: format!("the netlink socket fails: {error}; what was asked for last may or may not be done"),
-    }
-}
-
-/// Replies that were dropped.
-pub(crate) fn lost() -> KernelError {
-    KernelError::Failed {
-        message: "some of the kernel's answers were lost (ENOBUFS); what was asked for is done as far as it could be, \
-                  read the table again to see"
-            .into(),
-    }
-}
-
-/// A kernel that does not answer.
-pub(crate) fn silent(time: Duration) -> KernelError {
-    KernelError::Failed {
-        message: format!(
-            "the kernel has not answered for {} s; it is not known whether it did what was asked for, read the table \
-             again",
-            time.as_secs()
-        ),
-    }
-}
-
-/// A reply that cannot be read.
-pub(crate) fn not_understood(what: &str) -> KernelError {
-    KernelError::Failed {
-        message: format!(
-            "an answer of the kernel cannot be understood: {what}; is the kernel newer than this lbd knows?"
-        ),
-    }
-}
-
-/// A list that is never the same twice.
-pub(crate) fn unsettled(what: &str) -> KernelError {
-    KernelError::Failed {
-        message: format!(
-            "{what} cannot be read: somebody else changes them all the time; find out who (keepalived, ipvsadm, \
-             kube-proxy?), or try again"
-        ),
-    }
-}
-
-/// An error with all its causes, on one line. A cause that repeats the text of what it caused is left out: some errors only
-/// wrap another.
+/// An error with all its causes, on one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let (mut line, mut last, mut next) = (error.to_string(), error.to_string(), error.source());
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if text != last {
-            line = format!("{line}: {text}");
-        }
-        (last, next) = (text, cause.source());
+    match error.source() {
+        Some(cause) => format!("{error}: {}", with_causes(cause)),
+        None => error.to_string(),
     }
-    line
 }
 
 /// What the C library says, without the number that the standard library adds.

@@ -7,9 +7,11 @@
 mod sync;
 
 use std::collections::VecDeque;
+use std::io;
 
 use super::explain::{is_unicast, refusal};
 use super::ipvs::codec::normal;
+use super::netlink::NetlinkError;
 use super::{Kernel, KernelError, Live, Permit, Question, Refusal, Refusals};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
@@ -54,6 +56,11 @@ pub struct Fake {
     before_execute: Option<Meddler>,
     broken_reads: VecDeque<KernelError>,
     broken_executes: VecDeque<(usize, KernelError)>,
+}
+
+/// An error of the socket with a text of its own.
+fn broken(message: &str) -> KernelError {
+    KernelError::Netlink(NetlinkError::Socket(io::Error::other(message)))
 }
 
 impl Default for Fake {
@@ -117,12 +124,12 @@ impl Fake {
 
     /// Lets the next reading that is not broken yet fail.
     pub fn break_read(&mut self, message: &str) {
-        self.broken_reads.push_back(KernelError::Failed { message: message.into() });
+        self.broken_reads.push_back(broken(message));
     }
 
     /// Lets the next execution that is not broken yet fail, after it has carried out so many operations.
     pub fn break_execute(&mut self, after: usize, message: &str) {
-        self.broken_executes.push_back((after, KernelError::Failed { message: message.into() }));
+        self.broken_executes.push_back((after, broken(message)));
     }
 
     fn carry_out(&mut self, operation: &Operation) -> Result<(), Refusal> {
@@ -373,7 +380,7 @@ mod tests {
         fake.break_execute(1, "cut off");
         let all = Question::default();
         assert_eq!(fake.read(&all).unwrap_err().to_string(), "no");
-        assert_eq!(fake.read(&all), Ok(Live::default()));
+        assert_eq!(fake.read(&all).unwrap(), Live::default());
         let three = [delete.clone(), delete.clone(), delete];
         assert_eq!(fake.execute(&three).unwrap_err().to_string(), "cut off");
         let errnos: Vec<_> = fake

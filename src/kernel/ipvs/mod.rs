@@ -20,7 +20,7 @@ use self::uapi::{IPVS_GENL_NAME, cmd};
 use super::netlink::message::attributes;
 use super::netlink::{Client, Malformed, Netlink, NetlinkError, Reply, Wire};
 use super::{
-    Kernel, KernelError, Listener, Live, Permit, Question, Refusal, Refusals, Step, explain, permitted,
+    Kernel, KernelError, Listener, Live, Permit, Query, Question, Refusal, Refusals, Step, explain, permitted,
 };
 use crate::model::{Operation, ServiceKey, Services, SetTimeouts, SyncOp, Timeouts};
 
@@ -68,7 +68,7 @@ impl Ipvs {
     /// # Errors
     /// Where the kernel has no IPVS, or the process may not use it.
     pub fn connect() -> Result<Self, KernelError> {
-        let wire = || Netlink::open().map(Box::new).map_err(|error| explain::socket(&error));
+        let wire = || Netlink::open().map(Box::new).map_err(NetlinkError::Socket);
         let mut kernel = Self::over(wire()?)?;
         kernel.server_client = Some(Client::over(wire()?));
         Ok(kernel)
@@ -93,7 +93,7 @@ impl Ipvs {
         // The family's number is told to everybody; whether we may use it shows at the first question.
         match kernel.ask(cmd::GET_INFO, NlmF::ACK, None, |_| Ok(()))?.errno {
             0 => Ok(kernel),
-            errno => Err(explain::question("ask about IPVS", errno)),
+            errno => Err(KernelError::Refused { query: Query::Info, errno }),
         }
     }
 
@@ -130,7 +130,7 @@ impl Ipvs {
         }
         // Kernels since 5.16 load the module when they are asked for the family; older ones have to be told.
         load_module();
-        self.ask_family()?.ok_or_else(explain::no_ipvs)
+        self.ask_family()?.ok_or(KernelError::NoIpvs)
     }
 
     fn ask_family(&mut self) -> Result<Option<u16>, KernelError> {
@@ -146,7 +146,7 @@ impl Ipvs {
         })?;
         match errno {
             0 | libc::ENOENT => Ok(family),
-            errno => Err(explain::question("look for IPVS", errno)),
+            errno => Err(KernelError::Refused { query: Query::Family, errno }),
         }
     }
 
@@ -337,19 +337,6 @@ impl Kernel for Ipvs {
 
     fn set_permit(&mut self, permit: Option<Permit>) {
         self.permit = permit;
-    }
-}
-
-impl From<NetlinkError> for KernelError {
-    fn from(error: NetlinkError) -> Self {
-        match error {
-            NetlinkError::Socket(error) => explain::socket(&error),
-            NetlinkError::Overrun => explain::lost(),
-            NetlinkError::NoReply(time) => explain::silent(time),
-            NetlinkError::Truncated(length) => explain::not_understood(&format!("it is {length} bytes long")),
-            NetlinkError::Malformed(malformed) => explain::not_understood(&malformed.to_string()),
-            NetlinkError::Refused(errno) => explain::question("ask for IPVS", errno),
-        }
     }
 }
 

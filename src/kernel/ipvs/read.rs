@@ -1,7 +1,6 @@
 //! Reads the whole table over netlink, and makes sure that no entry of it is missing.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use super::codec::decode;
 use super::snapshot::Snapshot;
 use super::uapi::cmd;
 use crate::kernel::netlink::Malformed;
-use crate::kernel::{KernelError, Live, Step, explain};
+use crate::kernel::{KernelError, Live, Query, Step};
 use crate::model::{
     Connections, Neighbour, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table,
     Timeouts, VirtualService,
@@ -63,7 +62,7 @@ impl Ipvs {
                 Ok(())
             })?;
             if !matches!(answer.errno, 0 | libc::ESRCH) {
-                return Err(explain::question(&format!("ask for {key}"), answer.errno));
+                return Err(KernelError::Refused { query: Query::Service(*key), errno: answer.errno });
             }
             let Some((key, scheduling)) = found else { continue };
             if let Some(servers) = self.servers(&key, &mut expected_servers, &mut connections)? {
@@ -87,7 +86,7 @@ impl Ipvs {
     /// and then how many there were.
     fn list<K: Hash + Eq, V>(
         &mut self,
-        what: fmt::Arguments<'_>,
+        query: Query,
         command: u8,
         service: Option<&ServiceKey>,
         expected: &mut usize,
@@ -102,7 +101,7 @@ impl Ipvs {
                 Ok(())
             })?;
             if answer.errno != 0 {
-                return Err(explain::question(&format!("list {what}"), answer.errno));
+                return Err(KernelError::Refused { query, errno: answer.errno });
             }
             entries.reverse();
             entries.shrink_to_fit();
@@ -126,17 +125,16 @@ impl Ipvs {
             }
             before = Some(list);
         }
-        Err(explain::unsettled(&what.to_string()))
+        Err(KernelError::Unsettled(query))
     }
 
     fn services(&mut self, mut expected: usize) -> Result<Table<ServiceKey, Arc<Scheduling>>, KernelError> {
-        let what = format_args!("the virtual services");
         let mut neighbour = Neighbour::default();
         let decode = |attributes: &[u8]| {
             let (key, scheduling) = decode::service(attributes)?;
             Ok((key, neighbour.share(scheduling)))
         };
-        self.list(what, cmd::GET_SERVICE, None, &mut expected, decode, cross_check_services)
+        self.list(Query::Services, cmd::GET_SERVICE, None, &mut expected, decode, cross_check_services)
     }
 
     /// The servers of a service, in the order in which they were added, or `None` where the service is gone.
@@ -155,17 +153,17 @@ impl Ipvs {
             }
             Ok((key, server))
         };
-        let what = format_args!("the servers of {service}");
+        let query = Query::Servers(*service);
         let cross_check = |list: &Servers| cross_check_servers(service, list);
         let mut servers =
-            self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, cross_check)?;
+            self.list(query, cmd::GET_DEST, Some(service), expected, &mut decode, cross_check)?;
         if servers.is_empty() {
             // The kernel lists nothing, and no error, for a service that is not there; and one that is there now may
             // not have been there then.
             if !self.exists(service)? {
                 return Ok(None);
             }
-            servers = self.list(what, cmd::GET_DEST, Some(service), expected, &mut decode, cross_check)?;
+            servers = self.list(query, cmd::GET_DEST, Some(service), expected, &mut decode, cross_check)?;
         }
         busy.retain(|(server, _)| servers.contains_key(server));
         connections.extend(busy.into_iter().map(|(server, connections)| ((*service, server), connections)));
@@ -176,7 +174,7 @@ impl Ipvs {
         match self.ask(cmd::GET_SERVICE, NlmF::ACK, Some(service), |_| Ok(()))?.errno {
             0 => Ok(true),
             libc::ESRCH => Ok(false),
-            errno => Err(explain::question(&format!("ask for {service}"), errno)),
+            errno => Err(KernelError::Refused { query: Query::Service(*service), errno }),
         }
     }
 
@@ -188,7 +186,7 @@ impl Ipvs {
         })?;
         match answer.errno {
             0 => Ok(timeouts),
-            errno => Err(explain::question("read the timeouts", errno)),
+            errno => Err(KernelError::Refused { query: Query::Timeouts, errno }),
         }
     }
 
@@ -201,7 +199,7 @@ impl Ipvs {
         })?;
         match answer.errno {
             0 => Ok(daemons),
-            errno => Err(explain::question("list the sync daemons", errno)),
+            errno => Err(KernelError::Refused { query: Query::SyncDaemons, errno }),
         }
     }
 }
