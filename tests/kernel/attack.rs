@@ -63,6 +63,29 @@ fn open_to_all(net: &Netns) {
     fs::set_permissions(net.path("."), Permissions::from_mode(0o755)).unwrap();
 }
 
+/// A daemon that has brought about what the file says: one service.
+#[track_caller]
+fn serving(net: &Netns, policy: &str) -> Daemon {
+    net.write("desired.yaml", &file(policy, [80], 1));
+    let daemon = Daemon::start(net);
+    assert!(becomes(80, 1).is_some(), "{}", daemon.log());
+    daemon
+}
+
+/// The same as systemd starts it, with a service on each of these ports: its user owns the state directory, and has no
+/// more than CAP_NET_ADMIN.
+#[track_caller]
+fn unprivileged(ports: &[u16]) -> (Netns, Daemon) {
+    let net = Netns::new();
+    open_to_all(&net);
+    fs::create_dir(net.state_dir()).unwrap();
+    chown(net.state_dir(), Some(LBD), Some(LBD)).unwrap();
+    net.write("desired.yaml", &file("resync: 1s", ports.iter().copied(), 1));
+    let daemon = Daemon::start_as(&net, LBD);
+    assert!(ports.iter().all(|port| becomes(*port, 1).is_some()), "{}", daemon.log());
+    (net, daemon)
+}
+
 /// A command of a user without any rights.
 fn as_nobody(net: &Netns, command: &str) -> Output {
     net.try_sh(&format!("exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups sh -c '{command}'"))
@@ -95,9 +118,7 @@ fn a_user_without_rights_takes_no_lock() {
     fs::create_dir(net.state_dir()).unwrap();
     fs::set_permissions(net.state_dir(), Permissions::from_mode(0o755)).unwrap();
     fs::write(net.state_dir().join("lock"), "").unwrap();
-    net.write("desired.yaml", &file("resync: 1s", [80], 1));
-    let daemon = Daemon::start(&net);
-    assert!(becomes(80, 1).is_some(), "{}", daemon.log());
+    let daemon = serving(&net, "resync: 1s");
     for lock in ["lock", "daemon.lock"] {
         let taken = as_nobody(&net, &format!("flock -n {}/{lock} echo taken", net.state_dir().display()));
         assert!(taken.stdout.is_empty() && taken.stderr.contains("Permission denied"), "{taken:?}");
@@ -184,13 +205,7 @@ fn whoever_owns_the_state_directory_makes_root_write_nowhere_else() {
 // F3 (a): root ran `lbd apply` with umask 027, and the daemon forgot what it owned for ever.
 #[test]
 fn roots_umask_does_not_take_the_record_from_the_daemon() {
-    let net = Netns::new();
-    open_to_all(&net);
-    fs::create_dir(net.state_dir()).unwrap();
-    chown(net.state_dir(), Some(LBD), Some(LBD)).unwrap();
-    net.write("desired.yaml", &file("resync: 1s", [80, 81], 1));
-    let daemon = Daemon::start_as(&net, LBD);
-    assert!(becomes(81, 1).is_some(), "{}", daemon.log());
+    let (net, daemon) = unprivileged(&[80, 81]);
     net.write("other.yaml", &file("resync: 1s", [80, 81], 2));
     let lbd = lab::lbd();
     net.sh(&format!("umask 077; {lbd} -f other.yaml --state-dir state apply > /dev/null 2>&1"));
@@ -206,13 +221,7 @@ fn roots_umask_does_not_take_the_record_from_the_daemon() {
 // F3 (b): one failed opening of the record, and all was forgotten, and "verified".
 #[test]
 fn a_record_that_cannot_be_read_for_a_while_loses_nothing() {
-    let net = Netns::new();
-    open_to_all(&net);
-    fs::create_dir(net.state_dir()).unwrap();
-    chown(net.state_dir(), Some(LBD), Some(LBD)).unwrap();
-    net.write("desired.yaml", &file("resync: 1s", [80, 81], 1));
-    let daemon = Daemon::start_as(&net, LBD);
-    assert!(becomes(81, 1).is_some(), "{}", daemon.log());
+    let (net, daemon) = unprivileged(&[80, 81]);
     let record = net.state_dir().join("state.json");
     // What the daemon writes last.
     assert!(soon(PATIENCE, || net.state_dir().join("status.json").exists()).is_some());
@@ -269,9 +278,7 @@ fn what_is_no_file_in_the_state_directory_is_named_and_never_waited_for() {
 #[test]
 fn an_apply_whose_reader_does_not_read_stops_nobody() {
     let net = Netns::new();
-    net.write("desired.yaml", &file("resync: 1h, max_delete: 100%", [80], 1));
-    let daemon = Daemon::start(&net);
-    assert!(becomes(80, 1).is_some(), "{}", daemon.log());
+    let daemon = serving(&net, "resync: 1h, max_delete: 100%");
     net.write("big.yaml", &file("resync: 1h, max_delete: 100%", (80..1280).chain([80]).skip(1), 1));
     let mut apply = net
         .lbd_command(&["-f", "big.yaml", "apply"])
@@ -297,9 +304,7 @@ fn an_apply_whose_reader_does_not_read_stops_nobody() {
 fn a_stopped_apply_loses_the_lock_and_at_most_one_batch_of_it_comes_late() {
     let net = Netns::new();
     let policy = "resync: 1h, max_delete: 100%";
-    net.write("desired.yaml", &file(policy, [80], 1));
-    let daemon = Daemon::start(&net);
-    assert!(becomes(80, 1).is_some(), "{}", daemon.log());
+    let daemon = serving(&net, policy);
     net.write("big.yaml", &file(policy, 80..4080, 1));
     let apply = net
         .lbd_command(&["-f", "big.yaml", "apply"])
@@ -355,13 +360,7 @@ fn between_two_batches_a_lost_lock_ends_what_is_written() {
 // F9: the user of the daemon may not make /var/lib/lbd again.
 #[test]
 fn a_state_directory_that_cannot_come_back_is_named_and_repair_goes_on() {
-    let net = Netns::new();
-    open_to_all(&net);
-    fs::create_dir(net.state_dir()).unwrap();
-    chown(net.state_dir(), Some(LBD), Some(LBD)).unwrap();
-    net.write("desired.yaml", &file("resync: 1s", [80], 1));
-    let daemon = Daemon::start_as(&net, LBD);
-    assert!(becomes(80, 1).is_some(), "{}", daemon.log());
+    let (net, daemon) = unprivileged(&[80]);
     assert!(soon(PATIENCE, || net.state_dir().join("status.json").exists()).is_some());
     fs::remove_dir_all(net.state_dir()).unwrap();
     net.sh("ipvsadm -C");
@@ -377,9 +376,7 @@ fn a_state_directory_that_cannot_come_back_is_named_and_repair_goes_on() {
 #[test]
 fn a_state_directory_that_was_removed_comes_back_with_its_lock() {
     let net = Netns::new();
-    net.write("desired.yaml", &file("resync: 1s", [80], 1));
-    let daemon = Daemon::start(&net);
-    assert!(becomes(80, 1).is_some(), "{}", daemon.log());
+    let daemon = serving(&net, "resync: 1s");
     fs::remove_dir_all(net.state_dir()).unwrap();
     net.sh("ipvsadm -C");
     assert!(becomes(80, 1).is_some(), "{}", daemon.log());
@@ -437,9 +434,7 @@ fn a_second_signal_ends_a_daemon_whose_nft_hangs() {
 #[test]
 fn a_second_daemon_in_the_same_network_namespace_is_warned_of() {
     let net = Netns::new();
-    net.write("desired.yaml", &file("resync: 1h", [80], 1));
-    let daemon = Daemon::start(&net);
-    assert!(becomes(80, 1).is_some(), "{}", daemon.log());
+    let daemon = serving(&net, "resync: 1h");
     assert!(!daemon.log().contains("another lbd daemon"), "{}", daemon.log());
     let mut lbd = net.lbd_command(&["-f", "desired.yaml"]);
     lbd.args(["run", "--state-dir", "other"]);
