@@ -229,14 +229,16 @@ fn servers_of_another_family_and_sync_daemons_exclude_each_other_in_words_and_fo
 clusters:
   - { name: a, listen: tcp://10.0.0.1:80, forward: tun, servers: ['[fd00::9]:80'] }
 ";
+    let rules =
+        ["-A -t 10.0.0.1:80 -s wlc", "-a -t 10.0.0.1:80 -r [fd00::9]:80 -i -w 1"].map(str::to_owned).to_vec();
     applies(&net, "{ role: master, interface: eth1, id: 7 }");
     for _ in 0..2 {
         net.write("desired.yaml", mixed);
         let apply = lbd(&net, &["apply"]);
         assert_eq!((apply.status, apply.stderr.as_str()), (0, ""), "{apply:?}");
-        assert_eq!((net.ipvsadm_save().len(), daemons(&net).len()), (2, 0));
+        assert_eq!((net.ipvsadm_save(), daemons(&net)), (rules.clone(), vec![]));
         applies(&net, "{ role: master, interface: eth1, id: 7 }");
-        assert_eq!((net.ipvsadm_save().len(), daemons(&net)), (0, vec![MASTER.to_owned()]));
+        assert_eq!((net.ipvsadm_save(), daemons(&net)), (vec![], vec![MASTER.to_owned()]));
     }
 }
 
