@@ -25,7 +25,7 @@ pub fn part(mut live: Services, desired: &Services, owned: &Owned, prune: Prune)
                 Prune::Never => false,
             }
     };
-    let foreign = live.split_off(|service, _| is_own(service));
+    let foreign = live.extract_if(.., |service, _| !is_own(service)).collect();
     (live, foreign)
 }
 

@@ -89,14 +89,15 @@ impl Past {
 
     fn objection(&self, desired: &Desired) -> Option<Objection> {
         let mut managed = self.live.clone();
-        let foreign = managed.split_off(|service, _| {
+        let is_own = |service: &ServiceKey| {
             desired.state.services.contains_key(service)
                 || match desired.policy.prune {
                     Prune::Owned => self.owned.contains_key(service),
                     Prune::All => true,
                     Prune::Never => false,
                 }
-        });
+        };
+        let foreign = managed.extract_if(.., |service, _| !is_own(service)).collect();
         let before = Before {
             verified: self.verified.as_ref(),
             verified_services: &self.verified_services,

@@ -156,7 +156,11 @@ impl Reader<'_> {
         if line.command == "delete-service" {
             line.finish()?;
             let known = self.lost.remove(&key).is_some();
-            return services.remove(&key).map(drop).or(known.then_some(())).ok_or_else(|| self.missing(key));
+            return services
+                .shift_remove(&key)
+                .map(drop)
+                .or(known.then_some(()))
+                .ok_or_else(|| self.missing(key));
         }
         let scheduling = values::scheduling(line, key.family()).and_then(|scheduling| {
             line.finish()?;
@@ -189,7 +193,7 @@ impl Reader<'_> {
         let Some(service) = self.parsed.state.services.get_mut(&key) else { return Err(self.missing(key)) };
         if line.command == "delete-server" {
             line.finish()?;
-            return match service.servers_mut().remove(&server) {
+            return match service.servers_mut().shift_remove(&server) {
                 Some(_) => Ok(()),
                 None => Err(format!("there is no server {server} in {key}")),
             };

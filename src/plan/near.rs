@@ -11,9 +11,9 @@ pub(super) fn find<'a, K: Hash + Eq, V>(
     near: &mut Option<usize>,
     key: &K,
 ) -> Option<&'a V> {
-    let is_key = |place: &usize| table.at(*place).is_some_and(|(there, _)| there == key);
+    let is_key = |place: &usize| table.get_index(*place).is_some_and(|(there, _)| there == key);
     let neighbours = near.map_or([0, 0], |place| [place + 1, place.wrapping_sub(1)]);
-    let place = neighbours.into_iter().find(is_key).or_else(|| table.place_of(key))?;
+    let place = neighbours.into_iter().find(is_key).or_else(|| table.get_index_of(key))?;
     *near = Some(place);
-    table.at(place).map(|(_, value)| value)
+    table.get_index(place).map(|(_, value)| value)
 }

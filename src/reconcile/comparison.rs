@@ -60,7 +60,7 @@ impl Comparison {
         let objection = guard::objection(&before, desired);
         if let Some(objection) = objection.as_ref().filter(|objection| objection.is_partial()) {
             let spared: HashSet<&ServiceKey> = objection.spared.services.iter().collect();
-            foreign.extend(services.split_off(|service, _| !spared.contains(service)));
+            foreign.extend(services.extract_if(.., |service, _| spared.contains(service)));
         }
         let (sync, foreign_sync) = state.sync.into_iter().partition(|daemon| {
             record.changed.sync.contains(&daemon.role)

@@ -146,7 +146,7 @@ fn agree(real: &mut Ipvs, fake: &mut Fake, operations: &[Operation]) {
     let (mut live, mut expected) =
         (real.read(&Question::default()).unwrap(), fake.read(&Question::default()).unwrap());
     for (key, service) in std::mem::take(&mut live.state.services) {
-        let expected = expected.state.services.remove(&key);
+        let expected = expected.state.services.shift_remove(&key);
         let order = |service: &VirtualService| service.servers.keys().copied().collect::<Vec<_>>();
         assert_eq!(
             expected.as_ref().map(|expected| &expected.scheduling),

@@ -200,8 +200,8 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
             Operation::Service(ServiceOp::Delete { service: service("fwmark6://10") }),
         ],
     );
-    wanted.get_mut(&key).unwrap().servers_mut().remove(&mixed);
-    wanted.remove(&service("fwmark6://10"));
+    wanted.get_mut(&key).unwrap().servers_mut().shift_remove(&mixed);
+    wanted.shift_remove(&service("fwmark6://10"));
     assert_eq!(kernel.read(&Question::default()).unwrap().state.services, wanted);
 }
 

@@ -177,7 +177,7 @@ fn what_does_not_change_is_read_right_while_others_change() {
             services.retain(|key, _| !key.to_string().starts_with("udp:"));
             for (key, service) in &steady {
                 let missing = service.servers.len() - services.get(key).map_or(0, |live| live.servers.len());
-                if services.remove(key).as_ref() != Some(service) {
+                if services.shift_remove(key).as_ref() != Some(service) {
                     wrong.push(format!("{key}: {missing} servers missing"));
                 }
             }
@@ -207,7 +207,7 @@ fn a_service_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
         let end = Instant::now() + Duration::from_secs(2);
         while Instant::now() < end {
             let mut services = kernel.read(&Question::default()).unwrap().state.services;
-            services.remove(&pool);
+            services.shift_remove(&pool);
             seen += services.len();
             empty += services.values().filter(|service| service.servers.is_empty()).count();
         }

@@ -242,7 +242,7 @@ fn services_made_by_hand_keep_nothing_else_from_being_repaired_and_deleted() {
     host.apply(&all(&[("web", 80, SERVERS), ("shop", 443, SERVERS)]));
     host.by_hand(&[1, 2, 3]);
     let web: ServiceKey = "tcp://10.0.0.1:80".parse().unwrap();
-    host.kernel.live.state.services.remove(&web);
+    host.kernel.live.state.services.shift_remove(&web);
     // Repair.
     let report = host.apply(&all(&[("web", 80, SERVERS), ("shop", 443, SERVERS)]));
     assert_eq!(

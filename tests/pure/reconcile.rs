@@ -356,7 +356,7 @@ fn who_writes_at_the_same_time_is_met_with_a_new_plan() {
         if !std::mem::replace(&mut once, true) {
             // Adds what we are about to add, and removes what we are about to edit.
             live.state.services.extend(desired(&[(1, &[(99, 1)])]).state.services);
-            live.state.services.remove(&key(2));
+            live.state.services.shift_remove(&key(2));
         }
     });
     let file = desired(&[(1, &[(14, 1)]), (2, &[(24, 5)])]);

@@ -80,7 +80,14 @@ fn a_record_that_cannot_be_read_stops_deletions_and_the_word_verified_and_nothin
         fs::rename(host.path("kept"), host.path("state.json")).unwrap();
         assert_eq!(host.applies(&[(1, 1), (2, 1)]).outcome, Outcome::Verified);
         assert_eq!(host.table(), [(1, 1), (2, 1), (3, 1)]);
-        host.kernel.0.lock().unwrap().live.state.services.remove(&"tcp://10.0.0.3:80".parse().unwrap());
+        host.kernel
+            .0
+            .lock()
+            .unwrap()
+            .live
+            .state
+            .services
+            .shift_remove(&"tcp://10.0.0.3:80".parse::<ServiceKey>().unwrap());
     }
     // Read again, it knows what was lbd's.
     assert_eq!(host.applies(&[(2, 1)]).outcome, Outcome::Verified);

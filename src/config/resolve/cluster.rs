@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use compact_str::CompactString;
 
+use indexmap::map::Entry;
+
 use super::server::Wanted;
 use super::{address, scheduling, server};
 use crate::config::format::document::{Cluster, Defaults, Forward, Listen, Listener, Server};
@@ -102,11 +104,16 @@ impl Clusters {
             let place = ListenerPlace { cluster: index, entry: is_listed.then_some(position) };
             let listener = || place.whole();
             let Some(service) = service(url, listener, findings) else { continue };
-            if let Err((first, _)) = self.owners.insert_new(service, name.clone()) {
-                let duplicate = Finding::new(listener(), format!("duplicate listener {service}"));
-                let first = self.places.get(first).map(|place| place.whole());
-                findings.push(first.into_iter().fold(duplicate, Finding::first));
-                continue;
+            match self.owners.entry(service) {
+                Entry::Vacant(entry) => {
+                    entry.insert(name.clone());
+                }
+                Entry::Occupied(first) => {
+                    let duplicate = Finding::new(listener(), format!("duplicate listener {service}"));
+                    let first = self.places.get(first.index()).map(|place| place.whole());
+                    findings.push(first.into_iter().fold(duplicate, Finding::first));
+                    continue;
+                }
             }
             self.places.push(place);
             if cluster.allow_empty {
@@ -260,7 +267,7 @@ impl Behind<'_> {
         reported: &mut HashSet<usize>,
         findings: &mut Findings,
     ) -> Servers {
-        let mut servers = Servers::with_capacity(wanted.len());
+        let mut servers = Servers::with_capacity_and_hasher(wanted.len(), Default::default());
         let mut positions: Vec<usize> = Vec::with_capacity(wanted.len());
         // The rule that replaces the source of a packet knows servers by their address alone.
         let mut sourced: HashMap<IpAddr, (bool, usize)> = HashMap::new();
@@ -276,8 +283,9 @@ impl Behind<'_> {
                 continue;
             }
             let key = wanted.key(&self.service);
-            match servers.insert_new(key, wanted.real) {
-                Ok(()) => {
+            match servers.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(wanted.real);
                     positions.push(*index);
                     let is_full = is_full(wanted);
                     if has_full
@@ -298,9 +306,9 @@ impl Behind<'_> {
                         );
                     }
                 }
-                Err((first, _)) => {
+                Entry::Occupied(first) => {
                     if reported.insert(*index) {
-                        let first = positions.get(first).copied().unwrap_or_default();
+                        let first = positions.get(first.index()).copied().unwrap_or_default();
                         findings.push(
                             Finding::new(
                                 self.address_place(*index),

@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 use self::cluster::Clusters;
 use super::format::document::{Cluster, Defaults, Document, Mark, Policy, SyncDaemon, SysctlValue, Timeouts};
 use super::format::place::Findings;
-use crate::model::{Desired, Table};
+use crate::model::Desired;
 
 /// What the document asks for, and what is wrong with it. Where anything is, the state is of no use.
 pub(super) fn resolve(document: Document) -> (Desired, Findings) {
@@ -56,7 +56,7 @@ impl Resolution {
         let Self { clusters, mut desired, mut findings } = self;
         desired.clusters = clusters.owners.into();
         desired.allow_empty = clusters.allow_empty;
-        desired.state.services = Table::of(clusters.services);
+        desired.state.services = clusters.services.into_iter().collect();
         desired.state.sysctls = settings::sysctls(sysctls, &mut findings);
         desired.state.timeouts = settings::timeouts(timeouts, &mut findings);
         desired.state.sync = settings::sync(sync, &mut findings);

@@ -166,7 +166,7 @@ impl Fake {
             ServiceOp::Add { service, to } => self.add_service(service, to),
             ServiceOp::Edit { service, to, .. } => self.edit_service(service, to),
             ServiceOp::Delete { service } => {
-                self.live.state.services.remove(service).ok_or(libc::ESRCH)?;
+                self.live.state.services.shift_remove(service).ok_or(libc::ESRCH)?;
                 self.live.connections.retain(|(of, _), _| *of != *service);
                 Ok(())
             }
@@ -199,7 +199,7 @@ impl Fake {
                 Ok(())
             }
             ServerOp::Delete { service, server } => {
-                self.service(service)?.servers_mut().remove(server).ok_or(libc::ENOENT)?;
+                self.service(service)?.servers_mut().shift_remove(server).ok_or(libc::ENOENT)?;
                 self.live.connections.remove(&(*service, *server));
                 Ok(())
             }

@@ -30,7 +30,7 @@ impl Ipvs {
         self.is_at(Step::Listing);
         let listed = self.services(expected.len())?;
         let of = listed.len();
-        let mut services = Vec::with_capacity(of);
+        let mut services = Services::with_capacity_and_hasher(of, Default::default());
         // A service mostly has as many servers as the one before it.
         let mut expected_servers = 0;
         for (done, (key, scheduling)) in listed.into_iter().enumerate() {
@@ -40,10 +40,10 @@ impl Ipvs {
                 if let Some(expected) = expected.get(&key) {
                     service.share(expected);
                 }
-                services.push((key, service));
+                services.insert(key, service);
             }
         }
-        live.state.services = Table::of(services);
+        live.state.services = services;
         live.state.timeouts = self.timeouts()?;
         live.state.sync = self.sync_daemons()?;
         live.expire_nodest_conn =
@@ -53,7 +53,7 @@ impl Ipvs {
 
     /// Some services with their servers; those that are not there are left out.
     pub(super) fn read_some(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
-        let mut services = Services::with_capacity(keys.len());
+        let mut services = Services::with_capacity_and_hasher(keys.len(), Default::default());
         let (mut expected_servers, mut connections) = (0, HashMap::new());
         for key in keys {
             let mut found = None;
@@ -103,10 +103,8 @@ impl Ipvs {
             if answer.errno != 0 {
                 return Err(KernelError::Refused { query, errno: answer.errno });
             }
-            entries.reverse();
-            entries.shrink_to_fit();
             *expected = entries.len();
-            let list = Table::of(entries);
+            let list: Table<K, V> = entries.into_iter().rev().collect();
             // One frame is one walk, under the kernel's lock or, in newer ones, under RCU: what stays is in it, and once.
             if answer.frames <= 1 {
                 return Ok(list);
@@ -116,7 +114,7 @@ impl Ipvs {
                 // As many entries, and none of the old interface's comes twice.
                 CrossCheck::Same => true,
                 CrossCheck::Fewer | CrossCheck::Unavailable => {
-                    list.is_distinct() && before.as_ref().is_some_and(all_left)
+                    list.len() == *expected && before.as_ref().is_some_and(all_left)
                 }
                 CrossCheck::More => false,
             };

@@ -8,8 +8,7 @@ use lbd::config::{Source, load};
 use lbd::model::{
     Checksum, Desired, EngineName, Forwarding, Mark, MarkMatch, MaxDelete, Persistence, PersistenceMask,
     Policy, Protocol, Prune, RealServer, SchedulerFlags, SchedulerName, Scheduling, ServerKey, Servers,
-    ServiceKey, Services, SyncDaemon, SyncRole, Table, Thresholds, Timeouts, Tunnel, TunnelKind,
-    VirtualService,
+    ServiceKey, Services, SyncDaemon, SyncRole, Thresholds, Timeouts, Tunnel, TunnelKind, VirtualService,
 };
 
 const MANUAL: &str = "\
@@ -94,7 +93,9 @@ fn the_file_of_the_manual() {
     );
     let (web_key, shop_key) = (key("tcp://10.0.0.13:80"), key("fwmark://10"));
     assert_eq!(desired.state.services, Services::from_iter([(web_key, web), (shop_key, shop)]));
-    assert_eq!(*desired.clusters, Table::from_iter([(web_key, "web".into()), (shop_key, "shop".into())]));
+    let clusters: Vec<(ServiceKey, &str)> =
+        desired.clusters.iter().map(|(service, cluster)| (*service, cluster.as_str())).collect();
+    assert_eq!(clusters, [(web_key, "web"), (shop_key, "shop")]);
     assert_eq!(
         desired.state.marks,
         [Mark {
