@@ -9,7 +9,7 @@ use super::after::Settings;
 use super::question::begins_to_forward;
 use super::{Advice, Trouble};
 use crate::host::{self, Holder, Host, InterfaceKind, Target};
-use crate::model::{State, address_text};
+use crate::model::State;
 
 fn foreign_address(length: u8) -> Arc<Trouble> {
     let cause =
@@ -32,7 +32,7 @@ pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
         if !are_distinct && !told.insert(address) {
             continue;
         }
-        advice.push(Advice::of(address_text(*address), if address.is_ipv4() { &v4 } else { &v6 }));
+        advice.push(Advice::of(address.to_string(), if address.is_ipv4() { &v4 } else { &v6 }));
     }
 }
 

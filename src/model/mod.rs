@@ -6,7 +6,6 @@ pub mod mark;
 mod operation;
 mod server;
 mod service;
-mod socket;
 mod spared;
 mod state;
 mod sync;
@@ -26,7 +25,6 @@ pub use service::{
     EngineName, Family, KeyError, Neighbour, Persistence, PersistenceMask, Protocol, SchedulerFlags,
     SchedulerName, Scheduling, ServiceKey, VirtualService,
 };
-pub(crate) use socket::{address_text, parse as parse_socket};
 pub use spared::Spared;
 pub use state::{Servers, Services, State};
 pub use sync::{SyncDaemon, SyncRole};

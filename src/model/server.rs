@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-
-use super::socket;
 
 /// What identifies a real server inside its virtual service. Prints as `ADDRESS:PORT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,16 +14,9 @@ pub struct ServerKey {
     pub port: u16,
 }
 
-impl ServerKey {
-    /// Prints itself at the end of a text, for texts that name very many servers.
-    pub fn push_to(&self, text: &mut String) {
-        socket::push(self.address, self.port, text);
-    }
-}
-
 impl fmt::Display for ServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        socket::fmt("", self.address, self.port, f)
+        SocketAddr::new(self.address, self.port).fmt(f)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 
-use super::{Servers, socket};
+use super::Servers;
 
 /// An address family of the Internet protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,18 +113,8 @@ impl ServiceKey {
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Address { protocol: Protocol::Tcp, address, port } => {
-                socket::fmt("tcp://", address, port, f)
-            }
-            Self::Address { protocol: Protocol::Udp, address, port } => {
-                socket::fmt("udp://", address, port, f)
-            }
-            Self::Address { protocol: Protocol::Sctp, address, port } => {
-                socket::fmt("sctp://", address, port, f)
-            }
             Self::Address { protocol, address, port } => {
-                write!(f, "{protocol}://")?;
-                socket::fmt("", address, port, f)
+                write!(f, "{protocol}://{}", SocketAddr::new(address, port))
             }
             Self::FirewallMark { family: Family::V4, mark } => write!(f, "fwmark://{mark}"),
             Self::FirewallMark { family: Family::V6, mark } => write!(f, "fwmark6://{mark}"),
@@ -178,7 +168,7 @@ impl FromStr for ServiceKey {
             }
             _ => return Err(KeyError::UnknownScheme(scheme.into())),
         };
-        let socket = super::socket::parse(rest).ok_or_else(|| {
+        let socket: SocketAddr = rest.parse().map_err(|_| {
             let bare = rest.trim_start_matches('[').trim_end_matches(']');
             match bare.parse::<IpAddr>() {
                 Ok(_) => KeyError::NoPort(rest.into()),

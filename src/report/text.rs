@@ -80,11 +80,7 @@ fn of_operation(
     } else {
         let kind = operation.kind();
         signs.begin(lines, operation.action(), |lines| match operation.server() {
-            Some(server) => {
-                lines.push_str("server ");
-                server.push_to(lines);
-                Ok(())
-            }
+            Some(server) => write!(lines, "server {server}"),
             None => named(lines, kind, operation.name().as_deref()),
         })?;
         let start = lines.len();

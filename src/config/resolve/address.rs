@@ -2,15 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::{Prefix, parse_socket};
+use crate::model::Prefix;
 
 /// An address with or without a port, as a server has it; else what is wrong with the text.
 pub(super) fn server(text: &str) -> Result<(IpAddr, Option<u16>), String> {
     // By far the most are like this.
-    match parse_socket(text) {
-        Some(SocketAddr::V6(_)) if text.contains('%') => {}
-        Some(socket) => return Ok((socket.ip(), Some(socket.port()))),
-        None => {}
+    match text.parse() {
+        Ok(SocketAddr::V6(_)) if text.contains('%') => {}
+        Ok(socket) => return Ok((socket.ip(), Some(socket.port()))),
+        Err(_) => {}
     }
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok((address, None));
