@@ -169,7 +169,7 @@ fn the_fake_answers_as_the_kernel_does_and_holds_the_same_table() {
     let _net = Netns::new();
     let (mut real, mut fake) = both();
     let mut runner = TestRunner::new(Config {
-        cases: 300,
+        cases: 150,
         failure_persistence: None,
         max_shrink_iters: 0,
         ..Config::default()

@@ -307,6 +307,20 @@ fn every_file_opens_with_a_sentence() {
 }
 
 #[test]
+fn every_file_of_tests_is_a_module_of_its_binary() {
+    let mut missing = Vec::new();
+    for binary in ["pure", "kernel", "kernel_alone", "nftables"] {
+        let directory = Path::new("tests").join(binary);
+        let main = fs::read_to_string(directory.join("main.rs")).unwrap();
+        let names = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = names.map(|name| name.into_string().unwrap().trim_end_matches(".rs").to_owned());
+        let is_missing = |name: &String| name != "main" && !main.contains(&format!("\nmod {name};\n"));
+        missing.extend(names.filter(is_missing).map(|name| format!("{binary}::{name}")));
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
 fn every_room_is_on_the_map() {
     let map = fs::read_to_string("src/lib.rs").unwrap();
     let missing: Vec<&str> = ARROWS
