@@ -12,7 +12,7 @@ use std::{env, mem};
 use rustix::process::getpgrp;
 use rustix::termios::{tcgetpgrp, tcgetwinsize};
 
-use crate::kernel::{Listener, Step};
+use crate::kernel::{ProgressEvent, ProgressSink};
 
 /// What takes no longer needs no line.
 const AFTER: Duration = Duration::from_secs(1);
@@ -53,13 +53,13 @@ impl Progress {
         if let Some(line) = &self.line {
             line.note(|now| {
                 (now.planned, now.executed) = (Some(operations), 0);
-                now.take(Step::Executed { edits: 0 });
+                now.take(ProgressEvent::Executed { edits: 0 });
             });
         }
     }
 
     /// Who is to be told by a kernel how far it is, if anybody.
-    pub fn listener(&self) -> Option<Listener> {
+    pub fn listener(&self) -> Option<ProgressSink> {
         let line = Arc::clone(self.line.as_ref()?);
         Some(Box::new(move |step| line.note(|now| now.take(step))))
     }
@@ -203,14 +203,14 @@ impl Line {
 }
 
 impl Now {
-    fn take(&mut self, step: Step) {
+    fn take(&mut self, step: ProgressEvent) {
         let reading = if self.planned.is_some() { "verifying" } else { "reading the kernel" };
         self.work = Some(match step {
-            Step::Listing => Work { doing: reading, count: None },
-            Step::Read { services, of } => {
+            ProgressEvent::Listing => Work { doing: reading, count: None },
+            ProgressEvent::Read { services, of } => {
                 Work { doing: reading, count: Some((services, of, "virtual services")) }
             }
-            Step::Executed { edits } => {
+            ProgressEvent::Executed { edits } => {
                 self.executed += edits;
                 let count = self.planned.map(|planned| (self.executed, planned, "operations"));
                 Work { doing: "applying", count }
@@ -298,18 +298,18 @@ mod tests {
         progress.say("reading the file");
         draw();
         let mut kernel = progress.listener().unwrap();
-        for step in [Step::Listing, Step::Read { services: 4_200, of: 10_000 }] {
+        for step in [ProgressEvent::Listing, ProgressEvent::Read { services: 4_200, of: 10_000 }] {
             kernel(step);
             draw();
         }
         progress.apply(110_000);
         draw();
-        kernel(Step::Executed { edits: 200 });
-        kernel(Step::Executed { edits: 22_800 });
+        kernel(ProgressEvent::Executed { edits: 200 });
+        kernel(ProgressEvent::Executed { edits: 22_800 });
         draw();
-        kernel(Step::Listing);
+        kernel(ProgressEvent::Listing);
         draw();
-        kernel(Step::Read { services: 999, of: 10_000 });
+        kernel(ProgressEvent::Read { services: 999, of: 10_000 });
         draw();
         let expected = [
             "reading the file",
@@ -372,7 +372,7 @@ mod tests {
         let _drawing = lock(&line.screen);
         progress.say("reading the file");
         progress.apply(2);
-        progress.listener().unwrap()(Step::Executed { edits: 1 });
+        progress.listener().unwrap()(ProgressEvent::Executed { edits: 1 });
         assert_eq!(lock(&line.now).executed, 1);
     }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::netlink::{Netlink, Wire};
+use lbd::kernel::netlink::{NetlinkSocket, Transport};
 use lbd::kernel::{Kernel, Question};
 use lbd::model::State;
 use lbd::plan::plan;
@@ -16,7 +16,7 @@ use crate::table::Table;
 
 /// A wire that counts the system calls. It takes no times: under User Mode Linux the clock costs as much as a send.
 struct Counted {
-    wire: Netlink,
+    wire: NetlinkSocket,
     calls: Rc<Cell<u64>>,
 }
 
@@ -26,7 +26,7 @@ impl Counted {
     }
 }
 
-impl Wire for Counted {
+impl Transport for Counted {
     fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         self.count();
         self.wire.send(datagram)
@@ -52,7 +52,8 @@ impl Wire for Counted {
 /// Runs one phase; gives nanoseconds from before the first send to after the last reply, calls, and entries.
 pub(crate) fn run(what: &str, table: Table) -> Result<String, Box<dyn Error>> {
     let calls = Rc::new(Cell::new(0));
-    let mut kernel = Ipvs::over(Box::new(Counted { wire: Netlink::open()?, calls: Rc::clone(&calls) }))?;
+    let mut kernel =
+        Ipvs::over(Box::new(Counted { wire: NetlinkSocket::open()?, calls: Rc::clone(&calls) }))?;
     let operations = plan(&State::default(), &table.state()).grow;
     let question = Question::default();
     if what == "glance" {

@@ -186,7 +186,7 @@ impl Remembered {
 
 pub(super) fn kernel(progress: &Progress) -> Result<Director, CommandError> {
     let mut director = Director::connect()?;
-    director.tell(progress.listener());
+    director.set_progress(progress.listener());
     Ok(director)
 }
 

@@ -86,7 +86,7 @@ fn connect(progress: Arc<AtomicU64>) -> Connect {
         let mut director = Director::connect()?;
         director.remember();
         let progress = Arc::clone(&progress);
-        director.tell(Some(Box::new(move |_| {
+        director.set_progress(Some(Box::new(move |_| {
             progress.fetch_add(1, Ordering::Relaxed);
         })));
         Ok(Box::new(director) as Box<dyn Kernel>)

@@ -1,4 +1,4 @@
-//! Finds in the text of `iptables-save` the rules that set marks or ask for connection states.
+//! Finds in the text of `iptables-save` the rules that set marks or match connection states.
 
 use std::collections::{HashMap, HashSet};
 

@@ -77,8 +77,8 @@ impl Local {
         Self { lengths, prefixes, elsewhere }
     }
 
-    /// Whether packets to the address stay on this host; `None` where the kernel has to be asked for this one.
-    pub(super) fn holds(&self, address: IpAddr) -> Option<bool> {
+    /// Whether packets to the address stay on this host; `None` where this one has to be looked up.
+    pub(super) fn contains(&self, address: IpAddr) -> Option<bool> {
         let held = |length: &u8| self.prefixes.get(&Prefix::around(address, *length));
         match self.lengths.iter().find_map(held) {
             Some(is_local) => *is_local,
@@ -160,7 +160,7 @@ mod tests {
             prefix: Prefix { address: network.parse().unwrap(), length: *length },
             is_local: *is_local,
         });
-        Local::of(routes, elsewhere).holds(asked.parse().unwrap())
+        Local::of(routes, elsewhere).contains(asked.parse().unwrap())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Looks for others who manage IPVS in this network namespace: keepalived, kube-proxy, ldirectord, ipvsadm at boot.
+//! Looks for other programs that manage IPVS in this network namespace: keepalived, kube-proxy, ldirectord, ipvsadm at boot.
 //!
 //! Anybody can start a process by such a name. What it says of itself is read only where it is root's.
 
@@ -13,7 +13,7 @@ use super::process::{self, Process};
 use crate::files::read_regular;
 use crate::kernel::with_causes;
 
-/// Somebody else who manages IPVS here.
+/// Another program that manages IPVS here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manager {
     /// keepalived with virtual servers in its configuration
@@ -42,7 +42,7 @@ pub enum Manager {
     },
 }
 
-/// Looks for them; whom it does not believe is named in `unknown`, once.
+/// Looks for them; one whose process is not trusted is named in `unknown`, once.
 pub(super) fn look(roots: &Roots, unknown: &mut Vec<String>) -> Vec<Manager> {
     let (mut managers, mut budget) = (Vec::new(), Budget::default());
     let own = namespace(&roots.proc.join("thread-self"));

@@ -1,7 +1,7 @@
-//! The host around the load balancer: what of it a director depends on, looked at and never changed.
+//! Reads what of the host a director depends on; it changes nothing.
 //!
-//! What cannot be looked at (a program that is not installed, no permission) is told in [`Host::unknown`], and the rest
-//! is looked at all the same.
+//! What cannot be read (a program that is not installed, no permission) is in [`Host::unknown`], and the rest is read all
+//! the same.
 
 mod filter;
 mod iptables;
@@ -34,7 +34,7 @@ pub struct Question {
     pub addresses: Vec<Target>,
     /// Whether the IPv6 routes that routers announced matter
     pub learned_routes: bool,
-    /// The families for which the packet filter's rules matter
+    /// The families for which the rules of nftables and iptables matter
     pub filter: Vec<Family>,
     /// Whether others who manage IPVS matter
     pub managers: bool,
@@ -60,7 +60,7 @@ pub struct Host {
     pub holders: Vec<Holder>,
     /// The interfaces over which IPv6 routes lead that routers announced
     pub learned: Vec<String>,
-    /// What others' rules do with marks and connection states
+    /// What the rules of other programs do with marks and connection states
     pub filter: Filter,
     /// Others who manage IPVS
     pub managers: Vec<Manager>,
@@ -77,7 +77,7 @@ pub struct Roots {
     pub proc: PathBuf,
     /// The configuration
     pub etc: PathBuf,
-    /// The user whose processes and files are believed: root
+    /// The user whose processes and files are trusted: root
     pub owner: u32,
 }
 

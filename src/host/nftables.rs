@@ -1,4 +1,4 @@
-//! Finds in `nft -j list ruleset` the rules of others that set marks or ask for connection states.
+//! Finds in `nft -j list ruleset` the rules of other programs that set marks or match connection states.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -51,10 +51,10 @@ pub(super) fn parse(
     let document: Value = serde_json::from_str(text).map_err(RulesetError::Json)?;
     let objects = document.get("nftables").and_then(Value::as_array).ok_or(RulesetError::NoRules)?;
     let all = |kind: &'static str| objects.iter().filter_map(move |object| object.get(kind));
-    let mut ways = Ways::default();
+    let mut graph = ChainGraph::default();
     for chain in all("chain") {
         if let (Some(name), Some(point)) = (named(chain, "name"), point(chain)) {
-            ways.points.entry(name).or_default().insert(point);
+            graph.points.entry(name).or_default().insert(point);
         }
     }
     let mut maps: HashMap<Named<'_>, Vec<&str>> = HashMap::new();
@@ -66,7 +66,7 @@ pub(super) fn parse(
     }
     for rule in all("rule") {
         let Some(chain @ (family, table, _)) = named(rule, "chain") else { continue };
-        let jumps = ways.jumps.entry(chain).or_default();
+        let jumps = graph.jumps.entry(chain).or_default();
         visit(rule.get("expr").unwrap_or(&Value::Null), &mut |value| {
             jumps.extend(jump(value));
             if let Some(map) = value.as_str().and_then(|word| word.strip_prefix('@')) {
@@ -74,12 +74,12 @@ pub(super) fn parse(
             }
         });
     }
-    let ways = ways.followed();
+    let reached = graph.reached();
     for rule in all("rule") {
         let Some(chain @ (family, table, name)) = named(rule, "chain") else { continue };
         let is_own = family == "inet" && table == TABLE;
         let is_listed_elsewhere = iptables.iter().any(|(of, name)| word(*of) == family && name == table);
-        let Some(points) = ways.get(&chain).filter(|_| !is_own && !is_listed_elsewhere) else { continue };
+        let Some(points) = reached.get(&chain).filter(|_| !is_own && !is_listed_elsewhere) else { continue };
         let family = match family {
             "ip" => Some(Family::V4),
             "ip6" => Some(Family::V6),
@@ -88,15 +88,15 @@ pub(super) fn parse(
             _ => continue,
         };
         let place = || format!("chain {name} of table {} {table} (nftables)", chain.0);
-        let (mut sets, mut asks) = (Vec::new(), false);
+        let (mut sets, mut matches) = (Vec::new(), false);
         visit(rule.get("expr").unwrap_or(&Value::Null), &mut |value| {
             sets.extend(sets_mark(value));
-            asks |= asks_for_state(value);
+            matches |= matches_state(value);
         });
         for sets in sets {
             filter.marks.push(MarkRule { place: place(), family, sets, points: points.clone() });
         }
-        if asks {
+        if matches {
             filter.states.push(StateRule { place: place(), family, points: points.clone() });
         }
     }
@@ -110,16 +110,16 @@ fn word(family: Family) -> &'static str {
     }
 }
 
-/// From where each chain is reached.
+/// The hooks of chains, and the jumps between them.
 #[derive(Default)]
-struct Ways<'a> {
+struct ChainGraph<'a> {
     points: HashMap<Named<'a>, HashSet<HookPoint>>,
     jumps: HashMap<Named<'a>, Vec<&'a str>>,
 }
 
-impl<'a> Ways<'a> {
-    /// The places in the path of packets from which each chain is reached, over others as well.
-    fn followed(self) -> HashMap<Named<'a>, Vec<HookPoint>> {
+impl<'a> ChainGraph<'a> {
+    /// The places in the path of packets from which each chain is reached, over other chains as well.
+    fn reached(self) -> HashMap<Named<'a>, Vec<HookPoint>> {
         let mut reached: HashMap<Named<'a>, HashSet<HookPoint>> = HashMap::new();
         for (base, points) in &self.points {
             let mut left = vec![*base];
@@ -189,7 +189,7 @@ fn sets_mark(value: &Value) -> Option<Sets> {
     })
 }
 
-fn asks_for_state(value: &Value) -> bool {
+fn matches_state(value: &Value) -> bool {
     let native = value.get("ct").and_then(|ct| ct.get("key")).and_then(Value::as_str) == Some("state");
     let foreign = value.get("xt").and_then(|xt| xt.get("name")).and_then(Value::as_str);
     native || matches!(foreign, Some("conntrack" | "state"))

@@ -1,4 +1,4 @@
-//! Looks whether others than root may change the desired file.
+//! Finds out whether others than root may change the desired file.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! Looks at a process: whose it is, what it is called, and what it was started with.
+//! Reads of a process its owner, its name and its arguments.
 
 use std::fs::File;
 use std::io::{self, Read};

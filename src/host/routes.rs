@@ -133,7 +133,7 @@ fn are_elsewhere(kernel: &mut Rtnetlink, addresses: &[Target]) -> Result<Vec<boo
         .iter()
         .map(|target| {
             let table = if target.address.is_ipv4() { &v4 } else { &v6 };
-            table.as_ref()?.holds(target.address)
+            table.as_ref()?.contains(target.address)
         })
         .collect();
     let open = addresses.iter().zip(&held).filter(|(_, held)| held.is_none());

@@ -4,7 +4,7 @@ use neli::consts::nl::NlmF;
 use neli::consts::rtnl::Rtm;
 
 use crate::kernel::netlink::attribute::{u16_of, u32_of};
-use crate::kernel::netlink::{Client, Netlink, NetlinkError, Reply};
+use crate::kernel::netlink::{Client, NetlinkError, NetlinkSocket, Reply};
 
 /// How many requests are sent at once, so that the replies have room in the socket's buffer.
 const BATCH: usize = 100;
@@ -19,7 +19,7 @@ pub(super) struct Rtnetlink {
 
 impl Rtnetlink {
     pub(super) fn open() -> Result<Self, NetlinkError> {
-        let socket = Netlink::routing().map_err(NetlinkError::Socket)?;
+        let socket = NetlinkSocket::routing().map_err(NetlinkError::Socket)?;
         Ok(Self { client: Client::over(Box::new(socket)) })
     }
 

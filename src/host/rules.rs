@@ -1,13 +1,13 @@
-//! What matters of the packet filter's rules: which marks they set, and which ask for the state of a connection.
+//! Describes firewall rules of other programs: which marks they set, and which match the state of a connection.
 
 use crate::model::Family;
 
-/// What was found in the rules of others.
+/// What was found in the rules of other programs, of nftables and iptables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Rules that set the mark of packets
     pub marks: Vec<MarkRule>,
-    /// Rules that ask for the state of a connection
+    /// Rules that match the state of a connection
     pub states: Vec<StateRule>,
     /// The families of which all rules could be read, so that what is not here is nowhere
     pub known: Vec<Family>,
@@ -16,7 +16,7 @@ pub struct Filter {
 /// A rule that sets the mark of packets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarkRule {
-    /// Where it stands, for the operator: `chain pre of table inet filter (nftables)`
+    /// Where it is, for the operator: `chain pre of table inet filter (nftables)`
     pub place: String,
     /// Of which family its packets are; none is both
     pub family: Option<Family>,
@@ -26,10 +26,10 @@ pub struct MarkRule {
     pub points: Vec<HookPoint>,
 }
 
-/// A rule that asks for the state of a connection.
+/// A rule that matches the state of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateRule {
-    /// Where it stands, for the operator
+    /// Where it is, for the operator
     pub place: String,
     /// Of which family its packets are; none is both
     pub family: Option<Family>,
@@ -76,7 +76,7 @@ pub struct HookPoint {
     pub priority: i32,
 }
 
-/// The hooks of the packet filter.
+/// The hooks of netfilter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hook {
     /// Before everything else, per interface

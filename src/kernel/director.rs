@@ -1,4 +1,4 @@
-//! The kernel of a director as a whole: IPVS, kernel settings and lbd's own table of the packet filter as one.
+//! Reads and edits the kernel of a director as a whole: IPVS, kernel settings and lbd's own table of nftables.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,8 @@ use super::explain::with_causes;
 use super::ipvs::Ipvs;
 use super::nftables::{NftClient, NftError};
 use super::{
-    Kernel, KernelError, Listener, Live, Permit, Question, Refusal, Refusals, interfaces, permitted, sysctl,
+    Kernel, KernelError, Live, Permit, ProgressSink, Question, Refusal, Refusals, interfaces, permitted,
+    sysctl,
 };
 use crate::model::{
     Forwarding, Mark, Operation, RealServer, ReplaceMarks, ServerKey, ServiceKey, Services, SetSysctl,
@@ -76,9 +77,9 @@ impl Director {
         self.ipvs.remember();
     }
 
-    /// Tells a listener from now on how far it is with IPVS, beside which all else is little; or nobody.
-    pub fn tell(&mut self, listener: Option<Listener>) {
-        self.ipvs.tell(listener);
+    /// Reports from now on how far it is with IPVS, beside which all else is little, to `progress`; or to nobody.
+    pub fn set_progress(&mut self, progress: Option<ProgressSink>) {
+        self.ipvs.set_progress(progress);
     }
 
     /// Reads lbd's own table, and gives the servers behind its source-NAT rules the forwarding method that they have
@@ -135,7 +136,7 @@ impl Director {
         Ok(refusals)
     }
 
-    /// The same where the packet filter refuses: the servers that need a new rule there are refused, too.
+    /// The same where nft fails: the servers that need a new rule there are refused, too.
     fn edit_without_filter(
         &mut self,
         operations: &[Operation],

@@ -1,4 +1,4 @@
-//! Tells which network interfaces there are, and which of them are up.
+//! Reads which network interfaces exist, and which of them are up.
 
 use std::collections::HashSet;
 use std::fs;

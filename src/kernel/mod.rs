@@ -1,4 +1,4 @@
-//! The kernel behind a door: what there is to read, what can be done to it, and what its refusals mean.
+//! The kernel's interface for the rest of lbd: what can be read, what can be edited, and what its errors mean.
 
 pub mod director;
 mod error;
@@ -23,26 +23,26 @@ pub(crate) use self::explain::with_causes;
 
 /// A director's kernel, in one network namespace.
 pub trait Kernel {
-    /// Reads the whole live state, and of what lies beside it as much as was asked for.
+    /// Reads all of IPVS, and of what is beside it as much as `question` names.
     ///
     /// # Errors
-    /// Where the kernel cannot be asked, or its answer cannot be trusted.
+    /// Where the kernel cannot be read, or a list is not known to be whole.
     fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
         self.read_expecting(question, &Services::default())
     }
 
     /// The same where the virtual services are likely to be as `expected`: what is the same in both is shared, since a
-    /// large table would be held twice.
+    /// large table would be in memory twice.
     ///
     /// # Errors
     /// As for [`Kernel::read`].
     fn read_expecting(&mut self, question: &Question, expected: &Services) -> Result<Live, KernelError>;
 
-    /// Whether anything may be other than at the last [`Kernel::read`] with this question: for a fraction of its cost.
-    /// Also where nothing was read yet, nothing is remembered, or something was carried out since.
+    /// Whether anything may have changed since the last [`Kernel::read`] of the same scope: for a fraction of its cost.
+    /// Also true where nothing was read yet, nothing is remembered, or something was edited since.
     ///
     /// # Errors
-    /// Where the kernel cannot be asked.
+    /// Where the kernel cannot be read.
     fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError>;
 
     /// Reads some virtual services with their servers; those that are not there are left out.
@@ -51,22 +51,22 @@ pub trait Kernel {
     /// As for [`Kernel::read`].
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError>;
 
-    /// Carries out the operations in their order, and gives the single edits that were refused. One that is refused does
-    /// not stop the ones behind it.
+    /// Carries out the operations in their order, and returns the single edits that the kernel refused. A refused one does
+    /// not stop the ones after it.
     ///
     /// # Errors
     /// Where it is not known what became of them: the live state must be read again.
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError>;
 
-    /// Asks `permit` from now on before each single write: for IPVS, each batch of messages; or none where it is `None`.
-    /// Where it says no, [`Kernel::execute`] ends with [`KernelError::NotPermitted`].
+    /// Calls `permit` from now on before each write: for IPVS, before each batch of messages; `None` permits all.
+    /// Where it returns false, [`Kernel::execute`] ends with [`KernelError::NotPermitted`].
     fn set_permit(&mut self, permit: Option<Permit>);
 }
 
 /// Whether this process may still write to the kernel.
 pub type Permit = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// Ends what writes where the permit says so.
+/// An error where the permit forbids to write.
 fn permitted(permit: &Option<Permit>) -> Result<(), KernelError> {
     match permit {
         Some(permit) if !permit() => Err(KernelError::NotPermitted),
@@ -74,10 +74,10 @@ fn permitted(permit: &Option<Permit>) -> Result<(), KernelError> {
     }
 }
 
-/// How far a kernel is with what it was asked for.
+/// How far a kernel is with reading or editing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// It lists the virtual services.
+pub enum ProgressEvent {
+    /// It begins to list the virtual services.
     Listing,
     /// It has read the servers of so many of the virtual services.
     Read {
@@ -86,24 +86,24 @@ pub enum Step {
         /// How many there are
         of: usize,
     },
-    /// It has gone through so many single edits more.
+    /// It has carried out so many single edits more.
     Executed {
         /// How many
         edits: usize,
     },
 }
 
-/// Who is told of each [`Step`], of which a large table has thousands: it has to be quick.
-pub type Listener = Box<dyn FnMut(Step)>;
+/// Receives each [`ProgressEvent`], of which a large table has thousands: it has to be quick.
+pub type ProgressSink = Box<dyn FnMut(ProgressEvent)>;
 
-/// What to look at beside IPVS itself, which is always read whole.
+/// What to read beside IPVS itself, which is always read whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Question {
-    /// The kernel settings that matter
+    /// The kernel settings to read
     pub sysctls: Vec<String>,
-    /// Whether lbd's own table of the packet filter matters
+    /// Whether to read lbd's own table of nftables
     pub filter: bool,
-    /// The interfaces that something is bound to
+    /// The interfaces that something needs
     pub interfaces: Vec<String>,
 }
 
@@ -116,11 +116,11 @@ pub struct Live {
     pub connections: HashMap<(ServiceKey, ServerKey), Connections>,
     /// `net.ipv4.vs.expire_nodest_conn`: whether the connections of a deleted server end at once (true) or hang
     pub expire_nodest_conn: bool,
-    /// The interfaces that were asked for and are not there
+    /// The interfaces of the scope that are not there
     pub absent: HashSet<String>,
-    /// Those that are there and are not up
+    /// Those of the scope that are there and are not up
     pub down: HashSet<String>,
-    /// Why lbd's own table of the packet filter could not be read; it counts as empty then
+    /// Why lbd's own table of nftables could not be read; it counts as empty then
     pub filter_trouble: Option<String>,
 }
 
@@ -128,12 +128,12 @@ pub struct Live {
 /// long.
 pub type Refusals = BTreeMap<usize, Refusal>;
 
-/// That the kernel would not carry out one operation.
+/// The kernel's refusal to carry out one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The error number, positive
     pub errno: i32,
-    /// The cause and the way out, in words an operator can act on
+    /// The cause and what the operator can do
     pub message: String,
 }
 

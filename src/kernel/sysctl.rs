@@ -13,8 +13,8 @@ use crate::model::sysctl;
 const ROOT: &str = "/proc/sys";
 
 /// Reads a setting under `net.`, in the network namespace of this thread. The name is written with dots, or with slashes
-/// where a part of it holds a dot itself (`net/ipv4/conf/eth0.100/forwarding`). The words of the value, between which the
-/// kernel puts tabs, are separated by one blank.
+/// where a part of it holds a dot itself (`net/ipv4/conf/eth0.100/forwarding`). The parts of the value, between which the
+/// kernel puts tabs, are separated by one space.
 ///
 /// # Errors
 /// A name that is not one of a setting under `net.`; a setting that this kernel does not have, or never shows.

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::*;
-use crate::kernel::netlink::Wire;
+use crate::kernel::netlink::Transport;
 use crate::kernel::netlink::message::Messages;
 use crate::model::{RealServer, ServerKey, ServerOp, ServiceKey, ServiceOp, Thresholds};
 
@@ -20,7 +20,7 @@ struct Obliging {
 const CTRL: u16 = 0x10;
 const ERROR: u16 = 2;
 
-impl Wire for Obliging {
+impl Transport for Obliging {
     fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         for request in Messages::new(datagram) {
             let request = request.map_err(io::Error::other)?;

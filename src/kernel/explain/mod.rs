@@ -1,4 +1,4 @@
-//! What the kernel's error numbers mean here: for each refusal the cause and the way out, in an operator's words.
+//! Explains the kernel's error numbers: for each refusal the cause and what the operator can do.
 //!
 //! IPVS sends no text with its errors (kernels 5.4 to 7.3), and one number has many causes. Where the operation itself
 //! shows the cause it is named, else the likeliest.

@@ -1,4 +1,4 @@
-//! Why the kernel refuses timeouts and sync daemons.
+//! Explains why the kernel refuses timeouts and sync daemons.
 
 use crate::model::{SyncDaemon, SyncRole, Timeouts};
 

@@ -1,4 +1,4 @@
-//! Why the kernel does not have a kernel setting, or does not take a value for it.
+//! Explains why the kernel does not have a kernel setting, or does not take a value for it.
 
 use super::{Refusal, os_text, with_name};
 use crate::model::sysctl::{interface, parts};

@@ -1,4 +1,4 @@
-//! Why the kernel refuses an edit of a virtual service or a real server.
+//! Explains why the kernel refuses an edit of a virtual service or a real server.
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
-//! The kernel's own IPVS, over netlink.
+//! Reads and edits the kernel's IPVS over netlink.
 
 mod batch;
 pub mod codec;
-mod glance;
+mod fingerprint;
 mod read;
 mod snapshot;
 mod sockopt;
@@ -15,12 +15,13 @@ use neli::consts::nl::{GenlId, NlmF};
 
 use self::codec::request::Request;
 use self::codec::{decode, encode};
-use self::glance::Seen;
+use self::fingerprint::Fingerprint;
 use self::uapi::{IPVS_GENL_NAME, cmd};
 use super::netlink::message::attributes;
-use super::netlink::{Client, Malformed, Netlink, NetlinkError, Reply, Wire};
+use super::netlink::{Client, Malformed, NetlinkError, NetlinkSocket, Reply, Transport};
 use super::{
-    Kernel, KernelError, Listener, Live, Permit, Query, Question, Refusal, Refusals, Step, explain, permitted,
+    Kernel, KernelError, Live, Permit, ProgressEvent, ProgressSink, Query, Question, Refusal, Refusals,
+    explain, permitted,
 };
 use crate::model::{Operation, ServiceKey, Services, SetTimeouts, SyncOp, Timeouts};
 
@@ -44,21 +45,21 @@ pub struct Ipvs {
     family: u16,
     /// How many edits were sent
     writes: u64,
-    /// Whether anybody will ask for changes
+    /// Whether the fingerprint of a reading is kept
     remembers: bool,
-    /// What the last full reading showed, unless something was written since
-    seen: Option<Seen>,
-    /// Who wants to know how far it is
-    listener: Option<Listener>,
+    /// The fingerprint of the last full reading, unless something was edited since
+    last: Option<Fingerprint>,
+    /// What receives how far it is
+    progress: Option<ProgressSink>,
     /// Whether it may still be written
     permit: Option<Permit>,
 }
 
-/// How a question to the kernel ended.
+/// How a query of the kernel ended.
 struct Answer {
     /// A positive error number, or 0
     errno: i32,
-    /// In how many pieces it came
+    /// In how many datagrams it came
     frames: usize,
 }
 
@@ -68,48 +69,48 @@ impl Ipvs {
     /// # Errors
     /// Where the kernel has no IPVS, or the process may not use it.
     pub fn connect() -> Result<Self, KernelError> {
-        let wire = || Netlink::open().map(Box::new).map_err(NetlinkError::Socket);
-        let mut kernel = Self::over(wire()?)?;
-        kernel.server_client = Some(Client::over(wire()?));
+        let socket = || NetlinkSocket::open().map(Box::new).map_err(NetlinkError::Socket);
+        let mut kernel = Self::over(socket()?)?;
+        kernel.server_client = Some(Client::over(socket()?));
         Ok(kernel)
     }
 
-    /// The same over a wire of the caller's.
+    /// The same over a transport of the caller's.
     ///
     /// # Errors
     /// As for [`Ipvs::connect`].
-    pub fn over(wire: Box<dyn Wire>) -> Result<Self, KernelError> {
+    pub fn over(transport: Box<dyn Transport>) -> Result<Self, KernelError> {
         let mut kernel = Self {
-            client: Client::over(wire),
+            client: Client::over(transport),
             server_client: None,
             family: 0,
             writes: 0,
             remembers: false,
-            seen: None,
-            listener: None,
+            last: None,
+            progress: None,
             permit: None,
         };
         kernel.family = kernel.resolve()?;
-        // The family's number is told to everybody; whether we may use it shows at the first question.
-        match kernel.ask(cmd::GET_INFO, NlmF::ACK, None, |_| Ok(()))?.errno {
+        // Every process may look up the family's number; whether it may use it shows at the first query.
+        match kernel.query(cmd::GET_INFO, NlmF::ACK, None, |_| Ok(()))?.errno {
             0 => Ok(kernel),
             errno => Err(KernelError::Refused { query: Query::Info, errno }),
         }
     }
 
-    /// Remembers from now on what each reading showed, so that it can tell whether anything has changed since.
+    /// Keeps from now on a fingerprint of each reading, so that [`Kernel::has_changed`] can compare with it.
     pub fn remember(&mut self) {
         self.remembers = true;
     }
 
-    /// Tells a listener from now on how far it is, or nobody.
-    pub fn tell(&mut self, listener: Option<Listener>) {
-        self.listener = listener;
+    /// Reports from now on how far it is to `progress`, or to nobody.
+    pub fn set_progress(&mut self, progress: Option<ProgressSink>) {
+        self.progress = progress;
     }
 
-    fn is_at(&mut self, step: Step) {
-        if let Some(listener) = &mut self.listener {
-            listener(step);
+    fn report_progress(&mut self, event: ProgressEvent) {
+        if let Some(progress) = &mut self.progress {
+            progress(event);
         }
     }
 
@@ -123,17 +124,17 @@ impl Ipvs {
         }
     }
 
-    /// The number under which the kernel has IPVS now.
+    /// The number that the IPVS family has now; loads the module where the kernel does not.
     fn resolve(&mut self) -> Result<u16, KernelError> {
-        if let Some(family) = self.ask_family()? {
+        if let Some(family) = self.family_number()? {
             return Ok(family);
         }
-        // Kernels since 5.16 load the module when they are asked for the family; older ones have to be told.
+        // Kernels since 5.16 load the module when the family is looked up; older ones do not.
         load_module();
-        self.ask_family()?.ok_or(KernelError::NoIpvs)
+        self.family_number()?.ok_or(KernelError::NoIpvs)
     }
 
-    fn ask_family(&mut self) -> Result<Option<u16>, KernelError> {
+    fn family_number(&mut self) -> Result<Option<u16>, KernelError> {
         let mut batch = self.client.batch();
         batch.push(GenlId::Ctrl.into(), NlmF::ACK, |buffer| encode::family_query(buffer, IPVS_GENL_NAME));
         let (mut family, mut errno) = (None, 0);
@@ -150,15 +151,15 @@ impl Ipvs {
         }
     }
 
-    /// Whether an ENOENT came from a family number that is no longer true, because the module was unloaded and loaded
-    /// again: the kernel has the same error for that and for a server that is not there. Learns the new number.
+    /// Whether an ENOENT came from a stale family number, because the module was unloaded and loaded again: the kernel has
+    /// the same error for that and for a server that is not there. Looks up the new number.
     fn was_reloaded(&mut self) -> Result<bool, KernelError> {
         let family = self.resolve()?;
         Ok(std::mem::replace(&mut self.family, family) != family)
     }
 
-    /// Asks one question and hands on the attributes of each message of the answer.
-    fn ask(
+    /// Sends one query and passes the attributes of each data message to `take`.
+    fn query(
         &mut self,
         command: u8,
         flags: NlmF,
@@ -189,7 +190,7 @@ impl Ipvs {
         }
     }
 
-    /// Carries out edits of the table, as many as fit into one send; gives the places of those that were refused, in
+    /// Carries out edits of the table, as many as fit into one send; returns the places of those that were refused, in
     /// order, and their error numbers.
     fn transmit(&mut self, edits: &[Operation]) -> Result<Vec<(usize, i32)>, KernelError> {
         let refused = self.send(edits)?;
@@ -200,12 +201,12 @@ impl Ipvs {
         Ok(refused)
     }
 
-    /// The same, without asking what an ENOENT means.
+    /// The same, without a check of what an ENOENT means.
     fn send(&mut self, edits: &[Operation]) -> Result<Vec<(usize, i32)>, KernelError> {
         permitted(&self.permit)?;
         let mut batch = self.client.batch();
         for (place, request) in edits.iter().filter_map(Request::of).enumerate() {
-            // Refusals are answered in any case; the last acknowledgement says that all has been gone through.
+            // A refusal is always answered; the acknowledgement of the last request ends the batch.
             let flags = if place + 1 == edits.len() { NlmF::ACK } else { NlmF::empty() };
             batch.push(self.family, flags, |buffer| encode::request(buffer, &request));
         }
@@ -222,15 +223,15 @@ impl Ipvs {
         Ok(refused)
     }
 
-    /// Sends one request by itself; gives its error number, 0 for success, or `None` where the kernel left it
-    /// unanswered, as it does where it was interrupted (EINTR).
+    /// Sends one request by itself; returns its error number, 0 for success, or `None` where the kernel does not answer it,
+    /// as where its handler was interrupted (EINTR).
     fn command(&mut self, request: &Request<'_>) -> Result<Option<i32>, KernelError> {
         permitted(&self.permit)?;
         let mut renewed = false;
         loop {
             let mut batch = self.client.batch();
             batch.push(self.family, NlmF::ACK, |buffer| encode::request(buffer, request));
-            // The kernel answers in order: the answer to a query behind shows that none to the request will come.
+            // The kernel answers in order: the answer to this query shows that none to the request before will come.
             batch.push(self.family, NlmF::ACK, |buffer| encode::query(buffer, cmd::GET_INFO, None));
             self.writes += 1;
             let mut answer = None;
@@ -252,13 +253,13 @@ impl Ipvs {
         Ok(self.command(&Request::SetTimeouts(to))?.unwrap_or(libc::EINTR))
     }
 
-    /// Carries out edits of the table, in as few sends as hold them.
+    /// Carries out edits of the table, in as few sends as possible.
     fn edit_table(&mut self, edits: &[Operation]) -> Result<Refusals, KernelError> {
         let (mut begin, mut refused) = (0, Vec::new());
         for batch in batch::batches(edits) {
             refused.extend(self.transmit(batch)?.into_iter().map(|(place, errno)| (begin + place, errno)));
             begin += batch.len();
-            self.is_at(Step::Executed { edits: batch.len() });
+            self.report_progress(ProgressEvent::Executed { edits: batch.len() });
         }
         Ok(refused
             .into_iter()
@@ -289,17 +290,17 @@ fn refusal(operation: &Operation, errno: i32) -> Option<Refusal> {
 impl Kernel for Ipvs {
     /// What lies beside IPVS is not for it to read.
     fn read_expecting(&mut self, _question: &Question, expected: &Services) -> Result<Live, KernelError> {
-        self.seen = None;
+        self.last = None;
         let live = self.read_all(expected)?;
-        self.seen = self.remembers.then(|| Seen::of(&live));
+        self.last = self.remembers.then(|| Fingerprint::of(&live));
         Ok(live)
     }
 
     fn has_changed(&mut self, _question: &Question) -> Result<bool, KernelError> {
-        let Some(seen) = self.seen.take() else { return Ok(true) };
-        let changed = self.differs_from(&seen)?;
-        self.seen = (!changed).then_some(seen);
-        Ok(changed)
+        let Some(last) = self.last.take() else { return Ok(true) };
+        let is_same = last.matches(self)?;
+        self.last = is_same.then_some(last);
+        Ok(!is_same)
     }
 
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
@@ -307,7 +308,7 @@ impl Kernel for Ipvs {
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
-        self.seen = None;
+        self.last = None;
         let (mut place, mut refusals) = (0, Refusals::new());
         for run in operations.chunk_by(|one, next| is_edit(one) && is_edit(next)) {
             let Some(operation) = run.first() else { continue };
@@ -340,7 +341,7 @@ impl Kernel for Ipvs {
     }
 }
 
-/// Loads the module by the usual program; whether that helped shows at the next question.
+/// Loads the module by the usual program; whether that worked shows at the next query.
 fn load_module() {
     for program in ["/sbin/modprobe", "modprobe"] {
         let outcome = Command::new(program)

@@ -11,7 +11,7 @@ use super::codec::decode;
 use super::snapshot::Snapshot;
 use super::uapi::cmd;
 use crate::kernel::netlink::Malformed;
-use crate::kernel::{KernelError, Live, Query, Step};
+use crate::kernel::{KernelError, Live, ProgressEvent, Query};
 use crate::model::{
     Connections, Neighbour, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table,
     Timeouts, VirtualService,
@@ -27,14 +27,14 @@ impl Ipvs {
     /// The whole live state. What is as expected is shared.
     pub(super) fn read_all(&mut self, expected: &Services) -> Result<Live, KernelError> {
         let mut live = Live::default();
-        self.is_at(Step::Listing);
+        self.report_progress(ProgressEvent::Listing);
         let listed = self.services(expected.len())?;
         let of = listed.len();
         let mut services = Services::with_capacity_and_hasher(of, Default::default());
         // A service mostly has as many servers as the one before it.
         let mut expected_servers = 0;
         for (done, (key, scheduling)) in listed.into_iter().enumerate() {
-            self.is_at(Step::Read { services: done, of });
+            self.report_progress(ProgressEvent::Read { services: done, of });
             if let Some(servers) = self.servers(&key, &mut expected_servers, &mut live.connections)? {
                 let mut service = VirtualService::new(scheduling, servers);
                 if let Some(expected) = expected.get(&key) {
@@ -57,7 +57,7 @@ impl Ipvs {
         let (mut expected_servers, mut connections) = (0, HashMap::new());
         for key in keys {
             let mut found = None;
-            let answer = self.ask(cmd::GET_SERVICE, NlmF::ACK, Some(key), |attributes| {
+            let answer = self.query(cmd::GET_SERVICE, NlmF::ACK, Some(key), |attributes| {
                 found = Some(decode::service(attributes)?);
                 Ok(())
             })?;
@@ -96,7 +96,7 @@ impl Ipvs {
         let mut before: Option<Table<K, V>> = None;
         for _ in 0..ATTEMPTS {
             let mut entries = Vec::with_capacity(*expected);
-            let answer = self.ask(command, NlmF::DUMP, service, |attributes| {
+            let answer = self.query(command, NlmF::DUMP, service, |attributes| {
                 entries.push(decode(attributes)?);
                 Ok(())
             })?;
@@ -169,7 +169,7 @@ impl Ipvs {
     }
 
     fn exists(&mut self, service: &ServiceKey) -> Result<bool, KernelError> {
-        match self.ask(cmd::GET_SERVICE, NlmF::ACK, Some(service), |_| Ok(()))?.errno {
+        match self.query(cmd::GET_SERVICE, NlmF::ACK, Some(service), |_| Ok(()))?.errno {
             0 => Ok(true),
             libc::ESRCH => Ok(false),
             errno => Err(KernelError::Refused { query: Query::Service(*service), errno }),
@@ -178,7 +178,7 @@ impl Ipvs {
 
     pub(super) fn timeouts(&mut self) -> Result<Timeouts, KernelError> {
         let mut timeouts = Timeouts::default();
-        let answer = self.ask(cmd::GET_CONFIG, NlmF::ACK, None, |attributes| {
+        let answer = self.query(cmd::GET_CONFIG, NlmF::ACK, None, |attributes| {
             timeouts = decode::timeouts(attributes)?;
             Ok(())
         })?;
@@ -191,7 +191,7 @@ impl Ipvs {
     /// The sync daemons that run.
     pub(super) fn sync_daemons(&mut self) -> Result<Vec<SyncDaemon>, KernelError> {
         let mut daemons = Vec::new();
-        let answer = self.ask(cmd::GET_DAEMON, NlmF::DUMP, None, |attributes| {
+        let answer = self.query(cmd::GET_DAEMON, NlmF::DUMP, None, |attributes| {
             daemons.push(decode::sync_daemon(attributes)?);
             Ok(())
         })?;

@@ -1,7 +1,7 @@
-//! Lists of the old interface, each as it was at one moment: the kernel holds its lock until all of it is written.
+//! Reads lists by the old socket options of IPVS, each as it was at one moment: the kernel keeps its lock for all of it.
 //!
-//! They hide IPv6, tunnels and persistence engines, and so are never what is compared with a desired state. They tell
-//! whether that is worth the while, and whether a list that came in pieces is whole.
+//! They hide IPv6, tunnels and persistence engines, and so are never what is compared with a desired state. They show
+//! whether anything has changed, and whether a netlink list of several datagrams is whole.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
@@ -12,7 +12,7 @@ use crate::model::{Family, Forwarding, Protocol, RealServer, ServerKey, ServiceK
 /// The old interface, in the network namespace of the thread that opened it.
 pub(super) struct Snapshot {
     socket: UdpSocket,
-    /// For question and answer
+    /// For a request and its reply
     room: Vec<u8>,
 }
 
@@ -25,21 +25,21 @@ impl Snapshot {
         Some(Self { socket, room: Vec::new() })
     }
 
-    /// Hands on each IPv4 service with the number of its servers, and gives how many there are: no more than one above
-    /// `expected`. `None` where the kernel does not tell.
+    /// Passes each IPv4 service with the number of its servers to `each`, and returns how many there are: no more than one
+    /// above `expected`. `None` where the list cannot be had.
     pub(super) fn services(
         &mut self,
         expected: usize,
         mut each: impl FnMut(ServiceKey, usize),
     ) -> Option<usize> {
         /// `struct ip_vs_get_services` without its entries, and one `struct ip_vs_service_entry`.
-        const QUESTION: usize = 8;
+        const REQUEST: usize = 8;
         const ENTRY: usize = 104;
-        let places = self.make_room(QUESTION, ENTRY, expected)?;
+        let places = self.make_room(REQUEST, ENTRY, expected)?;
         *self.room.first_chunk_mut()? = places.to_ne_bytes();
         sockopt::get(&self.socket, List::Services, &mut self.room).ok()?;
         let mut count = 0;
-        for entry in self.room.get(QUESTION..)?.chunks_exact(ENTRY) {
+        for entry in self.room.get(REQUEST..)?.chunks_exact(ENTRY) {
             // A service that is there always has a flag; behind the last one the room is as it was.
             if u32_at(entry, 32)? == 0 {
                 break;
@@ -58,8 +58,8 @@ impl Snapshot {
         Some(count)
     }
 
-    /// Hands on each IPv4 server of a service, and gives how many there are: no more than one above `expected`. `None`
-    /// where the kernel does not tell, or something is there that it may not tell all of.
+    /// Passes each IPv4 server of a service to `each`, and returns how many there are: no more than one above `expected`.
+    /// `None` where the list cannot be had, or has a tunnel, of which the kernel leaves out the type.
     pub(super) fn servers(
         &mut self,
         service: &ServiceKey,
@@ -67,13 +67,13 @@ impl Snapshot {
         mut each: impl FnMut(ServerKey, RealServer),
     ) -> Option<usize> {
         /// `struct ip_vs_get_dests` without its entries, and one `struct ip_vs_dest_entry`: on every 64-bit kernel.
-        const QUESTION: usize = 24;
+        const REQUEST: usize = 24;
         const ENTRY: usize = 96;
-        let places = self.make_room(QUESTION, ENTRY, expected)?;
-        self.ask_for_servers(service, places)?;
+        let places = self.make_room(REQUEST, ENTRY, expected)?;
+        self.request_servers(service, places)?;
         sockopt::get(&self.socket, List::Servers, &mut self.room).ok()?;
         let mut count = 0;
-        for entry in self.room.get(QUESTION..)?.chunks_exact(ENTRY) {
+        for entry in self.room.get(REQUEST..)?.chunks_exact(ENTRY) {
             let flags = u32_at(entry, 8)?;
             // A server that is there always has a flag, too.
             if flags == 0 {
@@ -97,10 +97,10 @@ impl Snapshot {
         Some(count)
     }
 
-    /// Makes room for a question and one entry more than are expected, so that another one shows; gives for how many.
-    fn make_room(&mut self, question: usize, entry: usize, expected: usize) -> Option<u32> {
+    /// Makes room for a request and one entry more than are expected, so that another one shows; returns for how many.
+    fn make_room(&mut self, request: usize, entry: usize, expected: usize) -> Option<u32> {
         let places = expected + 1;
-        let length = question + places * entry;
+        let length = request + places * entry;
         if length > self.room.capacity() {
             // New memory of the system's is empty, and is not filled with zeroes by us.
             self.room = vec![0; length];
@@ -111,8 +111,8 @@ impl Snapshot {
         u32::try_from(places).ok()
     }
 
-    /// Writes the question for the servers of a service: protocol, address, port, mark, and how many there is room for.
-    fn ask_for_servers(&mut self, service: &ServiceKey, places: u32) -> Option<()> {
+    /// Writes the request for the servers of a service: protocol, address, port, mark, and how many there is room for.
+    fn request_servers(&mut self, service: &ServiceKey, places: u32) -> Option<()> {
         let (protocol, address, port, mark) = match *service {
             ServiceKey::Address { protocol, address: IpAddr::V4(address), port } => {
                 (protocol_number(protocol), address, port, 0)

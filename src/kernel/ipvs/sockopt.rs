@@ -1,4 +1,4 @@
-//! The old interface of IPVS, socket options: it lists the real servers of an IPv4 service for a fifteenth of the cost.
+//! Calls the old socket options of IPVS, which list the real servers of an IPv4 service for a fifteenth of netlink's cost.
 //!
 //! The only unsafe code of lbd, and all of it is one system call: no safe library makes it.
 
@@ -9,7 +9,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
-/// The lists that can be asked for, by the numbers of `linux/ip_vs.h`.
+/// The lists that there are, by the numbers of `linux/ip_vs.h`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum List {
     /// `IP_VS_SO_GET_SERVICES`: the IPv4 services, each with the number of its servers of either family
@@ -18,11 +18,11 @@ pub(super) enum List {
     Servers = 64 + 1024 + 64 + 4,
 }
 
-/// Fills `room`, which begins with the question, with the answer. The kernel wants the length to fit the number of entries
-/// that the question says there is room for, and writes no more than that.
+/// Replaces the request at the start of `room` by the reply. The kernel wants the length to fit the number of entries
+/// that the request has room for, and writes no more than that.
 ///
 /// # Errors
-/// `ESRCH` for a service that is not there, `EINVAL` for a length that does not fit the question, `EPERM` without
+/// `ESRCH` for a service that is not there, `EINVAL` for a length that does not fit the request, `EPERM` without
 /// CAP_NET_ADMIN.
 pub(super) fn get(socket: &UdpSocket, list: List, room: &mut [u8]) -> io::Result<()> {
     let mut length = libc::socklen_t::try_from(room.len()).map_err(io::Error::other)?;

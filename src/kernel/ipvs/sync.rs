@@ -6,7 +6,7 @@ use crate::kernel::{KernelError, Refusal, explain};
 use crate::model::{Operation, SyncDaemon, SyncRole};
 
 impl Ipvs {
-    /// Starts a sync daemon; gives the error number, 0 for success.
+    /// Starts a sync daemon; returns the error number, 0 for success.
     pub(super) fn start_sync(&mut self, to: &SyncDaemon) -> Result<i32, KernelError> {
         if let Some(errno) = self.command(&Request::StartSync(to))? {
             return Ok(errno);
@@ -15,12 +15,12 @@ impl Ipvs {
         Ok(if runs { 0 } else { libc::EINTR })
     }
 
-    /// Stops a sync daemon; gives the error number, 0 for success.
+    /// Stops a sync daemon; returns the error number, 0 for success.
     pub(super) fn stop_sync(&mut self, role: SyncRole) -> Result<i32, KernelError> {
         if let Some(errno) = self.command(&Request::StopSync(role))? {
             return Ok(errno);
         }
-        // A daemon whose thread has not run yet is stopped, but without a word (EINTR: seen on 5.10 to 7.2).
+        // A daemon whose thread has not run yet is stopped, but without a reply (EINTR: seen on 5.10 to 7.2).
         let runs = self.sync_daemons()?.iter().any(|daemon| daemon.role == role);
         Ok(if runs { libc::EINTR } else { 0 })
     }
@@ -34,7 +34,7 @@ impl Ipvs {
         to: &SyncDaemon,
     ) -> Result<Result<(), Refusal>, KernelError> {
         match self.stop_sync(from.role)? {
-            // Somebody else stopped it: all the better.
+            // Another program stopped it already.
             0 | libc::ESRCH => {}
             errno => return Ok(Err(explain::refusal(operation, errno))),
         }

@@ -25,7 +25,7 @@ pub(crate) mod cmd {
     pub(crate) const GET_INFO: u8 = 15;
 }
 
-/// `IPVS_CMD_ATTR_*`: what stands at the top of a message
+/// `IPVS_CMD_ATTR_*`: at the top of a message
 pub(crate) mod attr {
     pub(crate) const SERVICE: u16 = 1;
     pub(crate) const DEST: u16 = 2;

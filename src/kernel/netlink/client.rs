@@ -7,7 +7,7 @@ use neli::consts::nl::{NlmF, Nlmsg};
 
 use super::error::{Malformed, NetlinkError};
 use super::message::{self, Header, Messages};
-use super::transport::{SMALL, Wire};
+use super::transport::{SMALL, Transport};
 
 /// How long to wait for a reply. The kernel carries a request out before `send` returns, so a reply is normally there
 /// at once; but a handler that is interrupted never replies (seen for sync daemons).
@@ -31,7 +31,7 @@ pub(crate) enum Reply<'a> {
 
 /// A netlink socket with the requests that are sent over it; replies are matched to requests by sequence number.
 pub(crate) struct Client {
-    wire: Box<dyn Wire>,
+    transport: Box<dyn Transport>,
     /// The number of the last request
     sequence: u32,
     /// The requests of the next send
@@ -48,9 +48,9 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn over(wire: Box<dyn Wire>) -> Self {
+    pub(crate) fn over(transport: Box<dyn Transport>) -> Self {
         Self {
-            wire,
+            transport,
             sequence: 0,
             outbox: Vec::new(),
             room: SMALL,
@@ -86,7 +86,7 @@ impl Client {
         self.unfinished = true;
         self.sends += 1;
         self.messages += count as u64;
-        self.wire.send(&self.outbox).map_err(NetlinkError::Socket)?;
+        self.transport.send(&self.outbox).map_err(NetlinkError::Socket)?;
         let mut frames = 0;
         loop {
             if frames == FEW {
@@ -95,7 +95,7 @@ impl Client {
             }
             self.receive()?;
             let (mut data, mut ended) = (false, false);
-            for message in Messages::new(self.wire.datagram()) {
+            for message in Messages::new(self.transport.datagram()) {
                 let message = message?;
                 let place = message.sequence.wrapping_sub(first) as usize;
                 if place >= count {
@@ -126,14 +126,14 @@ impl Client {
     fn receive(&mut self) -> Result<(), NetlinkError> {
         let mut until = None;
         loop {
-            match self.wire.receive(self.room) {
-                Ok(length) if length > self.wire.datagram().len() => {
+            match self.transport.receive(self.room) {
+                Ok(length) if length > self.transport.datagram().len() => {
                     return Err(NetlinkError::Truncated(length));
                 }
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let until = *until.get_or_insert_with(|| Instant::now() + self.timeout);
-                    if !self.wire.wait(until).map_err(NetlinkError::Socket)? {
+                    if !self.transport.wait(until).map_err(NetlinkError::Socket)? {
                         return Err(NetlinkError::NoReply(self.timeout));
                     }
                 }
@@ -151,7 +151,7 @@ impl Client {
     fn drain(&mut self) -> Result<(), NetlinkError> {
         let until = Instant::now() + self.timeout;
         while Instant::now() < until {
-            match self.wire.receive(self.room) {
+            match self.transport.receive(self.room) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if !is_transient(&error) => return Err(NetlinkError::Socket(error)),
                 Ok(_) | Err(_) => {}
@@ -208,11 +208,11 @@ mod tests {
     use neli::consts::nl::GenlId;
 
     use super::super::attribute::append_text;
-    use super::super::transport::Netlink;
+    use super::super::transport::NetlinkSocket;
     use super::*;
 
     fn open() -> Client {
-        Client::over(Box::new(Netlink::open().unwrap()))
+        Client::over(Box::new(NetlinkSocket::open().unwrap()))
     }
 
     /// Sends requests that every kernel refuses to anybody: to netlink's own family, for a command that there is not.

@@ -8,4 +8,4 @@ mod transport;
 
 pub(crate) use self::client::{Client, Reply};
 pub use self::error::{Malformed, NetlinkError};
-pub use self::transport::{Netlink, Wire};
+pub use self::transport::{NetlinkSocket, Transport};

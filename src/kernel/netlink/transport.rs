@@ -1,4 +1,4 @@
-//! The wire to the kernel: datagrams out and in, so that a test can come between.
+//! Sends and receives datagrams over a netlink socket; a test can put another transport in its place.
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::AsRawFd;
@@ -20,16 +20,16 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 /// first frame of a kernel with pages of 64 KiB (`NLMSG_GOODSIZE` in linux/netlink.h).
 pub(crate) const SMALL: usize = 8192 - 320;
 
-/// What carries requests to the kernel and replies back.
-pub trait Wire {
+/// Carries datagrams to the kernel and back.
+pub trait Transport {
     /// Sends one datagram.
     ///
     /// # Errors
     /// Those of the socket.
     fn send(&mut self, datagram: &[u8]) -> io::Result<()>;
 
-    /// Receives one datagram for which there is so much room, and gives its true length, also where that is more. What a
-    /// kernel puts into one frame of a list depends on the largest room so far.
+    /// Receives one datagram into `room` bytes, and returns its true length, also where that is more. How much of a list the
+    /// kernel puts into one datagram depends on the largest room so far.
     ///
     /// # Errors
     /// `WouldBlock` where there is none yet; `ENOBUFS` where the kernel had to drop some.
@@ -38,7 +38,7 @@ pub trait Wire {
     /// The datagram that was received last, as far as there was room for it.
     fn datagram(&self) -> &[u8];
 
-    /// Waits until something can be received, or the time is up; gives whether something can.
+    /// Waits until something can be received, or until a time; returns whether something can.
     ///
     /// # Errors
     /// Those of the selector.
@@ -49,14 +49,14 @@ pub trait Wire {
 ///
 /// The kernel has its replies ready when a request is sent, so that one call receives several: of a list, mostly all of
 /// it and its end. For a table of 10,000 services that is 20,000 calls in place of 30,000.
-pub struct Netlink {
+pub struct NetlinkSocket {
     socket: NlSocket,
     /// How many are received at once
     at_once: usize,
     headers: MultiHeaders<()>,
-    /// One room behind the other
+    /// The buffers of all of them, one after another
     rooms: Vec<u8>,
-    /// How long each room is
+    /// How long the buffer of each is
     room: usize,
     /// How long the datagrams in them truly are
     arrived: Vec<usize>,
@@ -64,7 +64,7 @@ pub struct Netlink {
     current: usize,
 }
 
-impl Netlink {
+impl NetlinkSocket {
     /// Opens a socket to the generic netlink, where IPVS is.
     ///
     /// # Errors
@@ -76,23 +76,23 @@ impl Netlink {
         Ok(netlink)
     }
 
-    /// Opens a socket to the interfaces, addresses and routes.
+    /// Opens a socket to the kernel's interfaces, addresses and routes.
     ///
     /// # Errors
     /// Where the process may have none.
     pub(crate) fn routing() -> io::Result<Self> {
-        // Many questions are asked at once, and the answers are short; but lists are asked for as well.
+        // Many requests are sent at once, and the replies are short; but there are lists as well.
         let netlink = Self::to(NlFamily::Route, 4)?;
         netlink.socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        // Of the routes it then lists those that it is asked for. Before 4.20 it lists them all.
+        // The kernel then lists only the routes of the request. Before 4.20 it lists them all.
         let _ = netlink.socket.enable_strict_checking(true);
         Ok(netlink)
     }
 
-    /// Opens a socket to the packet filter.
+    /// Opens a socket to netfilter, of which nftables is a part.
     ///
     /// # Errors
-    /// Where the process may have none, or the kernel has no packet filter.
+    /// Where the process may have none, or the kernel has no netfilter.
     pub(crate) fn netfilter() -> io::Result<Self> {
         Self::to(NlFamily::Netfilter, 1)
     }
@@ -115,7 +115,7 @@ impl Netlink {
     }
 }
 
-impl Wire for Netlink {
+impl Transport for NetlinkSocket {
     fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         self.socket.send(datagram, Msg::empty()).map(|_| ())
     }
@@ -133,7 +133,7 @@ impl Wire for Netlink {
         }
         let mut rooms: Vec<[IoSliceMut<'_>; 1]> =
             self.rooms.chunks_mut(self.room.max(1)).map(|room| [IoSliceMut::new(room)]).collect();
-        // With TRUNC the kernel tells the true length of what it had to cut off.
+        // With TRUNC the kernel returns the true length of what it had to cut off.
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
         let received = recvmmsg(self.socket.as_raw_fd(), &mut self.headers, rooms.iter_mut(), flags, None)?;
         self.arrived.extend(received.map(|datagram| datagram.bytes));

@@ -66,7 +66,7 @@ impl NftClient {
         let listing = match Listing::read(&output.stdout) {
             Ok(listing) if output.status.success() => listing,
             unreadable => {
-                // That the table is not there is no error here, but nft has no other answer to it.
+                // A missing table is no error here, but nft reports it as one.
                 let tables = self.nft(&["list", "tables"], "")?;
                 if !tables.status.success() {
                     return Err(NftError::of(&tables, NftAction::Read));

@@ -6,7 +6,7 @@ use neli::consts::nl::NlmF;
 
 use crate::kernel::netlink::attribute::{be32_of, find};
 use crate::kernel::netlink::message::attributes;
-use crate::kernel::netlink::{Client, Malformed, Netlink, NetlinkError, Reply};
+use crate::kernel::netlink::{Client, Malformed, NetlinkError, NetlinkSocket, Reply};
 
 /// Of `linux/netfilter/nfnetlink.h` and `nf_tables.h`; neli has no constants for nftables.
 const NFNL_SUBSYS_NFTABLES: u16 = 10;
@@ -57,7 +57,7 @@ impl Generation {
         let client = match &mut self.client {
             Some(client) => client,
             none => {
-                let socket = Netlink::netfilter().map_err(NetlinkError::Socket)?;
+                let socket = NetlinkSocket::netfilter().map_err(NetlinkError::Socket)?;
                 none.insert(Client::over(Box::new(socket)).with_timeout(TIMEOUT))
             }
         };

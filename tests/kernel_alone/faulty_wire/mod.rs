@@ -8,7 +8,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use lbd::kernel::netlink::{Netlink, Wire};
+use lbd::kernel::netlink::{NetlinkSocket, Transport};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Script {
 }
 
 pub(crate) struct FaultyWire {
-    netlink: Netlink,
+    netlink: NetlinkSocket,
     script: Rc<RefCell<Script>>,
     /// The reply, as it is or as it was spoilt
     received: Vec<u8>,
@@ -86,7 +86,7 @@ pub(crate) struct FaultyWire {
 
 impl FaultyWire {
     pub(crate) fn new(script: &Rc<RefCell<Script>>) -> Self {
-        Self { netlink: Netlink::open().unwrap(), script: Rc::clone(script), received: Vec::new() }
+        Self { netlink: NetlinkSocket::open().unwrap(), script: Rc::clone(script), received: Vec::new() }
     }
 
     fn discard_what_is_there(&mut self) {
@@ -165,7 +165,7 @@ impl FaultyWire {
     }
 }
 
-impl Wire for FaultyWire {
+impl Transport for FaultyWire {
     fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         self.script.borrow_mut().is_silent = false;
         self.netlink.send(datagram)

@@ -148,7 +148,7 @@ pub fn server(
 /// The timeouts, from the attributes of an `IPVS_CMD_SET_CONFIG`.
 ///
 /// # Errors
-/// Where the attributes cannot be told apart.
+/// Where an attribute is cut off.
 pub fn timeouts(attributes: &[u8]) -> Result<Timeouts, Malformed> {
     let mut timeouts = Timeouts::default();
     for attribute in Attributes::new(attributes) {

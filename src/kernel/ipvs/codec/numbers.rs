@@ -1,4 +1,4 @@
-//! The kernel's numbers for the words of the model, and the normal form that reading brings them to.
+//! Maps the values of the model to the kernel's numbers and back, and defines the normal form that reading gives them.
 
 use crate::kernel::ipvs::uapi::{af, conn_f, ipproto, svc_f, tunnel_flag, tunnel_type};
 use crate::model::{Checksum, Family, Forwarding, Protocol, SchedulerFlags, Tunnel, TunnelKind};

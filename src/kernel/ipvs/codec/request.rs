@@ -1,4 +1,4 @@
-//! Names what IPVS can be asked to do by one request.
+//! Names the edits that IPVS carries out by one request.
 
 use crate::kernel::ipvs::uapi::cmd;
 use crate::model::{
