@@ -1,22 +1,19 @@
-//! Loads a file: by the fast reader, and where anything is wrong, by the one that explains it.
+//! Loads a file: with the fast reader, and where anything is wrong, with the one that explains it.
 
 use super::format::document::Document;
-use super::format::place::Findings;
 use super::format::schema;
 use super::resolve::resolve;
-use super::resolve::whole::Whole;
 use super::source::Source;
 use super::validate::check::Checked;
 use super::validate::diagnose::Problems;
 use super::validate::problem::Problem;
-use super::validate::{bounds, syntax};
-use super::yaml::stream::{self, Refusal};
+use super::validate::syntax;
+use super::yaml::stream;
 use super::yaml::tree::Tree;
 use crate::model::Desired;
 
-/// The state that a file asks for, or everything that is wrong with it.
+/// The state that a file describes, or everything that is wrong with it.
 pub fn load(source: &Source) -> Result<Desired, Problems> {
-    bounds::check(&source.text).map_err(|problem| Problems::new(source, vec![problem], 0))?;
     // Places cost time and memory, so they are looked for only when there is a problem to show.
     match read_fast(&source.text) {
         Ok(desired) => Ok(desired),
@@ -24,29 +21,22 @@ pub fn load(source: &Source) -> Result<Desired, Problems> {
     }
 }
 
-/// Reads a file without places. What is wrong with it is only good for telling that something is.
+/// Reads a file without places. Its error only shows that something is wrong.
 fn read_fast(text: &str) -> Result<Desired, Option<Problem>> {
     if let Some(problem) = syntax::control_character(text) {
         return Err(Some(problem));
     }
     let problem = |message| Problem::new(1, 1, 0, message);
-    let (desired, findings) =
-        resolved(text).map_err(|refusal| (!refusal.is_unread).then(|| problem(refusal.message)))?;
-    match findings.list.into_iter().next() {
+    let (desired, issues) = stream::read::<Document>(text)
+        .map(resolve)
+        .map_err(|error| (!error.is_unsupported).then(|| problem(error.message)))?;
+    match issues.list.into_iter().next() {
         None => Ok(desired),
-        Some(finding) => Err(Some(problem(finding.message))),
+        Some(issue) => Err(Some(problem(issue.message))),
     }
 }
 
-/// What a file asks for, and what is wrong with that, if anything.
-fn resolved(text: &str) -> Result<(Desired, Findings), Refusal> {
-    match stream::read(text)? {
-        Whole::Resolved(desired, findings) => Ok((*desired, findings)),
-        Whole::TooEarly => stream::read::<Document>(text).map(resolve),
-    }
-}
-
-/// Finds all that is wrong with a file, and where. `refusal` is why it was refused without places, if it was.
+/// Finds all that is wrong with a file, and where. `refusal` is the error of the fast reader, if it had one.
 fn explain(source: &Source, refusal: Option<Problem>) -> Result<Desired, Problems> {
     let one = |problem| Problems::new(source, vec![problem], 0);
     let tree = Tree::parse(&source.text).map_err(|error| one(syntax::problem(&source.text, &error)))?;
@@ -58,10 +48,10 @@ fn explain(source: &Source, refusal: Option<Problem>) -> Result<Desired, Problem
         problems.push(Problem::new(1, 1, 0, error.to_string()));
         None
     });
-    let (desired, findings) = document.map(resolve).unwrap_or_default();
-    let more = checked.more + findings.more;
-    problems.extend(findings.list.into_iter().filter_map(|finding| checked.locate(finding)));
-    // What was refused once stays refused, should the two readings ever disagree.
+    let (desired, issues) = document.map(resolve).unwrap_or_default();
+    let more = checked.more + issues.more;
+    problems.extend(issues.list.into_iter().filter_map(|issue| checked.locate(issue)));
+    // What the fast reader refused stays refused, should the two ever disagree.
     if problems.is_empty() {
         problems.extend(refusal);
     }
@@ -86,29 +76,32 @@ mod tests {
 
     #[test]
     fn the_order_of_the_keys_means_nothing() {
-        let (expected, findings) = resolve(stream::read::<Document>(&PARTS.concat()).unwrap());
-        assert_eq!(findings.list, []);
+        let expected = read_fast(&PARTS.concat()).unwrap();
         for turned in 0..PARTS.len() {
             let mut parts = PARTS;
             parts.rotate_left(turned);
             let text = parts.concat();
-            let (desired, findings) = resolved(&text).unwrap();
-            assert_eq!((desired, findings.list), (expected.clone(), vec![]), "{text}");
+            assert_eq!(read_fast(&text).unwrap(), expected, "{text}");
+            assert_eq!(explain(&Source::new("", text.as_str()), None).unwrap(), expected, "{text}");
         }
     }
 
     #[test]
-    fn a_part_that_is_missing_twice_there_or_unknown_is_told() {
-        let message = |text: &str| resolved(text).map(|_| ()).unwrap_err().message;
-        assert_eq!(message("version: 1\n"), "missing field `clusters`");
-        assert_eq!(message("clusters: []\n"), "missing field `version`");
+    fn a_key_that_is_missing_duplicate_or_unknown_is_refused_by_both_readers() {
+        let messages = |text: &str| {
+            assert!(read_fast(text).is_err(), "{text}");
+            let problems = load(&Source::new("", text)).unwrap_err();
+            problems.list.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+        };
+        assert_eq!(messages("version: 1\n"), ["`clusters` is missing"]);
+        assert_eq!(messages("clusters: []\n"), ["`version` is missing"]);
         for part in PARTS {
             let key = part.split(':').next().unwrap();
-            for text in [format!("{part}{}", PARTS.concat()), format!("{}{part}", PARTS.concat())] {
-                assert_eq!(message(&text), format!("`{key}` stands twice"), "{text}");
-            }
+            let text = format!("{part}{}", PARTS.concat());
+            let [message] = messages(&text).try_into().unwrap();
+            assert_eq!(message, format!("duplicate key `{key}`; first on line 1"), "{text}");
         }
-        assert!(message("version: 1\nclusters: []\nclster: 1\n").starts_with("unknown field `clster`"));
-        assert!(message("versoin: 1\nclusters: []\n").starts_with("unknown field `versoin`"));
+        assert_eq!(messages("version: 1\nclusters: []\nclster: 1\n"), ["unknown key `clster`"]);
+        assert_eq!(messages("versoin: 1\nclusters: []\n"), ["unknown key `versoin`"]);
     }
 }

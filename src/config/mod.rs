@@ -1,6 +1,6 @@
 //! The desired file: its format, how it is read, and what is wrong with it. Nothing of the kernel.
 //!
-//! `yaml` and `format` know nothing of each other. `resolve` gives a document its meaning, `validate` says what is wrong
+//! `yaml` and `format` know nothing of each other. `resolve` turns a document into a state, `validate` finds what is wrong
 //! with a file and where, `render` writes one, `load` puts them together.
 
 mod format;

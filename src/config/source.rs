@@ -121,7 +121,7 @@ pub fn read(path: &Path) -> Result<Source, ReadError> {
     named(path.to_string_lossy().into_owned(), read_settled(path))
 }
 
-/// Reads a desired file whose writer was seen to be done, by somebody who sees it when another begins: once is enough.
+/// Reads a desired file once, for a caller that saw its writer close it and would see another writer open it.
 pub fn read_closed(path: &Path) -> Result<Source, ReadError> {
     named(path.to_string_lossy().into_owned(), read_once(path).map(|(_, bytes)| bytes))
 }
@@ -173,19 +173,19 @@ impl From<io::Error> for ReadCause {
 
 /// What a file was like when it was read: any write changes it.
 #[derive(Debug, PartialEq)]
-struct Stamp {
+struct FileStamp {
     length: u64,
     modified: Option<SystemTime>,
 }
 
-/// Reads a file that nobody has written to for a while, or reads until two readings agree: whoever polls sees no close,
+/// Reads a file that was not written to for a while, or reads until two readings agree: a caller that polls sees no close,
 /// and must not take half a file for a whole one.
 fn read_settled(path: &Path) -> Result<Vec<u8>, ReadCause> {
     let start = Instant::now();
     let mut last = read_once(path)?;
     // The stamp was taken after the last byte: any write until then would have made it a recent one.
     let is_recent =
-        |stamp: &Stamp| stamp.modified.is_none_or(|time| time.elapsed().map_or(true, |age| age < RECENT));
+        |stamp: &FileStamp| stamp.modified.is_none_or(|time| time.elapsed().map_or(true, |age| age < RECENT));
     loop {
         if !is_recent(&last.0) && last.0.length == last.1.len() as u64 {
             return Ok(last.1);
@@ -202,7 +202,7 @@ fn read_settled(path: &Path) -> Result<Vec<u8>, ReadCause> {
     }
 }
 
-fn read_once(path: &Path) -> Result<(Stamp, Vec<u8>), ReadCause> {
+fn read_once(path: &Path) -> Result<(FileStamp, Vec<u8>), ReadCause> {
     let file = open_regular(path)?;
     let length = file.metadata()?.len();
     if length > LARGEST {
@@ -212,9 +212,9 @@ fn read_once(path: &Path) -> Result<(Stamp, Vec<u8>), ReadCause> {
     Ok((stamp(&file)?, bytes))
 }
 
-fn stamp(file: &File) -> Result<Stamp, ReadCause> {
+fn stamp(file: &File) -> Result<FileStamp, ReadCause> {
     let metadata = file.metadata()?;
-    Ok(Stamp { length: metadata.len(), modified: metadata.modified().ok() })
+    Ok(FileStamp { length: metadata.len(), modified: metadata.modified().ok() })
 }
 
 fn decode(mut bytes: Vec<u8>) -> Result<String, ReadCause> {

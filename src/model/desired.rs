@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use compact_str::CompactString;
 
+use super::named::named;
 use super::{ServiceKey, State, Table};
 
 /// A desired file that holds.
@@ -47,24 +48,15 @@ impl Default for Policy {
     }
 }
 
-/// Which virtual services lbd may delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prune {
-    /// Those that lbd itself put there or adopted
-    Owned,
-    /// Every one: the file is the whole table
-    All,
-    /// None
-    Never,
-}
-
-impl fmt::Display for Prune {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Owned => "owned",
-            Self::All => "all",
-            Self::Never => "never",
-        })
+named! {
+    /// Which virtual services lbd deletes when they are not in the file.
+    pub enum Prune {
+        /// Those that lbd itself put there.
+        Owned = "owned",
+        /// Every one: the file is the whole table.
+        All = "all",
+        /// None.
+        Never = "never",
     }
 }
 

@@ -3,7 +3,9 @@
 mod desired;
 pub mod link;
 pub mod mark;
+mod named;
 mod operation;
+mod scheduler_flags;
 mod server;
 mod service;
 mod spared;
@@ -16,13 +18,18 @@ mod timeouts;
 pub use desired::{Desired, MaxDelete, Policy, Prune};
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
+pub use named::Named;
 pub use operation::{
     Action, Change, Kind, Operation, Part, ReplaceMarks, ServerOp, ServiceOp, Set, SetSysctl, SetTimeouts,
     Subject, SyncOp, Value,
 };
-pub use server::{Checksum, Connections, Forwarding, RealServer, ServerKey, Thresholds, Tunnel, TunnelKind};
+pub use scheduler_flags::{SchedulerFlag, SchedulerFlags};
+pub use server::{
+    Checksum, Connections, Forwarding, ForwardingMethod, RealServer, ServerKey, Thresholds, Tunnel,
+    TunnelKind,
+};
 pub use service::{
-    EngineName, Family, KeyError, Neighbour, Persistence, PersistenceMask, Protocol, SchedulerFlags,
+    EngineName, Family, KeyError, Neighbour, Persistence, PersistenceEngine, PersistenceMask, Protocol,
     SchedulerName, Scheduling, ServiceKey, VirtualService,
 };
 pub use spared::Spared;

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
+use super::named::named;
+
 /// What identifies a real server inside its virtual service. Prints as `ADDRESS:PORT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerKey {
@@ -37,14 +39,39 @@ pub enum Forwarding {
     Other(u8),
 }
 
+named! {
+    /// How packets get to a real server.
+    pub enum ForwardingMethod {
+        /// The director rewrites the destination, and the answers come back through it.
+        Nat = "nat",
+        /// Direct routing: only the link-layer address changes; the server answers the client by itself.
+        DirectRouting = "dr",
+        /// The packet travels inside another one; the server answers the client by itself.
+        Tunnel = "tun",
+        /// NAT of both addresses: the answers come back through the director whatever the server's routes are.
+        FullNat = "fullnat",
+    }
+}
+
 impl Forwarding {
-    /// The word of the file for it; a word of our own for what no file can ask for.
+    /// The method by itself; `None` for what no file can ask for.
+    pub fn method(self) -> Option<ForwardingMethod> {
+        match self {
+            Self::Nat => Some(ForwardingMethod::Nat),
+            Self::FullNat => Some(ForwardingMethod::FullNat),
+            Self::DirectRouting => Some(ForwardingMethod::DirectRouting),
+            Self::Tunnel(_) => Some(ForwardingMethod::Tunnel),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The method's name in the file; a name of our own for what no file can ask for.
     pub fn word(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::Nat => "nat",
-            Self::FullNat => "fullnat",
-            Self::DirectRouting => "dr",
-            Self::Tunnel(_) => "tun",
+            Self::Nat => ForwardingMethod::Nat.as_str(),
+            Self::FullNat => ForwardingMethod::FullNat.as_str(),
+            Self::DirectRouting => ForwardingMethod::DirectRouting.as_str(),
+            Self::Tunnel(_) => ForwardingMethod::Tunnel.as_str(),
             Self::Other(1) => "local",
             Self::Other(4) => "bypass",
             Self::Other(number) => return Cow::Owned(format!("method-{number}")),
@@ -74,52 +101,32 @@ impl Tunnel {
     pub const IPIP: Self = Self { kind: TunnelKind::Ipip, port: 0, checksum: Checksum::None };
 }
 
-/// The encapsulation of a tunnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TunnelKind {
-    /// IP in IP
-    Ipip,
-    /// Generic UDP encapsulation
-    Gue,
-    /// Generic routing encapsulation
-    Gre,
+named! {
+    /// The encapsulation of a tunnel.
+    pub enum TunnelKind {
+        /// IP in IP.
+        Ipip = "ipip",
+        /// Generic UDP encapsulation; needs a port.
+        Gue = "gue",
+        /// Generic routing encapsulation.
+        Gre = "gre",
+    }
     /// Another number, which the kernel stores without knowing it; never in a desired file
-    Other(u8),
+    else Other(u8) = "type-{}"
 }
 
-impl fmt::Display for TunnelKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ipip => f.write_str("ipip"),
-            Self::Gue => f.write_str("gue"),
-            Self::Gre => f.write_str("gre"),
-            Self::Other(number) => write!(f, "type-{number}"),
-        }
+named! {
+    /// The checksum of a tunnel's outer packet.
+    pub enum Checksum {
+        /// No checksum.
+        None = "none",
+        /// The outer protocol's own (`gue`, `gre`).
+        Csum = "csum",
+        /// Remote checksum offload (`gue`).
+        Remcsum = "remcsum",
     }
-}
-
-/// The checksum of a tunnel's outer packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Checksum {
-    /// None
-    None,
-    /// The outer protocol's own
-    Csum,
-    /// Remote checksum offload (GUE)
-    Remcsum,
     /// Other bits, which the kernel stores; never in a desired file
-    Other(u16),
-}
-
-impl fmt::Display for Checksum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-            Self::Csum => f.write_str("csum"),
-            Self::Remcsum => f.write_str("remcsum"),
-            Self::Other(bits) => write!(f, "flags-{bits:#x}"),
-        }
-    }
+    else Other(u16) = "flags-{:#x}"
 }
 
 /// Connection limits of a real server.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 
-use super::Servers;
+use super::named::{Named, named};
+use super::{SchedulerFlags, Servers};
 
 /// An address family of the Internet protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +27,26 @@ impl Family {
             IpAddr::V6(_) => Self::V6,
         }
     }
+
+    /// How many bits an address has.
+    pub const fn bits(self) -> u8 {
+        match self {
+            Self::V4 => 32,
+            Self::V6 => 128,
+        }
+    }
+
+    /// What the URL of a service that listens on a firewall mark begins with.
+    pub const fn mark_scheme(self) -> &'static str {
+        match self {
+            Self::V4 => "fwmark",
+            Self::V6 => "fwmark6",
+        }
+    }
+
+    fn of_mark_scheme(scheme: &str) -> Option<Self> {
+        [Self::V4, Self::V6].into_iter().find(|family| family.mark_scheme() == scheme)
+    }
 }
 
 impl fmt::Display for Family {
@@ -37,29 +58,19 @@ impl fmt::Display for Family {
     }
 }
 
-/// The transport protocol of a virtual service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Protocol {
-    /// TCP (6)
-    Tcp,
-    /// UDP (17)
-    Udp,
-    /// SCTP (132)
-    Sctp,
+named! {
+    /// A transport protocol.
+    pub enum Protocol {
+        /// TCP.
+        Tcp = "tcp",
+        /// UDP.
+        Udp = "udp",
+        /// SCTP.
+        Sctp = "sctp",
+    }
     /// Any other number. The kernel stores whatever it is given (kernel-facts: "not validated"), so a service that
     /// somebody else made may carry one; a desired file may not.
-    Other(u16),
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp => f.write_str("tcp"),
-            Self::Udp => f.write_str("udp"),
-            Self::Sctp => f.write_str("sctp"),
-            Self::Other(number) => write!(f, "protocol-{number}"),
-        }
-    }
+    else Other(u16) = "protocol-{}"
 }
 
 /// What identifies a virtual service in the kernel. It reads and prints as a `listen` URL: `tcp://10.0.0.13:80`,
@@ -85,6 +96,12 @@ pub enum ServiceKey {
 }
 
 impl ServiceKey {
+    /// What a `listen` URL can begin with, before `://`.
+    pub fn schemes() -> impl Iterator<Item = &'static str> {
+        let protocols = Protocol::ALL.iter().filter_map(|protocol| protocol.name());
+        protocols.chain([Family::V4, Family::V6].map(Family::mark_scheme))
+    }
+
     /// The address family of the service's clients.
     pub fn family(&self) -> Family {
         match *self {
@@ -116,8 +133,7 @@ impl fmt::Display for ServiceKey {
             Self::Address { protocol, address, port } => {
                 write!(f, "{protocol}://{}", SocketAddr::new(address, port))
             }
-            Self::FirewallMark { family: Family::V4, mark } => write!(f, "fwmark://{mark}"),
-            Self::FirewallMark { family: Family::V6, mark } => write!(f, "fwmark6://{mark}"),
+            Self::FirewallMark { family, mark } => write!(f, "{}://{mark}", family.mark_scheme()),
         }
     }
 }
@@ -157,17 +173,11 @@ impl FromStr for ServiceKey {
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let parts = text.split_once(':').and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)));
         let (scheme, rest) = parts.ok_or(KeyError::NoScheme)?;
-        let protocol = match scheme {
-            "tcp" => Protocol::Tcp,
-            "udp" => Protocol::Udp,
-            "sctp" => Protocol::Sctp,
-            "fwmark" | "fwmark6" => {
-                let family = if scheme == "fwmark" { Family::V4 } else { Family::V6 };
-                let mark = parse_mark(rest).ok_or_else(|| KeyError::NotMark(rest.into()))?;
-                return Ok(Self::FirewallMark { family, mark });
-            }
-            _ => return Err(KeyError::UnknownScheme(scheme.into())),
-        };
+        if let Some(family) = Family::of_mark_scheme(scheme) {
+            let mark = parse_mark(rest).ok_or_else(|| KeyError::NotMark(rest.into()))?;
+            return Ok(Self::FirewallMark { family, mark });
+        }
+        let protocol = Protocol::from_name(scheme).ok_or_else(|| KeyError::UnknownScheme(scheme.into()))?;
         let socket: SocketAddr = rest.parse().map_err(|_| {
             let bare = rest.trim_start_matches('[').trim_end_matches(']');
             match bare.parse::<IpAddr>() {
@@ -240,6 +250,20 @@ impl fmt::Display for SchedulerName {
     }
 }
 
+named! {
+    /// What recognises a client beside its address.
+    pub enum PersistenceEngine {
+        /// The Call-ID of SIP over UDP.
+        Sip = "sip",
+    }
+}
+
+impl From<PersistenceEngine> for EngineName {
+    fn from(engine: PersistenceEngine) -> Self {
+        Self(engine.as_str().into())
+    }
+}
+
 /// The name of a persistence engine: a kernel module `ip_vs_pe_NAME`. The mainline kernel has `sip`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EngineName(Box<str>);
@@ -264,33 +288,6 @@ impl EngineName {
 impl fmt::Display for EngineName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// The three switches that the kernel hands to a scheduler, which gives them their meaning: for `sh` and `mh` the first
-/// is "fall back to another server where the chosen one cannot serve", the second "hash the source port too".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct SchedulerFlags {
-    /// `flag-1`, `sh-fallback`, `mh-fallback`
-    pub flag_1: bool,
-    /// `flag-2`, `sh-port`, `mh-port`
-    pub flag_2: bool,
-    /// `flag-3`
-    pub flag_3: bool,
-}
-
-impl SchedulerFlags {
-    /// The names of the switches that are on, in the words that this scheduler has for them.
-    pub fn names(&self, scheduler: &SchedulerName) -> Vec<&'static str> {
-        let (first, second) = match scheduler.as_str() {
-            "sh" => ("sh-fallback", "sh-port"),
-            "mh" => ("mh-fallback", "mh-port"),
-            _ => ("flag-1", "flag-2"),
-        };
-        [(self.flag_1, first), (self.flag_2, second), (self.flag_3, "flag-3")]
-            .into_iter()
-            .filter_map(|(on, name)| on.then_some(name))
-            .collect()
     }
 }
 

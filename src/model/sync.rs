@@ -1,23 +1,16 @@
 //! Sync daemons: kernel threads by which two directors share their connections.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Whether a sync daemon sends connections or receives them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SyncRole {
-    /// Sends
-    Master,
-    /// Receives
-    Backup,
-}
+use super::named::named;
 
-impl fmt::Display for SyncRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Master => "master",
-            Self::Backup => "backup",
-        })
+named! {
+    /// Whether a sync daemon sends connections or receives them.
+    pub enum SyncRole {
+        /// Sends.
+        Master = "master",
+        /// Receives.
+        Backup = "backup",
     }
 }
 

@@ -13,13 +13,13 @@ use crate::model::{Family, MarkMatch, Prefix, Protocol};
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 enum Statement {
-    Match(Match),
+    Match(MatchStatement),
     Mangle(Mangle),
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Match {
+struct MatchStatement {
     op: String,
     left: Left,
     right: Right,
@@ -85,7 +85,7 @@ enum PortRange {
 
 /// What was found in a rule so far, each at most once.
 #[derive(Default)]
-struct Found {
+struct FoundConditions {
     interface: Option<String>,
     family: Option<Family>,
     source: Option<Prefix>,
@@ -103,7 +103,7 @@ pub(super) fn read(statements: &[Value]) -> Option<(u32, MarkMatch)> {
     if key != "mark" || mark == 0 || before.is_empty() {
         return None;
     }
-    let mut found = Found::default();
+    let mut found = FoundConditions::default();
     for value in before {
         match statement(value)? {
             Statement::Match(one) if one.op == "==" => found.take(one.left, one.right)?,
@@ -117,7 +117,7 @@ fn statement(value: &Value) -> Option<Statement> {
     Statement::deserialize(value).ok()
 }
 
-impl Found {
+impl FoundConditions {
     fn take(&mut self, left: Left, right: Right) -> Option<()> {
         match left {
             Left::Meta(Meta { key }) => match key.as_str() {
@@ -143,7 +143,7 @@ impl Found {
             .into_iter()
             .chain([source, address].into_iter().flatten().map(|Prefix { address, .. }| Family::of(address)));
         if let Some(first) = families.next() {
-            // A rule that asks for both is one for no packet at all.
+            // A rule that requires both matches no packet.
             if families.any(|other| other != first) {
                 return None;
             }

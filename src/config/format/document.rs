@@ -1,16 +1,19 @@
-//! The format of the desired file: what may stand where. The comments here are what an editor shows while somebody types.
+//! Defines the format of the desired file. The comments on its types are the descriptions in the schema, which editors show.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::given::{list, present, present_list, unique};
-
-pub use super::scalar::{
-    Address, Duration, Group, Interface, Limit, Listener, MarkNumber, Mask, MaxDelete, MessageLength, Name,
-    Number, Port, PrefixText, Scalar, SchedulerWord, SysctlValue, Weight,
+use super::non_null::{list, non_null, non_null_list, unique};
+use crate::model::{
+    Checksum, ForwardingMethod, PersistenceEngine, Protocol, Prune, SchedulerFlag, SyncRole, TunnelKind,
 };
-pub use super::words::{Checksum, Engine, Forward, MatchProtocol, Prune, Role, SchedulerFlag, TunnelType};
+
+pub use super::choice::{Choice, Listed};
+pub use super::scalar::{
+    Address, DurationText, Group, Interface, Limit, Listener, MarkNumber, Mask, MaxDeleteText, MessageLength,
+    Name, Number, Port, PortNumber, PrefixText, Scalar, SchedulerWord, SysctlValue, Weight,
+};
 
 /// What an IPVS load balancer (LVS director) shall be. `lbd` keeps the kernel equal to this file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,19 +34,19 @@ pub struct Document {
     /// Firewall marks: packets that get a mark before IPVS sees them, so that a cluster can listen on it. Every mark
     /// that a cluster listens on must be declared here.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
-    pub marks: Vec<Mark>,
+    pub marks: Vec<MarkEntry>,
 
     /// How long idle connections are remembered (`ipvsadm --set`). What is not named keeps the kernel's value.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub timeouts: Option<Timeouts>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub timeouts: Option<TimeoutsEntry>,
 
     /// Daemons that share the connection table with another director (`ipvsadm --start-daemon`): at most one master
     /// and one backup.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
-    pub sync: Vec<SyncDaemon>,
+    pub sync: Vec<SyncEntry>,
 
     /// What holds for every cluster that says nothing else.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub defaults: Option<Defaults>,
 
     /// The clusters: virtual services, each with the real servers behind it. May be empty: `[]`.
@@ -51,8 +54,8 @@ pub struct Document {
     pub clusters: Vec<Cluster>,
 
     /// How far lbd may go.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub policy: Option<Policy>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub policy: Option<PolicyEntry>,
 }
 
 /// One or several virtual services and the real servers behind them.
@@ -69,26 +72,26 @@ pub struct Cluster {
     pub listen: Listen,
 
     /// How connections are handed out. Default: that of `defaults`, else `wlc`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub scheduler: Option<SchedulerWord>,
 
     /// Switches of the scheduler. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
-    pub scheduler_flags: Vec<SchedulerFlag>,
+    pub scheduler_flags: Vec<Choice<SchedulerFlag>>,
 
     /// Persistence: a client stays with the server it got first, for so long after its last connection. 1 to 4294967
     /// seconds. Default: not persistent.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub persistence: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub persistence: Option<DurationText>,
 
     /// Which clients count as one for persistence: a netmask (`255.255.255.0`) or a prefix length (`24`). Default: each
     /// address for itself.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub persistence_mask: Option<Mask>,
 
     /// What recognises a client beside its address; `sip` is the Call-ID of SIP over UDP. Default: the address alone.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub persistence_engine: Option<Engine>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub persistence_engine: Option<Choice<PersistenceEngine>>,
 
     /// One-packet scheduling: each packet goes to a server of its own (UDP and marks only). Default: false.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -96,8 +99,8 @@ pub struct Cluster {
     pub one_packet: bool,
 
     /// How packets get to the servers. Default: that of `defaults`, else `dr`, as in ipvsadm.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub forward: Option<Forward>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub forward: Option<Choice<ForwardingMethod>>,
 
     /// Whether a change of the file may take away the last server with a weight above 0 of a virtual service of this
     /// cluster. Default: that of `policy`, else false.
@@ -107,7 +110,7 @@ pub struct Cluster {
 
     /// The real servers, in the order in which they are added. May be empty: `[]`.
     #[serde(deserialize_with = "list")]
-    pub servers: Vec<Server>,
+    pub servers: Vec<ServerEntry>,
 }
 
 /// One `listen` URL or a list of them.
@@ -138,47 +141,49 @@ impl Listen {
 #[serde(untagged)]
 #[schemars(title = "a server")]
 #[schemars(extend("examples" = ["192.168.8.14", { "address": "192.168.8.15:8080", "weight": 3 }]))]
-pub enum Server {
+#[schemars(rename = "Server")]
+pub enum ServerEntry {
     /// The address alone
     Short(Address),
     /// The address and more
-    Full(RealServer),
+    Full(FullServer),
 }
 
 /// A real server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "a mapping that describes a server")]
-pub struct RealServer {
+#[schemars(rename = "RealServer")]
+pub struct FullServer {
     /// The server's IP address, with or without a port (`192.168.8.14`, `192.168.8.14:8080`, `"[fd00::1]:8080"`).
     /// Without one, the port is the service's own.
     pub address: Address,
 
     /// The server's share of new connections; 0 keeps the connections it has and gives it no new ones. Default: 1.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     #[schemars(extend("default" = 1))]
     pub weight: Option<Weight>,
 
     /// How packets get to this server. Default: that of its cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub forward: Option<Forward>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub forward: Option<Choice<ForwardingMethod>>,
 
     /// The packet around the packet, for `forward: tun`. Default: `{ type: ipip }`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub tunnel: Option<Tunnel>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub tunnel: Option<TunnelEntry>,
 
     /// At so many connections the server gets no more; 0 is no limit. Default: no limit.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub upper_threshold: Option<Limit>,
 
     /// Below so many connections a server that had reached `upper_threshold` gets new ones again; at most
     /// `upper_threshold`. Default: three quarters of it.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub lower_threshold: Option<Limit>,
 }
 
-impl RealServer {
-    /// A server of which nothing but the address is said.
+impl FullServer {
+    /// A server with nothing but an address.
     pub fn new(address: Address) -> Self {
         Self {
             address,
@@ -195,32 +200,39 @@ impl RealServer {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "a mapping that describes a tunnel, such as { type: gue, port: 5555 }")]
-pub struct Tunnel {
+#[schemars(rename = "Tunnel")]
+pub struct TunnelEntry {
     /// The encapsulation. Default: `ipip`.
-    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub kind: Option<TunnelType>,
+    #[serde(
+        rename = "type",
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "non_null"
+    )]
+    pub kind: Option<Choice<TunnelKind>>,
 
     /// The UDP port of the outer packet, for `gue` only, which needs it.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub port: Option<Number<1, 65535>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub port: Option<PortNumber>,
 
     /// The checksum of the outer packet: `csum` for `gue` and `gre`, `remcsum` for `gue`. Default: `none`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub checksum: Option<Checksum>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub checksum: Option<Choice<Checksum>>,
 }
 
 /// A firewall mark and the packets that get it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "a mapping with a mark, such as { mark: 10 }")]
-pub struct Mark {
+#[schemars(rename = "Mark")]
+pub struct MarkEntry {
     /// The mark, from 1 to 4294967295, decimal or `0x…`.
     pub mark: MarkNumber,
 
     /// Which packets get the mark: those that any one of these entries describes. Default: none, for a mark that
     /// somebody else's firewall sets.
     #[serde(rename = "match", default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
-    pub matches: Vec<Match>,
+    pub matches: Vec<MatchEntry>,
 }
 
 /// Packets by what stands in them. What is not named matches every packet; at least one key is needed.
@@ -230,26 +242,27 @@ pub struct Mark {
     title = "a mapping that describes packets, such as { protocol: tcp, address: 192.168.8.13, ports: [80] }"
 )]
 #[schemars(extend("minProperties" = 1))]
-pub struct Match {
+#[schemars(rename = "Match")]
+pub struct MatchEntry {
     /// The transport protocol.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub protocol: Option<MatchProtocol>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub protocol: Option<Choice<Protocol>>,
 
     /// The destination: an IP address, or a prefix such as `192.168.8.0/24`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub address: Option<PrefixText>,
 
     /// The destination ports: numbers and ranges such as `8000-8010`. They need a `protocol`. Default: every port.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present_list")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null_list")]
     #[schemars(extend("minItems" = 1))]
     pub ports: Option<Vec<Port>>,
 
     /// The source: an IP address, or a prefix such as `192.168.8.0/24`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub source: Option<PrefixText>,
 
     /// The interface that the packet comes in by.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub interface: Option<Interface>,
 }
 
@@ -257,51 +270,53 @@ pub struct Match {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "a mapping of timeouts, such as { tcp: 15m, tcp_fin: 2m, udp: 5m }")]
-pub struct Timeouts {
+#[schemars(rename = "Timeouts")]
+pub struct TimeoutsEntry {
     /// Established TCP connections. Default: the kernel's value, at first 15 minutes.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub tcp: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub tcp: Option<DurationText>,
 
     /// TCP connections after a FIN. Default: the kernel's value, at first 2 minutes.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub tcp_fin: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub tcp_fin: Option<DurationText>,
 
     /// UDP. Default: the kernel's value, at first 5 minutes.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub udp: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub udp: Option<DurationText>,
 }
 
 /// A daemon of the kernel that shares the connection table with another director.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "a mapping that describes a sync daemon, such as { role: master, interface: eth1 }")]
-pub struct SyncDaemon {
+#[schemars(rename = "SyncDaemon")]
+pub struct SyncEntry {
     /// Whether it sends connections (`master`) or receives them (`backup`).
-    pub role: Role,
+    pub role: Choice<SyncRole>,
 
     /// The interface of the multicast packets. One that is not there yet is waited for.
     pub interface: Interface,
 
     /// Which directors belong together. Default: 0.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     #[schemars(extend("default" = 0))]
     pub id: Option<Number<0, 255>>,
 
     /// The longest sync message in bytes (`ipvsadm --sync-maxlen`); at least 1024 for a backup. Default: what fits the
     /// interface.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub sync_maxlen: Option<MessageLength>,
 
     /// The multicast group (`ipvsadm --mcast-group`). Default: 224.0.0.81.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub mcast_group: Option<Group>,
 
     /// The UDP port (`ipvsadm --mcast-port`). Default: 8848.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub mcast_port: Option<Number<1, 65535>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub mcast_port: Option<PortNumber>,
 
     /// How many routers a multicast packet may pass, and one (`ipvsadm --mcast-ttl`). Default: 1.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub mcast_ttl: Option<Number<1, 255>>,
 }
 
@@ -311,23 +326,24 @@ pub struct SyncDaemon {
 #[schemars(title = "a mapping of defaults, such as { scheduler: wlc, forward: nat }")]
 pub struct Defaults {
     /// How connections are handed out. Default: `wlc`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub scheduler: Option<SchedulerWord>,
 
     /// How packets get to the servers. Default: `dr`, as in ipvsadm.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub forward: Option<Forward>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub forward: Option<Choice<ForwardingMethod>>,
 }
 
 /// How far lbd may go.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "a mapping of limits, such as { prune: owned, max_delete: 50% }")]
-pub struct Policy {
+#[schemars(rename = "Policy")]
+pub struct PolicyEntry {
     /// Which virtual services lbd deletes when they are not in the file: `owned`, those that lbd itself put there;
     /// `all`, every one, so that the file is the whole table; `never`. Default: `owned`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub prune: Option<Prune>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub prune: Option<Choice<Prune>>,
 
     /// Whether a file with no clusters may empty the table, and a virtual service lose its last server with a weight above
     /// 0. Default: false.
@@ -338,12 +354,12 @@ pub struct Policy {
     /// The share (`50%`) or the number of virtual services that one change of the file may delete; a cluster that listens
     /// on another address or port instead deletes none. A share holds for the real servers, too, of the services that stay.
     /// Default: `50%`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub max_delete: Option<MaxDelete>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub max_delete: Option<MaxDeleteText>,
 
     /// How often the live state is checked though nothing announced a change: 1 second to 1 day. Default: `30s`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub resync: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub resync: Option<DurationText>,
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -1,11 +1,14 @@
-//! The format of the desired file: its types, which are its schema, its words, and places in it. Knows nothing of YAML.
+//! The format of the desired file: its types, from which the schema is generated, its limits, and places in it. Knows
+//! nothing of YAML.
 
+pub(super) mod choice;
 pub mod document;
-pub(super) mod given;
+pub(super) mod issue;
+pub(super) mod limits;
 pub(super) mod nearest;
-pub(super) mod place;
+pub(super) mod non_null;
+pub(super) mod path;
 mod scalar;
 pub(super) mod schema;
 pub(super) mod shorten;
 mod shorthand;
-mod words;

@@ -1,4 +1,4 @@
-//! Finds the valid word that somebody probably meant.
+//! Finds the valid word nearest to an unknown one.
 
 /// The longest text that is compared: what is longer is no mistyped word.
 const LONGEST: usize = 40;

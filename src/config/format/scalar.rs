@@ -1,6 +1,6 @@
 //! The single values of the desired file as they are written, each with the schema that an editor checks it by.
 //!
-//! They are kept as text or number, as the file has them; `resolve` gives them their meaning and says what is wrong.
+//! They are stored as text or number, as the file has them; `resolve` interprets them and reports what is wrong.
 
 use std::fmt;
 
@@ -9,7 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::model::SchedulerName;
+use super::limits;
+use crate::model::{Family, SchedulerName, link};
 
 /// A value that is written as a number or as text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -133,7 +134,7 @@ macro_rules! texts {
 texts! {
     /// The name of a cluster.
     Name: {
-        "type": "string", "title": "a name", "minLength": 1, "maxLength": 255, "examples": ["web"]
+        "type": "string", "title": "a name", "minLength": 1, "maxLength": (limits::NAME_LENGTH), "examples": ["web"]
     };
 
     /// A `listen` URL.
@@ -178,7 +179,7 @@ texts! {
         "type": "string",
         "title": "an interface",
         "minLength": 1,
-        "maxLength": 15,
+        "maxLength": (link::LONGEST),
         "pattern": "^[^\\s/:*?\\[\"\\\\]+$",
         "examples": ["eth1"]
     };
@@ -192,9 +193,19 @@ texts! {
     };
 }
 
+/// The name of a definition in the schema: that of its type, where it has no other.
+macro_rules! definition {
+    ($name:ident) => {
+        stringify!($name)
+    };
+    ($name:ident $definition:literal) => {
+        $definition
+    };
+}
+
 /// A value that is text or a number in the file.
 macro_rules! scalars {
-    ($($(#[$doc:meta])* $name:ident: $schema:tt;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $(as $definition:literal)?: $schema:tt;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -226,7 +237,7 @@ macro_rules! scalars {
 
         impl JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
+                definition!($name $($definition)?).into()
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -238,10 +249,10 @@ macro_rules! scalars {
 
 scalars! {
     /// A duration: `N` (seconds), `Ns`, `Nm`, `Nh`, `Nd`.
-    Duration: {
+    DurationText as "Duration": {
         "title": "a duration",
         "anyOf": [
-            { "type": "integer", "minimum": 1, "maximum": 4294967 },
+            { "type": "integer", "minimum": (limits::DURATION.start()), "maximum": (limits::DURATION.end()) },
             { "type": "string", "pattern": "^0*[1-9][0-9]*[smhd]?$" }
         ],
         "examples": ["30s", "5m", 300]
@@ -251,7 +262,7 @@ scalars! {
     MarkNumber: {
         "title": "a firewall mark",
         "anyOf": [
-            { "type": "integer", "minimum": 1, "maximum": 4294967295u32 },
+            { "type": "integer", "minimum": (limits::MARK.start()), "maximum": (limits::MARK.end()) },
             { "type": "string", "pattern": "^(0[xX]0*[1-9a-fA-F][0-9a-fA-F]{0,7}|0*[1-9][0-9]{0,9})$" }
         ],
         "examples": [10, "0x10"]
@@ -261,17 +272,17 @@ scalars! {
     Mask: {
         "title": "a netmask or prefix length",
         "anyOf": [
-            { "type": "integer", "minimum": 0, "maximum": 128 },
+            { "type": "integer", "minimum": 0, "maximum": (Family::V6.bits()) },
             { "type": "string", "pattern": "^([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9]{1,3})$" }
         ],
         "examples": ["255.255.255.0", 24]
     };
 
     /// A share or a number of services.
-    MaxDelete: {
+    MaxDeleteText as "MaxDelete": {
         "title": "a share or a number",
         "anyOf": [
-            { "type": "integer", "minimum": 0, "maximum": 4294967295u32 },
+            { "type": "integer", "minimum": 0, "maximum": (u32::MAX) },
             { "type": "string", "pattern": "^(100|[0-9]{1,2})%$" }
         ],
         "examples": ["50%", 3]
@@ -281,7 +292,7 @@ scalars! {
     Port: {
         "title": "a port or a range of ports",
         "anyOf": [
-            { "type": "integer", "minimum": 1, "maximum": 65535 },
+            { "type": "integer", "minimum": (PortNumber::LEAST), "maximum": (PortNumber::MOST) },
             { "type": "string", "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?$" }
         ],
         "examples": [80, "8000-8010"]
@@ -299,16 +310,24 @@ scalars! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number<const MIN: u32, const MAX: u32>(u32);
 
+/// A port.
+pub type PortNumber = Number<1, { u16::MAX as u32 }>;
+
 /// The share of new connections that a real server gets.
 pub type Weight = Number<0, 2_147_483_647>;
 
 /// A limit of connections.
 pub type Limit = Number<0, 2_147_483_647>;
 
-/// The length of a sync message: what fits a UDP packet of IPv4.
-pub type MessageLength = Number<1, 65_507>;
+/// The length of a sync message.
+pub type MessageLength = Number<1, { limits::LONGEST_SYNC_MESSAGE }>;
 
 impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
+    /// The least number that is valid.
+    pub const LEAST: u32 = MIN;
+    /// The greatest number that is valid.
+    pub const MOST: u32 = MAX;
+
     /// The number, if it is in the range.
     pub fn new(number: u32) -> Option<Self> {
         (MIN..=MAX).contains(&number).then_some(Self(number))

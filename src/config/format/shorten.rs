@@ -1,6 +1,6 @@
 //! Takes the middle out of a text that is too long for a message.
 
-/// The longest message, in bytes; it may quote the file, and the file may hold megabytes without a blank.
+/// The longest message, in bytes; it may quote the file, which may have megabytes without a space.
 pub(in crate::config) const LONGEST: usize = 600;
 
 /// A text without its middle, where it is long.

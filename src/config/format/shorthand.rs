@@ -6,27 +6,27 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::document::{Listen, RealServer, Server};
+use super::document::{FullServer, Listen, ServerEntry};
 
-// By hand and not `untagged`: an untagged enum copies every value before it looks at it, and a file may hold 100,000
+// By hand and not `untagged`: an untagged enum copies every value before it looks at it, and a file may have 100,000
 // servers.
-impl<'de> Deserialize<'de> for Server {
+impl<'de> Deserialize<'de> for ServerEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ServerVisitor;
 
         impl<'de> Visitor<'de> for ServerVisitor {
-            type Value = Server;
+            type Value = ServerEntry;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("the address of a server, or a mapping with one")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Server, E> {
-                Ok(Server::Short(text.into()))
+            fn visit_str<E: Error>(self, text: &str) -> Result<ServerEntry, E> {
+                Ok(ServerEntry::Short(text.into()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Server, A::Error> {
-                RealServer::deserialize(MapAccessDeserializer::new(map)).map(Server::Full)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ServerEntry, A::Error> {
+                FullServer::deserialize(MapAccessDeserializer::new(map)).map(ServerEntry::Full)
             }
         }
 

@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 
 use super::{Rewritten, empty, settings};
 use crate::config::format::document::{
-    self, Checksum, Cluster, Document, Engine, Forward, Limit, Listen, MarkNumber, SchedulerFlag, Server,
-    TunnelType, Weight,
+    self, Choice, Cluster, Document, FullServer, Limit, Listen, MarkEntry, MarkNumber, ServerEntry,
+    TunnelEntry, Weight,
 };
-use crate::config::format::place::{Finding, Step};
+use crate::config::format::issue::Issue;
+use crate::config::format::path::PathStep;
 use crate::config::resolve::resolve;
 use crate::model::{
-    self, Family, Forwarding, Persistence, PersistenceMask, RealServer, SchedulerName, Scheduling, ServerKey,
-    ServiceKey, State, Thresholds, Tunnel, TunnelKind, VirtualService,
+    Checksum, Family, Forwarding, ForwardingMethod, Named, Persistence, PersistenceEngine, PersistenceMask,
+    RealServer, SchedulerName, Scheduling, ServerKey, ServiceKey, State, Thresholds, Tunnel, VirtualService,
 };
 
 /// A virtual service of the state as a cluster, and what of it a file cannot ask for.
@@ -29,25 +30,25 @@ pub(super) fn rewritten(key: ServiceKey, service: &VirtualService, state: &State
             PersistenceMask::V4(mask) => mask.to_string().into(),
             PersistenceMask::V6(length) => length.into(),
         });
-    let sip = engine.as_ref().is_some_and(|engine| engine.as_str() == Engine::Sip.word());
+    let known = engine.as_ref().and_then(|engine| PersistenceEngine::from_name(engine.as_str()));
     if let Some(engine) = engine
-        && !sip
+        && known.is_none()
     {
-        lost.push(format!("there is no persistence engine `{engine}` in the file's terms"));
+        lost.push(format!("the file has no persistence engine `{engine}`"));
     }
-    let mut methods = service.servers.values().map(|server| forward(server.forwarding));
+    let mut methods = service.servers.values().map(|server| server.forwarding.method());
     let first = methods.next().flatten();
     let common = first.filter(|_| methods.all(|method| method == first));
     let cluster = Cluster {
         name: name(key).into(),
         listen: Listen::One(key.to_string().into()),
         scheduler: Some(word.into()),
-        scheduler_flags: flags.names(scheduler).into_iter().filter_map(flag).collect(),
+        scheduler_flags: flags.flags(scheduler).map(Choice).collect(),
         persistence: persistence.map(|Persistence { timeout, .. }| settings::duration(timeout)),
         persistence_mask: mask,
-        persistence_engine: sip.then_some(Engine::Sip),
+        persistence_engine: known.map(Choice),
         one_packet: *one_packet,
-        forward: common,
+        forward: common.map(Choice),
         allow_empty: false,
         // In the order in which they were added: `sh` and `dh` map the clients by it.
         servers: service
@@ -68,17 +69,17 @@ fn misread(
     state: &State,
     whole: bool,
 ) -> Vec<String> {
-    let marks = key.mark().map(|mark| document::Mark { mark: MarkNumber::from(mark), matches: Vec::new() });
+    let marks = key.mark().map(|mark| MarkEntry { mark: MarkNumber::from(mark), matches: Vec::new() });
     let alone = Document {
         clusters: vec![cluster.clone()],
         marks: marks.into_iter().collect(),
-        // A server of the other family stands beside no sync daemon.
+        // A server of the other family cannot be in a file with a sync daemon.
         sync: settings::sync(state),
         ..empty()
     };
     let wrong = super::wrong(alone.clone(), "clusters");
     if !wrong.is_empty() || !whole {
-        return wrong.iter().map(|finding| told(finding, cluster)).collect();
+        return wrong.iter().map(|issue| told(issue, cluster)).collect();
     }
     let (read, _) = resolve(alone);
     let same = read.state.services.get(&key) == Some(service);
@@ -86,16 +87,18 @@ fn misread(
 }
 
 /// A finding with the server that it is about.
-fn told(finding: &Finding, cluster: &Cluster) -> String {
-    let server = match finding.place.0.as_slice() {
-        [_, _, Step::Key(key), Step::Index(index), ..] if key == "servers" => cluster.servers.get(*index),
+fn told(issue: &Issue, cluster: &Cluster) -> String {
+    let server = match issue.path.0.as_slice() {
+        [_, _, PathStep::Key(key), PathStep::Index(index), ..] if key == "servers" => {
+            cluster.servers.get(*index)
+        }
         _ => None,
     };
     match server {
-        Some(Server::Short(address) | Server::Full(document::RealServer { address, .. })) => {
-            format!("server {}: {}", address.as_str(), finding.message)
+        Some(ServerEntry::Short(address) | ServerEntry::Full(FullServer { address, .. })) => {
+            format!("server {}: {}", address.as_str(), issue.message)
         }
-        None => finding.message.clone(),
+        None => issue.message.clone(),
     }
 }
 
@@ -108,50 +111,34 @@ fn name(key: ServiceKey) -> String {
     }
 }
 
-fn flag(word: &str) -> Option<SchedulerFlag> {
-    use SchedulerFlag::{Flag1, Flag2, Flag3, MhFallback, MhPort, ShFallback, ShPort};
-
-    [ShFallback, ShPort, MhFallback, MhPort, Flag1, Flag2, Flag3].into_iter().find(|flag| flag.word() == word)
-}
-
-fn forward(forwarding: Forwarding) -> Option<Forward> {
-    match forwarding {
-        Forwarding::Nat => Some(Forward::Nat),
-        Forwarding::FullNat => Some(Forward::FullNat),
-        Forwarding::DirectRouting => Some(Forward::Dr),
-        Forwarding::Tunnel(_) => Some(Forward::Tun),
-        Forwarding::Other(_) => None,
-    }
-}
-
 /// A server, in as few words as there can be. `common` is the forwarding method that the cluster names.
 fn entry(
     service: ServiceKey,
     server: ServerKey,
     of: &RealServer,
-    common: Option<Forward>,
+    common: Option<ForwardingMethod>,
     lost: &mut Vec<String>,
-) -> Option<Server> {
+) -> Option<ServerEntry> {
     let ServerKey { address, port } = server;
     let own = service.default_server_port() == port;
-    let place = if own { address.to_string() } else { SocketAddr::new(address, port).to_string() };
+    let path = if own { address.to_string() } else { SocketAddr::new(address, port).to_string() };
     let RealServer { weight, forwarding, thresholds: Thresholds { upper, lower } } = *of;
     let mut lose = |what: String| lost.push(format!("server {server}: {what}"));
-    let Some(method) = forward(forwarding) else {
-        lose(format!("there is no forwarding method `{forwarding}` in the file's terms"));
+    let Some(method) = forwarding.method() else {
+        lose(format!("the file has no forwarding method `{forwarding}`"));
         return None;
     };
     let mut limit = |threshold: Option<std::num::NonZeroU32>| {
         let number = threshold?.get();
         let limit = Limit::new(number);
         if limit.is_none() {
-            lose(format!("the threshold {number} is beyond 2147483647"));
+            lose(format!("the threshold {number} is beyond {}", Limit::MOST));
         }
         limit
     };
     let (upper_threshold, lower_threshold) = (limit(upper), limit(lower));
     if Weight::new(weight).is_none() {
-        lose(format!("the weight {weight} is beyond 2147483647"));
+        lose(format!("the weight {weight} is beyond {}", Weight::MOST));
     }
     let tunnel = match forwarding {
         Forwarding::Tunnel(Tunnel::IPIP) => None,
@@ -167,30 +154,24 @@ fn entry(
         }
         Forwarding::Nat | Forwarding::FullNat | Forwarding::DirectRouting | Forwarding::Other(_) => None,
     };
-    let full = document::RealServer {
+    let full = FullServer {
         weight: Weight::new(weight).filter(|_| weight != 1),
-        forward: Some(method).filter(|_| common.is_none()),
+        forward: Some(Choice(method)).filter(|_| common.is_none()),
         tunnel,
         upper_threshold,
         lower_threshold,
-        ..document::RealServer::new(place.into())
+        ..FullServer::new(path.into())
     };
-    let bare = document::RealServer::new(full.address.clone());
-    Some(if full == bare { Server::Short(full.address) } else { Server::Full(full) })
+    let bare = FullServer::new(full.address.clone());
+    Some(if full == bare { ServerEntry::Short(full.address) } else { ServerEntry::Full(full) })
 }
 
-fn written(Tunnel { kind, port, checksum }: Tunnel) -> Option<document::Tunnel> {
-    let kind = match kind {
-        TunnelKind::Ipip => TunnelType::Ipip,
-        TunnelKind::Gue => TunnelType::Gue,
-        TunnelKind::Gre => TunnelType::Gre,
-        TunnelKind::Other(_) => return None,
-    };
-    let checksum = match checksum {
-        model::Checksum::None => None,
-        model::Checksum::Csum => Some(Checksum::Csum),
-        model::Checksum::Remcsum => Some(Checksum::Remcsum),
-        model::Checksum::Other(_) => return None,
-    };
-    Some(document::Tunnel { kind: Some(kind), port: document::Number::new(port.into()), checksum })
+fn written(Tunnel { kind, port, checksum }: Tunnel) -> Option<TunnelEntry> {
+    kind.name()?;
+    checksum.name()?;
+    Some(TunnelEntry {
+        kind: Some(Choice(kind)),
+        port: document::Number::new(port.into()),
+        checksum: (checksum != Checksum::None).then_some(Choice(checksum)),
+    })
 }

@@ -1,11 +1,12 @@
-//! Turns a state into the desired file that asks for it, for `export`, and says what no file can ask for.
+//! Turns a state into the desired file that describes it, for `export`, and names what no file can describe.
 
 mod cluster;
 mod settings;
 mod text;
 
 use super::format::document::{Cluster, Document, Number};
-use super::format::place::{Finding, Step};
+use super::format::issue::Issue;
+use super::format::path::PathStep;
 use super::resolve::resolve;
 use crate::escape;
 use crate::model::State;
@@ -15,7 +16,7 @@ use crate::model::State;
 pub struct Rendered {
     /// Everything but the clusters
     head: Document,
-    /// What the head cannot hold, in words; a comment for each
+    /// What the head cannot express, in sentences; a comment for each
     head_comments: Vec<String>,
     /// The clusters in their order, with what is wrong with each
     clusters: Vec<Rewritten>,
@@ -33,11 +34,11 @@ struct Rewritten {
     wrong: Vec<String>,
 }
 
-/// The desired file that asks for this state: one cluster for each virtual service, sorted, so that two exports of one
+/// The desired file that describes this state: one cluster for each virtual service, sorted, so that two exports of one
 /// table are equal, its servers in the order in which they were added. Every mark that a service uses is declared.
 ///
-/// What it asks for, it asks for exactly: each entry is read back and compared, and left out where the file has no
-/// words for it.
+/// It describes the state exactly: each entry is read back and compared, and left out where the file cannot
+/// express it.
 pub fn render(state: &State) -> Rendered {
     let mut head = empty();
     let mut head_comments = Vec::new();
@@ -86,7 +87,7 @@ impl Rendered {
     }
 }
 
-/// A document that asks for nothing.
+/// A document without any entry.
 fn empty() -> Document {
     Document {
         version: Number::default(),
@@ -101,9 +102,9 @@ fn empty() -> Document {
 }
 
 /// What is wrong with one section of a document.
-fn wrong(document: Document, section: &'static str) -> Vec<Finding> {
-    let (_, findings) = resolve(document);
-    let mut list = findings.list;
-    list.retain(|finding| finding.place.0.first() == Some(&Step::from(section)));
+fn wrong(document: Document, section: &'static str) -> Vec<Issue> {
+    let (_, issues) = resolve(document);
+    let mut list = issues.list;
+    list.retain(|issue| issue.path.0.first() == Some(&PathStep::from(section)));
     list
 }

@@ -1,4 +1,4 @@
-//! Turns what stands beside the clusters into the head of the file: kernel settings, marks, timeouts, sync daemons.
+//! Turns the state beside the services into the head of the file: kernel settings, marks, timeouts, sync daemons.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,15 @@ use indexmap::IndexMap;
 
 use super::{empty, wrong};
 use crate::config::format::document::{
-    Document, Duration, Group, Interface, Mark, MarkNumber, Match, MatchProtocol, MessageLength, Number,
-    Port, PrefixText, Role, SyncDaemon, SysctlValue, Timeouts,
+    Choice, Document, DurationText, Group, Interface, MarkEntry, MarkNumber, MatchEntry, MessageLength,
+    Number, Port, PrefixText, SyncEntry, SysctlValue, TimeoutsEntry,
 };
 use crate::config::resolve::resolve;
+use crate::config::resolve::value::UNITS;
 use crate::model::sysctl::VS_CONNTRACK;
-use crate::model::{self, MarkMatch, Prefix, Protocol, State, SyncRole};
+use crate::model::{Mark, MarkMatch, Named, Prefix, State, SyncDaemon, Timeouts};
 
-/// Writes the head; what it cannot hold goes to `lost`, in words.
+/// Writes the head; what the file cannot express goes to `lost`, in sentences.
 pub(super) fn settings(state: &State, head: &mut Document, lost: &mut Vec<String>) {
     let mut sysctls: Vec<_> = state.sysctls.iter().collect();
     sysctls.sort();
@@ -24,17 +25,17 @@ pub(super) fn settings(state: &State, head: &mut Document, lost: &mut Vec<String
         }
         let entry = (name.clone(), sysctl(value));
         let alone = Document { sysctls: [entry.clone()].into_iter().collect(), ..empty() };
-        // (Not compared: a name may be asked for in more than one spelling.)
+        // (Not compared: a setting can have more than one name.)
         if kept(alone, &format!("sysctl {name}"), "sysctls", |_| true, lost) {
             head.sysctls.extend([entry]);
         }
     }
     // In the order of the rules, which decides where two of them describe the same packets; then every other mark that is
-    // in use: somebody else's firewall sets it.
+    // in use: another program's firewall rules set it.
     let mut marks: IndexMap<u32, Vec<MarkMatch>> = IndexMap::new();
-    for model::Mark { mark, matches } in &state.marks {
+    for Mark { mark, matches } in &state.marks {
         if marks.contains_key(mark) && !matches.is_empty() {
-            lost.push(format!("mark {mark}: a rule of another mark stands between two of its own"));
+            lost.push(format!("mark {mark}: a rule of another mark is between two of its own"));
         }
         marks.entry(*mark).or_default().extend(matches.iter().cloned());
     }
@@ -42,19 +43,20 @@ pub(super) fn settings(state: &State, head: &mut Document, lost: &mut Vec<String
     for mark in used {
         marks.entry(mark).or_default();
     }
-    lost.extend(state.strays.iter().map(|stray| format!("lbd's own table of the packet filter: {stray}")));
+    lost.extend(state.strays.iter().map(|stray| format!("lbd's own nftables table: {stray}")));
     for (mark, matches) in marks {
-        let entry = Mark { mark: MarkNumber::from(mark), matches: matches.iter().map(packets).collect() };
+        let entry =
+            MarkEntry { mark: MarkNumber::from(mark), matches: matches.iter().map(packets).collect() };
         let alone = Document { marks: vec![entry.clone()], ..empty() };
-        let wanted = model::Mark { mark, matches };
+        let wanted = Mark { mark, matches };
         if kept(alone, &format!("mark {mark}"), "marks", |read| read.marks.first() == Some(&wanted), lost) {
             head.marks.push(entry);
         }
     }
-    let model::Timeouts { tcp, tcp_fin, udp } = state.timeouts;
+    let Timeouts { tcp, tcp_fin, udp } = state.timeouts;
     let seconds = |seconds: Option<u32>| seconds.map(duration);
-    if state.timeouts != model::Timeouts::default() {
-        let timeouts = Timeouts { tcp: seconds(tcp), tcp_fin: seconds(tcp_fin), udp: seconds(udp) };
+    if state.timeouts != Timeouts::default() {
+        let timeouts = TimeoutsEntry { tcp: seconds(tcp), tcp_fin: seconds(tcp_fin), udp: seconds(udp) };
         let alone = Document { timeouts: Some(timeouts.clone()), ..empty() };
         if kept(alone, "timeouts", "timeouts", |read| read.timeouts == state.timeouts, lost) {
             head.timeouts = Some(timeouts);
@@ -62,14 +64,14 @@ pub(super) fn settings(state: &State, head: &mut Document, lost: &mut Vec<String
     }
     for daemon in sync(state) {
         let alone = Document { sync: vec![daemon.clone()], ..empty() };
-        let what = format!("sync {}", daemon.role.word());
+        let what = format!("sync {}", daemon.role.0);
         if kept(alone, &what, "sync", |read| read.sync.iter().all(|read| state.sync.contains(read)), lost) {
             head.sync.push(daemon);
         }
     }
 }
 
-/// Whether the file takes an entry, and for what it is; if not, says why in `lost`.
+/// Whether the file accepts an entry and reads it back as the same; if not, the reason goes to `lost`.
 fn kept(
     alone: Document,
     what: &str,
@@ -78,7 +80,7 @@ fn kept(
     lost: &mut Vec<String>,
 ) -> bool {
     let wrong = wrong(alone.clone(), section);
-    lost.extend(wrong.iter().map(|finding| format!("{what}: {}", finding.message)));
+    lost.extend(wrong.iter().map(|issue| format!("{what}: {}", issue.message)));
     if !wrong.is_empty() {
         return false;
     }
@@ -97,26 +99,21 @@ fn sysctl(value: &str) -> SysctlValue {
     }
 }
 
-/// Seconds in the largest unit that holds them without a rest.
-pub(super) fn duration(seconds: u32) -> Duration {
-    let (unit, letter) = [(86_400, 'd'), (3_600, 'h'), (60, 'm')]
-        .into_iter()
-        .find(|(unit, _)| seconds != 0 && seconds.is_multiple_of(*unit))
-        .unwrap_or((1, 's'));
+/// Seconds in the largest unit that divides them without a remainder.
+pub(super) fn duration(seconds: u32) -> DurationText {
+    let largest = |(_, unit): &(char, u32)| seconds.is_multiple_of(*unit) && (seconds != 0 || *unit == 1);
+    let (letter, unit) = UNITS.into_iter().find(largest).unwrap_or(('s', 1));
     format!("{}{letter}", seconds / unit).into()
 }
 
 /// The sync daemons of a state, the master first.
-pub(super) fn sync(state: &State) -> Vec<SyncDaemon> {
+pub(super) fn sync(state: &State) -> Vec<SyncEntry> {
     let mut daemons: Vec<_> = state.sync.iter().collect();
     daemons.sort_by_key(|daemon| daemon.role);
     daemons
         .into_iter()
-        .map(|model::SyncDaemon { role, interface, id, max_length, group, port, ttl }| SyncDaemon {
-            role: match role {
-                SyncRole::Master => Role::Master,
-                SyncRole::Backup => Role::Backup,
-            },
+        .map(|SyncDaemon { role, interface, id, max_length, group, port, ttl }| SyncEntry {
+            role: Choice(*role),
             interface: Interface::from(interface.as_str()),
             id: Number::new((*id).into()).filter(|_| *id != 0),
             sync_maxlen: max_length.and_then(|length| MessageLength::new(length.into())),
@@ -127,20 +124,15 @@ pub(super) fn sync(state: &State) -> Vec<SyncDaemon> {
         .collect()
 }
 
-fn packets(MarkMatch { protocol, address, ports, source, interface }: &MarkMatch) -> Match {
+fn packets(MarkMatch { protocol, address, ports, source, interface }: &MarkMatch) -> MatchEntry {
     let prefix = |prefix: &Option<Prefix>| prefix.map(|prefix| PrefixText::from(prefix.to_string()));
     let port = |range: &std::ops::RangeInclusive<u16>| match (*range.start(), *range.end()) {
         (first, last) if first == last => Port::from(u32::from(first)),
         (first, last) => Port::from(format!("{first}-{last}")),
     };
-    Match {
-        protocol: protocol.and_then(|protocol| match protocol {
-            Protocol::Tcp => Some(MatchProtocol::Tcp),
-            Protocol::Udp => Some(MatchProtocol::Udp),
-            Protocol::Sctp => Some(MatchProtocol::Sctp),
-            // Said by the comparison with what is read back.
-            Protocol::Other(_) => None,
-        }),
+    MatchEntry {
+        protocol: // (One that has no name is found by the comparison with what is read back.)
+            protocol.filter(|protocol| protocol.name().is_some()).map(Choice),
         address: prefix(address),
         ports: (!ports.is_empty()).then(|| ports.iter().map(port).collect()),
         source: prefix(source),

@@ -1,11 +1,12 @@
 //! Addresses: which ones a server, a service or a mark can have.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::Prefix;
+use crate::model::{Family, Prefix};
 
-/// An address with or without a port, as a server has it; else what is wrong with the text.
-pub(super) fn server(text: &str) -> Result<(IpAddr, Option<u16>), String> {
+/// An address with or without a port, as a server has it; else why the text is none.
+pub(super) fn server(text: &str) -> Result<(IpAddr, Option<u16>), ServerAddressError> {
     // By far the most are like this.
     match text.parse() {
         Ok(SocketAddr::V6(_)) if text.contains('%') => {}
@@ -23,18 +24,47 @@ pub(super) fn server(text: &str) -> Result<(IpAddr, Option<u16>), String> {
     Err(wrong_server(text))
 }
 
-fn wrong_server(text: &str) -> String {
+/// Why a text is not the address of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ServerAddressError {
+    /// The part behind the last colon is no port.
+    Port(String),
+    /// It has a zone (`%eth0`), which IPVS does not know.
+    Zone(String),
+    /// It has a slash.
+    Prefix(String),
+    /// It is the name of a host.
+    HostName(String),
+    /// It is nothing of the kind.
+    NotAddress(String),
+}
+
+impl fmt::Display for ServerAddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(port) => write!(f, "`{port}` is not a port"),
+            Self::Zone(text) => write!(f, "`{text}` has a zone, which IPVS does not support"),
+            Self::Prefix(text) => write!(f, "`{text}` is not the address of one server"),
+            Self::HostName(name) => write!(f, "`{name}` is a host name, and the kernel knows only addresses"),
+            Self::NotAddress(text) => write!(f, "`{text}` is not an IP address"),
+        }
+    }
+}
+
+impl std::error::Error for ServerAddressError {}
+
+fn wrong_server(text: &str) -> ServerAddressError {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     match (bare.parse::<IpAddr>(), port) {
-        (Ok(_), Some(port)) => format!("`{port}` is not a port"),
-        _ if text.contains('%') => format!("`{text}` has a zone, which means nothing to IPVS"),
-        _ if text.contains('/') => format!("`{text}` is not the address of one server"),
-        _ if is_host_name(bare) => format!("`{bare}` is a name, and the kernel knows addresses only"),
-        _ => format!("`{text}` is not an IP address"),
+        (Ok(_), Some(port)) => ServerAddressError::Port(port.to_owned()),
+        _ if text.contains('%') => ServerAddressError::Zone(text.to_owned()),
+        _ if text.contains('/') => ServerAddressError::Prefix(text.to_owned()),
+        _ if is_host_name(bare) => ServerAddressError::HostName(bare.to_owned()),
+        _ => ServerAddressError::NotAddress(text.to_owned()),
     }
 }
 
@@ -46,12 +76,12 @@ fn is_host_name(text: &str) -> bool {
 /// Why no packet can be sent to or received at this one address, if so.
 pub(super) fn unusable(address: IpAddr) -> Option<&'static str> {
     match address {
-        IpAddr::V4(v4) if v4.is_unspecified() => Some("stands for every address"),
+        IpAddr::V4(v4) if v4.is_unspecified() => Some("is the wildcard address"),
         IpAddr::V4(v4) if v4.is_broadcast() => Some("is the broadcast address"),
-        IpAddr::V6(v6) if v6.is_unspecified() => Some("stands for every address"),
+        IpAddr::V6(v6) if v6.is_unspecified() => Some("is the wildcard address"),
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => Some("is an IPv4 address written as IPv6"),
         IpAddr::V6(v6) if v6.is_unicast_link_local() => {
-            Some("is link-local, and IPVS has no way to say on which link")
+            Some("is link-local, and IPVS cannot name the interface that such an address needs")
         }
         _ if address.is_multicast() => Some("is a multicast group"),
         _ => None,
@@ -66,7 +96,7 @@ pub(super) fn instead(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
-/// Why a text is no prefix.
+/// Why a text is not a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PrefixError {
     /// It is no address with or without a length.
@@ -82,7 +112,7 @@ pub(super) fn prefix(text: &str) -> Result<Prefix, PrefixError> {
         None => (text, None),
     };
     let address: IpAddr = address.parse().map_err(|_| PrefixError::NotPrefix)?;
-    let whole = if address.is_ipv4() { 32 } else { 128 };
+    let whole = Family::of(address).bits();
     let length = match length {
         None => whole,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -118,14 +148,14 @@ mod tests {
             ("192.168.8.14:70000", "`70000` is not a port"),
             ("192.168.8.14:", "`` is not a port"),
             ("[fd00::1]:http", "`http` is not a port"),
-            ("[fe80::1%2]:80", "`[fe80::1%2]:80` has a zone, which means nothing to IPVS"),
+            ("[fe80::1%2]:80", "`[fe80::1%2]:80` has a zone, which IPVS does not support"),
             ("192.168.8.0/24", "`192.168.8.0/24` is not the address of one server"),
-            ("web1.example.com:80", "`web1.example.com` is a name, and the kernel knows addresses only"),
+            ("web1.example.com:80", "`web1.example.com` is a host name, and the kernel knows only addresses"),
             ("192.168.8.256", "`192.168.8.256` is not an IP address"),
             ("192.168.008.1", "`192.168.008.1` is not an IP address"),
             ("", "`` is not an IP address"),
         ] {
-            assert_eq!(server(text), Err(expected.into()), "{text}");
+            assert_eq!(server(text).unwrap_err().to_string(), expected, "{text}");
         }
     }
 

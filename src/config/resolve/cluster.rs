@@ -1,4 +1,4 @@
-//! The clusters: which virtual services they are, and which servers stand behind them.
+//! Resolves the clusters: which virtual services they describe, and the servers behind each.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -8,22 +8,19 @@ use compact_str::CompactString;
 use indexmap::map::Entry;
 
 use super::server::Wanted;
-use super::{address, scheduling, server};
-use crate::config::format::document::{Cluster, Defaults, Forward, Listen, Listener, Server};
+use super::{address, scheduling, server, value};
+use crate::config::format::document::{Choice, Cluster, Defaults, Listen, Listener, ServerEntry};
+use crate::config::format::issue::{Issue, Issues};
+use crate::config::format::limits::{MOST_SERVERS, NAME_LENGTH};
 use crate::config::format::nearest::nearest;
-use crate::config::format::place::{Finding, Findings, Place, place};
+use crate::config::format::path::{KeyPath, key_path};
 use crate::escape;
-use crate::model::{Forwarding, KeyError, Mark, Neighbour, Servers, ServiceKey, Table, VirtualService};
+use crate::model::{
+    Forwarding, ForwardingMethod, KeyError, Mark, Neighbour, Servers, ServiceKey, Table, VirtualService,
+};
 
-/// What a listener begins with.
-const SCHEMES: [&str; 5] = ["tcp", "udp", "sctp", "fwmark", "fwmark6"];
-
-/// The longest name of a cluster, in bytes.
-const LONGEST_NAME: usize = 255;
-
-/// How many real servers all virtual services may have together: each listener of a cluster has all its servers, so that a
-/// short file can ask for more than any memory holds.
-const MOST_SERVERS: usize = 1_000_000;
+/// The forwarding method of a cluster without `forward`: that of ipvsadm.
+const DEFAULT_METHOD: ForwardingMethod = ForwardingMethod::DirectRouting;
 
 /// The clusters so far, as what comes behind them has to know them.
 pub(super) struct Clusters {
@@ -31,7 +28,7 @@ pub(super) struct Clusters {
     pub(super) owners: Table<ServiceKey, CompactString>,
     /// These services, in the same order
     pub(super) services: Vec<(ServiceKey, VirtualService)>,
-    /// Where each of them stands
+    /// The place of each
     places: Vec<ListenerPlace>,
     names: Table<CompactString, usize>,
     /// Those that may lose their last usable server
@@ -50,14 +47,9 @@ pub(super) struct Clusters {
 
 impl Clusters {
     /// None so far.
-    pub(super) fn new(
-        marks: &[Mark],
-        defaults: Option<Defaults>,
-        sync: bool,
-        findings: &mut Findings,
-    ) -> Self {
+    pub(super) fn new(marks: &[Mark], defaults: Option<Defaults>, sync: bool, issues: &mut Issues) -> Self {
         if let Some(word) = defaults.as_ref().and_then(|defaults| defaults.scheduler.as_ref()) {
-            scheduling::check_default(word, place!["defaults", "scheduler"], findings);
+            scheduling::check_default(word, key_path!["defaults", "scheduler"], issues);
         }
         Self {
             owners: Table::default(),
@@ -75,104 +67,106 @@ impl Clusters {
     }
 
     /// Puts the virtual services of the next cluster beside the others.
-    pub(super) fn add(&mut self, cluster: &Cluster, findings: &mut Findings) {
+    pub(super) fn add(&mut self, cluster: &Cluster, issues: &mut Issues) {
         let index = self.count;
         self.count += 1;
-        let here = place!["clusters", index];
+        let here = key_path!["clusters", index];
         let name: CompactString = cluster.name.as_str().into();
-        check_name(&name, &here, findings);
+        check_name(&name, &here, issues);
         if let Some(first) = self.names.get(&name) {
-            findings.push(
-                Finding::new(here.then("name"), format!("duplicate cluster name `{name}`"))
-                    .first(place!["clusters", *first, "name"]),
+            issues.push(
+                Issue::new(here.then("name"), format!("duplicate cluster name `{name}`"))
+                    .first(key_path!["clusters", *first, "name"]),
             );
         } else {
             self.names.insert(name.clone(), index);
         }
         let defaults = self.defaults.as_ref();
-        let inherited =
-            cluster.forward.or(defaults.and_then(|defaults| defaults.forward)).unwrap_or(Forward::Dr);
-        let rules = scheduling::rules(cluster, defaults, &here, findings);
-        let servers = servers(cluster, inherited, &here, findings);
+        let inherited = cluster
+            .forward
+            .or(defaults.and_then(|defaults| defaults.forward))
+            .map_or(DEFAULT_METHOD, |Choice(method)| method);
+        let rules = scheduling::rules(cluster, defaults, &here, issues);
+        let servers = servers(cluster, inherited, &here, issues);
         let urls = cluster.listen.urls();
         if urls.is_empty() {
-            findings.push(Finding::new(here.then("listen"), "a cluster needs at least one listener"));
+            issues.push(Issue::new(here.then("listen"), "a cluster needs at least one listener"));
         }
         let mut reported = HashSet::new();
         for (position, url) in urls.iter().enumerate() {
             let is_listed = matches!(cluster.listen, Listen::Many(_));
-            let place = ListenerPlace { cluster: index, entry: is_listed.then_some(position) };
-            let listener = || place.whole();
-            let Some(service) = service(url, listener, findings) else { continue };
+            let path = ListenerPlace { cluster: index, entry: is_listed.then_some(position) };
+            let listener = || path.whole();
+            let Some(service) = service(url, listener, issues) else { continue };
             match self.owners.entry(service) {
                 Entry::Vacant(entry) => {
                     entry.insert(name.clone());
                 }
                 Entry::Occupied(first) => {
-                    let duplicate = Finding::new(listener(), format!("duplicate listener {service}"));
-                    let first = self.places.get(first.index()).map(|place| place.whole());
-                    findings.push(first.into_iter().fold(duplicate, Finding::first));
+                    let duplicate = Issue::new(listener(), format!("duplicate listener {service}"));
+                    let first = self.places.get(first.index()).map(|path| path.whole());
+                    issues.push(first.into_iter().fold(duplicate, Issue::first));
                     continue;
                 }
             }
-            self.places.push(place);
+            self.places.push(path);
             if cluster.allow_empty {
                 self.allow_empty.insert(service);
             }
             if let Some(mark) = service.mark()
                 && !self.marks.contains(&mark)
             {
-                findings.push(
-                    Finding::new(listener(), format!("mark {mark} is not declared under `marks`"))
+                issues.push(
+                    Issue::new(listener(), format!("mark {mark} is not declared under `marks`"))
                         .expected(format!("an entry `- mark: {mark}` under `marks`"))
-                        .involving(place!["marks"]),
+                        .involving(key_path!["marks"]),
                 );
             }
             let before = self.servers;
             self.servers = before.saturating_add(servers.len());
             if self.servers > MOST_SERVERS {
-                // Said once, for the listener with which it is too much.
+                // Reported once, for the listener with which there are too many.
                 if before <= MOST_SERVERS {
                     let message = format!("the file has more than {MOST_SERVERS} real servers");
-                    findings.push(Finding::new(listener(), message).expected(
+                    issues.push(Issue::new(listener(), message).expected(
                         "fewer listeners or servers: each listener of a cluster has all its servers",
                     ));
                 }
                 continue;
             }
-            let scheduling = scheduling::scheduling(&rules, cluster, &service, listener, &here, findings);
+            let scheduling = scheduling::scheduling(&rules, cluster, &service, listener, &here, issues);
             let behind = Behind { cluster, index, service, sync: self.sync };
-            let servers = behind.servers(&servers, &mut reported, findings);
+            let servers = behind.servers(&servers, &mut reported, issues);
             let scheduling = self.neighbour.share(scheduling);
             self.services.push((service, VirtualService::new(scheduling, servers)));
         }
     }
 }
 
-fn check_name(name: &str, here: &Place, findings: &mut Findings) {
+fn check_name(name: &str, here: &KeyPath, issues: &mut Issues) {
     let (wrong, of) = if name.trim().is_empty() {
         ("a cluster needs a name".to_owned(), "")
-    } else if name.len() > LONGEST_NAME {
+    } else if name.len() > NAME_LENGTH {
         ("the name is too long".to_owned(), "")
     } else if name.trim() != name || name.contains(char::is_control) {
-        ("the name begins or ends with a blank, or holds a control character".to_owned(), "")
+        ("the name begins or ends with a space, or contains a control character".to_owned(), "")
     } else if let Some(letter) = name.chars().find(|letter| escape::is_harmful(*letter)) {
         let number = u32::from(letter);
         (
             format!(
-                "the name holds U+{number:04X}, which cannot be seen or changes the direction of writing"
+                "the name contains U+{number:04X}, an invisible character or one that changes the direction of text"
             ),
-            " of letters that can be seen,",
+            " of visible characters,",
         )
     } else {
         return;
     };
-    findings.push(
-        Finding::new(here.then("name"), wrong).expected(format!("1 to {LONGEST_NAME} bytes{of} on one line")),
+    issues.push(
+        Issue::new(here.then("name"), wrong).expected(format!("1 to {NAME_LENGTH} bytes{of} on one line")),
     );
 }
 
-/// Where a listener stands: of which cluster, and which entry of the list, if it is a list.
+/// The place of a listener: its cluster, and its entry in the list, if it is a list.
 #[derive(Clone, Copy)]
 struct ListenerPlace {
     cluster: usize,
@@ -180,19 +174,19 @@ struct ListenerPlace {
 }
 
 impl ListenerPlace {
-    fn whole(self) -> Place {
-        let here = place!["clusters", self.cluster, "listen"];
+    fn whole(self) -> KeyPath {
+        let here = key_path!["clusters", self.cluster, "listen"];
         self.entry.map_or_else(|| here.clone(), |entry| here.then(entry))
     }
 }
 
-fn service(url: &Listener, here: impl Fn() -> Place, findings: &mut Findings) -> Option<ServiceKey> {
+fn service(url: &Listener, here: impl Fn() -> KeyPath, issues: &mut Issues) -> Option<ServiceKey> {
     let text = url.as_str();
-    let finding = match text.parse::<ServiceKey>() {
+    let issue = match text.parse::<ServiceKey>() {
         Ok(service) => match service {
             ServiceKey::Address { address, .. } => match address::unusable(address) {
                 None => return Some(service),
-                Some(why) => Finding::new(here(), format!("{address} {why}"))
+                Some(why) => Issue::new(here(), format!("{address} {why}"))
                     .expected("the one address that clients connect to")
                     .suggest(address::instead(address).map(|instead| text_with(&service, instead))),
             },
@@ -200,29 +194,29 @@ fn service(url: &Listener, here: impl Fn() -> Place, findings: &mut Findings) ->
         },
         Err(KeyError::NoScheme) => {
             let socket = text.parse::<SocketAddr>().is_ok();
-            Finding::new(here(), format!("`{text}` does not say which protocol"))
+            Issue::new(here(), format!("`{text}` has no protocol"))
                 .expected("tcp://ADDRESS:PORT, udp://…, sctp://…, fwmark://N or fwmark6://N")
                 .suggest(socket.then(|| format!("tcp://{text}")))
         }
-        Err(KeyError::UnknownScheme(word)) => Finding::new(here(), format!("unknown protocol `{word}`"))
+        Err(KeyError::UnknownScheme(word)) => Issue::new(here(), format!("unknown protocol `{word}`"))
             .expected("tcp://ADDRESS:PORT, udp://…, sctp://…, fwmark://N or fwmark6://N")
-            .suggest(nearest(&word, SCHEMES)),
-        Err(KeyError::NoPort(rest)) => Finding::new(here(), format!("`{rest}` has no port"))
+            .suggest(nearest(&word, ServiceKey::schemes())),
+        Err(KeyError::NoPort(rest)) => Issue::new(here(), format!("`{rest}` has no port"))
             .expected("ADDRESS:PORT, an IPv6 address in brackets: 10.0.0.13:80 or [fd00::13]:80"),
         Err(KeyError::NotAddressPort(rest)) => {
-            let message = address::server(&rest).err();
-            Finding::new(here(), message.unwrap_or_else(|| format!("`{rest}` is not an IP address and port")))
+            let message = address::server(&rest).err().map(|error| error.to_string());
+            Issue::new(here(), message.unwrap_or_else(|| format!("`{rest}` is not an IP address and port")))
                 .expected("ADDRESS:PORT, an IPv6 address in brackets: 10.0.0.13:80 or [fd00::13]:80")
         }
         Err(KeyError::NotMark(rest)) => {
             let message = match rest.trim_start_matches("0x").trim_start_matches('0') {
-                "" if !rest.is_empty() => "mark 0 stands for packets without a mark".into(),
+                "" if !rest.is_empty() => "mark 0 means a packet without a mark".into(),
                 _ => format!("`{rest}` is not a firewall mark"),
             };
-            Finding::new(here(), message).expected("a number from 1 to 4294967295, decimal or `0x…`")
+            Issue::new(here(), message).expected(value::mark_number())
         }
     };
-    findings.push(finding);
+    issues.push(issue);
     None
 }
 
@@ -238,14 +232,14 @@ fn text_with(service: &ServiceKey, address: std::net::IpAddr) -> String {
 /// The servers that can be read, each with its position in the file.
 fn servers(
     cluster: &Cluster,
-    inherited: Forward,
-    here: &Place,
-    findings: &mut Findings,
+    inherited: ForwardingMethod,
+    here: &KeyPath,
+    issues: &mut Issues,
 ) -> Vec<(usize, Wanted)> {
     let mut servers = Vec::with_capacity(cluster.servers.len());
     servers.extend(cluster.servers.iter().enumerate().filter_map(|(index, entry)| {
         let here = || here.then("servers").then(index);
-        server::server(entry, inherited, here, findings).map(|wanted| (index, wanted))
+        server::server(entry, inherited, here, issues).map(|wanted| (index, wanted))
     }));
     servers
 }
@@ -260,12 +254,12 @@ struct Behind<'a> {
 }
 
 impl Behind<'_> {
-    /// The servers behind the service. `reported` holds those of which another service of the cluster complained.
+    /// The servers behind the service. `reported` has those for which another service of the cluster has an issue already.
     fn servers(
         &self,
         wanted: &[(usize, Wanted)],
         reported: &mut HashSet<usize>,
-        findings: &mut Findings,
+        issues: &mut Issues,
     ) -> Servers {
         let mut servers = Servers::with_capacity_and_hasher(wanted.len(), Default::default());
         let mut positions: Vec<usize> = Vec::with_capacity(wanted.len());
@@ -274,11 +268,11 @@ impl Behind<'_> {
         let is_full = |wanted: &Wanted| wanted.real.forwarding == Forwarding::FullNat;
         let has_full = wanted.iter().any(|(_, wanted)| is_full(wanted));
         for (index, wanted) in wanted {
-            let here = || place!["clusters", self.index, "servers", *index];
+            let here = || key_path!["clusters", self.index, "servers", *index];
             let misfit = wanted.misfit(&self.service, here, || self.address_place(*index), self.sync);
-            if let Some(finding) = misfit {
+            if let Some(issue) = misfit {
                 if reported.insert(*index) {
-                    findings.push(finding);
+                    issues.push(issue);
                 }
                 continue;
             }
@@ -293,8 +287,8 @@ impl Behind<'_> {
                         && first.0 != is_full
                         && reported.insert(*index)
                     {
-                        findings.push(
-                            Finding::new(
+                        issues.push(
+                            Issue::new(
                                 self.address_place(*index),
                                 format!(
                                     "{} is `fullnat` at one port behind {} and not at another",
@@ -309,8 +303,8 @@ impl Behind<'_> {
                 Entry::Occupied(first) => {
                     if reported.insert(*index) {
                         let first = positions.get(first.index()).copied().unwrap_or_default();
-                        findings.push(
-                            Finding::new(
+                        issues.push(
+                            Issue::new(
                                 self.address_place(*index),
                                 format!("duplicate server {key} behind {}", self.service),
                             )
@@ -323,11 +317,11 @@ impl Behind<'_> {
         servers
     }
 
-    fn address_place(&self, index: usize) -> Place {
-        let here = place!["clusters", self.index, "servers", index];
+    fn address_place(&self, index: usize) -> KeyPath {
+        let here = key_path!["clusters", self.index, "servers", index];
         match self.cluster.servers.get(index) {
-            Some(Server::Full(_)) => here.then("address"),
-            Some(Server::Short(_)) | None => here,
+            Some(ServerEntry::Full(_)) => here.then("address"),
+            Some(ServerEntry::Short(_)) | None => here,
         }
     }
 }

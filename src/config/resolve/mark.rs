@@ -5,24 +5,25 @@ use std::ops::RangeInclusive;
 
 use super::address::{self, PrefixError};
 use super::{settings, value};
-use crate::config::format::document::{self, Match, MatchProtocol, Port, PrefixText, Scalar};
-use crate::config::format::place::{Finding, Findings, Place, place};
+use crate::config::format::document::{Choice, MarkEntry, MatchEntry, Port, PortNumber, PrefixText, Scalar};
+use crate::config::format::issue::{Issue, Issues};
+use crate::config::format::path::{KeyPath, key_path};
 use crate::model::{Family, Mark, MarkMatch, Prefix, Protocol};
 
 /// The declared marks.
-pub(super) fn marks(declared: &[document::Mark], findings: &mut Findings) -> Vec<Mark> {
+pub(super) fn marks(declared: &[MarkEntry], issues: &mut Issues) -> Vec<Mark> {
     let mut seen: HashMap<u32, usize> = HashMap::new();
     let mut marks: Vec<Mark> = Vec::with_capacity(declared.len());
     // Two marks for the same packets: the later rule wins, and the earlier mark is never seen.
     let mut taken: HashMap<MatchKey, (usize, usize)> = HashMap::new();
     for (index, entry) in declared.iter().enumerate() {
-        let here = || place!["marks", index, "mark"];
-        let number = value::mark(&entry.mark, here, findings);
+        let here = || key_path!["marks", index, "mark"];
+        let number = value::mark(&entry.mark, here, issues);
         if let Some(number) = number {
             if let Some(first) = seen.get(&number) {
-                findings.push(
-                    Finding::new(here(), format!("duplicate mark {number}"))
-                        .first(place!["marks", *first, "mark"]),
+                issues.push(
+                    Issue::new(here(), format!("duplicate mark {number}"))
+                        .first(key_path!["marks", *first, "mark"]),
                 );
             } else {
                 seen.insert(number, index);
@@ -30,15 +31,15 @@ pub(super) fn marks(declared: &[document::Mark], findings: &mut Findings) -> Vec
         }
         let mut matches = Vec::with_capacity(entry.matches.len());
         for (position, entry) in entry.matches.iter().enumerate() {
-            let here = place!["marks", index, "match", position];
-            let Some(found) = packets(entry, &here, findings) else { continue };
+            let here = key_path!["marks", index, "match", position];
+            let Some(found) = packets(entry, &here, issues) else { continue };
             if let Some((mark, first)) = taken.get(&key(&found)) {
-                findings.push(
-                    Finding::new(
+                issues.push(
+                    Issue::new(
                         here,
                         "duplicate match: the same packets are described already, and a packet has one mark",
                     )
-                    .first(place!["marks", *mark, "match", *first]),
+                    .first(key_path!["marks", *mark, "match", *first]),
                 );
             } else {
                 taken.insert(key(&found), (index, position));
@@ -57,11 +58,11 @@ fn key(found: &MarkMatch) -> MatchKey {
     (protocol, address, ports, source, interface)
 }
 
-fn packets(entry: &Match, here: &Place, findings: &mut Findings) -> Option<MarkMatch> {
-    let Match { protocol, address, ports, source, interface } = entry;
-    if *entry == Match::default() {
-        findings.push(
-            Finding::new(here.clone(), "an empty match would mark every packet")
+fn packets(entry: &MatchEntry, here: &KeyPath, issues: &mut Issues) -> Option<MarkMatch> {
+    let MatchEntry { protocol, address, ports, source, interface } = entry;
+    if *entry == MatchEntry::default() {
+        issues.push(
+            Issue::new(here.clone(), "an empty match would mark every packet")
                 .expected("at least one of protocol, address, ports, source and interface")
                 .involving(here.then("protocol"))
                 .involving(here.then("address"))
@@ -71,22 +72,22 @@ fn packets(entry: &Match, here: &Place, findings: &mut Findings) -> Option<MarkM
         );
         return None;
     }
-    let before = findings.list.len() + findings.more;
-    let destination = address.as_ref().and_then(|text| prefix(text, here.then("address"), findings));
+    let before = issues.list.len() + issues.more;
+    let destination = address.as_ref().and_then(|text| prefix(text, here.then("address"), issues));
     if let Some(Prefix { address, length: _ }) = destination
         && address.is_multicast()
     {
-        findings.push(Finding::new(
+        issues.push(Issue::new(
             here.then("address"),
-            format!("{address} is a multicast group, for which IPVS does not balance"),
+            format!("{address} is a multicast group, and IPVS does not balance multicast"),
         ));
     }
-    let origin = source.as_ref().and_then(|text| prefix(text, here.then("source"), findings));
+    let origin = source.as_ref().and_then(|text| prefix(text, here.then("source"), issues));
     if let (Some(destination), Some(origin)) = (destination, origin) {
         let (to, from) = (Family::of(destination.address), Family::of(origin.address));
         if to != from {
-            findings.push(
-                Finding::new(
+            issues.push(
+                Issue::new(
                     here.then("source"),
                     format!("the source is {from} and the address is {to}: no packet is both"),
                 )
@@ -95,36 +96,32 @@ fn packets(entry: &Match, here: &Place, findings: &mut Findings) -> Option<MarkM
         }
     }
     if let Some(interface) = interface {
-        settings::check_interface(interface, here.then("interface"), findings);
+        settings::check_interface(interface, here.then("interface"), issues);
     }
     let ports = match ports {
         None => Vec::new(),
         Some(list) => {
             if list.is_empty() {
-                findings.push(
-                    Finding::new(here.then("ports"), "the list of ports is empty")
+                issues.push(
+                    Issue::new(here.then("ports"), "the list of ports is empty")
                         .expected("at least one port, or no `ports` for every port"),
                 );
             }
             if protocol.is_none() {
-                findings.push(
-                    Finding::new(here.then("ports"), "ports need a protocol")
+                issues.push(
+                    Issue::new(here.then("ports"), "ports need a protocol")
                         .at_key()
                         .expected("`protocol`: tcp, udp or sctp")
                         .involving(here.then("protocol")),
                 );
             }
-            port_ranges(list, here, findings)
+            port_ranges(list, here, issues)
         }
     };
-    let sound = findings.list.len() + findings.more == before;
+    let sound = issues.list.len() + issues.more == before;
     sound
         .then(|| MarkMatch {
-            protocol: protocol.map(|protocol| match protocol {
-                MatchProtocol::Tcp => Protocol::Tcp,
-                MatchProtocol::Udp => Protocol::Udp,
-                MatchProtocol::Sctp => Protocol::Sctp,
-            }),
+            protocol: protocol.map(|Choice(protocol)| protocol),
             address: destination,
             ports,
             source: origin,
@@ -133,47 +130,51 @@ fn packets(entry: &Match, here: &Place, findings: &mut Findings) -> Option<MarkM
         .map(MarkMatch::normal)
 }
 
-fn prefix(text: &PrefixText, here: Place, findings: &mut Findings) -> Option<Prefix> {
-    let finding = match address::prefix(text.as_str()) {
+fn prefix(text: &PrefixText, here: KeyPath, issues: &mut Issues) -> Option<Prefix> {
+    let issue = match address::prefix(text.as_str()) {
         Ok(Prefix { address, length }) => {
             if address.is_unspecified() && length != 0 {
-                Finding::new(here, format!("no packet has the address {address}"))
+                Issue::new(here, format!("no packet has the address {address}"))
             } else {
                 return Some(Prefix { address, length });
             }
         }
         Err(PrefixError::HostBits(network)) => {
-            Finding::new(here, format!("`{}` has bits set behind the length of the prefix", text.as_str()))
+            Issue::new(here, format!("`{}` has bits set after the prefix length", text.as_str()))
                 .expected("the first address of the network")
                 .suggest(Some(network.to_string()))
         }
         Err(PrefixError::NotPrefix) => {
-            Finding::new(here, format!("`{}` is neither an IP address nor a prefix", text.as_str()))
+            Issue::new(here, format!("`{}` is neither an IP address nor a prefix", text.as_str()))
                 .expected("an IP address or prefix such as 192.168.8.13 or 192.168.8.0/24")
         }
     };
-    findings.push(finding);
+    issues.push(issue);
     None
 }
 
-fn port_ranges(list: &[Port], here: &Place, findings: &mut Findings) -> Vec<RangeInclusive<u16>> {
+fn port_ranges(list: &[Port], here: &KeyPath, issues: &mut Issues) -> Vec<RangeInclusive<u16>> {
     let mut ranges = Vec::with_capacity(list.len());
     for (index, port) in list.iter().enumerate() {
         match port_range(&port.0) {
             Some((first, last)) if first <= last => ranges.push(first..=last),
-            Some((first, last)) => findings.push(
-                Finding::new(
+            Some((first, last)) => issues.push(
+                Issue::new(
                     here.then("ports").then(index),
                     format!("the range `{}` ends before it begins", port.0),
                 )
                 .suggest(Some(format!("{last}-{first}"))),
             ),
-            None => findings.push(
-                Finding::new(
+            None => issues.push(
+                Issue::new(
                     here.then("ports").then(index),
                     format!("`{}` is neither a port nor a range", port.0),
                 )
-                .expected("a port from 1 to 65535, or a range such as 8000-8010"),
+                .expected(format!(
+                    "a port from {} to {}, or a range such as 8000-8010",
+                    PortNumber::LEAST,
+                    PortNumber::MOST
+                )),
             ),
         }
     }
@@ -202,9 +203,9 @@ mod tests {
     #[test]
     fn ports_are_read_as_ranges() {
         let ports: Vec<Port> = ["443", "80", "8000 - 8010"].iter().map(|text| Port::from(*text)).collect();
-        let mut findings = Findings::default();
-        assert_eq!(port_ranges(&ports, &place![], &mut findings), [443..=443, 80..=80, 8000..=8010]);
-        assert_eq!(findings.list, []);
+        let mut issues = Issues::default();
+        assert_eq!(port_ranges(&ports, &key_path![], &mut issues), [443..=443, 80..=80, 8000..=8010]);
+        assert_eq!(issues.list, []);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use std::net::Ipv4Addr;
 
 use super::value::{self, ClientMask};
-use crate::config::format::document::{Cluster, Defaults, SchedulerFlag, SchedulerWord};
+use crate::config::format::document::{Choice, Cluster, Defaults, PortNumber, SchedulerWord};
+use crate::config::format::issue::{Issue, Issues};
+use crate::config::format::limits::PERSISTENCE;
 use crate::config::format::nearest::nearest;
-use crate::config::format::place::{Finding, Findings, Place, place};
+use crate::config::format::path::{KeyPath, key_path};
 use crate::model::{
-    EngineName, Family, Persistence, PersistenceMask, Protocol, SchedulerFlags, SchedulerName, Scheduling,
-    ServiceKey,
+    EngineName, Family, Persistence, PersistenceMask, Protocol, SchedulerFlag, SchedulerFlags, SchedulerName,
+    Scheduling, ServiceKey,
 };
 
 /// What the file means where it names no scheduler.
@@ -26,42 +28,42 @@ pub(super) struct Rules {
 }
 
 /// Checks the scheduler of the defaults, for itself.
-pub(super) fn check_default(word: &SchedulerWord, here: Place, findings: &mut Findings) {
-    named(word, here, findings);
+pub(super) fn check_default(word: &SchedulerWord, here: KeyPath, issues: &mut Issues) {
+    named(word, here, issues);
 }
 
 /// Reads the rules of one cluster.
 pub(super) fn rules(
     cluster: &Cluster,
     defaults: Option<&Defaults>,
-    here: &Place,
-    findings: &mut Findings,
+    here: &KeyPath,
+    issues: &mut Issues,
 ) -> Rules {
     let scheduler = match &cluster.scheduler {
-        Some(word) => named(word, here.then("scheduler"), findings),
+        Some(word) => named(word, here.then("scheduler"), issues),
         None => match defaults.and_then(|defaults| defaults.scheduler.as_ref()) {
-            // What is wrong with the default is said there, once.
+            // An issue with the default is reported there, once.
             Some(word) => parse(word.as_str()),
             None => SchedulerName::new(DEFAULT),
         },
     };
-    let flags = flags(cluster, scheduler.as_ref(), here, findings);
-    let timeout = cluster.persistence.as_ref().and_then(|duration| {
-        // In the kernel a longer time wraps around to a short one.
-        value::seconds(duration, 1..=4_294_967, || here.then("persistence"), findings)
-    });
+    let flags = flags(cluster, scheduler.as_ref(), here, issues);
+    let timeout = cluster
+        .persistence
+        .as_ref()
+        .and_then(|duration| value::seconds(duration, PERSISTENCE, || here.then("persistence"), issues));
     let mask = cluster
         .persistence_mask
         .as_ref()
-        .and_then(|mask| value::mask(mask, || here.then("persistence_mask"), findings));
+        .and_then(|mask| value::mask(mask, || here.then("persistence_mask"), issues));
     if cluster.persistence.is_none() {
         let keys = [
             ("persistence_mask", cluster.persistence_mask.is_some()),
             ("persistence_engine", cluster.persistence_engine.is_some()),
         ];
-        for (key, _) in keys.into_iter().filter(|(_, given)| *given) {
-            findings.push(
-                Finding::new(here.then(key), format!("`{key}` means nothing without `persistence`"))
+        for (key, _) in keys.into_iter().filter(|(_, is_set)| *is_set) {
+            issues.push(
+                Issue::new(here.then(key), format!("`{key}` has no effect without `persistence`"))
                     .at_key()
                     .expected("`persistence` with a duration")
                     .involving(here.then("persistence")),
@@ -73,7 +75,7 @@ pub(super) fn rules(
         flags,
         timeout,
         mask,
-        engine: cluster.persistence_engine.and_then(|engine| EngineName::new(engine.word())),
+        engine: cluster.persistence_engine.map(|Choice(engine)| engine.into()),
         one_packet: cluster.one_packet,
     }
 }
@@ -86,24 +88,24 @@ fn parse(word: &str) -> Option<SchedulerName> {
     }
 }
 
-fn named(word: &SchedulerWord, here: Place, findings: &mut Findings) -> Option<SchedulerName> {
+fn named(word: &SchedulerWord, here: KeyPath, issues: &mut Issues) -> Option<SchedulerName> {
     let word = word.as_str();
     let name = parse(word);
     if name.is_none() {
-        let finding = match word.strip_prefix("module:") {
+        let issue = match word.strip_prefix("module:") {
             Some(SchedulerName::NONE) => {
-                Finding::new(here, "a service without a scheduler refuses every connection")
+                Issue::new(here, "a service without a scheduler refuses every connection")
             }
-            Some(name) => Finding::new(here, format!("no kernel module can be called `ip_vs_{name}`"))
+            Some(name) => Issue::new(here, format!("no kernel module can be called `ip_vs_{name}`"))
                 .expected("`module:` and a name of 1 to 15 letters, digits, `_`, `-` or `.`"),
-            None => Finding::new(here, format!("unknown scheduler `{word}`"))
+            None => Issue::new(here, format!("unknown scheduler `{word}`"))
                 .expected(format!(
                     "one of {}, or `module:NAME` for a module of your own",
                     SchedulerName::MAINLINE.join(", ")
                 ))
                 .suggest(nearest(word.strip_prefix("ip_vs_").unwrap_or(word), SchedulerName::MAINLINE)),
         };
-        findings.push(finding);
+        issues.push(issue);
     }
     name
 }
@@ -111,80 +113,64 @@ fn named(word: &SchedulerWord, here: Place, findings: &mut Findings) -> Option<S
 fn flags(
     cluster: &Cluster,
     scheduler: Option<&SchedulerName>,
-    here: &Place,
-    findings: &mut Findings,
+    here: &KeyPath,
+    issues: &mut Issues,
 ) -> SchedulerFlags {
     let mut flags = SchedulerFlags::default();
-    for (index, flag) in cluster.scheduler_flags.iter().enumerate() {
-        let place = || here.then("scheduler_flags").then(index);
-        let (owner, bit, elsewhere) = match flag {
-            SchedulerFlag::ShFallback => (Some("sh"), &mut flags.flag_1, "mh-fallback"),
-            SchedulerFlag::MhFallback => (Some("mh"), &mut flags.flag_1, "sh-fallback"),
-            SchedulerFlag::ShPort => (Some("sh"), &mut flags.flag_2, "mh-port"),
-            SchedulerFlag::MhPort => (Some("mh"), &mut flags.flag_2, "sh-port"),
-            SchedulerFlag::Flag1 => (None, &mut flags.flag_1, ""),
-            SchedulerFlag::Flag2 => (None, &mut flags.flag_2, ""),
-            SchedulerFlag::Flag3 => (None, &mut flags.flag_3, ""),
-        };
-        if std::mem::replace(bit, true) {
-            findings.push(Finding::new(
-                place(),
-                format!("`{}` switches on what another flag of this list does", flag.word()),
+    for (index, Choice(flag)) in cluster.scheduler_flags.iter().enumerate() {
+        let path = || here.then("scheduler_flags").then(index);
+        if flags.switch_on(*flag) {
+            issues.push(Issue::new(
+                path(),
+                format!("`{flag}` is the same switch as another flag in this list"),
             ));
         }
-        if let (Some(owner), Some(scheduler)) = (owner, scheduler)
+        if let (Some(owner), Some(scheduler)) = (flag.scheduler(), scheduler)
             && owner != scheduler.as_str()
         {
-            let twin = matches!(scheduler.as_str(), "sh" | "mh").then_some(elsewhere);
-            findings.push(
-                Finding::new(
-                    place(),
-                    format!(
-                        "`{}` is a flag of `{owner}`, and the scheduler here is `{scheduler}`",
-                        flag.word()
-                    ),
+            issues.push(
+                Issue::new(
+                    path(),
+                    format!("`{flag}` is a flag of `{owner}`, and the scheduler here is `{scheduler}`"),
                 )
-                .suggest(twin)
+                .suggest(flag.of(scheduler.as_str()).map(SchedulerFlag::as_str))
                 .involving(here.then("scheduler"))
-                .involving(place!["defaults", "scheduler"]),
+                .involving(key_path!["defaults", "scheduler"]),
             );
         }
     }
     flags
 }
 
-/// How one virtual service of the cluster hands out its connections; says where the cluster's rules do not fit it.
+/// How one virtual service of the cluster hands out its connections; reports where the cluster's rules do not fit it.
 pub(super) fn scheduling(
     rules: &Rules,
     cluster: &Cluster,
     service: &ServiceKey,
-    listener: impl Fn() -> Place,
-    here: &Place,
-    findings: &mut Findings,
+    listener: impl Fn() -> KeyPath,
+    here: &KeyPath,
+    issues: &mut Issues,
 ) -> Scheduling {
     let udp_or_mark = match service {
         ServiceKey::Address { protocol, .. } => *protocol == Protocol::Udp,
         ServiceKey::FirewallMark { .. } => true,
     };
     if cluster.one_packet && !udp_or_mark {
-        findings.push(
-            Finding::new(
+        issues.push(
+            Issue::new(
                 here.then("one_packet"),
                 format!("one-packet scheduling is for UDP and marks, and this cluster listens on {service}"),
             )
             .involving(listener()),
         );
     }
-    if let Some(engine) = cluster.persistence_engine
+    if let Some(Choice(engine)) = cluster.persistence_engine
         && !udp_or_mark
     {
-        findings.push(
-            Finding::new(
+        issues.push(
+            Issue::new(
                 here.then("persistence_engine"),
-                format!(
-                    "`{}` recognises clients over UDP only, and this cluster listens on {service}",
-                    engine.word()
-                ),
+                format!("`{engine}` recognises clients over UDP only, and this cluster listens on {service}"),
             )
             .involving(listener()),
         );
@@ -192,19 +178,19 @@ pub(super) fn scheduling(
     if let ServiceKey::Address { port: 0, .. } = service
         && cluster.persistence.is_none()
     {
-        findings.push(
-            Finding::new(
+        issues.push(
+            Issue::new(
                 listener(),
-                "port 0 is every port of the address, and works with `persistence` only: without it the service \
-                 takes no connection, and the host's other ports there refuse theirs",
+                "port 0 means every port of the address, and works only with `persistence`: without it the service accepts \
+                 no connection, and the other ports of the host at this address refuse theirs",
             )
-            .expected("a port from 1 to 65535, or `persistence`")
+            .expected(format!("a port from {} to {}, or `persistence`", PortNumber::LEAST, PortNumber::MOST))
             .involving(here.then("persistence")),
         );
     }
     let persistence = rules
         .timeout
-        .map(|timeout| Persistence { timeout, mask: client_mask(rules.mask, service, here, findings) });
+        .map(|timeout| Persistence { timeout, mask: client_mask(rules.mask, service, here, issues) });
     Scheduling {
         scheduler: rules.scheduler.clone(),
         flags: rules.flags,
@@ -217,8 +203,8 @@ pub(super) fn scheduling(
 fn client_mask(
     mask: Option<ClientMask>,
     service: &ServiceKey,
-    here: &Place,
-    findings: &mut Findings,
+    here: &KeyPath,
+    issues: &mut Issues,
 ) -> PersistenceMask {
     let family = service.family();
     let wrong = match (mask, family) {
@@ -234,8 +220,8 @@ fn client_mask(
         (Some(ClientMask::Netmask(netmask)), Family::V6) => netmask.to_string(),
         (Some(ClientMask::Length(length)), _) => length.to_string(),
     };
-    findings.push(
-        Finding::new(
+    issues.push(
+        Issue::new(
             here.then("persistence_mask"),
             format!("{wrong} is no mask for the {family} service {service}"),
         )

@@ -1,16 +1,18 @@
-//! One real server of a cluster, and whether it fits the virtual services that it stands behind.
+//! Resolves one real server of a cluster, and checks whether it fits each virtual service of the cluster.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use super::address;
-use crate::config::format::document::{self, Checksum, Forward, Limit, Server, TunnelType};
-use crate::config::format::place::{Finding, Findings, Place, place};
+use crate::config::format::document::{Choice, FullServer, Limit, ServerEntry, TunnelEntry};
+use crate::config::format::issue::{Issue, Issues};
+use crate::config::format::path::{KeyPath, key_path};
 use crate::model::{
-    self, Family, Forwarding, RealServer, ServerKey, ServiceKey, Thresholds, Tunnel, TunnelKind,
+    Checksum, Family, Forwarding, ForwardingMethod, RealServer, ServerKey, ServiceKey, Thresholds, Tunnel,
+    TunnelKind,
 };
 
-/// A server as the file asks for it.
+/// A server as the file describes it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     address: IpAddr,
@@ -20,29 +22,29 @@ pub(super) struct Wanted {
 
 /// Reads one entry of `servers`; `inherited` is the forwarding method of its cluster.
 pub(super) fn server(
-    entry: &Server,
-    inherited: Forward,
-    here: impl Fn() -> Place,
-    findings: &mut Findings,
+    entry: &ServerEntry,
+    inherited: ForwardingMethod,
+    here: impl Fn() -> KeyPath,
+    issues: &mut Issues,
 ) -> Option<Wanted> {
     let (text, full) = match entry {
-        Server::Short(text) => (text, None),
-        Server::Full(full) => (&full.address, Some(full)),
+        ServerEntry::Short(text) => (text, None),
+        ServerEntry::Full(full) => (&full.address, Some(full)),
     };
-    let place = || if full.is_some() { here().then("address") } else { here() };
+    let path = || if full.is_some() { here().then("address") } else { here() };
     let real = match full {
         None => RealServer {
             weight: 1,
             forwarding: forwarding(inherited, Tunnel::IPIP),
             thresholds: Thresholds::default(),
         },
-        Some(full) => real_server(full, inherited, &here, findings),
+        Some(full) => real_server(full, inherited, &here, issues),
     };
     match address::server(text.as_str()) {
         Ok((address, port)) => {
             if let Some(why) = address::unusable(address) {
-                findings.push(
-                    Finding::new(place(), format!("{address} {why}"))
+                issues.push(
+                    Issue::new(path(), format!("{address} {why}"))
                         .expected("the address of one server")
                         .suggest(address::instead(address).map(|instead| instead.to_string())),
                 );
@@ -50,9 +52,9 @@ pub(super) fn server(
             }
             Some(Wanted { address, port, real })
         }
-        Err(message) => {
-            findings.push(
-                Finding::new(place(), message)
+        Err(error) => {
+            issues.push(
+                Issue::new(path(), error.to_string())
                     .expected("an IP address, with or without a port: 192.168.8.14, 192.168.8.14:8080 or \"[fd00::14]:8080\""),
             );
             None
@@ -60,62 +62,59 @@ pub(super) fn server(
     }
 }
 
-fn forwarding(method: Forward, tunnel: Tunnel) -> Forwarding {
+fn forwarding(method: ForwardingMethod, tunnel: Tunnel) -> Forwarding {
     match method {
-        Forward::Nat => Forwarding::Nat,
-        Forward::FullNat => Forwarding::FullNat,
-        Forward::Dr => Forwarding::DirectRouting,
-        Forward::Tun => Forwarding::Tunnel(tunnel),
+        ForwardingMethod::Nat => Forwarding::Nat,
+        ForwardingMethod::FullNat => Forwarding::FullNat,
+        ForwardingMethod::DirectRouting => Forwarding::DirectRouting,
+        ForwardingMethod::Tunnel => Forwarding::Tunnel(tunnel),
     }
 }
 
 fn real_server(
-    full: &document::RealServer,
-    inherited: Forward,
-    here: &impl Fn() -> Place,
-    findings: &mut Findings,
+    full: &FullServer,
+    inherited: ForwardingMethod,
+    here: &impl Fn() -> KeyPath,
+    issues: &mut Issues,
 ) -> RealServer {
-    let document::RealServer { address: _, weight, forward, tunnel, upper_threshold, lower_threshold } = full;
-    let method = forward.unwrap_or(inherited);
+    let FullServer { address: _, weight, forward, tunnel, upper_threshold, lower_threshold } = full;
+    let method = forward.map_or(inherited, |Choice(method)| method);
     let tunnel = match tunnel {
         None => Tunnel::IPIP,
-        Some(given) => {
-            if method != Forward::Tun {
-                findings.push(
-                    Finding::new(
+        Some(tunnel) => {
+            if method != ForwardingMethod::Tunnel {
+                issues.push(
+                    Issue::new(
                         here().then("tunnel"),
-                        format!(
-                            "`tunnel` is for `forward: tun`, and this server is reached by `{}`",
-                            method.word()
-                        ),
+                        format!("`tunnel` is for `forward: tun`, and this server is reached by `{method}`"),
                     )
                     .at_key()
                     .expected("`forward: tun`, or no `tunnel`")
                     .involving(here().then("forward"))
-                    .involving(place!["defaults", "forward"])
+                    .involving(key_path!["defaults", "forward"])
                     .involving(cluster_of(&here()).then("forward")),
                 );
             }
-            self::tunnel(given, &here().then("tunnel"), findings)
+            self::tunnel(*tunnel, &here().then("tunnel"), issues)
         }
     };
     RealServer {
         weight: weight.map_or(1, |weight| weight.get()),
         forwarding: forwarding(method, tunnel),
-        thresholds: thresholds(*upper_threshold, *lower_threshold, here, findings),
+        thresholds: thresholds(*upper_threshold, *lower_threshold, here, issues),
     }
 }
 
 /// The cluster that a server's place lies in.
-fn cluster_of(server: &Place) -> Place {
-    Place(server.0.iter().take(2).cloned().collect())
+fn cluster_of(server: &KeyPath) -> KeyPath {
+    KeyPath(server.0.iter().take(2).cloned().collect())
 }
 
 fn thresholds(
     upper: Option<Limit>,
     lower: Option<Limit>,
-    here: &impl Fn() -> Place,
-    findings: &mut Findings,
+    here: &impl Fn() -> KeyPath,
+    issues: &mut Issues,
 ) -> Thresholds {
     let number = |limit: Option<Limit>| limit.and_then(|limit| NonZeroU32::new(limit.get()));
     let (upper, lower) = (number(upper), number(lower));
@@ -128,12 +127,12 @@ fn thresholds(
                 format!("a number from 0 to {high}"),
             ),
             None => (
-                "a lower threshold means nothing without an upper one".into(),
+                "`lower_threshold` has no effect without `upper_threshold`".into(),
                 "`upper_threshold` with a number".into(),
             ),
         };
-        findings.push(
-            Finding::new(here().then("lower_threshold"), message)
+        issues.push(
+            Issue::new(here().then("lower_threshold"), message)
                 .expected(expected)
                 .involving(here().then("upper_threshold")),
         );
@@ -141,55 +140,48 @@ fn thresholds(
     Thresholds { upper, lower }
 }
 
-fn tunnel(given: &document::Tunnel, here: &Place, findings: &mut Findings) -> Tunnel {
-    let document::Tunnel { kind, port, checksum } = given;
-    let kind = kind.unwrap_or(TunnelType::Ipip);
+fn tunnel(entry: TunnelEntry, here: &KeyPath, issues: &mut Issues) -> Tunnel {
+    let TunnelEntry { kind, port, checksum } = entry;
+    let kind = kind.map_or(TunnelKind::Ipip, |Choice(kind)| kind);
     match (kind, port) {
-        (TunnelType::Gue, None) => findings.push(
-            Finding::new(here.then("type"), "a `gue` tunnel needs a port")
-                .expected("`port` with the UDP port that the server takes the packets at")
+        (TunnelKind::Gue, None) => issues.push(
+            Issue::new(here.then("type"), "a `gue` tunnel needs a port")
+                .expected("`port` with the UDP port at which the server takes the packets")
                 .involving(here.then("port")),
         ),
-        (TunnelType::Ipip | TunnelType::Gre, Some(_)) => findings.push(
-            Finding::new(here.then("port"), format!("a tunnel of type `{}` has no port", kind.word()))
+        (TunnelKind::Ipip | TunnelKind::Gre | TunnelKind::Other(_), Some(_)) => issues.push(
+            Issue::new(here.then("port"), format!("a tunnel of type `{kind}` has no port"))
                 .at_key()
                 .expected("`type: gue`, or no `port`")
                 .involving(here.then("type")),
         ),
-        (TunnelType::Gue, Some(_)) | (TunnelType::Ipip | TunnelType::Gre, None) => {}
+        (TunnelKind::Gue, Some(_)) | (TunnelKind::Ipip | TunnelKind::Gre | TunnelKind::Other(_), None) => {}
     }
-    let checksum = checksum.unwrap_or(Checksum::None);
-    let fits = match checksum {
-        Checksum::None => true,
-        Checksum::Csum => kind != TunnelType::Ipip,
-        Checksum::Remcsum => kind == TunnelType::Gue,
-    };
-    if !fits {
-        findings.push(
-            Finding::new(
+    let checksum = checksum.map_or(Checksum::None, |Choice(checksum)| checksum);
+    let checksums = checksums(kind);
+    if !checksums.contains(&checksum) {
+        let names: Vec<String> = checksums.iter().map(ToString::to_string).collect();
+        issues.push(
+            Issue::new(
                 here.then("checksum"),
-                format!("a tunnel of type `{}` has no checksum `{}`", kind.word(), checksum.word()),
+                format!("a tunnel of type `{kind}` has no checksum `{checksum}`"),
             )
-            .expected(match kind {
-                TunnelType::Ipip => "`none`",
-                TunnelType::Gre => "one of none, csum",
-                TunnelType::Gue => "one of none, csum, remcsum",
+            .expected(match names.as_slice() {
+                [only] => format!("`{only}`"),
+                _ => format!("one of {}", names.join(", ")),
             })
             .involving(here.then("type")),
         );
     }
-    Tunnel {
-        kind: match kind {
-            TunnelType::Ipip => TunnelKind::Ipip,
-            TunnelType::Gue => TunnelKind::Gue,
-            TunnelType::Gre => TunnelKind::Gre,
-        },
-        port: port.and_then(|port| u16::try_from(port.get()).ok()).unwrap_or(0),
-        checksum: match checksum {
-            Checksum::None => model::Checksum::None,
-            Checksum::Csum => model::Checksum::Csum,
-            Checksum::Remcsum => model::Checksum::Remcsum,
-        },
+    Tunnel { kind, port: port.and_then(|port| u16::try_from(port.get()).ok()).unwrap_or(0), checksum }
+}
+
+/// The checksums that a tunnel can have.
+fn checksums(kind: TunnelKind) -> &'static [Checksum] {
+    match kind {
+        TunnelKind::Gue => &[Checksum::None, Checksum::Csum, Checksum::Remcsum],
+        TunnelKind::Gre => &[Checksum::None, Checksum::Csum],
+        TunnelKind::Ipip | TunnelKind::Other(_) => &[Checksum::None],
     }
 }
 
@@ -199,24 +191,24 @@ impl Wanted {
         ServerKey { address: self.address, port: self.port.unwrap_or_else(|| service.default_server_port()) }
     }
 
-    /// Why the server cannot stand behind this virtual service, if so. `here` is the server's entry, `address` where
-    /// its address stands.
+    /// Why the server does not fit this virtual service, if so. `here` is the place of the server's entry, `address` that of
+    /// its address.
     pub(super) fn misfit(
         &self,
         service: &ServiceKey,
-        here: impl Fn() -> Place,
-        address: impl Fn() -> Place,
+        here: impl Fn() -> KeyPath,
+        address: impl Fn() -> KeyPath,
         sync: bool,
-    ) -> Option<Finding> {
+    ) -> Option<Issue> {
         let tunnelled = matches!(self.real.forwarding, Forwarding::Tunnel(_));
-        let finding = if let ServiceKey::Address { port, .. } = *service
+        let issue = if let ServiceKey::Address { port, .. } = *service
             && !matches!(self.real.forwarding, Forwarding::Nat | Forwarding::FullNat)
             && let Some(own) = self.port
             && own != port
         {
             // The kernel stores the port, and sends to the virtual one all the same.
             let kept = if port == 0 { "the port they were sent to".into() } else { format!("port {port}") };
-            Finding::new(
+            Issue::new(
                 address(),
                 format!(
                     "`{}` cannot change the port: packets for {service} reach the server at {kept}, not {own}",
@@ -229,15 +221,15 @@ impl Wanted {
             && matches!(service, ServiceKey::Address { port: 0, .. })
         {
             // The rule that replaces the source knows a service by the port that the client sent to.
-            Finding::new(
+            Issue::new(
                 address(),
-                format!("`fullnat` does not serve {service}, which is every port at once"),
+                format!("`fullnat` does not support {service}, which is every port of the address"),
             )
             .expected("a service with a port, or one that listens on a firewall mark for several")
         } else if Family::of(self.address) != service.family() {
             let (own, virtual_family) = (Family::of(self.address), service.family());
             if !tunnelled {
-                Finding::new(
+                Issue::new(
                     address(),
                     format!(
                         "`{}` does not cross address families: the server is {own}, and {service} is {virtual_family}",
@@ -246,7 +238,7 @@ impl Wanted {
                 )
                 .expected(format!("an {virtual_family} address, or `forward: tun`"))
             } else if sync {
-                Finding::new(
+                Issue::new(
                     address(),
                     format!(
                         "the sync daemons cannot describe an {own} server of an {virtual_family} service, \
@@ -261,10 +253,10 @@ impl Wanted {
             return None;
         };
         Some(
-            finding
+            issue
                 .involving(here().then("forward"))
                 .involving(cluster_of(&here()).then("forward"))
-                .involving(place!["defaults", "forward"]),
+                .involving(key_path!["defaults", "forward"]),
         )
     }
 }

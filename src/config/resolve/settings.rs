@@ -1,4 +1,4 @@
-//! What stands beside the clusters: kernel settings, timeouts, sync daemons and the policy.
+//! Resolves the sections beside the clusters: kernel settings, timeouts, sync daemons and the policy.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,47 +7,51 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::value;
-use crate::config::format::document::{self, Interface, Prune, Role, Scalar, SysctlValue};
-use crate::config::format::place::{Finding, Findings, Place, place};
-use crate::model::link::is_interface_name;
+use crate::config::format::document::{
+    Choice, DurationText, Interface, PolicyEntry, Scalar, SyncEntry, SysctlValue, TimeoutsEntry,
+};
+use crate::config::format::issue::{Issue, Issues};
+use crate::config::format::limits::{RESYNC, TIMEOUT, sync_message};
+use crate::config::format::path::{KeyPath, key_path};
+use crate::model::link::{self, is_interface_name};
 use crate::model::sysctl::{self, VS_CONNTRACK};
-use crate::model::{self, Policy, State, SyncDaemon, SyncRole, Sysctls, Timeouts};
+use crate::model::{Family, Policy, State, SyncDaemon, SyncRole, Sysctls, Timeouts};
 
-/// The kernel settings, each under the one name that it has: by dots, and by slashes only where a part holds a dot.
+/// The kernel settings, each under the one name that it has: by dots, and by slashes only where a part contains a dot.
 pub(super) fn sysctls(
     settings: &IndexMap<String, SysctlValue>,
-    findings: &mut Findings,
+    issues: &mut Issues,
 ) -> IndexMap<String, String> {
     let mut resolved: IndexMap<String, String> = IndexMap::with_capacity(settings.len());
     let mut first: HashMap<String, &String> = HashMap::new();
     for (name, value) in settings {
-        let here = || place!["sysctls", name.clone()];
+        let here = || key_path!["sysctls", name.clone()];
         match sysctl_name(name) {
-            Err(wrong) => findings.push(
-                Finding::new(here(), wrong.message)
+            Err(wrong) => issues.push(
+                Issue::new(here(), wrong.message)
                     .at_key()
                     .expected(if is_pattern(name, sysctl::is_name) { NO_PATTERN } else { FULL_NAME })
                     .suggest(wrong.instead),
             ),
             Ok(full) => {
                 if let Some(other) = first.get(&full) {
-                    findings.push(
-                        Finding::new(here(), format!("duplicate setting `{full}`"))
+                    issues.push(
+                        Issue::new(here(), format!("duplicate setting `{full}`"))
                             .at_key()
-                            .first(place!["sysctls", (*other).clone()]),
+                            .first(key_path!["sysctls", (*other).clone()]),
                     );
                 }
                 first.insert(full.clone(), name);
-                resolved.insert(full, sysctl_value(value, here, findings));
+                resolved.insert(full, sysctl_value(value, here, issues));
             }
         }
     }
-    check_aliases(settings, &resolved, findings);
+    check_aliases(settings, &resolved, issues);
     resolved
 }
 
 /// Finds two names of one setting with different values: whichever came last would win, and the other be drift.
-fn check_aliases(written: &IndexMap<String, SysctlValue>, resolved: &Sysctls, findings: &mut Findings) {
+fn check_aliases(written: &IndexMap<String, SysctlValue>, resolved: &Sysctls, issues: &mut Issues) {
     for (name, value) in resolved {
         let canonical = sysctl::canonical(name);
         if canonical == name {
@@ -60,34 +64,30 @@ fn check_aliases(written: &IndexMap<String, SysctlValue>, resolved: &Sysctls, fi
         if other.is_some()
             && let (Some(here), Some(first)) = (as_written(name), as_written(canonical))
         {
-            findings.push(
-                Finding::new(place!["sysctls", here], format!("`{name}` and `{canonical}` are one setting"))
+            issues.push(
+                Issue::new(key_path!["sysctls", here], format!("`{name}` and `{canonical}` are one setting"))
                     .at_key()
                     .expected("one value for both, or only one of them")
-                    .first(place!["sysctls", first]),
+                    .first(key_path!["sysctls", first]),
             );
         }
     }
 }
 
-/// FULLNAT needs the connections of IPVS in the kernel's connection tracking; a file that says nothing of it gets it.
-pub(super) fn for_fullnat(
-    state: &mut State,
-    written: &IndexMap<String, SysctlValue>,
-    findings: &mut Findings,
-) {
+/// FULLNAT needs the connections of IPVS in the kernel's connection tracking; a file without this setting gets it.
+pub(super) fn for_fullnat(state: &mut State, written: &IndexMap<String, SysctlValue>, issues: &mut Issues) {
     if !state.has_fullnat() {
         return;
     }
     let conntrack = state.sysctls.entry(VS_CONNTRACK.to_owned()).or_insert_with(|| "1".to_owned());
     if conntrack == "0" {
         let name = written.keys().find(|name| sysctl_name(name).is_ok_and(|full| full == VS_CONNTRACK));
-        findings.push(
-            Finding::new(
-                place!["sysctls", name.cloned().unwrap_or_default()],
+        issues.push(
+            Issue::new(
+                key_path!["sysctls", name.cloned().unwrap_or_default()],
                 format!("`fullnat` servers need {VS_CONNTRACK}: without it their answers are lost"),
             )
-            .expected(format!("{VS_CONNTRACK}: 1, or nothing of it")),
+            .expected(format!("{VS_CONNTRACK}: 1, or no entry for it")),
         );
     }
 }
@@ -157,19 +157,19 @@ fn sysctl_name(name: &str) -> Result<String, WrongName> {
 }
 
 /// The value as the kernel shows it: words that are separated by one blank.
-fn sysctl_value(value: &SysctlValue, here: impl Fn() -> Place, findings: &mut Findings) -> String {
+fn sysctl_value(value: &SysctlValue, here: impl Fn() -> KeyPath, issues: &mut Issues) -> String {
     match &value.0 {
         Scalar::Number(number) => number.to_string(),
         Scalar::Text(text) => {
             if text.contains(|letter: char| letter.is_control() && letter != '\t') {
-                findings.push(
-                    Finding::new(here(), "the value holds a line break or another control character")
+                issues.push(
+                    Issue::new(here(), "the value contains a line break or another control character")
                         .expected("a value on one line"),
                 );
             } else if !text.split_whitespace().all(sysctl::is_value) {
-                findings.push(
-                    Finding::new(here(), "the value holds letters that no kernel setting has")
-                        .expected("a value of ASCII letters, digits and signs"),
+                issues.push(
+                    Issue::new(here(), "the value contains characters that no kernel setting has")
+                        .expected("a value of ASCII letters, digits and punctuation"),
                 );
             }
             let mut words = text.split_whitespace();
@@ -184,64 +184,55 @@ fn sysctl_value(value: &SysctlValue, here: impl Fn() -> Place, findings: &mut Fi
 }
 
 /// The timeouts of connections.
-pub(super) fn timeouts(given: Option<&document::Timeouts>, findings: &mut Findings) -> Timeouts {
-    let Some(document::Timeouts { tcp, tcp_fin, udp }) = given else { return Timeouts::default() };
-    let mut timeout = |key: &'static str, duration: &Option<document::Duration>| {
-        // The kernel refuses more than INT_MAX/HZ seconds; 0 would leave the old value without a word.
-        value::seconds(duration.as_ref()?, 1..=2_147_483, || place!["timeouts", key], findings)
+pub(super) fn timeouts(entry: Option<&TimeoutsEntry>, issues: &mut Issues) -> Timeouts {
+    let Some(TimeoutsEntry { tcp, tcp_fin, udp }) = entry else { return Timeouts::default() };
+    let mut timeout = |key: &'static str, duration: &Option<DurationText>| {
+        value::seconds(duration.as_ref()?, TIMEOUT, || key_path!["timeouts", key], issues)
     };
     Timeouts { tcp: timeout("tcp", tcp), tcp_fin: timeout("tcp_fin", tcp_fin), udp: timeout("udp", udp) }
 }
 
 /// The sync daemons.
-pub(super) fn sync(daemons: &[document::SyncDaemon], findings: &mut Findings) -> Vec<SyncDaemon> {
-    let mut roles: HashMap<Role, usize> = HashMap::new();
+pub(super) fn sync(daemons: &[SyncEntry], issues: &mut Issues) -> Vec<SyncDaemon> {
+    let mut roles: HashMap<SyncRole, usize> = HashMap::new();
     let mut resolved = Vec::with_capacity(daemons.len());
     for (index, daemon) in daemons.iter().enumerate() {
-        let here = |key: &'static str| place!["sync", index, key];
-        let document::SyncDaemon { role, interface, id, sync_maxlen, mcast_group, mcast_port, mcast_ttl } =
+        let here = |key: &'static str| key_path!["sync", index, key];
+        let SyncEntry { role: Choice(role), interface, id, sync_maxlen, mcast_group, mcast_port, mcast_ttl } =
             daemon;
         if let Some(first) = roles.get(role) {
-            findings.push(
-                Finding::new(here("role"), format!("duplicate {}: only one can run", role.word()))
-                    .first(place!["sync", *first, "role"]),
+            issues.push(
+                Issue::new(here("role"), format!("duplicate {role}: only one can run"))
+                    .first(key_path!["sync", *first, "role"]),
             );
         } else {
             roles.insert(*role, index);
         }
-        check_interface(interface, here("interface"), findings);
+        check_interface(interface, here("interface"), issues);
         let group = mcast_group.as_ref().and_then(|group| match group.as_str().parse::<IpAddr>() {
             Ok(address) if address.is_multicast() => Some(address),
             _ => {
-                findings.push(
-                    Finding::new(
-                        here("mcast_group"),
-                        format!("`{}` is not a multicast group", group.as_str()),
-                    )
-                    .expected("an address from 224.0.0.0 to 239.255.255.255, or one that begins with ff"),
+                issues.push(
+                    Issue::new(here("mcast_group"), format!("`{}` is not a multicast group", group.as_str()))
+                        .expected("an address from 224.0.0.0 to 239.255.255.255, or one that begins with ff"),
                 );
                 None
             }
         });
-        // The kernel quietly changes a length outside these limits, and the table would never be in sync.
-        let least = if *role == Role::Backup { 1_024 } else { 1 };
-        let most = if group.is_some_and(|group| group.is_ipv6()) { 65_487 } else { 65_507 };
+        let limits = sync_message(*role, group.map_or(Family::V4, Family::of));
         if let Some(length) = sync_maxlen
-            && !(least..=most).contains(&length.get())
+            && !limits.contains(&length.get())
         {
-            findings.push(
-                Finding::new(
+            issues.push(
+                Issue::new(
                     here("sync_maxlen"),
-                    format!("a {} takes no messages of {} bytes", role.word(), length.get()),
+                    format!("a {role} cannot have messages of {} bytes", length.get()),
                 )
-                .expected(format!("a number from {least} to {most}")),
+                .expected(format!("a number from {} to {}", limits.start(), limits.end())),
             );
         }
         resolved.push(SyncDaemon {
-            role: match role {
-                Role::Master => SyncRole::Master,
-                Role::Backup => SyncRole::Backup,
-            },
+            role: *role,
             interface: interface.0.to_string(),
             id: id.and_then(|id| u8::try_from(id.get()).ok()).unwrap_or(0),
             max_length: sync_maxlen.and_then(|length| u16::try_from(length.get()).ok()),
@@ -254,38 +245,39 @@ pub(super) fn sync(daemons: &[document::SyncDaemon], findings: &mut Findings) ->
 }
 
 /// Checks that an interface could have this name.
-pub(super) fn check_interface(name: &Interface, here: Place, findings: &mut Findings) {
+pub(super) fn check_interface(name: &Interface, here: KeyPath, issues: &mut Issues) {
     let Interface(name) = name;
     if !is_interface_name(name) {
         let (wrong, expected) = if is_pattern(name, is_interface_name) {
-            ("is a pattern, and no interface has such a name", "the name of one interface, such as eth1")
+            (
+                "is a pattern, and no interface has such a name",
+                "the name of one interface, such as eth1".to_owned(),
+            )
         } else {
             (
                 "is not the name of an interface",
-                "1 to 15 characters without blanks, `/` and `:`, such as eth1",
+                format!("1 to {} characters without spaces, `/` and `:`, such as eth1", link::LONGEST),
             )
         };
-        findings.push(Finding::new(here, format!("`{name}` {wrong}")).expected(expected));
+        issues.push(Issue::new(here, format!("`{name}` {wrong}")).expected(expected));
     }
 }
 
 /// How far lbd may go.
-pub(super) fn policy(given: Option<&document::Policy>, findings: &mut Findings) -> Policy {
+pub(super) fn policy(entry: Option<&PolicyEntry>, issues: &mut Issues) -> Policy {
     let mut policy = Policy::default();
-    let Some(document::Policy { prune, allow_empty, max_delete, resync }) = given else { return policy };
-    match prune {
-        None | Some(Prune::Owned) => policy.prune = model::Prune::Owned,
-        Some(Prune::All) => policy.prune = model::Prune::All,
-        Some(Prune::Never) => policy.prune = model::Prune::Never,
+    let Some(PolicyEntry { prune, allow_empty, max_delete, resync }) = entry else { return policy };
+    if let Some(Choice(prune)) = prune {
+        policy.prune = *prune;
     }
     policy.allow_empty = *allow_empty;
     if let Some(limit) = max_delete
-        && let Some(limit) = value::max_delete(limit, || place!["policy", "max_delete"], findings)
+        && let Some(limit) = value::max_delete(limit, || key_path!["policy", "max_delete"], issues)
     {
         policy.max_delete = limit;
     }
     if let Some(duration) = resync
-        && let Some(seconds) = value::seconds(duration, 1..=86_400, || place!["policy", "resync"], findings)
+        && let Some(seconds) = value::seconds(duration, RESYNC, || key_path!["policy", "resync"], issues)
     {
         policy.resync = Duration::from_secs(seconds.into());
     }
@@ -346,9 +338,9 @@ mod tests {
 
     #[test]
     fn words_of_a_value_are_separated_by_one_blank() {
-        let mut findings = Findings::default();
-        let value = sysctl_value(&" 4096\t87380  6291456 ".into(), || place![], &mut findings);
+        let mut issues = Issues::default();
+        let value = sysctl_value(&" 4096\t87380  6291456 ".into(), || key_path![], &mut issues);
         assert_eq!(value, "4096 87380 6291456");
-        assert_eq!(findings.list, []);
+        assert_eq!(issues.list, []);
     }
 }

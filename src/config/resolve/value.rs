@@ -3,16 +3,21 @@
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-use crate::config::format::document::{Duration, MarkNumber, Mask, MaxDelete, Scalar};
-use crate::config::format::place::{Finding, Findings, Place};
-use crate::model;
+use crate::config::format::document::{DurationText, MarkNumber, Mask, MaxDeleteText, Scalar};
+use crate::config::format::issue::{Issue, Issues};
+use crate::config::format::limits::{MARK, MOST_PERCENT};
+use crate::config::format::path::KeyPath;
+use crate::model::{Family, MaxDelete};
+
+/// The units of a duration and how many seconds each has, the longest first.
+pub(in crate::config) const UNITS: [(char, u32); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
 /// A duration in seconds, if it is one and in the range.
 pub(super) fn seconds(
-    duration: &Duration,
+    duration: &DurationText,
     range: RangeInclusive<u32>,
-    place: impl FnOnce() -> Place,
-    findings: &mut Findings,
+    path: impl FnOnce() -> KeyPath,
+    issues: &mut Issues,
 ) -> Option<u32> {
     let number = match &duration.0 {
         Scalar::Number(number) => u64::try_from(*number).ok(),
@@ -27,26 +32,21 @@ pub(super) fn seconds(
         None => "is not a duration",
     };
     let (least, most) = (range.start(), range.end());
-    findings.push(
-        Finding::new(place(), format!("`{}` {wrong}", duration.0))
+    issues.push(
+        Issue::new(path(), format!("`{}` {wrong}", duration.0))
             .expected(format!("{least} to {most} seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`")),
     );
     None
 }
 
 fn parse_seconds(text: &str) -> Option<u64> {
-    let (digits, unit) = match text.as_bytes().last()? {
-        b's' => (text.strip_suffix('s')?, 1),
-        b'm' => (text.strip_suffix('m')?, 60),
-        b'h' => (text.strip_suffix('h')?, 3_600),
-        b'd' => (text.strip_suffix('d')?, 86_400),
-        _ => (text, 1),
-    };
+    let with_unit = UNITS.into_iter().find_map(|(letter, unit)| Some((text.strip_suffix(letter)?, unit)));
+    let (digits, unit) = with_unit.unwrap_or((text, 1));
     if !is_digits(digits) {
         return None;
     }
     // Too many digits for any number are still a duration, and a long one.
-    Some(digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit))
+    Some(digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit.into()))
 }
 
 fn is_digits(text: &str) -> bool {
@@ -54,7 +54,7 @@ fn is_digits(text: &str) -> bool {
 }
 
 /// A firewall mark, if it is one.
-pub(super) fn mark(mark: &MarkNumber, place: impl FnOnce() -> Place, findings: &mut Findings) -> Option<u32> {
+pub(super) fn mark(mark: &MarkNumber, path: impl FnOnce() -> KeyPath, issues: &mut Issues) -> Option<u32> {
     let number = match &mark.0 {
         Scalar::Number(number) => u32::try_from(*number).ok(),
         Scalar::Text(text) => match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
@@ -65,15 +65,20 @@ pub(super) fn mark(mark: &MarkNumber, place: impl FnOnce() -> Place, findings: &
             _ => None,
         },
     };
-    if let Some(number @ 1..) = number {
+    if let Some(number) = number.filter(|number| MARK.contains(number)) {
         return Some(number);
     }
     let message = match number {
-        Some(_) => "mark 0 stands for packets without a mark".into(),
+        Some(_) => "mark 0 means a packet without a mark".into(),
         None => format!("`{}` is not a firewall mark", mark.0),
     };
-    findings.push(Finding::new(place(), message).expected("a number from 1 to 4294967295, decimal or `0x…`"));
+    issues.push(Issue::new(path(), message).expected(mark_number()));
     None
+}
+
+/// What is right of a firewall mark.
+pub(super) fn mark_number() -> String {
+    format!("a number from {} to {}, decimal or `0x…`", MARK.start(), MARK.end())
 }
 
 /// A persistence mask: which clients count as one.
@@ -86,11 +91,7 @@ pub(super) enum ClientMask {
 }
 
 /// A persistence mask, if it is one.
-pub(super) fn mask(
-    mask: &Mask,
-    place: impl FnOnce() -> Place,
-    findings: &mut Findings,
-) -> Option<ClientMask> {
+pub(super) fn mask(mask: &Mask, path: impl FnOnce() -> KeyPath, issues: &mut Issues) -> Option<ClientMask> {
     let parsed = match &mask.0 {
         Scalar::Number(number) => u8::try_from(*number).ok().map(ClientMask::Length),
         Scalar::Text(text) => match text.parse() {
@@ -100,7 +101,7 @@ pub(super) fn mask(
         },
     };
     let message = match parsed {
-        Some(ClientMask::Length(0..=128)) => return parsed,
+        Some(ClientMask::Length(length)) if length <= Family::V6.bits() => return parsed,
         // A mask with holes makes clients one that have nothing to do with each other; the kernel takes it.
         Some(ClientMask::Netmask(netmask)) if is_contiguous(netmask) => return parsed,
         Some(ClientMask::Netmask(netmask)) => format!("the bits of the netmask {netmask} are not contiguous"),
@@ -108,8 +109,8 @@ pub(super) fn mask(
             format!("`{}` is neither a netmask nor a prefix length", mask.0)
         }
     };
-    findings.push(
-        Finding::new(place(), message)
+    issues.push(
+        Issue::new(path(), message)
             .expected("a netmask such as 255.255.255.0, or a prefix length such as 24"),
     );
     None
@@ -122,24 +123,27 @@ fn is_contiguous(netmask: Ipv4Addr) -> bool {
 
 /// How many services one change may delete, if it says so.
 pub(super) fn max_delete(
-    limit: &MaxDelete,
-    place: impl FnOnce() -> Place,
-    findings: &mut Findings,
-) -> Option<model::MaxDelete> {
+    limit: &MaxDeleteText,
+    path: impl FnOnce() -> KeyPath,
+    issues: &mut Issues,
+) -> Option<MaxDelete> {
     let parsed = match &limit.0 {
-        Scalar::Number(number) => u32::try_from(*number).ok().map(model::MaxDelete::Count),
+        Scalar::Number(number) => u32::try_from(*number).ok().map(MaxDelete::Count),
         Scalar::Text(text) => match text.strip_suffix('%') {
             Some(share) if is_digits(share) => {
-                share.parse().ok().filter(|share| *share <= 100).map(model::MaxDelete::Percent)
+                share.parse().ok().filter(|share| *share <= MOST_PERCENT).map(MaxDelete::Percent)
             }
-            None if is_digits(text) => text.parse().ok().map(model::MaxDelete::Count),
+            None if is_digits(text) => text.parse().ok().map(MaxDelete::Count),
             _ => None,
         },
     };
     if parsed.is_none() {
-        findings.push(
-            Finding::new(place(), format!("`{}` is neither a share nor a number of services", limit.0))
-                .expected("a share from `0%` to `100%`, or a number from 0 to 4294967295"),
+        issues.push(
+            Issue::new(path(), format!("`{}` is neither a share nor a number of services", limit.0))
+                .expected(format!(
+                    "a share from `0%` to `{MOST_PERCENT}%`, or a number from 0 to {}",
+                    u32::MAX
+                )),
         );
     }
     parsed

@@ -1,4 +1,4 @@
-//! Shows the problems of a file: as underlined lines for people, as JSON for scripts.
+//! Prints the problems of a file: as underlined lines for people, as JSON for scripts.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::escape;
 const SHOWN: usize = 50;
 /// How many characters of a line are shown.
 const WIDTH: usize = 100;
-/// How many of them stand before the place.
+/// How many of them are shown before the place.
 const BEFORE: usize = 40;
 /// The longest label behind an underline; what is longer goes below.
 const LABEL: usize = 60;

@@ -1,6 +1,6 @@
 //! The lines of a text, by the breaks that YAML knows.
 
-/// The lines of a text, asked for in ascending order.
+/// The lines of a text, read in ascending order.
 pub(super) struct Lines<'a> {
     rest: &'a str,
     number: usize,

@@ -1,6 +1,5 @@
-//! Says what is wrong with a file: all of it, each problem with its place, and shows it.
+//! Finds everything that is wrong with a file, each problem with its place, and prints it.
 
-pub(super) mod bounds;
 pub(super) mod check;
 pub(super) mod diagnose;
 mod lines;

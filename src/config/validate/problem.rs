@@ -1,7 +1,7 @@
 //! One thing that is wrong with a file, and where.
 
 use crate::config::format::shorten::{LONGEST, shorten};
-use crate::config::yaml::tree::Spot;
+use crate::config::yaml::tree::Span;
 
 /// One thing that is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Problem {
     }
 
     /// A problem at a place that a tree knows.
-    pub(super) fn at(Spot { line, column, width }: Spot, message: impl Into<String>) -> Self {
+    pub(super) fn at(Span { line, column, width }: Span, message: impl Into<String>) -> Self {
         Self::new(line, column, width, message)
     }
 

@@ -1,13 +1,13 @@
-//! Says in plain words why a text is no YAML.
+//! Explains why a text is not YAML.
 
 use std::net::Ipv6Addr;
 
 use super::lines::split_line;
 use super::problem::Problem;
-use crate::config::yaml::limits::{DEEPEST, MOST_VALUES};
+use crate::config::yaml::limits::{DEEPEST, MOST_NODES, MOST_VALUES};
 use crate::config::yaml::tree::TreeError;
 
-/// What a tab at the start of a line is answered with.
+/// The message for a tab at the start of a line.
 const TAB: &str = "a tab cannot indent a line in YAML";
 
 /// How far around a place an address is looked for, in characters.
@@ -20,26 +20,28 @@ pub(in crate::config) fn problem(text: &str, error: &TreeError) -> Problem {
             let marker = error.marker();
             at(text, marker.line(), marker.col() + 1, error.info())
         }
-        TreeError::SecondDocument(spot) => {
-            Problem::at(*spot, "a second document begins here").expecting("one document")
+        TreeError::SecondDocument(span) => {
+            Problem::at(*span, "a second document begins here").expecting("one document")
         }
-        TreeError::PartOfItself(spot) => {
-            Problem::at(*spot, "this alias stands for a value that it is a part of")
-        }
-        TreeError::TooManyValues(spot) => {
-            Problem::at(*spot, format!("the file has more than {MOST_VALUES} values"))
+        TreeError::PartOfItself(span) => Problem::at(*span, "this alias refers to a value that contains it"),
+        TreeError::TooManyValues(span) => {
+            Problem::at(*span, format!("the file has more than {MOST_VALUES} values"))
                 .expecting("fewer aliases, or several files on several directors")
         }
-        TreeError::TooDeep(spot) => Problem::at(*spot, too_deep()),
+        TreeError::TooManyNodes(span) => {
+            Problem::at(*span, format!("the file has more than {MOST_NODES} keys and values"))
+                .expecting("a smaller file")
+        }
+        TreeError::TooDeep(span) => Problem::at(*span, too_deep()),
     }
 }
 
-/// What too much depth is answered with.
+/// The message for too much depth.
 fn too_deep() -> String {
-    format!("lists and mappings lie more than {DEEPEST} deep in each other")
+    format!("lists and mappings are nested more than {DEEPEST} deep")
 }
 
-/// The problem of a text that was refused at a place, in the parser's words.
+/// The problem of a text that the parser refused at a place with these words.
 fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
     if words.contains("unprintable")
         && let Some(found) = control_character(text)
@@ -50,7 +52,7 @@ fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
     // Only the surroundings: a line can be megabytes long.
     let from = column.saturating_sub(NEAR);
     let near: String = shown.chars().skip(from).take(2 * NEAR).collect();
-    // `[::1]` where a list may stand is another matter: there the value cannot begin with a colon.
+    // `[::1]` where a list is allowed is another error: there the value cannot begin with a colon.
     if !words.contains("node content")
         && let Some((start, token)) = bracketed_address(&near)
         && (start..=start + token.chars().count()).contains(&(column - from))
@@ -68,7 +70,7 @@ fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
     }
     let indentation = shown.len() - shown.trim_start().len();
     if let Some(tab) = shown.bytes().take(indentation).position(|byte| byte == b'\t') {
-        return Problem::new(line, tab + 1, 1, TAB).expecting("blanks");
+        return Problem::new(line, tab + 1, 1, TAB).expecting("spaces");
     }
     if words.contains("document start")
         && let Some((number, found)) = lines(text).take(line).enumerate().find_map(|(index, line)| {
@@ -78,7 +80,7 @@ fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
             Some((index + 1, tab))
         })
     {
-        return Problem::new(number, found + 1, 1, TAB).expecting("blanks");
+        return Problem::new(number, found + 1, 1, TAB).expecting("spaces");
     }
     if let Some(found) = missing_blank(text, line) {
         return found;
@@ -88,9 +90,9 @@ fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
     if let Some(expected) = expected { problem.expecting(expected) } else { problem }
 }
 
-/// The first letter that YAML does not allow; its parsers do not always say.
+/// The first character that YAML does not allow; the parsers do not always refuse it.
 pub(in crate::config) fn control_character(text: &str) -> Option<Problem> {
-    // Nearly all files hold none of these, and can be millions of letters long: many at once are looked at together.
+    // Nearly all files have none of these, and can be millions of characters long: many are compared at once.
     let is_unusual = |byte: u8| byte >= 0x7f || byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
     let mut pieces = text.as_bytes().chunks(1024);
     if !pieces.any(|piece| piece.iter().fold(false, |found, byte| found | is_unusual(*byte))) {
@@ -103,7 +105,7 @@ pub(in crate::config) fn control_character(text: &str) -> Option<Problem> {
     let (line, column) = lines(text).enumerate().find_map(|(index, line)| {
         line.chars().position(is_refused).map(|position| (index + 1, position + 1))
     })?;
-    Some(Problem::new(line, column, 1, "a control character does not belong in the file"))
+    Some(Problem::new(line, column, 1, "the file contains a control character"))
 }
 
 /// `key:value` on the line before: YAML takes it for text, and stumbles over the next line.
@@ -114,8 +116,8 @@ fn missing_blank(text: &str, line: usize) -> Option<Problem> {
     let is_key = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let glued = value.starts_with(|letter: char| !letter.is_whitespace() && !matches!(letter, ':' | '/'));
     (is_key && glued).then(|| {
-        Problem::new(line - 1, key.chars().count() + 1, 1, "no blank follows the `:`")
-            .expecting("`key: value` with a blank")
+        Problem::new(line - 1, key.chars().count() + 1, 1, "a space is missing after the `:`")
+            .expecting("`key: value` with a space")
             .suggest(Some(format!("{word}: {}", value.trim_end())))
     })
 }
@@ -188,7 +190,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The parser's complaint in an operator's words, and what it waited for.
+/// The parser's error in terms of the file, and what is expected.
 fn plainly(words: &str) -> (String, Option<&'static str>) {
     let (message, expected) = match words {
         _ if words.contains("unknown anchor") => {
@@ -201,16 +203,16 @@ fn plainly(words: &str) -> (String, Option<&'static str>) {
             ("this quoted text is not closed", Some("a closing quote"))
         }
         _ if words.contains("unknown escape character") => (
-            "a backslash means something else here",
+            "unknown escape sequence in double quotes",
             Some("`\\\\` for a backslash, or text in single quotes"),
         ),
         _ if words.contains("mapping values are not allowed")
             || words.contains("illegal placement of ':'") =>
         {
             (
-                "a `:` does not belong here",
+                "unexpected `:`",
                 Some(
-                    "one key on a line, every line indented as its neighbours, and text that holds `: ` in quotes",
+                    "one key on a line, every line indented as its neighbours, and text that contains `: ` in quotes",
                 ),
             )
         }
@@ -218,25 +220,27 @@ fn plainly(words: &str) -> (String, Option<&'static str>) {
             ("a line in a list is not indented as its entries", Some("`- ` where the other entries have it"))
         }
         _ if words.contains("block sequence entries are not allowed") => {
-            ("a `- ` does not belong here", Some("a list on lines of its own, below its key"))
+            ("unexpected `- `", Some("a list on lines of its own, below its key"))
         }
-        _ if words.contains("',' or ']'") => ("the list in brackets does not go on here", Some("`,` or `]`")),
+        _ if words.contains("',' or ']'") => {
+            ("the list in brackets does not continue here", Some("`,` or `]`"))
+        }
         _ if words.contains("',' or '}'") => {
-            ("the mapping in braces does not go on here", Some("`,` or `}`"))
+            ("the mapping in braces does not continue here", Some("`,` or `}`"))
         }
         _ if words.contains("did not find expected key") || words.contains("simple key expect") => {
-            ("here should be a key", Some("`key: value`, indented as the other keys"))
+            ("a key is missing here", Some("`key: value`, indented as the other keys"))
         }
         _ if words.contains("node content") => {
-            ("no value begins here", Some("a value; one that begins with `:` or `,` in quotes"))
+            ("a value is missing here", Some("a value; one that begins with `:` or `,` in quotes"))
         }
         _ if words.contains("unexpected character") => {
             ("no value begins with this character", Some("a value, or text in quotes"))
         }
         _ if words.contains("invalid trailing content") => {
-            ("something stands behind the closing quote", Some("nothing else"))
+            ("unexpected text after the closing quote", Some("nothing else"))
         }
-        _ if words.contains("tab") => ("a tab cannot stand here in YAML", Some("blanks")),
+        _ if words.contains("tab") => ("a tab is not allowed here in YAML", Some("spaces")),
         _ if words.contains("recursion limit") => return (too_deep(), None),
         _ if words.contains("invalid indentation") || words.contains("wrongly indented") => {
             ("the line is indented less than what it belongs to", None)
@@ -249,26 +253,28 @@ fn plainly(words: &str) -> (String, Option<&'static str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::yaml::tree::{Spot, Tree};
+    use crate::config::yaml::tree::{Span, Tree};
 
     #[test]
     fn what_the_tree_refuses_is_said_in_words() {
-        let spot = Spot { line: 3, column: 5, width: 2 };
+        let span = Span { line: 3, column: 5, width: 2 };
         let words = |error| problem("", &error);
         let expected = |message| Problem::new(3, 5, 2, message);
         assert_eq!(
             [
-                words(TreeError::SecondDocument(spot)),
-                words(TreeError::PartOfItself(spot)),
-                words(TreeError::TooManyValues(spot)),
-                words(TreeError::TooDeep(spot)),
+                words(TreeError::SecondDocument(span)),
+                words(TreeError::PartOfItself(span)),
+                words(TreeError::TooManyValues(span)),
+                words(TreeError::TooManyNodes(span)),
+                words(TreeError::TooDeep(span)),
             ],
             [
                 expected("a second document begins here").expecting("one document"),
-                expected("this alias stands for a value that it is a part of"),
+                expected("this alias refers to a value that contains it"),
                 expected("the file has more than 4000000 values")
                     .expecting("fewer aliases, or several files on several directors"),
-                expected("lists and mappings lie more than 64 deep in each other"),
+                expected("the file has more than 2000000 keys and values").expecting("a smaller file"),
+                expected("lists and mappings are nested more than 64 deep"),
             ]
         );
         let open = "a: 'b";

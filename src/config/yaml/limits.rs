@@ -3,10 +3,10 @@
 /// How deep lists and mappings may lie in each other; the format of the desired file needs six.
 pub(in crate::config) const DEEPEST: usize = 64;
 
-/// How many values a text may have when every alias is replaced by what it stands for, and how many all aliases may stand
-/// for. What a bomb would unfold to is counted, not unfolded.
+/// How many values a text may have when every alias is replaced by its value, and how many values all aliases together may
+/// have. The values of nested aliases are counted, not unfolded.
 pub(in crate::config) const MOST_VALUES: usize = 4_000_000;
 
-/// How many keys and entries a text may have, each counted once; a server takes two to six. Each costs the parsers up to
-/// 500 bytes.
-pub(in crate::config) const MOST_ENTRIES: usize = 1_000_000;
+/// How many keys and values a text may have, lists and mappings among them, each counted once. A server takes one to ten;
+/// each costs the tree, which explains what is wrong with a file, some 250 bytes.
+pub(in crate::config) const MOST_NODES: usize = 2_000_000;

@@ -1,4 +1,4 @@
-//! Reads a document straight from the parser's events as serde asks for them, and keeps none: a file has a million.
+//! Reads a document straight from the parser's events as serde requests them, and stores none: a file can have a million.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,38 +11,42 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
-use super::letters::Letters;
-use super::limits::MOST_VALUES;
-use super::meaning::Meaning;
+use super::limits::{MOST_NODES, MOST_VALUES};
+use super::plain_scalar::PlainScalar;
+use super::str_input::StrInput;
 
-/// Why a text is no document. Where in the text is found by another reading, for people.
+/// Why a text is not a document. The place is found by another reading, with the tree.
 #[derive(Debug)]
-pub(in crate::config) struct Refusal {
+pub(in crate::config) struct StreamError {
     pub(in crate::config) message: String,
-    /// Whether the text holds something that is legal and rare, and that this reader leaves to the other one
-    pub(in crate::config) is_unread: bool,
+    /// Whether the text contains something legal and rare, which only the other reader supports
+    pub(in crate::config) is_unsupported: bool,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for StreamError {}
 
-impl de::Error for Refusal {
+impl de::Error for StreamError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), is_unread: false }
+        Self { message: message.to_string(), is_unsupported: false }
     }
 }
 
 /// Reads the one document of a text.
-pub(in crate::config) fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Refusal> {
-    let mut events = Events::of(text);
+pub(in crate::config) fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, StreamError> {
+    read_up_to(text, MOST_NODES)
+}
+
+fn read_up_to<'t, T: Deserialize<'t>>(text: &'t str, most_nodes: usize) -> Result<T, StreamError> {
+    let mut events = Events::of(text, most_nodes);
     events.expect(&Event::StreamStart)?;
     if !matches!(events.take()?, Event::DocumentStart(_)) {
-        return Err(Refusal::custom("the file is empty"));
+        return Err(StreamError::custom("the file is empty"));
     }
     let document = T::deserialize(&mut events)?;
     events.expect(&Event::DocumentEnd)?;
@@ -52,20 +56,22 @@ pub(in crate::config) fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T
 
 /// The events of a text, those of an alias in its place.
 struct Events<'t> {
-    parser: Parser<'t, Letters<'t>>,
+    parser: Parser<'t, StrInput<'t>>,
     /// The next event, if it was looked at already
     next: Option<Event<'t>>,
-    /// What aliases stand for
+    /// The values of aliases
     anchors: HashMap<usize, Rc<[Event<'t>]>>,
-    /// The values with a name that have begun and not ended
-    named: Vec<Named<'t>>,
+    /// The values with an anchor that have begun and not ended
+    anchored: Vec<AnchoredValue<'t>>,
     /// The aliases that are being read, and how far
     aliases: Vec<(Rc<[Event<'t>]>, usize)>,
     unfolded: usize,
+    /// How many more keys and values the text may have
+    nodes_left: usize,
 }
 
-/// A value with a name, as far as it was read.
-struct Named<'t> {
+/// A value with an anchor, as far as it was read.
+struct AnchoredValue<'t> {
     anchor: usize,
     events: Vec<Event<'t>>,
     /// How many lists and mappings of it are open
@@ -73,25 +79,26 @@ struct Named<'t> {
 }
 
 impl<'t> Events<'t> {
-    fn of(text: &'t str) -> Self {
+    fn of(text: &'t str, most_nodes: usize) -> Self {
         Self {
-            parser: Parser::new(Letters::of(text)),
+            parser: Parser::new(StrInput::of(text)),
             next: None,
             anchors: HashMap::new(),
-            named: Vec::new(),
+            anchored: Vec::new(),
             aliases: Vec::new(),
             unfolded: 0,
+            nodes_left: most_nodes,
         }
     }
 
-    fn take(&mut self) -> Result<Event<'t>, Refusal> {
+    fn take(&mut self) -> Result<Event<'t>, StreamError> {
         match self.next.take() {
             Some(event) => Ok(event),
             None => self.pull(),
         }
     }
 
-    fn peek(&mut self) -> Result<&Event<'t>, Refusal> {
+    fn peek(&mut self) -> Result<&Event<'t>, StreamError> {
         if self.next.is_none() {
             self.next = Some(self.pull()?);
         }
@@ -99,13 +106,13 @@ impl<'t> Events<'t> {
     }
 
     /// Takes an event of this kind.
-    fn expect(&mut self, expected: &Event<'static>) -> Result<(), Refusal> {
+    fn expect(&mut self, expected: &Event<'static>) -> Result<(), StreamError> {
         let event = self.take()?;
         if discriminant(&event) == discriminant(expected) { Ok(()) } else { Err(unexpected(&event)) }
     }
 
     /// The next event, of an alias or of the text.
-    fn pull(&mut self) -> Result<Event<'t>, Refusal> {
+    fn pull(&mut self) -> Result<Event<'t>, StreamError> {
         if !self.aliases.is_empty()
             && let Some(event) = self.unfold()?
         {
@@ -113,14 +120,22 @@ impl<'t> Events<'t> {
         }
         match self.parser.next_event() {
             None => Ok(Event::Nothing),
-            Some(Ok((event, _))) if self.named.is_empty() && is_bare(&event) => Ok(event),
-            Some(Ok((event, _))) => self.pull_named(event),
-            Some(Err(error)) => Err(Refusal::custom(error)),
+            Some(Ok((event, _))) => {
+                if is_node(&event) {
+                    self.nodes_left = self.nodes_left.checked_sub(1).ok_or_else(too_many_nodes)?;
+                }
+                if self.anchored.is_empty() && is_bare(&event) {
+                    Ok(event)
+                } else {
+                    self.pull_anchored(event)
+                }
+            }
+            Some(Err(error)) => Err(StreamError::custom(error)),
         }
     }
 
-    /// The next event of what an alias stands for.
-    fn unfold(&mut self) -> Result<Option<Event<'t>>, Refusal> {
+    /// The next event of an alias's value.
+    fn unfold(&mut self) -> Result<Option<Event<'t>>, StreamError> {
         while let Some((events, at)) = self.aliases.last_mut() {
             let Some(event) = events.get(*at).cloned() else {
                 self.aliases.pop();
@@ -129,7 +144,7 @@ impl<'t> Events<'t> {
             *at += 1;
             self.unfolded += 1;
             if self.unfolded > MOST_VALUES {
-                return Err(Refusal::custom("the aliases stand for too many values"));
+                return Err(StreamError::custom("the aliases have too many values"));
             }
             match event {
                 Event::Alias(anchor) => self.follow(anchor)?,
@@ -139,9 +154,9 @@ impl<'t> Events<'t> {
         Ok(None)
     }
 
-    /// Takes an event of the text that has a name, is part of something with one, or stands for it.
+    /// Takes an event with an anchor, one inside of a value with an anchor, or an alias.
     #[cold]
-    fn pull_named(&mut self, event: Event<'t>) -> Result<Event<'t>, Refusal> {
+    fn pull_anchored(&mut self, event: Event<'t>) -> Result<Event<'t>, StreamError> {
         let anchor = match &event {
             Event::Alias(anchor) => {
                 let anchor = *anchor;
@@ -152,7 +167,7 @@ impl<'t> Events<'t> {
             Event::Scalar(.., Some(_))
             | Event::SequenceStart(_, Some(_))
             | Event::MappingStart(_, Some(_)) => {
-                return Err(Refusal { message: "a tag".into(), is_unread: true });
+                return Err(StreamError { message: "a tag".into(), is_unsupported: true });
             }
             Event::Scalar(_, _, anchor, _)
             | Event::SequenceStart(anchor, _)
@@ -163,15 +178,15 @@ impl<'t> Events<'t> {
         Ok(event)
     }
 
-    /// Goes on with what an alias stands for.
-    fn follow(&mut self, anchor: usize) -> Result<(), Refusal> {
+    /// Continues with the value of an alias.
+    fn follow(&mut self, anchor: usize) -> Result<(), StreamError> {
         let events =
-            self.anchors.get(&anchor).ok_or(Refusal::custom("an alias inside of what it stands for"))?;
+            self.anchors.get(&anchor).ok_or(StreamError::custom("an alias inside of its own value"))?;
         self.aliases.push((Rc::clone(events), 0));
         Ok(())
     }
 
-    /// Keeps an event of the text, which has a name (other than 0) or is part of something that has one.
+    /// Stores an event that has an anchor (other than 0) or is inside of a value that has one.
     fn remember(&mut self, event: &Event<'t>, anchor: usize) {
         let (begins, ends) = match event {
             Event::SequenceStart(..) | Event::MappingStart(..) => (1, 0),
@@ -179,19 +194,38 @@ impl<'t> Events<'t> {
             _ => (0, 0),
         };
         if anchor != 0 {
-            self.named.push(Named { anchor, events: Vec::new(), open: 0 });
+            self.anchored.push(AnchoredValue { anchor, events: Vec::new(), open: 0 });
         }
-        for named in &mut self.named {
-            named.events.push(event.clone());
-            named.open = named.open + begins - ends;
+        for value in &mut self.anchored {
+            value.events.push(event.clone());
+            value.open = value.open + begins - ends;
         }
-        while let Some(named) = self.named.pop_if(|named| named.open == 0) {
-            self.anchors.insert(named.anchor, named.events.into());
+        while let Some(value) = self.anchored.pop_if(|value| value.open == 0) {
+            self.anchors.insert(value.anchor, value.events.into());
         }
     }
 }
 
-/// Whether an event has neither name nor tag, and stands for nothing else: nearly all of them.
+#[cold]
+fn too_many_nodes() -> StreamError {
+    StreamError::custom("the file has too many keys and values")
+}
+
+/// Whether an event is a key or a value, or begins one.
+fn is_node(event: &Event<'_>) -> bool {
+    match event {
+        Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..) => true,
+        Event::Nothing
+        | Event::StreamStart
+        | Event::StreamEnd
+        | Event::DocumentStart(_)
+        | Event::DocumentEnd
+        | Event::SequenceEnd
+        | Event::MappingEnd => false,
+    }
+}
+
+/// Whether an event has neither anchor nor tag and is no alias: nearly all of them.
 fn is_bare(event: &Event<'_>) -> bool {
     match event {
         Event::Scalar(_, _, anchor, tag) => *anchor == 0 && tag.is_none(),
@@ -202,25 +236,28 @@ fn is_bare(event: &Event<'_>) -> bool {
 }
 
 impl<'de> Deserializer<'de> for &mut Events<'de> {
-    type Error = Refusal;
+    type Error = StreamError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StreamError> {
         match self.take()? {
             Event::Scalar(text, style, ..) => {
-                let meaning =
-                    if style == ScalarStyle::Plain { Meaning::of_plain(&text) } else { Meaning::Text };
+                let meaning = if style == ScalarStyle::Plain {
+                    PlainScalar::of_plain(&text)
+                } else {
+                    PlainScalar::Text
+                };
                 match meaning {
-                    Meaning::Null => visitor.visit_unit(),
-                    Meaning::Boolean(flag) => visitor.visit_bool(flag),
-                    Meaning::Integer(number) => match (u64::try_from(number), i64::try_from(number)) {
+                    PlainScalar::Null => visitor.visit_unit(),
+                    PlainScalar::Boolean(flag) => visitor.visit_bool(flag),
+                    PlainScalar::Integer(number) => match (u64::try_from(number), i64::try_from(number)) {
                         (Ok(number), _) => visitor.visit_u64(number),
                         (_, Ok(number)) => visitor.visit_i64(number),
-                        _ => Err(Refusal::invalid_type(Unexpected::Other("a huge number"), &visitor)),
+                        _ => Err(StreamError::invalid_type(Unexpected::Other("a huge number"), &visitor)),
                     },
-                    Meaning::Fraction => {
-                        Err(Refusal::invalid_type(Unexpected::Other("a fraction"), &visitor))
+                    PlainScalar::Fraction => {
+                        Err(StreamError::invalid_type(Unexpected::Other("a fraction"), &visitor))
                     }
-                    Meaning::Text => visit_text(text, visitor),
+                    PlainScalar::Text => visit_text(text, visitor),
                 }
             }
             Event::SequenceStart(..) => {
@@ -238,10 +275,10 @@ impl<'de> Deserializer<'de> for &mut Events<'de> {
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StreamError> {
         let is_null = matches!(
             self.peek()?,
-            Event::Scalar(text, ScalarStyle::Plain, ..) if Meaning::of_plain(text) == Meaning::Null
+            Event::Scalar(text, ScalarStyle::Plain, ..) if PlainScalar::of_plain(text) == PlainScalar::Null
         );
         if !is_null {
             return visitor.visit_some(self);
@@ -254,7 +291,7 @@ impl<'de> Deserializer<'de> for &mut Events<'de> {
         self,
         _name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Refusal> {
+    ) -> Result<V::Value, StreamError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -263,21 +300,21 @@ impl<'de> Deserializer<'de> for &mut Events<'de> {
         _name: &'static str,
         _variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refusal> {
+    ) -> Result<V::Value, StreamError> {
         let text = self.text()?;
-        let word: StrDeserializer<'_, Refusal> = text.as_ref().into_deserializer();
+        let word: StrDeserializer<'_, StreamError> = text.as_ref().into_deserializer();
         visitor.visit_enum(word)
     }
 
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StreamError> {
         visit_text(self.text()?, visitor)
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StreamError> {
         visit_text(self.text()?, visitor)
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StreamError> {
         visit_text(self.text()?, visitor)
     }
 
@@ -288,7 +325,7 @@ impl<'de> Deserializer<'de> for &mut Events<'de> {
 }
 
 impl<'t> Events<'t> {
-    fn text(&mut self) -> Result<Cow<'t, str>, Refusal> {
+    fn text(&mut self) -> Result<Cow<'t, str>, StreamError> {
         match self.take()? {
             Event::Scalar(text, ..) => Ok(text),
             event => Err(unexpected(&event)),
@@ -296,17 +333,17 @@ impl<'t> Events<'t> {
     }
 }
 
-fn unexpected(event: &Event<'_>) -> Refusal {
-    Refusal::custom(format!("unexpected: {event:?}"))
+fn unexpected(event: &Event<'_>) -> StreamError {
+    StreamError::custom(format!("unexpected: {event:?}"))
 }
 
 /// A key of a mapping: text, whatever else it might be.
 struct Key<'t>(Cow<'t, str>);
 
 impl<'de> Deserializer<'de> for Key<'de> {
-    type Error = Refusal;
+    type Error = StreamError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StreamError> {
         visit_text(self.0, visitor)
     }
 
@@ -316,7 +353,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
     }
 }
 
-fn visit_text<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V::Value, Refusal> {
+fn visit_text<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V::Value, StreamError> {
     match text {
         Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
         Cow::Owned(text) => visitor.visit_string(text),
@@ -324,9 +361,12 @@ fn visit_text<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V
 }
 
 impl<'de> de::SeqAccess<'de> for &mut Events<'de> {
-    type Error = Refusal;
+    type Error = StreamError;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refusal> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, StreamError> {
         if matches!(self.peek()?, Event::SequenceEnd) {
             Ok(None)
         } else {
@@ -336,9 +376,9 @@ impl<'de> de::SeqAccess<'de> for &mut Events<'de> {
 }
 
 impl<'de> de::MapAccess<'de> for &mut Events<'de> {
-    type Error = Refusal;
+    type Error = StreamError;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refusal> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, StreamError> {
         match self.take()? {
             end @ Event::MappingEnd => {
                 self.next = Some(end);
@@ -349,7 +389,7 @@ impl<'de> de::MapAccess<'de> for &mut Events<'de> {
         }
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, StreamError> {
         seed.deserialize(&mut **self)
     }
 }
@@ -359,8 +399,9 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::config::yaml::tree::Tree;
 
-    fn value(text: &str) -> Result<Value, Refusal> {
+    fn value(text: &str) -> Result<Value, StreamError> {
         read(text)
     }
 
@@ -400,9 +441,19 @@ mod tests {
             "[a]: b\n",
             "a: 1.5\n",
         ] {
-            assert!(value(text).is_err_and(|refusal| !refusal.is_unread), "{text}");
+            assert!(value(text).is_err_and(|error| !error.is_unsupported), "{text}");
         }
-        assert!(value("a: !!str 80\n").is_err_and(|refusal| refusal.is_unread));
+        assert!(value("a: !!str 80\n").is_err_and(|error| error.is_unsupported));
+    }
+
+    #[test]
+    fn keys_and_values_are_counted_as_the_tree_counts_them() {
+        for text in ["a", "[]", "- {a: 1}\n- {b: 2}\n- c\n", "a: &x [1, 2]\nb: [*x, *x]\nc: ~\n"] {
+            for most in 0..20 {
+                let read = read_up_to::<de::IgnoredAny>(text, most).is_ok();
+                assert_eq!(read, Tree::parse_up_to(text, most).is_ok(), "{text}: {most}");
+            }
+        }
     }
 
     #[test]
@@ -419,7 +470,7 @@ mod tests {
         for level in 1..30 {
             bomb.push_str(&format!("a{level}: &a{level} [{}]\n", format!("*a{}, ", level - 1).repeat(10)));
         }
-        let refusal = read::<de::IgnoredAny>(&bomb).unwrap_err();
-        assert_eq!(refusal.message, "the aliases stand for too many values");
+        let error = read::<de::IgnoredAny>(&bomb).unwrap_err();
+        assert_eq!(error.message, "the aliases have too many values");
     }
 }

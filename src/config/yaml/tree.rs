@@ -1,33 +1,35 @@
-//! The file as YAML sees it, with the place of every key and value; made only when there is a problem to show.
+//! Reads a file as a tree with the place of every key and value; made only where there is a problem to report.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as EventSpan, Tag};
 
-use super::limits::{DEEPEST, MOST_VALUES};
+use super::limits::{DEEPEST, MOST_NODES, MOST_VALUES};
 
-/// Why a text is not taken.
+/// Why a text is refused.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::config) enum TreeError {
-    /// It is not YAML, as the parser says.
+    /// It is not YAML; the parser's own error.
     Syntax(ScanError),
     /// A second document begins here.
-    SecondDocument(Spot),
-    /// This alias stands for a value that it is a part of.
-    PartOfItself(Spot),
-    /// With this value there are more than [`MOST_VALUES`], those that aliases stand for among them.
-    TooManyValues(Spot),
+    SecondDocument(Span),
+    /// This alias refers to a value that contains it.
+    PartOfItself(Span),
+    /// With this value there are more than [`MOST_VALUES`], those of aliases among them.
+    TooManyValues(Span),
+    /// With this key or value there are more than [`MOST_NODES`].
+    TooManyNodes(Span),
     /// Here is more than [`DEEPEST`] deep.
-    TooDeep(Spot),
+    TooDeep(Span),
 }
 
 /// A value by its number.
 pub(in crate::config) type Id = usize;
 
-/// Where something stands.
+/// A place in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::config) struct Spot {
+pub(in crate::config) struct Span {
     /// Line, from 1
     pub(in crate::config) line: usize,
     /// Column in characters, from 1
@@ -39,11 +41,11 @@ pub(in crate::config) struct Spot {
 /// A key or a value.
 #[derive(Debug)]
 pub(in crate::config) struct Node<'a> {
-    /// Where it stands
-    pub(in crate::config) spot: Spot,
+    /// Its place
+    pub(in crate::config) span: Span,
     /// What it is
     pub(in crate::config) content: Content<'a>,
-    /// A tag that says how to read it
+    /// A tag, which tells how to read it
     pub(in crate::config) tag: Option<Box<Tag>>,
 }
 
@@ -56,11 +58,11 @@ pub(in crate::config) enum Content<'a> {
     List(Vec<Id>),
     /// A mapping
     Map(Vec<(Id, Id)>),
-    /// A value that stands elsewhere
+    /// A reference to another value
     Alias(Id),
 }
 
-/// A file as YAML sees it.
+/// A file as a tree.
 #[derive(Debug)]
 pub(in crate::config) struct Tree<'a> {
     nodes: Vec<Node<'a>>,
@@ -78,7 +80,7 @@ struct Open {
     height: usize,
 }
 
-/// What of a value matters to those that hold it or refer to it: how many values it is, and how deep.
+/// The size of a value, which counts for what contains it or refers to it: how many values it is, and how deep.
 #[derive(Clone, Copy)]
 struct Size {
     weight: usize,
@@ -91,7 +93,13 @@ impl<'a> Tree<'a> {
     /// # Errors
     /// Where it is not YAML, is more than one document or beyond a limit.
     pub(in crate::config) fn parse(text: &'a str) -> Result<Self, TreeError> {
+        Self::parse_up_to(text, MOST_NODES)
+    }
+
+    /// The same with another limit than [`MOST_NODES`].
+    pub(super) fn parse_up_to(text: &'a str, most_nodes: usize) -> Result<Self, TreeError> {
         let mut builder = Builder {
+            most_nodes,
             tree: Self { nodes: Vec::new(), root: None },
             sizes: Vec::new(),
             anchors: HashMap::new(),
@@ -104,7 +112,7 @@ impl<'a> Tree<'a> {
                 documents += 1;
             }
             if documents > 1 {
-                return Err(TreeError::SecondDocument(spot(&span)));
+                return Err(TreeError::SecondDocument(span_of(&span)));
             }
             builder.take(event, &span)?;
         }
@@ -116,7 +124,7 @@ impl<'a> Tree<'a> {
         self.nodes.get(id)
     }
 
-    /// What an alias stands for, or the value itself.
+    /// The value of an alias, or the value itself.
     pub(in crate::config) fn target(&self, id: Id) -> Option<&Node<'a>> {
         let node = self.nodes.get(id)?;
         // The parser refuses an alias with an anchor, so one step is enough.
@@ -125,6 +133,7 @@ impl<'a> Tree<'a> {
 }
 
 struct Builder<'a> {
+    most_nodes: usize,
     tree: Tree<'a>,
     sizes: Vec<Size>,
     anchors: HashMap<usize, Id>,
@@ -132,22 +141,22 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn take(&mut self, event: Event<'a>, span: &Span) -> Result<(), TreeError> {
-        let here = spot(span);
+    fn take(&mut self, event: Event<'a>, span: &EventSpan) -> Result<(), TreeError> {
+        let here = span_of(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                let id = self.push(here, Content::Scalar { text, plain }, tag);
+                let id = self.push(here, Content::Scalar { text, plain }, tag)?;
                 self.name(anchor, id);
-                self.place(id, Size { weight: 1, height: 1 })
+                self.attach(id, Size { weight: 1, height: 1 })
             }
             Event::Alias(anchor) => {
                 let target = self.anchors.get(&anchor).copied();
                 let size = target.and_then(|target| self.sizes.get(target).copied());
                 match (target, size) {
                     (Some(target), Some(size)) if size.weight > 0 => {
-                        let id = self.push(here, Content::Alias(target), None);
-                        self.place(id, size)
+                        let id = self.push(here, Content::Alias(target), None)?;
+                        self.attach(id, size)
                     }
                     _ => Err(TreeError::PartOfItself(here)),
                 }
@@ -167,12 +176,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn push(&mut self, spot: Spot, content: Content<'a>, tag: Option<Cow<'a, Tag>>) -> Id {
+    fn push(&mut self, span: Span, content: Content<'a>, tag: Option<Cow<'a, Tag>>) -> Result<Id, TreeError> {
         let id = self.tree.nodes.len();
-        self.tree.nodes.push(Node { spot, content, tag: tag.map(|tag| Box::new(tag.into_owned())) });
+        if id >= self.most_nodes {
+            return Err(TreeError::TooManyNodes(span));
+        }
+        self.tree.nodes.push(Node { span, content, tag: tag.map(|tag| Box::new(tag.into_owned())) });
         // Until a list or mapping ends it weighs nothing, by which an alias inside it is known.
         self.sizes.push(Size { weight: 0, height: 0 });
-        id
+        Ok(id)
     }
 
     fn name(&mut self, anchor: usize, id: Id) {
@@ -183,37 +195,37 @@ impl<'a> Builder<'a> {
 
     fn begin(
         &mut self,
-        here: Spot,
+        here: Span,
         content: Content<'a>,
         anchor: usize,
         tag: Option<Cow<'a, Tag>>,
-        span: &Span,
+        span: &EventSpan,
         mapping: bool,
     ) -> Result<(), TreeError> {
         if self.open.len() >= DEEPEST {
             return Err(TreeError::TooDeep(here));
         }
-        let id = self.push(here, content, tag);
+        let id = self.push(here, content, tag)?;
         self.name(anchor, id);
         let block = span.is_empty();
         self.open.push(Open { id, children: Vec::new(), mapping, block, weight: 1, height: 0 });
         Ok(())
     }
 
-    fn end(&mut self, span: &Span) -> Result<(), TreeError> {
+    fn end(&mut self, span: &EventSpan) -> Result<(), TreeError> {
         let Some(Open { id, children, mapping, block, weight, height }) = self.open.pop() else {
             return Ok(());
         };
-        let first = children.first().and_then(|first| self.tree.nodes.get(*first)).map(|node| node.spot);
+        let first = children.first().and_then(|first| self.tree.nodes.get(*first)).map(|node| node.span);
         if let Some(node) = self.tree.nodes.get_mut(id) {
-            let end = spot(span);
-            node.spot.width = match first {
-                // A block has no brackets to underline: its first key or entry stands for it.
+            let end = span_of(span);
+            node.span.width = match first {
+                // A block has no brackets to underline: its first key or entry is underlined instead.
                 Some(first) if block => {
-                    node.spot = first;
+                    node.span = first;
                     first.width
                 }
-                _ if end.line == node.spot.line => (end.column + 1).saturating_sub(node.spot.column),
+                _ if end.line == node.span.line => (end.column + 1).saturating_sub(node.span.column),
                 _ => 1,
             };
             node.content = if mapping {
@@ -227,15 +239,15 @@ impl<'a> Builder<'a> {
                 Content::List(children)
             };
         }
-        self.place(id, Size { weight, height: height + 1 })
+        self.attach(id, Size { weight, height: height + 1 })
     }
 
     /// Puts a finished value into the list or mapping that is open.
-    fn place(&mut self, id: Id, size: Size) -> Result<(), TreeError> {
+    fn attach(&mut self, id: Id, size: Size) -> Result<(), TreeError> {
         if let Some(slot) = self.sizes.get_mut(id) {
             *slot = size;
         }
-        let here = || self.tree.nodes.get(id).map_or(Spot { line: 1, column: 1, width: 0 }, |node| node.spot);
+        let here = || self.tree.nodes.get(id).map_or(Span { line: 1, column: 1, width: 0 }, |node| node.span);
         let depth = self.open.len();
         let Some(parent) = self.open.last_mut() else {
             self.tree.root = Some(id);
@@ -254,11 +266,11 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn spot(span: &Span) -> Spot {
+fn span_of(span: &EventSpan) -> Span {
     let (start, end) = (&span.start, &span.end);
     // What goes on in the next line is underlined to the end of its first.
     let width = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { usize::MAX };
-    Spot { line: start.line(), column: start.col() + 1, width }
+    Span { line: start.line(), column: start.col() + 1, width }
 }
 
 #[cfg(test)]
@@ -269,17 +281,17 @@ mod tests {
         Tree::parse(text).map(|tree| tree.nodes.len())
     }
 
-    fn at(line: usize, column: usize, width: usize) -> Spot {
-        Spot { line, column, width }
+    fn at(line: usize, column: usize, width: usize) -> Span {
+        Span { line, column, width }
     }
 
     #[test]
     fn every_key_and_value_has_its_place() {
         let tree = Tree::parse("a: 'x'\nbc:\n  - [1, 2]\n  - {d: e}\n  - f: g\n").unwrap();
-        let spots: Vec<_> =
-            tree.nodes.iter().map(|node| node.spot).map(|s| (s.line, s.column, s.width)).collect();
+        let spans: Vec<_> =
+            tree.nodes.iter().map(|node| node.span).map(|s| (s.line, s.column, s.width)).collect();
         assert_eq!(
-            spots,
+            spans,
             [
                 (1, 1, 1), // the mapping, by its first key
                 (1, 1, 1),
@@ -308,6 +320,14 @@ mod tests {
             bomb.push_str(&format!("a{level}: &a{level} [{inside}]\n"));
         }
         assert_eq!(parse(&bomb), Err(TreeError::TooManyValues(at(7, 25, 3))));
+    }
+
+    #[test]
+    fn keys_and_values_are_counted() {
+        let text = "- {a: 1}\n- {b: 2}\n- c\n";
+        assert_eq!(Tree::parse_up_to(text, 8).map(|tree| tree.nodes.len()), Ok(8));
+        assert_eq!(Tree::parse_up_to(text, 7).map(drop), Err(TreeError::TooManyNodes(at(3, 3, 1))));
+        assert_eq!(Tree::parse_up_to(text, 6).map(drop), Err(TreeError::TooManyNodes(at(2, 7, 1))));
     }
 
     #[test]

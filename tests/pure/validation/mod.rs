@@ -41,7 +41,7 @@ const LISTS: [(&str, &str); 8] = [
     ("<flags>", "one of sh-fallback, sh-port, mh-fallback, mh-port, flag-1, flag-2, flag-3"),
     (
         "<one key on a line>",
-        "one key on a line, every line indented as its neighbours, and text that holds `: ` in quotes",
+        "one key on a line, every line indented as its neighbours, and text that contains `: ` in quotes",
     ),
 ];
 

@@ -25,8 +25,8 @@ fn scheduler_flags() {
         ("scheduler_flags: [sh-prot]\n    scheduler: sh", &["6:23 unknown scheduler flag `sh-prot` | <flags> | sh-port"]),
         ("scheduler_flags: [sh-port]\n    scheduler: mh", &["6:23 `sh-port` is a flag of `sh`, and the scheduler here is `mh` |  | mh-port"]),
         ("scheduler_flags: [mh-fallback]\n    scheduler: sh", &["6:23 `mh-fallback` is a flag of `mh`, and the scheduler here is `sh` |  | sh-fallback"]),
-        ("scheduler_flags: [sh-fallback, flag-1]\n    scheduler: sh", &["6:36 `flag-1` switches on what another flag of this list does"]),
-        ("scheduler_flags: [flag-3, flag-3]", &["6:31 `flag-3` switches on what another flag of this list does"]),
+        ("scheduler_flags: [sh-fallback, flag-1]\n    scheduler: sh", &["6:36 `flag-1` is the same switch as another flag in this list"]),
+        ("scheduler_flags: [flag-3, flag-3]", &["6:31 `flag-3` is the same switch as another flag in this list"]),
         ("scheduler_flags: [~]", &["6:23 an entry of `scheduler_flags` is empty | <flags>"]),
     ]);
 }
@@ -44,8 +44,8 @@ fn persistence() {
         ("persistence: 1h30m", &["6:18 `1h30m` is not a duration | 1 to 4294967 seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`"]),
         ("persistence: true", &["6:18 `persistence` cannot be true or false | a duration such as `30s` or `5m`"]),
         ("persistence: 1.5", &["6:18 `persistence` cannot be a fraction | a duration such as `30s` or `5m`"]),
-        ("persistence_mask: 24", &["6:5 `persistence_mask` means nothing without `persistence` | `persistence` with a duration"]),
-        ("persistence_engine: sip", &["6:5 `persistence_engine` means nothing without `persistence` | `persistence` with a duration", "6:25 `sip` recognises clients over UDP only, and this cluster listens on tcp://10.0.0.13:80"]),
+        ("persistence_mask: 24", &["6:5 `persistence_mask` has no effect without `persistence` | `persistence` with a duration"]),
+        ("persistence_engine: sip", &["6:5 `persistence_engine` has no effect without `persistence` | `persistence` with a duration", "6:25 `sip` recognises clients over UDP only, and this cluster listens on tcp://10.0.0.13:80"]),
         ("persistence: 5m\n    persistence_engine: sip", &["7:25 `sip` recognises clients over UDP only, and this cluster listens on tcp://10.0.0.13:80"]),
         ("persistence: 5m\n    persistence_engine: ftp", &["7:25 unknown persistence engine `ftp` | `sip`"]),
         ("persistence: 5m\n    persistence_mask: 255.0.255.0", &["7:23 the bits of the netmask 255.0.255.0 are not contiguous | a netmask such as 255.255.255.0, or a prefix length such as 24"]),
@@ -69,7 +69,7 @@ fn one_packet_scheduling_and_port_0() {
         ("version: 1\nclusters:\n  - { name: a, listen: tcp://10.0.0.13:80, servers: [], one_packet: true }\n", &["3:69 one-packet scheduling is for UDP and marks, and this cluster listens on tcp://10.0.0.13:80"]),
         ("version: 1\nclusters:\n  - { name: a, listen: [udp://10.0.0.13:80, sctp://10.0.0.13:80], servers: [], one_packet: true }\n", &["3:92 one-packet scheduling is for UDP and marks, and this cluster listens on sctp://10.0.0.13:80"]),
         ("version: 1\nclusters:\n  - { name: a, listen: udp://10.0.0.13:80, servers: [], one_packet: yes }\n", &["3:69 `one_packet` cannot be text | true or false | true"]),
-        ("version: 1\nclusters:\n  - { name: a, listen: udp://10.0.0.13:0, servers: [], one_packet: true }\n", &["3:24 port 0 is every port of the address, and works with `persistence` only: without it the service takes no connection, and the host's other ports there refuse theirs | a port from 1 to 65535, or `persistence`"]),
+        ("version: 1\nclusters:\n  - { name: a, listen: udp://10.0.0.13:0, servers: [], one_packet: true }\n", &["3:24 port 0 means every port of the address, and works only with `persistence`: without it the service accepts no connection, and the other ports of the host at this address refuse theirs | a port from 1 to 65535, or `persistence`"]),
     ]);
 }
 

@@ -6,23 +6,23 @@ use super::{check, server, whole};
 fn the_address_of_a_server() {
     check(server, &[
         ("192.168.8.256", &["7:9 `192.168.8.256` is not an IP address | <server address>"]),
-        ("web1", &["7:9 `web1` is a name, and the kernel knows addresses only | <server address>"]),
-        ("web1.example.com:80", &["7:9 `web1.example.com` is a name, and the kernel knows addresses only | <server address>"]),
+        ("web1", &["7:9 `web1` is a host name, and the kernel knows only addresses | <server address>"]),
+        ("web1.example.com:80", &["7:9 `web1.example.com` is a host name, and the kernel knows only addresses | <server address>"]),
         ("192.168.8.14:70000", &["7:9 `70000` is not a port | <server address>"]),
         ("192.168.8.14:", &["7:9 unknown key `192.168.8.14` | one of address, weight, forward, tunnel, upper_threshold, lower_threshold", "7:9 `address` is missing in an entry of `servers` | `address`, a server address such as `192.168.8.14` or `192.168.8.14:8080`"]),
         ("192.168.8.0/24", &["7:9 `192.168.8.0/24` is not the address of one server | <server address>"]),
-        ("0.0.0.0", &["7:9 0.0.0.0 stands for every address | the address of one server"]),
+        ("0.0.0.0", &["7:9 0.0.0.0 is the wildcard address | the address of one server"]),
         ("224.0.0.1", &["7:9 224.0.0.1 is a multicast group | the address of one server"]),
         ("255.255.255.255", &["7:9 255.255.255.255 is the broadcast address | the address of one server"]),
-        (r#""[::]""#, &["7:9 :: stands for every address | the address of one server"]),
-        ("fe80::1", &["7:9 fe80::1 is link-local, and IPVS has no way to say on which link | the address of one server"]),
-        (r#""[fe80::1%2]:80""#, &["7:9 `[fe80::1%2]:80` has a zone, which means nothing to IPVS | <server address>"]),
+        (r#""[::]""#, &["7:9 :: is the wildcard address | the address of one server"]),
+        ("fe80::1", &["7:9 fe80::1 is link-local, and IPVS cannot name the interface that such an address needs | the address of one server"]),
+        (r#""[fe80::1%2]:80""#, &["7:9 `[fe80::1%2]:80` has a zone, which IPVS does not support | <server address>"]),
         ("::ffff:10.0.0.1", &["7:9 ::ffff:10.0.0.1 is an IPv4 address written as IPv6 | the address of one server | 10.0.0.1"]),
         ("fd00::1", &["7:9 `nat` does not cross address families: the server is IPv6, and tcp://10.0.0.13:80 is IPv4 | an IPv4 address, or `forward: tun`"]),
         ("80", &["7:9 an entry of `servers` cannot be a number | a server such as `192.168.8.14`"]),
         ("~", &["7:9 an entry of `servers` is empty | a server such as `192.168.8.14`"]),
         ("[192.168.8.14, 80]", &["7:9 an entry of `servers` cannot be a list | a server such as `192.168.8.14`"]),
-        ("!ip 192.168.8.14", &["7:9 the tag `!ip` means nothing here | the value without a tag"]),
+        ("!ip 192.168.8.14", &["7:9 the tag `!ip` is not supported | the value without a tag"]),
     ]);
 }
 
@@ -60,18 +60,18 @@ fn fullnat() {
     let two_ways = format!("{head}      - 192.168.8.14:80\n      - {{ address: 192.168.8.14:81, forward: nat }}\n");
     let untracked = format!("{head}      - 192.168.8.14\nsysctls:\n  net/ipv4/vs/conntrack: 0\n");
     check(whole, &[
-        (every_port, &["3:88 `fullnat` does not serve tcp://10.0.0.13:0, which is every port at once | a service with a port, or one that listens on a firewall mark for several"]),
+        (every_port, &["3:88 `fullnat` does not support tcp://10.0.0.13:0, which is every port of the address | a service with a port, or one that listens on a firewall mark for several"]),
         (&two_ways, &["8:20 192.168.8.14 is `fullnat` at one port behind tcp://10.0.0.13:80 and not at another; first on line 7 | one forwarding method for all ports of an address"]),
-        (&untracked, &["9:26 `fullnat` servers need net.ipv4.vs.conntrack: without it their answers are lost | net.ipv4.vs.conntrack: 1, or nothing of it"]),
+        (&untracked, &["9:26 `fullnat` servers need net.ipv4.vs.conntrack: without it their answers are lost | net.ipv4.vs.conntrack: 1, or no entry for it"]),
     ]);
 }
 
 #[test]
 fn thresholds() {
     check(server, &[
-        ("{ address: 192.168.8.14, lower_threshold: 5 }", &["7:51 a lower threshold means nothing without an upper one | `upper_threshold` with a number"]),
+        ("{ address: 192.168.8.14, lower_threshold: 5 }", &["7:51 `lower_threshold` has no effect without `upper_threshold` | `upper_threshold` with a number"]),
         ("{ address: 192.168.8.14, upper_threshold: 4, lower_threshold: 5 }", &["7:71 the lower threshold 5 is above the upper threshold 4 | a number from 0 to 4"]),
-        ("{ address: 192.168.8.14, upper_threshold: 0, lower_threshold: 5 }", &["7:71 a lower threshold means nothing without an upper one | `upper_threshold` with a number"]),
+        ("{ address: 192.168.8.14, upper_threshold: 0, lower_threshold: 5 }", &["7:71 `lower_threshold` has no effect without `upper_threshold` | `upper_threshold` with a number"]),
         ("{ address: 192.168.8.14, upper_threshold: 2147483648 }", &["7:51 `2147483648` is too large for `upper_threshold` | a number from 0 to 2147483647"]),
     ]);
 }
@@ -80,7 +80,7 @@ fn thresholds() {
 fn a_tunnel() {
     check(server, &[
         ("{ address: 192.168.8.14, tunnel: { type: gre } }", &["7:34 `tunnel` is for `forward: tun`, and this server is reached by `nat` | `forward: tun`, or no `tunnel`"]),
-        ("{ address: 192.168.8.14, forward: tun, tunnel: { type: gue } }", &["7:64 a `gue` tunnel needs a port | `port` with the UDP port that the server takes the packets at"]),
+        ("{ address: 192.168.8.14, forward: tun, tunnel: { type: gue } }", &["7:64 a `gue` tunnel needs a port | `port` with the UDP port at which the server takes the packets"]),
         ("{ address: 192.168.8.14, forward: tun, tunnel: { type: gue, port: 0 } }", &["7:75 `0` is too small for `port` | a number from 1 to 65535"]),
         ("{ address: 192.168.8.14, forward: tun, tunnel: { port: 5555 } }", &["7:58 a tunnel of type `ipip` has no port | `type: gue`, or no `port`"]),
         ("{ address: 192.168.8.14, forward: tun, tunnel: { type: gre, port: 5555 } }", &["7:69 a tunnel of type `gre` has no port | `type: gue`, or no `port`"]),

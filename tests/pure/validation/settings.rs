@@ -6,7 +6,7 @@ use super::{check, mark, top};
 fn marks() {
     check(mark, &[
         ("10", &["4:5 an entry of `marks` cannot be a number | a mapping with a mark, such as { mark: 10 }"]),
-        ("{ mark: 0 }", &["4:13 mark 0 stands for packets without a mark | a number from 1 to 4294967295, decimal or `0x…`"]),
+        ("{ mark: 0 }", &["4:13 mark 0 means a packet without a mark | a number from 1 to 4294967295, decimal or `0x…`"]),
         ("{ mark: -1 }", &["4:13 `-1` is not a firewall mark | a number from 1 to 4294967295, decimal or `0x…`"]),
         ("{ mark: 0x100000000 }", &["4:13 `4294967296` is not a firewall mark | a number from 1 to 4294967295, decimal or `0x…`"]),
         ("{ mark: ten }", &["4:13 `ten` is not a firewall mark | a number from 1 to 4294967295, decimal or `0x…`"]),
@@ -28,13 +28,13 @@ fn the_packets_of_a_mark() {
         ("{ mark: 10, match: [{ protocol: tcp, ports: [] }] }", &["4:49 the list of ports is empty | at least one port, or no `ports` for every port"]),
         ("{ mark: 10, match: [{ protocol: tcp, ports: [0, 65536, 90-80, http] }] }", &["4:50 `0` is neither a port nor a range | a port from 1 to 65535, or a range such as 8000-8010", "4:53 `65536` is neither a port nor a range | a port from 1 to 65535, or a range such as 8000-8010", "4:60 the range `90-80` ends before it begins |  | 80-90", "4:67 `http` is neither a port nor a range | a port from 1 to 65535, or a range such as 8000-8010"]),
         ("{ mark: 10, match: [{ protocol: tcp, ports: 80 }] }", &["4:49 `ports` cannot be a number | a list | [80]"]),
-        ("{ mark: 10, match: [{ address: 10.0.0.1/24 }] }", &["4:36 `10.0.0.1/24` has bits set behind the length of the prefix | the first address of the network | 10.0.0.0/24"]),
+        ("{ mark: 10, match: [{ address: 10.0.0.1/24 }] }", &["4:36 `10.0.0.1/24` has bits set after the prefix length | the first address of the network | 10.0.0.0/24"]),
         ("{ mark: 10, match: [{ address: 10.0.0.1/33 }] }", &["4:36 `10.0.0.1/33` is neither an IP address nor a prefix | an IP address or prefix such as 192.168.8.13 or 192.168.8.0/24"]),
         ("{ mark: 10, match: [{ address: web }] }", &["4:36 `web` is neither an IP address nor a prefix | an IP address or prefix such as 192.168.8.13 or 192.168.8.0/24"]),
         ("{ mark: 10, match: [{ address: 10.0.0.1, source: 'fd00::/64' }] }", &["4:54 the source is IPv6 and the address is IPv4: no packet is both | an IPv4 address or prefix"]),
         ("{ mark: 10, match: [{ address: 0.0.0.0 }] }", &["4:36 no packet has the address 0.0.0.0"]),
-        ("{ mark: 10, match: [{ address: 224.0.0.1 }] }", &["4:36 224.0.0.1 is a multicast group, for which IPVS does not balance"]),
-        ("{ mark: 10, match: [{ interface: eth0/1 }] }", &["4:38 `eth0/1` is not the name of an interface | 1 to 15 characters without blanks, `/` and `:`, such as eth1"]),
+        ("{ mark: 10, match: [{ address: 224.0.0.1 }] }", &["4:36 224.0.0.1 is a multicast group, and IPVS does not balance multicast"]),
+        ("{ mark: 10, match: [{ interface: eth0/1 }] }", &["4:38 `eth0/1` is not the name of an interface | 1 to 15 characters without spaces, `/` and `:`, such as eth1"]),
         ("{ mark: 10, match: [{ dport: 80 }] }", &["4:27 unknown key `dport` | one of protocol, address, ports, source, interface"]),
         ("{ mark: 10, match: [{ address: 10.0.0.1 }, { address: 10.0.0.1/32 }] }", &["4:48 duplicate match: the same packets are described already, and a packet has one mark; first on line 4"]),
     ]);
@@ -57,7 +57,7 @@ fn sysctls() {
         ("sysctls: { /proc/sys/net/ipv4/ip_forward: 1 }", &["3:12 `/proc/sys/net/ipv4/ip_forward` is a path, not the name of a setting | a full name under `net.`, such as net.ipv4.ip_forward | net/ipv4/ip_forward"]),
         ("sysctls: { net.ipv4.ip_forward: 1, net/ipv4/ip_forward: 1 }", &["3:36 duplicate setting `net.ipv4.ip_forward`; first on line 3"]),
         ("sysctls: { net.ipv4.ip_forward: 1, net.ipv4.ip_forward: 0 }", &["3:36 duplicate key `net.ipv4.ip_forward`; first on line 3"]),
-        (r#"sysctls: { net.ipv4.ip_forward: "1\n2" }"#, &["3:33 the value holds a line break or another control character | a value on one line"]),
+        (r#"sysctls: { net.ipv4.ip_forward: "1\n2" }"#, &["3:33 the value contains a line break or another control character | a value on one line"]),
     ]);
 }
 
@@ -76,9 +76,9 @@ fn names_of_settings_and_interfaces() {
     for name in ["net.ipv4.$(id)", "net.ipv4.a;b", "net.ipv4.a b", "net.ipv4."] {
         check(top, &[(&format!("sysctls: {{ \"{name}\": 0 }}"), &[&format!("3:12 `{name}` is not the name of a setting | {FULL}")])]);
     }
-    check(top, &[(r#"sysctls: { net.ipv4.ip_forward: "größer" }"#, &["3:33 the value holds letters that no kernel setting has | a value of ASCII letters, digits and signs"])]);
+    check(top, &[(r#"sysctls: { net.ipv4.ip_forward: "größer" }"#, &["3:33 the value contains characters that no kernel setting has | a value of ASCII letters, digits and punctuation"])]);
     for name in ["", ".", "..", "of-sixteen-bytes", "a/b", "a:1", "a b", "größe"] {
-        let wrong = format!("`{name}` is not the name of an interface | 1 to 15 characters without blanks, `/` and `:`, such as eth1");
+        let wrong = format!("`{name}` is not the name of an interface | 1 to 15 characters without spaces, `/` and `:`, such as eth1");
         check(top, &[(&format!("sync: [{{ role: master, interface: \"{name}\" }}]"), &[&format!("3:35 {wrong}")])]);
         check(mark, &[(&format!("{{ mark: 10, match: [{{ interface: \"{name}\" }}] }}"), &[&format!("4:38 {wrong}")])]);
     }
@@ -104,12 +104,12 @@ fn sync_daemons() {
         ("sync: { role: master, interface: eth1 }", &["3:7 `sync` cannot be a mapping | a list"]),
         ("sync: [{ role: master }]", &["3:8 `interface` is missing in an entry of `sync` | `interface`, an interface such as `eth1`"]),
         ("sync: [{ role: slave, interface: eth1 }]", &["3:16 unknown role `slave` | one of master, backup | backup"]),
-        ("sync: [{ role: master, interface: a-long-interface }]", &["3:35 `a-long-interface` is not the name of an interface | 1 to 15 characters without blanks, `/` and `:`, such as eth1"]),
+        ("sync: [{ role: master, interface: a-long-interface }]", &["3:35 `a-long-interface` is not the name of an interface | 1 to 15 characters without spaces, `/` and `:`, such as eth1"]),
         ("sync: [{ role: master, interface: eth1, id: 256 }]", &["3:45 `256` is too large for `id` | a number from 0 to 255"]),
         ("sync: [{ role: master, interface: eth1 }, { role: master, interface: eth2 }]", &["3:51 duplicate master: only one can run; first on line 3"]),
-        ("sync: [{ role: backup, interface: eth1, sync_maxlen: 1000 }]", &["3:54 a backup takes no messages of 1000 bytes | a number from 1024 to 65507"]),
+        ("sync: [{ role: backup, interface: eth1, sync_maxlen: 1000 }]", &["3:54 a backup cannot have messages of 1000 bytes | a number from 1024 to 65507"]),
         ("sync: [{ role: master, interface: eth1, mcast_group: 10.0.0.1 }]", &["3:54 `10.0.0.1` is not a multicast group | an address from 224.0.0.0 to 239.255.255.255, or one that begins with ff"]),
-        ("sync: [{ role: master, interface: eth1, mcast_group: 'ff02::81', sync_maxlen: 65500 }]", &["3:79 a master takes no messages of 65500 bytes | a number from 1 to 65487"]),
+        ("sync: [{ role: master, interface: eth1, mcast_group: 'ff02::81', sync_maxlen: 65500 }]", &["3:79 a master cannot have messages of 65500 bytes | a number from 1 to 65487"]),
         ("sync: [{ role: master, interface: eth1, mcast_port: 0, mcast_ttl: 256 }]", &["3:53 `0` is too small for `mcast_port` | a number from 1 to 65535", "3:67 `256` is too large for `mcast_ttl` | a number from 1 to 255"]),
     ]);
 }

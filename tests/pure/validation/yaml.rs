@@ -25,30 +25,30 @@ fn the_top_of_a_file() {
         ("version: 1\ncluster: []\n", &["2:1 unknown key `cluster` | <top keys> | clusters"]),
         ("version: 1\nclusters: []\nfoo: 1\n", &["3:1 unknown key `foo` | <top keys>"]),
         ("&x version: 1\nclusters: []\n<<: {}\n", &["3:1 merge keys (`<<`) are not supported | the keys themselves, or an alias (`*name`) for a whole value"]),
-        ("version: 1\nclusters: []\n[a]: b\n", &["3:1 a list or mapping cannot be a key | a word"]),
-        ("version: 1\nclusters: !list []\n", &["2:11 the tag `!list` means nothing here | the value without a tag"]),
+        ("version: 1\nclusters: []\n[a]: b\n", &["3:1 a list or mapping cannot be a key | text"]),
+        ("version: 1\nclusters: !list []\n", &["2:11 the tag `!list` is not supported | the value without a tag"]),
     ]);
 }
 
 #[test]
 fn what_is_no_yaml() {
     check(whole, &[
-        ("version: 1\nclusters:\n\t- name: web\n", &["3:1 a tab cannot indent a line in YAML | blanks"]),
-        ("\tversion: 1\nclusters: []\n", &["1:1 a tab cannot indent a line in YAML | blanks"]),
+        ("version: 1\nclusters:\n\t- name: web\n", &["3:1 a tab cannot indent a line in YAML | spaces"]),
+        ("\tversion: 1\nclusters: []\n", &["1:1 a tab cannot indent a line in YAML | spaces"]),
         ("version: 1\nclusters: [\n", &["2:11 the file ends inside brackets or braces | `]` or `}`"]),
         ("version: 1\nclusters: [{ name: web\n", &["2:22 the file ends inside a mapping in braces | `}`"]),
-        ("version:1\nclusters: []\n", &["1:8 no blank follows the `:` | `key: value` with a blank | version: 1"]),
-        ("version: 1: 2\n", &["1:11 a `:` does not belong here | <one key on a line>"]),
+        ("version:1\nclusters: []\n", &["1:8 a space is missing after the `:` | `key: value` with a space | version: 1"]),
+        ("version: 1: 2\n", &["1:11 unexpected `:` | <one key on a line>"]),
         ("version: \"1\nclusters: []\n", &["1:10 this quoted text is not closed | a closing quote"]),
-        ("version: 1\nname: 'it's'\n", &["2:11 something stands behind the closing quote | nothing else"]),
+        ("version: 1\nname: 'it's'\n", &["2:11 unexpected text after the closing quote | nothing else"]),
         ("version: 1\nclusters: @\n", &["2:11 no value begins with this character | a value, or text in quotes"]),
         ("version: 1\nclusters: *none\n", &["2:11 this alias has no anchor | `&name` at an earlier value"]),
-        ("version: 1\nclusters: &a [*a]\n", &["2:15 this alias stands for a value that it is a part of"]),
+        ("version: 1\nclusters: &a [*a]\n", &["2:15 this alias refers to a value that contains it"]),
         ("version: 1\nclusters:\n  - name: web\n   listen: x\n", &["4:4 a line in a list is not indented as its entries | `- ` where the other entries have it"]),
-        ("version: 1\nname: \"\\q\"\n", &[r#"2:7 a backslash means something else here | `\\` for a backslash, or text in single quotes"#]),
+        ("version: 1\nname: \"\\q\"\n", &[r#"2:7 unknown escape sequence in double quotes | `\\` for a backslash, or text in single quotes"#]),
         ("version: 1\nname: \u{7}\n", &["1:1 `clusters` is missing | `clusters`, a list; `[]` for none", "2:1 unknown key `name` | <top keys>"]),
-        ("version: 1\nclusters: []\n# \u{7}\n", &["3:3 a control character does not belong in the file"]),
-        ("version: 1\nclusters: []\n  - name: web\n", &["3:3 here should be a key | `key: value`, indented as the other keys"]),
+        ("version: 1\nclusters: []\n# \u{7}\n", &["3:3 the file contains a control character"]),
+        ("version: 1\nclusters: []\n  - name: web\n", &["3:3 a key is missing here | `key: value`, indented as the other keys"]),
         ("version: 1\nclusters:\n  - name: web\n  servers: []\n", &["4:3 a line in a list is not indented as its entries | `- ` where the other entries have it"]),
         ("%YAML\n---\nversion: 1\n", &["1:1 this is not YAML: while scanning a YAML directive, did not find expected version number"]),
     ]);

@@ -1,4 +1,4 @@
-//! Compares the file with the schema: every key that does not exist, stands twice, is missing or holds the wrong kind.
+//! Compares the file with the schema: every key that is unknown, duplicate or missing, and every value of the wrong kind.
 //!
 //! The schema is the one that is generated from the types, so that the format is defined in one place.
 
@@ -11,12 +11,13 @@ use serde_json::{Map, Value};
 
 use super::problem::Problem;
 use super::syntax;
+use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::nearest::nearest;
-use crate::config::format::place::{Finding, Findings, Place, Step};
-use crate::config::yaml::tree::{Content, Id, Node, Spot, Tree};
-use schema::{Kind, Shape};
+use crate::config::format::path::{KeyPath, PathStep};
+use crate::config::yaml::tree::{Content, Id, Node, Span, Tree};
+use schema::{JsonKind, Shape};
 
-/// What of the file can be read, and where it stands.
+/// What of the file can be read, with the place of each value.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Checked {
     /// What could be read, filled up where something needed was not; `None` where nothing could
@@ -27,26 +28,26 @@ pub(in crate::config) struct Checked {
     pub(in crate::config) more: usize,
     kept: Option<Kept>,
     /// Values that could not be read
-    gone: HashSet<Place>,
+    invalid: HashSet<KeyPath>,
     /// Lists of which an entry could not be read, mappings of which a key could not
-    thinned: HashSet<Place>,
+    incomplete: HashSet<KeyPath>,
 }
 
-/// What stands at the top of a file.
+/// What a file has to be.
 const TOP: &str = "a mapping with at least `version` and `clusters`";
 
 /// A value that could be read.
 #[derive(Debug)]
 struct Kept {
-    spot: Spot,
-    inside: Inside,
+    span: Span,
+    inside: KeptContent,
 }
 
 #[derive(Debug)]
-enum Inside {
+enum KeptContent {
     Nothing,
     List(Vec<Kept>),
-    Map(HashMap<String, (Spot, Kept)>),
+    Map(HashMap<String, (Span, Kept)>),
 }
 
 impl Checked {
@@ -63,7 +64,7 @@ impl Checked {
                 }
             }
             _ => {
-                let here = Spot { line: 1, column: 1, width: 0 };
+                let here = Span { line: 1, column: 1, width: 0 };
                 walk.report(
                     Problem::at(here, "the file is empty")
                         .expecting("at least `version: 1` and `clusters: []`"),
@@ -74,45 +75,47 @@ impl Checked {
     }
 
     /// The place of a finding in the file, or `None` where it only follows from what could not be read.
-    pub(in crate::config) fn locate(&self, finding: Finding) -> Option<Problem> {
-        let Finding { place, at_key, involved, first, message, expected, suggestion } = finding;
-        let lost = |place: &Place| self.gone.contains(place) || self.thinned.contains(place);
-        let consequence = lost(&place)
-            || involved.iter().any(|place| {
-                lost(place) || (0..place.0.len()).any(|end| self.gone.contains(&place.upto(end)))
+    pub(in crate::config) fn locate(&self, issue: Issue) -> Option<Problem> {
+        let Issue { path, at_key, involved, first, message, expected, suggestion } = issue;
+        let lost = |path: &KeyPath| self.invalid.contains(path) || self.incomplete.contains(path);
+        let consequence = lost(&path)
+            || involved.iter().any(|path| {
+                lost(path) || (0..path.0.len()).any(|end| self.invalid.contains(&path.upto(end)))
             });
         if consequence {
             return None;
         }
-        let spot =
-            |place: &Place, at_key| self.spot(place, at_key).unwrap_or(Spot { line: 1, column: 1, width: 0 });
+        let span =
+            |path: &KeyPath, at_key| self.span(path, at_key).unwrap_or(Span { line: 1, column: 1, width: 0 });
         let message = match first {
-            Some(first) => format!("{message}; first on line {}", spot(&first, at_key).line),
+            Some(first) => format!("{message}; first on line {}", span(&first, at_key).line),
             None => message,
         };
-        let mut problem = Problem::at(spot(&place, at_key), message).suggest(suggestion);
+        let mut problem = Problem::at(span(&path, at_key), message).suggest(suggestion);
         if let Some(expected) = expected {
             problem = problem.expecting(expected);
         }
         Some(problem)
     }
 
-    fn spot(&self, place: &Place, at_key: bool) -> Option<Spot> {
+    fn span(&self, path: &KeyPath, at_key: bool) -> Option<Span> {
         let mut kept = self.kept.as_ref()?;
         let mut key = None;
-        for step in &place.0 {
+        for step in &path.0 {
             let inside = match (step, &kept.inside) {
-                (Step::Index(index), Inside::List(list)) => list.get(*index).map(|kept| (None, kept)),
-                (Step::Key(name), Inside::Map(map)) => {
-                    map.get(name.as_ref()).map(|(spot, kept)| (Some(*spot), kept))
+                (PathStep::Index(index), KeptContent::List(list)) => {
+                    list.get(*index).map(|kept| (None, kept))
+                }
+                (PathStep::Key(name), KeptContent::Map(map)) => {
+                    map.get(name.as_ref()).map(|(span, kept)| (Some(*span), kept))
                 }
                 _ => None,
             };
             // What was not written is shown where it could have been.
-            let Some((spot, next)) = inside else { return Some(kept.spot) };
-            (key, kept) = (spot, next);
+            let Some((span, next)) = inside else { return Some(kept.span) };
+            (key, kept) = (span, next);
         }
-        Some(if at_key { key.unwrap_or(kept.spot) } else { kept.spot })
+        Some(if at_key { key.unwrap_or(kept.span) } else { kept.span })
     }
 }
 
@@ -120,7 +123,7 @@ struct Walk<'a> {
     tree: &'a Tree<'a>,
     schema: &'a Value,
     checked: Checked,
-    path: Vec<Step>,
+    path: Vec<PathStep>,
 }
 
 impl<'a> Walk<'a> {
@@ -129,7 +132,7 @@ impl<'a> Walk<'a> {
     }
 
     fn report(&mut self, problem: Problem) {
-        if self.checked.problems.len() < Findings::KEPT {
+        if self.checked.problems.len() < Issues::KEPT {
             self.checked.problems.push(problem)
         } else {
             self.checked.more += 1
@@ -139,56 +142,56 @@ impl<'a> Walk<'a> {
     /// What people call the value that is being looked at.
     fn noun(&self) -> String {
         match self.path.as_slice() {
-            [.., Step::Key(key)] => format!("`{key}`"),
-            [.., Step::Key(key), Step::Index(_)] => format!("an entry of `{key}`"),
-            [.., Step::Index(_)] => "an entry".into(),
+            [.., PathStep::Key(key)] => format!("`{key}`"),
+            [.., PathStep::Key(key), PathStep::Index(_)] => format!("an entry of `{key}`"),
+            [.., PathStep::Index(_)] => "an entry".into(),
             [] => "the file".into(),
         }
     }
 
-    /// A value, if it is of a kind that may stand here; `key` is the place of its key.
-    fn value(&mut self, id: Id, shape: &Shape<'a>, key: Option<Spot>) -> Option<(Value, Kept)> {
-        let spot = self.tree.node(id)?.spot;
+    /// A value, if it is of a kind that is allowed here; `key` is the place of its key.
+    fn value(&mut self, id: Id, shape: &Shape<'a>, key: Option<Span>) -> Option<(Value, Kept)> {
+        let span = self.tree.node(id)?.span;
         let node = self.tree.target(id)?;
         if let Some(tag) = &node.tag
             && !tag.is_yaml_core_schema()
         {
-            let message = format!("the tag `{tag}` means nothing here");
-            self.report(Problem::at(spot, message).expecting("the value without a tag"));
+            let message = format!("the tag `{tag}` is not supported");
+            self.report(Problem::at(span, message).expecting("the value without a tag"));
             return None;
         }
         if let Some(token) = self.bare_address(node)
-            && shape.of(Kind::Text).is_some()
+            && shape.of(JsonKind::Text).is_some()
         {
-            self.report(syntax::unquoted(spot.line, spot.column, &token));
+            self.report(syntax::unquoted(span.line, span.column, &token));
             return None;
         }
         match &node.content {
-            Content::Map(pairs) => match shape.of(Kind::Map) {
-                Some(found) => self.mapping(pairs, spot, found),
-                None => self.wrong(spot, shape, "a mapping"),
+            Content::Map(pairs) => match shape.of(JsonKind::Map) {
+                Some(found) => self.mapping(pairs, span, found),
+                None => self.wrong(span, shape, "a mapping"),
             },
-            Content::List(entries) => match shape.of(Kind::List) {
-                Some(found) => self.list(entries, spot, found),
-                None => self.wrong(spot, shape, "a list"),
+            Content::List(entries) => match shape.of(JsonKind::List) {
+                Some(found) => self.list(entries, span, found),
+                None => self.wrong(span, shape, "a list"),
             },
             Content::Scalar { .. } if scalar::is_null(node) => {
-                let spot = key.unwrap_or(Spot { width: spot.width.max(1), ..spot });
+                let span = key.unwrap_or(Span { width: span.width.max(1), ..span });
                 let message = format!("{} is empty", self.noun());
-                let expected = match shape.of(Kind::List) {
-                    Some(_) if shape.of(Kind::Text).is_none() => "a list; `[]` for none".into(),
+                let expected = match shape.of(JsonKind::List) {
+                    Some(_) if shape.of(JsonKind::Text).is_none() => "a list; `[]` for none".into(),
                     _ => shape.expected(),
                 };
-                self.report(Problem::at(spot, message).expecting(expected));
+                self.report(Problem::at(span, message).expecting(expected));
                 None
             }
             Content::Scalar { text, plain } => {
                 let forced = node.tag.as_ref().is_some_and(|tag| tag.suffix == "str");
                 match scalar::check(text, *plain && !forced, shape, &self.noun()) {
-                    Ok(value) => Some((value, Kept { spot, inside: Inside::Nothing })),
+                    Ok(value) => Some((value, Kept { span, inside: KeptContent::Nothing })),
                     Err(wrong) => {
                         let expected = if self.path.is_empty() { TOP.into() } else { wrong.expected };
-                        let problem = Problem::at(spot, wrong.message).expecting(expected);
+                        let problem = Problem::at(span, wrong.message).expecting(expected);
                         self.report(problem.suggest(wrong.suggestion));
                         None
                     }
@@ -198,9 +201,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn wrong(&mut self, spot: Spot, shape: &Shape<'_>, found: &str) -> Option<(Value, Kept)> {
+    fn wrong(&mut self, span: Span, shape: &Shape<'_>, found: &str) -> Option<(Value, Kept)> {
         let expected = if self.path.is_empty() { TOP.into() } else { shape.expected() };
-        self.report(Problem::at(spot, format!("{} cannot be {found}", self.noun())).expecting(expected));
+        self.report(Problem::at(span, format!("{} cannot be {found}", self.noun())).expecting(expected));
         None
     }
 
@@ -225,11 +228,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn list(&mut self, entries: &[Id], spot: Spot, schema: &'a Value) -> Option<(Value, Kept)> {
+    fn list(&mut self, entries: &[Id], span: Span, schema: &'a Value) -> Option<(Value, Kept)> {
         let shape = self.shape(schema.get("items").unwrap_or(&Value::Bool(true)));
         let (mut values, mut list) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
         for entry in entries {
-            self.path.push(Step::Index(list.len()));
+            self.path.push(PathStep::Index(list.len()));
             let read = self.value(*entry, &shape, None);
             self.path.pop();
             match read {
@@ -238,85 +241,85 @@ impl<'a> Walk<'a> {
                     list.push(kept);
                 }
                 None => {
-                    self.checked.thinned.insert(Place(self.path.clone()));
+                    self.checked.incomplete.insert(KeyPath(self.path.clone()));
                 }
             }
         }
-        Some((Value::Array(values), Kept { spot, inside: Inside::List(list) }))
+        Some((Value::Array(values), Kept { span, inside: KeptContent::List(list) }))
     }
 
-    fn mapping(&mut self, pairs: &[(Id, Id)], spot: Spot, schema: &'a Value) -> Option<(Value, Kept)> {
+    fn mapping(&mut self, pairs: &[(Id, Id)], span: Span, schema: &'a Value) -> Option<(Value, Kept)> {
         let none = Map::new();
         let known = schema.get("properties").and_then(Value::as_object);
         let rest = schema.get("additionalProperties").filter(|schema| schema.is_object());
-        let mut seen: HashMap<&str, Spot> = HashMap::new();
-        // What a mistyped key was probably meant to be is not missing, and what follows from its absence is not said.
+        let mut seen: HashMap<&str, Span> = HashMap::new();
+        // The key that a mistyped one was probably meant to be is not reported as missing, nor what follows from its absence.
         let mut meant: HashSet<&str> = HashSet::new();
         let (mut values, mut map) = (Map::new(), HashMap::new());
         for (key, value) in pairs {
             let Some(node) = self.tree.target(*key) else { continue };
-            let key_spot = self.tree.node(*key).map_or(node.spot, |node| node.spot);
+            let key_span = self.tree.node(*key).map_or(node.span, |node| node.span);
             let Content::Scalar { text: name, .. } = &node.content else {
-                self.odd_key(node, key_spot);
+                self.odd_key(node, key_span);
                 continue;
             };
             let name = name.as_ref();
             if let Some(first) = seen.get(name) {
                 let message = format!("duplicate key `{name}`; first on line {}", first.line);
-                self.report(Problem::at(key_spot, message));
+                self.report(Problem::at(key_span, message));
                 continue;
             }
-            seen.insert(name, key_spot);
+            seen.insert(name, key_span);
             let Some(schema) = known.and_then(|known| known.get(name)).or(rest) else {
                 let words = known.unwrap_or(&none).keys().map(String::as_str);
                 let near = nearest(name, words.clone());
                 meant.extend(near);
-                self.checked.thinned.insert(Place(self.path.clone()));
+                self.checked.incomplete.insert(KeyPath(self.path.clone()));
                 let problem = if name == "<<" {
-                    Problem::at(key_spot, "merge keys (`<<`) are not supported")
+                    Problem::at(key_span, "merge keys (`<<`) are not supported")
                         .expecting("the keys themselves, or an alias (`*name`) for a whole value")
                 } else {
-                    Problem::at(key_spot, format!("unknown key `{name}`"))
+                    Problem::at(key_span, format!("unknown key `{name}`"))
                         .expecting(schema::one_of(words))
                         .suggest(near)
                 };
                 self.report(problem);
                 continue;
             };
-            self.path.push(Step::Key(name.to_owned().into()));
+            self.path.push(PathStep::Key(name.to_owned().into()));
             let shape = self.shape(schema);
-            match self.value(*value, &shape, Some(key_spot)) {
+            match self.value(*value, &shape, Some(key_span)) {
                 Some((value, kept)) => {
-                    map.insert(name.to_owned(), (key_spot, kept));
+                    map.insert(name.to_owned(), (key_span, kept));
                     values.insert(name.to_owned(), value);
                 }
                 None => {
-                    self.checked.gone.insert(Place(self.path.clone()));
+                    self.checked.invalid.insert(KeyPath(self.path.clone()));
                 }
             }
             self.path.pop();
         }
         for word in meant {
-            self.checked.gone.insert(Place(self.path.clone()).then(word.to_owned()));
+            self.checked.invalid.insert(KeyPath(self.path.clone()).then(word.to_owned()));
         }
-        self.fill(schema, &seen, spot, &mut values)?;
-        Some((Value::Object(values), Kept { spot, inside: Inside::Map(map) }))
+        self.fill(schema, &seen, span, &mut values)?;
+        Some((Value::Object(values), Kept { span, inside: KeptContent::Map(map) }))
     }
 
-    fn odd_key(&mut self, node: &Node<'_>, spot: Spot) {
+    fn odd_key(&mut self, node: &Node<'_>, span: Span) {
         match self.bare_address(node) {
-            Some(token) => self.report(syntax::unquoted(spot.line, spot.column, &token)),
-            None => self.report(Problem::at(spot, "a list or mapping cannot be a key").expecting("a word")),
+            Some(token) => self.report(syntax::unquoted(span.line, span.column, &token)),
+            None => self.report(Problem::at(span, "a list or mapping cannot be a key").expecting("text")),
         }
     }
 
-    /// Reports the keys that are missing and puts something harmless in their place, so that the rest can be looked at.
-    /// `None` where there is nothing harmless: then the whole mapping is left out.
+    /// Reports the keys that are missing and puts a placeholder in their place, so that the rest can be checked.
+    /// `None` where there is no placeholder: then the whole mapping is left out.
     fn fill(
         &mut self,
         schema: &'a Value,
-        seen: &HashMap<&str, Spot>,
-        spot: Spot,
+        seen: &HashMap<&str, Span>,
+        span: Span,
         values: &mut Map<String, Value>,
     ) -> Option<()> {
         let mut whole = Some(());
@@ -326,20 +329,20 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let shape = self.shape(schema.get("properties").and_then(|known| known.get(name))?);
-            let place = Place(self.path.clone()).then(name.to_owned());
-            if !seen.contains_key(name) && !self.checked.gone.contains(&place) {
+            let path = KeyPath(self.path.clone()).then(name.to_owned());
+            if !seen.contains_key(name) && !self.checked.invalid.contains(&path) {
                 let noun = if self.path.is_empty() { String::new() } else { format!(" in {}", self.noun()) };
-                let expected = match (shape.only(), shape.of(Kind::List)) {
+                let expected = match (shape.only(), shape.of(JsonKind::List)) {
                     (Some(only), _) => format!("`{name}: {only}`"),
-                    (None, Some(_)) if shape.of(Kind::Text).is_none() => {
+                    (None, Some(_)) if shape.of(JsonKind::Text).is_none() => {
                         format!("`{name}`, a list; `[]` for none")
                     }
                     (None, _) => format!("`{name}`, {}", shape.expected()),
                 };
-                self.report(Problem::at(spot, format!("`{name}` is missing{noun}")).expecting(expected));
+                self.report(Problem::at(span, format!("`{name}` is missing{noun}")).expecting(expected));
             }
-            self.checked.gone.insert(place);
-            match shape.harmless() {
+            self.checked.invalid.insert(path);
+            match shape.placeholder() {
                 Some(value) => {
                     values.insert(name.to_owned(), value);
                 }

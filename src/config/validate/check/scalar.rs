@@ -1,13 +1,13 @@
-//! Single values: what YAML takes them for, and whether that may stand where they stand.
+//! Checks single values: their type in YAML, and whether the schema allows it there.
 
 use serde_json::{Value, json};
 
-use super::schema::{Kind, Shape};
+use super::schema::{JsonKind, Shape};
 use crate::config::format::nearest::nearest;
-use crate::config::yaml::meaning::Meaning;
+use crate::config::yaml::plain_scalar::PlainScalar;
 use crate::config::yaml::tree::{Content, Node};
 
-/// Why a value cannot stand where it stands.
+/// Why a value is not allowed at its place.
 #[derive(Debug)]
 pub(super) struct Wrong {
     pub(super) message: String,
@@ -19,7 +19,7 @@ pub(super) struct Wrong {
 pub(super) fn is_null(node: &Node<'_>) -> bool {
     match &node.content {
         Content::Scalar { text, plain: true } => {
-            node.tag.is_none() && Meaning::of_plain(text) == Meaning::Null
+            node.tag.is_none() && PlainScalar::of_plain(text) == PlainScalar::Null
         }
         _ => false,
     }
@@ -27,9 +27,9 @@ pub(super) fn is_null(node: &Node<'_>) -> bool {
 
 /// The value as the document takes it, or why it does not.
 pub(super) fn check(text: &str, plain: bool, shape: &Shape<'_>, noun: &str) -> Result<Value, Wrong> {
-    let meaning = if plain { Meaning::of_plain(text) } else { Meaning::Text };
+    let meaning = if plain { PlainScalar::of_plain(text) } else { PlainScalar::Text };
     if let Some(words) = shape.words().filter(|words| !words.is_empty()) {
-        if meaning == Meaning::Text && words.contains(&text) {
+        if meaning == PlainScalar::Text && words.contains(&text) {
             return Ok(text.into());
         }
         let kind = shape.title().and_then(|title| title.split_once(' ')).map_or("word", |(_, noun)| noun);
@@ -43,16 +43,18 @@ pub(super) fn check(text: &str, plain: bool, shape: &Shape<'_>, noun: &str) -> R
         return Err(Wrong { message, expected: shape.expected(), suggestion });
     }
     match meaning {
-        Meaning::Text if shape.of(Kind::Text).is_some() => Ok(text.into()),
-        Meaning::Boolean(flag) if shape.of(Kind::Boolean).is_some() => Ok(flag.into()),
-        Meaning::Integer(number) if shape.of(Kind::Integer).is_some() => integer(number, text, shape, noun),
+        PlainScalar::Text if shape.of(JsonKind::Text).is_some() => Ok(text.into()),
+        PlainScalar::Boolean(flag) if shape.of(JsonKind::Boolean).is_some() => Ok(flag.into()),
+        PlainScalar::Integer(number) if shape.of(JsonKind::Integer).is_some() => {
+            integer(number, text, shape, noun)
+        }
         _ => Err(mismatch(text, meaning, shape, noun)),
     }
 }
 
 fn integer(number: i128, text: &str, shape: &Shape<'_>, noun: &str) -> Result<Value, Wrong> {
     let wrong = |message: String| Err(Wrong { message, expected: shape.expected(), suggestion: None });
-    let schema = shape.of(Kind::Integer);
+    let schema = shape.of(JsonKind::Integer);
     let bound = |key: &str| schema.and_then(|schema| schema.get(key)).and_then(Value::as_i64).map(i128::from);
     if let Some(only) = bound("const") {
         if number == only {
@@ -60,8 +62,8 @@ fn integer(number: i128, text: &str, shape: &Shape<'_>, noun: &str) -> Result<Va
         }
         return wrong(format!("{noun} cannot be `{text}`"));
     }
-    // Where text may stand here too, the range depends on what it means, and `resolve` knows better words.
-    let open = shape.of(Kind::Text).is_some();
+    // Where text is allowed too, the range depends on its meaning, and `resolve` has the better message.
+    let open = shape.of(JsonKind::Text).is_some();
     match i64::try_from(number) {
         Ok(number) if open => Ok(number.into()),
         Ok(small)
@@ -77,34 +79,36 @@ fn integer(number: i128, text: &str, shape: &Shape<'_>, noun: &str) -> Result<Va
     }
 }
 
-fn mismatch(text: &str, meaning: Meaning, shape: &Shape<'_>, noun: &str) -> Wrong {
+fn mismatch(text: &str, meaning: PlainScalar, shape: &Shape<'_>, noun: &str) -> Wrong {
     let found = match meaning {
-        Meaning::Boolean(_) => "true or false",
-        Meaning::Integer(_) => "a number",
-        Meaning::Fraction => "a fraction",
-        Meaning::Null => "nothing",
-        Meaning::Text => "text",
+        PlainScalar::Boolean(_) => "true or false",
+        PlainScalar::Integer(_) => "a number",
+        PlainScalar::Fraction => "a fraction",
+        PlainScalar::Null => "nothing",
+        PlainScalar::Text => "text",
     };
-    let (integer, words) = (shape.of(Kind::Integer), shape.of(Kind::Text));
-    // Where any text will do, the value can stand there in quotes.
+    let (integer, words) = (shape.of(JsonKind::Integer), shape.of(JsonKind::Text));
+    // Where any text is allowed, the value in quotes is, too.
     let any_text =
         words.is_some_and(|schema| schema.get("pattern").is_none() && schema.get("anyOf").is_none());
     let suggestion = match meaning {
         // The common slip with kernel settings.
-        Meaning::Boolean(flag) if any_text && integer.is_some() => Some(if flag { "1" } else { "0" }.into()),
-        Meaning::Boolean(_) | Meaning::Integer(_) | Meaning::Fraction if any_text => {
+        PlainScalar::Boolean(flag) if any_text && integer.is_some() => {
+            Some(if flag { "1" } else { "0" }.into())
+        }
+        PlainScalar::Boolean(_) | PlainScalar::Integer(_) | PlainScalar::Fraction if any_text => {
             Some(format!("\"{text}\""))
         }
-        Meaning::Text if shape.of(Kind::Boolean).is_some() => match text.to_lowercase().as_str() {
+        PlainScalar::Text if shape.of(JsonKind::Boolean).is_some() => match text.to_lowercase().as_str() {
             "yes" | "y" | "on" | "true" | "1" => Some("true".into()),
             "no" | "n" | "off" | "false" | "0" => Some("false".into()),
             _ => None,
         },
-        Meaning::Text if integer.is_some() => {
+        PlainScalar::Text if integer.is_some() => {
             text.trim().parse::<u32>().ok().map(|number| number.to_string())
         }
         _ if words.is_none()
-            && shape.of(Kind::List).is_some()
+            && shape.of(JsonKind::List).is_some()
             && !text.contains(['[', ']', '{', '}', ',', '\n', '"']) =>
         {
             Some(format!("[{text}]"))

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// A kind of value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum JsonKind {
     /// A mapping
     Map,
     /// A list
@@ -17,7 +17,7 @@ pub(super) enum Kind {
     Boolean,
 }
 
-impl Kind {
+impl JsonKind {
     fn word(self) -> &'static str {
         match self {
             Self::Map => "object",
@@ -29,7 +29,7 @@ impl Kind {
     }
 }
 
-/// What may stand at one place.
+/// What is allowed at one place.
 #[derive(Debug)]
 pub(super) struct Shape<'a> {
     /// The schema itself, where its title and examples are
@@ -39,7 +39,7 @@ pub(super) struct Shape<'a> {
 }
 
 impl<'a> Shape<'a> {
-    /// The shape that a schema describes; `root` holds the definitions.
+    /// The shape that a schema describes; `root` has the definitions.
     pub(super) fn new(schema: &'a Value, root: &'a Value) -> Self {
         let schema = follow(schema, root);
         let mut choices = Vec::new();
@@ -47,8 +47,8 @@ impl<'a> Shape<'a> {
         Self { schema, choices }
     }
 
-    /// The schema for values of a kind, if they may stand here.
-    pub(super) fn of(&self, kind: Kind) -> Option<&'a Value> {
+    /// The schema for values of a kind, if they are allowed here.
+    pub(super) fn of(&self, kind: JsonKind) -> Option<&'a Value> {
         self.choices.iter().copied().find(|choice| match choice.get("type") {
             Some(Value::Array(words)) => words.iter().any(|word| word == kind.word()),
             Some(word) => word == kind.word(),
@@ -56,12 +56,12 @@ impl<'a> Shape<'a> {
         })
     }
 
-    /// The words of a closed list, if only those may stand here.
+    /// The names of a closed list, if only those are allowed here.
     pub(super) fn words(&self) -> Option<Vec<&'a str>> {
         self.choices.iter().map(|choice| choice.get("const").and_then(Value::as_str)).collect()
     }
 
-    /// The number, if there is only one that may stand here.
+    /// The number, if only one is allowed here.
     pub(super) fn only(&self) -> Option<&'a Value> {
         match self.choices.as_slice() {
             [only] => only.get("const").filter(|value| value.is_number()),
@@ -74,7 +74,7 @@ impl<'a> Shape<'a> {
         self.schema.get("title").and_then(Value::as_str)
     }
 
-    /// What may stand here, in words.
+    /// What is allowed here, as the text of a message.
     pub(super) fn expected(&self) -> String {
         if let Some(words) = self.words().filter(|words| !words.is_empty()) {
             return one_of(words.into_iter());
@@ -107,16 +107,16 @@ impl<'a> Shape<'a> {
         if examples.is_empty() { title.into() } else { format!("{title} such as {}", examples.join(" or ")) }
     }
 
-    /// A value that can stand here for one that could not be read, without meaning anything.
-    pub(super) fn harmless(&self) -> Option<Value> {
-        if self.of(Kind::List).is_some() {
+    /// A value that is allowed here and has no effect, in place of one that could not be read.
+    pub(super) fn placeholder(&self) -> Option<Value> {
+        if self.of(JsonKind::List).is_some() {
             return Some(json!([]));
         }
         if let Some(only) = self.only() {
             return Some(only.clone());
         }
         let text = matches!(self.choices.as_slice(), [only] if only.get("const").is_none());
-        (text && self.of(Kind::Text).is_some()).then(|| json!(""))
+        (text && self.of(JsonKind::Text).is_some()).then(|| json!(""))
     }
 }
 
@@ -141,7 +141,7 @@ fn collect<'a>(schema: &'a Value, root: &'a Value, choices: &mut Vec<&'a Value>)
     let schema = follow(schema, root);
     let alternatives = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array);
     match alternatives {
-        // Where the type is said already, the alternatives are about which texts; that is for `resolve` to judge.
+        // Where the type is given already, the alternatives are patterns of text, which `resolve` checks.
         Some(alternatives) if schema.get("type").is_none() => {
             for alternative in alternatives {
                 collect(alternative, root, choices);

@@ -1,22 +1,22 @@
-//! Gives the parser its text, letter by letter, and no room that it would only have to give back.
+//! Feeds a text to the parser, character by character, without the copies that the parser's own input makes.
 
 use std::str::Chars;
 
 use saphyr_parser::input::Input;
 
-/// How many letters of a value the parser makes room for at once.
+/// How many characters of a value the parser allocates for at once.
 ///
 /// Together with the first it is no more than the 32 bytes that the parser has made room for already. Its own way of
 /// reading a text takes 128, and so grows each value once more: a sixth of all that reading a file took.
 const AT_ONCE: usize = 28;
 
-/// What the parser has not taken yet.
+/// The rest of the text, which the parser has not read yet.
 #[derive(Clone)]
-pub(super) struct Letters<'t> {
+pub(super) struct StrInput<'t> {
     rest: Chars<'t>,
 }
 
-impl<'t> Letters<'t> {
+impl<'t> StrInput<'t> {
     pub(super) fn of(text: &'t str) -> Self {
         Self { rest: text.chars() }
     }
@@ -27,7 +27,7 @@ impl<'t> Letters<'t> {
     }
 }
 
-impl Input for Letters<'_> {
+impl Input for StrInput<'_> {
     /// The parser can look as far as it wants to: it has all of the text.
     #[inline]
     fn lookahead(&mut self, _count: usize) {}
@@ -66,7 +66,7 @@ impl Input for Letters<'_> {
         (0..count).for_each(|_| self.skip());
     }
 
-    /// The end of the text is `\0`, as the parser asks for.
+    /// The end of the text is `\0`, as the parser requires.
     #[inline]
     fn peek(&self) -> char {
         self.peek_opt().unwrap_or('\0')
@@ -82,7 +82,7 @@ impl Input for Letters<'_> {
         self.rest.clone().next()
     }
 
-    // These are asked about each letter of a value and each blank behind it.
+    // The parser calls these for each character of a value and each space behind it.
 
     #[inline]
     fn next_is_blank(&self) -> bool {
@@ -144,7 +144,7 @@ mod tests {
             "a: \0b",
         ] {
             // After a mistake it would go on for ever.
-            let (mut own, mut theirs) = (Parser::new(Letters::of(text)), Parser::new_from_str(text));
+            let (mut own, mut theirs) = (Parser::new(StrInput::of(text)), Parser::new_from_str(text));
             for _ in 0..100 {
                 let (event, expected) = (own.next_event(), theirs.next_event());
                 assert_eq!(event, expected, "{text:?}");

@@ -1,4 +1,4 @@
-//! Reads what serde would read too generously: nothing as an empty list, the last of two equal keys, anything as text.
+//! Deserialises without what serde would accept: null for an empty list or a missing key, and the last of two equal keys.
 
 use std::fmt;
 use std::hash::Hash;
@@ -11,16 +11,16 @@ use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Vis
 
 /// A key that may be left out, but not be left empty: `persistence:` with nothing behind it is a mistake, and serde
 /// would take it for "not given".
-pub(in crate::config) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(in crate::config) fn non_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    deserializer.deserialize_any(Given(PhantomData)).map(Some)
+    deserializer.deserialize_any(NonNull(PhantomData)).map(Some)
 }
 
 /// The same for a list.
-pub(super) fn present_list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+pub(super) fn non_null_list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -45,7 +45,7 @@ where
 
         fn visit_seq<A: SeqAccess<'de>>(self, entries: A) -> Result<Vec<T>, A::Error> {
             let mut list = Vec::deserialize(SeqAccessDeserializer::new(entries))?;
-            // It has grown by doubling, and a file can hold a hundred thousand servers.
+            // It has grown by doubling, and a file can have a hundred thousand servers.
             list.shrink_to_fit();
             Ok(list)
         }
@@ -54,10 +54,10 @@ where
     deserializer.deserialize_any(ListVisitor(PhantomData))
 }
 
-/// Takes a single value or a mapping, and not the absence of one.
-struct Given<T>(PhantomData<T>);
+/// Accepts a single value or a mapping, and not null.
+struct NonNull<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Given<T> {
+impl<'de, T: Deserialize<'de>> Visitor<'de> for NonNull<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,7 +85,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Given<T> {
     }
 }
 
-/// A mapping in which no key stands twice; serde would keep the last.
+/// A mapping without duplicate keys; serde would keep the last.
 pub(in crate::config) fn unique<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
 where
     D: Deserializer<'de>,
@@ -105,7 +105,7 @@ where
             let mut map = IndexMap::new();
             while let Some((key, value)) = entries.next_entry()? {
                 if map.insert(key, value).is_some() {
-                    return Err(A::Error::custom("a key stands twice"));
+                    return Err(A::Error::custom("duplicate key"));
                 }
             }
             Ok(map)

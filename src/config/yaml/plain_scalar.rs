@@ -1,9 +1,9 @@
-//! What YAML takes a single value for: a number, true or false, nothing, or text.
+//! Types of plain scalars in YAML: a number, true or false, null, or text.
 
-/// What YAML takes a scalar for.
+/// The type of a scalar, with its value.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::config) enum Meaning {
-    /// Nothing: `key:`, `~` or `null`
+pub(in crate::config) enum PlainScalar {
+    /// Null: `key:`, `~` or `null`
     Null,
     Boolean(bool),
     Integer(i128),
@@ -11,8 +11,8 @@ pub(in crate::config) enum Meaning {
     Text,
 }
 
-impl Meaning {
-    /// What a plain scalar means: YAML 1.2's core schema as serde_yaml reads it, in which `yes` and `007` are text.
+impl PlainScalar {
+    /// The type of a scalar without quotes: YAML 1.2's core schema as serde_yaml reads it, in which `yes` and `007` are text.
     pub(in crate::config) fn of_plain(text: &str) -> Self {
         match text {
             "" | "~" | "null" | "Null" | "NULL" => return Self::Null,
@@ -130,16 +130,16 @@ mod tests {
         ] {
             let expected =
                 match serde_yaml::from_str::<serde_yaml::Value>(&format!("a: {text}")).unwrap().get("a") {
-                    Some(serde_yaml::Value::Bool(flag)) => Meaning::Boolean(*flag),
-                    Some(serde_yaml::Value::Number(number)) if number.is_f64() => Meaning::Fraction,
-                    Some(serde_yaml::Value::Number(number)) => Meaning::Integer(
+                    Some(serde_yaml::Value::Bool(flag)) => PlainScalar::Boolean(*flag),
+                    Some(serde_yaml::Value::Number(number)) if number.is_f64() => PlainScalar::Fraction,
+                    Some(serde_yaml::Value::Number(number)) => PlainScalar::Integer(
                         number.as_i64().map(i128::from).or(number.as_u64().map(i128::from)).unwrap(),
                     ),
-                    Some(serde_yaml::Value::String(_)) => Meaning::Text,
-                    Some(serde_yaml::Value::Null) => Meaning::Null,
+                    Some(serde_yaml::Value::String(_)) => PlainScalar::Text,
+                    Some(serde_yaml::Value::Null) => PlainScalar::Null,
                     other => panic!("{text}: {other:?}"),
                 };
-            assert_eq!(Meaning::of_plain(text), expected, "{text}");
+            assert_eq!(PlainScalar::of_plain(text), expected, "{text}");
         }
     }
 }
