@@ -67,7 +67,7 @@ fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), 
     let problems = parsed
         .problems
         .iter()
-        .map(|problem| format!("{}:{}: {}: {}", source.name, problem.line, problem.message, problem.text))
+        .map(|problem| format!("{}:{}: {}: {}", source.name, problem.line, problem.error, problem.text))
         .collect();
     Ok((parsed.state, problems))
 }

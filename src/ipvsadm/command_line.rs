@@ -1,8 +1,10 @@
-//! Takes one line apart as ipvsadm does: which command it is, and which options with which values it carries.
+//! Reads one command line as ipvsadm does: which command it is, and its options with their values.
+
+use super::error::{OptionError, SplitError};
 
 /// Whether an option carries a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value {
+enum Takes {
     /// Never
     No,
     /// Always: the next word, whatever it looks like
@@ -12,8 +14,8 @@ enum Value {
 }
 
 /// Every option of ipvsadm 1.31: its long name, its letter, its value. The first group are the commands.
-const OPTIONS: [(&str, Option<char>, Value); 58] = {
-    use Value::{Maybe, No, Yes};
+const OPTIONS: [(&str, Option<char>, Takes); 58] = {
+    use Takes::{Maybe, No, Yes};
     [
         ("add-service", Some('A'), No),
         ("edit-service", Some('E'), No),
@@ -79,7 +81,7 @@ const OPTIONS: [(&str, Option<char>, Value); 58] = {
 /// How many at the head of `OPTIONS` are commands.
 const COMMANDS: usize = 17;
 
-/// One line of ipvsadm, taken apart. Options are taken out of it one by one; what is left over did not belong there.
+/// One command of ipvsadm. Options are taken out of it one by one; what is left over does not belong there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CommandLine {
     /// Long name of the command
@@ -92,8 +94,8 @@ pub(super) struct CommandLine {
 }
 
 impl CommandLine {
-    /// Takes the words behind `ipvsadm` apart.
-    pub(super) fn parse(arguments: Vec<String>) -> Result<Self, String> {
+    /// Reads the words after `ipvsadm`.
+    pub(super) fn parse(arguments: Vec<String>) -> Result<Self, OptionError> {
         let mut options: Vec<(&'static str, Option<String>)> = Vec::new();
         let (mut commands, mut words) = (Vec::new(), Vec::new());
         let mut arguments = arguments.into_iter().peekable();
@@ -103,7 +105,7 @@ impl CommandLine {
                     let (name, value) =
                         long.split_once('=').map_or((long, None), |(name, v)| (name, Some(v)));
                     (
-                        vec![by_name(name).ok_or_else(|| format!("unknown option `--{name}`"))?],
+                        vec![by_name(name).ok_or_else(|| OptionError::Unknown(format!("--{name}")))?],
                         value.map(str::to_owned),
                     )
                 }
@@ -118,21 +120,19 @@ impl CommandLine {
             let last = found.len().saturating_sub(1);
             for (at, (index, name, takes)) in found.into_iter().enumerate() {
                 let value = match takes {
-                    Value::No if at == last && rest.is_some() => {
-                        return Err(format!("`--{name}` takes no value"));
+                    Takes::No if at == last && rest.is_some() => {
+                        return Err(OptionError::TakesNoValue(name));
                     }
-                    Value::No => None,
-                    Value::Yes => Some(
-                        rest.clone()
-                            .or_else(|| arguments.next())
-                            .ok_or_else(|| format!("`--{name}` lacks its value"))?,
-                    ),
-                    Value::Maybe => rest.clone().or_else(|| arguments.next_if(|next| !next.starts_with('-'))),
+                    Takes::No => None,
+                    Takes::Yes => {
+                        Some(rest.clone().or_else(|| arguments.next()).ok_or(OptionError::LacksValue(name))?)
+                    }
+                    Takes::Maybe => rest.clone().or_else(|| arguments.next_if(|next| !next.starts_with('-'))),
                 };
                 if index < COMMANDS {
                     commands.push((name, value));
-                } else if options.iter().any(|(given, _)| *given == name) {
-                    return Err(format!("`--{name}` is given twice"));
+                } else if options.iter().any(|(known, _)| *known == name) {
+                    return Err(OptionError::Duplicate(name));
                 } else {
                     options.push((name, value));
                 }
@@ -140,14 +140,14 @@ impl CommandLine {
         }
         match (commands.pop(), commands.is_empty()) {
             (Some((command, operand)), true) => Ok(Self { command, operand, words, options }),
-            (Some(_), false) => Err("more than one command".to_owned()),
-            (None, _) => Err("no command such as -A or -a".to_owned()),
+            (Some(_), false) => Err(OptionError::MoreThanOneCommand),
+            (None, _) => Err(OptionError::NoCommand),
         }
     }
 
     /// Takes an option out, with its value if it carries one.
     pub(super) fn take(&mut self, name: &str) -> Option<Option<String>> {
-        let at = self.options.iter().position(|(given, _)| *given == name)?;
+        let at = self.options.iter().position(|(known, _)| *known == name)?;
         Some(self.options.remove(at).1)
     }
 
@@ -156,29 +156,30 @@ impl CommandLine {
         self.take(name).flatten()
     }
 
-    /// Takes a switch out, and tells whether it was there.
+    /// Takes a switch out, and returns whether it was there.
     pub(super) fn take_switch(&mut self, name: &str) -> bool {
         self.take(name).is_some()
     }
 
-    /// Refuses what nobody has taken.
-    pub(super) fn finish(&self) -> Result<(), String> {
+    /// Refuses the options and words that were not taken.
+    pub(super) fn finish(&self) -> Result<(), OptionError> {
         if let Some((name, _)) = self.options.first() {
-            return Err(format!("`--{name}` does not belong to `--{}`", self.command));
+            return Err(OptionError::NotOfCommand { option: name, command: self.command });
         }
-        self.words.first().map_or(Ok(()), |word| Err(format!("unexpected `{word}`")))
+        self.words.first().map_or(Ok(()), |word| Err(OptionError::Unexpected(word.clone())))
     }
 }
 
-type Found = (usize, &'static str, Value);
+/// An option by its place among the options, its long name, and whether it carries a value.
+type FoundOption = (usize, &'static str, Takes);
 
-fn by_name(name: &str) -> Option<Found> {
+fn by_name(name: &str) -> Option<FoundOption> {
     let found = OPTIONS.iter().enumerate().find(|(_, (long, ..))| *long == name)?;
     Some((found.0, found.1.0, found.1.2))
 }
 
 /// `-At10.0.0.13:80`: letters, the last of which may have its value behind it, with or without `=`.
-fn cluster(letters: &str) -> Result<(Vec<Found>, Option<String>), String> {
+fn cluster(letters: &str) -> Result<(Vec<FoundOption>, Option<String>), OptionError> {
     let mut found = Vec::new();
     let mut rest = letters.chars();
     while let Some(letter) = rest.next() {
@@ -186,10 +187,10 @@ fn cluster(letters: &str) -> Result<(Vec<Found>, Option<String>), String> {
             .iter()
             .enumerate()
             .find(|(_, (_, short, _))| *short == Some(letter))
-            .ok_or_else(|| format!("unknown option `-{letter}`"))?;
+            .ok_or_else(|| OptionError::Unknown(format!("-{letter}")))?;
         found.push((index, *name, *takes));
         let value = rest.as_str();
-        if *takes != Value::No && !value.is_empty() {
+        if *takes != Takes::No && !value.is_empty() {
             return Ok((found, Some(value.strip_prefix('=').unwrap_or(value).to_owned())));
         }
     }
@@ -198,9 +199,9 @@ fn cluster(letters: &str) -> Result<(Vec<Found>, Option<String>), String> {
 
 /// Splits a line into words as a shell does, as far as saved rules and simple scripts need it.
 ///
-/// Quotes and backslashes are taken away and a comment is left out. What only a shell can know, such as `$VIP`, is
-/// refused.
-pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
+/// Quotes and backslashes are removed and a comment is left out. What only a shell can expand, such as `$VIP`, is an
+/// error. (The quotes of `iptables-save` follow other rules: `host` reads those.)
+pub(super) fn split(line: &str) -> Result<Vec<String>, SplitError> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut chars = line.chars();
@@ -213,14 +214,14 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
                 let quoted = word.get_or_insert_default();
                 loop {
                     match chars.next() {
-                        None => return Err(format!("a quote ({c}) is not closed")),
+                        None => return Err(SplitError::OpenQuote(c)),
                         Some(end) if end == c => break,
-                        Some('$' | '`') if c == '"' => return Err(shell_only('$')),
+                        Some(inner @ ('$' | '`')) if c == '"' => return Err(SplitError::ShellOnly(inner)),
                         Some(inner) => quoted.push(inner),
                     }
                 }
             }
-            '$' | '`' | ';' | '&' | '|' | '<' | '>' | '(' | ')' => return Err(shell_only(c)),
+            '$' | '`' | ';' | '&' | '|' | '<' | '>' | '(' | ')' => return Err(SplitError::ShellOnly(c)),
             c => word.get_or_insert_default().push(c),
         }
     }
@@ -228,18 +229,13 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-fn shell_only(c: char) -> String {
-    format!(
-        "`{c}` has a meaning that only a shell knows; run the script and save what it made with `ipvsadm -Sn`"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ipvsadm::LineError;
 
-    fn parse(line: &str) -> Result<CommandLine, String> {
-        CommandLine::parse(split(line)?)
+    fn parse(line: &str) -> Result<CommandLine, LineError> {
+        Ok(CommandLine::parse(split(line)?)?)
     }
 
     #[test]
@@ -260,20 +256,20 @@ mod tests {
 
     #[test]
     fn what_is_no_command_line_says_why() {
-        let error = |line| parse(line).unwrap_err();
+        let error = |line| parse(line).unwrap_err().to_string();
         assert_eq!(error("-t 10.0.0.13:80"), "no command such as -A or -a");
         assert_eq!(error("-A -D"), "more than one command");
         assert_eq!(error("-A --tcp-serv x"), "unknown option `--tcp-serv`");
         assert_eq!(error("-AX"), "unknown option `-X`");
         assert_eq!(error("-A -t"), "`--tcp-service` lacks its value");
-        assert_eq!(error("-A -s rr -s rr"), "`--scheduler` is given twice");
+        assert_eq!(error("-A -s rr -s rr"), "duplicate option `--scheduler`");
         assert_eq!(error("-A --ops=yes"), "`--ops` takes no value");
         assert!(error("-A -t $VIP:80").starts_with("`$` has a meaning that only a shell knows"));
         assert_eq!(error("-A -t '10.0.0.13:80"), "a quote (') is not closed");
         assert_eq!(
             parse("-C junk -n").unwrap().finish().unwrap_err(),
-            "`--numeric` does not belong to `--clear`"
+            OptionError::NotOfCommand { option: "numeric", command: "clear" }
         );
-        assert_eq!(parse("-C junk").unwrap().finish().unwrap_err(), "unexpected `junk`");
+        assert_eq!(parse("-C junk").unwrap().finish(), Err(OptionError::Unexpected("junk".to_owned())));
     }
 }

@@ -1,11 +1,13 @@
-//! The words of `ipvsadm`: what it saves and what an operator types with it, in and out.
+//! Reads and writes the command language of `ipvsadm`: what it saves, and what an operator types.
 
 mod command_line;
+mod error;
 mod names;
 mod read;
 mod values;
 mod write;
 
+pub use error::{LineError, OptionError, SplitError, ValueError};
 pub use names::ServiceNames;
 pub use read::{LineProblem, Parsed, is_rules_text, read, read_with};
 pub use write::{command, save, unsaved};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::Protocol;
 
-/// The names of ports, read from `/etc/services` when the first is asked for.
+/// The names of ports, read from `/etc/services` at the first lookup.
 #[derive(Debug)]
 pub struct ServiceNames {
     path: PathBuf,

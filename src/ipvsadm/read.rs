@@ -5,10 +5,11 @@ use std::fmt;
 
 use super::ServiceNames;
 use super::command_line::{CommandLine, split};
+use super::error::LineError;
 use super::values;
 use crate::model::{Servers, ServiceKey, Services, State, VirtualService};
 
-/// What a text of rules holds.
+/// What was read from a text of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parsed {
     /// The table that the rules make, with timeouts and sync daemons where they set any. Marks are none of ipvsadm's
@@ -26,12 +27,19 @@ pub struct LineProblem {
     /// The line itself
     pub text: String,
     /// Why, and what to do
-    pub message: String,
+    pub error: LineError,
 }
 
 impl fmt::Display for LineProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}: {}", self.line, self.message, self.text)
+        write!(f, "line {}: {}: {}", self.line, self.error, self.text)
+    }
+}
+
+impl std::error::Error for LineProblem {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The error itself is part of the message.
+        self.error.source()
     }
 }
 
@@ -61,16 +69,16 @@ pub fn read(text: &str) -> Parsed {
 /// Reads rules, line by line and in their order, as `ipvsadm -R` would run them. Never fails as a whole: what is not
 /// understood, and what the kernel would refuse, is named.
 pub fn read_with(text: &str, names: &ServiceNames) -> Parsed {
-    let mut reader = Reader { names, parsed: Parsed::default(), lost: HashMap::new() };
+    let mut reader = RulesReader { names, parsed: Parsed::default(), lost: HashMap::new() };
     for (line, text) in logical_lines(text) {
-        if let Err(message) = reader.run(line, &text) {
-            reader.parsed.problems.push(LineProblem { line, text, message });
+        if let Err(error) = reader.run(line, &text) {
+            reader.parsed.problems.push(LineProblem { line, text, error });
         }
     }
     reader.parsed
 }
 
-/// The lines that say something, each with its number; one that ends in a backslash goes on in the next.
+/// The lines that are neither empty nor a comment, each with its number; one that ends in a backslash goes on in the next.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut lines = Vec::new();
     let mut open: Option<(usize, String)> = None;
@@ -99,21 +107,21 @@ fn is_ipvsadm(word: &str) -> bool {
     word.rsplit('/').next() == Some("ipvsadm")
 }
 
-struct Reader<'a> {
+struct RulesReader<'a> {
     names: &'a ServiceNames,
     parsed: Parsed,
-    /// Services whose own line was refused, and where, so that their servers can say so
+    /// Services whose own line was refused, with its number, for the errors of their servers
     lost: HashMap<ServiceKey, usize>,
 }
 
-impl Reader<'_> {
-    fn run(&mut self, number: usize, text: &str) -> Result<(), String> {
+impl RulesReader<'_> {
+    fn run(&mut self, number: usize, text: &str) -> Result<(), LineError> {
         // What many scripts have around their commands, and what has no effect on the table.
         if matches!(text, "exit" | "exit 0" | "true" | ":") || text.starts_with("set -") {
             return Ok(());
         }
         if text.contains(" (null) ") {
-            return Err("ipvsadm had no word for how this server is reached".to_owned());
+            return Err(LineError::UnknownMethod);
         }
         let mut words = split(text)?;
         if words.first().is_some_and(|word| word == "sudo") {
@@ -124,7 +132,7 @@ impl Reader<'_> {
                 words.remove(0);
             }
             Some(word) if word.starts_with('-') => {}
-            _ => return Err("not a command of ipvsadm".to_owned()),
+            _ => return Err(LineError::NotIpvsadm),
         }
         let mut line = CommandLine::parse(words)?;
         match line.command {
@@ -144,13 +152,13 @@ impl Reader<'_> {
                 Ok(())
             }
             "start-daemon" | "stop-daemon" => self.on_sync(&mut line),
-            "restore" => Err("restores from another file; give that file instead".to_owned()),
+            "restore" => Err(LineError::Restore),
             // To list, to save, to zero the counters: nothing that changes the table.
             _ => Ok(()),
         }
     }
 
-    fn on_service(&mut self, number: usize, line: &mut CommandLine) -> Result<(), String> {
+    fn on_service(&mut self, number: usize, line: &mut CommandLine) -> Result<(), LineError> {
         let key = values::service(line, self.names)?;
         let services = &mut self.parsed.state.services;
         if line.command == "delete-service" {
@@ -162,32 +170,31 @@ impl Reader<'_> {
                 .or(known.then_some(()))
                 .ok_or_else(|| self.missing(key));
         }
-        let scheduling = values::scheduling(line, key.family()).and_then(|scheduling| {
-            line.finish()?;
-            Ok(scheduling)
-        });
+        let scheduling =
+            values::scheduling(line, key.family()).map_err(LineError::from).and_then(|scheduling| {
+                line.finish()?;
+                Ok(scheduling)
+            });
         match (line.command, services.get_mut(&key), scheduling) {
-            ("add-service", Some(_), _) => {
-                Err(format!("{key} is there already; the kernel refuses a second one"))
-            }
+            ("add-service", Some(_), _) => Err(LineError::ServiceExists(key)),
             ("add-service", None, Ok(scheduling)) => {
                 services.insert(key, VirtualService::new(scheduling, Servers::default()));
                 Ok(())
             }
-            ("add-service", None, Err(message)) => {
+            ("add-service", None, Err(error)) => {
                 self.lost.insert(key, number);
-                Err(message)
+                Err(error)
             }
             (_, Some(service), Ok(scheduling)) => {
                 service.scheduling = scheduling.into();
                 Ok(())
             }
-            (_, Some(_), Err(message)) => Err(message),
+            (_, Some(_), Err(error)) => Err(error),
             (_, None, _) => Err(self.missing(key)),
         }
     }
 
-    fn on_server(&mut self, line: &mut CommandLine) -> Result<(), String> {
+    fn on_server(&mut self, line: &mut CommandLine) -> Result<(), LineError> {
         let key = values::service(line, self.names)?;
         let server = values::server(line, key, self.names)?;
         let Some(service) = self.parsed.state.services.get_mut(&key) else { return Err(self.missing(key)) };
@@ -195,7 +202,7 @@ impl Reader<'_> {
             line.finish()?;
             return match service.servers_mut().shift_remove(&server) {
                 Some(_) => Ok(()),
-                None => Err(format!("there is no server {server} in {key}")),
+                None => Err(LineError::NoServer(key, server)),
             };
         }
         let (server, of) = values::real_server(line, key, server)?;
@@ -205,18 +212,16 @@ impl Reader<'_> {
                 service.servers_mut().insert(server, of);
                 Ok(())
             }
-            ("add-server", Some(_)) => {
-                Err(format!("{server} is in {key} already; the kernel refuses a second one"))
-            }
+            ("add-server", Some(_)) => Err(LineError::ServerExists(key, server)),
             (_, Some(there)) => {
                 *there = of;
                 Ok(())
             }
-            (_, None) => Err(format!("there is no server {server} in {key}")),
+            (_, None) => Err(LineError::NoServer(key, server)),
         }
     }
 
-    fn on_sync(&mut self, line: &mut CommandLine) -> Result<(), String> {
+    fn on_sync(&mut self, line: &mut CommandLine) -> Result<(), LineError> {
         let role = values::role(line)?;
         let running = &mut self.parsed.state.sync;
         if line.command == "stop-daemon" {
@@ -227,16 +232,16 @@ impl Reader<'_> {
         let daemon = values::sync_daemon(line)?;
         line.finish()?;
         if running.iter().any(|other| other.role == role) {
-            return Err(format!("a sync {role} runs already; the kernel refuses a second one"));
+            return Err(LineError::SyncRuns(role));
         }
         running.push(daemon);
         Ok(())
     }
 
-    fn missing(&self, key: ServiceKey) -> String {
-        match self.lost.get(&key) {
-            Some(line) => format!("its service {key} is lost (line {line})"),
-            None => format!("there is no service {key} in the lines above"),
+    fn missing(&self, service: ServiceKey) -> LineError {
+        match self.lost.get(&service) {
+            Some(line) => LineError::ServiceLost { service, line: *line },
+            None => LineError::NoService(service),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Turns the words of a command line into the model: which service, which server, how scheduled, how forwarded.
+//! Turns the options of a command line into the model: which service, which server, how scheduled, how forwarded.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
@@ -6,17 +6,18 @@ use std::str::FromStr;
 
 use super::ServiceNames;
 use super::command_line::CommandLine;
+use super::error::ValueError;
 use crate::model::{
-    Checksum, EngineName, Family, Forwarding, Persistence, PersistenceMask, Protocol, RealServer,
-    SchedulerFlags, SchedulerName, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Thresholds,
-    Timeouts, Tunnel, TunnelKind,
+    Checksum, EngineName, Family, Forwarding, Named, Persistence, PersistenceMask, Protocol, RealServer,
+    SchedulerFlag, SchedulerFlags, SchedulerName, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole,
+    Thresholds, Timeouts, Tunnel, TunnelKind,
 };
 
-/// Seconds that `-p` means without a value. (The manual page says 300; 1.31 sets 360.)
+/// Seconds of `-p` without a value. (The manual page says 300; 1.31 sets 360.)
 const PERSISTENT: u32 = 360;
 
 /// The service that a line is about.
-pub(super) fn service(line: &mut CommandLine, names: &ServiceNames) -> Result<ServiceKey, String> {
+pub(super) fn service(line: &mut CommandLine, names: &ServiceNames) -> Result<ServiceKey, ValueError> {
     let mut keys = Vec::new();
     for (option, protocol) in
         [("tcp-service", Protocol::Tcp), ("udp-service", Protocol::Udp), ("sctp-service", Protocol::Sctp)]
@@ -31,29 +32,26 @@ pub(super) fn service(line: &mut CommandLine, names: &ServiceNames) -> Result<Se
         let family = if v6 { Family::V6 } else { Family::V4 };
         keys.push(ServiceKey::FirewallMark { family, mark: mark(&text)? });
     } else if v6 {
-        return Err("`--ipv6` belongs to a firewall mark (-f)".to_owned());
+        return Err(ValueError::Ipv6WithoutMark);
     }
     match (keys.pop(), keys.is_empty()) {
         (Some(key), true) => Ok(key),
-        (Some(_), false) => Err("more than one service".to_owned()),
-        (None, _) => Err("no service such as `-t 10.0.0.13:80`".to_owned()),
+        (Some(_), false) => Err(ValueError::MoreThanOne("service")),
+        (None, _) => Err(ValueError::Missing("no service such as `-t 10.0.0.13:80`")),
     }
 }
 
 /// Decimal, as ipvsadm reads it; or negative, as it prints a mark above 2147483647.
-fn mark(text: &str) -> Result<u32, String> {
+fn mark(text: &str) -> Result<u32, ValueError> {
     let number: Option<u32> =
         text.parse().ok().or_else(|| text.parse::<i32>().ok().map(|negative| negative.cast_unsigned()));
-    number
-        .filter(|mark| *mark != 0)
-        .ok_or_else(|| format!("`{text}` is not a firewall mark, 1 to 4294967295"))
+    number.filter(|mark| *mark != 0).ok_or_else(|| not_number(text, "a firewall mark", 1_u32, u32::MAX))
 }
 
-/// How a service is scheduled, with ipvsadm's own words for what is not said.
-pub(super) fn scheduling(line: &mut CommandLine, family: Family) -> Result<Scheduling, String> {
+/// How a service is scheduled, with ipvsadm's own values for what is left out.
+pub(super) fn scheduling(line: &mut CommandLine, family: Family) -> Result<Scheduling, ValueError> {
     let name = line.take_value("scheduler").unwrap_or_else(|| "wlc".to_owned());
-    let scheduler =
-        SchedulerName::new(&name).ok_or_else(|| format!("`{name}` is not the name of a scheduler"))?;
+    let scheduler = SchedulerName::new(&name).ok_or_else(|| not_name(&name, "a scheduler"))?;
     let flags =
         line.take("sched-flags").map(|words| flags(words.as_deref(), &name)).transpose()?.unwrap_or_default();
     let timeout = match line.take("persistent") {
@@ -65,9 +63,9 @@ pub(super) fn scheduling(line: &mut CommandLine, family: Family) -> Result<Sched
         None => PersistenceMask::single_client(family),
         Some(text) => mask(&text, family)?,
     };
-    let engine = line.take_value("pe").map(|name| {
-        EngineName::new(&name).ok_or_else(|| format!("`{name}` is not the name of a persistence engine"))
-    });
+    let engine = line
+        .take_value("pe")
+        .map(|name| EngineName::new(&name).ok_or_else(|| not_name(&name, "a persistence engine")));
     Ok(Scheduling {
         scheduler,
         flags,
@@ -78,48 +76,46 @@ pub(super) fn scheduling(line: &mut CommandLine, family: Family) -> Result<Sched
     })
 }
 
-fn flags(words: Option<&str>, scheduler: &str) -> Result<SchedulerFlags, String> {
+fn flags(words: Option<&str>, scheduler: &str) -> Result<SchedulerFlags, ValueError> {
     let mut flags = SchedulerFlags::default();
     let Some(words) = words else {
         // `ipvsadm -S` prints a bare `-b` where the only switch is the third of `sh` or `mh`: it has no word for it.
         flags.flag_3 = matches!(scheduler, "sh" | "mh");
-        return if flags.flag_3 { Ok(flags) } else { Err("`--sched-flags` lacks its value".to_owned()) };
+        return if flags.flag_3 {
+            Ok(flags)
+        } else {
+            Err(ValueError::Missing("`--sched-flags` lacks its value"))
+        };
     };
     for word in words.split(',') {
-        let (flag, of) = match word {
-            "flag-1" => (&mut flags.flag_1, scheduler),
-            "flag-2" => (&mut flags.flag_2, scheduler),
-            "flag-3" => (&mut flags.flag_3, scheduler),
-            "sh-fallback" => (&mut flags.flag_1, "sh"),
-            "sh-port" => (&mut flags.flag_2, "sh"),
-            "mh-fallback" => (&mut flags.flag_1, "mh"),
-            "mh-port" => (&mut flags.flag_2, "mh"),
-            _ => return Err(format!("unknown scheduler flag `{word}`")),
-        };
-        if of != scheduler {
-            return Err(format!("the scheduler flag `{word}` belongs to `{of}`, not to `{scheduler}`"));
+        let flag = SchedulerFlag::from_name(word).ok_or_else(|| ValueError::UnknownFlag(word.to_owned()))?;
+        if let Some(owner) = flag.scheduler().filter(|owner| *owner != scheduler) {
+            return Err(ValueError::FlagOfOther { flag, owner, scheduler: scheduler.to_owned() });
         }
-        *flag = true;
+        flags.switch_on(flag);
     }
     Ok(flags)
 }
 
-fn mask(text: &str, family: Family) -> Result<PersistenceMask, String> {
+fn mask(text: &str, family: Family) -> Result<PersistenceMask, ValueError> {
     match family {
-        Family::V4 => text.parse::<Ipv4Addr>().map(PersistenceMask::V4).map_err(|_| {
-            format!("`{text}` is not a netmask such as 255.255.255.0 (ipvsadm takes a prefix length only for IPv6)")
-        }),
+        Family::V4 => text
+            .parse::<Ipv4Addr>()
+            .map(PersistenceMask::V4)
+            .map_err(|_| ValueError::Netmask(text.to_owned())),
         Family::V6 => number(text, "a prefix length", 1, 128).map(PersistenceMask::V6),
     }
 }
 
-/// The real server that a line is about. A port that is not said is the service's own.
+/// The real server that a line is about. Without a port it has that of the service.
 pub(super) fn server(
     line: &mut CommandLine,
     service: ServiceKey,
     names: &ServiceNames,
-) -> Result<ServerKey, String> {
-    let text = line.take_value("real-server").ok_or("no real server such as `-r 192.168.8.14:80`")?;
+) -> Result<ServerKey, ValueError> {
+    let text = line
+        .take_value("real-server")
+        .ok_or(ValueError::Missing("no real server such as `-r 192.168.8.14:80`"))?;
     let protocol = match service {
         ServiceKey::Address { protocol, .. } => protocol,
         // So does ipvsadm look up the names of ports where there is no protocol.
@@ -129,36 +125,33 @@ pub(super) fn server(
     Ok(ServerKey { address, port: port.unwrap_or_else(|| service.default_server_port()) })
 }
 
-/// What a server is, with ipvsadm's own words for what is not said; and the port that it really gets.
+/// What a server is, with ipvsadm's own values for what is left out; and the port that it really gets.
 pub(super) fn real_server(
     line: &mut CommandLine,
     service: ServiceKey,
     mut key: ServerKey,
-) -> Result<(ServerKey, RealServer), String> {
+) -> Result<(ServerKey, RealServer), ValueError> {
     let forwarding = forwarding(line)?;
     if Family::of(key.address) != service.family() && !matches!(forwarding, Forwarding::Tunnel(_)) {
-        return Err(format!(
-            "the server {} has another address family than {service}; only `-i` can do that",
-            key.address
-        ));
+        return Err(ValueError::OtherFamily(key.address, service));
     }
-    // As ipvsadm does: without NAT the packet arrives at the port of the service, whatever was asked for.
+    // As ipvsadm does: without NAT the packet arrives at the port of the service, whatever port is given.
     if service.mark().is_none() && forwarding != Forwarding::Nat {
         key.port = service.default_server_port();
     }
-    let mut signed = |option: &str, what: &str, without: u32| {
+    let mut signed = |option: &str, what: &'static str, without: u32| {
         line.take_value(option).map_or(Ok(without), |text| number(&text, what, 0, i32::MAX.cast_unsigned()))
     };
     let weight = signed("weight", "a weight", 1)?;
     let upper = NonZeroU32::new(signed("u-threshold", "a threshold", 0)?);
     let lower = NonZeroU32::new(signed("l-threshold", "a threshold", 0)?);
     if lower > upper {
-        return Err("the lower threshold is above the upper one; the kernel refuses that".to_owned());
+        return Err(ValueError::Thresholds);
     }
     Ok((key, RealServer { weight, forwarding, thresholds: Thresholds { upper, lower } }))
 }
 
-fn forwarding(line: &mut CommandLine) -> Result<Forwarding, String> {
+fn forwarding(line: &mut CommandLine) -> Result<Forwarding, ValueError> {
     let methods = [
         ("masquerading", Forwarding::Nat),
         ("gatewaying", Forwarding::DirectRouting),
@@ -170,25 +163,25 @@ fn forwarding(line: &mut CommandLine) -> Result<Forwarding, String> {
         .collect();
     let method = given.pop().unwrap_or(Forwarding::DirectRouting);
     match (given.is_empty(), method) {
-        (false, _) => Err("more than one forwarding method".to_owned()),
+        (false, _) => Err(ValueError::MoreThanOne("forwarding method")),
         (true, Forwarding::Tunnel(_)) => tunnel(line).map(Forwarding::Tunnel),
         (true, method) => Ok(method),
     }
 }
 
-fn tunnel(line: &mut CommandLine) -> Result<Tunnel, String> {
-    let word = line.take_value("tun-type").unwrap_or_else(|| "ipip".to_owned());
-    let kind = match word.as_str() {
-        "ipip" => return Ok(Tunnel::IPIP),
-        "gue" => TunnelKind::Gue,
-        "gre" => TunnelKind::Gre,
-        _ => return Err(format!("unknown tunnel type `{word}`; ipip, gue or gre")),
+fn tunnel(line: &mut CommandLine) -> Result<Tunnel, ValueError> {
+    let kind = match line.take_value("tun-type") {
+        None => TunnelKind::Ipip,
+        Some(name) => TunnelKind::from_name(&name).ok_or(ValueError::UnknownTunnel(name))?,
     };
+    if kind == TunnelKind::Ipip {
+        return Ok(Tunnel::IPIP);
+    }
     let port = match (kind, line.take_value("tun-port")) {
-        (TunnelKind::Gue, None) => return Err("a gue tunnel needs `--tun-port`".to_owned()),
+        (TunnelKind::Gue, None) => return Err(ValueError::Missing("a gue tunnel needs `--tun-port`")),
         (TunnelKind::Gue, Some(text)) => number(&text, "a tunnel port", 1, u16::MAX)?,
         (_, None) => 0,
-        (_, Some(_)) => return Err(format!("a {kind} tunnel has no port")),
+        (_, Some(_)) => return Err(ValueError::TunnelPort(kind)),
     };
     let mut sums = Vec::new();
     for (option, checksum) in
@@ -200,19 +193,17 @@ fn tunnel(line: &mut CommandLine) -> Result<Tunnel, String> {
     }
     match sums.as_slice() {
         [] => Ok(Tunnel { kind, port, checksum: Checksum::None }),
-        [Checksum::Remcsum] if kind != TunnelKind::Gue => {
-            Err(format!("a {kind} tunnel has no remote checksum"))
-        }
+        [Checksum::Remcsum] if kind != TunnelKind::Gue => Err(ValueError::TunnelChecksum(kind)),
         [checksum] => Ok(Tunnel { kind, port, checksum: *checksum }),
-        _ => Err("more than one tunnel checksum".to_owned()),
+        _ => Err(ValueError::MoreThanOne("tunnel checksum")),
     }
 }
 
 /// `--set TCP TCPFIN UDP`; 0 leaves what is.
-pub(super) fn timeouts(line: &mut CommandLine, to: &mut Timeouts) -> Result<(), String> {
+pub(super) fn timeouts(line: &mut CommandLine, to: &mut Timeouts) -> Result<(), ValueError> {
     let words = std::mem::take(&mut line.words);
     let [tcp, tcp_fin, udp] = words.as_slice() else {
-        return Err("`--set` takes three times: TCP, TCP after a FIN, UDP".to_owned());
+        return Err(ValueError::Missing("`--set` takes three times: TCP, TCP after a FIN, UDP"));
     };
     let read = |text: &String| number(text, "a time", 0, u32::MAX).map(|time| (time != 0).then_some(time));
     let (tcp, tcp_fin, udp) = (read(tcp)?, read(tcp_fin)?, read(udp)?);
@@ -221,25 +212,23 @@ pub(super) fn timeouts(line: &mut CommandLine, to: &mut Timeouts) -> Result<(), 
 }
 
 /// `master` or `backup`, of a sync daemon.
-pub(super) fn role(line: &CommandLine) -> Result<SyncRole, String> {
-    match line.operand.as_deref() {
-        Some("master") => Ok(SyncRole::Master),
-        Some("backup") => Ok(SyncRole::Backup),
-        other => Err(format!("`{}` is neither master nor backup", other.unwrap_or_default())),
-    }
+pub(super) fn role(line: &CommandLine) -> Result<SyncRole, ValueError> {
+    let name = line.operand.as_deref().unwrap_or_default();
+    SyncRole::from_name(name).ok_or_else(|| ValueError::Role(name.to_owned()))
 }
 
 /// `--start-daemon ROLE`
-pub(super) fn sync_daemon(line: &mut CommandLine) -> Result<SyncDaemon, String> {
+pub(super) fn sync_daemon(line: &mut CommandLine) -> Result<SyncDaemon, ValueError> {
     let role = role(line)?;
-    let interface = line.take_value("mcast-interface").ok_or("a sync daemon needs `--mcast-interface`")?;
+    let interface = line
+        .take_value("mcast-interface")
+        .ok_or(ValueError::Missing("a sync daemon needs `--mcast-interface`"))?;
     let group = line.take_value("mcast-group").map(|text| {
-        text.parse::<IpAddr>()
-            .ok()
-            .filter(IpAddr::is_multicast)
-            .ok_or_else(|| format!("`{text}` is not the address of a multicast group"))
+        text.parse::<IpAddr>().ok().filter(IpAddr::is_multicast).ok_or(ValueError::MulticastGroup(text))
     });
-    let whole = |text: Option<String>, what| text.map(|text| number(&text, what, 1, u16::MAX)).transpose();
+    let whole = |text: Option<String>, what: &'static str| {
+        text.map(|text| number(&text, what, 1, u16::MAX)).transpose()
+    };
     Ok(SyncDaemon {
         role,
         interface,
@@ -259,7 +248,7 @@ fn address_and_port(
     text: &str,
     protocol: Protocol,
     names: &ServiceNames,
-) -> Result<(IpAddr, Option<u16>), String> {
+) -> Result<(IpAddr, Option<u16>), ValueError> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok((address, None));
     }
@@ -277,34 +266,36 @@ fn address_and_port(
         number(word, "a port", 0, u16::MAX)?
     } else {
         names.port(word, protocol).ok_or_else(|| {
-            format!(
-                "no {protocol} port is called `{word}` in {}; save with `ipvsadm -Sn`",
-                names.path().display()
-            )
+            let file = names.path().to_owned();
+            ValueError::PortName { name: word.to_owned(), protocol, file }
         })?
     };
     Ok((address, Some(port)))
 }
 
-fn not_address(text: &str) -> String {
+fn not_address(text: &str) -> ValueError {
     let a_name = text.bytes().any(|byte| byte.is_ascii_alphabetic()) && !text.contains([':', '[', ']']);
-    if a_name {
-        format!("`{text}` is a host name; save the rules again with `ipvsadm -Sn`, which prints addresses")
-    } else {
-        format!("`{text}` is not an IP address")
-    }
+    if a_name { ValueError::HostName(text.to_owned()) } else { ValueError::Address(text.to_owned()) }
 }
 
-fn number<N: FromStr + PartialOrd + std::fmt::Display>(
+fn number<N: FromStr + PartialOrd + Copy + Into<u64>>(
     text: &str,
-    what: &str,
+    what: &'static str,
     least: N,
     most: N,
-) -> Result<N, String> {
+) -> Result<N, ValueError> {
     // Digits only: a sign is nothing that ipvsadm prints here.
     Some(text)
         .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|text| text.parse().ok())
         .filter(|number| *number >= least && *number <= most)
-        .ok_or_else(|| format!("`{text}` is not {what}, {least} to {most}"))
+        .ok_or_else(|| not_number(text, what, least, most))
+}
+
+fn not_number(text: &str, what: &'static str, least: impl Into<u64>, most: impl Into<u64>) -> ValueError {
+    ValueError::Number { text: text.to_owned(), what, least: least.into(), most: most.into() }
+}
+
+fn not_name(text: &str, what: &'static str) -> ValueError {
+    ValueError::Name { text: text.to_owned(), what }
 }

@@ -131,7 +131,7 @@ fn order(key: ServiceKey) -> (u32, Family, Option<(Protocol, IpAddr, u16)>) {
     }
 }
 
-/// That ipvsadm has no words for something; says for what.
+/// That ipvsadm has no option for something; names it.
 struct NoWord(String);
 
 fn add_service(verb: &str, service: ServiceKey, scheduling: &Scheduling) -> Result<String, NoWord> {

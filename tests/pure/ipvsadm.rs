@@ -67,7 +67,7 @@ fn table(text: &str) -> State {
 
 /// The messages of a text, each with the number of its line.
 fn problems(text: &str) -> Vec<(usize, String)> {
-    read(text).problems.into_iter().map(|problem| (problem.line, problem.message)).collect()
+    read(text).problems.into_iter().map(|problem| (problem.line, problem.error.to_string())).collect()
 }
 
 #[test]
@@ -166,8 +166,8 @@ fn nothing_is_dropped_in_silence() {
         [
             (1, "`web.example.com` is a host name; save the rules again with `ipvsadm -Sn`, which prints addresses".to_owned()),
             (2, "`--weight` does not belong to `--add-service`".to_owned()),
-            (3, "its service tcp://10.0.0.13:80 is lost (line 2)".to_owned()),
-            (4, "`>` has a meaning that only a shell knows; run the script and save what it made with `ipvsadm -Sn`".to_owned()),
+            (3, "its service tcp://10.0.0.13:80 could not be read (line 2)".to_owned()),
+            (4, "`>` has a meaning that only a shell knows; run the script and save the result with `ipvsadm -Sn`".to_owned()),
             (5, "not a command of ipvsadm".to_owned()),
             (8, "tcp://10.0.0.14:80 is there already; the kernel refuses a second one".to_owned()),
             (9, "there is no service tcp://10.0.0.15:80 in the lines above".to_owned()),
@@ -176,7 +176,7 @@ fn nothing_is_dropped_in_silence() {
             (12, "`10.0.83` is not an IP address".to_owned()),
             (13, "`24` is not a netmask such as 255.255.255.0 (ipvsadm takes a prefix length only for IPv6)".to_owned()),
             (14, "restores from another file; give that file instead".to_owned()),
-            (15, "ipvsadm had no word for how this server is reached".to_owned()),
+            (15, "ipvsadm had no name for the forwarding method of this server".to_owned()),
         ]
     );
 }
@@ -244,7 +244,7 @@ fn a_port_may_have_a_name() {
         "-A -t 10.0.0.13:80 -s rr\n-a -t 10.0.0.13:80 -r 192.168.8.14:8080 -m -w 1\n-A -u 10.0.0.13:53 -s wlc\n"
     );
     assert_eq!(parsed.problems.len(), 1);
-    assert!(parsed.problems[0].message.starts_with("no udp port is called `http` in "));
+    assert!(parsed.problems[0].error.to_string().starts_with("no udp port is called `http` in "));
     assert_eq!(parsed.problems[0].line, 4);
 }
 

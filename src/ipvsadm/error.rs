@@ -1,0 +1,289 @@
+//! The errors of reading rules: why a line is not in the state, and what to do about it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::model::{Protocol, SchedulerFlag, ServerKey, ServiceKey, SyncRole, TunnelKind};
+
+/// Why a line is not in the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LineError {
+    /// The line cannot be taken apart into words.
+    Words(SplitError),
+    /// The options are not those of one command of ipvsadm.
+    Options(OptionError),
+    /// An option has a value that ipvsadm or the kernel would refuse.
+    Value(ValueError),
+    /// It begins with neither `ipvsadm` nor an option.
+    NotIpvsadm,
+    /// `ipvsadm -S` printed `(null)` for a forwarding method that it does not know.
+    UnknownMethod,
+    /// `ipvsadm -R` reads from another file.
+    Restore,
+    /// The service is added a second time.
+    ServiceExists(ServiceKey),
+    /// No line above adds the service.
+    NoService(ServiceKey),
+    /// The line that adds the service is not in the state either.
+    ServiceLost {
+        /// The service
+        service: ServiceKey,
+        /// The number of that line
+        line: usize,
+    },
+    /// The server is added a second time.
+    ServerExists(ServiceKey, ServerKey),
+    /// No line above adds the server.
+    NoServer(ServiceKey, ServerKey),
+    /// A sync daemon of this role is started a second time.
+    SyncRuns(SyncRole),
+}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // These are the whole error; there is nothing to add.
+            Self::Words(error) => error.fmt(f),
+            Self::Options(error) => error.fmt(f),
+            Self::Value(error) => error.fmt(f),
+            Self::NotIpvsadm => f.write_str("not a command of ipvsadm"),
+            Self::UnknownMethod => {
+                f.write_str("ipvsadm had no name for the forwarding method of this server")
+            }
+            Self::Restore => f.write_str("restores from another file; give that file instead"),
+            Self::ServiceExists(service) => {
+                write!(f, "{service} is there already; the kernel refuses a second one")
+            }
+            Self::NoService(service) => write!(f, "there is no service {service} in the lines above"),
+            Self::ServiceLost { service, line } => {
+                write!(f, "its service {service} could not be read (line {line})")
+            }
+            Self::ServerExists(service, server) => {
+                write!(f, "{server} is in {service} already; the kernel refuses a second one")
+            }
+            Self::NoServer(service, server) => write!(f, "there is no server {server} in {service}"),
+            Self::SyncRuns(role) => write!(f, "a sync {role} runs already; the kernel refuses a second one"),
+        }
+    }
+}
+
+impl std::error::Error for LineError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Words(error) => error.source(),
+            Self::Options(error) => error.source(),
+            Self::Value(error) => error.source(),
+            Self::NotIpvsadm
+            | Self::UnknownMethod
+            | Self::Restore
+            | Self::ServiceExists(_)
+            | Self::NoService(_)
+            | Self::ServiceLost { .. }
+            | Self::ServerExists(..)
+            | Self::NoServer(..)
+            | Self::SyncRuns(_) => None,
+        }
+    }
+}
+
+impl From<SplitError> for LineError {
+    fn from(error: SplitError) -> Self {
+        Self::Words(error)
+    }
+}
+
+impl From<OptionError> for LineError {
+    fn from(error: OptionError) -> Self {
+        Self::Options(error)
+    }
+}
+
+impl From<ValueError> for LineError {
+    fn from(error: ValueError) -> Self {
+        Self::Value(error)
+    }
+}
+
+/// Why a line cannot be split into words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SplitError {
+    /// This quote is not closed.
+    OpenQuote(char),
+    /// This character has a meaning that only a shell knows.
+    ShellOnly(char),
+}
+
+impl fmt::Display for SplitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OpenQuote(quote) => write!(f, "a quote ({quote}) is not closed"),
+            Self::ShellOnly(character) => write!(
+                f,
+                "`{character}` has a meaning that only a shell knows; run the script and save the result with `ipvsadm -Sn`"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SplitError {}
+
+/// Why options are not those of one command of ipvsadm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OptionError {
+    /// ipvsadm has no such option; as it is written, with its dashes.
+    Unknown(String),
+    /// The option takes no value and has one.
+    TakesNoValue(&'static str),
+    /// The option needs a value and has none.
+    LacksValue(&'static str),
+    /// The option is there more than once.
+    Duplicate(&'static str),
+    /// There is no command among them.
+    NoCommand,
+    /// There are several commands.
+    MoreThanOneCommand,
+    /// The command does not take this option.
+    NotOfCommand {
+        /// The option's long name
+        option: &'static str,
+        /// The command's long name
+        command: &'static str,
+    },
+    /// A word that is neither an option nor the value of one.
+    Unexpected(String),
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(option) => write!(f, "unknown option `{option}`"),
+            Self::TakesNoValue(option) => write!(f, "`--{option}` takes no value"),
+            Self::LacksValue(option) => write!(f, "`--{option}` lacks its value"),
+            Self::Duplicate(option) => write!(f, "duplicate option `--{option}`"),
+            Self::NoCommand => f.write_str("no command such as -A or -a"),
+            Self::MoreThanOneCommand => f.write_str("more than one command"),
+            Self::NotOfCommand { option, command } => {
+                write!(f, "`--{option}` does not belong to `--{command}`")
+            }
+            Self::Unexpected(word) => write!(f, "unexpected `{word}`"),
+        }
+    }
+}
+
+impl std::error::Error for OptionError {}
+
+/// Why the value of an option is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueError {
+    /// It is no number, or one that is out of range.
+    Number {
+        /// The value
+        text: String,
+        /// What it should be, with its article
+        what: &'static str,
+        /// The least number
+        least: u64,
+        /// The greatest number
+        most: u64,
+    },
+    /// Something that the line needs is missing; what, as a sentence.
+    Missing(&'static str),
+    /// Several of what there can be only one of; its noun.
+    MoreThanOne(&'static str),
+    /// `-6` belongs to a firewall mark, and there is none.
+    Ipv6WithoutMark,
+    /// It cannot be the name of a kernel module; of what kind.
+    Name {
+        /// The value
+        text: String,
+        /// What it should name
+        what: &'static str,
+    },
+    /// It is no scheduler flag.
+    UnknownFlag(String),
+    /// The flag belongs to another scheduler.
+    FlagOfOther {
+        /// The flag
+        flag: SchedulerFlag,
+        /// The scheduler that has it
+        owner: &'static str,
+        /// The scheduler of the line
+        scheduler: String,
+    },
+    /// It is no netmask of IPv4.
+    Netmask(String),
+    /// Server and service have different address families.
+    OtherFamily(IpAddr, ServiceKey),
+    /// The lower threshold is above the upper one.
+    Thresholds,
+    /// It is no type of tunnel.
+    UnknownTunnel(String),
+    /// A tunnel of this type has no port.
+    TunnelPort(TunnelKind),
+    /// A tunnel of this type has no remote checksum.
+    TunnelChecksum(TunnelKind),
+    /// It is neither master nor backup.
+    Role(String),
+    /// It is no address of a multicast group.
+    MulticastGroup(String),
+    /// It is no IP address.
+    Address(String),
+    /// It is the name of a host.
+    HostName(String),
+    /// The file of ports has no such name.
+    PortName {
+        /// The name
+        name: String,
+        /// The protocol
+        protocol: Protocol,
+        /// The file
+        file: PathBuf,
+    },
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number { text, what, least, most } => {
+                write!(f, "`{text}` is not {what}, {least} to {most}")
+            }
+            Self::Missing(what) => f.write_str(what),
+            Self::MoreThanOne(noun) => write!(f, "more than one {noun}"),
+            Self::Ipv6WithoutMark => f.write_str("`--ipv6` belongs to a firewall mark (-f)"),
+            Self::Name { text, what } => write!(f, "`{text}` is not the name of {what}"),
+            Self::UnknownFlag(name) => write!(f, "unknown scheduler flag `{name}`"),
+            Self::FlagOfOther { flag, owner, scheduler } => {
+                write!(f, "the scheduler flag `{flag}` belongs to `{owner}`, not to `{scheduler}`")
+            }
+            Self::Netmask(text) => write!(
+                f,
+                "`{text}` is not a netmask such as 255.255.255.0 (ipvsadm takes a prefix length only for IPv6)"
+            ),
+            Self::OtherFamily(server, service) => write!(
+                f,
+                "the server {server} has another address family than {service}; only `-i` can do that"
+            ),
+            Self::Thresholds => {
+                f.write_str("the lower threshold is above the upper one; the kernel refuses that")
+            }
+            Self::UnknownTunnel(name) => write!(f, "unknown tunnel type `{name}`; ipip, gue or gre"),
+            Self::TunnelPort(kind) => write!(f, "a {kind} tunnel has no port"),
+            Self::TunnelChecksum(kind) => write!(f, "a {kind} tunnel has no remote checksum"),
+            Self::Role(text) => write!(f, "`{text}` is neither master nor backup"),
+            Self::MulticastGroup(text) => write!(f, "`{text}` is not the address of a multicast group"),
+            Self::Address(text) => write!(f, "`{text}` is not an IP address"),
+            Self::HostName(text) => write!(
+                f,
+                "`{text}` is a host name; save the rules again with `ipvsadm -Sn`, which prints addresses"
+            ),
+            Self::PortName { name, protocol, file } => write!(
+                f,
+                "no {protocol} port is called `{name}` in {}; save with `ipvsadm -Sn`",
+                file.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ValueError {}
