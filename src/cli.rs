@@ -235,7 +235,7 @@ pub enum ExportOutput {
 pub enum PruneWord {
     /// Those that lbd itself put there or adopted
     Owned,
-    /// Every one that the file does not hold
+    /// Every one that is not in the file
     All,
     /// None
     Never,

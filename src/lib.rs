@@ -26,10 +26,10 @@ pub mod escape;
 /// The desired file: its format, how it is read, and what is wrong with it.
 pub mod config;
 
-/// The words of `ipvsadm`, in and out.
+/// The command language of `ipvsadm`, read and written.
 pub mod ipvsadm;
 
-/// The words of `nft`, in and out: lbd's own table of the packet filter.
+/// The language of `nft`, read and written: lbd's own nftables table.
 pub mod nft;
 
 /// The kernel behind a door: what there is to read, what can be done to it, what its refusals mean.
@@ -41,7 +41,7 @@ pub mod host;
 /// Decides which edits turn one state into another. The heart; read it first.
 pub mod plan;
 
-/// What a director needs but the file forgot.
+/// Warnings: what a director needs and the file does not set.
 pub mod advice;
 
 /// Decides which virtual services lbd may touch.

@@ -174,8 +174,8 @@ mod tests {
         assert_eq!(notifier.watchdog_interval(), Some(Duration::from_secs(15)));
         notifier.ready("12 virtual services, in sync");
         assert_eq!(received(&manager), "READY=1\nSTATUS=12 virtual services, in sync");
-        notifier.status("the file does not hold");
-        assert_eq!(received(&manager), "STATUS=the file does not hold");
+        notifier.status("the file is not valid");
+        assert_eq!(received(&manager), "STATUS=the file is not valid");
         notifier.watchdog();
         assert_eq!(received(&manager), "WATCHDOG=1");
         notifier.stopping();

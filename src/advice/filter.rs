@@ -1,4 +1,4 @@
-//! What the rules of others do to IPVS: marks that nobody sets, marks that are changed, states that are not known.
+//! Warns of what other programs' firewall rules do to IPVS: marks that no rule sets, marks that are changed, states that are not known.
 
 use std::collections::{HashMap, HashSet};
 
@@ -33,7 +33,7 @@ fn is_behind_own(point: &HookPoint) -> bool {
 }
 
 /// Marks that a service listens on and that no rule sets.
-pub(super) fn marks_nobody_sets(desired: &State, filter: &Filter, advice: &mut Vec<Advice>) {
+pub(super) fn unset_marks(desired: &State, filter: &Filter, advice: &mut Vec<Advice>) {
     let own: HashMap<u32, bool> =
         desired.marks.iter().map(|mark| (mark.mark, !mark.matches.is_empty())).collect();
     for key in desired.services.keys() {
@@ -89,7 +89,7 @@ pub(super) fn marks_of_others(desired: &State, filter: &Filter, advice: &mut Vec
     }
 }
 
-/// A firewall that asks for the state of connections which IPVS does not tell it of.
+/// Firewall rules that match connection states, which IPVS does not provide.
 pub(super) fn connection_states(
     desired: &State,
     filter: &Filter,
@@ -158,7 +158,7 @@ mod tests {
     const BOTH: &[Family] = &[Family::V4, Family::V6];
 
     #[test]
-    fn a_mark_without_a_match_has_to_be_set_by_somebody() {
+    fn a_mark_without_a_match_has_to_be_set_by_another_program() {
         let state = marked("fwmark://10 rr dr 192.168.8.1:0*1", &[(10, false)]);
         let expected = [Advice::new(
             "mark-not-set",

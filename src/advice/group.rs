@@ -1,8 +1,8 @@
-//! One warning for the same trouble of many: it names the first few, and how many more there are.
+//! Groups the same finding of many subjects into one warning, which names the first few and counts the others.
 
 use std::collections::HashMap;
 
-use super::{Advice, Trouble};
+use super::{Advice, Finding};
 
 /// How many subjects a warning names.
 const NAMED: usize = 3;
@@ -10,11 +10,11 @@ const NAMED: usize = 3;
 /// The warnings for people, each with the way out.
 pub fn grouped(advice: &[Advice]) -> Vec<String> {
     let mut groups: Vec<Vec<&Advice>> = Vec::new();
-    let mut places: HashMap<&Trouble, usize> = HashMap::new();
-    // The same trouble mostly comes in a run.
-    for run in advice.chunk_by(|one, next| one.trouble == next.trouble) {
+    let mut places: HashMap<&Finding, usize> = HashMap::new();
+    // The same finding mostly comes in a run.
+    for run in advice.chunk_by(|one, next| one.finding == next.finding) {
         let Some(first) = run.first() else { continue };
-        let place = *places.entry(&first.trouble).or_insert_with(|| {
+        let place = *places.entry(&first.finding).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
@@ -26,7 +26,7 @@ pub fn grouped(advice: &[Advice]) -> Vec<String> {
 }
 
 fn warning(group: &[&Advice]) -> Option<String> {
-    let Trouble { code: _, cause, advice } = &*group.first()?.trouble;
+    let Finding { code: _, cause, advice } = &*group.first()?.finding;
     let named: Vec<&str> = group.iter().take(NAMED).map(|one| one.subject.as_str()).collect();
     let more = match group.len() - named.len() {
         0 => String::new(),
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_trouble_of_many_is_one_warning() {
+    fn the_same_finding_of_many_is_one_warning() {
         let many =
             (1..=10_000).map(|number| Advice::new("a", format!("service {number}"), "no way", "find one"));
         let other = ["x", "y"].map(|name| Advice::new("b", name, "no way", "find one"));

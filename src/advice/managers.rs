@@ -30,7 +30,7 @@ pub(super) fn others(managers: &[Manager], advice: &mut Vec<Advice>) {
         ),
         Manager::IpvsadmAtBoot { file } => other(
             "ipvsadm".to_owned(),
-            format!("puts back rules of its own at boot, as {} says", file.display()),
+            format!("restores its own rules at boot, as set in {}", file.display()),
             "set AUTO=\"false\" there, or `systemctl disable ipvsadm`; `lbd export` takes the rules over into the file",
         ),
     }));
@@ -66,12 +66,12 @@ mod tests {
                  regular file)",
                 "kube-proxy (process 21): manages IPVS here too, and deletes services that it does not know",
                 "ldirectord (process 22): manages IPVS here too",
-                "ipvsadm: puts back rules of its own at boot, as /etc/default/ipvsadm says",
+                "ipvsadm: restores its own rules at boot, as set in /etc/default/ipvsadm",
             ]
         );
         assert!(
             told.iter()
-                .all(|advice| advice.trouble.code == "another-manager" && !advice.trouble.advice.is_empty())
+                .all(|advice| advice.finding.code == "another-manager" && !advice.finding.advice.is_empty())
         );
     }
 }

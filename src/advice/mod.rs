@@ -1,4 +1,4 @@
-//! What a director needs but the file forgot: each trouble with its reason and the way out. Pure, but for [`of_file`].
+//! Finds what the director needs and the file does not set: each finding with its cause and the way out. Pure, but for [`of_file`].
 //!
 //! Nothing here stops a pass. A service that gets no packets looks the same to the kernel as one that works.
 
@@ -25,9 +25,9 @@ pub use self::permissions::of_file;
 pub use self::question::{question, settings};
 pub use self::services::unusable;
 
-/// One trouble, and the way out of it.
+/// One thing that is wrong, and the way out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Trouble {
+pub struct Finding {
     /// Which kind, for scripts; it stays
     pub code: &'static str,
     /// Why it will not work, or not well; reads on from the subject
@@ -36,13 +36,13 @@ pub struct Trouble {
     pub advice: Cow<'static, str>,
 }
 
-/// Who has a trouble. Ten thousand services may have the same.
+/// A finding about one subject. Ten thousand services may have the same finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
     /// A service, an address, an interface, a program
     pub subject: CompactString,
     /// What is wrong with it
-    pub trouble: Arc<Trouble>,
+    pub finding: Arc<Finding>,
 }
 
 impl Advice {
@@ -52,16 +52,16 @@ impl Advice {
         cause: impl Into<Cow<'static, str>>,
         advice: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self::of(subject, &Arc::new(Trouble { code, cause: cause.into(), advice: advice.into() }))
+        Self::of(subject, &Arc::new(Finding { code, cause: cause.into(), advice: advice.into() }))
     }
 
-    fn of(subject: impl ToCompactString, trouble: &Arc<Trouble>) -> Self {
-        Self { subject: subject.to_compact_string(), trouble: Arc::clone(trouble) }
+    fn of(subject: impl ToCompactString, finding: &Arc<Finding>) -> Self {
+        Self { subject: subject.to_compact_string(), finding: Arc::clone(finding) }
     }
 
     /// What is wrong with what.
     pub fn message(&self) -> String {
-        format!("{}: {}", self.subject, self.trouble.cause)
+        format!("{}: {}", self.subject, self.finding.cause)
     }
 }
 
@@ -75,13 +75,12 @@ pub struct Planned<'a> {
     pub connections: &'a dyn Fn(&ServiceKey, &ServerKey) -> Connections,
 }
 
-/// Holds what is desired against what was seen of the host and, where the kernel could be asked, against what there is to
-/// do.
+/// Compares the desired state with what was seen of the host and, where the kernel was read, with the plan.
 pub fn advise(desired: &State, host: &Host, planned: Option<&Planned<'_>>) -> Vec<Advice> {
     let after = after::Settings::of(&host.settings, &desired.sysctls);
     let mut advice = Vec::new();
     services::forwarding(desired, &after, &mut advice);
-    filter::marks_nobody_sets(desired, &host.filter, &mut advice);
+    filter::unset_marks(desired, &host.filter, &mut advice);
     filter::marks_of_others(desired, &host.filter, &mut advice);
     network::not_local(&host.not_local, &mut advice);
     network::strict_filters(&host.holders, &after, &mut advice);

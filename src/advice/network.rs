@@ -7,18 +7,17 @@ use foldhash::fast::RandomState;
 
 use super::after::Settings;
 use super::question::begins_to_forward;
-use super::{Advice, Trouble};
+use super::{Advice, Finding};
 use crate::host::{self, Holder, Host, InterfaceKind, Target};
 use crate::model::State;
 
-fn foreign_address(length: u8) -> Arc<Trouble> {
-    let cause =
-        "the kernel does not take this virtual address for its own, so that IPVS never sees its packets";
+fn foreign_address(length: u8) -> Arc<Finding> {
+    let cause = "this virtual address is not local to this host, so that IPVS never sees its packets";
     let way_out = format!(
         "give it to an interface (`ip address add ADDRESS/{length} dev lo`), or make it local without one (`ip route add \
-         local ADDRESS dev lo`); on a director that stands by, that is as it should be"
+         local ADDRESS dev lo`); on a standby director this is correct"
     );
-    Trouble { code: "address-not-local", cause: cause.into(), advice: way_out.into() }.into()
+    Finding { code: "address-not-local", cause: cause.into(), advice: way_out.into() }.into()
 }
 
 /// Virtual addresses that the kernel does not take for its own.
@@ -52,7 +51,7 @@ pub(super) fn strict_filters(holders: &[Holder], after: &Settings, advice: &mut 
                     interface,
                     format!(
                         "rp_filter is strict (1), and the default route leaves by {}: packets to {address} from clients \
-                         behind that are thrown away where they come in here",
+                         behind that are dropped where they arrive here",
                         default_route.join(", ")
                     ),
                     way_out,
@@ -63,7 +62,7 @@ pub(super) fn strict_filters(holders: &[Holder], after: &Settings, advice: &mut 
                 interface,
                 format!(
                     "rp_filter is strict (1) on a tunnel that holds the virtual address {address}: the packets that \
-                     another director sends through it are thrown away"
+                     another director sends through it are dropped"
                 ),
                 way_out,
             )),
@@ -85,7 +84,7 @@ pub(super) fn learned_routes(desired: &State, host: &Host, after: &Settings, adv
                 "learned-routes-lost",
                 interface,
                 format!(
-                    "the IPv6 routes that routers announced there, the default route among them, go as soon as \
+                    "the IPv6 routes that routers announced there, the default route among them, are deleted as soon as \
                      {forwarding} is 1"
                 ),
                 format!("add `{setting}: 2` to `sysctls` (lbd sets it first), or routes of your own"),
@@ -109,8 +108,7 @@ mod tests {
             not_local: vec![target("10.0.0.1", None), target("10.0.0.1", Some(7)), target("fd00::1", None)],
             ..Host::default()
         };
-        let cause =
-            "the kernel does not take this virtual address for its own, so that IPVS never sees its packets";
+        let cause = "this virtual address is not local to this host, so that IPVS never sees its packets";
         let advice = |address: &str, length: u8| {
             Advice::new(
                 "address-not-local",
@@ -118,7 +116,7 @@ mod tests {
                 cause,
                 format!(
                     "give it to an interface (`ip address add ADDRESS/{length} dev lo`), or make it local without one (`ip \
-                 route add local ADDRESS dev lo`); on a director that stands by, that is as it should be"
+                 route add local ADDRESS dev lo`); on a standby director this is correct"
                 ),
             )
         };
@@ -135,7 +133,7 @@ mod tests {
         let told = |holder: Holder, all: &str, own: &str| {
             let setting = host::of_interface("ipv4", &holder.interface, "rp_filter");
             let settings = live(&[("net.ipv4.conf.all.rp_filter", all), (&setting, own)]);
-            // Two addresses on one interface are one trouble.
+            // Two addresses on one interface are one finding.
             let holders = vec![holder.clone(), holder];
             advised(&desired(""), &Host { settings, holders, ..Host::default() })
         };
@@ -144,7 +142,7 @@ mod tests {
             "strict-reverse-path",
             "eth0",
             "rp_filter is strict (1), and the default route leaves by eth1, eth2: packets to 10.0.0.1 from \
-                    clients behind that are thrown away where they come in here",
+                    clients behind that are dropped where they arrive here",
             "add `net.ipv4.conf.eth0.rp_filter: 2` to `sysctls`",
         )];
         assert_eq!(told(elsewhere(), "0", "1"), expected);
@@ -160,7 +158,7 @@ mod tests {
                 "strict-reverse-path-tunnel",
                 "tunl0",
                 "rp_filter is strict (1) on a tunnel that holds the virtual address 10.0.0.1: the packets that \
-                        another director sends through it are thrown away",
+                        another director sends through it are dropped",
                 "add `net.ipv4.conf.tunl0.rp_filter: 2` to `sysctls`"
             )]
         );
@@ -184,7 +182,7 @@ mod tests {
                 "learned-routes-lost",
                 "eth0.100",
                 format!(
-                    "the IPv6 routes that routers announced there, the default route among them, go as soon as \
+                    "the IPv6 routes that routers announced there, the default route among them, are deleted as soon as \
                      {setting} is 1"
                 ),
                 "add `net/ipv6/conf/eth0.100/accept_ra: 2` to `sysctls` (lbd sets it first), or routes of your \

@@ -19,7 +19,7 @@ pub(super) fn writable(found: &[Writable], advice: &mut Vec<Advice>) {
     advice.extend(found.iter().map(|Writable { path, is_directory, owner, mode, is_foreign }| {
         let what = if *is_directory { "replace the desired file in it" } else { "change the desired file" };
         let cause = format!(
-            "others than root may {what}, and with it what this director does (owner {owner}, mode {mode:04o})"
+            "users other than root can {what}, and so change what this director does (owner {owner}, mode {mode:04o})"
         );
         // What is sticky is meant to be written by everybody.
         let way_out = if *is_directory && mode & 0o1000 != 0 {
@@ -59,14 +59,14 @@ mod tests {
         assert_eq!(
             grouped(&advice),
             [
-                "/etc/lbd: others than root may replace the desired file in it, and with it what this director does (owner 0, \
+                "/etc/lbd: users other than root can replace the desired file in it, and so change what this director does (owner 0, \
                  mode 0775); `chmod go-w /etc/lbd`",
-                "/srv/my files/lbd.yaml: others than root may change the desired file, and with it what this director does \
+                "/srv/my files/lbd.yaml: users other than root can change the desired file, and so change what this director does \
                  (owner 1000, mode 0644); `chown root: '/srv/my files/lbd.yaml'; chmod go-w '/srv/my files/lbd.yaml'`",
-                "/tmp: others than root may replace the desired file in it, and with it what this director does (owner 0, mode \
+                "/tmp: users other than root can replace the desired file in it, and so change what this director does (owner 0, mode \
                  1777); move the file to a directory that only root may write, such as /etc/lbd",
             ]
         );
-        assert!(advice.iter().all(|one| one.trouble.code == "file-writable"));
+        assert!(advice.iter().all(|one| one.finding.code == "file-writable"));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::after::Settings;
-use super::{Advice, Planned, Trouble};
+use super::{Advice, Finding, Planned};
 use crate::model::{
     Family, Forwarding, Operation, RealServer, ServerKey, ServerOp, ServiceKey, ServiceOp, Services, State,
     VirtualService,
@@ -18,11 +18,11 @@ fn router(family: Family) -> &'static str {
     }
 }
 
-fn not_a_router(family: Family) -> Trouble {
+fn not_a_router(family: Family) -> Finding {
     let setting = router(family);
-    Trouble {
+    Finding {
         code: "forwarding-off",
-        cause: format!("the answers of nat servers do not get through, since {setting} is 0").into(),
+        cause: format!("the replies of nat servers are not forwarded, since {setting} is 0").into(),
         advice: format!("add `{setting}: 1` to `sysctls`").into(),
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn nat_families(desired: &State) -> HashSet<Family> {
 
 /// NAT without forwarding.
 pub(super) fn forwarding(desired: &State, after: &Settings, advice: &mut Vec<Advice>) {
-    let off: Vec<(Family, Arc<Trouble>)> = [Family::V4, Family::V6]
+    let off: Vec<(Family, Arc<Finding>)> = [Family::V4, Family::V6]
         .into_iter()
         .filter(|family| after.is_off(router(*family)))
         .map(|family| (family, not_a_router(family).into()))
@@ -53,9 +53,9 @@ pub(super) fn forwarding(desired: &State, after: &Settings, advice: &mut Vec<Adv
     }
     advice.reserve(desired.services.len());
     for (key, service) in &desired.services {
-        let trouble = off.iter().find(|(family, _)| *family == key.family());
-        if let Some((_, trouble)) = trouble.filter(|_| is_behind_nat(service)) {
-            advice.push(Advice::of(key, trouble));
+        let finding = off.iter().find(|(family, _)| *family == key.family());
+        if let Some((_, finding)) = finding.filter(|_| is_behind_nat(service)) {
+            advice.push(Advice::of(key, finding));
         }
     }
 }
@@ -63,23 +63,23 @@ pub(super) fn forwarding(desired: &State, after: &Settings, advice: &mut Vec<Adv
 /// Services that refuse every new connection, since they have no server with a weight above 0; but for those of which
 /// the file says that this may be.
 pub fn unusable(services: &Services, may_be_empty: &HashSet<ServiceKey>) -> Vec<Advice> {
-    let trouble = |cause: &'static str, advice: &'static str| {
-        Arc::new(Trouble { code: "no-usable-server", cause: cause.into(), advice: advice.into() })
+    let finding = |cause: &'static str, advice: &'static str| {
+        Arc::new(Finding { code: "no-usable-server", cause: cause.into(), advice: advice.into() })
     };
-    let empty = trouble(
+    let empty = finding(
         "has no servers, and refuses every connection",
         "add one, or write `allow_empty: true` in its cluster if that is meant",
     );
-    let quiesced = trouble(
+    let quiesced = finding(
         "has only servers of weight 0, and refuses every new connection",
         "give one a weight above 0, or write `allow_empty: true` in its cluster if that is meant",
     );
     let is_unusable = |(key, service): &(&ServiceKey, &VirtualService)| {
         !service.servers.values().any(RealServer::serves) && !may_be_empty.contains(*key)
     };
-    let trouble_of = |service: &VirtualService| if service.servers.is_empty() { &empty } else { &quiesced };
+    let finding_of = |service: &VirtualService| if service.servers.is_empty() { &empty } else { &quiesced };
     let unusable = services.iter().filter(is_unusable);
-    unusable.map(|(key, service)| Advice::of(key, trouble_of(service))).collect()
+    unusable.map(|(key, service)| Advice::of(key, finding_of(service))).collect()
 }
 
 fn has_quiesced(service: &VirtualService) -> bool {
@@ -223,7 +223,7 @@ mod tests {
             [advice(
                 "forwarding-off",
                 "tcp://10.0.0.1:80",
-                "the answers of nat servers do not get through, since net.ipv4.ip_forward is 0",
+                "the replies of nat servers are not forwarded, since net.ipv4.ip_forward is 0",
                 "add `net.ipv4.ip_forward: 1` to `sysctls`"
             )]
         );
@@ -232,13 +232,13 @@ mod tests {
             [advice(
                 "forwarding-off",
                 "tcp://[fd00::1]:80",
-                "the answers of nat servers do not get through, since net.ipv6.conf.all.forwarding is 0",
+                "the replies of nat servers are not forwarded, since net.ipv6.conf.all.forwarding is 0",
                 "add `net.ipv6.conf.all.forwarding: 1` to `sysctls`"
             )]
         );
         assert_eq!(advised(&desired("tcp://10.0.0.1:80 rr dr 192.168.8.1:80*1"), &off), []);
         assert_eq!(advised(&desired("tcp://10.0.0.1:80 rr nat 127.0.0.1:80*1"), &off), []);
-        assert_eq!(advised(&desired(NAT), &on(&[])), [], "what is not known is no trouble");
+        assert_eq!(advised(&desired(NAT), &on(&[])), [], "what is not known is not reported");
         let mut mended = desired(NAT);
         mended.sysctls = live(&[("net.ipv4.ip_forward", "1")]);
         assert_eq!(advised(&mended, &off), []);

@@ -49,7 +49,7 @@ pub(super) fn live(settings: &[(&str, &str)]) -> Sysctls {
     settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// The advice where the kernel could not be asked.
+/// The advice where the kernel was not read.
 pub(super) fn advised(desired: &State, host: &Host) -> Vec<Advice> {
     advise(desired, host, None)
 }

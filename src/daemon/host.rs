@@ -109,7 +109,7 @@ impl Surroundings for Host<'_> {
             Action::AwaitLinks(links) => self.awaited = links,
             Action::WriteStatus(status) => self.status.write(status),
             Action::LogInvalid(problem) => {
-                error!("the file does not hold, the last good state is kept: {problem}")
+                error!("the file is not valid; the last good state is kept: {problem}")
             }
             Action::Notify(notice) => match notice {
                 Notice::Ready(line) => self.notifier.ready(&line),

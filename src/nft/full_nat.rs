@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::SourceNat;
 use crate::model::{Forwarding, Operation, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
 
-/// The source-NAT rules that servers need, each with the ports of those servers: a rule does not tell them apart, so it
+/// The source-NAT rules that servers need, each with the ports of those servers: a rule applies to all ports, so it
 /// stays until the last of them is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FullNat {
@@ -34,7 +34,7 @@ impl FullNat {
         self.ports.is_empty()
     }
 
-    /// Takes in the server that an operation adds; gives the rule that has to be there before it and is not there yet.
+    /// Takes in the server that an operation adds; returns the rule that has to be there before it and is not there yet.
     pub fn grow(&mut self, operation: &Operation) -> Option<SourceNat> {
         let (service, server, forwarding) = match operation {
             Operation::Server(ServerOp::Add { service, server, to }) => (service, server, to.forwarding),
@@ -49,7 +49,7 @@ impl FullNat {
         if forwarding == Forwarding::FullNat { self.add(service, server) } else { None }
     }
 
-    /// Takes out the servers that an operation takes away; gives the rules that nobody needs after it, in order.
+    /// Takes out the servers that an operation takes away; returns the rules that are not needed after it, in order.
     pub fn shrink(&mut self, operation: &Operation) -> Vec<SourceNat> {
         match operation {
             Operation::Server(ServerOp::Delete { service, server }) => {

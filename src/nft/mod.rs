@@ -1,7 +1,7 @@
-//! The words of `nft`: lbd's own table of the packet filter, as a script to be carried out and as JSON that was listed.
+//! Writes and reads lbd's own nftables table: as a script for `nft`, and from the JSON that `nft` lists.
 //!
 //! Firewall marks and FULLNAT's source NAT are rules of nftables, and lbd keeps all of them in one table of its own, which
-//! nobody else's rules need to share. It is written and read by the program `nft`, text in and JSON out: of nftables'
+//! no other program's rules need to share. It is written and read by the program `nft`, text in and JSON out: of nftables'
 //! interfaces these are the documented and stable ones, and they are present wherever nftables is. lbd links no library
 //! beside libc and has no unsafe code for them, and the script that is executed is the very text that a person would
 //! type. The program itself is run by `kernel::nftables`.
@@ -25,7 +25,7 @@ pub use write::{delete_chain, replace_marks, skeleton};
 /// The name of lbd's table, in nftables' family `inet`.
 pub const TABLE: &str = "lbd";
 
-/// What lbd's own table holds.
+/// The contents of lbd's own table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {
     /// The rules that set marks, in their order; the rules of one mark that follow each other are one entry

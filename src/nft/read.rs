@@ -1,6 +1,6 @@
 //! Reads what `nft` listed of lbd's table: what is lbd's own becomes the model, and everything else a stray.
 //!
-//! The listing is JSON. What a stray rule says has to be read from a second listing, that for people, and only where
+//! The listing is JSON. The text of a stray rule is read from a second listing, that for people, and only where
 //! there is such a rule.
 
 use std::collections::HashSet;
@@ -23,7 +23,7 @@ pub struct Listing {
     strays: Vec<Stray>,
 }
 
-/// That nft's answer is not a listing of a table; prints as what is wrong with it.
+/// Why nft's output is not a listing of a table.
 #[derive(Debug)]
 pub struct Unreadable(String);
 
@@ -251,7 +251,7 @@ fn element_text(element: &Value) -> String {
     format!("{{ {} }}", parts.iter().map(part).collect::<Vec<_>>().join(" . "))
 }
 
-/// What an entry says beside its number, which is another one each time.
+/// An entry without its number, which is another one each time.
 fn without_handle(of: &Map<String, Value>) -> Value {
     let mut of = of.clone();
     of.shift_remove("handle");

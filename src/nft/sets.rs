@@ -1,6 +1,6 @@
 //! The eight sets that say whose source address is replaced, each with the one rule that looks into it.
 //!
-//! A rule that names neither service nor server stays the same however many there are. All eight stand together, whether
+//! A rule that names neither service nor server stays the same however many there are. All eight are there together, whether
 //! or not their sets are empty: what comes later is one more element.
 
 use std::net::IpAddr;
@@ -63,7 +63,7 @@ impl NatSet {
         }
     }
 
-    /// The rule that looks into the set. The protocol has to stand first: without it nft does not know what a port is.
+    /// The rule that looks into the set. The protocol has to come first: without it nft does not know what a port is.
     pub(super) fn rule(&self) -> String {
         let (ip, name) = (ip(self.family), self.name);
         match self.protocol {
@@ -100,7 +100,7 @@ impl NatSet {
         }
     }
 
-    /// What a listed element stands for, if it is one of those that lbd writes.
+    /// The source NAT of a listed element, if it is one of those that lbd writes.
     pub(super) fn read_element(&self, element: &Value) -> Option<SourceNat> {
         let parts = element.as_object().filter(|object| object.len() == 1)?.get("concat")?.as_array()?;
         let address = |value: &Value| value.as_str()?.parse::<IpAddr>().ok();

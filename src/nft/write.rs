@@ -14,7 +14,7 @@ const PREROUTING: &str = "type filter hook prerouting priority mangle; policy ac
 const POSTROUTING: &str = "type nat hook postrouting priority srcnat; policy accept;";
 
 impl Table {
-    /// The script that makes the table hold this and nothing else, whatever it holds now and whether or not it is there.
+    /// The script that makes the table contain this and nothing else, whatever it contains now and whether or not it exists.
     /// nft carries it out in one transaction: no packet meets half a table.
     pub fn script(&self) -> String {
         let Self { marks, source_nat, strays: _ } = self;
@@ -98,7 +98,7 @@ pub fn skeleton() -> String {
 }
 
 impl SourceNat {
-    /// The element that stands for it, and the set of which it is one: `fullnat_tcp4` and `10.0.0.13 . 80 . 192.168.8.14`.
+    /// Its element, and the set of that element: `fullnat_tcp4` and `10.0.0.13 . 80 . 192.168.8.14`.
     /// `None` for what FULLNAT is not for.
     pub fn element(&self) -> Option<(&'static str, String)> {
         NatSet::element(self).map(|(set, element)| (set.name, element))

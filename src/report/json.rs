@@ -131,7 +131,7 @@ pub fn report(out: &mut dyn Write, report: &Report, advice: &[Advice]) -> io::Re
 
 /// What the director needs of the host and the file forgot, one by one.
 pub fn warnings(advice: &[Advice]) -> Vec<serde_json::Value> {
-    let warning = |one: &Advice| json!({ "code": one.trouble.code, "subject": one.subject.as_str(), "message": one.message(), "advice": one.trouble.advice });
+    let warning = |one: &Advice| json!({ "code": one.finding.code, "subject": one.subject.as_str(), "message": one.message(), "advice": one.finding.advice });
     advice.iter().map(warning).collect()
 }
 

@@ -79,7 +79,7 @@ fn nat_without_forwarding_is_told_with_the_way_out_and_exit_codes_stay() {
     let net = Netns::new();
     net.sh("ip addr add 10.0.0.13/32 dev lo");
     desired(&net, "", NAT);
-    let warning = "warning: tcp://10.0.0.13:80: the answers of nat servers do not get through, since net.ipv4.ip_forward \
+    let warning = "warning: tcp://10.0.0.13:80: the replies of nat servers are not forwarded, since net.ipv4.ip_forward \
                    is 0; add `net.ipv4.ip_forward: 1` to `sysctls`\n";
     let diff = lbd(&net, &["diff"]);
     assert_eq!((diff.status, diff.stderr.as_str()), (1, warning));
@@ -93,7 +93,7 @@ fn nat_without_forwarding_is_told_with_the_way_out_and_exit_codes_stay() {
             "warnings": [{
                 "code": "forwarding-off",
                 "subject": "tcp://10.0.0.13:80",
-                "message": "tcp://10.0.0.13:80: the answers of nat servers do not get through, since \
+                "message": "tcp://10.0.0.13:80: the replies of nat servers are not forwarded, since \
                             net.ipv4.ip_forward is 0",
                 "advice": "add `net.ipv4.ip_forward: 1` to `sysctls`",
             }],
@@ -255,7 +255,7 @@ fn a_strict_check_of_the_way_back_is_named_where_clients_come_in_elsewhere() {
     assert_eq!(
         validate.stderr,
         "warning: front: rp_filter is strict (1), and the default route leaves by back: packets to 10.0.0.13 from \
-         clients behind that are thrown away where they come in here; add `net.ipv4.conf.front.rp_filter: 2` to \
+         clients behind that are dropped where they arrive here; add `net.ipv4.conf.front.rp_filter: 2` to \
          `sysctls`\n"
     );
     desired(&net, "sysctls: { net.ipv4.conf.front.rp_filter: 2 }", DR);
@@ -469,7 +469,7 @@ fn rules_that_ipvsadm_puts_back_at_boot_are_named_in_the_first_namespace() {
     assert_eq!(first.status, 0, "{first:?}");
     assert!(
         first.stderr.contains(
-            "warning: ipvsadm: puts back rules of its own at boot, as /etc/default/ipvsadm says; set AUTO=\"false\" there"
+            "warning: ipvsadm: restores its own rules at boot, as set in /etc/default/ipvsadm; set AUTO=\"false\" there"
         ),
         "{first:?}"
     );

@@ -99,7 +99,7 @@ fn a_directory_that_comes_late_is_waited_for() {
     let net = Netns::new();
     symlink("late/desired.yaml", net.path("desired.yaml")).unwrap();
     let daemon = Daemon::start(&net);
-    daemon.wait_for("the file does not hold");
+    daemon.wait_for("the file is not valid");
     assert_eq!(net.ipvsadm_save(), Vec::<String>::new());
     fs::create_dir(net.path("late")).unwrap();
     net.write("late/desired.yaml", &file(SELDOM, &[(1, 1)]));
@@ -201,7 +201,7 @@ fn a_bad_file_changes_nothing_is_named_and_what_was_good_is_kept() {
         let length = daemon.log().len();
         net.write("desired.yaml", text);
         assert!(
-            soon(Duration::from_secs(10), || daemon.log_since(length).contains("the file does not hold"))
+            soon(Duration::from_secs(10), || daemon.log_since(length).contains("the file is not valid"))
                 .is_some(),
             "{}",
             daemon.log()

@@ -253,7 +253,7 @@ fn a_desired_file_that_others_may_write_is_warned_of_by_each_command() {
     let directory = file.parent().unwrap().display();
     let file = file.display();
     let may = |what: &str, of: &str| {
-        format!("others than root may {what}, and with it what this director does ({of})")
+        format!("users other than root can {what}, and so change what this director does ({of})")
     };
     for (change, warning) in [
         (
