@@ -1,4 +1,4 @@
-//! The arguments of `lbd`: the one place where commands, options and their help texts are defined.
+//! Defines the commands and options of `lbd` with their help texts; man page and completions come from here.
 
 use std::path::PathBuf;
 
@@ -14,9 +14,9 @@ use crate::model::Prune;
     version,
     about,
     long_about = "Keeps a Linux host's layer-4 load balancer (IPVS, the kernel side of LVS) equal to one file: it reads \
-                  the live table, works out the smallest set of edits, carries them out, and reads the table back to \
+                  the live table, computes the smallest set of edits, carries them out, and reads the table back to \
                   prove it.",
-    after_help = "Exit codes: 0 done or in sync, 1 differs (diff), 2 trouble, 3 refused by a guard (apply).",
+    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), 2 error, 3 refused by a guard (apply).",
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -31,7 +31,7 @@ pub struct Arguments {
     )]
     pub file: PathBuf,
 
-    /// Where lbd remembers what it owns and what was last verified
+    /// The directory in which lbd records what it owns and what was last verified
     #[arg(long, value_name = "DIR", default_value = "/var/lib/lbd", global = true)]
     pub state_dir: PathBuf,
 
@@ -45,72 +45,72 @@ pub struct Arguments {
 pub enum Command {
     /// Show what `apply` would do now; changes nothing
     ///
-    /// Exit code 0: in sync (foreign services alone are), 1: differs, 2: trouble.
+    /// Exit code 0: in sync (foreign services alone are), 1: differs, 2: error.
     Diff(Diff),
 
     /// Make the kernel equal to the file: read, plan, execute, read back, verify
     ///
-    /// Exit code 0: verified, 2: trouble, 3: refused by a guard.
+    /// Exit code 0: verified, 2: error, 3: refused by a guard.
     Apply(Apply),
 
     /// The daemon: watch the file and the kernel, and keep them equal until SIGTERM
     ///
-    /// SIGHUP reconciles now. Stopping leaves the table serving. Exit code 0: stopped by a signal, 2: trouble.
+    /// SIGHUP reconciles now. Stopping leaves the table serving. Exit code 0: stopped by a signal, 2: error.
     Run(Run),
 
-    /// The boot-time pass: the file if it holds, else the last state that was applied and verified
+    /// The boot-time pass: the file if it is valid, else the last state that was applied and verified
     ///
     /// Exit code 0: verified (with a warning where it was the last state), 2: neither could be.
     Restore,
 
     /// Show what the daemon did last and why, whether all is in sync, and the table with its connections
     ///
-    /// Exit code 0: in sync, 1: not in sync, 2: trouble.
+    /// Exit code 0: in sync, 1: not in sync, 2: error.
     Status(StatusOptions),
 
-    /// Remove what lbd owns; asks first
+    /// Remove what lbd owns, after a confirmation
     ///
-    /// Not while the daemon runs. Exit code 0: done, 2: trouble.
+    /// Refused while the daemon runs. Exit code 0: done, 2: error.
     Teardown {
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },
 
     /// Check the file; needs no kernel and no privileges, unless `--host` is given
     ///
-    /// Exit code 0: the file holds, 2: it does not.
+    /// Exit code 0: the file is valid, 2: it is not.
     Validate(Validate),
 
-    /// Write the live state as a desired file; applying that changes nothing
+    /// Write the live state as a desired file; applying it changes nothing
     ///
-    /// Exit code 0: done, 2: trouble, or something cannot be written in the file's terms: a comment there says what.
+    /// Exit code 0: done, 2: error, or something cannot be written in the file's terms: a comment in the output names it.
     Export(Export),
 
-    /// Write the JSON Schema of the desired file, for completion and checks in editors
+    /// Write the JSON Schema of the desired file, for completion and validation in editors
     Schema,
 
-    /// Write shell completions
+    /// Write a completion script for a shell
     Completions {
-        /// For which shell
+        /// The shell
         #[arg(value_enum)]
         shell: CompletionShell,
     },
 }
 
-/// How far a pass may go, for this once.
+/// Exceptions from the policy of the file, for one pass.
 #[derive(Debug, Args)]
 pub struct Overrides {
-    /// Which virtual services may be deleted, in place of `policy.prune`: those that lbd owns, all that the file does
-    /// not hold, or none
+    /// The virtual services that may be deleted, overriding `policy.prune`: those that lbd owns, all that are not in the
+    /// file, or none
     #[arg(long, value_enum, value_name = "WHICH")]
-    pub prune: Option<PruneWord>,
+    pub prune: Option<PruneOption>,
 
-    /// Let a file with no clusters empty the table, and services lose their last server with a weight above 0, for once
+    /// Allow a file with no clusters to empty the table, and services to lose their last server with a weight above 0
     #[arg(long)]
     pub allow_empty: bool,
 
-    /// Delete more services and servers than `policy.max_delete` allows, for once
+    /// Allow more deletions of services and servers than `policy.max_delete`
     #[arg(long)]
     pub allow_deletes: bool,
 }
@@ -118,19 +118,19 @@ pub struct Overrides {
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
 pub struct Diff {
-    /// In which form
-    #[arg(long, short, value_enum, default_value = "text", value_name = "FORM")]
+    /// Output format
+    #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: DiffOutput,
 
-    /// Compare with an export (YAML, JSON or `ipvsadm -Sn` text) in place of the kernel; needs no privileges
+    /// Compare with an export (YAML, JSON or `ipvsadm -Sn` text) instead of the kernel; needs no privileges
     #[arg(long, value_name = "EXPORT")]
     pub live: Option<PathBuf>,
 
-    /// Take warnings about the host for trouble: exit code 2
+    /// Treat warnings about the host as errors: exit code 2
     #[arg(long, conflicts_with = "live")]
     pub strict: bool,
 
-    /// How far `apply` would be allowed to go
+    /// Exceptions that `apply` would be given
     #[command(flatten)]
     pub overrides: Overrides,
 }
@@ -138,15 +138,15 @@ pub struct Diff {
 /// Arguments of `apply`.
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// In which form
-    #[arg(long, short, value_enum, default_value = "text", value_name = "FORM")]
+    /// Output format
+    #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: ReportOutput,
 
     /// Change nothing while there are warnings about the host: exit code 2
     #[arg(long)]
     pub strict: bool,
 
-    /// How far the pass may go
+    /// Exceptions for this pass
     #[command(flatten)]
     pub overrides: Overrides,
 }
@@ -154,7 +154,7 @@ pub struct Apply {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// How much to log: error, warn, info, debug or trace; without it, LBD_LOG, else info
+    /// Log level: error, warn, info, debug, trace or off, also by module (`lbd::watch=debug`); default: LBD_LOG, else info
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
 }
@@ -162,23 +162,23 @@ pub struct Run {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusOptions {
-    /// In which form
-    #[arg(long, short, value_enum, default_value = "text", value_name = "FORM")]
+    /// Output format
+    #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: ReportOutput,
 }
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
 pub struct Validate {
-    /// In which form
-    #[arg(long, short, value_enum, default_value = "text", value_name = "FORM")]
+    /// Output format
+    #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: ReportOutput,
 
-    /// Look at this host as well, and warn about what the file needs of it and does not ask for
+    /// Check this host as well, and warn about what the file needs and does not configure
     #[arg(long)]
     pub host: bool,
 
-    /// Take warnings for trouble: exit code 2
+    /// Treat warnings as errors: exit code 2
     #[arg(long, requires = "host")]
     pub strict: bool,
 }
@@ -186,11 +186,11 @@ pub struct Validate {
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// In which form
-    #[arg(long, short, value_enum, default_value = "yaml", value_name = "FORM")]
+    /// Output format
+    #[arg(long, short, value_enum, default_value = "yaml", value_name = "FORMAT")]
     pub output: ExportOutput,
 
-    /// Convert saved `ipvsadm -S` rules in place of the live state; needs no kernel
+    /// Convert saved `ipvsadm -S` rules instead of the live state; needs no kernel
     #[arg(long, value_name = "RULES")]
     pub from: Option<PathBuf>,
 
@@ -199,7 +199,7 @@ pub struct Export {
     pub sysctl: Vec<String>,
 }
 
-/// The forms of `diff`.
+/// The output formats of `diff`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DiffOutput {
     /// For people
@@ -210,7 +210,7 @@ pub enum DiffOutput {
     Ipvsadm,
 }
 
-/// The forms of a report.
+/// The output formats of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportOutput {
     /// For people
@@ -219,7 +219,7 @@ pub enum ReportOutput {
     Json,
 }
 
-/// The forms of `export`.
+/// The output formats of `export`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportOutput {
     /// A desired file
@@ -230,9 +230,9 @@ pub enum ExportOutput {
     Ipvsadm,
 }
 
-/// The words for [`Prune`] on the command line.
+/// [`Prune`] on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PruneWord {
+pub enum PruneOption {
     /// Those that lbd itself put there or adopted
     Owned,
     /// Every one that is not in the file
@@ -241,12 +241,12 @@ pub enum PruneWord {
     Never,
 }
 
-impl From<PruneWord> for Prune {
-    fn from(word: PruneWord) -> Self {
-        match word {
-            PruneWord::Owned => Self::Owned,
-            PruneWord::All => Self::All,
-            PruneWord::Never => Self::Never,
+impl From<PruneOption> for Prune {
+    fn from(option: PruneOption) -> Self {
+        match option {
+            PruneOption::Owned => Self::Owned,
+            PruneOption::All => Self::All,
+            PruneOption::Never => Self::Never,
         }
     }
 }

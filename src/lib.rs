@@ -17,7 +17,7 @@
 /// What a director's state is, in plain data.
 pub mod model;
 
-/// An error and its causes in one line.
+/// Writes an error and its causes in one line.
 pub mod error_chain;
 
 /// Strings of others, made harmless to a terminal, a log, a script and a shell.
@@ -50,38 +50,38 @@ pub mod ownership;
 /// Refuses a change of the file that looks like an accident.
 pub mod guard;
 
-/// Files that somebody else may have prepared.
+/// Opens and writes files that another user may have prepared.
 pub mod files;
 
-/// Remembers on disk what lbd owns and what was last verified.
+/// Records on disk what lbd owns and what was last verified.
 pub mod store;
 
 /// One pass: read, plan, execute, read again.
 pub mod reconcile;
 
-/// Says when to look at the file again.
+/// Watches the desired file and requests a reading when it was completely written.
 pub mod watch;
 
-/// What the daemon reports about itself, as it lies on disk for `lbd status`.
+/// What the daemon reports about itself: a document on disk, for `lbd status`.
 pub mod status;
 
-/// When to pass: the one loop of the daemon.
+/// Keeps the kernel equal to the file: the loop of the daemon and its state machine.
 pub mod daemon;
 
-/// What the service manager is told: ready, status, watchdog.
+/// Notifies the service manager: ready, status, watchdog.
 pub mod systemd;
 
-/// Where the daemon's words go: the journal with fields, or lines for a reader.
+/// Writes the log: to the journal with fields, or as lines.
 pub mod logging;
 
-/// Plans and what became of them, as text and JSON.
+/// Writes plans, results of passes and the daemon's state, as text and JSON.
 pub mod report;
 
-/// What a command is at, on one line of a terminal.
+/// Shows the progress of a command on one line of a terminal.
 pub mod progress;
 
-/// The arguments.
+/// Defines the commands and options.
 pub mod cli;
 
-/// One file per command.
+/// Runs the commands, one file each.
 pub mod commands;

@@ -1,4 +1,4 @@
-//! Arguments in, exit code out.
+//! Reads the arguments, runs the command, returns its exit code.
 
 use std::env;
 use std::io::{self, BufWriter, LineWriter};
@@ -16,10 +16,10 @@ fn main() -> ExitCode {
     let arguments = arguments();
     let progress = Progress::on_stderr();
     let is_coloured = |choice| !matches!(choice, ColorChoice::Never);
-    let out = BufWriter::with_capacity(COLLECTED, progress.beside(io::stdout()));
+    let out = BufWriter::with_capacity(COLLECTED, progress.wrap(io::stdout()));
     let mut console = Console {
         out: &mut Output::new(Box::new(out), is_coloured(AutoStream::choice(&io::stdout()))),
-        err: &mut LineWriter::new(progress.beside(io::stderr())),
+        err: &mut LineWriter::new(progress.wrap(io::stderr())),
         is_err_coloured: is_coloured(AutoStream::choice(&io::stderr())),
         progress,
     };
@@ -31,8 +31,8 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The arguments, or an end with what is wrong with them. That quotes what was typed, which a script may have taken from
-/// anywhere: it is escaped first.
+/// Parses the arguments; exits with a message where they are not valid. The message quotes them, and a script may have taken them
+/// from anywhere, so they are escaped first.
 fn arguments() -> Arguments {
     Arguments::try_parse().unwrap_or_else(|error| {
         let shown = env::args_os().map(|word| escape::text(&word.to_string_lossy()).into_owned());

@@ -1,4 +1,4 @@
-//! Shows on a terminal what a command is at, on one line that goes as it came.
+//! Shows the progress of a command on one line of a terminal, which is erased in the end.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -14,63 +14,62 @@ use rustix::termios::{tcgetpgrp, tcgetwinsize};
 
 use crate::kernel::{ProgressEvent, ProgressSink};
 
-/// What takes no longer needs no line.
+/// Shorter work shows no line.
 const AFTER: Duration = Duration::from_secs(1);
 
-/// How often the line is drawn at most.
+/// The shortest interval between two drawings.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Puts the cursor at the begin of the line, and erases it.
+/// Moves the cursor to the begin of the line, and erases the line.
 const WIPE: &str = "\r\x1b[K";
 
-/// What a command is at, told to whoever waits for it. All copies of one are one line.
+/// The progress of a command. Clones share one line.
 ///
-/// The work only notes where it is. A thread of its own draws that, so that the work asks for no clock and waits for
-/// no terminal.
+/// The work only stores how far it is. A thread of its own draws the line, so that the work reads no clock and waits for no
+/// terminal.
 #[derive(Clone, Default)]
 pub struct Progress {
-    /// `None` where nobody would see it
+    /// `None` where it would not be visible
     line: Option<Arc<Line>>,
 }
 
 impl Progress {
-    /// A line on standard error, if that is a terminal on which a line can be rewritten.
+    /// Shows a line on standard error, if that is a terminal on which a line can be rewritten.
     pub fn on_stderr() -> Self {
         let can_rewrite = env::var_os("TERM").is_some_and(|name| name != "dumb");
         let is_seen = can_rewrite && io::stderr().is_terminal();
         Self { line: is_seen.then(|| Arc::new(Line::new(Box::new(io::stderr()), columns))) }
     }
 
-    /// Says what is begun.
-    pub fn say(&self, doing: &'static str) {
+    /// Names the task that begins.
+    pub fn set_task(&self, doing: &'static str) {
         if let Some(line) = &self.line {
-            line.note(|now| now.work = Some(Work { doing, count: None }));
+            line.note(|state| state.work = Some(Work { doing, count: None }));
         }
     }
 
-    /// Says that a plan with so many operations is carried out next, and what is read after that is to verify it.
+    /// Begins to carry out a plan with this number of operations; a reading after that verifies it.
     pub fn apply(&self, operations: usize) {
         if let Some(line) = &self.line {
-            line.note(|now| {
-                (now.planned, now.executed) = (Some(operations), 0);
-                now.take(ProgressEvent::Executed { edits: 0 });
+            line.note(|state| {
+                (state.planned, state.executed) = (Some(operations), 0);
+                state.take(ProgressEvent::Executed { edits: 0 });
             });
         }
     }
 
-    /// Who is to be told by a kernel how far it is, if anybody.
-    pub fn listener(&self) -> Option<ProgressSink> {
+    /// Receives the progress of a kernel, if a line is shown.
+    pub fn sink(&self) -> Option<ProgressSink> {
         let line = Arc::clone(self.line.as_ref()?);
-        Some(Box::new(move |step| line.note(|now| now.take(step))))
+        Some(Box::new(move |step| line.note(|state| state.take(step))))
     }
 
-    /// A stream that may lead to the same terminal: what is written to it wipes the line first, which is back when the
-    /// work has got further.
-    pub fn beside<W: Write + AsFd>(&self, stream: W) -> Beside<W> {
-        Beside { ends_it: self.line.is_some() && is_pipe(&stream), progress: self.clone(), stream }
+    /// Wraps a stream that may lead to the same terminal: a write erases the line first, which comes back with the next progress.
+    pub fn wrap<W: Write + AsFd>(&self, stream: W) -> WipingStream<W> {
+        WipingStream { ends_line: self.line.is_some() && is_pipe(&stream), progress: self.clone(), stream }
     }
 
-    /// Takes the line away, until something new is noted.
+    /// Erases the line, until there is new progress.
     pub fn wipe(&self) {
         if let Some(line) = &self.line {
             line.wipe(false);
@@ -78,24 +77,24 @@ impl Progress {
     }
 }
 
-/// A stream beside the line.
-pub struct Beside<W> {
+/// A stream wipes_line the line.
+pub struct WipingStream<W> {
     stream: W,
     progress: Progress,
-    /// Whether the line does not come back: who reads from a pipe may be a pager, and then the terminal is its own
-    ends_it: bool,
+    /// Whether the line does not come back: the reader of a pipe may be a pager, which then owns the terminal
+    ends_line: bool,
 }
 
-impl<W: Write> Write for Beside<W> {
+impl<W: Write> Write for WipingStream<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(line) = &self.progress.line {
-            line.wipe(self.ends_it);
+            line.wipe(self.ends_line);
         }
         self.stream.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // What standard output holds back to the end of a line is written only here.
+        // Standard output may write the rest of its buffer only here.
         self.progress.wipe();
         self.stream.flush()
     }
@@ -106,64 +105,64 @@ fn is_pipe(stream: &impl AsFd) -> bool {
     file.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
-/// How wide standard error's terminal is, or `None` where nothing is to be drawn on it now.
+/// The width of standard error's terminal, or `None` where nothing is to be drawn on it now.
 fn columns() -> Option<usize> {
     let stderr = io::stderr();
-    // A job in the background leaves the terminal to the one in front.
+    // A job in the background does not draw on the terminal of the one in the foreground.
     if tcgetpgrp(&stderr).is_ok_and(|front| front != getpgrp()) {
         return None;
     }
     match tcgetwinsize(&stderr).map_or(0, |size| size.ws_col) {
-        0 => Some(80), // a terminal that does not know
+        0 => Some(80), // a terminal that does not know its width
         columns => Some(columns.into()),
     }
 }
 
-/// The line, as it should be and as it is.
+/// The line: what it should show, and what it shows.
 struct Line {
-    now: Mutex<Now>,
-    /// Held while the terminal takes its time, so never locked by the work, but to wipe the line
-    screen: Mutex<Screen>,
+    state: Mutex<ProgressState>,
+    /// Locked while a slow terminal is written to, so the work never locks it, except to erase the line
+    terminal: Mutex<Terminal>,
     columns: fn() -> Option<usize>,
 }
 
-/// How far the work is.
+/// The state of the work.
 #[derive(Default)]
-struct Now {
+struct ProgressState {
     /// What is to be shown, if anything
     work: Option<Work>,
-    /// The operations of the plan that is or was carried out
+    /// The number of operations of the plan that is or was carried out
     planned: Option<usize>,
-    /// How many of them are behind us
+    /// How many of them were carried out
     executed: usize,
-    /// Whether there is a thread that draws
+    /// Whether the drawing thread was started
     is_drawn: bool,
-    /// Whether nothing may be shown any more
+    /// Whether the line must not come back
     is_over: bool,
 }
 
-struct Screen {
+struct Terminal {
     stream: Box<dyn Write + Send>,
-    /// What stands there now
+    /// The text of the line, if it is visible
     shown: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Work {
     doing: &'static str,
-    /// So many of so many of these
+    /// How many are done, of how many, and their noun
     count: Option<(usize, usize, &'static str)>,
 }
 
 impl Line {
     fn new(stream: Box<dyn Write + Send>, columns: fn() -> Option<usize>) -> Self {
-        Self { now: Mutex::default(), screen: Mutex::new(Screen { stream, shown: None }), columns }
+        Self { state: Mutex::default(), terminal: Mutex::new(Terminal { stream, shown: None }), columns }
     }
 
-    fn note(self: &Arc<Self>, change: impl FnOnce(&mut Now)) {
-        let mut now = lock(&self.now);
-        change(&mut now);
-        if !mem::replace(&mut now.is_drawn, true) {
+    fn note(self: &Arc<Self>, change: impl FnOnce(&mut ProgressState)) {
+        let mut state = lock(&self.state);
+        change(&mut state);
+        if !mem::replace(&mut state.is_drawn, true) {
             let line = Arc::downgrade(self);
             let draw = move || {
                 thread::sleep(AFTER);
@@ -173,36 +172,36 @@ impl Line {
                     thread::sleep(EVERY);
                 }
             };
-            // Where no thread is to be had there is no line.
+            // Without a thread there is no line.
             let _ = thread::Builder::new().name("progress".into()).spawn(draw);
         }
     }
 
     fn draw(&self) {
-        let mut screen = lock(&self.screen);
-        let Now { work: Some(work), is_over: false, .. } = *lock(&self.now) else { return };
+        let mut terminal = lock(&self.terminal);
+        let ProgressState { work: Some(work), is_over: false, .. } = *lock(&self.state) else { return };
         let Some(columns) = (self.columns)() else { return };
-        // Some terminals go to the next line as soon as the last column is written.
+        // Some terminals start a new line as soon as the last column is written.
         let text: String = work.text().chars().take(columns.saturating_sub(1)).collect();
-        if screen.shown.as_ref() != Some(&text) {
-            screen.write(&format!("\r{text}\x1b[K"));
-            screen.shown = Some(text);
+        if terminal.shown.as_ref() != Some(&text) {
+            terminal.write(&format!("\r{text}\x1b[K"));
+            terminal.shown = Some(text);
         }
     }
 
     fn wipe(&self, for_good: bool) {
-        let mut now = lock(&self.now);
-        now.work = None;
-        now.is_over |= for_good;
-        drop(now);
-        let mut screen = lock(&self.screen);
-        if screen.shown.take().is_some() {
-            screen.write(WIPE);
+        let mut state = lock(&self.state);
+        state.work = None;
+        state.is_over |= for_good;
+        drop(state);
+        let mut terminal = lock(&self.terminal);
+        if terminal.shown.take().is_some() {
+            terminal.write(WIPE);
         }
     }
 }
 
-impl Now {
+impl ProgressState {
     fn take(&mut self, step: ProgressEvent) {
         let reading = if self.planned.is_some() { "verifying" } else { "reading the kernel" };
         self.work = Some(match step {
@@ -229,14 +228,14 @@ impl Work {
     }
 }
 
-impl Screen {
+impl Terminal {
     fn write(&mut self, text: &str) {
-        // Where the terminal is gone nobody is left to be told.
+        // An error means that the terminal is gone, and cannot be reported there.
         let _ = self.stream.write_all(text.as_bytes()).and_then(|()| self.stream.flush());
     }
 }
 
-/// A number with its thousands apart: 110,000.
+/// A number with separated thousands: 110,000.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -249,7 +248,7 @@ fn grouped(number: usize) -> String {
     grouped
 }
 
-/// What a thread that panicked left behind is still good for one line.
+/// Locks a mutex; the state that a panicked thread left is good enough for a line.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -279,25 +278,25 @@ mod tests {
         }
     }
 
-    /// A line that is drawn when the test says so: a clock that stands still.
+    /// A line that only the test draws.
     fn line(columns: fn() -> Option<usize>) -> (Sent, Arc<Line>, Progress) {
         let sent = Sent::default();
         let line = Arc::new(Line::new(Box::new(sent.clone()), columns));
-        lock(&line.now).is_drawn = true;
+        lock(&line.state).is_drawn = true;
         (sent, Arc::clone(&line), Progress { line: Some(line) })
     }
 
     #[test]
-    fn a_pass_is_told_with_its_numbers() {
+    fn a_pass_is_shown_with_its_numbers() {
         let (sent, line, progress) = line(|| Some(80));
-        let mut told = Vec::new();
+        let mut shown = Vec::new();
         let mut draw = || {
             line.draw();
-            told.push(sent.take());
+            shown.push(sent.take());
         };
-        progress.say("reading the file");
+        progress.set_task("reading the file");
         draw();
-        let mut kernel = progress.listener().unwrap();
+        let mut kernel = progress.sink().unwrap();
         for step in [ProgressEvent::Listing, ProgressEvent::Read { services: 4_200, of: 10_000 }] {
             kernel(step);
             draw();
@@ -320,39 +319,39 @@ mod tests {
             "verifying",
             "verifying: 999 of 10,000 virtual services",
         ];
-        assert_eq!(told, expected.map(|text| format!("\r{text}\x1b[K")));
+        assert_eq!(shown, expected.map(|text| format!("\r{text}\x1b[K")));
     }
 
     #[test]
-    fn what_is_written_beside_it_wipes_it_first_and_it_comes_back_with_the_next_step() {
+    fn a_write_to_the_same_terminal_erases_the_line_and_progress_brings_it_back() {
         let (sent, line, progress) = line(|| Some(80));
-        let stream = Sent::default();
-        let mut beside = Beside { stream: sent.clone(), progress: progress.clone(), ends_it: false };
-        progress.say("reading the file");
+        let pager = Sent::default();
+        let mut stream = WipingStream { stream: sent.clone(), progress: progress.clone(), ends_line: false };
+        progress.set_task("reading the file");
         line.draw();
-        beside.write_all(b"warning: ").unwrap();
+        stream.write_all(b"warning: ").unwrap();
         line.draw();
-        beside.write_all(b"no\n").unwrap();
-        beside.flush().unwrap();
+        stream.write_all(b"no\n").unwrap();
+        stream.flush().unwrap();
         assert_eq!(sent.take(), "\rreading the file\x1b[K\r\x1b[Kwarning: no\n");
-        progress.say("checking the file");
+        progress.set_task("checking the file");
         line.draw();
         line.draw();
         progress.wipe();
         progress.wipe();
         assert_eq!(sent.take(), "\rchecking the file\x1b[K\r\x1b[K");
 
-        let mut beside = Beside { stream: stream.clone(), progress: progress.clone(), ends_it: true };
-        beside.write_all(b"for a pager").unwrap();
-        progress.say("reading the file");
+        let mut stream = WipingStream { stream: pager.clone(), progress: progress.clone(), ends_line: true };
+        stream.write_all(b"for a pager").unwrap();
+        progress.set_task("reading the file");
         line.draw();
-        assert_eq!((sent.take(), stream.take()), (String::new(), "for a pager".to_owned()));
+        assert_eq!((sent.take(), pager.take()), (String::new(), "for a pager".to_owned()));
     }
 
     #[test]
     fn it_never_fills_the_last_column() {
         let (sent, line, progress) = line(|| Some(10));
-        progress.say("reading the file");
+        progress.set_task("reading the file");
         line.draw();
         assert_eq!(sent.take(), "\rreading t\x1b[K");
     }
@@ -360,24 +359,24 @@ mod tests {
     #[test]
     fn in_the_background_nothing_is_drawn() {
         let (sent, line, progress) = line(|| None);
-        progress.say("reading the file");
+        progress.set_task("reading the file");
         line.draw();
         progress.wipe();
         assert_eq!(sent.take(), "");
     }
 
     #[test]
-    fn a_terminal_that_stands_still_does_not_hold_the_work() {
+    fn a_terminal_that_blocks_does_not_delay_the_work() {
         let (_, line, progress) = line(|| Some(80));
-        let _drawing = lock(&line.screen);
-        progress.say("reading the file");
+        let _drawing = lock(&line.terminal);
+        progress.set_task("reading the file");
         progress.apply(2);
-        progress.listener().unwrap()(ProgressEvent::Executed { edits: 1 });
-        assert_eq!(lock(&line.now).executed, 1);
+        progress.sink().unwrap()(ProgressEvent::Executed { edits: 1 });
+        assert_eq!(lock(&line.state).executed, 1);
     }
 
     #[test]
-    fn thousands_are_apart() {
+    fn thousands_are_separated() {
         let numbers = [0, 12, 999, 1_000, 12_345, 100_000, 1_234_567];
         assert_eq!(
             numbers.map(grouped),

@@ -1,4 +1,4 @@
-//! Tells the service manager how the daemon does: ready, status, watchdog.
+//! Notifies the service manager: ready, status, watchdog.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -16,35 +16,34 @@ use tracing::debug;
 
 use crate::escape;
 
-/// A status is for one line of `systemctl status`; the log has the whole text.
+/// The longest status: it is for one line of `systemctl status`, and the log has the whole text.
 const LONGEST_STATUS: usize = 300;
 
-/// How long a service manager that does not listen may hold up the daemon.
+/// How long a service manager that does not receive may block the daemon.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The line to the service manager. Without one (a terminal, another init) everything here does nothing.
+/// The connection to the service manager. Without one (at a terminal, under another init) every method does nothing.
 #[derive(Debug)]
 pub struct Notifier {
-    /// None: nobody asked
-    line: Option<(UnixDatagram, SocketAddr)>,
-    /// After how long a silence the service manager takes the daemon for hung
+    /// None without a service manager
+    socket: Option<(UnixDatagram, SocketAddr)>,
+    /// The watchdog's timeout
     watchdog: Option<Duration>,
-    /// Whether a failure was told
-    told: Once,
+    /// Logs the first failure only
+    logged: Once,
 }
 
 impl Notifier {
-    /// Reads from the environment whether a service manager listens (`NOTIFY_SOCKET`), and whether it wants to hear from
-    /// the daemon again and again (`WATCHDOG_USEC`, `WATCHDOG_PID`).
+    /// Finds the service manager in the environment (`NOTIFY_SOCKET`), with its watchdog (`WATCHDOG_USEC`, `WATCHDOG_PID`).
     pub fn from_env() -> Self {
         Self::new(|name| env::var_os(name))
     }
 
     fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let told = Once::new();
-        let line = variable("NOTIFY_SOCKET").filter(|name| !name.is_empty()).and_then(|name| {
+        let logged = Once::new();
+        let socket = variable("NOTIFY_SOCKET").filter(|name| !name.is_empty()).and_then(|name| {
             connect(&name)
-                .map_err(|error| told.call_once(|| debug!("NOTIFY_SOCKET {}: {error}", name.display())))
+                .map_err(|error| logged.call_once(|| debug!("NOTIFY_SOCKET {}: {error}", name.display())))
                 .ok()
         });
         let number = |name| variable(name)?.to_str()?.parse::<u64>().ok();
@@ -52,16 +51,16 @@ impl Notifier {
         let is_for_us =
             variable("WATCHDOG_PID").is_none() || number("WATCHDOG_PID") == Some(process::id().into());
         let timeout = number("WATCHDOG_USEC").filter(|&timeout| is_for_us && timeout > 0);
-        let watchdog = timeout.filter(|_| line.is_some()).map(Duration::from_micros);
-        Self { line, watchdog, told }
+        let watchdog = timeout.filter(|_| socket.is_some()).map(Duration::from_micros);
+        Self { socket, watchdog, logged }
     }
 
-    /// The table was verified: what is ordered after lbd may start. Ends a reload, too.
+    /// The table was verified: units ordered after lbd may start. Ends a reload, too.
     pub fn ready(&self, status: &str) {
         self.send(&format!("READY=1\nSTATUS={}", one_line(status)));
     }
 
-    /// Says in plain words how things are.
+    /// Sets the line of `systemctl status`.
     pub fn status(&self, status: &str) {
         self.send(&format!("STATUS={}", one_line(status)));
     }
@@ -73,28 +72,28 @@ impl Notifier {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 
-    /// The daemon is about to end.
+    /// The daemon is about to stop.
     pub fn stopping(&self) {
         self.send("STOPPING=1");
     }
 
-    /// The daemon is alive; to be said each [`Self::watchdog_interval`].
+    /// Feeds the watchdog; to be called each [`Self::watchdog_interval`].
     pub fn watchdog(&self) {
         if self.watchdog.is_some() {
             self.send("WATCHDOG=1");
         }
     }
 
-    /// How often to say so: twice within the timeout. None where no watchdog is set.
+    /// How often to feed the watchdog: twice within its timeout. None where no watchdog is set.
     pub fn watchdog_interval(&self) -> Option<Duration> {
         self.watchdog.map(|timeout| timeout / 2)
     }
 
     fn send(&self, message: &str) {
-        if let Some((socket, address)) = &self.line
+        if let Some((socket, address)) = &self.socket
             && let Err(error) = socket.send_to_addr(message.as_bytes(), address)
         {
-            self.told.call_once(|| debug!("the service manager cannot be told: {error}"));
+            self.logged.call_once(|| debug!("cannot notify the service manager: {error}"));
         }
     }
 }
@@ -109,13 +108,12 @@ fn connect(name: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
         }
     };
     let socket = UnixDatagram::unbound()?;
-    // A datagram waits where the receiver's queue is full.
+    // Sending blocks where the receiver's queue is full.
     socket.set_write_timeout(Some(PATIENCE))?;
     Ok((socket, address))
 }
 
-/// Without line breaks, which would begin another assignment, with all else escaped that a terminal acts on, and cut after a
-/// word where it is long.
+/// Removes line breaks, which would begin another assignment, escapes control characters, and cuts a long text after a word.
 fn one_line(text: &str) -> String {
     let mut line = String::new();
     let mut length = 0;
@@ -165,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn each_message_is_what_the_protocol_asks_for() {
+    fn each_message_follows_the_protocol() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
@@ -199,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_listens_nothing_happens() {
+    fn without_a_service_manager_nothing_happens() {
         let absent: [&[(&str, &OsStr)]; 5] = [
             &[],
             &[("NOTIFY_SOCKET", OsStr::new(""))],
             &[("NOTIFY_SOCKET", OsStr::new("relative"))],
             &[("NOTIFY_SOCKET", OsStr::new("/nowhere/at/all"))],
-            // Without a line to say it on, a watchdog is of no use.
+            // A watchdog without a socket cannot be fed.
             &[("WATCHDOG_USEC", OsStr::new("1000"))],
         ];
         for variables in absent {
@@ -218,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_that_comes_back_is_told_again() {
+    fn a_manager_that_comes_back_is_notified_again() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("notify");
         let notifier = notifier(&[("NOTIFY_SOCKET", path.as_os_str())]);

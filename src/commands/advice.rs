@@ -1,4 +1,4 @@
-//! What `diff`, `apply` and `validate --host` say about the host.
+//! Collects and prints the warnings of the commands about the host and the file.
 
 use std::path::Path;
 
@@ -8,9 +8,9 @@ use crate::host::{self, Host, Roots};
 use crate::model::{Desired, State};
 use crate::reconcile::Comparison;
 
-/// Looks at the host, in this network namespace, and at who may write the desired file; what cannot be looked at is told.
+/// Examines the host in this network namespace, and who may write the desired file; prints what cannot be examined.
 pub(super) fn look(desired: &State, file: &Path, console: &mut Console<'_>) -> Host {
-    console.progress.say("looking at the host");
+    console.progress.set_task("checking the host");
     let live = host::settings(advice::settings(desired));
     let question = advice::question(desired, &live);
     let mut host = host::look(question, live, &Roots::default());
@@ -21,7 +21,7 @@ pub(super) fn look(desired: &State, file: &Path, console: &mut Console<'_>) -> H
     host
 }
 
-/// What the director needs of the host and the file forgot, before the plan of `comparison` is carried out.
+/// Warnings about what the director needs and the file does not configure, before the plan of `comparison` is carried out.
 pub(super) fn of(desired: &Desired, host: &Host, comparison: &Comparison) -> Vec<Advice> {
     let planned = Planned {
         plan: &comparison.plan,
@@ -33,25 +33,25 @@ pub(super) fn of(desired: &Desired, host: &Host, comparison: &Comparison) -> Vec
     advice
 }
 
-/// The same where the kernel could not be asked for its table.
+/// The same where the kernel's table cannot be read.
 pub(super) fn without_plan(desired: &Desired, host: &Host) -> Vec<Advice> {
     let mut advice = of_the_file(desired);
     advice.extend(advice::advise(&desired.state, host, None));
     advice
 }
 
-/// What can be seen in the file alone.
+/// Warnings that need only the file.
 pub(super) fn of_the_file(desired: &Desired) -> Vec<Advice> {
     advice::unusable(&desired.state.services, &desired.allow_empty)
 }
 
-/// Warns of a desired file that others may write, for commands that look at nothing else of the host.
+/// Warns about a desired file that other users may write, for commands that check nothing else of the host.
 pub(super) fn warn_of_file(file: &Path, console: &mut Console<'_>) {
-    tell(&advice::of_file(file), console);
+    print(&advice::of_file(file), console);
 }
 
-/// Tells the operator.
-pub(super) fn tell(advice: &[Advice], console: &mut Console<'_>) {
+/// Prints warnings.
+pub(super) fn print(advice: &[Advice], console: &mut Console<'_>) {
     for warning in advice::grouped(advice) {
         console.warn(warning);
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::inputs::Remembered;
+use super::inputs::StoredState;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
 use crate::host::Host;
@@ -24,16 +24,16 @@ pub(super) fn run(
     let host = advice::look(&desired.state, &arguments.file, console);
     if options.strict {
         let verified = inputs::verified(&store, &source);
-        let remembered = Remembered::read(&store, verified, &desired, console);
-        if let Some(code) = refuse(&mut kernel, &desired, &remembered, &host, options, console)? {
+        let stored = StoredState::read(&store, verified, &desired, console);
+        if let Some(code) = refuse(&mut kernel, &desired, &stored, &host, options, console)? {
             return Ok(code);
         }
     }
     let lock = inputs::lock(&store, "apply", console);
-    // Another command may have changed it until now.
+    // Another command may have changed it before the lock was taken.
     let last_verified = inputs::verified(&store, &source);
-    let verified = last_verified.beside(&desired);
-    // What is printed under the lock may go to a pager that nobody pages.
+    let verified = last_verified.state(&desired);
+    // A pager that is not paged must not block the holder of the lock.
     console.out.detach();
     let out = &mut *console.out;
     let mut warnings = None;
@@ -61,11 +61,11 @@ pub(super) fn run(
     for warning in &report.warnings {
         console.warn(warning);
     }
-    // Where there was nothing to do, nothing was announced.
+    // Without operations, nothing was announced.
     let warnings = warnings.unwrap_or_else(|| advice::of(&desired, &host, &report.last));
     match options.output {
         ReportOutput::Text => {
-            advice::tell(&warnings, console);
+            advice::print(&warnings, console);
             report::report_text(console.out, &report)?;
         }
         ReportOutput::Json => report::report_json(console.out, &report, &warnings)?,
@@ -74,7 +74,7 @@ pub(super) fn run(
     Ok(match &report.outcome {
         Outcome::Verified => DONE,
         Outcome::Failed | Outcome::Held => {
-            console.name_failures(&report.failed);
+            console.print_failures(&report.failed);
             if let Some(objection) = &report.last.objection {
                 console.error(format_args!("refused in part: {objection}"));
             }
@@ -96,17 +96,17 @@ pub(super) fn run(
     })
 }
 
-/// Refuses to change anything while there are warnings, and gives the exit code for that.
+/// With `--strict`: where there are warnings, prints them and gives the exit code.
 fn refuse(
     kernel: &mut Director,
     desired: &Desired,
-    remembered: &Remembered,
+    stored: &StoredState,
     host: &Host,
     options: &Apply,
     console: &mut Console<'_>,
 ) -> Result<Option<u8>, CommandError> {
-    let live = kernel.read(&reconcile::question(desired, &remembered.record))?;
-    let last = remembered.compare(live, desired);
+    let live = kernel.read(&reconcile::question(desired, &stored.record))?;
+    let last = stored.compare(live, desired);
     let warnings = advice::of(desired, host, &last);
     if warnings.is_empty() {
         return Ok(None);
@@ -116,8 +116,8 @@ fn refuse(
         let report = Report { outcome, done: Vec::new(), failed: Vec::new(), last, warnings: Vec::new() };
         report::report_json(console.out, &report, &warnings)?;
     } else {
-        advice::tell(&warnings, console);
+        advice::print(&warnings, console);
     }
-    console.error("nothing was changed: with `--strict` there may be no warnings");
+    console.error("nothing was changed: `--strict` treats warnings as errors");
     Ok(Some(ERROR))
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::inputs::Remembered;
+use super::inputs::StoredState;
 use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config;
@@ -20,21 +20,21 @@ pub(super) fn run(
 ) -> Result<u8, CommandError> {
     let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
-    let (live, remembered) = match &options.live {
-        // An export says nothing of who owns what, and may come from another host.
-        Some(export) => (from_export(export, &mut desired, console)?, Remembered::nothing()),
+    let (live, stored) = match &options.live {
+        // An export does not contain what lbd owns, and may come from another host.
+        Some(export) => (from_export(export, &mut desired, console)?, StoredState::nothing()),
         None => {
             let store = inputs::store(arguments)?;
             let verified = inputs::verified(&store, &source);
-            let remembered = Remembered::read(&store, verified, &desired, console);
-            let question = reconcile::question(&desired, &remembered.record);
-            (inputs::live(&question, &console.progress)?, remembered)
+            let stored = StoredState::read(&store, verified, &desired, console);
+            let question = reconcile::question(&desired, &stored.record);
+            (inputs::live(&question, &console.progress)?, stored)
         }
     };
-    console.progress.say("comparing");
-    let comparison = remembered.compare(live, &desired);
-    if let Some(trouble) = &comparison.filter_trouble {
-        console.warn(trouble);
+    console.progress.set_task("comparing");
+    let comparison = stored.compare(live, &desired);
+    if let Some(error) = &comparison.filter_trouble {
+        console.warn(error);
     }
     let warnings = match &options.live {
         Some(_) => advice::of_the_file(&desired),
@@ -55,31 +55,31 @@ pub(super) fn run(
     }
     if options.output != DiffOutput::Json {
         console.out.flush()?;
-        advice::tell(&warnings, console);
+        advice::print(&warnings, console);
     }
-    if let Some(reason) = remembered.verified.unknown() {
+    if let Some(reason) = stored.verified.unknown() {
         console.not_verified(reason);
     }
     Ok(match comparison.is_in_sync() {
-        _ if remembered.verified.unknown().is_some() => ERROR,
+        _ if stored.verified.unknown().is_some() => ERROR,
         _ if options.strict && !warnings.is_empty() => ERROR,
         true => DONE,
         false => DIFFERS,
     })
 }
 
-/// A live state from a file: an export of lbd, or what `ipvsadm -Sn` printed. What such a file does not tell is taken out
-/// of the desired state, and that is said: nobody knows what it is.
+/// Reads a live state from a file: an export of lbd, or the output of `ipvsadm -Sn`. What such a file does not contain is removed
+/// from the desired state, and the operator is told.
 fn from_export(path: &Path, desired: &mut Desired, console: &mut Console<'_>) -> Result<Live, CommandError> {
     let source = inputs::read(path, &console.progress)?;
     let state = &mut desired.state;
-    let mut untold = Vec::new();
+    let mut missing = Vec::new();
     let live = if ipvsadm::is_rules_text(&source.text) {
         let parsed = ipvsadm::read(&source.text);
         if !parsed.problems.is_empty() {
             return Err(CommandError::Rules { name: source.name, problems: parsed.problems });
         }
-        untold.extend(forget_what_ipvsadm_does_not_save(state, &parsed.state));
+        missing.extend(forget_what_ipvsadm_does_not_save(state, &parsed.state));
         parsed.state
     } else {
         config::load(&source)?.state
@@ -87,31 +87,31 @@ fn from_export(path: &Path, desired: &mut Desired, console: &mut Console<'_>) ->
     let known = state.sysctls.len();
     state.sysctls.retain(|name, _| live.sysctls.contains_key(name));
     if state.sysctls.len() < known {
-        untold.push("kernel settings (`lbd export --sysctl NAME` would tell them)");
+        missing.push("kernel settings (`lbd export --sysctl NAME` adds them)");
     }
-    if !untold.is_empty() {
+    if !missing.is_empty() {
         console.note(format_args!(
-            "not compared, since {} does not tell them: {}",
+            "not compared, since they are not in {}: {}",
             source.name,
-            untold.join(", ")
+            missing.join(", ")
         ));
     }
     Ok(Live { state: live, ..Live::default() })
 }
 
-/// Takes out of a desired state what `ipvsadm -S` does not print, and names it.
+/// Removes from a desired state what `ipvsadm -S` does not print; returns its names.
 fn forget_what_ipvsadm_does_not_save(desired: &mut State, saved: &State) -> Vec<&'static str> {
-    let mut untold = Vec::new();
+    let mut missing = Vec::new();
     if !desired.mark_rules().is_empty() {
-        untold.push("mark rules");
+        missing.push("mark rules");
         desired.marks.iter_mut().for_each(|mark| mark.matches.clear());
     }
     if saved.timeouts == Timeouts::default() && desired.timeouts != Timeouts::default() {
-        untold.push("timeouts");
+        missing.push("timeouts");
         desired.timeouts = Timeouts::default();
     }
     if saved.sync.is_empty() && !desired.sync.is_empty() {
-        untold.push("sync daemons");
+        missing.push("sync daemons");
         desired.sync.clear();
     }
     let has_limits = |state: &State| {
@@ -120,10 +120,10 @@ fn forget_what_ipvsadm_does_not_save(desired: &mut State, saved: &State) -> Vec<
     };
     let forget_limits = !has_limits(saved) && has_limits(desired);
     if forget_limits {
-        untold.push("connection limits");
+        missing.push("connection limits");
     }
     if desired.has_fullnat() {
-        untold.push("what makes FULLNAT of nat");
+        missing.push("source NAT (fullnat or nat)");
     }
     for server in desired.services.values_mut().flat_map(|service| service.servers_mut().values_mut()) {
         if forget_limits {
@@ -133,5 +133,5 @@ fn forget_what_ipvsadm_does_not_save(desired: &mut State, saved: &State) -> Vec<
             server.forwarding = Forwarding::Nat;
         }
     }
-    untold
+    missing
 }

@@ -6,7 +6,7 @@ use std::io;
 
 use super::Console;
 use crate::config::{Problems, ReadError};
-use crate::daemon::SurroundingsError;
+use crate::daemon::StartError;
 use crate::error_chain::ErrorChain;
 use crate::files::FileError;
 use crate::ipvsadm::LineProblem;
@@ -50,7 +50,7 @@ pub enum CommandError {
     /// Another process has the daemon's lock, and `teardown` must not run beside a daemon.
     DaemonRuns(NoLock),
     /// The daemon cannot start.
-    Surroundings(SurroundingsError),
+    Start(StartError),
     /// Logging cannot be set up.
     Logging(LoggingError),
     /// The live state cannot be written as a desired file.
@@ -111,10 +111,12 @@ impl fmt::Display for CommandError {
                 write!(f, "{error}; without it, it is not known what is lbd's; nothing was removed")
             }
             Self::StateFile(error) => error.fmt(f),
-            Self::Scope(_) => f.write_str("cannot tell this boot and network namespace (is /proc mounted?)"),
+            Self::Scope(_) => {
+                f.write_str("cannot identify this boot and network namespace (is /proc mounted?)")
+            }
             Self::Locked(error) => error.fmt(f),
             Self::DaemonRuns(error) => write!(f, "{error}; stop it first: systemctl stop lbd.service"),
-            Self::Surroundings(error) => error.fmt(f),
+            Self::Start(error) => error.fmt(f),
             Self::Logging(error) => error.fmt(f),
             Self::Unwritable(_) => f.write_str("cannot write the table as a file"),
             Self::Output(_) => f.write_str("cannot write the result"),
@@ -145,7 +147,7 @@ impl Error for CommandError {
             Self::State(error) | Self::OwnerUnknown(error) => error.source(),
             Self::StateFile(error) => error.source(),
             Self::Locked(error) | Self::DaemonRuns(error) => error.source(),
-            Self::Surroundings(error) => error.source(),
+            Self::Start(error) => error.source(),
             Self::Logging(error) => error.source(),
             Self::Setting { cause, .. } | Self::FewDescriptors { cause, .. } => Some(cause),
             Self::Scope(error) | Self::Output(error) => Some(error),

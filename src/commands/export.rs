@@ -17,7 +17,7 @@ pub(super) fn run(options: &Export, console: &mut Console<'_>) -> Result<u8, Com
         Some(rules) => from_rules(rules, &console.progress)?,
         None => (live(options, &console.progress)?, Vec::new()),
     };
-    console.progress.say("writing the table as a file");
+    console.progress.set_task("writing the table as a file");
     let mut unexpressed = lost.clone();
     match options.output {
         ExportOutput::Yaml | ExportOutput::Json => {
@@ -49,7 +49,7 @@ fn unwritable(error: impl Into<Box<dyn Error + Send + Sync>>) -> CommandError {
 }
 
 fn live(options: &Export, progress: &Progress) -> Result<State, CommandError> {
-    // lbd's own table of the packet filter belongs to what an export would otherwise take away when it is applied.
+    // Without lbd's own table in nftables, applying the export would remove it.
     let question = Question { filter: true, ..Question::default() };
     let mut state = inputs::live(&question, progress)?.state;
     for name in &options.sysctl {
@@ -60,7 +60,7 @@ fn live(options: &Export, progress: &Progress) -> Result<State, CommandError> {
     Ok(state)
 }
 
-/// The state that saved rules describe, and what of them cannot be written in the file's terms.
+/// Reads the state that saved rules describe, and the lines that a desired file cannot express.
 fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), CommandError> {
     let source = inputs::read(path, progress)?;
     let parsed = ipvsadm::read(&source.text);

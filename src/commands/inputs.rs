@@ -1,4 +1,4 @@
-//! What the commands start from: the desired file, the policy for this once, the record, the kernel.
+//! Loads the inputs of the commands: the desired file, the policy with its exceptions, the record, the kernel.
 
 use std::fmt;
 use std::path::Path;
@@ -15,9 +15,9 @@ use crate::store::{LoadError, Lock, Record, Store};
 
 /// Reads a file as text.
 pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, CommandError> {
-    // Standard input may be typed at the same terminal.
+    // Standard input may come from the same terminal, on which a progress line would disturb.
     if path != Path::new("-") {
-        progress.say("reading the file");
+        progress.set_task("reading the file");
     }
     Ok(config::read(path)?)
 }
@@ -25,7 +25,7 @@ pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, CommandEr
 /// Reads and checks a desired file.
 pub(super) fn desired(path: &Path, progress: &Progress) -> Result<(Source, Desired), CommandError> {
     let source = read(path, progress)?;
-    progress.say("checking the file");
+    progress.set_task("checking the file");
     let desired = config::load(&source)?;
     Ok((source, desired))
 }
@@ -35,7 +35,7 @@ pub(super) fn last_verified(
     store: &Store,
     progress: &Progress,
 ) -> Result<Option<(Source, Desired)>, CommandError> {
-    progress.say("reading the last verified state");
+    progress.set_task("reading the last verified state");
     let text = store.load_verified()?;
     let Some(text) = text else { return Ok(None) };
     let source = Source::new("the last verified state", text);
@@ -43,42 +43,42 @@ pub(super) fn last_verified(
     Ok(Some((source, desired)))
 }
 
-/// What is remembered of the state that was verified last, as far as it can be read.
-pub(super) struct Verified {
-    state: VerifiedState,
-    /// Why it cannot be read, if so: nothing is deleted then
+/// What is stored of the state that was verified last, as far as it can be read.
+pub(super) struct LastVerified {
+    compared: ComparedState,
+    /// Why it cannot be read, if so; nothing is deleted then
     unknown: Option<String>,
-    /// What is wrong with it, if it is not used for that
+    /// What is wrong with it, if it is ignored for that
     warning: Option<String>,
 }
 
-/// What the guards compare a file with.
-enum VerifiedState {
-    /// Nothing: no state was verified, or it cannot be read
+/// The state that the guards compare a file with.
+enum ComparedState {
+    /// None: no state was verified, or it cannot be read
     Unknown,
-    /// The very text of the file
+    /// The file itself, whose text is the same
     Same,
     /// Another state
     Other(Box<Desired>),
 }
 
-impl Verified {
-    /// Where there is nothing to compare with.
+impl LastVerified {
+    /// There is no state to compare with.
     pub(super) fn none() -> Self {
-        Self { state: VerifiedState::Unknown, unknown: None, warning: None }
+        Self { compared: ComparedState::Unknown, unknown: None, warning: None }
     }
 
-    /// Where what is compared is the last verified state itself.
+    /// The compared state is the last verified state itself.
     pub(super) fn same() -> Self {
-        Self { state: VerifiedState::Same, unknown: None, warning: None }
+        Self { compared: ComparedState::Same, unknown: None, warning: None }
     }
 
-    /// The last verified state, beside the state of the file.
-    pub(super) fn beside<'a>(&'a self, desired: &'a Desired) -> Option<&'a Desired> {
-        match &self.state {
-            VerifiedState::Unknown => None,
-            VerifiedState::Same => Some(desired),
-            VerifiedState::Other(verified) => Some(verified),
+    /// The last verified state, where `desired` is the state of the file.
+    pub(super) fn state<'a>(&'a self, desired: &'a Desired) -> Option<&'a Desired> {
+        match &self.compared {
+            ComparedState::Unknown => None,
+            ComparedState::Same => Some(desired),
+            ComparedState::Other(verified) => Some(verified),
         }
     }
 
@@ -89,7 +89,7 @@ impl Verified {
         Self { warning: Some(warning), ..Self::none() }
     }
 
-    /// Warns of what is wrong with it: to be called while no lock is held.
+    /// Prints what is wrong with it. A terminal can block, so this must not be called under the lock.
     pub(super) fn warn(&self, console: &mut Console<'_>) {
         if let Some(warning) = &self.warning {
             console.warn(warning);
@@ -102,21 +102,23 @@ impl Verified {
     }
 }
 
-/// The state that was verified last, for the guards. It is parsed only where it is another text than the file.
-pub(super) fn verified(store: &Store, source: &Source) -> Verified {
+/// Loads the state that was verified last, for the guards. It is parsed only where its text differs from the file.
+pub(super) fn verified(store: &Store, source: &Source) -> LastVerified {
     match store.load_verified() {
-        Ok(None) => Verified::none(),
-        Ok(Some(text)) if text == source.text => Verified::same(),
+        Ok(None) => LastVerified::none(),
+        Ok(Some(text)) if text == source.text => LastVerified::same(),
         Ok(Some(text)) => match config::load(&Source::new("the last verified state", text)) {
-            Ok(verified) => Verified { state: VerifiedState::Other(verified.into()), ..Verified::none() },
-            Err(problems) => Verified::unusable(problems.line()),
+            Ok(verified) => {
+                LastVerified { compared: ComparedState::Other(verified.into()), ..LastVerified::none() }
+            }
+            Err(problems) => LastVerified::unusable(problems.line()),
         },
-        Err(LoadError::Spoilt(reason)) => Verified::unusable(reason),
-        Err(LoadError::Unreadable(reason)) => Verified { unknown: Some(reason), ..Verified::none() },
+        Err(LoadError::Spoilt(reason)) => LastVerified::unusable(reason),
+        Err(LoadError::Unreadable(reason)) => LastVerified { unknown: Some(reason), ..LastVerified::none() },
     }
 }
 
-/// The policy of the file with what the operator allowed for this once.
+/// The policy of the file with the exceptions of the command line.
 pub(super) fn policy(file: Policy, overrides: &Overrides) -> Policy {
     let Overrides { prune, allow_empty, allow_deletes } = *overrides;
     Policy {
@@ -131,32 +133,32 @@ pub(super) fn store(arguments: &Arguments) -> Result<Store, CommandError> {
     Store::new(&arguments.state_dir).map_err(CommandError::Scope)
 }
 
-/// The lock that one pass at a time has; nothing else may be done while it is held.
+/// Takes the lock under which one pass at a time runs. Nothing else may be done under it.
 pub(super) fn lock(store: &Store, command: &str, console: &mut Console<'_>) -> Option<Lock> {
     let lock =
-        store.lock(command, |holder| console.note(format_args!("waiting for {holder}, which has the lock")));
-    // A disk that takes no lock must not keep a director from being repaired.
+        store.lock(command, |holder| console.note(format_args!("waiting for the lock, which {holder} has")));
+    // A file system without locks must not prevent repairs.
     lock.map_err(|error| console.warn(format_args!("{error}; going on without the lock"))).ok()
 }
 
-/// What is remembered, for a command that only looks.
-pub(super) struct Remembered {
-    /// The record; where it cannot be read, an empty one: nothing is deleted then
+/// What is stored, for a command that only looks.
+pub(super) struct StoredState {
+    /// The record; an empty one where it cannot be read, and nothing is deleted then
     pub(super) record: Record,
     /// The state that was verified last
-    pub(super) verified: Verified,
+    pub(super) verified: LastVerified,
 }
 
-impl Remembered {
-    /// Nothing, where another host may be meant.
+impl StoredState {
+    /// No record: the compared state may be that of another host.
     pub(super) fn nothing() -> Self {
-        Self { record: Record::default(), verified: Verified::none() }
+        Self { record: Record::default(), verified: LastVerified::none() }
     }
 
-    /// Reads it, as a pass would. A spoilt record counts as what a pass would make of it.
+    /// Reads them as a pass would. A corrupt record is replaced by the one that a pass would rebuild.
     pub(super) fn read(
         store: &Store,
-        verified: Verified,
+        verified: LastVerified,
         desired: &Desired,
         console: &mut Console<'_>,
     ) -> Self {
@@ -166,17 +168,18 @@ impl Remembered {
                 console.warn(format_args!(
                     "{reason}; the next pass will make a new one from the file that was verified last"
                 ));
-                Self { record: Record::rebuilt(verified.beside(desired).unwrap_or(desired)), verified }
+                Self { record: Record::rebuilt(verified.state(desired).unwrap_or(desired)), verified }
             }
-            Err(LoadError::Unreadable(reason)) => {
-                Self { record: Record::default(), verified: Verified { unknown: Some(reason), ..verified } }
-            }
+            Err(LoadError::Unreadable(reason)) => Self {
+                record: Record::default(),
+                verified: LastVerified { unknown: Some(reason), ..verified },
+            },
         }
     }
 
-    /// Holds the live state against the file.
+    /// Compares the live state with the file.
     pub(super) fn compare(&self, live: Live, desired: &Desired) -> Comparison {
-        let mut comparison = Comparison::new(live, desired, self.verified.beside(desired), &self.record);
+        let mut comparison = Comparison::new(live, desired, self.verified.state(desired), &self.record);
         if self.verified.unknown().is_some() {
             comparison.hold(&Operation::deletes);
         }
@@ -186,11 +189,11 @@ impl Remembered {
 
 pub(super) fn kernel(progress: &Progress) -> Result<Director, CommandError> {
     let mut director = Director::connect()?;
-    director.set_progress(progress.listener());
+    director.set_progress(progress.sink());
     Ok(director)
 }
 
-/// The live state, with as much as the question is about.
+/// Reads the part of the live state that `question` names.
 pub(super) fn live(question: &Question, progress: &Progress) -> Result<Live, CommandError> {
     Ok(kernel(progress)?.read(question)?)
 }

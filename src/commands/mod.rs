@@ -1,4 +1,4 @@
-//! One file per command; each reads like its manual page: load, plan, show or carry out.
+//! Runs the commands, one file each: load, connect, reconcile, print, exit code.
 
 mod advice;
 mod apply;
@@ -29,11 +29,11 @@ pub use self::error::CommandError;
 
 /// Exit code: done, in sync, verified.
 pub const DONE: u8 = 0;
-/// Exit code of `diff`: there is something to do.
+/// Exit code of `diff` and `status`: not in sync.
 pub const DIFFERS: u8 = 1;
 /// Exit code: error.
 pub const ERROR: u8 = 2;
-/// Exit code of `apply`: a guard refuses.
+/// Exit code of `apply`: refused by a guard.
 pub const REFUSED: u8 = 3;
 
 /// Where a command writes: its result to `out`, everything else to `err`. The text of a message is escaped here, so that a message
@@ -45,20 +45,22 @@ pub struct Console<'a> {
     pub err: &'a mut dyn Write,
     /// Whether messages have colours
     pub is_err_coloured: bool,
-    /// What is done meanwhile
+    /// The progress line
     pub progress: Progress,
 }
 
 impl Console<'_> {
-    /// Tells the operator something that does not stop the command.
+    /// Prints a warning, which does not stop the command.
     fn warn(&mut self, message: impl fmt::Display) {
         self.message(AnsiColor::Yellow, "warning:", message);
     }
 
+    /// Prints what the operator may want to know.
     fn note(&mut self, message: impl fmt::Display) {
         self.message(AnsiColor::Cyan, "note:", message);
     }
 
+    /// Prints an error.
     fn error(&mut self, message: impl fmt::Display) {
         self.message(AnsiColor::Red, "error:", message);
     }
@@ -69,25 +71,25 @@ impl Console<'_> {
         let _ = writeln!(self.err, "{style}{kind}{style:#} {}", Escaped(message));
     }
 
-    /// Says why what was done is not called verified.
+    /// Prints why the result is not verified.
     fn not_verified(&mut self, reason: &str) {
         self.error(format_args!("not verified, and nothing is deleted: {reason}"));
     }
 
-    /// Names the operations that failed, with their causes.
-    fn name_failures(&mut self, failed: &[Failed]) {
+    /// Prints the operations that failed, with their causes.
+    fn print_failures(&mut self, failed: &[Failed]) {
         for Failed { operation, refusal } in failed.iter().take(NAMED) {
             self.error(format_args!("{operation}: {refusal}"));
         }
         if let Some(more) = failed.len().checked_sub(NAMED).filter(|more| *more > 0) {
             self.error(format_args!(
-                "and {more} more operations failed; `apply --output json` names them all"
+                "and {more} more operations failed; `lbd apply --output json` lists them all"
             ));
         }
     }
 }
 
-/// How many failures are named one by one: those of a large table mostly have one cause.
+/// How many failures are printed one by one: those of a large table mostly have one cause.
 const NAMED: usize = 20;
 
 /// Carries out a command; gives its exit code.
@@ -103,7 +105,7 @@ pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Comma
 
 /// Checks that enough files and sockets can be opened: with too few, one part after another would fail, and libraries panic.
 fn check_descriptors() -> Result<(), CommandError> {
-    /// The daemon has some twenty open, while `nft` runs.
+    /// The daemon has about twenty open while `nft` runs.
     const NEEDED: usize = 32;
     let stderr = io::stderr();
     let copies: Result<Vec<_>, _> = (0..NEEDED).map(|_| rustix::io::dup(&stderr)).collect();

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::inputs::Verified;
+use super::inputs::LastVerified;
 use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::cli::Arguments;
 use crate::config::Source;
@@ -43,17 +43,17 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
     let Some((source, desired)) = inputs::last_verified(&store, &console.progress)? else {
         return Err(CommandError::NothingVerified);
     };
-    let report = pass(&mut kernel, &desired, &source, Some(Verified::same()), &store, console)?;
+    let report = pass(&mut kernel, &desired, &source, Some(LastVerified::same()), &store, console)?;
     console.warn("restored from the last state that was verified, not from the file");
     finish(&report, &source.name, console)
 }
 
-/// One pass under the lock; `verified` is the state that was verified last, where it need not be looked for.
+/// Runs one pass under the lock. `verified` is the state that was verified last, where it is known already.
 fn pass(
     kernel: &mut Director,
     desired: &Desired,
     source: &Source,
-    verified: Option<Verified>,
+    verified: Option<LastVerified>,
     store: &Store,
     console: &mut Console<'_>,
 ) -> Result<Report, CommandError> {
@@ -62,7 +62,7 @@ fn pass(
     let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
     let order = Order {
         desired,
-        verified: verified.beside(desired),
+        verified: verified.state(desired),
         text: &source.text,
         waits: None,
         unknown: verified.unknown(),
@@ -94,7 +94,7 @@ fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, 
             return Ok(DONE);
         }
         Outcome::Unverified(reason) => console.not_verified(reason),
-        _ => console.name_failures(&report.failed),
+        _ => console.print_failures(&report.failed),
     }
     Ok(ERROR)
 }

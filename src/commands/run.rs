@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::{CommandError, DONE, inputs};
 use crate::cli::{Arguments, Run};
-use crate::daemon::{self, Connect, Controller, Host, Passes, SurroundingsError};
+use crate::daemon::{self, Connect, Controller, HostEnvironment, Passes, StartError};
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::logging;
@@ -38,23 +38,23 @@ fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, CommandError
     };
     let file = arguments.file.display().to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| CommandError::Surroundings(SurroundingsError::Threads(error)))?;
+    let runtime = runtime.map_err(|error| CommandError::Start(StartError::Threads(error)))?;
     runtime.block_on(async {
-        let mut host = Host::start(&arguments.file, &store, passes, progress, notifier)
-            .map_err(CommandError::Surroundings)?;
-        tracing::info!("lbd {} keeps {file}", env!("CARGO_PKG_VERSION"));
+        let mut environment = HostEnvironment::start(&arguments.file, &store, passes, progress, notifier)
+            .map_err(CommandError::Start)?;
+        tracing::info!("lbd {} started; it keeps the kernel equal to {file}", env!("CARGO_PKG_VERSION"));
         let controller = Controller::new(file, notifier.watchdog_interval(), fastrand::f64, Instant::now());
-        daemon::run(controller, &mut host).await;
+        daemon::run(controller, &mut environment).await;
         Ok(DONE)
     })
 }
 
-/// The lock against a second daemon.
+/// Takes the lock against a second daemon.
 fn lock(store: &Store) -> Result<Option<Lock>, CommandError> {
     match store.lock_daemon("run") {
         Ok(lock) => Ok(Some(lock)),
         Err(error @ NoLock::Held(_)) => Err(CommandError::Locked(error)),
-        // A disk that takes no lock must not keep a director from being repaired.
+        // A file system without locks must not prevent repairs.
         Err(NoLock::Impossible(error)) => {
             warn!("{error}; going on without the lock against a second daemon");
             Ok(None)
@@ -62,8 +62,8 @@ fn lock(store: &Store) -> Result<Option<Lock>, CommandError> {
     }
 }
 
-/// Takes a name that there is once in a network namespace, and warns where another process has it: two daemons with two state
-/// directories would each repair what the other one did. Nothing is received there.
+/// Binds a name that is unique in the network namespace, and warns where another process has it: two daemons with two state
+/// directories would revert each other's changes. Nothing is received on the socket.
 fn only_daemon() -> Option<UnixDatagram> {
     let name = SocketAddr::from_abstract_name("lbd/run").ok()?;
     match UnixDatagram::bind_addr(&name) {
@@ -71,16 +71,16 @@ fn only_daemon() -> Option<UnixDatagram> {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             warn!(
                 "another lbd daemon seems to run in this network namespace, with another state directory (its socket \
-                 @lbd/run is taken); let only one of them run: `ss -xap src @lbd/run` shows its process"
+                 @lbd/run is in use); stop one of them: `ss -xap src @lbd/run` shows its process"
             );
             None
         }
-        // Without it, a second one is not seen.
+        // Without the socket, a second daemon is not detected.
         Err(_) => None,
     }
 }
 
-/// How the daemon gets at the kernel; each step that it takes there is progress.
+/// Connects the daemon to the kernel; each step there counts as progress.
 fn connect(progress: Arc<AtomicU64>) -> Connect {
     Box::new(move || {
         let mut director = Director::connect()?;

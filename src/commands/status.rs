@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::inputs::{Remembered, Verified};
+use super::inputs::{LastVerified, StoredState};
 use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::reconcile;
@@ -17,7 +17,7 @@ pub(super) fn run(
     let store = inputs::store(arguments)?;
     if !store.is_there() {
         console.note(format_args!(
-            "there is no state directory {}: whether a daemon runs cannot be seen there",
+            "there is no state directory {}, so a running daemon cannot be detected",
             arguments.state_dir.display()
         ));
     }
@@ -30,15 +30,15 @@ pub(super) fn run(
     let mut file_problem = None;
     let (desired, verified) = match inputs::desired(&arguments.file, &console.progress) {
         Ok((source, desired)) => (desired, inputs::verified(&store, &source)),
-        // What is kept while the file is broken is the last verified state: that is what to compare with.
+        // While the file is not valid, the last verified state is kept: the kernel is compared with that.
         Err(error) => {
             file_problem = Some(error.line());
             let verified = inputs::last_verified(&store, &console.progress)?;
-            (verified.map(|(_, desired)| desired).unwrap_or_default(), Verified::same())
+            (verified.map(|(_, desired)| desired).unwrap_or_default(), LastVerified::same())
         }
     };
-    let remembered = Remembered::read(&store, verified, &desired, console);
-    let live = match inputs::live(&reconcile::question(&desired, &remembered.record), &console.progress) {
+    let stored = StoredState::read(&store, verified, &desired, console);
+    let live = match inputs::live(&reconcile::question(&desired, &stored.record), &console.progress) {
         Ok(live) => live,
         Err(error) => {
             // What the daemon wrote can be read without the privileges that the kernel demands.
@@ -48,16 +48,16 @@ pub(super) fn run(
             return Err(error);
         }
     };
-    let comparison = remembered.compare(live.clone(), &desired);
-    if let Some(trouble) = &comparison.filter_trouble {
-        console.warn(trouble);
+    let comparison = stored.compare(live.clone(), &desired);
+    if let Some(error) = &comparison.filter_trouble {
+        console.warn(error);
     }
     let observed = Observed {
         file: arguments.file.display().to_string(),
         file_problem,
         daemon,
         status,
-        unknown: remembered.verified.unknown().map(str::to_owned),
+        unknown: stored.verified.unknown().map(str::to_owned),
         comparison: &comparison,
         live: &live,
     };

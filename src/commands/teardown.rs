@@ -13,7 +13,7 @@ use crate::store::{Lock, Store};
 
 pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
-    // Only to say so before anything is asked: nobody is kept from starting a daemon while the operator thinks.
+    // Checked before the confirmation, but not locked meanwhile: a daemon can start while the operator thinks.
     drop(no_daemon(&store)?);
     let mut kernel = inputs::kernel(&console.progress)?;
     let shown = compare(&mut kernel, &store)?;
@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
         }
     }
 
-    // Held to the end of the pass, so that no daemon starts in the middle and puts everything back.
+    // Kept to the end of the pass, so that no daemon starts meanwhile and restores everything.
     let daemon = no_daemon(&store)?;
     let lock = inputs::lock(&store, "teardown", console);
     let now = compare(&mut kernel, &store)?;
@@ -36,12 +36,12 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
         return Err(CommandError::PlanChanged);
     }
     let record = store.load()?;
-    let nothing = reconcile::nothing(&record);
-    let order = Order { desired: &nothing, verified: None, text: "", waits: None, unknown: None };
+    let desired = reconcile::after_teardown(&record);
+    let order = Order { desired: &desired, verified: None, text: "", waits: None, unknown: None };
     let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut announce)?;
     if report.outcome == Outcome::Verified {
-        // Nothing is there that a boot should bring back.
+        // A boot must not bring anything back.
         store.forget_verified().map_err(CommandError::StateFile)?;
     }
     drop((lock, daemon));
@@ -52,24 +52,24 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     if report.outcome == Outcome::Verified {
         return Ok(DONE);
     }
-    console.name_failures(&report.failed);
+    console.print_failures(&report.failed);
     Ok(ERROR)
 }
 
-/// The lock against a daemon on this state directory.
+/// Takes the daemon's lock of this state directory, so that no daemon runs.
 fn no_daemon(store: &Store) -> Result<Lock, CommandError> {
     store.lock_daemon("teardown").map_err(CommandError::DaemonRuns)
 }
 
-/// What there is to remove now.
+/// Plans the removal.
 fn compare(kernel: &mut Director, store: &Store) -> Result<Comparison, CommandError> {
     let record = store.load().map_err(CommandError::OwnerUnknown)?;
-    let nothing = reconcile::nothing(&record);
-    let live = kernel.read(&reconcile::question(&nothing, &record))?;
-    Ok(Comparison::new(live, &nothing, None, &record))
+    let desired = reconcile::after_teardown(&record);
+    let live = kernel.read(&reconcile::question(&desired, &record))?;
+    Ok(Comparison::new(live, &desired, None, &record))
 }
 
-/// Asks at the terminal; without one nobody can say yes.
+/// Asks for confirmation at the terminal.
 fn is_confirmed(console: &mut Console<'_>) -> Result<bool, CommandError> {
     if !io::stdin().is_terminal() {
         return Err(CommandError::NoTerminal);

@@ -1,4 +1,4 @@
-//! `lbd validate`: checks the file; needs no kernel and no privileges, unless it is to look at the host as well.
+//! `lbd validate`: checks the file; needs neither a kernel nor privileges, unless it checks the host as well.
 
 use std::io::{self, Write};
 
@@ -35,7 +35,7 @@ pub(super) fn run(
                         count(servers, "real server")
                     )?;
                     console.out.flush()?;
-                    advice::tell(&warnings, console);
+                    advice::print(&warnings, console);
                 }
                 ReportOutput::Json => {
                     let mut document = Problems::none(source).json();
@@ -64,15 +64,15 @@ fn write(console: &mut Console<'_>, document: &serde_json::Value) -> io::Result<
     writeln!(console.out)
 }
 
-/// What the director needs of this host. Where the kernel does not show its table, the rest is looked at all the same.
+/// Warnings about this host. Where the kernel's table cannot be read, the rest is checked all the same.
 fn look(arguments: &Arguments, desired: &Desired, console: &mut Console<'_>) -> Vec<Advice> {
-    // First, since settings of IPVS are there only with its module.
+    // First, since reading the table loads the module, and only then are the settings of IPVS there.
     let comparison = compare(arguments, desired, &console.progress).map_err(|error| error.line());
     let host = advice::look(&desired.state, &arguments.file, console);
     match comparison {
         Ok(comparison) => advice::of(desired, &host, &comparison),
         Err(reason) => {
-            console.note(format_args!("not held against the live table: {reason}"));
+            console.note(format_args!("not compared with the live table: {reason}"));
             advice::without_plan(desired, &host)
         }
     }

@@ -1,15 +1,15 @@
-//! Says how long to wait before trying again what failed.
+//! Computes how long to wait before a failed pass is tried again.
 
 use std::time::Duration;
 
-/// After the first failure.
+/// The wait after the first failure.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// However rarely the operator wants the kernel to be looked at: what failed is tried again this soon.
+/// The longest wait, however long the resync interval is.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The wait after so many failures in a row (1, 2, …): it doubles, up to the usual `interval` or half a minute, and is then shortened by up to a
-/// fifth, as `chance` (from 0 to 1) has it, so that many directors that failed together do not try again together.
+/// The wait after this number of failures in a row (1, 2, …). It doubles up to the resync `interval`, at most half a minute, and is
+/// then shortened by up to a fifth, by `chance` (from 0 to 1), so that many directors that failed together do not retry together.
 pub(super) fn wait(failures: u32, interval: Duration, chance: f64) -> Duration {
     let doubled = FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
     doubled.min(interval.clamp(FIRST, LONGEST)).mul_f64(1.0 - 0.2 * chance.clamp(0.0, 1.0))
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_doubles_up_to_the_usual_interval() {
+    fn it_doubles_up_to_the_resync_interval() {
         let longest = Duration::from_secs(30);
         let waits: Vec<u64> = (1..=8).map(|failures| wait(failures, longest, 0.0).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);

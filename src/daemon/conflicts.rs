@@ -1,4 +1,4 @@
-//! Recognises that another program keeps reverting an entry, and makes lbd's repairs of it rarer and rarer.
+//! Detects that another program keeps reverting an entry, and repairs it at growing intervals.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use crate::model::{Operation, Subject};
 
-/// From so many repairs of one entry on, each within reach of the one before, it is a conflict.
+/// The number of repairs of one entry that make a conflict, if each follows soon after the one before.
 const CONFLICT: u32 = 3;
-/// How many intervals an entry has to stay as it is to be forgotten.
+/// How many intervals an entry must stay unchanged to be forgotten.
 const REACH: u32 = 4;
 /// The longest time between two repairs of an entry with a conflict.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -30,8 +30,8 @@ struct RepairHistory {
 }
 
 impl Conflicts {
-    /// Notes that drift of an entry was repaired; gives whether that made it a conflict just now. `interval` is the usual
-    /// time between two looks.
+    /// Records that drift of an entry was repaired; returns whether it has just become a conflict. `interval` is the resync
+    /// interval.
     pub(super) fn repaired(&mut self, operation: &Operation, interval: Duration, now: Instant) -> bool {
         let history = self.entries.entry(operation.subject()).or_insert(RepairHistory {
             repairs: 0,
@@ -48,18 +48,18 @@ impl Conflicts {
         history.repairs == CONFLICT
     }
 
-    /// The entries that are not to be repaired now, since they were too often.
+    /// The entries that are not to be repaired now.
     pub(super) fn backing_off(&self, now: Instant) -> HashSet<Subject> {
         let backs_off = |(_, history): &(&Subject, &RepairHistory)| now < history.backs_off_until;
         self.entries.iter().filter(backs_off).map(|(subject, _)| subject.clone()).collect()
     }
 
-    /// Forgets the entries that have stayed as they are.
+    /// Forgets the entries that have stayed unchanged.
     pub(super) fn forget_old(&mut self, now: Instant) {
         self.entries.retain(|_, history| now < history.lasts_until);
     }
 
-    /// Forgets everything: the file has changed, and with it what is right.
+    /// Forgets everything: after a change of the file the entries are new ones.
     pub(super) fn forget_all(&mut self) {
         self.entries.clear();
     }
@@ -97,7 +97,7 @@ mod tests {
         for _ in 0..11 {
             alarms += u32::from(conflicts.repaired(&operation(80), INTERVAL, now));
             let begin = now;
-            // The daemon looks at every interval, and the entry was reverted each time.
+            // A pass runs at every interval, and the entry was reverted each time.
             loop {
                 now += INTERVAL;
                 conflicts.forget_old(now);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn another_entry_and_one_that_stayed_as_it_was_are_repaired_at_once() {
+    fn another_entry_and_one_that_stayed_unchanged_are_repaired_at_once() {
         let mut conflicts = Conflicts::default();
         let now = Instant::now();
         for _ in 0..5 {

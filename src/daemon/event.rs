@@ -1,4 +1,4 @@
-//! What the daemon hears, and what it does: the two sides of its state machine.
+//! Defines the input and the output of the daemon's state machine: events and actions.
 
 use crate::model::Link;
 use crate::status::Status;
@@ -6,56 +6,56 @@ use crate::status::Status;
 use super::goal::{Goal, UnusableFile};
 use super::pass::{Job, Pass};
 
-/// What the daemon hears. Each only says what there is now; a pass compares all of it.
+/// What has happened. An event never says what changed; a pass compares everything.
 #[derive(Debug)]
 pub enum Event {
-    /// The desired file as it was last completely written, or what is wrong with it
+    /// The desired file was completely written: its content, or why it cannot be used
     File(Result<Goal, UnusableFile>),
-    /// How the file is watched
+    /// The way in which the file is watched has changed
     Watching(String),
-    /// Who else than root may write the file
+    /// Warnings about other users than root who may write the file
     Writable(Vec<String>),
-    /// An interface is there that something waited for
+    /// An interface that something waited for has appeared
     Link,
-    /// Somebody changed the packet filter
+    /// Another program changed nftables
     Ruleset,
-    /// SIGHUP: the operator asks for a pass
+    /// SIGHUP: the operator requests a pass
     Reload,
     /// SIGTERM or SIGINT
     Stop,
-    /// The pass that was started waits for the lock that another process has: which
-    PassWaits(String),
-    /// It has the lock, and begins
-    PassBegins,
-    /// It has ended
+    /// The pass waits for the lock, which this process has
+    PassWaitsForLock(String),
+    /// The pass has the lock, or goes on without it
+    PassStarted,
+    /// The pass has ended
     PassEnded(Box<Pass>),
 }
 
-/// What the daemon does.
+/// What the daemon is to do.
 #[derive(Debug)]
-pub enum Action {
+pub enum DaemonAction {
     /// Start a pass; there is never more than one
     StartPass(Box<Job>),
-    /// Read the file, unless a writer is in the middle of it
+    /// Read the file, once no process is writing it
     ReadFile,
-    /// Make sure that no change of the file was missed
+    /// Check that no change of the file was missed
     CheckFile,
     /// Wait for these interfaces, and no others
     AwaitLinks(Vec<Link>),
     /// Write the status to disk
     WriteStatus(Box<Status>),
-    /// Log that the file is not valid: after its status is written, so that both can be looked at together
+    /// Log that the file is not valid; comes after the status is written, so that both agree
     LogInvalid(String),
-    /// Say to the service manager
+    /// Notify the service manager
     Notify(Notice),
 }
 
-/// What the service manager is told.
+/// A notification of the service manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// The table was verified, and how things are
+    /// The table was verified; a line for `systemctl status`
     Ready(String),
-    /// How things are
+    /// A line for `systemctl status`
     Status(String),
     /// The file is read again; `Ready` follows
     Reloading,

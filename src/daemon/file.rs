@@ -1,4 +1,4 @@
-//! The thread that watches the desired file and reads it, which may take as long as its writer and its disk please.
+//! Watches and reads the desired file in a thread of its own, so that a slow disk or writer never delays the loop.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,55 +10,59 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::debug;
 
 use super::event::Event;
-use super::reader::Reader;
+use super::reader::FileReader;
 use crate::advice;
 use crate::watch::Watch;
 
-/// The thread, as the loop knows it.
+/// The handle of the thread.
 pub(super) struct WatchedFile {
-    wishes: UnboundedSender<Wish>,
+    requests: UnboundedSender<FileRequest>,
 }
 
-/// What the loop wants of it.
-enum Wish {
-    /// To read the file, unless a writer is in the middle of it
+/// What the loop requests of the thread.
+enum FileRequest {
+    /// Read the file, once no process is writing it
     Read,
-    /// To make sure that nothing was missed
+    /// Check that no change was missed
     Check,
 }
 
 impl WatchedFile {
-    /// Starts the thread. What it reads comes as events, the first at once.
+    /// Starts the thread. It sends what it reads as events, the first at once.
     ///
     /// # Errors
-    /// Where no thread can be had.
+    /// Where no thread can be started.
     pub(super) fn start(file: PathBuf, events: UnboundedSender<Event>) -> io::Result<Self> {
-        let (wishes, wished) = unbounded_channel();
+        let (requests, requested) = unbounded_channel();
         let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-        let follow = move || runtime.block_on(follow(file, wished, events));
+        let follow = move || runtime.block_on(follow(file, requested, events));
         thread::Builder::new().name("file".to_owned()).spawn(follow)?;
-        Ok(Self { wishes })
+        Ok(Self { requests })
     }
 
     pub(super) fn read(&self) {
-        let _ = self.wishes.send(Wish::Read);
+        let _ = self.requests.send(FileRequest::Read);
     }
 
     pub(super) fn check(&self) {
-        let _ = self.wishes.send(Wish::Check);
+        let _ = self.requests.send(FileRequest::Check);
     }
 }
 
-/// Who else than root may write the file, each with what to do.
+/// Warnings about other users than root who may write the file, each with its remedy.
 fn writable(file: &Path) -> Vec<String> {
     advice::grouped(&advice::of_file(file))
 }
 
-/// Follows the file until the loop is gone.
-async fn follow(file: PathBuf, mut wished: UnboundedReceiver<Wish>, events: UnboundedSender<Event>) {
+/// Watches the file until the loop has ended.
+async fn follow(
+    file: PathBuf,
+    mut requested: UnboundedReceiver<FileRequest>,
+    events: UnboundedSender<Event>,
+) {
     let mut watch = Watch::new(&file);
-    let ahead = watch.ahead();
-    let mut reader = Reader::new(&file);
+    let completion = watch.completion();
+    let mut reader = FileReader::new(&file);
     let mut mode = None;
     loop {
         let now = watch.mode();
@@ -67,19 +71,19 @@ async fn follow(file: PathBuf, mut wished: UnboundedReceiver<Wish>, events: Unbo
             mode = Some(now);
         }
         select! {
-            () = ahead.whole() => reader.prepare(),
-            look = watch.changed() => {
-                // Where a writer came in between, the next look comes when he is done.
-                if let Some(reading) = reader.read(&mut watch, &look).await {
-                    debug!("looked at the file: {:?}", look.reason);
-                    // First, so that the pass for this file says it.
+            () = completion.wait() => reader.prepare(),
+            request = watch.changed() => {
+                // Where a writer came in between, another request follows when it is done.
+                if let Some(reading) = reader.read(&mut watch, &request).await {
+                    debug!("read the file: {}", request.reason);
+                    // First, so that the pass for this file reports them.
                     let _ = events.send(Event::Writable(writable(&file)));
                     let _ = events.send(Event::File(reading));
                 }
             }
-            wish = wished.recv() => match wish {
-                Some(Wish::Read) => watch.ask(),
-                Some(Wish::Check) => watch.recheck(),
+            request = requested.recv() => match request {
+                Some(FileRequest::Read) => watch.request_read(),
+                Some(FileRequest::Check) => watch.recheck(),
                 None => return,
             },
         }

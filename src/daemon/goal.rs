@@ -1,4 +1,4 @@
-//! A state to be kept, with the text that asked for it.
+//! Defines the state that the daemon keeps, with the text of the file that describes it.
 
 use std::error::Error;
 use std::fmt;
@@ -8,19 +8,19 @@ use crate::config::{self, Problems, ReadError, Source};
 use crate::model::Desired;
 use crate::store::{LoadError, Store};
 
-/// A state to be kept, with the text that asked for it.
+/// A desired state with the text that describes it.
 #[derive(Debug, Clone)]
 pub struct Goal {
-    /// The text: megabytes of it are not copied
+    /// The text; shared, since it may be megabytes
     pub text: Arc<String>,
-    /// What it asks for
+    /// The state that it describes
     pub desired: Arc<Desired>,
-    /// Which one it is: a text that is read again without having changed is the same goal
+    /// Identifies the goal: an unchanged text that is read again keeps its number
     pub revision: u64,
 }
 
 impl Goal {
-    /// What a text asks for.
+    /// Parses a text.
     ///
     /// # Errors
     /// Where it is not valid.
@@ -29,10 +29,10 @@ impl Goal {
         Ok(Self { text: Arc::new(source.text), desired: Arc::new(desired), revision })
     }
 
-    /// The state that another process, such as `lbd apply`, has had verified since `known` was. It is parsed only where it is
-    /// another text than this one.
+    /// The state that another process, such as `lbd apply`, has verified since `known` was verified. It is parsed only where its
+    /// text differs from this one.
     pub(super) fn verified_elsewhere(&self, store: &Store, known: Option<&Self>) -> Option<Self> {
-        // What cannot be read is said where it matters: by the pass.
+        // The pass itself reports a file that cannot be read.
         let text = store.load_verified().ok()??;
         if known.is_some_and(|known| *known.text == text) {
             None
@@ -43,7 +43,7 @@ impl Goal {
         }
     }
 
-    /// The state that was verified last, to be kept as long as no file says otherwise; it has the revision 0.
+    /// The state that was verified last, to be kept until a valid file was read; it has the revision 0.
     ///
     /// # Errors
     /// Where it cannot be read, or is not what was written.

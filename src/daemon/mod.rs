@@ -1,14 +1,14 @@
-//! Keeps the kernel equal to the file: one loop, which waits for what happens and lets a state machine decide what to do.
+//! Keeps the kernel equal to the file: one loop that waits for events and carries out what a state machine decides.
 //!
-//! The loop waits for nothing else. A pass runs in a thread of its own (`worker`), the file is read in another (`file`).
+//! The loop never blocks. A pass runs in a thread of its own (`worker`), the file is read in another (`file`).
 
 mod backoff;
 mod conflicts;
 mod controller;
+mod environment;
 mod event;
 mod file;
 mod goal;
-mod host;
 mod pass;
 mod reader;
 mod status_file;
@@ -22,42 +22,42 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::controller::Controller;
-pub use self::event::{Action, Event, Notice};
+pub use self::environment::HostEnvironment;
+pub use self::event::{DaemonAction, Event, Notice};
 pub use self::goal::{Goal, UnusableFile};
-pub use self::host::Host;
 pub use self::pass::{Attempt, Connect, Job, Pass, Passes, StateDirectory};
 
-/// What surrounds the daemon: where events come from, and who carries out what it decides.
-pub trait Surroundings {
-    /// Waits for what happens next. Nothing is lost where this is given up and begun again.
+/// The environment of the daemon: the source of its events, and the executor of its actions.
+pub trait Environment {
+    /// Waits for the next event. No event is lost where the future is dropped.
     fn event(&mut self) -> impl Future<Output = Event>;
 
-    /// How far the passes have come since the daemon started: another number says that they are not stuck.
+    /// A counter that grows with the progress of passes, so that a pass that hangs can be detected.
     fn progress(&self) -> u64;
 
-    /// Carries something out, and waits for nothing.
-    fn perform(&mut self, action: Action);
+    /// Carries out an action without blocking.
+    fn perform(&mut self, action: DaemonAction);
 }
 
-/// Why there are no surroundings to run in.
+/// Why the daemon cannot start.
 #[derive(Debug)]
-pub enum SurroundingsError {
-    /// Signals cannot be listened for.
+pub enum StartError {
+    /// Signals cannot be received.
     Signals(io::Error),
     /// A thread cannot be started.
     Threads(io::Error),
 }
 
-impl fmt::Display for SurroundingsError {
+impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Signals(_) => f.write_str("cannot listen for signals"),
+            Self::Signals(_) => f.write_str("cannot receive signals"),
             Self::Threads(_) => f.write_str("cannot start a thread"),
         }
     }
 }
 
-impl std::error::Error for SurroundingsError {
+impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Signals(error) | Self::Threads(error) => Some(error),
@@ -65,13 +65,13 @@ impl std::error::Error for SurroundingsError {
     }
 }
 
-/// Keeps the kernel equal to the file until a signal ends it. The table goes on serving after that.
-pub async fn run(mut controller: Controller, surroundings: &mut impl Surroundings) {
+/// Keeps the kernel equal to the file until a signal stops the daemon. The table stays in the kernel and keeps serving.
+pub async fn run(mut controller: Controller, environment: &mut impl Environment) {
     while !controller.is_over() {
         let actions = select! {
-            event = surroundings.event() => controller.handle(event, Instant::now()),
-            () = sleep_until(controller.deadline()) => controller.wake(surroundings.progress(), Instant::now()),
+            event = environment.event() => controller.handle(event, Instant::now()),
+            () = sleep_until(controller.deadline()) => controller.wake(environment.progress(), Instant::now()),
         };
-        actions.into_iter().for_each(|action| surroundings.perform(action));
+        actions.into_iter().for_each(|action| environment.perform(action));
     }
 }

@@ -1,4 +1,4 @@
-//! One pass of the daemon, as it is ordered and as it ended.
+//! Carries out one pass of the daemon: its order, its result, and the connection to the kernel.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,45 +11,45 @@ use crate::store::{LoadError, Lock, Record, Store};
 
 use super::goal::Goal;
 
-/// How to get at a kernel.
+/// Connects to a kernel.
 pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError> + Send>;
 
-/// What a pass has to do.
+/// The order for a pass.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Why it runs
     pub reason: PassReason,
-    /// Whether it may end after a glance that shows no change
+    /// Whether it may end after a quick check that finds no change
     pub glance: bool,
-    /// What is kept: the last file that was valid and that no guard refused
+    /// The goal that is kept: the last file that was valid and that no guard refused
     pub goal: Option<Goal>,
-    /// Whether the kernel was ever seen equal to that
+    /// Whether the kernel was ever equal to it
     pub goal_was_verified: bool,
-    /// A file that has not been through a pass, or that a guard refused: it is tried first
+    /// A valid file that no pass has tried, or that a guard refused; it is tried first
     pub pending: Option<Goal>,
-    /// The entries that are not to be repaired now
+    /// The entries whose repair is deferred
     pub backing_off: HashSet<Subject>,
 }
 
-/// How a pass ended.
+/// The result of a pass.
 #[derive(Debug)]
 pub enum Pass {
-    /// A glance showed no change.
+    /// A quick check found no change.
     Unchanged {
         /// How long it took
         cost: Duration,
     },
     /// The kernel was read.
     Full {
-        /// The file that was verified last, in the first pass that could find it out
+        /// The state that was verified last, in the first pass that could read it
         found: Option<Goal>,
-        /// What became of the pending file, if there was one
+        /// The result of the pending file, if there was one
         pending: Option<Box<Attempt>>,
-        /// What became of the goal that is kept, where it was its turn
+        /// The result of the goal that is kept, where it was applied
         goal: Option<Box<Attempt>>,
-        /// What went wrong beside the kernel
+        /// Problems that did not stop the pass
         warnings: Vec<String>,
-        /// What became of the state directory, where somebody had removed it
+        /// The state directory, which may have been removed
         directory: StateDirectory,
         /// When it ended, by the wall clock
         at: SystemTime,
@@ -58,28 +58,28 @@ pub enum Pass {
     },
 }
 
-/// Whether the state directory is where it was.
+/// Whether the state directory still exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateDirectory {
-    /// It is.
+    /// It exists.
     There,
-    /// It had been removed, and was made again.
+    /// It was removed, and was created again.
     Renewed,
-    /// It was removed, and cannot be made again: why.
+    /// It was removed, and cannot be created again, for this reason.
     Gone(String),
 }
 
-/// How an attempt to bring the kernel to a goal ended.
+/// The result of an attempt to make the kernel equal to a goal.
 #[derive(Debug)]
 pub struct Attempt {
     /// The goal
     pub goal: Goal,
-    /// What the pass did; an error where the kernel could not be asked
+    /// What the pass did; an error where the kernel could not be read or written
     pub result: Result<Report, KernelError>,
 }
 
 impl Attempt {
-    /// Whether the kernel was read back and is what the goal says, but for services that never were in it.
+    /// Whether the kernel was read back and equals the goal, but for services that never were in it.
     pub fn is_verified(&self) -> bool {
         let is_verified =
             |outcome: &Outcome| matches!(outcome, Outcome::Verified | Outcome::PartlyRefused(_));
@@ -92,27 +92,27 @@ impl Attempt {
     }
 }
 
-/// Carries out passes, over one connection to the kernel as long as it works.
+/// Carries out passes over one connection to the kernel, which is renewed after an error.
 pub struct Passes {
     connect: Connect,
     kernel: Option<Box<dyn Kernel>>,
     store: Store,
-    /// Held as long as the daemon runs, against a second one
+    /// The lock against a second daemon
     daemon: Option<Lock>,
     /// The state that was verified last: what the guards compare with
     verified: Option<Goal>,
-    /// Whether that was found out
+    /// Whether it was read so far
     knows_verified: bool,
 }
 
 impl Passes {
-    /// Nothing is connected yet.
+    /// Does not connect yet.
     pub fn new(connect: Connect, store: Store, daemon: Option<Lock>) -> Self {
         Self { connect, kernel: None, store, daemon, verified: None, knows_verified: false }
     }
 
-    /// Carries out one pass. `waits` is called where another process has the lock, with who that is, and `begins` once it is
-    /// had, or cannot be had at all.
+    /// Carries out one pass. `waits` is called with the holder of the lock where another process has it, `begins` once the lock
+    /// was taken or proved to be unavailable.
     pub fn run(&mut self, job: &Job, waits: impl FnOnce(&str), begins: impl FnOnce()) -> Pass {
         let began = Instant::now();
         if job.glance && self.is_unchanged(job) {
@@ -120,29 +120,29 @@ impl Passes {
         }
         let mut warnings = Vec::new();
         let directory = self.renew();
-        // A disk that takes no lock must not keep a director from being repaired.
+        // A file system without locks must not prevent repairs.
         let lock = self.store.lock("run", waits);
         let lock = lock.map_err(|error| warnings.push(format!("{error}; going on without the lock"))).ok();
         begins();
         let began = Instant::now();
         let (found, unknown) = self.find_verified(&mut warnings);
         let kept = job.goal.as_ref().or(found.as_ref());
-        let ground = Ground {
+        let baseline = Baseline {
             kept,
             was_verified: job.goal_was_verified,
             unknown: unknown.as_deref(),
             job,
             lock: lock.as_ref(),
         };
-        let pending = job.pending.as_ref().map(|goal| Box::new(self.attempt(goal, &ground)));
-        // What is refused waits; what was good before is kept meanwhile.
+        let pending = job.pending.as_ref().map(|goal| Box::new(self.attempt(goal, &baseline)));
+        // While a file is refused, the goal before it is kept.
         let is_its_turn = pending.as_ref().is_none_or(|attempt| attempt.is_refused());
-        let goal = kept.filter(|_| is_its_turn).map(|goal| Box::new(self.attempt(goal, &ground)));
+        let goal = kept.filter(|_| is_its_turn).map(|goal| Box::new(self.attempt(goal, &baseline)));
         Pass::Full { found, pending, goal, warnings, directory, at: SystemTime::now(), cost: began.elapsed() }
     }
 
-    /// Finds out which file was verified last, as long as that is not known; or why it cannot be read. One that is spoilt is
-    /// none.
+    /// Reads the state that was verified last, unless that was done before; or tells why it cannot be read. A corrupt one counts
+    /// as none.
     fn find_verified(&mut self, warnings: &mut Vec<String>) -> (Option<Goal>, Option<String>) {
         if self.knows_verified {
             return (None, None);
@@ -162,15 +162,15 @@ impl Passes {
         (found, None)
     }
 
-    /// Whether the kernel is as the last pass verified it, as far as a glance can tell.
+    /// Whether a quick check finds the kernel unchanged since the last pass verified it.
     fn is_unchanged(&mut self, job: &Job) -> bool {
         let (Some(kernel), Some(goal)) = (&mut self.kernel, &job.goal) else { return false };
-        // After a verified pass, what lbd has in the packet filter is what the file asks for: no record is needed to know.
+        // After a verified pass lbd's own table in nftables is what the file asks for, so the record is not needed.
         let question = reconcile::question(&goal.desired, &Record::default());
         kernel.has_changed(&question).is_ok_and(|changed| !changed)
     }
 
-    /// Makes the state directory and the daemon's lock again where somebody removed them: a second daemon could start.
+    /// Creates the state directory and the daemon's lock again where they were removed: a second daemon could start.
     fn renew(&mut self) -> StateDirectory {
         if self.daemon.as_ref().is_none_or(|lock| !lock.is_gone()) {
             return StateDirectory::There;
@@ -184,23 +184,23 @@ impl Passes {
         }
     }
 
-    /// Brings the kernel to a goal.
-    fn attempt(&mut self, goal: &Goal, ground: &Ground<'_>) -> Attempt {
-        let result = self.try_attempt(goal, ground);
+    /// Makes the kernel equal to a goal.
+    fn attempt(&mut self, goal: &Goal, baseline: &Baseline<'_>) -> Attempt {
+        let result = self.try_attempt(goal, baseline);
         if result.is_err() {
-            // It may be the connection; the next pass makes a new one.
+            // The connection may be broken; the next pass makes a new one.
             self.kernel = None;
         }
         Attempt { goal: goal.clone(), result }
     }
 
-    fn try_attempt(&mut self, goal: &Goal, ground: &Ground<'_>) -> Result<Report, KernelError> {
-        let Ground { kept, was_verified, unknown, job, lock } = *ground;
+    fn try_attempt(&mut self, goal: &Goal, baseline: &Baseline<'_>) -> Result<Report, KernelError> {
+        let Baseline { kept, was_verified, unknown, job, lock } = *baseline;
         let kernel = match &mut self.kernel {
             Some(kernel) => kernel,
             None => self.kernel.insert((self.connect)()?),
         };
-        // What the kernel was verified to be is where an edit of the file starts from.
+        // An edit of the file starts from the state that was verified.
         let edited = match kept {
             Some(kept) if kept.revision != goal.revision && was_verified && unknown.is_none() => {
                 reconcile::edit(kernel.as_mut(), &kept.desired, &goal.desired, lock)
@@ -215,7 +215,7 @@ impl Passes {
             reconcile::pass(kernel.as_mut(), &order, &self.store, lock, &mut |_| {})
         };
         let mut report = pass(self.verified.as_ref())?;
-        // The operator may have carried it out by `lbd apply`.
+        // The operator may have applied it with `lbd apply`.
         if matches!(report.outcome, Outcome::Refused(_))
             && let Some(elsewhere) = goal.verified_elsewhere(&self.store, self.verified.as_ref())
         {
@@ -225,19 +225,19 @@ impl Passes {
         if matches!(report.outcome, Outcome::Verified | Outcome::PartlyRefused(_)) {
             self.verified = Some(goal.clone());
         }
-        // (Where an edit went wrong, the pass has found out what there was to do.)
+        // (Where an edit failed, the pass has planned it again.)
         report.done.splice(..0, edited.unwrap_or_default());
         Ok(report)
     }
 }
 
-/// What the attempts of one pass start from.
-struct Ground<'a> {
-    /// What is kept, if anything
+/// What the attempts of one pass have in common.
+struct Baseline<'a> {
+    /// The goal that is kept, if there is one
     kept: Option<&'a Goal>,
-    /// Whether the kernel was ever seen equal to that
+    /// Whether the kernel was ever equal to it
     was_verified: bool,
-    /// Why the file that was verified last cannot be read, if so
+    /// Why the state that was verified last cannot be read, if so
     unknown: Option<&'a str>,
     job: &'a Job,
     lock: Option<&'a Lock>,

@@ -1,47 +1,47 @@
-//! Reads the desired file when its look comes, and parses it as soon as it is whole.
+//! Reads the desired file when its watch requests it, and parses it ahead as soon as it is complete.
 
 use std::path::{Path, PathBuf};
 
 use super::goal::{Goal, UnusableFile};
 use crate::config::{self, Source};
-use crate::watch::{Look, Mode, Watch};
+use crate::watch::{Mode, ReadRequest, Watch};
 
-/// Reads one file, again and again. A text that has just been parsed is not parsed again.
-pub(super) struct Reader {
+/// Reads one file repeatedly. A text that was just parsed is not parsed again.
+pub(super) struct FileReader {
     file: PathBuf,
-    /// What was last parsed, and is valid
+    /// The last valid text that was parsed
     parsed: Option<Goal>,
-    /// How many were parsed
+    /// How many texts were parsed
     revision: u64,
 }
 
-impl Reader {
-    /// Nothing is read so far.
+impl FileReader {
+    /// Reads nothing yet.
     pub(super) fn new(file: &Path) -> Self {
         Self { file: file.to_owned(), parsed: None, revision: 0 }
     }
 
-    /// Parses the file, which is whole but may not be its writer's last word: its look will tell. A large file takes longer
-    /// to parse than the look waits for another change.
+    /// Parses the file, which is complete but may change again before its reading is due: a large file takes longer to parse than
+    /// the watch waits for another change.
     pub(super) fn prepare(&mut self) {
         if self.known().is_none() {
-            // What is wrong with it may be right when the look comes.
+            // An error counts only if it is still there when the reading is due.
             let _ = config::read_closed(&self.file).map(|source| self.parse(source));
         }
     }
 
-    /// Reads the file because of a look, unless a writer is found in the middle of it.
+    /// Reads the file because of a request; gives nothing where a process was writing it.
     pub(super) async fn read(
         &mut self,
         watch: &mut Watch,
-        look: &Look,
+        request: &ReadRequest,
     ) -> Option<Result<Goal, UnusableFile>> {
         if let Some(known) = self.known() {
-            return watch.confirms(look).await.then_some(Ok(known));
+            return watch.confirms(request).await.then_some(Ok(known));
         }
-        let is_closed = watch.mode() == Mode::Inotify && look.is_of_a_whole_file();
+        let is_closed = watch.mode() == Mode::Inotify && request.is_complete_file();
         let source = if is_closed { config::read_closed(&self.file) } else { config::read(&self.file) };
-        if !watch.confirms(look).await {
+        if !watch.confirms(request).await {
             return None;
         }
         Some(match source {
@@ -50,7 +50,7 @@ impl Reader {
         })
     }
 
-    /// What the file asks for, if it still is the text that was parsed last.
+    /// The goal that was parsed last, if the file still has the same text.
     fn known(&self) -> Option<Goal> {
         self.parsed.clone().filter(|parsed| config::is_still(&self.file, &parsed.text))
     }
@@ -72,7 +72,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::watch::Reason;
+    use crate::watch::ReadReason;
 
     fn text(weight: u32) -> String {
         format!(
@@ -81,7 +81,7 @@ mod tests {
         )
     }
 
-    /// Puts another file in the place of the watched one.
+    /// Replaces the watched file by another.
     fn replace(path: &Path, text: &str) {
         let new = path.with_extension("new");
         fs::write(&new, text).unwrap();
@@ -89,43 +89,43 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_parsed_ahead_of_its_look_and_only_once_and_the_last_word_counts() {
+    fn a_text_is_parsed_ahead_of_its_reading_and_only_once_and_the_last_one_counts() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("desired.yaml");
         fs::write(&path, text(1)).unwrap();
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let (mut watch, mut reader) = (Watch::new(&path), Reader::new(&path));
-            let ahead = watch.ahead();
-            let is_whole = async || timeout(Duration::from_secs(5), ahead.whole()).await.unwrap();
-            let look = watch.changed().await;
-            let first = reader.read(&mut watch, &look).await.unwrap().unwrap();
+            let (mut watch, mut reader) = (Watch::new(&path), FileReader::new(&path));
+            let completion = watch.completion();
+            let is_complete = async || timeout(Duration::from_secs(5), completion.wait()).await.unwrap();
+            let request = watch.changed().await;
+            let first = reader.read(&mut watch, &request).await.unwrap().unwrap();
 
             replace(&path, &text(2));
-            is_whole().await;
+            is_complete().await;
             reader.prepare();
             let prepared = reader.parsed.clone().unwrap();
             assert_eq!(*prepared.text, text(2));
-            let look = watch.changed().await;
-            let second = reader.read(&mut watch, &look).await.unwrap().unwrap();
-            assert_eq!(look.reason, Reason::Replaced);
+            let request = watch.changed().await;
+            let second = reader.read(&mut watch, &request).await.unwrap().unwrap();
+            assert_eq!(request.reason, ReadReason::Replaced);
             assert_eq!((second.revision, first.revision), (prepared.revision, 1));
 
-            // What was prepared is not what counts.
+            // Not the prepared text counts.
             replace(&path, &text(3));
-            is_whole().await;
+            is_complete().await;
             reader.prepare();
             replace(&path, &text(4));
-            let look = watch.changed().await;
-            let fourth = reader.read(&mut watch, &look).await.unwrap().unwrap();
+            let request = watch.changed().await;
+            let fourth = reader.read(&mut watch, &request).await.unwrap().unwrap();
             assert_eq!(*fourth.text, text(4));
 
-            // A file that does not hold says so at its look.
+            // An invalid file is reported at its reading.
             replace(&path, "version: 1\n");
-            is_whole().await;
+            is_complete().await;
             reader.prepare();
-            let look = watch.changed().await;
-            let problem = reader.read(&mut watch, &look).await.unwrap().unwrap_err();
+            let request = watch.changed().await;
+            let problem = reader.read(&mut watch, &request).await.unwrap().unwrap_err();
             assert_eq!(problem.to_string(), format!("{}:1:1: `clusters` is missing", path.display()));
         });
     }

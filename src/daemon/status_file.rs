@@ -1,4 +1,4 @@
-//! The thread that writes the status, so that the loop waits for a slow disk only for a moment.
+//! Writes the status in a thread of its own, so that a slow disk delays the loop only for a moment.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -10,14 +10,14 @@ use tracing::debug;
 use crate::status::Status;
 use crate::store::Store;
 
-/// How long the loop waits until a status is on disk: usually it is, and then the log and the status say the same.
+/// How long the loop waits for a status to be on disk, so that the log and the status usually agree.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The thread, as the loop knows it.
+/// The handle of the thread.
 pub(super) struct StatusFile {
     statuses: Sender<Box<Status>>,
     written: Receiver<()>,
-    /// How many are on their way
+    /// How many are not written yet
     pending: usize,
 }
 
@@ -25,15 +25,15 @@ impl StatusFile {
     /// Starts the thread.
     ///
     /// # Errors
-    /// Where no thread can be had.
+    /// Where no thread can be started.
     pub(super) fn start(store: Store) -> io::Result<Self> {
-        let (statuses, wanted) = mpsc::channel::<Box<Status>>();
+        let (statuses, requested) = mpsc::channel::<Box<Status>>();
         let (done, written) = mpsc::channel();
         let write = move || {
-            while let Ok(mut status) = wanted.recv() {
+            while let Ok(mut status) = requested.recv() {
                 let mut count = 1;
-                // Only the last of several is of interest.
-                while let Ok(newer) = wanted.try_recv() {
+                // Only the last of several matters.
+                while let Ok(newer) = requested.try_recv() {
                     status = newer;
                     count += 1;
                 }

@@ -1,4 +1,4 @@
-//! The thread that owns the connection to the kernel and carries out one pass at a time, so that the loop never waits for one.
+//! Carries out one pass at a time in the thread that owns the connection to the kernel, so that the loop never waits for one.
 
 use std::io;
 use std::sync::mpsc::{self, Sender};
@@ -9,17 +9,17 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::event::Event;
 use super::pass::{Job, Passes};
 
-/// The thread, as the loop knows it. It ends after its pass when this goes.
+/// The handle of the thread, which ends after its pass when this is dropped.
 pub(super) struct Worker {
     jobs: Sender<Box<Job>>,
 }
 
 impl Worker {
-    /// Starts the thread, in the network namespace of this one. `passes` is made there, and stays there. What there is to say of
-    /// a pass comes as events.
+    /// Starts the thread, in the network namespace of the calling thread. `passes` is created there. Begin and result of each pass
+    /// come as events.
     ///
     /// # Errors
-    /// Where no thread can be had.
+    /// Where no thread can be started.
     pub(super) fn start(
         passes: impl FnOnce() -> Passes + Send + 'static,
         events: UnboundedSender<Event>,
@@ -28,14 +28,14 @@ impl Worker {
         let work = move || {
             let mut passes = passes();
             for job in ordered {
-                // Nobody listens any more where the daemon ends.
-                let say = |event| drop(events.send(event));
+                // The receiver is gone where the daemon ends.
+                let send = |event| drop(events.send(event));
                 let pass = passes.run(
                     &job,
-                    |holder| say(Event::PassWaits(holder.to_owned())),
-                    || say(Event::PassBegins),
+                    |holder| send(Event::PassWaitsForLock(holder.to_owned())),
+                    || send(Event::PassStarted),
                 );
-                say(Event::PassEnded(Box::new(pass)));
+                send(Event::PassEnded(Box::new(pass)));
             }
         };
         thread::Builder::new().name("passes".to_owned()).spawn(work)?;

@@ -1,8 +1,8 @@
-//! Reads and writes the files of one directory as if somebody else had prepared it: another process of its owner may have.
+//! Reads and writes the files of one directory, which another process of its owner may have prepared.
 //!
-//! Every file is opened relative to the directory, without following links and without waiting (a pipe, a device), and is
-//! believed only where it is regular, has one name, and belongs to root or to the directory's owner. What is written gets the
-//! directory's owner and group and a fixed mode, whatever the umask and whoever writes.
+//! Every file is opened relative to the directory, without following links and without blocking (on a pipe or a device), and is
+//! trusted only where it is regular, has one name, and belongs to root or to the directory's owner. Every written file gets the
+//! directory's owner and group and a fixed mode, whatever the umask and the user of the writer.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, BufWriter, Read};
@@ -17,10 +17,10 @@ use rustix::process::geteuid;
 
 use super::error::{FileCause, FileError};
 
-/// Never followed, never waited for, never inherited, never anybody's terminal.
+/// Links are not followed, pipes do not block, children do not inherit, no terminal becomes the controlling one.
 const SAFELY: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// Who may look into a directory that lbd makes: its owner.
+/// The mode of a directory that lbd creates: only its owner has access.
 const DIRECTORY_MODE: u32 = 0o700;
 
 /// A directory for lbd's own files. It need not exist.
@@ -29,7 +29,7 @@ pub struct Directory {
     path: PathBuf,
 }
 
-/// Which file it is, whatever it is called.
+/// Identifies a file independently of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
@@ -41,17 +41,17 @@ impl Identity {
         Self { device: stat.st_dev, inode: stat.st_ino }
     }
 
-    /// Of an open file.
+    /// The identity of an open file.
     ///
     /// # Errors
-    /// Where the system does not say.
+    /// Where the file cannot be examined.
     pub fn of_file(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self { device: metadata.dev(), inode: metadata.ino() })
     }
 }
 
-/// An open directory, and whose it is.
+/// An open directory and its owner.
 struct Opened {
     descriptor: OwnedFd,
     user: Uid,
@@ -59,12 +59,12 @@ struct Opened {
 }
 
 impl Directory {
-    /// Nothing is opened yet.
+    /// Does not open it yet.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -86,7 +86,7 @@ impl Directory {
         })
     }
 
-    /// The same; it is made where it is missing, for its owner alone.
+    /// Opens the directory; creates it where it is missing, for its owner alone.
     fn open_or_make(&self) -> Result<Opened, FileError> {
         match self.open() {
             Err(error) if error.is_absent() => {
@@ -104,7 +104,7 @@ impl Directory {
     /// The content of a file of at most `limit` bytes; `None` where it or the directory does not exist.
     ///
     /// # Errors
-    /// Where it exists and is not to be read, or not to be believed.
+    /// Where it exists and cannot be read, or cannot be trusted.
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
         let file = match self.open_file(name) {
             Ok(file) => file,
@@ -131,7 +131,7 @@ impl Directory {
     }
 
     fn open_in(&self, opened: &Opened, name: &str, flags: OFlags) -> Result<File, FileError> {
-        // First a look from outside: to open a device can set something in motion.
+        // Examined before it is opened, since opening a device can have an effect.
         match statat(&opened.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => opened.check(&stat).map_err(|cause| self.error(name, cause))?,
             Err(Errno::NOENT) if flags.contains(OFlags::CREATE) => {}
@@ -140,17 +140,17 @@ impl Directory {
         let mode = Mode::RUSR | Mode::WUSR;
         let file = openat(&opened.descriptor, name, flags | SAFELY, mode)
             .map_err(|error| self.error(name, error))?;
-        // It may be another one by now.
+        // It may have been replaced meanwhile.
         let stat = fstat(&file).map_err(|error| self.error(name, error))?;
         opened.check(&stat).map_err(|cause| self.error(name, cause))?;
         Ok(File::from(file))
     }
 
-    /// Opens a file to be locked. It is made where it is missing, for its owner alone; the directory, too. Where it may only
-    /// be read (a read-only disk), it is opened for that.
+    /// Opens a file to be locked. File and directory are created where they are missing, for their owner alone. Where it may only
+    /// be read (on a read-only file system), it is opened for reading.
     ///
     /// # Errors
-    /// Where it cannot be had, or not be believed.
+    /// Where it cannot be opened, or cannot be trusted.
     pub fn open_lock(&self, name: &str) -> Result<File, FileError> {
         let opened = self.open_or_make()?;
         match self.open_in(&opened, name, OFlags::RDWR | OFlags::CREATE) {
@@ -168,7 +168,7 @@ impl Directory {
     /// Makes a new file for its owner alone, open to be read and written. One of this name that exists is removed.
     ///
     /// # Errors
-    /// Where the disk takes none.
+    /// Where it cannot be created.
     pub fn make(&self, name: &str) -> Result<File, FileError> {
         let opened = self.open_or_make()?;
         self.make_in(&opened, name, Mode::RUSR | Mode::WUSR)
@@ -176,7 +176,7 @@ impl Directory {
 
     fn make_in(&self, opened: &Opened, name: &str, mode: Mode) -> Result<File, FileError> {
         let make = || {
-            // What an interrupted writer left, or anybody's link: a name is removed, never what it leads to.
+            // An interrupted writer's file, or a link: only the name is removed, never the target of a link.
             match unlinkat(&opened.descriptor, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(error) => return Err(error),
@@ -189,11 +189,11 @@ impl Directory {
         Ok(file)
     }
 
-    /// Writes a file, readable for everybody who may look into the directory, so that a reader, or a power cut, meets the old
-    /// content or the new, whole. The directory is made where it is missing.
+    /// Writes a file, readable for all who may enter the directory, so that a reader, or a power failure, finds either the complete
+    /// old content or the complete new one. The directory is created where it is missing.
     ///
     /// # Errors
-    /// Where the disk will not take it. The old content is whole then.
+    /// Where it cannot be written. The old content stays intact then.
     pub fn replace(
         &self,
         name: &str,
@@ -202,7 +202,7 @@ impl Directory {
         let opened = self.open_or_make()?;
         let new = format!("{name}.new");
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-        // Whoever reads of it knows the file by its own name.
+        // An error names the file itself, not the temporary one.
         let file = self.make_in(&opened, &new, mode).map_err(|error| self.error(name, error.cause))?;
         let write = || -> io::Result<()> {
             let mut file = BufWriter::with_capacity(64 * 1024, file);
@@ -212,16 +212,16 @@ impl Directory {
             opened.sync()
         };
         write().map_err(|error| {
-            // Half a file on a full disk is of use to nobody; where it cannot be removed, the next writer will.
+            // An incomplete file is useless; where it cannot be removed, the next writer does.
             let _ = unlinkat(&opened.descriptor, &new, AtFlags::empty());
             self.error(name, error)
         })
     }
 
-    /// Gives a file another name, in place of one that has it.
+    /// Renames a file; a file of the new name is replaced.
     ///
     /// # Errors
-    /// Where the disk will not do it.
+    /// Where it cannot be renamed.
     pub fn rename(&self, from: &str, to: &str) -> Result<(), FileError> {
         let opened = self.open()?;
         let rename = || -> io::Result<()> {
@@ -234,7 +234,7 @@ impl Directory {
     /// Removes a file, if it exists.
     ///
     /// # Errors
-    /// Where the disk will not let go of it.
+    /// Where it cannot be removed.
     pub fn remove(&self, name: &str) -> Result<(), FileError> {
         let remove = |opened: Opened| match unlinkat(&opened.descriptor, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -247,10 +247,10 @@ impl Directory {
         }
     }
 
-    /// Which file has this name now; `None` where none has.
+    /// The identity of the file that has this name now; `None` where there is none.
     ///
     /// # Errors
-    /// Where that cannot be seen.
+    /// Where it cannot be examined.
     pub fn identity(&self, name: &str) -> Result<Option<Identity>, FileError> {
         let look = || -> Result<Identity, FileError> {
             let opened = self.open()?;
@@ -265,8 +265,8 @@ impl Directory {
         }
     }
 
-    /// Gives a file that was written under another umask or by another user the owner, group and mode that it should have,
-    /// as far as this process may.
+    /// Gives a file that was written under another umask or by another user the owner, group and mode that it should have, as far
+    /// as this process is permitted to.
     pub fn mend(&self, name: &str) {
         if let Ok(opened) = self.open()
             && let Ok(file) = self.open_in(&opened, name, OFlags::RDONLY)
@@ -277,26 +277,26 @@ impl Directory {
 }
 
 impl Opened {
-    /// Whether what has a name may be believed.
+    /// Checks whether a file can be trusted.
     fn check(&self, stat: &Stat) -> Result<(), FileCause> {
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind != FileType::RegularFile {
             return Err(FileCause::NotRegular(kind));
         }
-        // None: it was removed a moment ago.
+        // (Zero: it was removed a moment ago.)
         if stat.st_nlink > 1 {
             return Err(FileCause::HardLinks);
         }
         let owner = Uid::from_raw(stat.st_uid);
-        // Whoever runs lbd for himself, in a directory of another, has files of his own there.
+        // A user who runs lbd in the directory of another one has files of his own there.
         if !owner.is_root() && owner != self.user && owner != geteuid() {
             return Err(FileCause::Owner(stat.st_uid));
         }
         Ok(())
     }
 
-    /// Gives a file of ours the directory's owner and group, and a mode. Only root may do the former, and need not where the
-    /// directory is the writer's own.
+    /// Gives a file the directory's owner and group, and a mode. Only root can change the owner; other writers need not, in their
+    /// own directory.
     fn take_over(&self, file: &File, mode: Mode) {
         let Ok(stat) = fstat(file) else { return };
         let is_other = stat.st_uid != self.user.as_raw() || stat.st_gid != self.group.as_raw();
@@ -308,7 +308,7 @@ impl Opened {
         }
     }
 
-    /// A rename is on disk only when the directory is.
+    /// Writes the directory to disk, without which a rename is not durable.
     fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.descriptor)?)
     }

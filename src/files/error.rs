@@ -1,4 +1,4 @@
-//! Says why a file was not read or written, and what to do about it.
+//! Defines why a file was not read or written, with the next step for the operator.
 
 use std::fmt;
 use std::io;
@@ -11,20 +11,20 @@ use rustix::fs::FileType;
 pub struct FileError {
     /// The file
     pub path: PathBuf,
-    /// What stands in the way
+    /// The cause
     pub cause: FileCause,
 }
 
-/// What stands in the way of reading or writing a file.
+/// The cause of a [`FileError`].
 #[derive(Debug)]
 pub enum FileCause {
-    /// The system refuses.
+    /// A system call failed.
     Io(io::Error),
-    /// Its directory is for others.
+    /// The directory cannot be entered.
     Closed,
-    /// Something else than a regular file has its name.
+    /// It is not a regular file.
     NotRegular(FileType),
-    /// It has several names: whoever has another one can change it.
+    /// It has several names, and can be changed by another one.
     HardLinks,
     /// It belongs to a user who is neither root nor the owner of the directory.
     Owner(u32),
@@ -64,12 +64,12 @@ impl fmt::Display for FileError {
                 write!(f, "{path}: {error}; run lbd as root, or give the file to the owner of its directory")
             }
             FileCause::Io(error) => write!(f, "{path}: {error}"),
-            FileCause::Closed => write!(f, "{path}: not allowed to look into it; run lbd as root"),
+            FileCause::Closed => write!(f, "{path}: not allowed to enter it; run lbd as root"),
             FileCause::NotRegular(kind) => {
                 write!(f, "{path}: is {}, not a regular file; remove it", name(*kind))
             }
             FileCause::HardLinks => {
-                write!(f, "{path}: has more than one name, so that others can change it; remove it")
+                write!(f, "{path}: has more than one hard link, so that other users can change it; remove it")
             }
             FileCause::Owner(user) => write!(
                 f,

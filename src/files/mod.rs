@@ -1,4 +1,4 @@
-//! Opens and writes files that somebody else may have prepared: no link is followed, nothing is waited for, all is limited.
+//! Opens and writes files that another user may have prepared: without following links, without blocking, and with limits.
 
 mod directory;
 mod error;

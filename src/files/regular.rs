@@ -1,4 +1,4 @@
-//! Opens and reads files of others, without ever hanging on what is no file and never without a limit.
+//! Opens and reads files of other users, without blocking on pipes and devices and with a limit.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -6,14 +6,14 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Why a file of others was not read.
+/// Why a file of another user was not read.
 #[derive(Debug)]
 pub enum NotRead {
     /// It cannot be opened or read.
     Io(io::Error),
-    /// It is something else than a regular file: `a pipe`, `a device`.
+    /// It is not a regular file but, for example, `a pipe` or `a device`.
     NotRegular(&'static str),
-    /// It is longer than so many bytes.
+    /// It is longer than this many bytes.
     TooLong(u64),
 }
 
@@ -42,23 +42,23 @@ impl From<io::Error> for NotRead {
     }
 }
 
-/// Opens what is a regular file, and nothing else. Links are followed.
+/// Opens a file only if it is regular. Links are followed.
 ///
 /// # Errors
-/// What is there in its place, or why it cannot be opened.
+/// Where it is not regular, or cannot be opened.
 pub fn open_regular(path: &Path) -> Result<File, NotRead> {
-    // First a look from outside: opening a device can set something in motion.
+    // Examined before it is opened, since opening a device can have an effect.
     check_regular(&std::fs::metadata(path)?)?;
-    // It may be another by now: a pipe that nobody writes to must not stop us. (std sets O_CLOEXEC itself.)
+    // It may have been replaced meanwhile: opening a pipe without a writer must not block. (std sets O_CLOEXEC itself.)
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     check_regular(&file.metadata()?)?;
     Ok(file)
 }
 
-/// Reads a regular file that is not one of the state directory, if it has at most `limit` bytes.
+/// Reads a regular file of at most `limit` bytes outside of the state directory.
 ///
 /// # Errors
-/// What is there in its place, or why it cannot be read.
+/// Where it is not regular, too long, or cannot be read.
 pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, NotRead> {
     let file = open_regular(path)?;
     let length = file.metadata()?.len();
@@ -68,12 +68,12 @@ pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, NotRead> {
     read_limited(&file, length, limit)
 }
 
-/// Reads to the end what has at most `limit` bytes, and probably `length`.
+/// Reads at most `limit` bytes to the end; `length` is how many are expected.
 ///
 /// # Errors
-/// Those of the reader, and that there is more.
+/// Those of the reader, and where there are more bytes.
 pub fn read_limited(reader: impl Read, length: u64, limit: u64) -> Result<Vec<u8>, NotRead> {
-    // One more, for the end shows only when there is nothing more to read.
+    // One byte more, to find the end without another allocation.
     let mut bytes = Vec::with_capacity(length.min(limit) as usize + 1);
     reader.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(NotRead::TooLong(limit)) } else { Ok(bytes) }

@@ -1,4 +1,4 @@
-//! Gives a file a version and a checksum, and finds out by them whether it can be read as it was written.
+//! Adds a version and a checksum to a file, and checks them when it is read.
 //!
 //! A JSON file begins with both; its checksum is over all else. A text begins with a comment line that holds both. What has
 //! neither was written by an lbd from before them, and counts as version 1.
@@ -8,10 +8,10 @@ use std::fmt;
 use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
 
-/// Why the content of a file is not used.
+/// Why the content of a file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SealError {
-    /// It is not what was written.
+    /// It is corrupt: it is not what was written.
     Spoilt(String),
     /// A newer lbd wrote it: its version, and the newest that this one reads.
     Newer(u32, u32),
@@ -44,7 +44,7 @@ fn checksum(pieces: &[&[u8]]) -> String {
     format!("{:08x}", hash.finalize())
 }
 
-/// Content as a JSON object with a version and a checksum, for a person to read.
+/// Writes content as an indented JSON object with a version and a checksum.
 ///
 /// # Errors
 /// Where it cannot be written as a JSON object.
@@ -88,7 +88,7 @@ fn first() -> u32 {
 
 /// How the first line of a sealed text begins; its version and checksum follow.
 const MARK: &str = "# kept by lbd, version ";
-/// What stands between the two.
+/// The text between the two.
 const SUM: &str = ", crc32 ";
 /// The version of that line.
 const TEXT_VERSION: u32 = 1;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn older_files_have_no_checksum_and_newer_ones_are_told_from_spoilt_ones() {
+    fn older_files_have_no_checksum_and_newer_ones_are_distinguished_from_corrupt_ones() {
         assert_eq!(check_json(b"{\"version\":1,\"owned\":{}}", 2), Ok(()));
         assert_eq!(check_json(b"{\"file\":\"a\"}", 2), Ok(()));
         assert_eq!(check_json(b"{\"version\":9,\"all\":\"other\"}", 2), Err(SealError::Newer(9, 2)));

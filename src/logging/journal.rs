@@ -1,4 +1,4 @@
-//! Turns events, and the spans around them, into journal entries with fields.
+//! Writes events, with the fields of the spans around them, as journal entries.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -19,7 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::error_chain::ErrorChain;
 use crate::escape;
 
-/// The fields of a journal entry whose meaning is fixed: what of ours has such a name gets a prefix.
+/// EntryFields of a journal entry with a fixed meaning: our own fields of such a name get a prefix.
 const TAKEN: &[&str] = &[
     "CODE_FILE",
     "CODE_LINE",
@@ -31,24 +31,24 @@ const TAKEN: &[&str] = &[
     "TARGET",
 ];
 
-/// The layer: builds a record of the `log` crate, which carries the fields, for a sink of that crate.
-pub(super) struct ToJournal<L> {
+/// A layer that passes events, with their fields, to a logger of the `log` crate.
+pub(super) struct JournalLayer<L> {
     sink: L,
 }
 
-impl<L: Log> ToJournal<L> {
+impl<L: Log> JournalLayer<L> {
     pub(super) fn new(sink: L) -> Self {
         Self { sink }
     }
 }
 
-impl<S, L> Layer<S> for ToJournal<L>
+impl<S, L> Layer<S> for JournalLayer<L>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     L: Log + 'static,
 {
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = EntryFields::default();
         attributes.record(&mut fields);
         if let Some(span) = context.span(id) {
             span.extensions_mut().insert(fields);
@@ -57,18 +57,18 @@ where
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+            && let Some(fields) = span.extensions_mut().get_mut::<EntryFields>()
         {
             values.record(fields);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = EntryFields::default();
         event.record(&mut fields);
         // From the event outwards: the innermost value of a name wins.
         for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(outer) = span.extensions().get::<Fields>() {
+            if let Some(outer) = span.extensions().get::<EntryFields>() {
                 fields.surround(outer);
             }
         }
@@ -97,15 +97,15 @@ fn level(level: tracing::Level) -> Level {
     }
 }
 
-/// What an event or a span carries, under the names that the journal will show.
+/// The message and fields of an event or a span, under their names in the journal.
 #[derive(Default)]
-struct Fields {
+struct EntryFields {
     message: String,
     values: Vec<(String, String)>,
 }
 
-impl Fields {
-    /// Takes a value, escaped: whoever lists the entries shows them on a terminal, or one a line.
+impl EntryFields {
+    /// Sets a field, escaped, since entries are shown on terminals, one per line.
     fn set(&mut self, field: &Field, value: String) {
         let value = match escape::text(&value) {
             Cow::Borrowed(_) => value,
@@ -122,7 +122,7 @@ impl Fields {
         }
     }
 
-    /// Adds what a span further out knows, but for names that were said nearer.
+    /// Adds the fields of an outer span, except those that are set already.
     fn surround(&mut self, outer: &Self) {
         for (name, value) in &outer.values {
             if self.values.iter().all(|(known, _)| known != name) {
@@ -132,13 +132,13 @@ impl Fields {
     }
 }
 
-/// `service` becomes `SERVICE`. A prefix of our own is not needed: what journald vouches for begins with an underscore.
+/// `service` becomes `SERVICE`. No prefix is needed: the trusted fields of journald begin with an underscore.
 fn name(field: &str) -> String {
     let name = field.strip_prefix("r#").unwrap_or(field).to_ascii_uppercase().replace(['.', '-'], "_");
     if TAKEN.contains(&name.as_str()) { format!("FIELD_{name}") } else { name }
 }
 
-impl Visit for Fields {
+impl Visit for EntryFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.set(field, value.to_owned());
     }
@@ -147,13 +147,13 @@ impl Visit for Fields {
         self.set(field, ErrorChain(value).to_string());
     }
 
-    // Numbers and what is shown by `Display` come this way, too.
+    // Numbers and values shown by `Display` come this way, too.
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.set(field, format!("{value:?}"));
     }
 }
 
-impl kv::Source for Fields {
+impl kv::Source for EntryFields {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn kv::VisitSource<'kvs>) -> Result<(), kv::Error> {
         self.values
             .iter()
@@ -161,16 +161,19 @@ impl kv::Source for Fields {
     }
 }
 
-/// The journal's socket, and standard error for what it does not take.
+/// The journal's socket, with standard error for entries that it rejects.
 pub(super) struct Journal {
     socket: JournalLog,
-    told: Once,
+    warned: Once,
 }
 
 impl Journal {
-    /// Fails where nobody listens.
+    /// Fails where no journal is running.
     pub(super) fn open() -> io::Result<Self> {
-        Ok(Self { socket: JournalLog::empty()?.with_syslog_identifier("lbd".to_owned()), told: Once::new() })
+        Ok(Self {
+            socket: JournalLog::empty()?.with_syslog_identifier("lbd".to_owned()),
+            warned: Once::new(),
+        })
     }
 }
 
@@ -181,14 +184,11 @@ impl Log for Journal {
 
     fn log(&self, record: &Record<'_>) {
         if let Err(error) = self.socket.journal_send(record) {
-            // Standard error is a stream to the journal that outlives its restarts: better a bare line than none. A
-            // number in front is the priority there.
+            // Standard error is a stream to the journal that survives its restarts: a bare line is better than none. A number
+            // at its begin is the priority.
             let mut stream = io::stderr().lock();
-            self.told.call_once(|| {
-                let _ = writeln!(
-                    stream,
-                    "<4>the journal does not take an entry, logging a line instead: {error}"
-                );
+            self.warned.call_once(|| {
+                let _ = writeln!(stream, "<4>the journal rejected an entry, logging a line instead: {error}");
             });
             let _ = writeln!(stream, "<{}>{}", priority(record.level()), record.args());
         }
@@ -197,7 +197,7 @@ impl Log for Journal {
     fn flush(&self) {}
 }
 
-/// As the journal's own protocol is given it.
+/// The priority that the journal's own protocol is given.
 fn priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -225,7 +225,7 @@ mod tests {
     type Entry = (Level, String, Vec<(String, String)>);
 
     #[derive(Clone, Default)]
-    struct Fake(Arc<Mutex<Vec<Entry>>>, Arc<Mutex<Vec<String>>>);
+    struct FakeJournal(Arc<Mutex<Vec<Entry>>>, Arc<Mutex<Vec<String>>>);
 
     struct Collect(Vec<(String, String)>);
 
@@ -236,7 +236,7 @@ mod tests {
         }
     }
 
-    impl Log for Fake {
+    impl Log for FakeJournal {
         fn enabled(&self, _: &Metadata<'_>) -> bool {
             true
         }
@@ -255,8 +255,8 @@ mod tests {
     }
 
     fn logged(during: impl FnOnce()) -> Vec<Entry> {
-        let fake = Fake::default();
-        with_default(Registry::default().with(ToJournal::new(fake.clone())), during);
+        let fake = FakeJournal::default();
+        with_default(Registry::default().with(JournalLayer::new(fake.clone())), during);
         let entries = fake.0.lock().unwrap();
         entries.clone()
     }
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_was_left_says_nothing_more() {
+    fn a_span_that_was_left_adds_no_fields() {
         let entries = logged(|| {
             info_span!("pass", reason = "file").in_scope(|| info!("within"));
             info!("outside");
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_does_not_speak_in_the_journals_own_name() {
+    fn a_field_cannot_replace_one_of_the_journal() {
         let entries = logged(|| info!(priority = 0, r#type = "rr", a.b = 1, "names"));
         let fields = [("A_B", "1"), ("FIELD_PRIORITY", "0"), ("TYPE", "rr")];
         assert_eq!(entries, [entry(Level::Info, "names", &fields)]);
@@ -383,8 +383,8 @@ mod tests {
 
     #[test]
     fn levels_and_origin_are_kept() {
-        let fake = Fake::default();
-        with_default(Registry::default().with(ToJournal::new(fake.clone())), || {
+        let fake = FakeJournal::default();
+        with_default(Registry::default().with(JournalLayer::new(fake.clone())), || {
             error!("1");
             warn!("2");
             info!("3");

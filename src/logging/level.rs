@@ -1,4 +1,4 @@
-//! Reads how much is to be logged.
+//! Parses the log level.
 
 use std::ffi::OsString;
 
@@ -13,7 +13,7 @@ use super::error::{LevelError, LoggingError};
 pub(super) struct Levels(Targets);
 
 impl Levels {
-    /// What the command line says, else the environment (an empty word there is none), else `info`.
+    /// The level of the command line, else that of the environment (empty counts as unset), else `info`.
     pub(super) fn choose(option: Option<&str>, variable: Option<OsString>) -> Result<Self, LoggingError> {
         let variable = variable.filter(|text| !text.is_empty());
         match (option, variable) {
@@ -27,7 +27,7 @@ impl Levels {
     }
 
     /// A level for everything, or for the modules whose path begins so: `warn`, `lbd::watch=debug`, `warn,lbd=info`.
-    // Not `Targets`' own parser: it takes a misspelt level for the name of a module to be traced.
+    // Not the parser of `Targets`: it treats a misspelt level as the name of a module to be traced.
     fn parse(text: &str) -> Result<Self, LevelError> {
         let mut default = LevelFilter::INFO;
         let mut modules = Vec::new();
@@ -40,13 +40,13 @@ impl Levels {
         Ok(Self(Targets::new().with_default(default).with_targets(modules)))
     }
 
-    /// As a layer that lets pass what is to be logged.
+    /// The filter of a layer.
     pub(super) fn filter(&self) -> FilterFn<impl Fn(&Metadata<'_>) -> bool + use<>> {
         let Self(targets) = self.clone();
         let most = targets.iter().map(|(_, level)| level).chain(targets.default_level()).max();
         let hint = most.unwrap_or(LevelFilter::INFO).max(LevelFilter::INFO);
         filter_fn(move |metadata| {
-            // A span says where we are, and an error within it wants to tell that also where only errors are logged.
+            // Spans stay enabled, so that an error has their fields also where only errors are logged.
             (metadata.is_span() && *metadata.level() <= LevelFilter::INFO)
                 || targets.would_enable(metadata.target(), metadata.level())
         })
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn every_level_has_its_word_in_any_case() {
+    fn every_level_is_parsed_in_any_case() {
         let words = [
             ("off", LevelFilter::OFF),
             ("error", LevelFilter::ERROR),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_may_say_more_than_the_others() {
+    fn a_module_can_have_a_level_of_its_own() {
         let Levels(targets) = chosen(Some("warn, lbd::watch=debug"), None).unwrap();
         assert!(targets.would_enable("lbd::watch::inotify", &Level::DEBUG));
         assert!(!targets.would_enable("lbd::watch", &Level::TRACE));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_level_is_answered_with_the_words() {
+    fn an_invalid_level_is_answered_with_the_valid_ones() {
         let words = "is not a level; use error, warn, info, debug, trace or off, or the level of a module, such as \
                      `lbd::watch=debug`";
         assert_eq!(chosen(Some("inof"), None), Err(format!("--log-level: `inof` {words}")));

@@ -1,4 +1,4 @@
-//! Sends what lbd has to say to the journal, with fields, or to standard error as lines for a reader.
+//! Writes the log: to the journal with fields, or to standard error as lines.
 
 mod error;
 mod journal;
@@ -21,16 +21,16 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use self::journal::{Journal, ToJournal};
+use self::journal::{Journal, JournalLayer};
 use self::level::Levels;
 use crate::escape::Escaped;
 
 pub use self::error::{LevelError, LoggingError};
 
-/// Sets up logging for the whole process; to be called once, before the first word.
+/// Sets up logging for the whole process; to be called once, before the first event.
 ///
-/// `level` is what `--log-level` said; without it `LBD_LOG` decides, and without that it is `info`. Either holds a level
-/// (`error`, `warn`, `info`, `debug`, `trace`, `off`) or directives such as `lbd::watch=debug`, separated by commas.
+/// `level` is the value of `--log-level`; without it `LBD_LOG` is used, and without that `info`. It is a level (`error`, `warn`,
+/// `info`, `debug`, `trace`, `off`) or a list of directives such as `lbd::watch=debug`, separated by commas.
 ///
 /// Where standard error is connected to the journal, events go there by its own protocol: each field of an event and of
 /// the spans around it becomes a field of the entry, its name in upper case and without a prefix (`SERVICE`, `SERVER`,
@@ -44,7 +44,7 @@ pub fn init(level: Option<&str>) -> Result<(), LoggingError> {
     let unreachable = if by_journal {
         match Journal::open() {
             Ok(journal) => {
-                install(&levels, ToJournal::new(journal))?;
+                install(&levels, JournalLayer::new(journal))?;
                 None
             }
             Err(cause) => Some(cause),
@@ -53,11 +53,11 @@ pub fn init(level: Option<&str>) -> Result<(), LoggingError> {
         None
     };
     if !by_journal || unreachable.is_some() {
-        // The journal stamps the lines of its streams itself.
+        // The journal adds the time to lines.
         install(&levels, lines(io::stderr, is_coloured(), !by_journal))?;
     }
     if let Some(cause) = unreachable {
-        warn!("the journal's socket cannot be reached, logging lines instead: {cause}");
+        warn!("cannot connect to the journal's socket, logging lines instead: {cause}");
     }
     Ok(())
 }
@@ -65,18 +65,18 @@ pub fn init(level: Option<&str>) -> Result<(), LoggingError> {
 fn install(levels: &Levels, layer: impl Layer<Registry> + Send + Sync) -> Result<(), LoggingError> {
     let subscriber = Registry::default().with(layer.and_then(levels.filter()));
     set_global_default(subscriber).map_err(|error| LoggingError::Occupied(error.into()))?;
-    log::set_logger(&Libraries).map_err(|error| LoggingError::Occupied(error.into()))?;
+    log::set_logger(&LibraryLogger).map_err(|error| LoggingError::Occupied(error.into()))?;
     log::set_max_level(LevelFilter::Warn);
     Ok(())
 }
 
-/// Whether the reader of standard error wants colours: a terminal, and no `NO_COLOR`; as for everything else lbd prints.
+/// Whether standard error shows colours: it is a terminal, and `NO_COLOR` is not set, as for all other output.
 fn is_coloured() -> bool {
     !matches!(AutoStream::choice(&io::stderr()), ColorChoice::Never)
 }
 
-/// Writes one line per event: time, level, span, message, fields. Message and fields are escaped, so that none of them begins
-/// a line of its own; the colours around them are the layer's.
+/// Writes one line per event: time, level, span, message, fields. Message and fields are escaped, so that none of them can begin
+/// a new line.
 fn lines<W>(writer: W, is_coloured: bool, has_time: bool) -> impl Layer<Registry> + Send + Sync
 where
     W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
@@ -86,7 +86,7 @@ where
     if has_time { layer.with_timer(Utc).boxed() } else { layer.without_time().boxed() }
 }
 
-/// Writes a field, or the message, which has no name.
+/// Writes a field, or the message, whose name is not shown.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     match field.name() {
         "message" => write!(writer, "{:?}", Escaped(value)),
@@ -101,7 +101,7 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt:
     }
 }
 
-/// The time to the millisecond.
+/// Writes the time to the millisecond.
 struct Utc;
 
 impl FormatTime for Utc {
@@ -110,11 +110,11 @@ impl FormatTime for Utc {
     }
 }
 
-/// Takes in what libraries say through the `log` crate: warnings and errors, the rest is compiled out (see Cargo.toml).
-/// Levels know them as the module `library`: `library=off`.
-struct Libraries;
+/// Logs the warnings and errors of libraries that use the `log` crate; the rest is compiled out (see Cargo.toml). Their module in
+/// directives is `library`: `library=off`.
+struct LibraryLogger;
 
-impl log::Log for Libraries {
+impl log::Log for LibraryLogger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= Level::Warn
     }
@@ -142,9 +142,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Screen(Arc<Mutex<Vec<u8>>>);
+    struct Captured(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Screen {
+    impl Write for Captured {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -154,51 +154,51 @@ mod tests {
         }
     }
 
-    impl Screen {
+    impl Captured {
         fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }
 
-    /// What is on the screen afterwards.
-    fn seen(level: &str, is_coloured: bool, has_time: bool, during: impl FnOnce()) -> String {
-        let screen = Screen::default();
-        let writer = screen.clone();
+    /// The lines that are written.
+    fn written(level: &str, is_coloured: bool, has_time: bool, during: impl FnOnce()) -> String {
+        let captured = Captured::default();
+        let writer = captured.clone();
         let levels = Levels::choose(Some(level), None).unwrap();
         let layer = lines(move || writer.clone(), is_coloured, has_time).and_then(levels.filter());
         with_default(Registry::default().with(layer), during);
-        screen.text()
+        captured.text()
     }
 
     #[test]
     fn a_line_has_level_span_message_and_fields() {
-        let text = seen("info", false, false, || {
+        let text = written("info", false, false, || {
             let _pass = info_span!("pass", reason = "file").entered();
             info!(service = %"tcp://192.0.2.1:80", errno = 2, "applied");
-            debug!("nobody asked");
+            debug!("not logged");
         });
         assert_eq!(text, " INFO pass: applied service=tcp://192.0.2.1:80 errno=2 reason=\"file\"\n");
     }
 
     #[test]
     fn a_line_begins_with_the_time_unless_the_journal_knows_it() {
-        let text = seen("info", false, true, || info!("hello"));
+        let text = written("info", false, true, || info!("hello"));
         let (time, rest) = text.split_once(' ').unwrap();
         assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");
         assert_eq!(rest, " INFO hello\n");
     }
 
     #[test]
-    fn colours_are_for_those_who_see_them() {
-        assert!(seen("info", true, false, || info!("hello")).contains("\u{1b}["));
-        assert!(!seen("info", false, false, || info!("hello")).contains("\u{1b}["));
+    fn colours_are_written_only_where_they_show() {
+        assert!(written("info", true, false, || info!("hello")).contains("\u{1b}["));
+        assert!(!written("info", false, false, || info!("hello")).contains("\u{1b}["));
     }
 
     // A newline in a name let anybody who could write the file, or a kernel thread's interface, forge a line of the log.
     #[test]
     fn a_line_break_or_a_control_in_a_message_or_field_is_escaped() {
         let evil = "a\n ERROR \u{1b}[2J\u{9b}1m\u{202e}";
-        let text = seen("info", false, false, || {
+        let text = written("info", false, false, || {
             let _pass = info_span!("pass", reason = evil).entered();
             info!(service = %evil, debugged = ?evil, r#type = evil, "read {evil}");
         });
@@ -210,7 +210,7 @@ mod tests {
                 " INFO pass: read {shown} service={shown} debugged={quoted} type={quoted} reason={quoted}\n"
             )
         );
-        let coloured = seen("info", true, false, || info!(service = %evil, "read {evil}"));
+        let coloured = written("info", true, false, || info!(service = %evil, "read {evil}"));
         assert!(
             coloured.contains(&format!("read {shown} \u{1b}[3mservice\u{1b}[0m\u{1b}[2m=\u{1b}[0m{shown}")),
             "{coloured:?}"
@@ -218,10 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn an_error_tells_where_it_happened_even_where_only_errors_are_logged() {
-        let text = seen("error", false, false, || {
+    fn an_error_has_its_span_even_where_only_errors_are_logged() {
+        let text = written("error", false, false, || {
             let _pass = info_span!("pass", reason = "drift").entered();
-            info!("nobody asked");
+            info!("not logged");
             error!("refused");
         });
         assert_eq!(text, "ERROR pass: refused reason=\"drift\"\n");
@@ -230,13 +230,13 @@ mod tests {
     #[test]
     fn libraries_can_be_silenced() {
         let record = Record::builder().level(Level::Error).target("notify").build();
-        assert_eq!(seen("trace,library=off", false, false, || Libraries.log(&record)), "");
+        assert_eq!(written("trace,library=off", false, false, || LibraryLogger.log(&record)), "");
     }
 
     #[test]
-    fn libraries_are_heard_from_a_warning_upwards() {
-        let say = |level| {
-            Libraries.log(
+    fn libraries_log_from_a_warning_upwards() {
+        let log = |level| {
+            LibraryLogger.log(
                 &Record::builder()
                     .level(level)
                     .target("notify")
@@ -244,8 +244,8 @@ mod tests {
                     .build(),
             );
         };
-        let text = seen("trace", false, false, || {
-            [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace].into_iter().for_each(say);
+        let text = written("trace", false, false, || {
+            [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace].into_iter().for_each(log);
         });
         assert_eq!(text, "ERROR inotify: ERROR library=\"notify\"\n WARN inotify: WARN library=\"notify\"\n");
     }

@@ -111,9 +111,9 @@ pub struct Order<'a> {
     pub unknown: Option<&'a str>,
 }
 
-/// The state in which nothing is left of lbd: no services, marks and sync daemons of its own, and the settings that it
-/// changed as they were before.
-pub fn nothing(record: &Record) -> Desired {
+/// The state after `teardown`: no services, marks and sync daemons of lbd's own, and the settings that it changed as they were
+/// before.
+pub fn after_teardown(record: &Record) -> Desired {
     let Changed { sysctls, timeouts, sync: _, filter: _ } = &record.changed;
     Desired {
         state: State { sysctls: sysctls.clone(), timeouts: *timeouts, ..State::default() },
@@ -162,8 +162,8 @@ fn with_permit<T>(
     write: impl FnOnce(&mut dyn Kernel) -> Result<T, KernelError>,
 ) -> Result<T, KernelError> {
     kernel.set_permit(lock.map(|lock| {
-        let held = lock.held();
-        Arc::new(move || held.is_held()) as Permit
+        let monitor = lock.monitor();
+        Arc::new(move || monitor.is_held()) as Permit
     }));
     let result = write(kernel);
     kernel.set_permit(None);

@@ -1,4 +1,4 @@
-//! What `lbd status` shows: the daemon's last words, whether all is in sync, and the table with its connections.
+//! Writes what `lbd status` shows: the daemon's state, whether all is in sync, and the table with its connections.
 
 use std::fmt::Display;
 use std::io::{self, Write};

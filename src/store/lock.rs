@@ -1,9 +1,9 @@
-//! A lock that one process at a time has, with its holder's name inside, and that a stopped process loses.
+//! Implements a lock that one process at a time has, that names its holder, and that a stopped process loses.
 //!
-//! The lock is `flock` on a file that only the owner of the directory, and root, can open. Beside that a holder gives a sign of
-//! life twice a second: the time of the file's last change. Whoever waits and sees none for [`SILENCE`] puts a new file in the
-//! place of the old one. The old holder finds out before its next write to the kernel, by [`Lock::is_held`]: the file that
-//! has the lock's name is no longer the one that it has locked.
+//! The lock is `flock` on a file that only the owner of the directory, and root, can open. Besides, its holder sends a heartbeat
+//! twice a second: it sets the file's time of modification. A waiter that sees no heartbeat for [`SILENCE`] replaces the file by a
+//! new one. The old holder detects that before its next write to the kernel, by [`LockMonitor::is_held`]: the lock's name no longer
+//! leads to the file that it has locked.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -17,21 +17,21 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
 
 use crate::files::{Directory, FileError, Identity};
 
-/// How often a holder gives a sign of life.
-const BEAT: Duration = Duration::from_millis(500);
-/// A holder that gave no sign for so long is stopped: `kill -STOP`, Ctrl-Z, or a frozen machine.
+/// The interval of heartbeats.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// A holder without a heartbeat for this time is stopped: by `kill -STOP`, by Ctrl-Z, or on a frozen machine.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How often a waiter looks whether the lock is free.
-const LOOK: Duration = Duration::from_millis(20);
-/// The longest name of a holder that is shown.
+/// The interval in which a waiter tries to take the lock.
+const RETRY: Duration = Duration::from_millis(20);
+/// The length to which the name of a holder is shown, in bytes.
 const LONGEST_NAME: u64 = 200;
 
-/// Why there is no lock.
+/// Why a lock cannot be taken.
 #[derive(Debug)]
 pub enum NoLock {
-    /// Another process has it: which
+    /// This process has it
     Held(String),
-    /// The directory or its disk will not have one
+    /// The directory or its file system does not allow it
     Impossible(FileError),
 }
 
@@ -46,35 +46,35 @@ impl fmt::Display for NoLock {
 
 impl std::error::Error for NoLock {}
 
-/// A lock in the state directory; it is released when this goes.
+/// A lock in the state directory; dropping it releases it.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    place: Place,
+    lock_file: LockFile,
     identity: Option<Identity>,
-    /// Ends the signs of life
-    _beats: Option<Sender<()>>,
+    /// Dropping it ends the heartbeats
+    _heartbeats: Option<Sender<()>>,
 }
 
-/// Tells, from any thread, whether a lock is still held.
+/// Checks, in any thread, whether a lock is still held.
 #[derive(Debug, Clone)]
-pub struct Held {
-    place: Place,
+pub struct LockMonitor {
+    lock_file: LockFile,
     identity: Option<Identity>,
 }
 
-/// Where a lock is.
+/// The file of a lock.
 #[derive(Debug, Clone)]
-struct Place {
+struct LockFile {
     directory: Directory,
     name: &'static str,
 }
 
-impl Held {
-    /// Whether no other process has taken the lock meanwhile. Where the file is gone, or cannot be seen for a moment, no other
-    /// is known to have.
+impl LockMonitor {
+    /// Whether no other process has taken the lock meanwhile. A file that is gone, or cannot be examined at the moment, counts as
+    /// held.
     pub fn is_held(&self) -> bool {
-        let now = self.place.directory.identity(self.place.name).unwrap_or_default();
+        let now = self.lock_file.directory.identity(self.lock_file.name).unwrap_or_default();
         now.is_none() || now == self.identity
     }
 }
@@ -83,15 +83,15 @@ impl Lock {
     /// Takes the lock, unless another process has it.
     ///
     /// # Errors
-    /// Who has it; where it cannot be had at all.
+    /// Where another process has it, or it cannot be taken at all.
     pub(super) fn try_take(directory: &Directory, name: &'static str, command: &str) -> Result<Self, NoLock> {
         Waiter::new(directory, name, command).try_take()
     }
 
-    /// Takes the lock as soon as it is free or its holder is found stopped. `waiting` is called once, with who has it.
+    /// Takes the lock as soon as it is free or its holder proves to be stopped. `waiting` is called once, with the holder.
     ///
     /// # Errors
-    /// Where it cannot be had at all.
+    /// Where it cannot be taken at all.
     pub(super) fn take(
         directory: &Directory,
         name: &'static str,
@@ -103,7 +103,7 @@ impl Lock {
         loop {
             match waiter.try_take_from_stopped() {
                 Ok(mut lock) => {
-                    lock.begin_beats();
+                    lock.begin_heartbeats();
                     return Ok(lock);
                 }
                 Err(NoLock::Impossible(error)) => return Err(error),
@@ -111,16 +111,16 @@ impl Lock {
                     if let Some(waiting) = waiting.take() {
                         waiting(&holder);
                     }
-                    thread::sleep(LOOK);
+                    thread::sleep(RETRY);
                 }
             }
         }
     }
 
-    /// Who else has a lock, if any process does.
+    /// The other process that has a lock, if one does.
     ///
     /// # Errors
-    /// Where that cannot be seen.
+    /// Where the file cannot be examined.
     pub(super) fn other_holder(directory: &Directory, name: &str) -> Result<Option<String>, FileError> {
         let mut file = match directory.open_file(name) {
             Ok(file) => file,
@@ -133,53 +133,53 @@ impl Lock {
         }
     }
 
-    /// What tells from elsewhere whether the lock is still held.
-    pub fn held(&self) -> Held {
-        Held { place: self.place.clone(), identity: self.identity }
+    /// Checks in other threads whether the lock is still held.
+    pub fn monitor(&self) -> LockMonitor {
+        LockMonitor { lock_file: self.lock_file.clone(), identity: self.identity }
     }
 
-    /// Whether the lock's file was removed, or another one has its name: as where the state directory was removed.
+    /// Whether the lock's file was removed or replaced, for instance with the whole state directory.
     pub fn is_gone(&self) -> bool {
-        let now = self.place.directory.identity(self.place.name);
+        let now = self.lock_file.directory.identity(self.lock_file.name);
         now.is_ok_and(|now| now != self.identity)
     }
 
-    /// Gives signs of life from now on, in a thread of its own, so that a long command to the kernel is no silence.
-    fn begin_beats(&mut self) {
+    /// Starts the heartbeats, in a thread of their own, so that a long call to the kernel does not interrupt them.
+    fn begin_heartbeats(&mut self) {
         let Ok(file) = self.file.try_clone() else { return };
         let (sender, receiver) = mpsc::channel();
-        let beat = move || {
-            while receiver.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+        let send = move || {
+            while receiver.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
                 let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
                 let _ = futimens(&file, &Timestamps { last_access: now, last_modification: now });
             }
         };
-        // Without the thread, the lock may be taken from a pass that lasts long.
-        if thread::Builder::new().name("lock".to_owned()).spawn(beat).is_ok() {
-            self._beats = Some(sender);
+        // Without the thread, a long pass may lose the lock.
+        if thread::Builder::new().name("lock".to_owned()).spawn(send).is_ok() {
+            self._heartbeats = Some(sender);
         }
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Not only by closing it: the thread has it open for a moment longer.
+        // Closing is not enough: the thread has the file open for a moment longer.
         let _ = self.file.unlock();
     }
 }
 
-/// A process that wants a lock.
+/// A process that waits for a lock.
 struct Waiter<'a> {
     directory: &'a Directory,
     name: &'static str,
     command: &'a str,
-    /// The sign of life that was seen last, and since when there was no other
-    sign: Option<(Sign, Instant)>,
+    /// The last heartbeat, and when it was seen first
+    heartbeat: Option<(Heartbeat, Instant)>,
 }
 
-/// What a living holder changes.
+/// What a running holder changes.
 #[derive(Debug, PartialEq, Eq)]
-struct Sign {
+struct Heartbeat {
     identity: Option<Identity>,
     changed: Option<std::time::SystemTime>,
     holder: String,
@@ -187,7 +187,7 @@ struct Sign {
 
 impl<'a> Waiter<'a> {
     fn new(directory: &'a Directory, name: &'static str, command: &'a str) -> Self {
-        Self { directory, name, command, sign: None }
+        Self { directory, name, command, heartbeat: None }
     }
 
     fn try_take(&self) -> Result<Lock, NoLock> {
@@ -207,9 +207,9 @@ impl<'a> Waiter<'a> {
                 Err(TryLockError::Error(error)) => return Err(NoLock::Impossible(self.error(error))),
             }
             let mut lock = self.lock(file);
-            // Another process may have put a new file in its place between the opening and the locking.
+            // Another process may have replaced the file between the opening and the locking.
             if !lock.is_gone() {
-                sign(&mut lock.file, self.command);
+                write_holder(&mut lock.file, self.command);
                 return Ok(Ok(lock));
             }
         }
@@ -220,32 +220,32 @@ impl<'a> Waiter<'a> {
             Ok(lock) => return Ok(lock),
             Err(file) => file,
         };
-        let sign = Sign {
+        let heartbeat = Heartbeat {
             identity: Identity::of_file(&file).ok(),
             changed: file.metadata().and_then(|metadata| metadata.modified()).ok(),
             holder: holder(&mut file),
         };
-        let holder = sign.holder.clone();
-        match &self.sign {
-            Some((seen, since)) if *seen == sign => {
+        let holder = heartbeat.holder.clone();
+        match &self.heartbeat {
+            Some((seen, since)) if *seen == heartbeat => {
                 if since.elapsed() >= SILENCE {
-                    return self.replace(sign.identity);
+                    return self.replace(heartbeat.identity);
                 }
             }
-            _ => self.sign = Some((sign, Instant::now())),
+            _ => self.heartbeat = Some((heartbeat, Instant::now())),
         }
         Err(NoLock::Held(holder))
     }
 
-    /// Puts a new file in the place of the one that a stopped process has locked.
+    /// Replaces the file that a stopped process has locked by a new one.
     fn replace(&mut self, stopped: Option<Identity>) -> Result<Lock, NoLock> {
-        self.sign = None;
+        self.heartbeat = None;
         let new = format!("{}.{}", self.name, process::id());
         let mut file = self.directory.make(&new).map_err(NoLock::Impossible)?;
         file.try_lock().map_err(|error| NoLock::Impossible(self.error(error.into())))?;
-        sign(&mut file, self.command);
+        write_holder(&mut file, self.command);
         let lock = self.lock(file);
-        // Another waiter may have done it, or the old one may have ended, a moment ago.
+        // Another waiter may have replaced it, or the old holder may have ended, a moment ago.
         let is_still_there = self.directory.identity(self.name).is_ok_and(|now| now == stopped);
         let renamed = if is_still_there { self.directory.rename(&new, self.name) } else { Ok(()) };
         if !is_still_there || renamed.is_err() {
@@ -257,8 +257,8 @@ impl<'a> Waiter<'a> {
 
     fn lock(&self, file: File) -> Lock {
         let identity = Identity::of_file(&file).ok();
-        let place = Place { directory: self.directory.clone(), name: self.name };
-        Lock { file, place, identity, _beats: None }
+        let lock_file = LockFile { directory: self.directory.clone(), name: self.name };
+        Lock { file, lock_file, identity, _heartbeats: None }
     }
 
     fn error(&self, error: std::io::Error) -> FileError {
@@ -266,9 +266,9 @@ impl<'a> Waiter<'a> {
     }
 }
 
-/// Writes the name of this process and its command into the file: only for messages, so that a failure does not matter. A
-/// daemon finds its own name there from the pass before, and leaves the disk alone.
-fn sign(file: &mut File, command: &str) {
+/// Writes the name of this process and its command into the file. It is used only in messages, so that a failure does not matter.
+/// A daemon finds its own name there from the pass before, and does not write again.
+fn write_holder(file: &mut File, command: &str) {
     let name = format!("process {}, lbd {command}", process::id());
     if holder(file) != name {
         let _ = file.set_len(0).and_then(|()| file.rewind());
@@ -276,7 +276,7 @@ fn sign(file: &mut File, command: &str) {
     }
 }
 
-/// Who has the lock, as far as can be told.
+/// The name of the process that has the lock, as far as it is known.
 fn holder(file: &mut File) -> String {
     let mut holder = Vec::new();
     let _ = file.rewind().and_then(|()| file.take(LONGEST_NAME).read_to_end(&mut holder));
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn one_holder_at_a_time_who_is_named_with_his_command() {
+    fn one_process_at_a_time_has_the_lock_and_is_named_with_its_command() {
         let (_root, directory) = directory();
         assert_eq!(Lock::other_holder(&directory, "lock").unwrap(), None);
         let held = Lock::try_take(&directory, "lock", "apply").unwrap();
@@ -326,16 +326,16 @@ mod tests {
 
     // An `lbd apply` that was stopped by Ctrl-Z kept the daemon from repairing anything.
     #[test]
-    fn a_holder_without_a_sign_of_life_loses_the_lock_and_finds_out() {
+    fn a_holder_without_heartbeats_loses_the_lock_and_detects_it() {
         let (root, directory) = directory();
-        // It gives no signs: as a stopped process, or one that only calls `flock`.
+        // It sends no heartbeats, like a stopped process, or one that only calls `flock`.
         let stopped = Lock::try_take(&directory, "lock", "apply").unwrap();
         let began = Instant::now();
         let taken = Lock::take(&directory, "lock", "run", |_| ()).unwrap();
         assert!((SILENCE..SILENCE * 3).contains(&began.elapsed()), "{:?}", began.elapsed());
-        assert!(!stopped.held().is_held() && taken.held().is_held());
+        assert!(!stopped.monitor().is_held() && taken.monitor().is_held());
         drop(stopped);
-        assert!(taken.held().is_held());
+        assert!(taken.monitor().is_held());
         assert_eq!(Lock::try_take(&directory, "lock", "restore").unwrap_err().to_string(), own_name("run"));
         let names: Vec<_> =
             fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -343,27 +343,27 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_gives_signs_of_life_keeps_the_lock_however_long_it_takes() {
+    fn a_holder_with_heartbeats_keeps_the_lock_however_long_it_takes() {
         let (_root, directory) = directory();
         let held = Lock::take(&directory, "lock", "apply", |_| ()).unwrap();
         let mut waiter = Waiter::new(&directory, "lock", "run");
         let began = Instant::now();
-        while began.elapsed() < SILENCE + BEAT * 2 {
+        while began.elapsed() < SILENCE + HEARTBEAT * 2 {
             assert!(matches!(waiter.try_take_from_stopped(), Err(NoLock::Held(_))));
-            thread::sleep(LOOK);
+            thread::sleep(RETRY);
         }
-        assert!(held.held().is_held());
+        assert!(held.monitor().is_held());
     }
 
     #[test]
-    fn a_lock_whose_directory_was_removed_is_known_to_be_gone_and_is_nobodys() {
+    fn a_lock_whose_directory_was_removed_is_gone_and_free() {
         let root = tempfile::tempdir().unwrap();
         let directory = Directory::new(&root.path().join("state"));
         let lock = Lock::try_take(&directory, "lock", "run").unwrap();
         assert!(!lock.is_gone());
         fs::remove_dir_all(directory.path()).unwrap();
-        assert!(lock.is_gone() && lock.held().is_held());
+        assert!(lock.is_gone() && lock.monitor().is_held());
         let other = Lock::try_take(&directory, "lock", "apply").unwrap();
-        assert!(!lock.held().is_held() && other.held().is_held());
+        assert!(!lock.monitor().is_held() && other.monitor().is_held());
     }
 }

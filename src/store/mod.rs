@@ -1,6 +1,6 @@
-//! Remembers on disk what lbd owns and what was last applied and verified, each file written whole or not at all.
+//! Records on disk what lbd owns and what was last applied and verified; each file is written completely or not at all.
 //!
-//! A file that cannot be read is never taken for one that is not there: see [`LoadError`].
+//! A file that cannot be read never counts as missing: see [`LoadError`].
 
 mod lock;
 mod record;
@@ -15,25 +15,25 @@ use crate::files::seal::{self, SealError};
 use crate::files::{Directory, FileError};
 use crate::status::Status;
 
-pub use self::lock::{Held, Lock, NoLock};
+pub use self::lock::{Lock, LockMonitor, NoLock};
 pub use self::record::Record;
 
-/// The file that holds [`Record`].
+/// The file of the [`Record`].
 const RECORD: &str = "state.json";
-/// Where a record is kept that is not what was written.
+/// The file to which a corrupt record is renamed.
 const SPOILT: &str = "state.json.bad";
-/// The desired file as it was when it was last verified, behind a line with its checksum.
+/// The desired file that was verified last, behind a line with its checksum.
 const VERIFIED: &str = "verified.yaml";
-/// Held while a pass changes the kernel.
+/// The lock of a pass.
 const LOCK: &str = "lock";
-/// Held by the daemon as long as it runs.
+/// The lock of the daemon.
 const DAEMON: &str = "daemon.lock";
-/// How a daemon's name ends in it.
+/// The end of a daemon's name in it.
 const RUNS: &str = ", lbd run";
-/// What the daemon tells about itself.
+/// The file of the [`Status`].
 const STATUS: &str = "status.json";
 
-/// The longest state file that is read, in bytes: a desired file of the largest size makes no longer one.
+/// The longest state file that is read, in bytes; the largest desired file leads to a shorter one.
 const LARGEST: u64 = 128 << 20;
 /// The version of the status file. Version 1 had neither version nor checksum.
 const STATUS_VERSION: u32 = 2;
@@ -45,13 +45,13 @@ pub struct Store {
     scope: Scope,
 }
 
-/// Why the content of a state file is not known.
+/// Why the content of a state file is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadError {
-    /// It may be there and right, and cannot be read: for a moment, or by this lbd. It must be neither overwritten nor taken
-    /// for empty.
+    /// The file may be intact, and cannot be read at the moment, or not by this version of lbd. It must neither be overwritten nor
+    /// count as empty.
     Unreadable(String),
-    /// It is not what lbd wrote, and never will be again.
+    /// The file is corrupt: it is not what lbd wrote.
     Spoilt(String),
 }
 
@@ -71,18 +71,18 @@ impl From<FileError> for LoadError {
 }
 
 impl Store {
-    /// A state directory for the boot and network namespace that this thread runs in. Nothing is read or written yet.
+    /// Opens a state directory for the boot and network namespace of this thread. Nothing is read or written yet.
     ///
     /// # Errors
-    /// Where `/proc` does not tell the boot or the namespace.
+    /// Where `/proc` does not show the boot or the namespace.
     pub fn new(directory: &Path) -> io::Result<Self> {
         Ok(Self { directory: Directory::new(directory), scope: Scope::here()? })
     }
 
-    /// What is remembered; nothing where there is no record yet.
+    /// Reads the record; an empty one where there is none yet.
     ///
     /// # Errors
-    /// Where there is a record that cannot be read, or that is spoilt.
+    /// Where there is a record that cannot be read, or is corrupt.
     pub fn load(&self) -> Result<Record, LoadError> {
         match self.directory.read(RECORD, LARGEST)? {
             Some(text) => Record::read(&text, &self.scope).map_err(|error| self.load_error(RECORD, &error)),
@@ -98,26 +98,26 @@ impl Store {
         }
     }
 
-    /// Writes the record; makes the directory where it is missing.
+    /// Writes the record; creates the directory where it is missing.
     ///
     /// # Errors
-    /// Where the disk will not take it. The old record is whole then.
+    /// Where it cannot be written. The old record stays intact then.
     pub fn save(&self, record: &Record) -> Result<(), FileError> {
         self.directory.replace(RECORD, |file| {
             file.write_all(&seal::json(record::VERSION, &record.on_disk(&self.scope))?)
         })
     }
 
-    /// Gives what is remembered the owner, group and mode that it should have, where root wrote it with an older lbd.
+    /// Gives the state files the owner, group and mode that they should have, where root wrote them with an older lbd.
     pub fn mend(&self) {
         self.directory.mend(RECORD);
         self.directory.mend(VERIFIED);
     }
 
-    /// Gives a spoilt record another name, for whoever wants to look at it; gives that name.
+    /// Renames a corrupt record, so that it can be examined; returns the new name.
     ///
     /// # Errors
-    /// Where the disk will not do it.
+    /// Where it cannot be renamed.
     pub fn set_aside_record(&self) -> Result<&'static str, FileError> {
         self.directory.rename(RECORD, SPOILT).map(|()| SPOILT)
     }
@@ -125,10 +125,10 @@ impl Store {
     /// Keeps the text of a desired file that was applied and verified.
     ///
     /// # Errors
-    /// Where the disk will not take it. The old copy is whole then.
+    /// Where it cannot be written. The old copy stays intact then.
     pub fn save_verified(&self, text: &str) -> Result<(), FileError> {
         let head = seal::text_head(text);
-        if self.directory.open_file(VERIFIED).is_ok_and(|file| holds(file, &head, text).unwrap_or(false)) {
+        if self.directory.open_file(VERIFIED).is_ok_and(|file| is_equal(file, &head, text).unwrap_or(false)) {
             return Ok(());
         }
         self.directory.replace(VERIFIED, |file| {
@@ -140,7 +140,7 @@ impl Store {
     /// The text of the desired file that was last applied and verified, if there is one.
     ///
     /// # Errors
-    /// Where it is there and cannot be read, or is spoilt.
+    /// Where it exists and cannot be read, or is corrupt.
     pub fn load_verified(&self) -> Result<Option<String>, LoadError> {
         let Some(bytes) = self.directory.read(VERIFIED, LARGEST)? else { return Ok(None) };
         let text = String::from_utf8(bytes)
@@ -149,26 +149,26 @@ impl Store {
         text.map(Some).map_err(|error| self.load_error(VERIFIED, &error))
     }
 
-    /// Forgets what was verified: the table is meant to be empty from now on.
+    /// Removes the copy of the verified file: a boot must not restore it.
     ///
     /// # Errors
-    /// Where the disk will not let go of it.
+    /// Where it cannot be removed.
     pub fn forget_verified(&self) -> Result<(), FileError> {
         self.directory.remove(VERIFIED)
     }
 
-    /// Writes what the daemon tells about itself.
+    /// Writes the daemon's status.
     ///
     /// # Errors
-    /// Where the disk will not take it.
+    /// Where it cannot be written.
     pub fn save_status(&self, status: &Status) -> Result<(), FileError> {
         self.directory.replace(STATUS, |file| file.write_all(&seal::json(STATUS_VERSION, status)?))
     }
 
-    /// What the daemon told last; `None` where it never did.
+    /// Reads the daemon's status; `None` where there is none.
     ///
     /// # Errors
-    /// Where it is there and cannot be read, or is spoilt.
+    /// Where it exists and cannot be read, or is corrupt.
     pub fn load_status(&self) -> Result<Option<Status>, LoadError> {
         let Some(text) = self.directory.read(STATUS, LARGEST)? else { return Ok(None) };
         let status = seal::check_json(&text, STATUS_VERSION).and_then(|()| {
@@ -177,25 +177,25 @@ impl Store {
         status.map(Some).map_err(|error| self.load_error(STATUS, &error))
     }
 
-    /// Takes the lock that one pass at a time has, for a command of this name; it is released when what is returned goes. A
-    /// holder that is found stopped loses it. `waiting` is called once where another process has it, with who that is.
+    /// Takes the lock under which one pass at a time runs, for a command of this name. A holder that proves to be stopped loses it.
+    /// `waiting` is called once where another process has it, with that holder.
     ///
     /// # Errors
-    /// Where the directory or the lock cannot be made.
+    /// Where the directory or the lock cannot be created.
     pub fn lock(&self, command: &str, waiting: impl FnOnce(&str)) -> Result<Lock, FileError> {
         Lock::take(&self.directory, LOCK, command, waiting)
     }
 
-    /// Takes the lock that one daemon at a time has, or a command that must run beside none.
+    /// Takes the lock against a second daemon, for a daemon or a command that must not run beside one.
     ///
     /// # Errors
-    /// Who has it; where the directory or the lock cannot be made.
+    /// Where another process has it, or the directory or the lock cannot be created.
     pub fn lock_daemon(&self, command: &str) -> Result<Lock, NoLock> {
-        /// `status` locks the file for a moment to see whether another has: it is looked so often, this far apart.
-        const LOOKS: u32 = 5;
+        /// `status` locks the file for a moment to test it, so that several attempts are needed, this far apart.
+        const ATTEMPTS: u32 = 5;
         const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
         let mut last = Lock::try_take(&self.directory, DAEMON, command);
-        for _ in 1..LOOKS {
+        for _ in 1..ATTEMPTS {
             if !matches!(last, Err(NoLock::Held(_))) {
                 break;
             }
@@ -214,23 +214,23 @@ impl Store {
         })
     }
 
-    /// Whether the directory is there. Without it nothing is remembered, and a daemon that runs cannot be seen.
+    /// Whether the directory exists. Without it there is no record, and a running daemon cannot be detected.
     pub fn is_there(&self) -> bool {
         self.directory.path().is_dir()
     }
 
-    /// Who runs as the daemon of this directory, if any process does.
+    /// The process that runs as the daemon of this directory, if one does.
     ///
     /// # Errors
-    /// Where that cannot be seen.
+    /// Where the lock cannot be examined.
     pub fn daemon(&self) -> Result<Option<String>, FileError> {
         let holder = Lock::other_holder(&self.directory, DAEMON)?;
         Ok(holder.map(|holder| holder.strip_suffix(RUNS).unwrap_or(&holder).to_owned()))
     }
 }
 
-/// Whether a file holds this line and this text and nothing else. It is compared piece by piece: it may be megabytes long.
-fn holds(file: File, head: &str, text: &str) -> io::Result<bool> {
+/// Whether a file consists of this line and this text. It is compared in pieces, since it may be megabytes long.
+fn is_equal(file: File, head: &str, text: &str) -> io::Result<bool> {
     let mut file = BufReader::with_capacity(64 * 1024, file);
     let mut begin = vec![0; head.len()];
     if file.read_exact(&mut begin).is_err() || begin != head.as_bytes() {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spoilt_record_is_told_from_one_that_cannot_be_read() {
+    fn a_corrupt_record_is_distinguished_from_one_that_cannot_be_read() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
         let path = directory.path().join(RECORD);
@@ -323,7 +323,7 @@ mod tests {
 
     // A forged record made root's `lbd teardown` set anything below /proc/sys/net, and beyond it.
     #[test]
-    fn a_record_puts_back_only_what_a_desired_file_could_have_set() {
+    fn a_record_restores_only_what_a_desired_file_could_have_set() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
         for (name, value) in [
@@ -377,7 +377,7 @@ mod tests {
         assert!(matches!(store.load_status(), Err(LoadError::Spoilt(_))));
     }
 
-    // What is there already is not written again: the disk of a director that only looks shall rest.
+    // What is on disk already is not written again, so that an idle director causes no writes.
     #[test]
     fn a_verified_text_is_written_when_it_is_another() {
         let directory = tempfile::tempdir().unwrap();
@@ -393,9 +393,9 @@ mod tests {
         }
     }
 
-    // `status` locks the daemon's file for a moment to see whether another has: a daemon that starts then is not refused.
+    // `status` locks the daemon's file for a moment to test it: a daemon that starts then is not refused.
     #[test]
-    fn one_daemon_at_a_time_and_a_look_is_none() {
+    fn one_daemon_runs_at_a_time_and_status_does_not_count() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
         assert_eq!(store.daemon().unwrap(), None);

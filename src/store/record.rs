@@ -1,4 +1,4 @@
-//! What lbd remembers between two passes, and how that lies on disk.
+//! Defines what lbd records between two passes, and its form on disk.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,20 +14,20 @@ use crate::files::seal::{self, SealError};
 use crate::model::{Desired, ServiceKey, Spared, SyncRole, Sysctls, Timeouts, sysctl};
 use crate::ownership::{Changed, Owned};
 
-/// What lbd remembers between two passes.
+/// What lbd records between two passes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
-    /// What lbd owns in this boot and this network namespace; empty in any other
+    /// The services that lbd owns in this boot and network namespace; none in any other
     pub owned: Arc<Owned>,
-    /// What lbd has to put back in this boot and this network namespace; nothing in any other
+    /// What `teardown` has to restore in this boot and network namespace; nothing in any other
     pub changed: Changed,
-    /// The services of the last verified state, of whichever boot
+    /// The services of the last verified state, also of an earlier boot
     pub verified: Arc<[ServiceKey]>,
     /// The services whose deletion a guard refused in this boot and this network namespace
     pub spared: Spared,
 }
 
-/// Where ownership holds: the kernel forgets its table with either.
+/// The boot and network namespace in which ownership is valid: the kernel's table ends with either.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Scope {
     pub(super) boot: String,
@@ -38,10 +38,10 @@ impl Scope {
     /// This boot, and the network namespace of this thread.
     ///
     /// # Errors
-    /// Where `/proc` does not tell them.
+    /// Where `/proc` does not show them.
     pub(super) fn here() -> io::Result<Self> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        // The thread's own, since a namespace belongs to a thread and not to its process.
+        // That of the thread: threads of one process can be in different namespaces.
         let namespace = fs::metadata("/proc/thread-self/ns/net")?;
         Ok(Self { boot, namespace: format!("{}:{}", namespace.dev(), namespace.ino()) })
     }
@@ -51,10 +51,10 @@ impl Scope {
 pub(super) const VERSION: u32 = 2;
 
 impl Record {
-    /// Reads what lies on disk, for a process that is in `scope`.
+    /// Reads the form on disk, for a process in `scope`.
     ///
     /// # Errors
-    /// Where it is not what was written, or a newer lbd wrote it.
+    /// Where it is corrupt, or a newer lbd wrote it.
     pub(super) fn read(text: &[u8], scope: &Scope) -> Result<Self, SealError> {
         seal::check_json(text, VERSION)?;
         let spoilt = |error: String| SealError::Spoilt(format!("not a record of lbd ({error})"));
@@ -77,7 +77,7 @@ impl Record {
         })
     }
 
-    /// What is to lie on disk.
+    /// The form on disk.
     pub(super) fn on_disk(&self, scope: &Scope) -> impl Serialize {
         let Self { owned, changed, verified, spared } = self;
         OnDisk {
@@ -89,8 +89,8 @@ impl Record {
         }
     }
 
-    /// What can be told from the file that was verified last, where the record itself is lost: its services, marks and sync
-    /// daemons. What kernel settings and timeouts were before lbd changed them is not known any more.
+    /// Rebuilds a lost record from the file that was verified last: its services, marks and sync daemons. The kernel settings and
+    /// timeouts before lbd changed them are unknown then.
     pub fn rebuilt(verified: &Desired) -> Self {
         let Desired { state, clusters, .. } = verified;
         Self {
@@ -106,13 +106,13 @@ impl Record {
     }
 }
 
-/// Whether a remembered kernel setting may be put back: a record that somebody else wrote must not make root set anything
-/// that no desired file could ask for.
+/// Whether a recorded kernel setting may be restored: a forged record must not make root set anything that no desired file could
+/// set.
 fn is_restorable(name: &str, value: &str) -> bool {
     sysctl::is_name(name) && sysctl::is_value(value)
 }
 
-/// The record as it lies on disk, beside its version and checksum.
+/// The record on disk, without its version and checksum.
 #[derive(Serialize, Deserialize)]
 struct OnDisk<'a> {
     #[serde(flatten)]
@@ -146,7 +146,7 @@ impl<'de> Deserialize<'de> for OwnedOnDisk<'_> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Owned, A::Error> {
                 let mut owned = Owned::default();
-                while let Some((KeyOnDisk(service), Text(cluster))) = entries.next_entry()? {
+                while let Some((KeyOnDisk(service), BorrowedText(cluster))) = entries.next_entry()? {
                     owned.insert(service, cluster.into());
                 }
                 Ok(owned)
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for OwnedOnDisk<'_> {
     }
 }
 
-/// The services that were verified. (Of a hundred thousand, no second list is made to write them.)
+/// The services that were verified; borrowed, since there can be a hundred thousand.
 struct VerifiedOnDisk<'a>(Cow<'a, [ServiceKey]>);
 
 impl Serialize for VerifiedOnDisk<'_> {
@@ -175,9 +175,9 @@ impl<'de> Deserialize<'de> for VerifiedOnDisk<'_> {
 /// A service by its URL.
 struct KeyOnDisk(ServiceKey);
 
-/// A text, borrowed from the file where that has it without escapes.
+/// A text, borrowed from the file where it has no escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Serialize for KeyOnDisk {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -187,7 +187,7 @@ impl Serialize for KeyOnDisk {
 
 impl<'de> Deserialize<'de> for KeyOnDisk {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(url) = Deserialize::deserialize(deserializer)?;
+        let BorrowedText(url) = Deserialize::deserialize(deserializer)?;
         url.parse().map(Self).map_err(D::Error::custom)
     }
 }

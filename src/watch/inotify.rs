@@ -1,4 +1,4 @@
-//! Has the kernel watch directories, by way of notify, and says in an operator's words why it will not.
+//! Watches directories with inotify, through the crate notify, and explains errors to an operator.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -8,8 +8,8 @@ use std::sync::{Arc, Weak};
 
 use notify::{Config, ErrorKind, INotifyWatcher, RecursiveMode, Watcher};
 
-use super::ears::Ears;
-use super::way::Identity;
+use super::events::EventSink;
+use super::watched_path::Inode;
 
 /// Why a directory cannot be watched.
 #[derive(Debug)]
@@ -52,34 +52,34 @@ impl fmt::Display for WatchError {
 
 impl std::error::Error for WatchError {}
 
-/// What watches directories: inotify, or what a test puts in its place.
-pub(super) trait Source: Send {
-    /// Watches a directory; no harm if it is watched already.
+/// Watches directories: inotify, or its replacement in a test.
+pub(super) trait DirectoryWatcher: Send {
+    /// Watches a directory; it may be watched already.
     fn add(&mut self, directory: &Path) -> Result<(), WatchError>;
-    /// Watches it no longer, if it did.
+    /// Stops watching a directory, if it is watched.
     fn remove(&mut self, directory: &Path);
 }
 
-/// How to come by a source, whose events go to these ears; or why none can be had.
-pub(super) type Connect = fn(&Arc<Ears>) -> Result<Box<dyn Source>, WatchError>;
+/// Creates a watcher whose events go to this sink.
+pub(super) type ConnectWatcher = fn(&Arc<EventSink>) -> Result<Box<dyn DirectoryWatcher>, WatchError>;
 
 /// The directories that are watched.
-pub(super) struct Watched {
-    source: Box<dyn Source>,
-    directories: HashMap<PathBuf, Identity>,
+pub(super) struct WatchedDirectories {
+    watcher: Box<dyn DirectoryWatcher>,
+    directories: HashMap<PathBuf, Inode>,
 }
 
-impl Watched {
-    /// None so far.
-    pub(super) fn new(source: Box<dyn Source>) -> Self {
-        Self { source, directories: HashMap::new() }
+impl WatchedDirectories {
+    /// No directory so far.
+    pub(super) fn new(watcher: Box<dyn DirectoryWatcher>) -> Self {
+        Self { watcher, directories: HashMap::new() }
     }
 
-    /// Watches these directories and no others. The `lost` ones are not watched any more, whatever was thought; `again`
-    /// makes sure of all. Returns whether one is watched now that was not before.
+    /// Watches these directories and no others. The kernel does not watch the `lost` ones any more. With `again`, each is added
+    /// again. Returns whether a directory is watched now that was not watched before.
     pub(super) fn set(
         &mut self,
-        wanted: &[(PathBuf, Identity)],
+        wanted: &[(PathBuf, Inode)],
         lost: &HashSet<PathBuf>,
         again: bool,
     ) -> Result<bool, WatchError> {
@@ -89,12 +89,12 @@ impl Watched {
             lost.contains(path) || !wanted.iter().any(|(known, same)| known == path && same == identity)
         });
         for (path, _) in stale {
-            self.source.remove(&path);
+            self.watcher.remove(&path);
         }
         let mut is_any_new = false;
         for (path, identity) in wanted {
             if again || !self.directories.contains_key(path) {
-                self.source.add(path)?;
+                self.watcher.add(path)?;
                 is_any_new |= self.directories.insert(path.clone(), *identity).is_none();
             }
         }
@@ -102,29 +102,29 @@ impl Watched {
     }
 }
 
-/// inotify, as notify reads it.
+/// inotify, read by notify.
 struct Inotify {
     watcher: INotifyWatcher,
-    /// Alive as long as notify's thread is
+    /// Upgrades as long as notify's thread lives
     thread: Weak<()>,
 }
 
 /// Connects to inotify.
-pub(super) fn connect(ears: &Arc<Ears>) -> Result<Box<dyn Source>, WatchError> {
-    let (ears, alive) = (Arc::clone(ears), Arc::new(()));
+pub(super) fn connect(sink: &Arc<EventSink>) -> Result<Box<dyn DirectoryWatcher>, WatchError> {
+    let (sink, alive) = (Arc::clone(sink), Arc::new(()));
     let thread = Arc::downgrade(&alive);
-    let hear = move |event| {
+    let receive = move |event| {
         let _alive = &alive;
-        ears.hear(event);
+        sink.receive(event);
     };
     let watcher =
-        INotifyWatcher::new(hear, Config::default()).map_err(|error| WatchError::Inotify(None, error))?;
+        INotifyWatcher::new(receive, Config::default()).map_err(|error| WatchError::Inotify(None, error))?;
     Ok(Box::new(Inotify { watcher, thread }))
 }
 
-impl Source for Inotify {
+impl DirectoryWatcher for Inotify {
     fn add(&mut self, directory: &Path) -> Result<(), WatchError> {
-        // notify panics when it is called and its thread could not be started.
+        // notify panics if it is called though its thread could not be started.
         if self.thread.upgrade().is_none() {
             return Err(WatchError::NoThread);
         }
@@ -136,13 +136,13 @@ impl Source for Inotify {
 
     fn remove(&mut self, directory: &Path) {
         if self.thread.upgrade().is_some() {
-            // notify itself may have forgotten a directory that was deleted.
+            // notify may have removed a deleted directory by itself.
             let _ = self.watcher.unwatch(directory);
         }
     }
 }
 
-/// What an operator can do about an error of inotify.
+/// The cause of an error of inotify, and what an operator can do about it.
 fn explain(error: &notify::Error) -> String {
     let io = match &error.kind {
         ErrorKind::MaxFilesWatch => {

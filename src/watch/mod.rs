@@ -1,50 +1,50 @@
-//! Tells when to look at the desired file again: when it was completely written, however that was done.
+//! Watches the desired file and requests a reading when it was completely written.
 //!
-//! Nothing here reads the file. The one who reads it asks afterwards whether the reading counts:
+//! Nothing here reads the file. The caller reads it, and checks afterwards whether the reading counts:
 //!
 //! ```no_run
 //! # async fn run(path: &std::path::Path) {
 //! let mut watch = lbd::watch::Watch::new(path);
 //! loop {
-//!     let look = watch.changed().await; // may be dropped half-way: `select!` beside timers and signals
+//!     let request = watch.changed().await; // may be dropped half-way: `select!` beside timers and signals
 //!     let text = std::fs::read(path);
-//!     if !watch.confirms(&look).await {
-//!         continue; // a writer came in between; the next look comes when he is done
+//!     if !watch.confirms(&request).await {
+//!         continue; // the file was changed meanwhile; the next request comes when its writer is done
 //!     }
-//!     // reconcile with `text`, because of `look.reason`
+//!     // reconcile with `text`, because of `request.reason`
 //! }
 //! # }
 //! ```
 //!
-//! What cannot be seen:
-//! - a writer that began before the watching did, and pauses;
-//! - a second writer in the middle when a first one closes the file: inotify does not say whose close it was;
-//! - the end of a `truncate` that opens no file, and of a writer who goes on with a file that was replaced, if in that
-//!   moment the new one changes too: both seem to write until the next close or rename;
+//! What it cannot detect:
+//! - a writer that began before the watch, and pauses;
+//! - a second writer that is not done when the first one closes the file: inotify does not tell which of them closed it;
+//! - the end of a `truncate` that opens no file, and of a writer that continues with a replaced file, if the new file changes
+//!   at that moment: both seem to write until the next close or rename;
 //! - changes through a memory mapping, until the file is closed.
 
-mod ears;
+mod debounce;
+mod events;
 mod inotify;
 mod mounts;
-mod settle;
+mod watched_path;
 mod watcher;
-mod way;
 
 use std::fmt;
 
-use way::Stamp;
+use watched_path::FileStamp;
 
-pub use settle::Reason;
-pub use watcher::{Ahead, Watch};
+pub use debounce::ReadReason;
+pub use watcher::{Completion, Watch};
 
 /// How the file is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// The kernel tells of changes.
+    /// inotify reports changes.
     Inotify,
-    /// It is looked at every two seconds: changes are seen later, and a slow writer only by his not pausing.
+    /// Its times are compared every two seconds: changes are found later, and a writer that pauses is not noticed.
     Polling {
-        /// Why inotify cannot be had, and what would help
+        /// Why inotify cannot be used, and what would help
         why: String,
     },
 }
@@ -56,7 +56,7 @@ impl fmt::Display for Mode {
             Self::Polling { why } => {
                 write!(
                     f,
-                    "looking at the desired file every {} s, because it cannot be watched: {why}",
+                    "polling the desired file every {} s, because it cannot be watched: {why}",
                     watcher::POLL.as_secs()
                 )
             }
@@ -64,21 +64,21 @@ impl fmt::Display for Mode {
     }
 }
 
-/// That the file is to be read now.
+/// A request to read the file now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct ReadRequest {
     /// Why
-    pub reason: Reason,
-    /// Which of the changes it belongs to
+    pub reason: ReadReason,
+    /// The number of changes before it
     generation: u64,
-    /// What the file was then, if it was there
-    stamp: Option<Stamp>,
+    /// The stamp of the file then, if it existed
+    stamp: Option<FileStamp>,
 }
 
-impl Look {
-    /// Whether the file was seen to be written completely, or put in its place as it is. Otherwise somebody may be in the
-    /// middle of it who began before the watching did.
-    pub fn is_of_a_whole_file(&self) -> bool {
-        matches!(self.reason, Reason::Written | Reason::Replaced)
+impl ReadRequest {
+    /// Whether the file is known to be complete: it was closed by its writer, or renamed into place. Otherwise a writer that
+    /// began before the watch may not be done.
+    pub fn is_complete_file(&self) -> bool {
+        matches!(self.reason, ReadReason::Written | ReadReason::Replaced)
     }
 }

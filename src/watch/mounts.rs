@@ -1,10 +1,10 @@
-//! Tells on which file systems inotify does not see every change.
+//! Finds out on which file systems inotify does not see every change.
 
 use std::fs;
 use std::path::Path;
 
-/// File systems that others change too (other hosts, the host of a virtual machine, a program), beside all `fuse.*`.
-/// inotify shows what goes through this kernel only; on hostfs (Linux 6.1) not even that.
+/// File systems that are also changed from outside (by other hosts, the host of a virtual machine, a program), beside all
+/// `fuse.*`. inotify reports only changes through this kernel; on hostfs (Linux 6.1) not even those.
 const CHANGED_ELSEWHERE: [&str; 24] = [
     "9p",
     "afs",
@@ -45,7 +45,7 @@ struct Mount<'a> {
 }
 
 impl Mounts {
-    /// Reads what is mounted. Where that cannot be known, nothing is said to be special.
+    /// Reads what is mounted. Where `/proc` cannot be read, every file system counts as local.
     pub(super) fn read() -> Self {
         Self { table: fs::read_to_string("/proc/self/mountinfo").unwrap_or_default() }
     }
@@ -59,8 +59,8 @@ impl Mounts {
         })
     }
 
-    /// The kind of the file system with this device number, if inotify does not see all its changes. (Of a btrfs the
-    /// table has other numbers than its files: such a one is not found, and not special.)
+    /// The kind of the file system with this device number, if inotify does not see all its changes. (For btrfs the
+    /// table has other numbers than the files: it is not found, and counts as local.)
     pub(super) fn changed_elsewhere(&self, device: u64) -> Option<&str> {
         let device = format!("{}:{}", libc::major(device), libc::minor(device));
         let kind = self.iter().find(|mount| mount.device == device)?.kind;
@@ -87,7 +87,7 @@ mod tests {
 ";
 
     #[test]
-    fn network_file_systems_are_told_from_local_ones() {
+    fn network_file_systems_are_distinguished_from_local_ones() {
         let mounts = Mounts { table: TABLE.to_owned() };
         let kinds = [(254, 0), (0, 35), (0, 36), (0, 99)]
             .map(|(major, minor)| mounts.changed_elsewhere(libc::makedev(major, minor)));

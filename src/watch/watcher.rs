@@ -1,4 +1,4 @@
-//! The watch as its user holds it: waits for looks, says which readings count, keeps the watching up.
+//! Waits until the file is to be read, decides which readings count, and keeps inotify on the right directories.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -8,310 +8,311 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::ears::Ears;
-use super::inotify::{self, Connect, WatchError, Watched};
+use super::debounce::{FileEvent, QUIET, QUIET_UNWATCHED, ReadReason};
+use super::events::EventSink;
+use super::inotify::{self, ConnectWatcher, WatchError, WatchedDirectories};
 use super::mounts::Mounts;
-use super::settle::{Event, QUIET, QUIET_UNWATCHED, Reason};
-use super::way::{Identity, Stamp, Way};
-use super::{Look, Mode};
+use super::watched_path::{FileStamp, Inode, WatchedPath};
+use super::{Mode, ReadRequest};
 use crate::error_chain::ErrorChain;
 
-/// How often a file is looked at that inotify does not watch.
+/// The interval of polling.
 pub(super) const POLL: Duration = Duration::from_secs(2);
-/// How far apart two readings must be to be two, where nobody would tell of a writer.
+/// The time between two comparisons that find out whether a process is writing, where the file is polled.
 const TWO_READINGS: Duration = Duration::from_millis(100);
-/// A file that was last changed longer ago is not one that somebody has just begun to write.
+/// A file whose last change is younger may still be written.
 const YOUNG: Duration = Duration::from_secs(1);
-/// How long to wait for the event of an opening: only a thread that gets no processor takes longer.
+/// How long to wait for the event of an opening; only on an overloaded host does it take longer.
 const DELIVERY: Duration = Duration::from_millis(200);
-/// How often the way to the file may change while it is being followed.
+/// How often the path to the file may change while it is being followed.
 const MOST_TURNS: usize = 8;
 
 /// The watch over one file.
 pub struct Watch {
     path: PathBuf,
-    /// What notify's thread has heard
-    ears: Arc<Ears>,
-    /// How to come by inotify; none where only polling is wanted
-    connect: Option<Connect>,
-    source: Source,
-    /// The stamp at the last look, if there was one
-    looked_at: Option<Option<Stamp>>,
+    /// Receives events in notify's thread
+    sink: Arc<EventSink>,
+    /// Creates the inotify watcher; none where only polling is wanted
+    connect: Option<ConnectWatcher>,
+    backend: Backend,
+    /// The stamp at the last reading, if there was one
+    last_read: Option<Option<FileStamp>>,
 }
 
-/// Tells at once of a whole file, whose look waits for more to come: who has much to do with a text can begin.
-pub struct Ahead(Arc<Ears>);
+/// Announces a complete file at once, before its reading is due, so that a long text can be parsed meanwhile.
+pub struct Completion(Arc<EventSink>);
 
-impl Ahead {
-    /// Waits until the file is whole, as far as is known. What is read then does not count: only the look that follows
-    /// shows whether it was the last word. Where the file is polled, it never comes.
-    pub async fn whole(&self) {
-        self.0.whole.notified().await;
+impl Completion {
+    /// Waits until the file is complete, as far as is known. Such a reading does not count: more changes may follow before
+    /// [`Watch::changed`] returns. Where the file is polled, this waits for ever.
+    pub async fn wait(&self) {
+        self.0.complete.notified().await;
     }
 }
 
-/// Where the news comes from.
-enum Source {
-    Inotify(Watched),
+/// How changes are found.
+enum Backend {
+    Inotify(WatchedDirectories),
     Polling(Polling),
 }
 
-/// What polling has to remember.
+/// The state of polling.
 struct Polling {
     why: String,
-    /// When to look at the file's times again
+    /// When to compare the file's times again
     next: Instant,
     /// What they were the last time
-    last: Option<Option<Stamp>>,
+    last: Option<Option<FileStamp>>,
 }
 
 impl Polling {
-    fn because(why: String) -> Source {
-        Source::Polling(Self { why, next: Instant::now() + POLL, last: None })
+    fn because(why: String) -> Backend {
+        Backend::Polling(Self { why, next: Instant::now() + POLL, last: None })
     }
 }
 
 impl Watch {
-    /// Watches a file, whether or not it is there. The first look is due at once, or soon if the file is very young.
+    /// Watches a file, which need not exist. The first reading is due at once, or soon if the file is very young.
     pub fn new(path: &Path) -> Self {
         Self::build(path, Some(inotify::connect))
     }
 
-    /// Polls a file though inotify could be had.
+    /// Polls a file, though inotify could be used.
     pub fn polling(path: &Path) -> Self {
         Self::build(path, None)
     }
 
-    fn build(path: &Path, connect: Option<Connect>) -> Self {
+    fn build(path: &Path, connect: Option<ConnectWatcher>) -> Self {
         let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let ears = Arc::new(Ears::new(path.clone()));
-        let source = Polling::because("that was asked for".to_owned());
-        let mut watch = Self { path, ears, connect, source, looked_at: None };
-        let is_young = Stamp::of(&watch.path).is_some_and(|stamp| stamp.is_younger_than(YOUNG));
+        let sink = Arc::new(EventSink::new(path.clone()));
+        let backend = Polling::because("polling was requested".to_owned());
+        let mut watch = Self { path, sink, connect, backend, last_read: None };
+        let is_young = FileStamp::of(&watch.path).is_some_and(|stamp| stamp.is_younger_than(YOUNG));
         let quiet = if is_young { QUIET_UNWATCHED } else { Duration::ZERO };
-        watch.ears.feed(Event::Noticed(Reason::Started, quiet));
-        watch.listen();
+        watch.sink.feed(FileEvent::Noticed(ReadReason::Started, quiet));
+        watch.try_inotify();
         watch
     }
 
-    /// What tells of a whole file before its look is due.
-    pub fn ahead(&self) -> Ahead {
-        Ahead(Arc::clone(&self.ears))
+    /// Announces a complete file before its reading is due.
+    pub fn completion(&self) -> Completion {
+        Completion(Arc::clone(&self.sink))
     }
 
-    /// How the file is watched. That changes only together with a look, so it is enough to ask after each.
+    /// How the file is watched. It changes only together with a request to read, so a check after each is enough.
     pub fn mode(&self) -> Mode {
-        match &self.source {
-            Source::Inotify(_) => Mode::Inotify,
-            Source::Polling(polling) => Mode::Polling { why: polling.why.clone() },
+        match &self.backend {
+            Backend::Inotify(_) => Mode::Inotify,
+            Backend::Polling(polling) => Mode::Polling { why: polling.why.clone() },
         }
     }
 
-    /// Since when a writer has been in the middle of the file, if one is. There will be no look before he is done.
+    /// Since when a process has been writing the file, if one is. The file is not to be read before it is done.
     pub fn written_since(&self) -> Option<Instant> {
-        self.ears.heard().settle.written_since()
+        self.sink.state().debouncer.written_since()
     }
 
     /// Waits until the file is to be read. Nothing is lost when the future is dropped before it is ready.
-    pub async fn changed(&mut self) -> Look {
+    pub async fn changed(&mut self) -> ReadRequest {
         loop {
-            self.follow(false);
+            self.update_watches(false);
             self.poll();
             let now = Instant::now();
             let due = {
-                let mut heard = self.ears.heard();
-                // Taken before the reading: whatever happens from here on must show in a later stamp, or as an event.
-                let stamp = Stamp::of(&self.path);
-                if let Some(reason) = heard.settle.take(now) {
-                    heard.settled = stamp.filter(Stamp::is_settled);
-                    self.looked_at = Some(stamp);
-                    return Look { reason, generation: heard.settle.generation(), stamp };
+                let mut state = self.sink.state();
+                // Taken before the reading: every later change leads to another stamp, or to an event.
+                let stamp = FileStamp::of(&self.path);
+                if let Some(reason) = state.debouncer.take(now) {
+                    state.settled = stamp.filter(FileStamp::is_settled);
+                    self.last_read = Some(stamp);
+                    return ReadRequest { reason, generation: state.debouncer.generation(), stamp };
                 }
-                heard.settle.due()
+                state.debouncer.due()
             };
-            let next = match &self.source {
-                Source::Polling(polling) => Some(due.map_or(polling.next, |due| due.min(polling.next))),
-                Source::Inotify(_) => due,
+            let next = match &self.backend {
+                Backend::Polling(polling) => Some(due.map_or(polling.next, |due| due.min(polling.next))),
+                Backend::Inotify(_) => due,
             };
             match next {
                 Some(next) => {
-                    let _woken = timeout_at(next, self.ears.wake.notified()).await;
+                    let _woken = timeout_at(next, self.sink.wake.notified()).await;
                 }
-                None => self.ears.wake.notified().await,
+                None => self.sink.wake.notified().await,
             }
         }
     }
 
-    /// Whether what was read after this look is the file as it was then, whole. If not, another look follows: at once, or
-    /// when the writer who came in between is done.
+    /// Whether a reading after this request got the complete file as it was then. If not, another request follows: at once, or
+    /// when the writer that came in between is done.
     ///
-    /// A change since the look shows in the file's times, at once. One from before that was still on its way from the
-    /// kernel shows when the event of our own opening has come through, which was queued behind it. What is left is a
-    /// writer whom the kernel stopped, for longer than the quiet time, between his writing and the event of it.
-    pub async fn confirms(&mut self, look: &Look) -> bool {
-        if self.is_outdated(look) {
+    /// A later change shows in the file's times at once. An earlier change whose event was still queued in the kernel shows
+    /// once the event of an opening of our own has arrived, which was queued behind it. What remains is a writer that the kernel
+    /// stopped, for longer than the quiet time, between its write and the event of it.
+    pub async fn confirms(&mut self, request: &ReadRequest) -> bool {
+        if self.is_outdated(request) {
             return false;
         }
-        match self.source {
-            Source::Inotify(_) => self.hear_everything().await,
-            Source::Polling(_) => sleep(TWO_READINGS).await,
+        match self.backend {
+            Backend::Inotify(_) => self.drain_events().await,
+            Backend::Polling(_) => sleep(TWO_READINGS).await,
         }
-        !self.is_outdated(look)
+        !self.is_outdated(request)
     }
 
-    fn is_outdated(&self, look: &Look) -> bool {
-        let mut heard = self.ears.heard();
-        if heard.settle.generation() != look.generation {
+    fn is_outdated(&self, request: &ReadRequest) -> bool {
+        let mut state = self.sink.state();
+        if state.debouncer.generation() != request.generation {
             return true;
         }
-        let is_other = Stamp::of(&self.path) != look.stamp;
+        let is_other = FileStamp::of(&self.path) != request.stamp;
         if is_other {
-            heard.settle.feed(Event::Noticed(Reason::Found, QUIET), Instant::now());
+            state.debouncer.feed(FileEvent::Noticed(ReadReason::Found, QUIET), Instant::now());
         }
         is_other
     }
 
-    /// Opens the file, and waits until that is heard.
-    async fn hear_everything(&self) {
-        let before = self.ears.heard().openings;
-        // Not to wait for a writer, should it be a pipe.
+    /// Opens the file, and waits for the event of that: all earlier events have arrived then.
+    async fn drain_events(&self) {
+        let before = self.sink.state().openings;
+        // A pipe must not make this wait for its writer.
         if OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path).is_err() {
             return;
         }
-        let heard = async {
-            while self.ears.heard().openings == before {
-                self.ears.wake.notified().await;
+        let opening = async {
+            while self.sink.state().openings == before {
+                self.sink.wake.notified().await;
             }
         };
-        // Unheard, there is nothing better to go by than the file's times.
-        let _ = timeout(DELIVERY, heard).await;
-        // What was woken here may have been meant for `changed`.
-        self.ears.wake.notify_one();
+        // Without the event, only the file's times are left to compare.
+        let _ = timeout(DELIVERY, opening).await;
+        // The wake-up may have been meant for `changed`.
+        self.sink.wake.notify_one();
     }
 
-    /// Asks for a look, unless a writer is in the middle: then it follows when he is done.
-    pub fn ask(&mut self) {
-        self.ears.feed(Event::Noticed(Reason::Asked, Duration::ZERO));
+    /// Requests a reading: at once, or when the writer is done.
+    pub fn request_read(&mut self) {
+        self.sink.feed(FileEvent::Noticed(ReadReason::Requested, Duration::ZERO));
     }
 
-    /// Makes sure that nothing was missed: to be called now and then. Where the file is not what it was at the last look,
-    /// and nobody is known to be writing, a look follows. Where inotify could not be had, it is tried again.
+    /// Checks that no change was missed; to be called regularly. A reading follows where the file has changed since the last
+    /// one and no process is known to be writing. Where the file is polled, inotify is tried again.
     pub fn recheck(&mut self) {
-        if matches!(self.source, Source::Polling(_)) {
+        if matches!(self.backend, Backend::Polling(_)) {
             if self.connect.is_none() {
                 return;
             }
-            self.listen();
+            self.try_inotify();
         }
-        self.follow(true);
-        let stamp = Stamp::of(&self.path);
-        let is_other = self.looked_at.is_some_and(|looked_at| looked_at != stamp);
-        let mut heard = self.ears.heard();
-        let settle = &mut heard.settle;
-        // Created and opened, never modified, and yet something is in it: it was linked here under its only name, and who
-        // opened it was a reader.
-        let is_linked = settle.has_only_begun() && stamp.is_some_and(|stamp| !stamp.is_empty());
+        self.update_watches(true);
+        let stamp = FileStamp::of(&self.path);
+        let is_other = self.last_read.is_some_and(|last_read| last_read != stamp);
+        let mut state = self.sink.state();
+        let debouncer = &mut state.debouncer;
+        // Created and opened, never modified, and yet not empty: it was linked here under its only name, and a reader
+        // opened it.
+        let is_linked = debouncer.has_only_begun() && stamp.is_some_and(|stamp| !stamp.is_empty());
         if is_linked {
-            settle.feed(Event::Changed(Reason::Replaced), Instant::now());
-        } else if is_other && settle.written_since().is_none() {
-            settle.feed(Event::Noticed(Reason::Found, QUIET), Instant::now());
+            debouncer.feed(FileEvent::Changed(ReadReason::Replaced), Instant::now());
+        } else if is_other && debouncer.written_since().is_none() {
+            debouncer.feed(FileEvent::Noticed(ReadReason::Found, QUIET), Instant::now());
         }
-        drop(heard);
-        self.ears.wake.notify_one();
+        drop(state);
+        self.sink.wake.notify_one();
     }
 
-    /// Goes over to inotify, if it can be had.
-    fn listen(&mut self) {
+    /// Switches to inotify, if it can be used.
+    fn try_inotify(&mut self) {
         let Some(connect) = self.connect else { return };
-        let elsewhere = wanted(&Way::to(&self.path)).err();
-        let connected = elsewhere.map_or_else(|| connect(&self.ears), Err);
+        let elsewhere = wanted(&WatchedPath::to(&self.path)).err();
+        let connected = elsewhere.map_or_else(|| connect(&self.sink), Err);
         match connected {
-            Ok(source) => {
-                self.source = Source::Inotify(Watched::new(source));
-                self.ears.heard().way_changed = true;
-                self.follow(false);
-                if matches!(self.source, Source::Inotify(_)) && self.looked_at.is_some() {
-                    self.ears.feed(Event::Noticed(Reason::Found, QUIET));
+            Ok(watcher) => {
+                self.backend = Backend::Inotify(WatchedDirectories::new(watcher));
+                self.sink.state().path_changed = true;
+                self.update_watches(false);
+                if matches!(self.backend, Backend::Inotify(_)) && self.last_read.is_some() {
+                    self.sink.feed(FileEvent::Noticed(ReadReason::Found, QUIET));
                 }
             }
-            Err(error) => self.give_up(&error),
+            Err(error) => self.poll_instead(&error),
         }
     }
 
-    /// Polls from now on.
-    fn give_up(&mut self, error: &WatchError) {
+    /// Switches to polling.
+    fn poll_instead(&mut self, error: &WatchError) {
         let why = ErrorChain(error).to_string();
-        if let Source::Polling(polling) = &mut self.source {
+        if let Backend::Polling(polling) = &mut self.backend {
             polling.why = why;
             return;
         }
-        self.source = Polling::because(why);
-        let mut heard = self.ears.heard();
-        // What notify's thread has still under way must not count: nobody would tell of the end of what it began.
-        heard.names.clear();
-        heard.directories.clear();
-        drop(heard);
-        if self.looked_at.is_some() {
-            self.ears.feed(Event::Lost);
+        self.backend = Polling::because(why);
+        let mut state = self.sink.state();
+        // Events that notify's thread still delivers must not count: the end of a write would never be reported.
+        state.names.clear();
+        state.directories.clear();
+        drop(state);
+        if self.last_read.is_some() {
+            self.sink.feed(FileEvent::Lost);
         }
     }
 
-    /// Compares the file's times with those before, if it is time to. Two that are alike and new are a change.
+    /// Compares the file's times with those before, once the interval is over. Two equal comparisons that differ from the last
+    /// reading are a change.
     fn poll(&mut self) {
-        let Source::Polling(polling) = &mut self.source else { return };
+        let Backend::Polling(polling) = &mut self.backend else { return };
         if Instant::now() < polling.next {
             return;
         }
-        let stamp = Stamp::of(&self.path);
+        let stamp = FileStamp::of(&self.path);
         let is_at_rest = polling.last.replace(stamp) == Some(stamp);
         polling.next = Instant::now() + POLL;
-        if is_at_rest && self.looked_at != Some(stamp) {
-            self.ears.feed(Event::Noticed(Reason::Found, Duration::ZERO));
+        if is_at_rest && self.last_read != Some(stamp) {
+            self.sink.feed(FileEvent::Noticed(ReadReason::Found, Duration::ZERO));
         }
     }
 
-    /// Watches what lies on the way to the file, if it may have changed.
-    fn follow(&mut self, again: bool) {
-        let Source::Inotify(watched) = &mut self.source else { return };
-        if !again && !self.ears.heard().way_changed {
+    /// Watches the directories on the path to the file, if the path may have changed.
+    fn update_watches(&mut self, again: bool) {
+        let Backend::Inotify(watched) = &mut self.backend else { return };
+        if !again && !self.sink.state().path_changed {
             return;
         }
         let mut is_any_new = false;
         for turn in 0..MOST_TURNS {
-            let way = Way::to(&self.path);
-            let directories = match wanted(&way) {
+            let path = WatchedPath::to(&self.path);
+            let directories = match wanted(&path) {
                 Ok(directories) => directories,
-                Err(error) => return self.give_up(&error),
+                Err(error) => return self.poll_instead(&error),
             };
             let lost = {
-                let mut heard = self.ears.heard();
-                heard.names.clone_from(&way.names);
-                heard.directories = directories.iter().map(|(path, _)| path.clone()).collect();
-                heard.way_changed = false;
-                std::mem::take(&mut heard.lost)
+                let mut state = self.sink.state();
+                state.names.clone_from(&path.names);
+                state.directories = directories.iter().map(|(path, _)| path.clone()).collect();
+                state.path_changed = false;
+                std::mem::take(&mut state.lost)
             };
             match watched.set(&directories, &lost, again && turn == 0) {
                 Ok(is_new) => is_any_new |= is_new,
                 Err(WatchError::Gone) => continue,
-                Err(error) => return self.give_up(&error),
+                Err(error) => return self.poll_instead(&error),
             }
-            // What changed before it was watched is seen by going the way again.
-            if Way::to(&self.path) == way {
-                if is_any_new && Stamp::of(&self.path).is_some_and(|stamp| stamp.is_younger_than(YOUNG)) {
-                    self.ears.feed(Event::Noticed(Reason::WayChanged, QUIET_UNWATCHED));
+            // A change before the directory was watched is found by following the path again.
+            if WatchedPath::to(&self.path) == path {
+                if is_any_new && FileStamp::of(&self.path).is_some_and(|stamp| stamp.is_younger_than(YOUNG)) {
+                    self.sink.feed(FileEvent::Noticed(ReadReason::PathChanged, QUIET_UNWATCHED));
                 }
                 return;
             }
         }
-        // Rather than go round for ever; the next recheck tries again.
-        self.give_up(&WatchError::Unsettled);
+        // The next recheck tries inotify again.
+        self.poll_instead(&WatchError::Unsettled);
     }
 }
 
-/// The directories to watch, or why watching them would not do.
-fn wanted(way: &Way) -> Result<Vec<(PathBuf, Identity)>, WatchError> {
+/// The directories to watch, or why inotify would miss changes there.
+fn wanted(path: &WatchedPath) -> Result<Vec<(PathBuf, Inode)>, WatchError> {
     let mounts = Mounts::read();
-    for (directory, (device, _)) in &way.directories {
+    for (directory, (device, _)) in &path.directories {
         if let Some(kind) = mounts.changed_elsewhere(*device) {
             return Err(WatchError::ChangedElsewhere {
                 directory: directory.clone(),
@@ -319,9 +320,9 @@ fn wanted(way: &Way) -> Result<Vec<(PathBuf, Identity)>, WatchError> {
             });
         }
     }
-    let mut wanted = way.directories.clone();
-    // A file that is mounted by itself, as containers do it, lies in another directory than its path says.
-    let mounted = way.file.as_deref().filter(|file| mounts.has(file));
+    let mut wanted = path.directories.clone();
+    // A file that is a mount point itself, as in containers, is in another directory than its path names.
+    let mounted = path.file.as_deref().filter(|file| mounts.has(file));
     if let Some((file, found)) = mounted.and_then(|file| Some((file, fs::metadata(file).ok()?))) {
         wanted.push((file.to_owned(), (found.dev(), found.ino())));
     }

@@ -42,6 +42,7 @@ fn agreed(net: &Netns) -> Vec<(String, String)> {
     assert_eq!((validate.status, warnings(&validate)), (0, warned.clone()), "{validate:?}");
     let text = lbd(net, &["validate", "--host"]);
     assert_eq!((text.status, text.stderr.lines().count()), (0, warned.len()), "{text:?}");
+    // Treated as errors, they are errors of each command, and nothing is changed.
     for verb in [&["diff", "--strict"][..], &["validate", "--host", "--strict"]] {
         let strict = lbd(net, verb);
         assert_eq!(strict.status == 2, !warned.is_empty(), "{strict:?}");
@@ -51,7 +52,7 @@ fn agreed(net: &Netns) -> Vec<(String, String)> {
         let strict = lbd(net, &["apply", "--strict"]);
         assert_eq!((strict.status, strict.stdout.as_str()), (2, ""), "{strict:?}");
         assert!(
-            strict.stderr.ends_with("error: nothing was changed: with `--strict` there may be no warnings\n"),
+            strict.stderr.ends_with("error: nothing was changed: `--strict` treats warnings as errors\n"),
             "{strict:?}"
         );
         assert_eq!(net.table(), before);
@@ -489,7 +490,7 @@ fn whoever_may_not_ask_the_kernel_is_told_the_rest() {
         lab::lbd()
     ));
     assert_eq!(validate.status, 0, "{validate:?}");
-    assert!(validate.stderr.contains("note: not held against the live table: "), "{validate:?}");
+    assert!(validate.stderr.contains("note: not compared with the live table: "), "{validate:?}");
     assert!(
         validate.stderr.contains("warning: tcp://10.0.0.13:80: the answers of nat servers"),
         "{validate:?}"

@@ -163,9 +163,9 @@ fn whoever_may_not_look_into_the_state_directory_is_told_so_once() {
     assert_eq!(ends(&net, &["-f", "desired.yaml", "apply"]).status, 0);
     let status = as_nobody(&net, &format!("{} -f desired.yaml --state-dir state status", lab::lbd()));
     assert_eq!(status.status, 2, "{status:?}");
-    let first = "warning: state: not allowed to look into it; run lbd as root\n";
+    let first = "warning: state: not allowed to enter it; run lbd as root\n";
     assert!(status.stderr.starts_with(first), "{}", status.stderr);
-    assert_eq!(status.stderr.matches("not allowed to look into it").count(), 1, "{}", status.stderr);
+    assert_eq!(status.stderr.matches("not allowed to enter it").count(), 1, "{}", status.stderr);
 }
 
 // F2: user lbd linked `lock` to /etc/shadow, and root's `lbd restore` left 13 bytes of it.
@@ -365,7 +365,7 @@ fn a_state_directory_that_cannot_come_back_is_named_and_repair_goes_on() {
     fs::remove_dir_all(net.state_dir()).unwrap();
     net.sh("ipvsadm -C");
     assert!(becomes(80, 1).is_some(), "{}", daemon.log());
-    daemon.wait_for("the state directory was removed, and cannot be made again");
+    daemon.wait_for("the state directory was removed, and cannot be created again");
     let status = ends(&net, &["-f", "desired.yaml", "status"]);
     assert!(status.stderr.contains("there is no state directory"), "{status:?}");
     assert!(!net.state_dir().exists());
@@ -380,7 +380,7 @@ fn a_state_directory_that_was_removed_comes_back_with_its_lock() {
     fs::remove_dir_all(net.state_dir()).unwrap();
     net.sh("ipvsadm -C");
     assert!(becomes(80, 1).is_some(), "{}", daemon.log());
-    daemon.wait_for("the state directory had been removed; it was made again");
+    daemon.wait_for("the state directory was removed; lbd has created it again");
     for name in ["daemon.lock", "state.json", "verified.yaml", "status.json"] {
         let path = net.state_dir().join(name);
         assert!(soon(PATIENCE, || path.exists()).is_some(), "{name}: {}", daemon.log());
@@ -425,7 +425,7 @@ fn a_second_signal_ends_a_daemon_whose_nft_hangs() {
     assert!(soon(PATIENCE, || net.path("bin/nft.log").exists()).is_some(), "{}", daemon.log());
     let began = Instant::now();
     daemon.signal(Signal::SIGTERM);
-    daemon.wait_for("stopping after the pass that runs; a second signal ends lbd at once");
+    daemon.wait_for("stopping after the running pass; a second signal stops lbd at once");
     assert!(daemon.stop().success());
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }

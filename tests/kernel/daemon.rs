@@ -216,7 +216,7 @@ fn a_bad_file_changes_nothing_is_named_and_what_was_good_is_kept() {
         let length = daemon.log().len();
         net.write("desired.yaml", &file(OFTEN, &[(1, 1), (2, 1)]));
         assert!(
-            soon(Duration::from_secs(10), || daemon.log_since(length).contains("the file holds again"))
+            soon(Duration::from_secs(10), || daemon.log_since(length).contains("the file is valid again"))
                 .is_some(),
             "{}",
             daemon.log()
@@ -321,7 +321,7 @@ fn restore_takes_the_file_else_the_last_verified_state_else_nothing() {
     assert!(restore.stdout.starts_with("restored from desired.yaml\n"), "{}", restore.stdout);
     assert_eq!(net.ipvsadm_save(), rules(&[(1, 1), (2, 1)]));
 
-    // A boot empties the table; a file that does not hold, is not there, or would empty the director is passed over.
+    // A boot empties the table; a file that is not valid, does not exist, or would empty the director is passed over.
     for text in [Some("version: 1\nclusters: [\n".to_owned()), None, Some(file(SELDOM, &[]))] {
         net.sh("ipvsadm -C");
         match &text {

@@ -134,7 +134,7 @@ fn services_made_by_hand_stop_neither_apply_nor_the_daemon_from_keeping_the_file
     assert_eq!(status.status, 1, "{status:?}");
     assert_eq!(status.stdout.matches("`prune: all` would delete").count(), 1, "{}", status.stdout);
     assert!(
-        status.stdout.contains("the daemon leaves out the deletions: the daemon takes as accepted"),
+        status.stdout.contains("the daemon leaves out the deletions: the daemon accepts"),
         "{}",
         status.stdout
     );
@@ -216,7 +216,7 @@ fn in_the_daemon_no_edit_of_weights_goes_round_a_guard() {
         "the file is refused, the last good state is kept: 2 virtual services would lose the last server",
     );
     daemon.wait_for("`lbd apply --allow-empty`");
-    daemon.wait_for("the daemon takes as accepted what `lbd apply` has done");
+    daemon.wait_for("the daemon accepts what `lbd apply` has applied");
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(net.ipvsadm_save(), rules(&[80, 443]), "{}", daemon.log());
     assert_eq!(daemon.log().matches("the file is refused").count(), 1, "{}", daemon.log());

@@ -96,7 +96,7 @@ fn a_terminal_shows_how_far_a_pass_is_and_in_the_end_nothing_of_it() {
     let sent = on_terminal(&net, 100, "$LBD apply | cat >applied");
     let (seen, drawn) = watch(&sent);
     assert!(seen.starts_with("warning: ") && seen.lines().count() == 1, "{sent:?}");
-    let before = ["reading the file", "checking the file", "looking at the host", "reading the kernel"];
+    let before = ["reading the file", "checking the file", "checking the host", "reading the kernel"];
     assert!(drawn.iter().all(|text| before.iter().any(|before| text.starts_with(before))), "{drawn:?}");
     assert!(
         net.sh("tail -n 1 applied").starts_with("verified: 47994 added"),

@@ -239,8 +239,8 @@ marks: [{ mark: 10, match: [{ protocol: tcp, address: 10.0.0.13, ports: [80] }] 
     assert_eq!((output.status, output.stdout.as_str()), (0, "in sync: 1 virtual service, 2 real servers\n"));
     assert_eq!(
         output.stderr,
-        "note: not compared, since live does not tell them: mark rules, timeouts, sync daemons, kernel settings (`lbd \
-         export --sysctl NAME` would tell them)\n"
+        "note: not compared, since they are not in live: mark rules, timeouts, sync daemons, kernel settings (`lbd \
+         export --sysctl NAME` adds them)\n"
     );
     let output = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "export.yaml"]);
     assert_eq!(

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::daemon::{Shared, file, goal};
 use lbd::config::{Source, load};
-use lbd::daemon::{Action, Controller, Event, Notice, Passes};
+use lbd::daemon::{Controller, DaemonAction, Event, Notice, Passes};
 use lbd::kernel::Kernel;
 use lbd::kernel::fake::Fake;
 use lbd::model::{Link, ServiceKey};
@@ -68,22 +68,22 @@ impl Director {
     fn looks(&mut self) -> Duration {
         self.now = self.controller.deadline();
         let actions = self.controller.wake(0, self.now);
-        assert!(actions.iter().any(|action| matches!(action, Action::StartPass(_))), "no pass was due");
+        assert!(actions.iter().any(|action| matches!(action, DaemonAction::StartPass(_))), "no pass was due");
         self.perform(actions);
         self.controller.deadline() - self.now
     }
 
-    fn perform(&mut self, actions: Vec<Action>) {
+    fn perform(&mut self, actions: Vec<DaemonAction>) {
         for action in actions {
             match action {
-                Action::StartPass(job) => {
+                DaemonAction::StartPass(job) => {
                     let pass = self.passes.run(&job, |holder| panic!("{holder} has the lock"), || ());
                     self.hears(Event::PassEnded(Box::new(pass)));
                 }
-                Action::WriteStatus(status) => self.store.save_status(&status).unwrap(),
-                Action::AwaitLinks(links) => self.awaited = links,
-                Action::Notify(notice) => self.notices.push(notice),
-                Action::ReadFile | Action::CheckFile | Action::LogInvalid(_) => {}
+                DaemonAction::WriteStatus(status) => self.store.save_status(&status).unwrap(),
+                DaemonAction::AwaitLinks(links) => self.awaited = links,
+                DaemonAction::Notify(notice) => self.notices.push(notice),
+                DaemonAction::ReadFile | DaemonAction::CheckFile | DaemonAction::LogInvalid(_) => {}
             }
         }
     }
@@ -194,7 +194,7 @@ fn a_refused_change_waits_in_sight_and_what_was_good_is_kept_and_repaired() {
         refused,
         "the file has no clusters, and 2 virtual services would be deleted: tcp://10.0.0.1:80 (c1), tcp://10.0.0.2:80 \
          (c2); if that is meant, run `lbd apply --allow-empty`, or write `policy: { allow_empty: true }` in the file; the \
-         daemon takes as accepted what `lbd apply` has done"
+         daemon accepts what `lbd apply` has applied"
     );
     director.meddle(1, 9);
     director.looks();

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::daemon::{Shared, file, goal};
-use lbd::daemon::{Action, Controller, Event, Notice, Passes, Surroundings, run};
+use lbd::daemon::{Controller, DaemonAction, Environment, Event, Notice, Passes, run};
 use lbd::kernel::Kernel;
 use lbd::model::ServiceKey;
 use lbd::store::Store;
@@ -78,7 +78,7 @@ impl Stage {
     }
 }
 
-impl Surroundings for Stage {
+impl Environment for Stage {
     async fn event(&mut self) -> Event {
         match self.script.first() {
             Some((at, _)) => sleep_until(self.begin + *at).await,
@@ -91,32 +91,35 @@ impl Surroundings for Stage {
         if self.progresses { self.now().as_millis() as u64 } else { 0 }
     }
 
-    fn perform(&mut self, action: Action) {
+    fn perform(&mut self, action: DaemonAction) {
         match action {
-            Action::StartPass(job) => {
+            DaemonAction::StartPass(job) => {
                 self.did(format!("pass: {}", job.reason));
                 let takes = if self.takes.len() > 1 { self.takes.remove(0) } else { self.takes[0] };
                 let mut locked = Duration::ZERO;
                 if !self.lock.is_empty() {
                     let (holder, time) = self.lock.remove(0);
-                    self.happens(Duration::ZERO, Event::PassWaits(holder.to_owned()));
+                    self.happens(Duration::ZERO, Event::PassWaitsForLock(holder.to_owned()));
                     locked = time;
                 }
-                self.happens(locked, Event::PassBegins);
+                self.happens(locked, Event::PassStarted);
                 let pass = self.passes.run(&job, |holder| panic!("{holder} has the lock"), || ());
                 self.happens(locked + takes, Event::PassEnded(Box::new(pass)));
             }
-            Action::Notify(Notice::Ready(line)) => {
+            DaemonAction::Notify(Notice::Ready(line)) => {
                 self.did(format!("READY {}", line.split(';').next().unwrap()))
             }
-            Action::Notify(Notice::Status(line)) => {
+            DaemonAction::Notify(Notice::Status(line)) => {
                 self.did(format!("STATUS {}", line.split(';').next().unwrap()))
             }
-            Action::Notify(Notice::Reloading) => self.did("RELOADING"),
-            Action::Notify(Notice::Alive) => self.did("WATCHDOG"),
-            Action::Notify(Notice::Stopping) => self.did("STOPPING"),
-            Action::ReadFile => self.did("read the file"),
-            Action::WriteStatus(_) | Action::CheckFile | Action::AwaitLinks(_) | Action::LogInvalid(_) => {}
+            DaemonAction::Notify(Notice::Reloading) => self.did("RELOADING"),
+            DaemonAction::Notify(Notice::Alive) => self.did("WATCHDOG"),
+            DaemonAction::Notify(Notice::Stopping) => self.did("STOPPING"),
+            DaemonAction::ReadFile => self.did("read the file"),
+            DaemonAction::WriteStatus(_)
+            | DaemonAction::CheckFile
+            | DaemonAction::AwaitLinks(_)
+            | DaemonAction::LogInvalid(_) => {}
         }
     }
 }

@@ -135,7 +135,7 @@ policy: { max_delete: 100% }
     assert_eq!(host.setting("net.ipv4.vs.conntrack"), "1");
     let record = host.record();
     assert_eq!(record.changed.sysctls.len(), 3, "{:?}", record.changed);
-    host.done(&reconcile::nothing(&record));
+    host.done(&reconcile::after_teardown(&record));
     assert_eq!(host.kernel.live.state, before);
     assert_eq!(host.record(), Record::default());
 }
@@ -247,7 +247,7 @@ clusters: [{ name: web, listen: fwmark://10, servers: [192.168.8.7] }]
     ));
     host.kernel.live.filter_trouble = Some("nft is not installed".into());
     host.kernel.live.state.marks.clear();
-    let report = host.pass(&reconcile::nothing(&host.record()));
+    let report = host.pass(&reconcile::after_teardown(&host.record()));
     let told = ["lbd's own table of the packet filter may still be there: nft is not installed"];
     assert_eq!(
         (report.outcome, report.warnings.as_slice()),

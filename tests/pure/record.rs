@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::daemon::{Shared, file, goal};
-use lbd::daemon::{Action, Controller, Event, Goal, Notice, Passes};
+use lbd::daemon::{Controller, DaemonAction, Event, Goal, Notice, Passes};
 use lbd::kernel::Kernel;
 use lbd::model::ServiceKey;
 use lbd::reconcile::{Order, Outcome, Report, pass};
@@ -128,11 +128,11 @@ fn a_daemon_without_its_record_is_ready_says_so_and_tries_again() {
     let mut actions = controller.handle(Event::File(goal(&text, 1)), now);
     while let Some(action) = (!actions.is_empty()).then(|| actions.remove(0)) {
         match action {
-            Action::StartPass(job) => {
+            DaemonAction::StartPass(job) => {
                 let pass = passes.run(&job, |_| (), || ());
                 actions.extend(controller.handle(Event::PassEnded(Box::new(pass)), now));
             }
-            Action::Notify(notice) => notices.push(notice),
+            DaemonAction::Notify(notice) => notices.push(notice),
             _ => {}
         }
     }
@@ -149,7 +149,7 @@ fn a_daemon_without_its_record_is_ready_says_so_and_tries_again() {
     fs::rename(host.path("kept"), host.path("state.json")).unwrap();
     let later = controller.deadline();
     for action in controller.wake(0, later) {
-        if let Action::StartPass(job) = action {
+        if let DaemonAction::StartPass(job) = action {
             let pass = passes.run(&job, |_| (), || ());
             controller.handle(Event::PassEnded(Box::new(pass)), later);
         }

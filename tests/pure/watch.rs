@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lbd::watch::{Mode, Reason, Watch};
+use lbd::watch::{Mode, ReadReason, Watch};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -20,7 +20,7 @@ type Reading = Option<String>;
 
 /// A daemon of which only the watching is left, in a thread of its own.
 struct Daemon {
-    readings: Receiver<(Reason, Reading)>,
+    readings: Receiver<(ReadReason, Reading)>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -29,7 +29,7 @@ impl Daemon {
     /// Starts it; the first reading, the one of the start, is checked and taken.
     fn start(path: &Path, first: Option<&str>) -> Self {
         let daemon = Self::start_with(path, Duration::from_secs(3600));
-        assert_eq!(daemon.next(), (Reason::Started, first.map(str::to_owned)));
+        assert_eq!(daemon.next(), (ReadReason::Started, first.map(str::to_owned)));
         daemon
     }
 
@@ -61,7 +61,7 @@ impl Daemon {
     }
 
     /// The next reading, which must come within a second.
-    fn next(&self) -> (Reason, Reading) {
+    fn next(&self) -> (ReadReason, Reading) {
         let begun = Instant::now();
         let next = self.readings.recv_timeout(Duration::from_secs(5)).expect("no reading in five seconds");
         assert!(begun.elapsed() < Duration::from_secs(1), "{next:?} came after {:?}", begun.elapsed());
@@ -69,13 +69,13 @@ impl Daemon {
     }
 
     /// The next reading must be this one.
-    fn reads(&self, reason: Reason, content: &str) {
+    fn reads(&self, reason: ReadReason, content: &str) {
         assert_eq!(self.next(), (reason, Some(content.to_owned())));
         self.is_quiet(300);
     }
 
     /// The next reading must be of a missing file.
-    fn misses(&self, reason: Reason) {
+    fn misses(&self, reason: ReadReason) {
         assert_eq!(self.next(), (reason, None));
         self.is_quiet(300);
     }
@@ -87,7 +87,7 @@ impl Daemon {
     }
 
     /// Everything that is read until it is quiet.
-    fn drain(&self) -> Vec<(Reason, Reading)> {
+    fn drain(&self) -> Vec<(ReadReason, Reading)> {
         let mut readings = vec![self.next()];
         while let Ok(next) = self.readings.recv_timeout(Duration::from_millis(600)) {
             readings.push(next);
@@ -128,7 +128,7 @@ fn an_editor_renames_a_new_file_onto_it() {
     fs::write(root.path().join(".desired.yaml.swp"), "b").unwrap();
     daemon.is_quiet(200);
     fs::rename(root.path().join(".desired.yaml.swp"), &path).unwrap();
-    daemon.reads(Reason::Replaced, "b");
+    daemon.reads(ReadReason::Replaced, "b");
 }
 
 #[test]
@@ -136,20 +136,20 @@ fn an_editor_renames_the_old_one_away_and_writes_a_new_one() {
     let (_root, path, daemon) = watched("a");
     fs::rename(&path, path.with_extension("yaml~")).unwrap();
     fs::write(&path, "b").unwrap();
-    daemon.reads(Reason::Written, "b");
+    daemon.reads(ReadReason::Written, "b");
 }
 
 #[test]
 fn it_is_written_in_place_and_copied_over() {
     let (root, path, daemon) = watched("a");
     fs::write(&path, "b").unwrap();
-    daemon.reads(Reason::Written, "b");
+    daemon.reads(ReadReason::Written, "b");
     fs::write(root.path().join("source"), "c").unwrap();
     for arguments in [["-f", "--"], ["--remove-destination", "--"]] {
         let status =
             Command::new("cp").args(arguments).arg(root.path().join("source")).arg(&path).status().unwrap();
         assert!(status.success());
-        daemon.reads(Reason::Written, "c");
+        daemon.reads(ReadReason::Written, "c");
     }
 }
 
@@ -163,7 +163,7 @@ fn a_writer_that_pauses_in_the_middle_is_waited_for() {
     writer.write_all(b"# and more\n").unwrap();
     daemon.is_quiet(300);
     drop(writer);
-    daemon.reads(Reason::Written, "clusters: []\n# and more\n");
+    daemon.reads(ReadReason::Written, "clusters: []\n# and more\n");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_file_that_is_created_and_written_slowly_is_waited_for() {
     writer.write_all(b"a").unwrap();
     daemon.is_quiet(700);
     drop(writer);
-    daemon.reads(Reason::Written, "a");
+    daemon.reads(ReadReason::Written, "a");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn neither_a_resync_nor_somebody_who_asks_makes_a_half_file_read() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     daemon.is_quiet(1000);
     drop(writer);
-    daemon.reads(Reason::Written, "half");
+    daemon.reads(ReadReason::Written, "half");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn two_writers_are_both_waited_for() {
     daemon.is_quiet(700);
     drop(first);
     let expected = fs::read_to_string(&path).unwrap();
-    daemon.reads(Reason::Written, &expected);
+    daemon.reads(ReadReason::Written, &expected);
 }
 
 #[test]
@@ -221,9 +221,9 @@ fn a_reading_during_which_a_writer_begins_does_not_count() {
         assert!(watch.confirms(&look).await);
         // Again and again, since what is tested is a race with the thread that brings the events.
         for round in 0..20 {
-            watch.ask();
+            watch.request_read();
             let look = watch.changed().await;
-            assert_eq!(look.reason, Reason::Asked);
+            assert_eq!(look.reason, ReadReason::Requested);
             let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
             writer.write_all(b"b").unwrap();
             assert!(!watch.confirms(&look).await, "round {round}");
@@ -243,12 +243,12 @@ fn a_writer_of_the_file_that_was_replaced_holds_nothing_up() {
     let mut old = OpenOptions::new().append(true).open(&path).unwrap();
     fs::write(root.path().join("new"), "b").unwrap();
     fs::rename(root.path().join("new"), &path).unwrap();
-    daemon.reads(Reason::Replaced, "b");
+    daemon.reads(ReadReason::Replaced, "b");
     old.write_all(b"into nowhere").unwrap();
     // Told from a writer of the new file by that one's being untouched: so it must be, when the event arrives.
     sleep(200);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    daemon.reads(Reason::Attributes, "b");
+    daemon.reads(ReadReason::Attributes, "b");
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_mounted_config_map_is_swapped() {
         daemon.is_quiet(300);
     }
     fs::write(map.join("..3/desired.yaml"), "in place").unwrap();
-    daemon.reads(Reason::Written, "in place");
+    daemon.reads(ReadReason::Written, "in place");
 }
 
 #[test]
@@ -286,32 +286,32 @@ fn the_file_that_a_symlink_elsewhere_leads_to_is_rewritten_and_the_symlink_turne
     symlink(&target, &path).unwrap();
     let daemon = Daemon::start(&path, Some("a"));
     fs::write(&target, "b").unwrap();
-    daemon.reads(Reason::Written, "b");
+    daemon.reads(ReadReason::Written, "b");
     fs::write(elsewhere.path().join("new"), "c").unwrap();
     fs::rename(elsewhere.path().join("new"), &target).unwrap();
-    daemon.reads(Reason::Replaced, "c");
+    daemon.reads(ReadReason::Replaced, "c");
     fs::write(elsewhere.path().join("other.yaml"), "d").unwrap();
     symlink(elsewhere.path().join("other.yaml"), root.path().join("new")).unwrap();
     fs::rename(root.path().join("new"), &path).unwrap();
-    daemon.reads(Reason::WayChanged, "d");
+    daemon.reads(ReadReason::PathChanged, "d");
     fs::write(&target, "nobody's any more").unwrap();
     daemon.is_quiet(300);
     fs::remove_file(elsewhere.path().join("other.yaml")).unwrap();
-    daemon.misses(Reason::Removed);
+    daemon.misses(ReadReason::Removed);
     fs::write(elsewhere.path().join("other.yaml"), "e").unwrap();
-    daemon.reads(Reason::Written, "e");
+    daemon.reads(ReadReason::Written, "e");
 }
 
 #[test]
 fn it_is_deleted_and_created_again() {
     let (_root, path, daemon) = watched("a");
     fs::remove_file(&path).unwrap();
-    daemon.misses(Reason::Removed);
+    daemon.misses(ReadReason::Removed);
     fs::write(&path, "b").unwrap();
-    daemon.reads(Reason::Written, "b");
+    daemon.reads(ReadReason::Written, "b");
     fs::remove_file(&path).unwrap();
     fs::write(&path, "c").unwrap();
-    daemon.reads(Reason::Written, "c");
+    daemon.reads(ReadReason::Written, "c");
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn its_directory_appears_late() {
     fs::write(&path, "a").unwrap();
     assert_eq!(daemon.drain().pop().unwrap().1.as_deref(), Some("a"));
     fs::write(&path, "b").unwrap();
-    daemon.reads(Reason::Written, "b");
+    daemon.reads(ReadReason::Written, "b");
 }
 
 #[test]
@@ -332,13 +332,13 @@ fn its_directory_appears_late_and_the_writer_is_slow() {
     let path = root.path().join("lbd/desired.yaml");
     let daemon = Daemon::start(&path, None);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    daemon.misses(Reason::WayChanged);
+    daemon.misses(ReadReason::PathChanged);
     let mut writer = truncated(&path);
     writer.write_all(b"a").unwrap();
     daemon.is_quiet(700);
     writer.write_all(b"b").unwrap();
     drop(writer);
-    daemon.reads(Reason::Written, "ab");
+    daemon.reads(ReadReason::Written, "ab");
 }
 
 #[test]
@@ -371,30 +371,30 @@ fn its_directory_is_removed_renamed_and_made_again() {
     fs::write(root.path().join("old/desired.yaml"), "nobody's any more").unwrap();
     daemon.is_quiet(300);
     fs::write(&path, "f").unwrap();
-    daemon.reads(Reason::Written, "f");
+    daemon.reads(ReadReason::Written, "f");
 }
 
 #[test]
 fn a_hard_link_is_whole_at_once() {
     let (root, path, daemon) = watched("a");
     fs::remove_file(&path).unwrap();
-    daemon.misses(Reason::Removed);
+    daemon.misses(ReadReason::Removed);
     fs::write(root.path().join("other"), "b").unwrap();
     fs::hard_link(root.path().join("other"), &path).unwrap();
-    daemon.reads(Reason::Replaced, "b");
+    daemon.reads(ReadReason::Replaced, "b");
     fs::remove_file(&path).unwrap();
     fs::hard_link(root.path().join("other"), &path).unwrap();
     fs::remove_file(root.path().join("other")).unwrap();
-    daemon.reads(Reason::Replaced, "b");
+    daemon.reads(ReadReason::Replaced, "b");
 }
 
 #[test]
 fn touching_it_and_changing_its_mode_are_looked_at() {
     let (_root, path, daemon) = watched("a");
     assert!(Command::new("touch").arg(&path).status().unwrap().success());
-    daemon.reads(Reason::Written, "a");
+    daemon.reads(ReadReason::Written, "a");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    daemon.reads(Reason::Attributes, "a");
+    daemon.reads(ReadReason::Attributes, "a");
 }
 
 #[test]
@@ -436,18 +436,18 @@ fn the_times_of_the_file_are_polled_where_it_cannot_be_watched() {
         let mut watch = Watch::polling(&path);
         assert!(matches!(watch.mode(), Mode::Polling { .. }));
         let look = watch.changed().await;
-        assert_eq!(look.reason, Reason::Started);
+        assert_eq!(look.reason, ReadReason::Started);
         assert!(watch.confirms(&look).await);
         assert!(tokio::time::timeout(Duration::from_secs(60), watch.changed()).await.is_err());
         fs::write(&path, "bc").unwrap();
         let begun = tokio::time::Instant::now();
         let look = watch.changed().await;
-        assert_eq!(look.reason, Reason::Found);
+        assert_eq!(look.reason, ReadReason::Found);
         assert!((2000..=4010).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
         // Two readings: one during which it changes does not count.
         fs::write(&path, "def").unwrap();
         assert!(!watch.confirms(&look).await);
-        assert_eq!(watch.changed().await.reason, Reason::Found);
+        assert_eq!(watch.changed().await.reason, ReadReason::Found);
         fs::remove_file(&path).unwrap();
         let look = watch.changed().await;
         assert!(watch.confirms(&look).await);

@@ -1,7 +1,7 @@
 //! Decides when a pass runs and what it does: a state machine, with events and the time in, and actions out.
 //!
-//! It waits for nothing and asks nothing: whoever drives it hands in what happened and when, and carries out what it says. One
-//! pass runs at a time. What happens meanwhile is merged into the pass after it: each event only says what there is now.
+//! It never blocks and does no IO: its caller passes in what happened and when, and carries out the actions. One pass runs at a
+//! time. Events that arrive meanwhile are merged into the next pass, since no event says what changed.
 
 mod outcome;
 
@@ -10,104 +10,104 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, info_span};
 
-use self::outcome::Occasion;
+use self::outcome::PassContext;
 use super::backoff;
 use super::conflicts::Conflicts;
-use super::event::{Action, Event, Notice};
+use super::event::{DaemonAction, Event, Notice};
 use super::goal::{Goal, UnusableFile};
 use super::pass::{Attempt, Job, Pass};
 use crate::error_chain::ErrorChain;
 use crate::model::{Link, Policy, ServiceKey};
 use crate::status::{PassReason, Status, Timestamp};
 
-/// No pass may take more than the first of these, however large the table is: so many times as long as one took nothing runs.
-const SHARE: u32 = 20;
-/// How many times as long as it took the packet filter is left alone after a pass: it may be changed all the time.
-const REST: u32 = 4;
-/// One look in so many is a full one, whatever a glance would say.
+/// After a pass, no pass runs for this many times its duration, so that passes take a twentieth of the time, however large the table is.
+const IDLE_RATIO: u32 = 20;
+/// After a pass, changes of nftables are ignored for this many times its duration: they may never stop.
+const RULESET_IDLE_RATIO: u32 = 4;
+/// After this many quick checks, the next resync reads the whole table.
 const GLANCES: u32 = 9;
-/// How long the first pass waits for the first reading of the file.
+/// How long the first pass waits for the file to be read.
 const FIRST_READING: Duration = Duration::from_secs(5);
-/// How long a pass may make no progress before the service manager is told nothing more. A run of `nft` is ended after 20 s,
-/// which is progress.
+/// How long a pass may make no progress before the watchdog is not fed any more. A run of `nft` is stopped after 20 s, which counts
+/// as progress.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
-/// What the daemon knows.
+/// The state of the daemon.
 pub struct Controller {
-    /// What is kept: the last file that was valid and that no guard refused
+    /// The goal that is kept: the last file that was valid and that no guard refused
     goal: Option<Goal>,
-    /// A valid file that has not been through a pass, or that a guard refuses
+    /// A valid file that no pass has tried, or that a guard refuses
     pending: Option<Goal>,
     conflicts: Conflicts,
     /// How many passes in a row have failed
     failures: u32,
-    /// Whether a pass came to its end since the daemon started, so that what is ordered after lbd may start
+    /// Whether a pass has added all that the file wants, so that units ordered after lbd may start
     is_ready: bool,
-    /// Whether the kernel was ever seen equal to the goal: what differs after that is drift
+    /// Whether the kernel was ever equal to the goal: later differences are drift
     goal_was_verified: bool,
     /// Whether the last pass was verified
-    at_rest: bool,
-    /// How often the kernel was only glanced at since the last full pass
+    last_pass_verified: bool,
+    /// The number of quick checks since the last full pass
     glances: u32,
-    /// Services that are foreign, as they were logged last
+    /// The foreign services that were logged
     foreign: Vec<ServiceKey>,
     /// The interfaces that something waits for
     awaited: Vec<Link>,
-    /// What was warned of in the last pass
+    /// The warnings of the last pass
     warned: Vec<String>,
-    /// Who else than root may write the file
+    /// Warnings about other users than root who may write the file
     writable: Vec<String>,
     status: Status,
     /// The status on disk
     written: Option<Status>,
     /// The pass that runs
     running: Option<Running>,
-    /// Why another pass is due as soon as none runs
-    wanted: Option<PassReason>,
-    /// Whether the service manager was told of a reload that no pass answers yet
+    /// Why another pass starts as soon as none runs, if one is requested
+    requested: Option<PassReason>,
+    /// Whether the service manager knows of a reload for which no pass has started yet
     reloading: bool,
-    /// When a pass is due though nothing happens
+    /// When the next pass is due without an event
     next: Instant,
-    /// Why it is, then
-    usual: PassReason,
-    /// When a change of the packet filter is looked at, if there was one
-    ruleset: Option<Instant>,
-    /// Until when the packet filter is left alone
-    rested: Instant,
-    /// Whether the daemon ends as soon as no pass runs
+    /// Why it runs then
+    next_reason: PassReason,
+    /// When a pass is due for a change of nftables, if there was one
+    ruleset_pass: Option<Instant>,
+    /// Until when changes of nftables are ignored
+    ruleset_quiet_until: Instant,
+    /// Whether the daemon stops as soon as no pass runs
     is_stopping: bool,
     is_over: bool,
     watchdog: Watchdog,
-    /// What the service manager was told last
-    told: String,
-    has_told_ready: bool,
-    /// From 0 to 1, each time another
+    /// The line that was sent to the service manager last
+    sent_line: String,
+    has_sent_ready: bool,
+    /// Gives random numbers from 0 to 1
     chance: fn() -> f64,
-    actions: Vec<Action>,
+    actions: Vec<DaemonAction>,
 }
 
-/// A pass that runs.
+/// The running pass.
 #[derive(Debug)]
 struct Running {
     reason: PassReason,
-    /// Whether it waits for the lock: that is no standstill, and nothing is lost if it is given up
-    waits: bool,
-    /// Whether the operator waits for it
+    /// Whether it waits for the lock: it does not hang then, and can be abandoned without loss
+    waits_for_lock: bool,
+    /// Whether the operator requested it by SIGHUP
     answers_reload: bool,
 }
 
-/// When the service manager is told that the daemon is alive.
+/// The watchdog of the service manager.
 #[derive(Debug)]
 struct Watchdog {
-    /// How often, where it wants to know at all
+    /// How often it is to be fed, if there is one
     interval: Option<Duration>,
     next: Instant,
-    /// How far passes had come, and since when
+    /// The last progress of passes, and since when it has not changed
     progress: (u64, Instant),
 }
 
 impl Controller {
-    /// A controller that knows nothing yet. `watchdog` is how often the service manager wants a sign of life.
+    /// Creates the initial state. `watchdog` is how often the watchdog is to be fed.
     pub fn new(file: String, watchdog: Option<Duration>, chance: fn() -> f64, now: Instant) -> Self {
         Self {
             goal: None,
@@ -116,7 +116,7 @@ impl Controller {
             failures: 0,
             is_ready: false,
             goal_was_verified: false,
-            at_rest: false,
+            last_pass_verified: false,
             glances: 0,
             foreign: Vec::new(),
             awaited: Vec::new(),
@@ -125,46 +125,47 @@ impl Controller {
             status: Status { file, ..Status::default() },
             written: None,
             running: None,
-            wanted: None,
+            requested: None,
             reloading: false,
             next: now + FIRST_READING,
-            usual: PassReason::Start,
-            ruleset: None,
-            rested: now,
+            next_reason: PassReason::Start,
+            ruleset_pass: None,
+            ruleset_quiet_until: now,
             is_stopping: false,
             is_over: false,
             watchdog: Watchdog { interval: watchdog, next: now, progress: (0, now) },
-            told: String::new(),
-            has_told_ready: false,
+            sent_line: String::new(),
+            has_sent_ready: false,
             chance,
             actions: Vec::new(),
         }
     }
 
-    /// What to say about the daemon.
+    /// What the daemon reports about itself.
     pub fn status(&self) -> &Status {
         &self.status
     }
 
-    /// Whether the daemon is to end now. A pass that still runs is given up.
+    /// Whether the daemon is to stop now. A pass that still runs is abandoned.
     pub fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// When [`Self::wake`] is to be called, if nothing happens until then.
+    /// When [`Self::wake`] is to be called, if no event comes before.
     pub fn deadline(&self) -> Instant {
-        let pass = self.running.is_none().then(|| self.ruleset.map_or(self.next, |at| at.min(self.next)));
+        let pass =
+            self.running.is_none().then(|| self.ruleset_pass.map_or(self.next, |at| at.min(self.next)));
         let beat = self.watchdog.interval.map(|_| self.watchdog.next);
-        // A day: somebody has to be woken by something.
+        // A day: the caller needs some deadline.
         pass.into_iter().chain(beat).min().unwrap_or_else(|| self.next + Duration::from_secs(86_400))
     }
 
-    /// Takes in what happened, and gives what to do, in this order.
-    pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Action> {
+    /// Takes in an event; returns the actions in their order.
+    pub fn handle(&mut self, event: Event, now: Instant) -> Vec<DaemonAction> {
         match event {
             Event::File(reading) => {
-                self.take(reading);
-                self.want(PassReason::File);
+                self.take_file(reading);
+                self.request_pass(PassReason::File);
             }
             Event::Watching(how) => {
                 if self.status.watching != how {
@@ -174,83 +175,83 @@ impl Controller {
             }
             Event::Writable(warnings) => self.writable = warnings,
             Event::Link => {
-                // What still waits after the pass is waited for anew.
+                // The pass finds out what still waits.
                 self.awaited.clear();
-                self.actions.push(Action::AwaitLinks(Vec::new()));
-                self.want(PassReason::Link);
+                self.actions.push(DaemonAction::AwaitLinks(Vec::new()));
+                self.request_pass(PassReason::Link);
             }
             Event::Ruleset => {
                 if self.goal.as_ref().is_some_and(|goal| goal.desired.state.needs_filter()) {
-                    self.ruleset = Some(now.max(self.rested));
+                    self.ruleset_pass = Some(now.max(self.ruleset_quiet_until));
                 }
             }
             Event::Reload => {
-                self.actions.push(Action::Notify(Notice::Reloading));
-                self.actions.push(Action::ReadFile);
+                self.actions.push(DaemonAction::Notify(Notice::Reloading));
+                self.actions.push(DaemonAction::ReadFile);
                 self.reloading = true;
-                self.want(PassReason::Requested);
+                self.request_pass(PassReason::Requested);
             }
             Event::Stop => self.stop(),
-            Event::PassWaits(holder) => self.waits(holder),
-            Event::PassBegins => {
+            Event::PassWaitsForLock(holder) => self.wait_for_lock(holder),
+            Event::PassStarted => {
                 if let Some(running) = &mut self.running {
-                    running.waits = false;
+                    running.waits_for_lock = false;
                 }
                 if self.status.lock_holder.take().is_some() {
                     self.write_status();
                 }
             }
-            Event::PassEnded(pass) => self.ended(*pass, now),
+            Event::PassEnded(pass) => self.finish_pass(*pass, now),
         }
         self.advance(now)
     }
 
-    /// Takes in that the deadline has come, and how far the passes have come since the daemon started; gives what to do.
-    pub fn wake(&mut self, progress: u64, now: Instant) -> Vec<Action> {
+    /// Takes in that the deadline has come, and the progress of passes; returns the actions in their order.
+    pub fn wake(&mut self, progress: u64, now: Instant) -> Vec<DaemonAction> {
         if self.watchdog.progress.0 != progress {
             self.watchdog.progress = (progress, now);
         }
         if let Some(interval) = self.watchdog.interval
             && self.watchdog.next <= now
         {
-            let works = self.running.as_ref().is_some_and(|running| !running.waits);
+            let works = self.running.as_ref().is_some_and(|running| !running.waits_for_lock);
             self.watchdog.next = now + if works { interval / 2 } else { interval };
             if !works || now < self.watchdog.progress.1 + STANDSTILL {
-                self.actions.push(Action::Notify(Notice::Alive));
+                self.actions.push(DaemonAction::Notify(Notice::Alive));
             }
         }
         self.advance(now)
     }
 
-    /// Starts what is due, and hands out what there is to do.
-    fn advance(&mut self, now: Instant) -> Vec<Action> {
-        if self.ruleset.is_some_and(|at| at <= now) && self.running.is_none() {
-            self.ruleset = None;
-            self.want(PassReason::Ruleset);
+    /// Starts the pass that is due, and returns the collected actions.
+    fn advance(&mut self, now: Instant) -> Vec<DaemonAction> {
+        if self.ruleset_pass.is_some_and(|at| at <= now) && self.running.is_none() {
+            self.ruleset_pass = None;
+            self.request_pass(PassReason::Ruleset);
         }
         if self.next <= now && self.running.is_none() {
-            self.want(self.usual);
+            self.request_pass(self.next_reason);
         }
         if self.running.is_none() {
             if self.is_stopping {
                 self.end();
-            } else if let Some(reason) = self.wanted.take() {
+            } else if let Some(reason) = self.requested.take() {
                 self.start(reason, now);
             }
         }
         std::mem::take(&mut self.actions)
     }
 
-    fn want(&mut self, reason: PassReason) {
-        let reason = if self.usual == PassReason::Start { PassReason::Start } else { reason };
-        self.wanted = self.wanted.max(Some(reason));
+    fn request_pass(&mut self, reason: PassReason) {
+        let reason = if self.next_reason == PassReason::Start { PassReason::Start } else { reason };
+        self.requested = self.requested.max(Some(reason));
     }
 
-    /// The first signal ends the daemon when the pass that runs is done, the second at once.
+    /// The first signal stops the daemon after the running pass, the second at once.
     fn stop(&mut self) {
-        let is_working = self.running.as_ref().is_some_and(|running| !running.waits);
+        let is_working = self.running.as_ref().is_some_and(|running| !running.waits_for_lock);
         if is_working && !self.is_stopping {
-            info!("stopping after the pass that runs; a second signal ends lbd at once");
+            info!("stopping after the running pass; a second signal stops lbd at once");
             self.is_stopping = true;
         } else {
             self.end();
@@ -259,34 +260,34 @@ impl Controller {
 
     fn end(&mut self) {
         if !self.is_over {
-            info!("stopped; the table goes on serving");
+            info!("stopped; the table stays in the kernel and keeps serving");
             self.write_status();
-            self.actions.push(Action::Notify(Notice::Stopping));
+            self.actions.push(DaemonAction::Notify(Notice::Stopping));
             self.is_over = true;
         }
     }
 
-    fn waits(&mut self, holder: String) {
+    fn wait_for_lock(&mut self, holder: String) {
         info!("waiting for the lock, which {holder} has");
         if let Some(running) = &mut self.running {
-            running.waits = true;
+            running.waits_for_lock = true;
         }
         self.status.lock_holder = Some(holder);
         self.write_status();
-        self.say();
+        self.notify_status();
         if self.is_stopping {
             self.end();
         }
     }
 
-    /// Takes in the file as it was last completely written: what it asks for, or what is wrong with it.
-    fn take(&mut self, reading: Result<Goal, UnusableFile>) {
+    /// Takes in the content of the file, or why it cannot be used.
+    fn take_file(&mut self, reading: Result<Goal, UnusableFile>) {
         match reading {
             Ok(goal) => {
                 if self.status.bad_file.take().is_some() {
-                    info!("the file holds again");
+                    info!("the file is valid again");
                 }
-                // What was refused before is no longer asked for, and what is right may be another thing now.
+                // Another text ends the refusal of the one before, and the conflicts about it.
                 if self.pending.as_ref().is_none_or(|pending| pending.text != goal.text) {
                     self.status.refused = None;
                 }
@@ -297,10 +298,10 @@ impl Controller {
                 let problem = ErrorChain(&error).to_string();
                 let is_new = self.status.bad_file.as_ref() != Some(&problem);
                 self.status.bad_file = Some(problem.clone());
-                // At once: the pass that follows may have to wait for another one.
+                // At once: the next pass may have to wait for the lock.
                 self.write_status();
                 if is_new {
-                    self.actions.push(Action::LogInvalid(problem));
+                    self.actions.push(DaemonAction::LogInvalid(problem));
                 }
             }
         }
@@ -313,7 +314,8 @@ impl Controller {
     fn start(&mut self, reason: PassReason, now: Instant) {
         // Nothing is known to have changed.
         let may_glance = matches!(reason, PassReason::Resync | PassReason::Ruleset);
-        let glance = may_glance && self.at_rest && self.pending.is_none() && self.glances < GLANCES;
+        let glance =
+            may_glance && self.last_pass_verified && self.pending.is_none() && self.glances < GLANCES;
         self.conflicts.forget_old(now);
         let job = Job {
             reason,
@@ -324,60 +326,59 @@ impl Controller {
             backing_off: self.conflicts.backing_off(now),
         };
         let answers_reload = std::mem::take(&mut self.reloading);
-        self.running = Some(Running { reason, waits: false, answers_reload });
+        self.running = Some(Running { reason, waits_for_lock: false, answers_reload });
         self.watchdog.progress.1 = now;
         if let Some(interval) = self.watchdog.interval {
-            // More often, so that one that is left out in a standstill does not cost the life of a daemon that goes on.
+            // Twice as often, so that one omission during a short standstill does not make systemd kill the daemon.
             self.watchdog.next = self.watchdog.next.min(now + interval / 2);
         }
-        self.actions.push(Action::StartPass(Box::new(job)));
+        self.actions.push(DaemonAction::StartPass(Box::new(job)));
     }
 
-    /// Takes in how a pass ended, and says when the next one is due.
-    fn ended(&mut self, pass: Pass, now: Instant) {
+    /// Takes in the result of a pass, and schedules the next one.
+    fn finish_pass(&mut self, pass: Pass, now: Instant) {
         let Some(Running { reason, answers_reload, .. }) = self.running.take() else { return };
         self.status.lock_holder = None;
         let wait = match pass {
             Pass::Unchanged { cost } => {
                 debug!(reason = reason.to_string(), "nothing has changed");
                 self.glances += 1;
-                self.rested = now + cost * REST;
-                self.policy().resync.max(cost * SHARE)
+                self.ruleset_quiet_until = now + cost * RULESET_IDLE_RATIO;
+                self.policy().resync.max(cost * IDLE_RATIO)
             }
             Pass::Full { found, pending, goal, mut warnings, directory, at, cost } => {
                 let _span = info_span!("pass", reason = reason.to_string()).entered();
-                (self.glances, self.at_rest) = (0, false);
+                (self.glances, self.last_pass_verified) = (0, false);
                 self.goal = self.goal.take().or(found);
-                let occasion = Occasion { reason, at, now };
-                let ended = pending.map(|attempt| self.changed(*attempt, occasion, &mut warnings));
+                let context = PassContext { reason, at, now };
+                let ended = pending.map(|attempt| self.finish_pending(*attempt, context, &mut warnings));
                 let ended = match goal {
-                    Some(attempt) => Some(self.kept(*attempt, occasion, &mut warnings)),
+                    Some(attempt) => Some(self.finish_goal(*attempt, context, &mut warnings)),
                     None => ended,
                 };
                 warnings.extend(self.writable.iter().cloned());
                 self.warn(warnings);
                 self.status.fights = self.conflicts.list();
                 self.note_directory(directory);
-                let wait = self.pause(ended).max(cost * SHARE);
-                self.rested = now + cost * REST;
+                let wait = self.pause(ended).max(cost * IDLE_RATIO);
+                self.ruleset_quiet_until = now + cost * RULESET_IDLE_RATIO;
                 self.status.retry_at = (self.failures > 0).then(|| Timestamp::from(at + wait));
                 self.write_status();
                 wait
             }
         };
-        // As long as the file says, but no pass may take more than its share of the time, however large the table is.
         self.next = now + wait;
-        self.usual = if self.failures > 0 { PassReason::Retry } else { PassReason::Resync };
-        self.actions.push(Action::CheckFile);
-        if self.is_ready && (!self.has_told_ready || answers_reload) {
-            self.told = self.status.line();
-            self.actions.push(Action::Notify(Notice::Ready(self.told.clone())));
-            self.has_told_ready = true;
+        self.next_reason = if self.failures > 0 { PassReason::Retry } else { PassReason::Resync };
+        self.actions.push(DaemonAction::CheckFile);
+        if self.is_ready && (!self.has_sent_ready || answers_reload) {
+            self.sent_line = self.status.line();
+            self.actions.push(DaemonAction::Notify(Notice::Ready(self.sent_line.clone())));
+            self.has_sent_ready = true;
         }
-        self.say();
+        self.notify_status();
     }
 
-    /// How long to wait for the next pass, by how this one ended.
+    /// How long to wait for the next pass, by the result of this one.
     fn pause(&mut self, ended: Option<PassResult>) -> Duration {
         let resync = self.policy().resync;
         if matches!(ended, Some(PassResult::Incomplete | PassResult::Unreachable)) {
@@ -389,29 +390,39 @@ impl Controller {
         }
     }
 
-    /// Goes over to the pending file, if nothing speaks against it.
-    fn changed(&mut self, attempt: Attempt, occasion: Occasion, warnings: &mut Vec<String>) -> PassResult {
+    /// Takes in the result of the pending file, which becomes the goal unless it was rejected.
+    fn finish_pending(
+        &mut self,
+        attempt: Attempt,
+        context: PassContext,
+        warnings: &mut Vec<String>,
+    ) -> PassResult {
         let goal = attempt.goal.clone();
         let is_drift = self.is_current(&goal) && self.goal_was_verified;
-        let result = self.note(attempt, is_drift, occasion, warnings);
+        let result = self.note(attempt, is_drift, context, warnings);
         match result {
             PassResult::Converged | PassResult::Incomplete => {
                 self.status.refused = None;
                 self.goal_was_verified = result == PassResult::Converged;
-                // A newer one that came meanwhile is still to be tried.
+                // A newer file that came meanwhile is still to be tried.
                 self.pending.take_if(|pending| pending.revision == goal.revision);
                 self.goal = Some(goal);
             }
-            // Whether the guards let it through is not known, or known not to be so.
+            // A guard rejected it, or it is not known whether one would.
             PassResult::Rejected | PassResult::Unreachable => {}
         }
         result
     }
 
-    /// Notes what became of the goal that is kept.
-    fn kept(&mut self, attempt: Attempt, occasion: Occasion, warnings: &mut Vec<String>) -> PassResult {
+    /// Takes in the result of the goal that is kept.
+    fn finish_goal(
+        &mut self,
+        attempt: Attempt,
+        context: PassContext,
+        warnings: &mut Vec<String>,
+    ) -> PassResult {
         let is_verified = attempt.is_verified();
-        let result = self.note(attempt, self.goal_was_verified, occasion, warnings);
+        let result = self.note(attempt, self.goal_was_verified, context, warnings);
         self.goal_was_verified |= is_verified;
         result
     }
@@ -423,29 +434,29 @@ impl Controller {
     fn write_status(&mut self) {
         if self.written.as_ref() != Some(&self.status) {
             self.written = Some(self.status.clone());
-            self.actions.push(Action::WriteStatus(Box::new(self.status.clone())));
+            self.actions.push(DaemonAction::WriteStatus(Box::new(self.status.clone())));
         }
     }
 
-    /// Tells the service manager how things are, where it was told otherwise.
-    fn say(&mut self) {
+    /// Sends the status line to the service manager, if it has changed.
+    fn notify_status(&mut self) {
         let line = self.status.line();
-        if line != self.told {
-            self.told.clone_from(&line);
-            self.actions.push(Action::Notify(Notice::Status(line)));
+        if line != self.sent_line {
+            self.sent_line.clone_from(&line);
+            self.actions.push(DaemonAction::Notify(Notice::Status(line)));
         }
     }
 }
 
-/// How an attempt at a goal ended.
+/// The consequence of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PassResult {
-    /// All is as it should be, but for what backs off
+    /// The kernel equals the goal, but for deferred repairs
     Converged,
-    /// The kernel refused something, or it is not known what lbd owns
+    /// The kernel refused an operation, or it is not known what lbd owns
     Incomplete,
-    /// A guard refused it
+    /// A guard refused the file
     Rejected,
-    /// The kernel could not be asked
+    /// The kernel could not be read or written
     Unreachable,
 }

@@ -1,4 +1,4 @@
-//! What the log and the status say of a pass; each thing once, as long as it stays the same.
+//! Writes the results of a pass to the log and the status; what stays the same is logged once.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, SystemTime};
@@ -14,12 +14,12 @@ use crate::model::{Action, Change, Operation, Part, ServiceKey, Value};
 use crate::reconcile::{Failed, Outcome, Report, Summary};
 use crate::status::{LastPass, PassOutcome, PassReason};
 
-/// How many operations of a pass are logged one by one; a table of a hundred thousand servers shall not fill a disk.
+/// How many operations of a pass are logged one by one: a table of a hundred thousand servers must not fill a disk.
 const LOGGED: usize = 200;
 
-/// The pass that an attempt belongs to.
+/// The pass of an attempt.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Occasion {
+pub(super) struct PassContext {
     /// Why it ran
     pub(super) reason: PassReason,
     /// When it ended, by the wall clock
@@ -29,30 +29,25 @@ pub(super) struct Occasion {
 }
 
 impl Controller {
-    /// Notes what an attempt did; what is to be warned of is added to `warnings`.
+    /// Records what an attempt did; adds its warnings to `warnings`.
     pub(super) fn note(
         &mut self,
         attempt: Attempt,
         is_drift: bool,
-        occasion: Occasion,
+        context: PassContext,
         warnings: &mut Vec<String>,
     ) -> PassResult {
-        self.at_rest = attempt.is_verified();
+        self.last_pass_verified = attempt.is_verified();
         let Attempt { goal, result } = attempt;
         let report = match result {
             Ok(report) => report,
             Err(error) => {
-                self.note_failures(
-                    vec![error.to_string()],
-                    PassOutcome::Failed,
-                    occasion,
-                    Summary::default(),
-                );
+                self.note_failures(vec![error.to_string()], PassOutcome::Failed, context, Summary::default());
                 return PassResult::Unreachable;
             }
         };
         if is_drift {
-            self.note_conflicts(&report.done, goal.desired.policy.resync, occasion.now);
+            self.note_conflicts(&report.done, goal.desired.policy.resync, context.now);
         }
         let Report { outcome, done, failed, last, warnings: of_pass } = report;
         for operation in done.iter().take(LOGGED) {
@@ -87,14 +82,14 @@ impl Controller {
                     _ if is_held => PassOutcome::Deferred,
                     _ => PassOutcome::Verified,
                 };
-                self.note_end(end, occasion, summary);
+                self.note_end(end, context, summary);
                 PassResult::Converged
             }
             Outcome::Unverified(reason) => {
-                // All that adds to the table is done, and whoever announces its addresses may start.
+                // Everything was added to the table, so that programs that announce its addresses may start.
                 self.is_ready = true;
                 let problem = format!("not verified, and nothing is deleted: {reason}");
-                self.note_failures(vec![problem], PassOutcome::Unverified, occasion, summary);
+                self.note_failures(vec![problem], PassOutcome::Unverified, context, summary);
                 PassResult::Incomplete
             }
             Outcome::Failed => {
@@ -116,7 +111,7 @@ impl Controller {
                     .take(LOGGED)
                     .map(|failed| format!("{}: {}", failed.operation, failed.refusal))
                     .collect();
-                self.note_end(PassOutcome::Failed, occasion, summary);
+                self.note_end(PassOutcome::Failed, context, summary);
                 PassResult::Incomplete
             }
             Outcome::Refused(objection) => {
@@ -124,34 +119,34 @@ impl Controller {
                 if self.status.refused.as_ref() != Some(&text) {
                     error!("the file is refused, the last good state is kept: {text}");
                     self.status.refused = Some(text);
-                    self.note_end(PassOutcome::Refused, occasion, summary);
+                    self.note_end(PassOutcome::Refused, context, summary);
                 }
                 PassResult::Rejected
             }
         }
     }
 
-    /// Notes deletions that a guard refuses while the file is followed otherwise, and logs them once.
+    /// Records deletions that a guard refuses while the rest of the file is applied, and logs them once.
     fn note_refused_deletions(&mut self, objection: Option<&Objection>) {
         let text = objection.map(accepted_by_apply);
         if let Some(text) = text.as_ref().filter(|text| self.status.refused_in_part.as_ref() != Some(*text)) {
-            error!("the file is followed, but for deletions that are refused: {text}");
+            error!("the file is applied, but for deletions that are refused: {text}");
         }
         self.status.refused_in_part = text;
     }
 
-    /// Notes that somebody removed the state directory, once as long as it stays so.
+    /// Records that the state directory was removed, and logs it once.
     pub(super) fn note_directory(&mut self, directory: StateDirectory) {
         let gone = match directory {
             StateDirectory::There => None,
             StateDirectory::Renewed => {
-                warn!("the state directory had been removed; it was made again");
-                // What was in it has to be written again.
+                warn!("the state directory was removed; lbd has created it again");
+                // The status has to be written again.
                 self.written = None;
                 None
             }
             StateDirectory::Gone(reason) => Some(format!(
-                "the state directory was removed, and cannot be made again: {reason}; lbd goes on without it; restart lbd.service"
+                "the state directory was removed, and cannot be created again: {reason}; lbd goes on without it; restart lbd.service"
             )),
         };
         if let Some(text) = gone.as_ref().filter(|text| self.status.no_directory.as_ref() != Some(*text)) {
@@ -160,12 +155,12 @@ impl Controller {
         self.status.no_directory = gone;
     }
 
-    /// Notes why a pass did not come to its end, each reason once.
+    /// Records why a pass could not run to its end, and logs each problem once.
     fn note_failures(
         &mut self,
         problems: Vec<String>,
         outcome: PassOutcome,
-        occasion: Occasion,
+        context: PassContext,
         summary: Summary,
     ) {
         if self.status.failed != problems {
@@ -174,19 +169,19 @@ impl Controller {
             }
             self.status.failed = problems;
         }
-        self.note_end(outcome, occasion, summary);
+        self.note_end(outcome, context, summary);
     }
 
-    fn note_end(&mut self, outcome: PassOutcome, occasion: Occasion, summary: Summary) {
-        // While a change is refused, keeping the old state is no news.
+    fn note_end(&mut self, outcome: PassOutcome, context: PassContext, summary: Summary) {
+        // While a file is refused, verifying the state before it is no news.
         let is_as_before = self.status.refused.is_some() && outcome == PassOutcome::Verified
             || self.status.last_pass.as_ref().is_some_and(|last| last.outcome == outcome);
         let is_news = summary != Summary::default() || !is_as_before;
         if is_news {
             let Summary { add, edit, delete } = summary;
             self.status.last_pass = Some(LastPass {
-                at: occasion.at.into(),
-                reason: occasion.reason,
+                at: context.at.into(),
+                reason: context.reason,
                 outcome,
                 added: add,
                 edited: edit,
@@ -195,7 +190,7 @@ impl Controller {
         }
     }
 
-    /// Logs services that lbd leaves alone, once.
+    /// Logs foreign services, which lbd leaves alone, once.
     fn note_foreign<'a>(&mut self, foreign: impl Iterator<Item = &'a ServiceKey>) {
         let mut foreign: Vec<ServiceKey> = foreign.copied().collect();
         foreign.sort_unstable();
@@ -207,24 +202,24 @@ impl Controller {
         self.foreign = foreign;
     }
 
-    /// Logs what waits for an interface, once.
+    /// Records what waits for an interface, and logs it once.
     fn note_waiting(&mut self, waiting: &[Operation]) {
         let mut awaited = BTreeSet::new();
-        let mut told = Vec::new();
+        let mut waiting_texts = Vec::new();
         for operation in waiting {
             if let Some(link) = operation.link() {
-                told.push(format!("{operation} when {link}"));
+                waiting_texts.push(format!("{operation} when {link}"));
                 awaited.insert(link);
             }
         }
-        for text in told.iter().filter(|text| !self.status.waiting.contains(text)) {
+        for text in waiting_texts.iter().filter(|text| !self.status.waiting.contains(text)) {
             info!("waiting: {text}");
         }
-        self.status.waiting = told;
+        self.status.waiting = waiting_texts;
         let awaited: Vec<_> = awaited.into_iter().collect();
         if self.awaited != awaited {
             self.awaited.clone_from(&awaited);
-            self.actions.push(super::Action::AwaitLinks(awaited));
+            self.actions.push(super::DaemonAction::AwaitLinks(awaited));
         }
     }
 
@@ -236,14 +231,14 @@ impl Controller {
                 error!(
                     service = operation.service().map(display),
                     server = operation.server().map(display),
-                    "another program keeps reverting this entry; find out who else manages IPVS here; lbd goes on to repair \
-                     it, but less and less often: {operation}"
+                    "another program keeps reverting this entry; find out which one also manages IPVS on this host; lbd \
+                     keeps repairing the entry, at growing intervals: {operation}"
                 );
             }
         }
     }
 
-    /// Logs warnings, each once as long as it stays the same from pass to pass.
+    /// Logs warnings, each once as long as every pass repeats it.
     pub(super) fn warn(&mut self, warnings: Vec<String>) {
         let mut warned: Vec<String> = Vec::new();
         for warning in warnings {
@@ -259,9 +254,9 @@ impl Controller {
     }
 }
 
-/// What a guard says, and what becomes of it when the operator does what it advises.
+/// The message of a guard, and what the daemon does after the operator has followed its advice.
 fn accepted_by_apply(objection: &Objection) -> String {
-    format!("{objection}; the daemon takes as accepted what `lbd apply` has done")
+    format!("{objection}; the daemon accepts what `lbd apply` has applied")
 }
 
 /// The fields that an operation sets, for the log; none for a deletion.

@@ -56,7 +56,7 @@ fn what_is_no_plain_file_is_named_and_neither_followed_nor_waited_for() {
         ("link", "is a symbolic link, not a regular file; remove it"),
         ("dangling", "is a symbolic link, not a regular file; remove it"),
         ("zero", "is a symbolic link, not a regular file; remove it"),
-        ("hard", "has more than one name, so that others can change it; remove it"),
+        ("hard", "has more than one hard link, so that other users can change it; remove it"),
         ("directory", "is a directory, not a regular file; remove it"),
         ("socket", "is a socket, not a regular file; remove it"),
         ("pipe", "is a pipe, not a regular file; remove it"),

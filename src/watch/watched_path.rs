@@ -11,33 +11,33 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const MOST_SYMLINKS: usize = 40;
 
 /// A file or directory, whatever its name: device and inode number.
-pub(super) type Identity = (u64, u64);
+pub(super) type Inode = (u64, u64);
 
-/// What a name on the way is to the file.
+/// What a name on the path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A symlink on the way, or what should be a directory
-    Step,
+    /// A component of the path: a symlink, or what should be a directory
+    Component,
     /// The file itself, by its real name
     File,
 }
 
-/// The way from the root to a file.
+/// The path from the root to a file, with every symlink followed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Way {
-    /// The real directories that hold a name of the way, each once, or the nearest one that there is
-    pub(super) directories: Vec<(PathBuf, Identity)>,
+pub(super) struct WatchedPath {
+    /// The real directories that contain a name on the path, each once, or the nearest one that exists
+    pub(super) directories: Vec<(PathBuf, Inode)>,
     /// The names, as paths under `directories`
     pub(super) names: HashMap<PathBuf, Role>,
-    /// The file, where there is one
+    /// The file, if it exists
     pub(super) file: Option<PathBuf>,
 }
 
-impl Way {
-    /// Follows an absolute path as the kernel would. Directories that are no symlinks are not watched from above: the
-    /// directories above are busy ones, `/etc` for instance.
+impl WatchedPath {
+    /// Follows an absolute path as the kernel does. A directory that is no symlink is not watched from its parent, which may
+    /// be a busy one such as `/etc`.
     pub(super) fn to(path: &Path) -> Self {
-        let mut way = Self::default();
+        let mut watched = Self::default();
         let mut here = PathBuf::from("/");
         let mut ahead = parts(path);
         let mut symlinks = 0;
@@ -50,7 +50,7 @@ impl Way {
             match fs::symlink_metadata(&name) {
                 Ok(found) if found.is_symlink() && symlinks < MOST_SYMLINKS => {
                     symlinks += 1;
-                    way.add(&here, &part, Role::Step);
+                    watched.add(&here, &part, Role::Component);
                     let target = fs::read_link(&name).unwrap_or_default();
                     if target.is_absolute() {
                         here = PathBuf::from("/");
@@ -59,13 +59,13 @@ impl Way {
                 }
                 Ok(found) if found.is_dir() && !ahead.is_empty() => here = name,
                 found => {
-                    way.add(&here, &part, if ahead.is_empty() { Role::File } else { Role::Step });
-                    way.file = found.ok().filter(|_| ahead.is_empty()).map(|_| name);
+                    watched.add(&here, &part, if ahead.is_empty() { Role::File } else { Role::Component });
+                    watched.file = found.ok().filter(|_| ahead.is_empty()).map(|_| name);
                     break;
                 }
             }
         }
-        way
+        watched
     }
 
     /// One directory may be reached by two paths (bind mounts), and inotify knows it by one only.
@@ -81,52 +81,52 @@ impl Way {
     }
 }
 
-/// The parts of a path that mean a step, the last one first.
+/// The components of a path that name something, the last one first.
 fn parts(path: &Path) -> Vec<OsString> {
     let steps =
         path.components().rev().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
     steps.map(|part| part.as_os_str().to_owned()).collect()
 }
 
-/// What tells one content of a file from another without reading it.
+/// What distinguishes one content of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    identity: Identity,
+pub(super) struct FileStamp {
+    identity: Inode,
     size: u64,
     modified: (i64, i64),
-    /// Set by the kernel at every change and, unlike the time of modification, by nobody else
+    /// The kernel sets it at every change; unlike the time of modification, no process can set it
     changed: (i64, i64),
 }
 
-impl Stamp {
-    /// The stamp of what a path leads to, if it leads to something.
+impl FileStamp {
+    /// The stamp of the file that a path leads to, if there is one.
     pub(super) fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().as_ref().map(Self::from)
     }
 
     /// Whether the last change is younger than this.
     pub(super) fn is_younger_than(&self, age: Duration) -> bool {
-        // A time in the future was set by a clock that was put back since: it says nothing, take it for young.
+        // A time in the future comes from a clock that was set back since: it counts as young.
         let seconds = Duration::from_secs(u64::try_from(self.changed.0).unwrap_or(0));
         let changed = seconds + Duration::from_nanos(u64::try_from(self.changed.1).unwrap_or(0));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         now.checked_sub(changed).is_none_or(|passed| passed < age)
     }
 
-    /// Whether any later change must show as another stamp: not in the same tick of the kernel's clock (at most 10 ms), or
-    /// in the same second where the file system keeps whole ones.
+    /// Whether every later change leads to another stamp. A change within the same tick of the kernel's clock (at most 10 ms)
+    /// does not, nor one within the same second where the file system keeps whole seconds.
     pub(super) fn is_settled(&self) -> bool {
         let tick = if self.changed.1 == 0 { Duration::from_secs(3) } else { Duration::from_millis(20) };
         !self.is_younger_than(tick)
     }
 
-    /// Whether there is nothing in the file.
+    /// Whether the file is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.size == 0
     }
 }
 
-impl From<&Metadata> for Stamp {
+impl From<&Metadata> for FileStamp {
     fn from(file: &Metadata) -> Self {
         Self {
             identity: (file.dev(), file.ino()),
@@ -143,35 +143,39 @@ mod tests {
 
     use std::os::unix::fs::symlink;
 
-    /// The directories and names of the way to `path`, relative to `root`.
-    fn way(root: &Path, path: &str) -> (Vec<String>, Vec<(String, Role)>, Option<String>) {
+    /// The directories and names on the path to `path`, relative to `root`.
+    fn watched(root: &Path, path: &str) -> (Vec<String>, Vec<(String, Role)>, Option<String>) {
         let root = fs::canonicalize(root).unwrap();
         let short = |path: &PathBuf| path.strip_prefix(&root).unwrap().display().to_string();
-        let way = Way::to(&root.join(path));
-        let mut names: Vec<_> = way.names.iter().map(|(path, role)| (short(path), *role)).collect();
+        let watched = WatchedPath::to(&root.join(path));
+        let mut names: Vec<_> = watched.names.iter().map(|(path, role)| (short(path), *role)).collect();
         names.sort_by(|a, b| a.0.cmp(&b.0));
-        (way.directories.iter().map(|(path, _)| short(path)).collect(), names, way.file.as_ref().map(short))
+        (
+            watched.directories.iter().map(|(path, _)| short(path)).collect(),
+            names,
+            watched.file.as_ref().map(short),
+        )
     }
 
     #[test]
-    fn a_plain_file_needs_its_directory_only() {
+    fn of_a_plain_file_only_its_directory_is_watched() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("lbd")).unwrap();
         let names = vec![("lbd/file".to_owned(), Role::File)];
-        assert_eq!(way(root.path(), "lbd/../lbd/file"), (vec!["lbd".to_owned()], names.clone(), None));
+        assert_eq!(watched(root.path(), "lbd/../lbd/file"), (vec!["lbd".to_owned()], names.clone(), None));
         fs::write(root.path().join("lbd/file"), "").unwrap();
         assert_eq!(
-            way(root.path(), "lbd/file"),
+            watched(root.path(), "lbd/file"),
             (vec!["lbd".to_owned()], names, Some("lbd/file".to_owned()))
         );
     }
 
     #[test]
-    fn a_missing_directory_is_awaited_in_the_nearest_one_above() {
+    fn a_missing_directory_is_watched_for_in_its_nearest_ancestor() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("a")).unwrap();
-        let names = vec![("a/b".to_owned(), Role::Step)];
-        assert_eq!(way(root.path(), "a/b/c/file"), (vec!["a".to_owned()], names, None));
+        let names = vec![("a/b".to_owned(), Role::Component)];
+        assert_eq!(watched(root.path(), "a/b/c/file"), (vec!["a".to_owned()], names, None));
     }
 
     #[test]
@@ -184,11 +188,11 @@ mod tests {
         symlink("..data/file", map.join("file")).unwrap();
         let names = vec![
             ("map/..1/file".to_owned(), Role::File),
-            ("map/..data".to_owned(), Role::Step),
-            ("map/file".to_owned(), Role::Step),
+            ("map/..data".to_owned(), Role::Component),
+            ("map/file".to_owned(), Role::Component),
         ];
         let directories = vec!["map".to_owned(), "map/..1".to_owned()];
-        assert_eq!(way(root.path(), "map/file"), (directories, names, Some("map/..1/file".to_owned())));
+        assert_eq!(watched(root.path(), "map/file"), (directories, names, Some("map/..1/file".to_owned())));
     }
 
     #[test]
@@ -196,7 +200,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         symlink("b", root.path().join("a")).unwrap();
         symlink("a", root.path().join("b")).unwrap();
-        let (directories, names, _) = way(root.path(), "a");
+        let (directories, names, _) = watched(root.path(), "a");
         assert_eq!((directories, names.len()), (vec![String::new()], 2));
     }
 }

@@ -1,4 +1,4 @@
-//! What surrounds the daemon on a real host: the file, signals, interfaces, the packet filter, the thread of the passes.
+//! Connects the daemon's loop with the host: signals, the file, interfaces, nftables, the thread of the passes.
 
 use std::io;
 use std::path::Path;
@@ -12,20 +12,20 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::sleep;
 use tracing::error;
 
-use super::event::{Action, Event, Notice};
+use super::event::{DaemonAction, Event, Notice};
 use super::file::WatchedFile;
 use super::pass::Passes;
 use super::status_file::StatusFile;
 use super::worker::Worker;
-use super::{Surroundings, SurroundingsError};
+use super::{Environment, StartError};
 use crate::kernel::interfaces;
 use crate::kernel::nftables::RulesetMonitor;
 use crate::model::Link;
 use crate::store::Store;
 use crate::systemd::Notifier;
 
-/// A real host.
-pub struct Host<'a> {
+/// The environment on a real host.
+pub struct HostEnvironment<'a> {
     events: UnboundedReceiver<Event>,
     worker: Worker,
     file: WatchedFile,
@@ -39,20 +39,20 @@ pub struct Host<'a> {
     interrupt: Signal,
 }
 
-impl<'a> Host<'a> {
+impl<'a> HostEnvironment<'a> {
     /// Starts all threads, in the network namespace of this one. `progress` grows with what the passes do.
     ///
     /// # Errors
-    /// Where signals or threads cannot be had.
+    /// Where signals cannot be received or threads cannot be started.
     pub fn start(
         file: &Path,
         store: &Store,
         passes: impl FnOnce() -> Passes + Send + 'static,
         progress: Arc<AtomicU64>,
         notifier: &'a Notifier,
-    ) -> Result<Self, SurroundingsError> {
-        let listen = |kind| signal(kind).map_err(SurroundingsError::Signals);
-        // Before anything else: from here on a signal ends the daemon well.
+    ) -> Result<Self, StartError> {
+        let listen = |kind| signal(kind).map_err(StartError::Signals);
+        // Before anything else: from here on a signal stops the daemon cleanly.
         let (hangup, terminate, interrupt) = (
             listen(SignalKind::hangup())?,
             listen(SignalKind::terminate())?,
@@ -66,7 +66,7 @@ impl<'a> Host<'a> {
                 StatusFile::start(store.clone())?,
             ))
         };
-        let (worker, file, status) = threads().map_err(SurroundingsError::Threads)?;
+        let (worker, file, status) = threads().map_err(StartError::Threads)?;
         Ok(Self {
             events,
             worker,
@@ -83,10 +83,10 @@ impl<'a> Host<'a> {
     }
 }
 
-impl Surroundings for Host<'_> {
+impl Environment for HostEnvironment<'_> {
     async fn event(&mut self) -> Event {
         select! {
-            // A signal is heard whatever else there is to hear.
+            // Signals come first, however many other events there are.
             biased;
             _ = self.terminate.recv() => Event::Stop,
             _ = self.interrupt.recv() => Event::Stop,
@@ -101,17 +101,17 @@ impl Surroundings for Host<'_> {
         self.progress.load(Ordering::Relaxed)
     }
 
-    fn perform(&mut self, action: Action) {
+    fn perform(&mut self, action: DaemonAction) {
         match action {
-            Action::StartPass(job) => self.worker.start_pass(job),
-            Action::ReadFile => self.file.read(),
-            Action::CheckFile => self.file.check(),
-            Action::AwaitLinks(links) => self.awaited = links,
-            Action::WriteStatus(status) => self.status.write(status),
-            Action::LogInvalid(problem) => {
-                error!("the file is not valid; the last good state is kept: {problem}")
+            DaemonAction::StartPass(job) => self.worker.start_pass(job),
+            DaemonAction::ReadFile => self.file.read(),
+            DaemonAction::CheckFile => self.file.check(),
+            DaemonAction::AwaitLinks(links) => self.awaited = links,
+            DaemonAction::WriteStatus(status) => self.status.write(status),
+            DaemonAction::LogInvalid(problem) => {
+                error!("the file is not valid, the last good state is kept: {problem}")
             }
-            Action::Notify(notice) => match notice {
+            DaemonAction::Notify(notice) => match notice {
                 Notice::Ready(line) => self.notifier.ready(&line),
                 Notice::Status(line) => self.notifier.status(&line),
                 Notice::Reloading => self.notifier.reloading(),
@@ -122,9 +122,9 @@ impl Surroundings for Host<'_> {
     }
 }
 
-/// Waits until one of the interfaces is as it has to be; for ever where there is none to wait for.
+/// Waits until one of the interfaces is ready; for ever where there is none to wait for.
 async fn appeared(awaited: &[Link]) {
-    /// Cheap enough to be done often: an interface that comes late, comes with traffic.
+    /// A check is cheap, and an interface that appears late carries traffic soon.
     const INTERVAL: Duration = Duration::from_secs(1);
     if awaited.is_empty() {
         return std::future::pending().await;
