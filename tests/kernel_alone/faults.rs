@@ -173,18 +173,18 @@ impl Director {
             }
             Ok(Report { outcome: Outcome::Failed, failed, .. }) => {
                 assert!(!failed.is_empty(), "{context}: failed, and says not what");
-                failed.iter().for_each(|failed| self.said(&failed.refusal.message));
+                failed.iter().for_each(|failed| self.said(fault, &failed.refusal.message));
             }
             Ok(Report {
                 outcome: Outcome::Refused(objection) | Outcome::PartlyRefused(objection), ..
-            }) => self.said(&objection.to_string()),
+            }) => self.said(fault, &objection.to_string()),
             Ok(Report { outcome: Outcome::Held | Outcome::Unverified(_), .. }) => {
                 panic!("{context}: nothing was to wait, and the record can be read")
             }
             Err(error) => {
                 // The daemon takes a new connection then.
                 connection = None;
-                self.said(&error.to_string());
+                self.said(fault, &error.to_string());
             }
         }
         let mut kernel = connection.unwrap_or_else(|| connect(&script).unwrap());
@@ -214,8 +214,25 @@ impl Director {
         }
     }
 
-    fn said(&mut self, words: &str) {
-        assert!(words.len() > 20, "{words:?} is no clear error");
+    /// Notes an error, which must name what went wrong.
+    fn said(&mut self, fault: Fault, words: &str) {
+        let named = match fault {
+            Fault::Error(errno) => {
+                format!("({})", ERRORS.iter().find(|(number, _)| *number == errno).unwrap().1)
+            }
+            Fault::Socket(libc::ENOBUFS) | Fault::SocketEmptied(_) => "(ENOBUFS)".to_owned(),
+            Fault::Socket(errno) => format!("(os error {errno})"),
+            Fault::Late | Fault::Silent => "not answered for 5 s".to_owned(),
+            Fault::CutOff | Fault::Oversized | Fault::Noise => "cannot be understood: ".to_owned(),
+            // An error as well as nonsense may come of it: there is a subject, and what is the matter with it.
+            Fault::Bit
+            | Fault::Interrupted
+            | Fault::Skipped
+            | Fault::SkippedThis(_)
+            | Fault::Repeated
+            | Fault::Writer(_) => ": ".to_owned(),
+        };
+        assert!(words.contains(&named), "{fault:?}: {words:?}, without {named:?}");
         *self.words.entry(words.into()).or_default() += 1;
     }
 }
@@ -223,6 +240,19 @@ impl Director {
 fn execute(kernel: &mut Ipvs, operations: &[Operation]) {
     assert_eq!(kernel.execute(operations).unwrap(), Refusals::new());
 }
+
+/// What the kernel may answer, by number and by name.
+const ERRORS: [(i32, &str); 9] = [
+    (libc::EPERM, "EPERM"),
+    (libc::ENOENT, "ENOENT"),
+    (libc::ESRCH, "ESRCH"),
+    (libc::EINTR, "EINTR"),
+    (libc::ENOMEM, "ENOMEM"),
+    (libc::EBUSY, "EBUSY"),
+    (libc::EEXIST, "EEXIST"),
+    (libc::EINVAL, "EINVAL"),
+    (libc::EOPNOTSUPP, "EOPNOTSUPP"),
+];
 
 /// How many things somebody else can do.
 const MEDDLERS: usize = 6;
@@ -259,18 +289,7 @@ fn whatever_reply_goes_wrong_a_pass_ends_right_or_with_a_clear_error() {
     let _net = Netns::new();
     let mut director = Director::new(BEFORE, AFTER);
     assert_eq!(director.right.len(), 5, "four of the file, one of somebody else: {:?}", director.right);
-    let errors = [
-        libc::EPERM,
-        libc::ENOENT,
-        libc::ESRCH,
-        libc::EINTR,
-        libc::ENOMEM,
-        libc::EBUSY,
-        libc::EEXIST,
-        libc::EINVAL,
-        libc::EOPNOTSUPP,
-    ];
-    let mut faults: Vec<Fault> = errors.into_iter().map(Fault::Error).collect();
+    let mut faults: Vec<Fault> = ERRORS.map(|(errno, _)| Fault::Error(errno)).into();
     faults.extend([libc::ENOBUFS, libc::EIO, libc::ENOMEM].map(Fault::Socket));
     faults.push(Fault::SocketEmptied(libc::ENOBUFS));
     faults.extend([Fault::Interrupted, Fault::Late, Fault::Silent, Fault::CutOff, Fault::Oversized]);
@@ -289,7 +308,6 @@ fn whatever_reply_goes_wrong_a_pass_ends_right_or_with_a_clear_error() {
         director.runs - director.verified,
         director.words.len(),
     );
-    eprintln!("WORDS {:#?}", director.words);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lbd::watch::{Mode, ReadReason, Watch};
 use tempfile::TempDir;
@@ -60,12 +60,9 @@ impl Daemon {
         Self { readings, stop: Some(stop), thread: Some(thread::spawn(run)) }
     }
 
-    /// The next reading, which must come within a second.
+    /// The next reading. How soon it is due is tested on virtual time, in `src/watch/debounce.rs`: this machine may be busy.
     fn next(&self) -> (ReadReason, Reading) {
-        let begun = Instant::now();
-        let next = self.readings.recv_timeout(Duration::from_secs(5)).expect("no reading in five seconds");
-        assert!(begun.elapsed() < Duration::from_secs(1), "{next:?} came after {:?}", begun.elapsed());
-        next
+        self.readings.recv_timeout(Duration::from_secs(30)).expect("no reading in half a minute")
     }
 
     /// The next reading must be this one.
@@ -411,7 +408,8 @@ fn of_many_quick_rewrites_a_few_are_read_and_the_last_one_surely() {
     }
     let readings = daemon.drain();
     assert_eq!(readings.last().unwrap().1.as_deref(), Some("199"), "{readings:?}");
-    assert!(readings.len() <= 20, "{readings:?}");
+    // How few is tested on virtual time.
+    assert!(readings.len() < 100, "{readings:?}");
 }
 
 #[test]
