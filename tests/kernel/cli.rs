@@ -395,8 +395,8 @@ fn an_export_applied_elsewhere_gives_the_same_table() {
         [
             "-A --sctp-service 10.0.0.1:2905",
             "-A -f -1",
-            "-A -f 10",
             "-A -f 10 -6",
+            "-A -f 10",
             "-A -f 11",
             "-A -t 10.0.0.1:80",
             "-A -t 10.0.0.2:0",

