@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::error::Error;
 use std::fs;
 
 use crate::sealed::sealed;
@@ -410,12 +411,12 @@ fn a_crash_in_the_middle_leaves_nothing_that_nobody_owns() {
 }
 
 #[test]
-fn a_kernel_that_cannot_be_read_is_trouble() {
+fn a_kernel_that_cannot_be_read_is_an_error() {
     let mut host = Host::with(&[]);
     host.kernel.break_read("no reply");
     let store = Store::new(host.directory.path()).unwrap();
     let error = pass(&mut host.kernel, &order(&desired(&[(1, &[])])), &store, None, &mut |_| {}).unwrap_err();
-    assert_eq!(error.to_string(), "no reply");
+    assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("no reply"));
     assert_eq!(host.kernel.executes, 0);
 }
 

@@ -9,6 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{Controller, PassResult};
 use crate::daemon::pass::{Attempt, StateDirectory};
+use crate::error_chain::ErrorChain;
 use crate::guard::Objection;
 use crate::model::{Action, Change, Operation, Part, ServiceKey, Value};
 use crate::reconcile::{Failed, Outcome, Report, Summary};
@@ -42,7 +43,7 @@ impl Controller {
         let report = match result {
             Ok(report) => report,
             Err(error) => {
-                self.note_failures(vec![error.to_string()], PassOutcome::Failed, context, Summary::default());
+                self.note_failures(vec![ErrorChain(&error).to_string()], PassOutcome::Failed, context, Summary::default());
                 return PassResult::Unreachable;
             }
         };
