@@ -61,7 +61,7 @@ pub(super) fn addresses(desired: &State) -> Vec<Target> {
             .matches
             .iter()
             .filter_map(|packets| packets.address)
-            .filter(|prefix| prefix.length == if prefix.address.is_ipv4() { 32 } else { 128 });
+            .filter(|prefix| prefix.length == Family::of(prefix.address).bits());
         whole.map(|prefix| Target { address: prefix.address, mark: Some(mark.mark) })
     });
     let each: Table<Target, ()> = of_services.chain(of_marks).map(|target| (target, ())).collect();

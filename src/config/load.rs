@@ -17,7 +17,7 @@ pub fn load(source: &Source) -> Result<Desired, Problems> {
     // Places cost time and memory, so they are looked for only when there is a problem to show.
     match read_fast(&source.text) {
         Ok(desired) => Ok(desired),
-        Err(refusal) => explain(source, refusal),
+        Err(known) => explain(source, known),
     }
 }
 
@@ -36,8 +36,8 @@ fn read_fast(text: &str) -> Result<Desired, Option<Problem>> {
     }
 }
 
-/// Finds all that is wrong with a file, and where. `refusal` is the error of the fast reader, if it had one.
-fn explain(source: &Source, refusal: Option<Problem>) -> Result<Desired, Problems> {
+/// Finds all that is wrong with a file, and where. `known` is the problem that the fast reader found, if it did.
+fn explain(source: &Source, known: Option<Problem>) -> Result<Desired, Problems> {
     let one = |problem| Problems::new(source, vec![problem], 0);
     let tree = Tree::parse(&source.text).map_err(|error| one(syntax::problem(&source.text, &error)))?;
     let mut checked = Checked::new(&tree, schema::schema_value());
@@ -53,7 +53,7 @@ fn explain(source: &Source, refusal: Option<Problem>) -> Result<Desired, Problem
     problems.extend(issues.list.into_iter().filter_map(|issue| checked.locate(issue)));
     // What the fast reader refused stays refused, should the two ever disagree.
     if problems.is_empty() {
-        problems.extend(refusal);
+        problems.extend(known);
     }
     if problems.is_empty() { Ok(desired) } else { Err(Problems::new(source, problems, more)) }
 }

@@ -79,7 +79,7 @@ pub(super) fn scheduling(line: &mut CommandLine, family: Family) -> Result<Sched
 fn flags(words: Option<&str>, scheduler: &str) -> Result<SchedulerFlags, ValueError> {
     let mut flags = SchedulerFlags::default();
     let Some(words) = words else {
-        // `ipvsadm -S` prints a bare `-b` where the only switch is the third of `sh` or `mh`: it has no word for it.
+        // `ipvsadm -S` prints a bare `-b` where the only switch is the third of `sh` or `mh`: it has no name for it.
         flags.flag_3 = matches!(scheduler, "sh" | "mh");
         return if flags.flag_3 {
             Ok(flags)

@@ -12,7 +12,7 @@ use crate::model::{
 
 /// The command (for a sync daemon that starts again, two) that does the same, to be typed in a shell: `ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1`.
 ///
-/// An edit carries every attribute, since `ipvsadm -E` and `-e` reset what they are not told. What ipvsadm has no words
+/// An edit carries every attribute, since `ipvsadm -E` and `-e` reset what they are not told. What ipvsadm has no option
 /// for (an unknown protocol, say, that only a deletion can meet) is a shell comment. `-p` beyond 2678400 seconds is
 /// written though ipvsadm itself refuses it: the kernel takes it. `None` for what is none of IPVS' business.
 pub fn command(operation: &Operation) -> Option<String> {
@@ -47,7 +47,7 @@ pub fn command(operation: &Operation) -> Option<String> {
         Ok(arguments) => arguments
             .split(' ')
             .fold("ipvsadm".to_owned(), |command, word| command + " " + &escape::word(word)),
-        Err(NoWord(what)) => {
+        Err(NoOption(what)) => {
             let comment = format!("# {operation}: ipvsadm has no option for {what}");
             escape::text(&comment).into_owned()
         }
@@ -76,7 +76,7 @@ fn start_daemon(daemon: &SyncDaemon) -> String {
 ///
 /// It differs from the real one only where the real one loses something that `ipvsadm -R` takes: thresholds are
 /// appended as `-x` and `-y`, `flag-3` of `sh` and `mh` is named, and a mark above 2147483647 has no minus sign. What
-/// ipvsadm has no words for is a comment at the end, and not in its place: `ipvsadm -R` stops at a comment. Timeouts,
+/// ipvsadm has no option for is a comment at the end, and not in its place: `ipvsadm -R` stops at a comment. Timeouts,
 /// sync daemons, marks and sysctls are no part of it, as with the real one.
 pub fn save(state: &State) -> String {
     let (mut text, unsaved) = saved(state);
@@ -88,20 +88,20 @@ pub fn save(state: &State) -> String {
     text
 }
 
-/// What of the services and servers ipvsadm has no words for, each in a sentence that names it: the comments of `save`.
+/// What of the services and servers ipvsadm has no option for, each in a sentence that names it: the comments of `save`.
 pub fn unsaved(state: &State) -> Vec<String> {
     saved(state).1
 }
 
 fn saved(state: &State) -> (String, Vec<String>) {
     let (mut text, mut unsaved) = (String::new(), Vec::new());
-    let mut line = |what: &dyn std::fmt::Display, arguments: Result<String, NoWord>| match arguments {
+    let mut line = |what: &dyn std::fmt::Display, arguments: Result<String, NoOption>| match arguments {
         Ok(arguments) => {
             text.push_str(&arguments);
             text.push('\n');
             true
         }
-        Err(NoWord(word)) => {
+        Err(NoOption(word)) => {
             unsaved.push(format!("{what}: ipvsadm has no option for {word}"));
             false
         }
@@ -132,14 +132,14 @@ fn order(key: ServiceKey) -> (u32, Family, Option<(Protocol, IpAddr, u16)>) {
 }
 
 /// That ipvsadm has no option for something; names it.
-struct NoWord(String);
+struct NoOption(String);
 
-fn add_service(verb: &str, service: ServiceKey, scheduling: &Scheduling) -> Result<String, NoWord> {
+fn add_service(verb: &str, service: ServiceKey, scheduling: &Scheduling) -> Result<String, NoOption> {
     let Scheduling { scheduler, flags, persistence, engine, one_packet } = scheduling;
     // The kernel stores names with any bytes; those that no module can have might be more than one word.
     let odd = [Some(scheduler.as_str()), engine.as_ref().map(EngineName::as_str)].into_iter().flatten();
     if let Some(odd) = odd.into_iter().find(|name| SchedulerName::new(name).is_none()) {
-        return Err(NoWord(format!("the name {odd:?}")));
+        return Err(NoOption(format!("the name {odd:?}")));
     }
     let mut words = format!("{verb} {} -s {scheduler}", service_option(service)?);
     let mut word = |word: std::fmt::Arguments<'_>| {
@@ -165,7 +165,7 @@ fn add_service(verb: &str, service: ServiceKey, scheduling: &Scheduling) -> Resu
     Ok(words)
 }
 
-fn service_option(service: ServiceKey) -> Result<String, NoWord> {
+fn service_option(service: ServiceKey) -> Result<String, NoOption> {
     let (option, address, port) = match service {
         ServiceKey::FirewallMark { family: Family::V4, mark } => return Ok(format!("-f {mark}")),
         ServiceKey::FirewallMark { family: Family::V6, mark } => return Ok(format!("-f {mark} -6")),
@@ -173,21 +173,26 @@ fn service_option(service: ServiceKey) -> Result<String, NoWord> {
         ServiceKey::Address { protocol: Protocol::Udp, address, port } => ("-u", address, port),
         ServiceKey::Address { protocol: Protocol::Sctp, address, port } => ("--sctp-service", address, port),
         ServiceKey::Address { protocol: Protocol::Other(number), .. } => {
-            return Err(NoWord(format!("protocol {number}")));
+            return Err(NoOption(format!("protocol {number}")));
         }
     };
     Ok(format!("{option} {}", SocketAddr::new(address, port)))
 }
 
-/// A limit that is not there needs no word: `-e` without `-x` takes it away.
-fn add_server(verb: &str, service: ServiceKey, server: ServerKey, of: &RealServer) -> Result<String, NoWord> {
+/// A limit that is not there needs no option: `-e` without `-x` takes it away.
+fn add_server(
+    verb: &str,
+    service: ServiceKey,
+    server: ServerKey,
+    of: &RealServer,
+) -> Result<String, NoOption> {
     let RealServer { weight, forwarding, thresholds: Thresholds { upper, lower } } = of;
     let (method, tunnel) = match forwarding {
         // The rest of FULLNAT is not IPVS' business.
         Forwarding::Nat | Forwarding::FullNat => ("-m", String::new()),
         Forwarding::DirectRouting => ("-g", String::new()),
         Forwarding::Tunnel(tunnel) => ("-i", tunnel_options(*tunnel)?),
-        Forwarding::Other(_) => return Err(NoWord(format!("forwarding method {forwarding}"))),
+        Forwarding::Other(_) => return Err(NoOption(format!("forwarding method {forwarding}"))),
     };
     let mut words = format!("{verb} {} -r {server} {method} -w {weight}{tunnel}", service_option(service)?);
     for (option, limit) in [("-x", upper), ("-y", lower)] {
@@ -198,19 +203,19 @@ fn add_server(verb: &str, service: ServiceKey, server: ServerKey, of: &RealServe
     Ok(words)
 }
 
-fn tunnel_options(Tunnel { kind, port, checksum }: Tunnel) -> Result<String, NoWord> {
+fn tunnel_options(Tunnel { kind, port, checksum }: Tunnel) -> Result<String, NoOption> {
     let checksum = match checksum {
         Checksum::None => "--tun-nocsum",
         Checksum::Csum => "--tun-csum",
         Checksum::Remcsum if kind == TunnelKind::Gue => "--tun-remcsum",
         Checksum::Remcsum | Checksum::Other(_) => {
-            return Err(NoWord(format!("{kind} with checksum {checksum}")));
+            return Err(NoOption(format!("{kind} with checksum {checksum}")));
         }
     };
     match kind {
         TunnelKind::Ipip => Ok(" --tun-type ipip".to_owned()),
         TunnelKind::Gue => Ok(format!(" --tun-type gue --tun-port {port} {checksum}")),
         TunnelKind::Gre => Ok(format!(" --tun-type gre {checksum}")),
-        TunnelKind::Other(_) => Err(NoWord(format!("tunnel {kind}"))),
+        TunnelKind::Other(_) => Err(NoOption(format!("tunnel {kind}"))),
     }
 }

@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use crate::model::{Mark, ServerKey, ServiceKey};
 
 pub use full_nat::FullNat;
-pub use read::{Listing, Unreadable, names_table};
+pub use read::{Listing, ListingError, names_table};
 pub use write::{delete_chain, replace_marks, skeleton};
 
 /// The name of lbd's table, in nftables' family `inet`.

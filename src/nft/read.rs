@@ -25,15 +25,31 @@ pub struct Listing {
 
 /// Why nft's output is not a listing of a table.
 #[derive(Debug)]
-pub struct Unreadable(String);
+pub enum ListingError {
+    /// It is not JSON.
+    Json(serde_json::Error),
+    /// It is JSON of another form.
+    NoList,
+}
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for ListingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            // The parser's error is the whole error; there is nothing to add.
+            Self::Json(error) => error.fmt(f),
+            Self::NoList => f.write_str("there is no list `nftables` in it"),
+        }
     }
 }
 
-impl std::error::Error for Unreadable {}
+impl std::error::Error for ListingError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Json(error) => error.source(),
+            Self::NoList => None,
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stray {
@@ -50,11 +66,11 @@ impl Listing {
     ///
     /// # Errors
     /// Where it is no listing at all. What is in a listing is read, whatever it is.
-    pub fn read(json: &str) -> Result<Self, Unreadable> {
-        let document: Value = serde_json::from_str(json).map_err(|error| Unreadable(error.to_string()))?;
+    pub fn read(json: &str) -> Result<Self, ListingError> {
+        let document: Value = serde_json::from_str(json).map_err(ListingError::Json)?;
         match document.get("nftables") {
             Some(Value::Array(entries)) => Ok(Reading::new(entries).listing()),
-            _ => Err(Unreadable("there is no list `nftables` in it".to_owned())),
+            _ => Err(ListingError::NoList),
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::sets::number;
-use crate::model::{Family, MarkMatch, Prefix, Protocol};
+use crate::model::{Family, MarkMatch, Named, Prefix, Protocol};
 
 /// The statements that lbd writes, as nft lists them. What has one key more is another one.
 #[derive(Deserialize)]
@@ -131,7 +131,7 @@ impl FoundConditions {
                 ("ip", "daddr") => put(&mut self.address, prefix(&right, Family::V4)?),
                 ("ip6", "saddr") => put(&mut self.source, prefix(&right, Family::V6)?),
                 ("ip6", "daddr") => put(&mut self.address, prefix(&right, Family::V6)?),
-                (name, "dport") => put(&mut self.ports, (protocol_of(name)?, ports(right)?)),
+                (name, "dport") => put(&mut self.ports, (Protocol::from_name(name)?, ports(right)?)),
                 _ => None,
             },
         }
@@ -192,20 +192,14 @@ fn family(right: &Right) -> Option<Family> {
 
 fn protocol(right: &Right) -> Option<Protocol> {
     match right {
-        Right::Text(name) => protocol_of(name),
-        Right::Number(of) => PROTOCOLS.into_iter().find(|protocol| number(*protocol) == *of),
+        Right::Text(name) => Protocol::from_name(name),
+        Right::Number(of) => Protocol::ALL.iter().copied().find(|protocol| number(*protocol) == *of),
         Right::Wrapped(_) => None,
     }
 }
 
-const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
-
-fn protocol_of(name: &str) -> Option<Protocol> {
-    PROTOCOLS.into_iter().find(|protocol| protocol.to_string() == name)
-}
-
 fn prefix(right: &Right, family: Family) -> Option<Prefix> {
-    let whole = if family == Family::V4 { 32 } else { 128 };
+    let whole = family.bits();
     let (address, length) = match right {
         Right::Text(text) => (text.parse().ok()?, whole),
         Right::Wrapped(Wrapped::Prefix { addr, len }) if *len <= whole => (*addr, *len),

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-/// A key that may be left out, but not be left empty: `persistence:` with nothing behind it is a mistake, and serde
-/// would take it for "not given".
+/// A key that may be left out, but not be left empty: `persistence:` without a value is a mistake, and serde
+/// would read it as a key that is not there.
 pub(in crate::config) fn non_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -28,7 +28,7 @@ where
     list(deserializer).map(Some)
 }
 
-/// A list, which may be empty but must be there: serde_yaml would take nothing at all for an empty one.
+/// A list, which may be empty but must be there: serde would read null as an empty one.
 pub(in crate::config) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

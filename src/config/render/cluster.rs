@@ -79,15 +79,15 @@ fn misread(
     };
     let wrong = super::wrong(alone.clone(), "clusters");
     if !wrong.is_empty() || !whole {
-        return wrong.iter().map(|issue| told(issue, cluster)).collect();
+        return wrong.iter().map(|issue| with_server(issue, cluster)).collect();
     }
     let (read, _) = resolve(alone);
     let same = read.state.services.get(&key) == Some(service);
     if same { Vec::new() } else { vec!["it would not be read back as it is".to_owned()] }
 }
 
-/// A finding with the server that it is about.
-fn told(issue: &Issue, cluster: &Cluster) -> String {
+/// An issue with the server that it is about.
+fn with_server(issue: &Issue, cluster: &Cluster) -> String {
     let server = match issue.path.0.as_slice() {
         [_, _, PathStep::Key(key), PathStep::Index(index), ..] if key == "servers" => {
             cluster.servers.get(*index)

@@ -1,4 +1,4 @@
-//! The meaning of single values: durations, marks, masks and shares.
+//! Resolves single values: durations, marks, masks and shares.
 
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;

@@ -241,12 +241,12 @@ impl<'de> Deserializer<'de> for &mut Events<'de> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StreamError> {
         match self.take()? {
             Event::Scalar(text, style, ..) => {
-                let meaning = if style == ScalarStyle::Plain {
+                let scalar = if style == ScalarStyle::Plain {
                     PlainScalar::of_plain(&text)
                 } else {
                     PlainScalar::Text
                 };
-                match meaning {
+                match scalar {
                     PlainScalar::Null => visitor.visit_unit(),
                     PlainScalar::Boolean(flag) => visitor.visit_bool(flag),
                     PlainScalar::Integer(number) => match (u64::try_from(number), i64::try_from(number)) {

@@ -74,7 +74,7 @@ impl Checked {
         walk.checked
     }
 
-    /// The place of a finding in the file, or `None` where it only follows from what could not be read.
+    /// An issue with its place in the file, or `None` where it only follows from what could not be read.
     pub(in crate::config) fn locate(&self, issue: Issue) -> Option<Problem> {
         let Issue { path, at_key, involved, first, message, expected, suggestion } = issue;
         let lost = |path: &KeyPath| self.invalid.contains(path) || self.incomplete.contains(path);

@@ -27,9 +27,9 @@ pub(super) fn is_null(node: &Node<'_>) -> bool {
 
 /// The value as the document takes it, or why it does not.
 pub(super) fn check(text: &str, plain: bool, shape: &Shape<'_>, noun: &str) -> Result<Value, Wrong> {
-    let meaning = if plain { PlainScalar::of_plain(text) } else { PlainScalar::Text };
+    let scalar = if plain { PlainScalar::of_plain(text) } else { PlainScalar::Text };
     if let Some(words) = shape.words().filter(|words| !words.is_empty()) {
-        if meaning == PlainScalar::Text && words.contains(&text) {
+        if scalar == PlainScalar::Text && words.contains(&text) {
             return Ok(text.into());
         }
         let kind = shape.title().and_then(|title| title.split_once(' ')).map_or("word", |(_, noun)| noun);
@@ -42,13 +42,13 @@ pub(super) fn check(text: &str, plain: bool, shape: &Shape<'_>, noun: &str) -> R
         let suggestion = nearest(text, words.iter().copied()).map(Into::into);
         return Err(Wrong { message, expected: shape.expected(), suggestion });
     }
-    match meaning {
+    match scalar {
         PlainScalar::Text if shape.of(JsonKind::Text).is_some() => Ok(text.into()),
         PlainScalar::Boolean(flag) if shape.of(JsonKind::Boolean).is_some() => Ok(flag.into()),
         PlainScalar::Integer(number) if shape.of(JsonKind::Integer).is_some() => {
             integer(number, text, shape, noun)
         }
-        _ => Err(mismatch(text, meaning, shape, noun)),
+        _ => Err(mismatch(text, scalar, shape, noun)),
     }
 }
 
@@ -79,8 +79,8 @@ fn integer(number: i128, text: &str, shape: &Shape<'_>, noun: &str) -> Result<Va
     }
 }
 
-fn mismatch(text: &str, meaning: PlainScalar, shape: &Shape<'_>, noun: &str) -> Wrong {
-    let found = match meaning {
+fn mismatch(text: &str, scalar: PlainScalar, shape: &Shape<'_>, noun: &str) -> Wrong {
+    let found = match scalar {
         PlainScalar::Boolean(_) => "true or false",
         PlainScalar::Integer(_) => "a number",
         PlainScalar::Fraction => "a fraction",
@@ -91,7 +91,7 @@ fn mismatch(text: &str, meaning: PlainScalar, shape: &Shape<'_>, noun: &str) -> 
     // Where any text is allowed, the value in quotes is, too.
     let any_text =
         words.is_some_and(|schema| schema.get("pattern").is_none() && schema.get("anyOf").is_none());
-    let suggestion = match meaning {
+    let suggestion = match scalar {
         // The common slip with kernel settings.
         PlainScalar::Boolean(flag) if any_text && integer.is_some() => {
             Some(if flag { "1" } else { "0" }.into())
