@@ -1,4 +1,4 @@
-//! Decides what lbd may touch, and remembers what it has to put back: the rest is somebody else's.
+//! Decides which virtual services lbd may change, and records what it has to restore in the end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use crate::model::{
 /// The services that lbd put into the kernel or adopted there, each with the cluster that it came from.
 pub type Owned = Table<ServiceKey, CompactString>;
 
-/// Parts the live services into those that lbd may change or delete, and those that it leaves alone.
+/// Splits the live services into the managed ones, which lbd may change or delete, and the foreign ones.
 ///
-/// What is in the file is lbd's to edit. Beyond it, `prune` says what lbd may delete.
+/// lbd may edit what is in the file. Of all else, `prune` decides what it may delete.
 pub fn part(mut live: Services, desired: &Services, owned: &Owned, prune: Prune) -> (Services, Services) {
     let is_own = |service: &ServiceKey| {
         desired.contains_key(service)
@@ -29,8 +29,8 @@ pub fn part(mut live: Services, desired: &Services, owned: &Owned, prune: Prune)
     (live, foreign)
 }
 
-/// Takes what is in the file into ownership: done before the first edit, so that a crash in the middle of a pass leaves
-/// no service behind that nobody remembers. Where nothing else is owned, the table is the file's own, and held once.
+/// Takes ownership of what is in the file: done before the first operation, so that after a crash in the middle of a pass
+/// every service of lbd is still owned. Where nothing else is owned, the table is shared with the file's.
 pub fn claim(owned: &mut Arc<Owned>, desired: &Desired) {
     let wanted = &desired.clusters;
     if owned.keys().all(|service| wanted.contains_key(service)) {
@@ -41,8 +41,8 @@ pub fn claim(owned: &mut Arc<Owned>, desired: &Desired) {
     }
 }
 
-/// Ends the ownership of what is neither in the file nor in the kernel any more: if it ever comes back, somebody else
-/// put it there.
+/// Ends the ownership of what is neither in the file nor in the kernel any more: if it ever comes back, another program
+/// added it.
 pub fn release(owned: &mut Arc<Owned>, desired: &Services, is_live: impl Fn(&ServiceKey) -> bool) {
     let stays = |service: &ServiceKey| desired.contains_key(service) || is_live(service);
     if !owned.keys().all(stays) {
@@ -50,7 +50,7 @@ pub fn release(owned: &mut Arc<Owned>, desired: &Services, is_live: impl Fn(&Ser
     }
 }
 
-/// What lbd changed beside the virtual services, and takes back in the end.
+/// What lbd changed beside the virtual services, and restores in the end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changed {
     /// Kernel settings, as they were before lbd first changed them
@@ -59,13 +59,13 @@ pub struct Changed {
     pub timeouts: Timeouts,
     /// Sync daemons that lbd started or adopted
     pub sync: BTreeSet<SyncRole>,
-    /// Whether lbd has a table of its own in the packet filter
+    /// Whether lbd has a table of its own in nftables
     pub filter: bool,
 }
 
 impl Changed {
-    /// Notes what the operations are about to change, and how it is in the kernel now. What was noted before stays: that
-    /// is how it was at first.
+    /// Records the live values of what the operations are about to change. A value that was recorded before stays: it is
+    /// the original one.
     pub fn claim<'a>(
         &mut self,
         desired: &Desired,
@@ -104,7 +104,8 @@ impl Changed {
         self.filter |= desired.state.needs_filter();
     }
 
-    /// Forgets what is now as it was at first, be it that the file says so or says nothing of it, and what is gone.
+    /// Forgets what has its original value now, whether the file desires that or does not mention it, and what is not there
+    /// any more.
     pub fn release(&mut self, desired: &Desired, live: &Sysctls) {
         let state = &desired.state;
         let now = |name: &str| {
@@ -112,7 +113,7 @@ impl Changed {
             let named = state.sysctls.keys().find(is_same).and_then(|name| state.sysctls.get(name));
             named.or_else(|| live.get(name))
         };
-        // Once more for what only waited for another one, which is forgotten by then.
+        // Twice: a setting may be kept only because of another one, which is forgotten in the first round.
         for _ in 0..2 {
             let noted: Vec<String> = self.sysctls.keys().cloned().collect();
             self.sysctls.retain(|name, first| {

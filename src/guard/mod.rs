@@ -1,9 +1,9 @@
 //! Refuses a change of the file that looks like an accident: one that would empty the director, or nearly.
 //!
-//! Pure, and a function of what there is: the last verified state, the record and the kernel against the file. It is asked
-//! in every pass, so that no restart, reboot or lost record goes round it.
+//! Pure: a function of the last verified state, the record, the live state and the file. Every pass calls it, so that no
+//! restart, reboot or lost record bypasses it.
 
-mod objection;
+mod refusal;
 mod servers;
 mod services;
 
@@ -13,7 +13,7 @@ use compact_str::CompactString;
 
 use crate::model::{Desired, ServiceKey, Services, Spared, Table};
 
-pub use self::objection::{Concerned, Objection, Violation};
+pub use self::refusal::{NamedServices, Objection, Violation};
 
 /// What there was before the change.
 #[derive(Debug, Clone, Copy)]
@@ -45,13 +45,13 @@ impl Before<'_> {
     }
 }
 
-/// Looks at what the change would take away, and says what of it looks like an accident.
+/// Checks what the change would delete, and returns what of it looks like an accident.
 ///
 /// Services that leave count against `max_delete`, per cluster only those beyond what it newly listens on; so do, where
 /// that is a share, real servers that leave services that stay, beyond those that come. The last service, and the last
 /// usable server of a service, count against `allow_empty`. With `prune: all`, services that never were in the file count,
 /// too; where they alone are too many, their deletion alone is refused.
-pub fn objection(before: &Before<'_>, desired: &Desired) -> Option<Objection> {
+pub fn check(before: &Before<'_>, desired: &Desired) -> Option<Objection> {
     let leaving = services::leaving(before, desired);
     let mut violations: Vec<Violation> = leaving.violation(before, desired).into_iter().collect();
     violations.extend(servers::violations(before, desired, &leaving.moved));

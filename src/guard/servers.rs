@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::objection::named;
-use super::{Before, Concerned, Violation};
+use super::refusal::named;
+use super::{Before, NamedServices, Violation};
 use crate::model::{Desired, MaxDelete, RealServer, ServiceKey, VirtualService};
 
 /// What of the change to the servers is more than the policy allows. `moved` are the new services that take the place of
@@ -18,13 +18,13 @@ pub(super) fn violations(
     }
     let verified = before.verified.map(|verified| &verified.state.services);
     let cluster = |service: &ServiceKey| desired.clusters.get(service).map(AsRef::as_ref);
-    let (mut unusable, mut losing, mut deleted) = (Concerned::default(), Concerned::default(), 0);
+    let (mut unusable, mut losing, mut deleted) = (NamedServices::default(), NamedServices::default(), 0);
     for (service, wanted) in &desired.state.services {
         let old_key = moved.get(service).unwrap_or(service);
         let old = verified.and_then(|services| services.get(old_key));
         let is_usable = has_usable(wanted);
         if !is_usable {
-            // What the kernel has beside a service that was verified is another program's doing, and not what was asked for.
+            // Servers that a verified service has in the kernel only were added by another program, and are not protected.
             let had = old.or_else(|| before.managed.get(old_key).or_else(|| before.foreign.get(old_key)));
             let had_usable = had.is_some_and(has_usable);
             let may_be_empty = desired.policy.allow_empty || desired.allow_empty.contains(service);

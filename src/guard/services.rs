@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use compact_str::CompactString;
 
-use super::objection::named;
-use super::{Before, Concerned, Violation};
+use super::refusal::named;
+use super::{Before, NamedServices, Violation};
 use crate::model::{Desired, Prune, ServiceKey, Table};
 
 /// What a change of the file does to the services that there were.
@@ -137,12 +137,12 @@ impl Leaving<'_> {
         let Self { lost, unlisted, moved: _, own } = self;
         let policy = &desired.policy;
         let only_unlisted = || {
-            let mut services = Concerned::default();
+            let mut services = NamedServices::default();
             unlisted.iter().for_each(|service| services.push(|| named(service, None)));
             services
         };
         let all = || {
-            let mut services = Concerned::default();
+            let mut services = NamedServices::default();
             lost.iter().for_each(|(service, cluster)| services.push(|| named(service, *cluster)));
             unlisted.iter().for_each(|service| services.push(|| named(service, None)));
             services

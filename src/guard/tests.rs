@@ -106,7 +106,7 @@ impl Past {
             foreign: &foreign,
             spared: &self.spared,
         };
-        objection(&before, desired)
+        check(&before, desired)
     }
 
     fn text(&self, desired: &Desired) -> String {

@@ -1,4 +1,4 @@
-//! Reads and edits the kernel of a director as a whole: IPVS, kernel settings and lbd's own table of nftables.
+//! The kernel of a director as one: routes each operation to IPVS, the kernel settings or lbd's own nftables table.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ pub struct Director {
     filter: NftClient,
     /// lbd's own table as it was read or written last
     table: Table,
-    /// The FULLNAT servers that there are, and with them the source-NAT rules that the table has to hold
+    /// The live FULLNAT servers, and with them the source-NAT rules that the table needs
     full_nat: FullNat,
     /// What the last reading showed beside IPVS, and of which question
     seen: Option<(Question, Beside)>,
@@ -29,7 +29,7 @@ pub struct Director {
     permit: Option<Permit>,
 }
 
-/// What lies beside IPVS.
+/// What was read beside IPVS.
 #[derive(Debug, PartialEq, Eq)]
 struct Beside {
     sysctls: Sysctls,
@@ -41,7 +41,7 @@ impl Beside {
     fn read(question: &Question) -> Self {
         let mut sysctls = Sysctls::new();
         for name in &question.sysctls {
-            // One that is not there, or never shows, counts as missing: what that means is told when it is set.
+            // A setting that is absent or cannot be read counts as missing; setting it reports the reason.
             if let Ok(value) = sysctl::read(name) {
                 sysctls.insert(name.clone(), value);
             }
@@ -72,7 +72,7 @@ impl Director {
         }
     }
 
-    /// Remembers from now on what each reading showed, so that it can tell whether anything has changed since.
+    /// Remembers from now on what each reading found, for [`Kernel::has_changed`].
     pub fn remember(&mut self) {
         self.ipvs.remember();
     }
@@ -99,8 +99,8 @@ impl Director {
         live.state.strays.extend(orphans.into_iter().map(ToString::to_string));
     }
 
-    /// Makes lbd's own table hold these marks and the source NAT for these servers, and nothing else: what was read as
-    /// stray goes with it, since a table is replaced as a whole.
+    /// Replaces lbd's own table by one with these marks and the source NAT for these servers. Strays are deleted, since the
+    /// table is replaced as a whole.
     fn write_filter(&mut self, marks: Vec<Mark>, full_nat: &FullNat) -> Result<(), NftError> {
         let table = Table { marks, source_nat: full_nat.rules(), strays: Vec::new() };
         if table != self.table {
@@ -117,7 +117,7 @@ impl Director {
         if coming > 0
             && let Err(error) = self.write_filter(self.table.marks.clone(), &grown)
         {
-            // Without its rule the answers of such a server would be lost: better none than a deaf one.
+            // Without its rule the answers of such a server would be lost.
             let message = with_causes(&error);
             return self.edit_without_filter(operations, &Refusal { errno: 0, message });
         }
@@ -130,13 +130,13 @@ impl Director {
         let places = operations.iter().enumerate();
         places.filter(|(place, _)| !refusals.contains_key(place)).for_each(|(_, done)| note(done));
         if is_smaller || grown != self.full_nat {
-            // What is left behind does no harm, and is seen at the next reading.
+            // A rule that is left over does no harm, and is seen at the next reading.
             let _ = self.write_filter(self.table.marks.clone(), &self.full_nat.clone());
         }
         Ok(refusals)
     }
 
-    /// The same where nft fails: the servers that need a new rule there are refused, too.
+    /// The same where nft fails: the servers that need a new rule are rejected, too.
     fn edit_without_filter(
         &mut self,
         operations: &[Operation],
@@ -187,13 +187,13 @@ impl Kernel for Director {
     }
 
     fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
-        let Some((asked, beside)) = self.seen.take() else { return Ok(true) };
-        // What costs least is asked first.
-        let changed = asked != *question
+        let Some((read, beside)) = self.seen.take() else { return Ok(true) };
+        // The cheapest comparison comes first.
+        let changed = read != *question
             || beside != Beside::read(question)
             || question.filter && self.filter.read().map_or(true, |table| table != self.table)
             || self.ipvs.has_changed(question)?;
-        self.seen = (!changed).then_some((asked, beside));
+        self.seen = (!changed).then_some((read, beside));
         Ok(changed)
     }
 

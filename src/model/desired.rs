@@ -1,4 +1,4 @@
-//! What the operator asked for: a state, the names of its clusters, and how far lbd may go.
+//! The desired file in plain data: a state, the names of its clusters, and the policy.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,20 +10,20 @@ use compact_str::CompactString;
 use super::named::named;
 use super::{ServiceKey, State, Table};
 
-/// A desired file that holds.
+/// A desired file that is valid.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Desired {
-    /// What the kernel shall be
+    /// The desired state of the kernel
     pub state: State,
     /// The cluster that each virtual service comes from
     pub clusters: Arc<Table<ServiceKey, CompactString>>,
     /// The virtual services whose cluster may lose its last usable server
     pub allow_empty: HashSet<ServiceKey>,
-    /// How far lbd may go
+    /// The limits of what lbd may change
     pub policy: Policy,
 }
 
-/// How far lbd may go.
+/// The limits of what lbd may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// Which virtual services lbd may delete

@@ -1,4 +1,4 @@
-//! Network interfaces: what one can be called, and what an operation needs of one.
+//! Network interfaces: valid names, and what an operation needs of one.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,31 +8,31 @@ pub const LONGEST: usize = 15;
 
 /// Whether an interface can have this name, and it means nothing but itself.
 ///
-/// The kernel's rule (`dev_valid_name`: not empty, fewer than 16 bytes, neither `.` nor `..`, without `/`, `:` and blanks),
+/// The kernel's rule (`dev_valid_name`: not empty, fewer than 16 bytes, neither `.` nor `..`, without `/`, `:` and spaces),
 /// and beyond it only ASCII that can be seen, nothing that is a pattern (`*`, `?`, `[`), and nothing that ends a string in the
-/// language of nft (`"`, `\`). What means something to a shell alone is a name: who prints commands quotes it.
+/// language of nft (`"`, `\`). A name may have characters that only a shell interprets: what prints commands quotes it.
 pub fn is_interface_name(name: &str) -> bool {
     let is_odd = |byte: u8| !byte.is_ascii_graphic() || b"/:*?[\"\\".contains(&byte);
     (1..=LONGEST).contains(&name.len()) && !matches!(name, "." | "..") && !name.bytes().any(is_odd)
 }
 
-/// An interface without which something cannot be carried out.
+/// An interface that an operation needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Link {
     /// Its name
     pub interface: String,
-    /// Whether it has to be up; otherwise it is enough that it is there
+    /// Whether it has to be up; otherwise it only has to exist
     pub up: bool,
 }
 
 impl Link {
-    /// Whether it is lacking where these interfaces are absent and those are down.
+    /// Whether it is missing where these interfaces are absent and those are down.
     pub fn is_lacking(&self, absent: &HashSet<String>, down: &HashSet<String>) -> bool {
         absent.contains(&self.interface) || (self.up && down.contains(&self.interface))
     }
 }
 
-/// `interface eth1 is there`: what is waited for.
+/// `interface eth1 is there`: what the operation awaits.
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "interface {} is {}", self.interface, if self.up { "up" } else { "there" })

@@ -11,11 +11,11 @@ use super::Protocol;
 pub struct Mark {
     /// The mark; never 0
     pub mark: u32,
-    /// Which packets; none where somebody else's firewall sets the mark
+    /// Which packets; none where another program's firewall sets the mark
     pub matches: Vec<MarkMatch>,
 }
 
-/// Packets by what stands in them; what is `None` or empty matches every packet.
+/// Packets by their fields; what is `None` or empty matches every packet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MarkMatch {
     /// Transport protocol
@@ -116,8 +116,8 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// Whether two lists of rules give every packet the same mark: the matches of one mark may stand in any order, as long
-/// as no rule of another mark stands between them.
+/// Whether two lists of rules give every packet the same mark: the matches of one mark may be in any order, as long
+/// as no rule of another mark is between them.
 pub fn are_same(one: &[Mark], other: &[Mark]) -> bool {
     fn all(mark: &Mark) -> Vec<&MarkMatch> {
         mark.matches.iter().collect()
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(normal(None, None, &[1..=10, 2..=3]).2, [1..=10]);
     }
 
-    // The packet filter lists a rule about `0.0.0.0/0` and a source as one about the source.
+    // nftables lists a rule about `0.0.0.0/0` and a source as one about the source.
     #[test]
     fn a_prefix_of_every_address_only_tells_the_family() {
         let (all, some) = (prefix("0.0.0.0", 0), prefix("10.0.0.0", 8));

@@ -1,4 +1,4 @@
-//! What a director's state is, in plain data: no serialisation, no input or output, nothing of the kernel's bytes.
+//! The data that all rooms share: a director's state, the desired file, and the operations; without serialisation or I/O.
 
 mod desired;
 pub mod link;

@@ -28,14 +28,14 @@ pub enum Forwarding {
     /// `nat`: the director rewrites the destination, and the answers come back through it.
     Nat,
     /// `fullnat`: like `nat`, and the director puts its own address into the source as well, so that the answers come
-    /// back through it whatever the server's routes are. The kernel's IPVS knows it as `nat`; the rest is a rule of the
-    /// packet filter and `net.ipv4.vs.conntrack`.
+    /// back through it whatever the server's routes are. The kernel's IPVS knows it as `nat`; the rest is a rule of
+    /// nftables and `net.ipv4.vs.conntrack`.
     FullNat,
     /// `dr` (direct routing): only the link-layer address changes; the server answers the client by itself.
     DirectRouting,
     /// `tun`: the packet travels inside another one; the server answers the client by itself.
     Tunnel(Tunnel),
-    /// Another number, as the kernel stores it (1 local, 4 bypass, 5 to 7). Nobody can ask for it in a desired file.
+    /// Another number, as the kernel stores it (1 local, 4 bypass, 5 to 7). No desired file can have it.
     Other(u8),
 }
 
@@ -54,7 +54,7 @@ named! {
 }
 
 impl Forwarding {
-    /// The method by itself; `None` for what no file can ask for.
+    /// The method by itself; `None` for one that no file can have.
     pub fn method(self) -> Option<ForwardingMethod> {
         match self {
             Self::Nat => Some(ForwardingMethod::Nat),
@@ -65,7 +65,7 @@ impl Forwarding {
         }
     }
 
-    /// The method's name in the file; a name of our own for what no file can ask for.
+    /// Its name in the file; a name of our own where no file can have it.
     pub fn word(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Nat => ForwardingMethod::Nat.as_str(),
@@ -97,7 +97,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// What `tun` means without a word more.
+    /// What `tun` means without a `tunnel` key.
     pub const IPIP: Self = Self { kind: TunnelKind::Ipip, port: 0, checksum: Checksum::None };
 }
 
@@ -132,7 +132,7 @@ named! {
 /// Connection limits of a real server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Thresholds {
-    /// At so many connections the server gets no more
+    /// At so many connections the server gets no new ones
     pub upper: Option<NonZeroU32>,
     /// Below so many it gets new ones again; without it, three quarters of `upper`
     pub lower: Option<NonZeroU32>,

@@ -68,8 +68,8 @@ named! {
         /// SCTP.
         Sctp = "sctp",
     }
-    /// Any other number. The kernel stores whatever it is given (kernel-facts: "not validated"), so a service that
-    /// somebody else made may carry one; a desired file may not.
+    /// Any other number. The kernel stores whatever it is given (kernel-facts: "not validated"), so a foreign
+    /// service may have one; a desired file may not.
     else Other(u16) = "protocol-{}"
 }
 
@@ -209,7 +209,7 @@ fn parse_mark(text: &str) -> Option<u32> {
 /// The longest name of a scheduler or persistence engine that the kernel takes, in bytes (16 with the final NUL).
 const NAME_MAX: usize = 15;
 
-/// Tells whether a kernel module could be loaded by this name: 1 to 15 printable characters, no blank, no slash.
+/// Whether a kernel module can have this name: 1 to 15 printable characters, no space, no slash.
 fn is_module_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_MAX
@@ -319,7 +319,7 @@ impl fmt::Display for PersistenceMask {
     }
 }
 
-/// That a client stays with the server it got first.
+/// Persistence: a client stays with the server that it got first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Persistence {
     /// For how many seconds after its last connection; 1 to 4294967 in a desired file.
@@ -371,7 +371,7 @@ impl VirtualService {
         Arc::make_mut(&mut self.servers)
     }
 
-    /// Shares with another service what is the same in both, so that it is not held twice.
+    /// Shares with another service what is the same in both, so that it is in memory once.
     pub fn share(&mut self, other: &Self) {
         if self.scheduling == other.scheduling {
             self.scheduling = Arc::clone(&other.scheduling);

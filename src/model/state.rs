@@ -17,9 +17,9 @@ pub struct State {
     pub services: Services,
     /// Firewall marks. In the kernel: the rules of lbd's own table in their order, so that a mark may come twice
     pub marks: Vec<Mark>,
-    /// What else lies in lbd's own table of the packet filter, each as nft would name it. No file asks for any
+    /// What else is in lbd's own nftables table, each as nft would name it. No file has any
     pub strays: Vec<String>,
-    /// Kernel settings; in the kernel, those that were asked for and that it has
+    /// Kernel settings; in the kernel, those that were read and that it has
     pub sysctls: Sysctls,
     /// Timeouts of connections
     pub timeouts: Timeouts,
@@ -28,12 +28,12 @@ pub struct State {
 }
 
 impl State {
-    /// The marks that lbd itself gives to packets: those with at least one match.
+    /// The marks that lbd itself sets: those with at least one match.
     pub fn mark_rules(&self) -> Vec<Mark> {
         self.marks.iter().filter(|mark| !mark.matches.is_empty()).cloned().collect()
     }
 
-    /// Whether any of it is done by the packet filter.
+    /// Whether any of it needs nftables.
     pub fn needs_filter(&self) -> bool {
         self.marks.iter().any(|mark| !mark.matches.is_empty()) || self.has_fullnat()
     }

@@ -33,7 +33,7 @@ pub struct SyncDaemon {
     pub ttl: Option<u8>,
 }
 
-/// A sync daemon with everything said: what the kernel makes of what was left open (seen on 5.10 to 7.2).
+/// A sync daemon with the defaults of the kernel where the file has no value (seen on 5.10 to 7.2).
 #[derive(Debug, PartialEq, Eq)]
 struct Whole<'a> {
     role: SyncRole,
@@ -50,7 +50,7 @@ impl SyncDaemon {
     const PORT: u16 = 8848;
     const TTL: u8 = 1;
 
-    /// Whether a daemon that runs is as `wanted` asks for it, what it leaves open included.
+    /// Whether a live daemon equals `wanted`, with the defaults of the kernel where `wanted` has no value.
     pub fn is(&self, wanted: &Self) -> bool {
         let (mut live, wanted) = (self.whole(), wanted.whole());
         // How much a backup takes follows its interface, whose size is not known here.
@@ -58,7 +58,7 @@ impl SyncDaemon {
         live == wanted
     }
 
-    /// The same, with what it leaves open as the kernel will make it where `live` runs now.
+    /// The same with the defaults of the kernel; the length of messages is that of `live` where the kernel decides it.
     pub(super) fn completed(&self, live: &Self) -> Self {
         let Whole { role, interface, id, max_length, group, port, ttl } = self.whole();
         Self {
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_open_is_what_the_kernel_makes_of_it() {
+    fn what_is_left_open_gets_the_default_of_the_kernel() {
         let wanted = SyncDaemon {
             role: SyncRole::Master,
             interface: "eth1".into(),

@@ -15,7 +15,7 @@ pub const VS_CONNTRACK: &str = "net.ipv4.vs.conntrack";
 const SELF_CHANGING: [&str; 3] =
     ["net.ipv4.vs.drop_entry", "net.ipv4.vs.drop_packet", "net.ipv4.vs.secure_tcp"];
 
-/// Whether a setting is as it shall be.
+/// Whether a setting has the desired value.
 pub fn is_set(name: &str, live: &str, wanted: &str) -> bool {
     let automatic = |value: &str| matches!(value, "1" | "2");
     live == wanted || SELF_CHANGING.contains(&name) && automatic(live) && automatic(wanted)
@@ -91,7 +91,7 @@ pub fn canonical(name: &str) -> &str {
 /// few more settings reach every interface, and they do so also where their own value stays.
 ///
 /// What an IPv4 interface follows `default` in cannot be foreseen: in whatever was never set for itself, which the kernel
-/// knows and does not tell.
+/// knows and does not show.
 pub fn apply(settings: &mut Sysctls, name: &str, value: &str) {
     // For IPv4 the kernel looks first whether the value changes.
     let is_v4 = parts(canonical(name)).get(1) == Some(&"ipv4");

@@ -1,6 +1,6 @@
 //! The timeouts of connections, which all virtual services share.
 
-/// How long idle connections are remembered, in seconds; `None` leaves the kernel's value.
+/// After how many seconds without packets a connection ends; `None` leaves the kernel's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timeouts {
     /// Established TCP connections
@@ -12,7 +12,7 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// What of `wanted` differs from these: each field that shall have another value.
+    /// The fields of `wanted` that differ from these.
     pub fn lacking(self, wanted: Self) -> Self {
         let other = |is: Option<u32>, shall: Option<u32>| shall.filter(|shall| is != Some(*shall));
         Self {

@@ -1,11 +1,11 @@
-//! Says what an operation does to traffic that is running, where that is not nothing.
+//! Describes what an operation does to live traffic.
 
 use crate::model::{
     Connections, Family, Forwarding, Operation, Persistence, RealServer, Scheduling, ServerKey, ServerOp,
     ServiceKey, ServiceOp, Services, SyncOp,
 };
 
-/// What an operation meets in the kernel beside the state that it changes.
+/// What the impact of an operation depends on, beside the operation.
 pub struct Surroundings<'a> {
     /// The live state that the plan starts from, foreign services included
     pub live: &'a Services,
@@ -136,7 +136,7 @@ fn service_deletion(around: &Surroundings<'_>, service: &ServiceKey) -> String {
     text
 }
 
-/// What becomes of the connections of a server that goes.
+/// What happens to the connections of a server that is deleted.
 fn ending(around: &Surroundings<'_>, connections: Connections) -> Option<String> {
     if connections.is_empty() {
         None

@@ -1,8 +1,9 @@
 //! Decides which edits, in which order, turn the live state into the desired one.
 //!
 //! Pure and total: two states in, a list out. Nothing here knows of files, sockets or ownership; what lbd may not touch
-//! was taken out of the live state before. The same call tells whether a director is in sync: its plan is empty.
+//! was taken out of the live state before. The same call decides whether a director is in sync: its plan is empty.
 
+mod blocked;
 mod impact;
 mod mark;
 mod near;
@@ -11,17 +12,16 @@ mod service;
 mod sync;
 mod sysctl;
 mod timeouts;
-mod withheld;
 
 use crate::model::{Operation, State};
 
+pub use blocked::blocked;
 pub use impact::{Surroundings, impact};
-pub use withheld::withheld;
 
-/// What there is to do, in the order in which to do it.
+/// The operations that turn the live state into the desired one, in the order in which they are executed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// What the rest needs to work: kernel settings and timeouts, and a sync daemon that has to stop first.
+    /// What the other phases depend on: kernel settings and timeouts, and a sync daemon that has to stop first.
     pub prepare: Vec<Operation>,
     /// Every addition, and every edit that takes no server out of service. The servers of a
     /// new service follow it, so that they travel to the kernel together; servers are added in the order of the file, since `sh` and `dh` map clients by the
@@ -29,10 +29,10 @@ pub struct Plan {
     pub grow: Vec<Operation>,
     /// Edits that quiesce a server (weight 0).
     pub quiesce: Vec<Operation>,
-    /// The marks, all in one: after the services that new rules lead to, before the services that old ones led to.
+    /// The mark rules, all in one operation: after the services that new rules lead to, before the services that old ones led to.
     pub marks: Vec<Operation>,
-    /// Deletions, servers before services, and the edits that the kernel takes only after them. They come last of all: a table that shrinks first serves nobody meanwhile,
-    /// and each server that is added while deleted ones linger costs the kernel a walk over all of these.
+    /// Deletions, servers before services, and the edits that the kernel takes only after them. They come last: a table that shrinks first leaves clients without a
+    /// server meanwhile, and each server that is added while deleted ones linger costs the kernel a walk over all of these.
     pub shrink: Vec<Operation>,
 }
 
@@ -58,7 +58,7 @@ impl Plan {
         [prepare, grow, quiesce, marks, shrink]
     }
 
-    /// The phases, in order, to take something out of them.
+    /// The phases, in order, to remove operations from.
     pub fn phases_mut(&mut self) -> [&mut Vec<Operation>; 5] {
         let Self { prepare, grow, quiesce, marks, shrink } = self;
         [prepare, grow, quiesce, marks, shrink]
@@ -188,7 +188,7 @@ mod tests {
                 })
                 .cloned()
                 .collect();
-            withheld(&live, &desired, &refused).into_iter().collect::<Vec<_>>()
+            blocked(&live, &desired, &refused).into_iter().collect::<Vec<_>>()
         };
         assert_eq!(refuse(&[15]), [service(1, "rr", &[]).0]);
         assert_eq!(refuse(&[16]), []);

@@ -4,8 +4,8 @@ use std::hash::Hash;
 
 use crate::model::Table;
 
-/// What a table has under a key. `near` is where something was found last: mostly both tables have the order in which the
-/// entries were added, or one has the reverse of the other's, and nothing has to be searched.
+/// The value of a key in a table. `near` is the place of the last key that was found: mostly both tables have the same
+/// order, or one has the reverse, and the next key is beside it.
 pub(super) fn find<'a, K: Hash + Eq, V>(
     table: &'a Table<K, V>,
     near: &mut Option<usize>,

@@ -21,7 +21,7 @@ pub(super) fn plan(plan: &mut Plan, live: &Services, desired: &Services) {
             continue;
         };
         found += 1;
-        // What was read as it was expected is the same thing, and need not be compared again.
+        // A service that was read as expected shares its parts with the desired one; there is nothing to compare.
         if Arc::ptr_eq(from, to) && Arc::ptr_eq(servers, &wanted.servers) {
             continue;
         }
@@ -39,7 +39,7 @@ pub(super) fn plan(plan: &mut Plan, live: &Services, desired: &Services) {
     if found < live.len() {
         let gone = |service: &&ServiceKey| !desired.contains_key(*service);
         let mut gone: Vec<ServiceKey> = live.keys().filter(gone).copied().collect();
-        // The kernel's order means nothing and differs from boot to boot; a plan shall read the same each time.
+        // The kernel's order means nothing and differs from boot to boot; the plan is to be the same each time.
         gone.sort_unstable();
         plan.shrink.extend(gone.into_iter().map(|service| ServiceOp::Delete { service }.into()));
     }
@@ -54,8 +54,8 @@ fn entries(services: &Services) -> usize {
 /// with another size.
 const MH_SERVERS: usize = 4093;
 
-/// Whether the new scheduler would not start with the servers that are there, so that the edit has to wait until the
-/// deleted ones are gone. (It would leave the service without any scheduler: seen on 5.10 to 7.2.)
+/// Whether the new scheduler does not start with the live servers, so that the edit has to come after the deletions. (The
+/// kernel would leave the service without any scheduler: seen on 5.10 to 7.2.)
 fn needs_fewer_servers(from: &Scheduling, to: &Scheduling, present: &Servers) -> bool {
     from.scheduler != to.scheduler && to.scheduler.as_str() == "mh" && present.len() > MH_SERVERS
 }

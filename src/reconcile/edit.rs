@@ -1,30 +1,30 @@
-//! An edit of the file, brought about before the whole table is read.
+//! Applies an edit of the file before the whole table is read.
 
 use super::Comparison;
-use super::attempts::execute;
+use super::execution::execute;
 use crate::guard::{self, Before};
 use crate::kernel::{Kernel, KernelError, Live};
 use crate::model::{Desired, Operation, ServiceKey, Services, Spared, State};
 use crate::ownership::Owned;
 use crate::store::{Lock, Record};
 
-/// Brings about what differs between two files inside the virtual services that both have, before anything else is looked
-/// at: a weight that was edited is in the kernel a good while before a large table is read and verified. Gives what was
-/// carried out. A full pass must follow: it finds everything that this leaves, and everything that went wrong here.
+/// Applies what differs between two files in the virtual services that both have, before anything else is read: an edited
+/// weight is in the kernel long before a large table is read and verified. Returns the operations that were executed. A
+/// full pass must follow: it finds what this leaves and what failed here.
 ///
-/// The services that differ are read first, so that the plan is made from the kernel's word; what `before` says is
-/// trusted only for which services there is nothing to do in. Nothing happens where a service goes or a guard objects, nor
-/// where anything stands beside the services that another order might depend on.
+/// The services that differ are read first, so that the plan starts from the live state; `before` only tells in which
+/// services there is nothing to do. Nothing is done where a service is deleted, a guard refuses, or anything but services
+/// differs, since the order of operations might matter then.
 ///
 /// # Errors
-/// Where the kernel cannot be asked, it is not known what became of the operations, or `lock` was lost.
+/// Where the kernel cannot be read, the result of the operations is not known, or `lock` was lost.
 pub fn edit(
     kernel: &mut dyn Kernel,
     before: &Desired,
     after: &Desired,
     lock: Option<&Lock>,
 ) -> Result<Vec<Operation>, KernelError> {
-    /// More than that is not a touch, and better read at once.
+    /// With more services than this, reading the whole table at once is quicker.
     const MOST: usize = 200;
     let (old, new) = (&before.state, &after.state);
     let stands_still = before.policy == after.policy
@@ -39,7 +39,7 @@ pub fn edit(
         return Ok(Vec::new());
     }
     let live = kernel.read_services(&touched)?;
-    // One that is not there, somebody took away: for the full pass.
+    // One that is not there was deleted by another program: for the full pass.
     let wanted = |service: &ServiceKey| Some((*service, new.services.get(service)?.clone()));
     let services = live.keys().filter_map(wanted).collect();
     let desired = Desired { state: State { services, ..State::default() }, ..Desired::default() };
@@ -55,8 +55,8 @@ fn differ_in_services_only(old: &State, new: &State) -> bool {
         == (&new.marks, &new.strays, &new.sysctls, &new.timeouts, &new.sync)
 }
 
-/// Whether a guard objects to what leaves the services that both files have. The kernel need not be asked for that: all of
-/// them were verified.
+/// Whether a guard refuses what is deleted from the services that both files have. The live state is not needed for that:
+/// all of them were verified.
 fn is_refused(before: &Desired, after: &Desired) -> bool {
     let (none, owned, spared) = (Services::default(), Owned::default(), Spared::default());
     let before = Before {
@@ -67,5 +67,5 @@ fn is_refused(before: &Desired, after: &Desired) -> bool {
         foreign: &none,
         spared: &spared,
     };
-    guard::objection(&before, after).is_some()
+    guard::check(&before, after).is_some()
 }

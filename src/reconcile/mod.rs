@@ -1,14 +1,14 @@
-//! One pass: read, plan, execute, read again; verified is what needs no plan any more.
+//! Runs one pass: read, plan, execute, read again. The state is verified when the last reading needs no plan.
 
-mod attempts;
-mod comparison;
 mod edit;
+mod execution;
 mod session;
+mod state_diff;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use self::attempts::{Attempts, execute};
+use self::execution::{Execution, execute};
 use self::session::RecordSession;
 use crate::guard::Objection;
 use crate::kernel::{Kernel, KernelError, Permit, Question, Refusal};
@@ -16,34 +16,34 @@ use crate::model::{Action, Desired, Kind, Operation, Policy, State, sysctl};
 use crate::ownership::Changed;
 use crate::store::{Lock, Record, Store};
 
-pub use self::comparison::Comparison;
 pub use self::edit::edit;
+pub use self::state_diff::Comparison;
 
-/// How often one pass executes before it gives up: somebody else may be writing too.
+/// How often one pass executes before it gives up: another program may be writing, too.
 const ROUNDS: usize = 3;
 
 /// How a pass ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The kernel was read back and is what the file says.
+    /// The kernel was read again and is as the file describes it.
     Verified,
-    /// Something could not be brought about.
+    /// Some operations failed.
     Failed,
-    /// Nothing was done, since a guard objects.
+    /// Nothing was done, since a guard refuses the change.
     Refused(Objection),
-    /// The kernel was read back and is what the file says, but for services that never were in it: a guard keeps those
-    /// from being deleted.
+    /// The kernel was read again and is as the file describes it, but for services that never were in the file: a guard
+    /// refuses to delete those.
     PartlyRefused(Objection),
-    /// All was done that was not to wait.
+    /// Everything was done but the operations that are deferred.
     Held,
-    /// All was added and edited, and nothing was deleted or written down, since it is not known what lbd owns: why.
+    /// Everything was added and edited, but nothing deleted or recorded, since it is not known what lbd owns: why.
     Unverified(String),
 }
 
-/// An operation that did not happen.
+/// An operation that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// Which
+    /// The operation
     pub operation: Operation,
     /// Why
     pub refusal: Refusal,
@@ -54,13 +54,13 @@ pub struct Failed {
 pub struct Report {
     /// How it ended
     pub outcome: Outcome,
-    /// What was carried out, in order
+    /// The operations that were executed, in order
     pub done: Vec<Operation>,
-    /// What could not be carried out, and is still wanted
+    /// The operations that failed and are still needed
     pub failed: Vec<Failed>,
-    /// The last look at the kernel
+    /// The difference at the last reading
     pub last: Comparison,
-    /// What went wrong beside the kernel, and did not stop the pass
+    /// Errors outside of the kernel that did not stop the pass
     pub warnings: Vec<String>,
 }
 
@@ -96,23 +96,23 @@ impl Summary {
     }
 }
 
-/// What a pass is to bring about.
+/// The input of a pass.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
-    /// What the kernel shall be
+    /// The desired state, with the policy
     pub desired: &'a Desired,
     /// The state that was verified last, for the guards: `desired` itself where it is that, `None` where it is not known
     pub verified: Option<&'a Desired>,
     /// The desired file itself, kept once it is verified
     pub text: &'a str,
-    /// What is to wait for a later pass, if anything has to
+    /// Which operations are deferred to a later pass, if any are
     pub waits: Option<&'a dyn Fn(&Operation) -> bool>,
     /// Why the file that was verified last cannot be read, if so: nothing is deleted then
     pub unknown: Option<&'a str>,
 }
 
-/// The state after `teardown`: no services, marks and sync daemons of lbd's own, and the settings that it changed as they were
-/// before.
+/// The state after a teardown: none of the services, marks and sync daemons that lbd manages, and the settings that it
+/// changed as they were before.
 pub fn after_teardown(record: &Record) -> Desired {
     let Changed { sysctls, timeouts, sync: _, filter: _ } = &record.changed;
     Desired {
@@ -122,7 +122,7 @@ pub fn after_teardown(record: &Record) -> Desired {
     }
 }
 
-/// What there is to look at for a pass: what the file names, and what lbd has changed before.
+/// What a pass has to read beside IPVS: what the file names, and what lbd has changed before.
 pub fn question(desired: &Desired, record: &Record) -> Question {
     let state = &desired.state;
     let of_settings = state.sysctls.keys().filter_map(|name| sysctl::interface(name)).map(str::to_owned);
@@ -137,14 +137,14 @@ pub fn question(desired: &Desired, record: &Record) -> Question {
     }
 }
 
-/// Runs one pass over `kernel`. `announce` is shown each plan before it is carried out. `lock` is what the caller holds, if it
-/// could be had: the pass ends before its next write to the kernel once another process has taken it.
+/// Runs one pass over `kernel`. `announce` is called with each plan before it is executed. `lock` is the caller's lock, if it
+/// has one: once another process has taken it over, the pass ends before its next write to the kernel.
 ///
 /// What `store` cannot write is a warning: a full disk must not keep a director from being repaired. What it cannot read is
 /// [`Outcome::Unverified`].
 ///
 /// # Errors
-/// Where the kernel cannot be asked, or the lock was lost. What was done until then is in the kernel.
+/// Where the kernel cannot be read, or the lock was lost. What was done until then is in the kernel.
 pub fn pass(
     kernel: &mut dyn Kernel,
     order: &Order<'_>,
@@ -155,7 +155,7 @@ pub fn pass(
     with_permit(kernel, lock, |kernel| permitted_pass(kernel, order, store, announce))
 }
 
-/// Lets a kernel be written only as long as the lock is held, if there is one.
+/// Lets a kernel be written only as long as this process has the lock, if there is one.
 fn with_permit<T>(
     kernel: &mut dyn Kernel,
     lock: Option<&Lock>,
@@ -183,7 +183,7 @@ fn permitted_pass(
     }
     let question = question(desired, &session.record);
     let mut done = Vec::new();
-    let mut attempts = Attempts::default();
+    let mut execution = Execution::default();
     let mut round = 0;
     loop {
         let mut last = Comparison::new(
@@ -210,15 +210,15 @@ fn permitted_pass(
         } else if last.plan.is_empty() {
             session.verified(desired, &last, text);
             last.objection.clone().map_or(Outcome::Verified, Outcome::PartlyRefused)
-        } else if round == ROUNDS || attempts.are_hopeless(&last.plan) {
+        } else if round == ROUNDS || execution.is_hopeless(&last.plan) {
             Outcome::Failed
         } else {
             announce(&last);
             session.claim(desired, &last);
             match execute(kernel, &mut last, desired) {
                 Ok(results) => {
-                    attempts = results;
-                    let carried_out = std::mem::take(&mut attempts.done);
+                    execution = results;
+                    let carried_out = std::mem::take(&mut execution.done);
                     // There can be a hundred thousand of them, and mostly there is one round.
                     if done.is_empty() { done = carried_out } else { done.extend(carried_out) }
                 }
@@ -226,12 +226,12 @@ fn permitted_pass(
                 Err(error) if round + 1 == ROUNDS || matches!(error, KernelError::NotPermitted) => {
                     return Err(error);
                 }
-                Err(_) => attempts = Attempts::default(),
+                Err(_) => execution = Execution::default(),
             }
             round += 1;
             continue;
         };
-        let failed = if outcome == Outcome::Failed { attempts.failed(&last.plan) } else { Vec::new() };
+        let failed = if outcome == Outcome::Failed { execution.failed(&last.plan) } else { Vec::new() };
         return Ok(Report { outcome, done, failed, last, warnings: session.warnings });
     }
 }

@@ -1,4 +1,4 @@
-//! The record while a pass runs: read once, written as the pass goes on, and left alone where it cannot be read.
+//! Reads the record at the start of a pass and writes it as the pass goes on; one that cannot be read is not overwritten.
 
 use super::Comparison;
 use crate::model::Desired;
@@ -53,7 +53,7 @@ impl<'a> RecordSession<'a> {
         self.unknown.clone()
     }
 
-    /// Notes what is about to be added and changed, before it is: a crash in the middle leaves nothing that nobody remembers.
+    /// Records what is about to be added and changed, before it is: after a crash in the middle, all of it is still owned.
     pub(super) fn claim(&mut self, desired: &Desired, comparison: &Comparison) {
         let Comparison { plan, managed, .. } = comparison;
         ownership::claim(&mut self.record.owned, desired);
@@ -62,7 +62,7 @@ impl<'a> RecordSession<'a> {
         self.write();
     }
 
-    /// Notes that the kernel is what the file says.
+    /// Records that the kernel is as the file describes it.
     pub(super) fn verified(&mut self, desired: &Desired, comparison: &Comparison, text: &str) {
         let wanted = &desired.state.services;
         let owned = &mut self.record.owned;
@@ -73,10 +73,10 @@ impl<'a> RecordSession<'a> {
         changed.claim(desired, live, std::iter::empty());
         let had_filter = changed.filter;
         changed.release(desired, live);
-        // What cannot be seen may still be there, and is lbd's own.
+        // A table that cannot be read may still be there, and is lbd's own.
         if let Some(reason) = comparison.filter_trouble.as_ref().filter(|_| had_filter) {
             changed.filter = true;
-            self.warnings.push(format!("lbd's own table of the packet filter may still be there: {reason}"));
+            self.warnings.push(format!("lbd's own nftables table may still be there: {reason}"));
         }
         self.record.verified = wanted.keys().copied().collect();
         self.record.spared = comparison.spared();

@@ -6,8 +6,8 @@ use crate::model::{Mark, Operation, ReplaceMarks, SetSysctl};
 use crate::nft::{self, FullNat, SourceNat, TABLE, Table};
 use crate::reconcile::Comparison;
 
-/// The lines that do the same as the plan, to be typed in a POSIX shell, each word quoted where it needs to be. A script for
-/// nft is one of several lines.
+/// The commands that do the same as the plan, for a POSIX shell, each argument quoted where necessary. A script for nft has
+/// several lines.
 pub fn commands(comparison: &Comparison) -> Vec<String> {
     let mut full_nat = FullNat::default();
     for services in comparison.live_services() {
@@ -27,12 +27,12 @@ fn lines(full_nat: FullNat, operations: &[&Operation]) -> Vec<String> {
         | Operation::Timeouts(_)
         | Operation::Sync(_) => None,
     });
-    let mut typist = Typist { full_nat, messy, has_skeleton: false, lines: Vec::new() };
-    operations.iter().for_each(|operation| typist.operation(operation));
-    typist.lines
+    let mut writer = CommandWriter { full_nat, messy, has_skeleton: false, lines: Vec::new() };
+    operations.iter().for_each(|operation| writer.operation(operation));
+    writer.lines
 }
 
-struct Typist<'a> {
+struct CommandWriter<'a> {
     /// The FULLNAT servers as they are after the lines so far
     full_nat: FullNat,
     /// The marks that there are, where the table has to be made anew
@@ -42,7 +42,7 @@ struct Typist<'a> {
     lines: Vec<String>,
 }
 
-impl Typist<'_> {
+impl CommandWriter<'_> {
     fn operation(&mut self, operation: &Operation) {
         if let Some(rule) = self.full_nat.grow(operation) {
             self.add_source_nat(rule);

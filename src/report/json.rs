@@ -1,4 +1,4 @@
-//! What a script reads: one object with a version, whose keys stay.
+//! Writes a plan and its result as JSON: one object with a version, whose keys stay.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ struct Document<'a> {
     in_sync: bool,
     operations: Vec<Row<'a>>,
     foreign: Vec<Foreign<'a>>,
-    /// What waits for an interface that is not there yet
+    /// What awaits an interface
     #[serde(skip_serializing_if = "Vec::is_empty")]
     waiting: Vec<Row<'a>>,
     #[serde(serialize_with = "counts")]
@@ -37,7 +37,7 @@ struct Document<'a> {
     /// What the operations do to live traffic
     #[serde(skip_serializing_if = "Vec::is_empty")]
     impacts: Vec<Impact>,
-    /// What the director needs of the host and the file forgot
+    /// What the director needs of the host and the file lacks
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<serde_json::Value>,
 }
@@ -129,7 +129,7 @@ pub fn report(out: &mut dyn Write, report: &Report, advice: &[Advice]) -> io::Re
     write(out, &document)
 }
 
-/// What the director needs of the host and the file forgot, one by one.
+/// What the director needs of the host and the file lacks, one by one.
 pub fn warnings(advice: &[Advice]) -> Vec<serde_json::Value> {
     let warning = |one: &Advice| json!({ "code": one.finding.code, "subject": one.subject.as_str(), "message": one.message(), "advice": one.finding.advice });
     advice.iter().map(warning).collect()
@@ -151,7 +151,7 @@ fn rows<'a>(comparison: &'a Comparison, operation: &Operation) -> Vec<Row<'a>> {
         service: operation.service().map(ToString::to_string),
         server: operation.server().map(ToString::to_string),
         name,
-        // What goes with a mark is said; of other things that go, nothing is left to say.
+        // A deleted mark lists its matches; another deleted object has no changes.
         changes: (action != Action::Delete || !changes.is_empty())
             .then(|| changes.into_iter().map(change).collect()),
     };

@@ -1,4 +1,4 @@
-//! Writes what `lbd status` shows: the daemon's state, whether all is in sync, and the table with its connections.
+//! Writes what `lbd status` shows: the daemon's last status, whether all is in sync, and the table with its connections.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -17,31 +17,31 @@ use crate::reconcile::Comparison;
 use crate::reconcile::Summary;
 use crate::status::{LastPass, Status};
 
-/// A look at a director from all sides.
+/// Everything that `lbd status` shows.
 pub struct Observed<'a> {
     /// The desired file
     pub file: String,
     /// What is wrong with it, if anything; the comparison is with the last verified state then
     pub file_problem: Option<String>,
-    /// Who runs as the daemon, if anybody does
+    /// Which process is the daemon, if one runs
     pub daemon: Option<String>,
-    /// What the daemon told last
+    /// The last status of the daemon
     pub status: Option<Status>,
     /// Why it is not known what lbd owns, if so: what is to be deleted is not known either
     pub unknown: Option<String>,
-    /// The live state held against the desired one
+    /// The difference between the live state and the desired one
     pub comparison: &'a Comparison,
     /// The live state
     pub live: &'a Live,
 }
 
 impl Observed<'_> {
-    /// Whether the file holds and the kernel is equal to it.
+    /// Whether the file is valid and the kernel is equal to it.
     pub fn is_in_sync(&self) -> bool {
         self.file_problem.is_none() && self.unknown.is_none() && self.comparison.is_in_sync()
     }
 
-    /// The services by key, so that two looks read alike.
+    /// The services sorted by key, so that the output is the same each time.
     fn services(&self) -> Vec<(&ServiceKey, &VirtualService)> {
         let mut services: Vec<_> = self.live.state.services.iter().collect();
         services.sort_unstable_by_key(|(key, _)| **key);
@@ -53,7 +53,7 @@ impl Observed<'_> {
     }
 }
 
-/// Writes it for people.
+/// Writes it as text.
 ///
 /// # Errors
 /// Those of `out`.
@@ -83,7 +83,7 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     table(out, observed)
 }
 
-/// Writes what the daemon told last, for people. What a guard refuses, and is said already, is not said again.
+/// Writes the last status of the daemon as text. `refused` is the refusal that was written already and is not repeated.
 ///
 /// # Errors
 /// Those of `out`.
@@ -98,7 +98,7 @@ pub fn daemon(
         (Some(holder), None) => say(out, HEAD, "daemon:", &format_args!("{holder}, starting")),
         (Some(holder), Some(status)) => {
             say(out, HEAD, "daemon:", &format_args!("{holder}, {}", status.watching))?;
-            told(out, status, refused)
+            details(out, status, refused)
         }
     }
 }
@@ -108,7 +108,7 @@ fn say(out: &mut Output, style: Style, heading: &str, rest: &dyn Display) -> io:
     line(out, &[(style, &heading), (PLAIN, &format_args!(" {rest}"))])
 }
 
-fn told(out: &mut Output, status: &Status, said: Option<&str>) -> io::Result<()> {
+fn details(out: &mut Output, status: &Status, written: Option<&str>) -> io::Result<()> {
     if let Some(LastPass { at, reason, outcome, added, edited, deleted }) = &status.last_pass {
         let counts = format!("{added} added, {edited} edited, {deleted} deleted");
         say(out, HEAD, "last change:", &format_args!("{at}, {reason}: {outcome}; {counts}"))?;
@@ -116,7 +116,7 @@ fn told(out: &mut Output, status: &Status, said: Option<&str>) -> io::Result<()>
     if let Some(bad) = &status.bad_file {
         say(out, DELETE, "the daemon keeps the last good state:", bad)?;
     }
-    let more = |text: &str| match said.and_then(|said| text.strip_prefix(said)) {
+    let more = |text: &str| match written.and_then(|written| text.strip_prefix(written)) {
         Some(more) => more.trim_start_matches("; ").to_owned(),
         None => text.to_owned(),
     };
@@ -157,7 +157,7 @@ fn table(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes it for scripts.
+/// Writes it as JSON.
 ///
 /// # Errors
 /// Those of `out`.

@@ -1,4 +1,4 @@
-//! What a person reads: the operations in their order, what they do to live traffic, and what is left alone.
+//! Writes a plan and its result as text: the operations in their order, their impact on traffic, and what is foreign.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -43,15 +43,15 @@ pub fn comparison(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
 /// # Errors
 /// Those of `out`.
 pub fn operations(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
-    let signs = Signs::of(out);
+    let starts = LineStarts::of(out);
     let mut heading: Option<Heading> = None;
     let mut lines = String::new();
     for operation in comparison.plan.operations() {
         let under = Heading::of(operation);
         if heading.replace(under) != Some(under) {
-            under.write(&mut lines, &signs, comparison).map_err(io::Error::other)?;
+            under.write(&mut lines, &starts, comparison).map_err(io::Error::other)?;
         }
-        of_operation(&mut lines, &signs, operation, comparison).map_err(io::Error::other)?;
+        of_operation(&mut lines, &starts, operation, comparison).map_err(io::Error::other)?;
         // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.
         if lines.len() >= COLLECTED {
             out.write_all(lines.as_bytes())?;
@@ -64,41 +64,41 @@ pub fn operations(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
 /// The lines of an operation.
 fn of_operation(
     lines: &mut String,
-    signs: &Signs,
+    starts: &LineStarts,
     operation: &Operation,
     comparison: &Comparison,
 ) -> fmt::Result {
     if operation.kind() == Kind::Mark {
         for Part { action, kind, name, changes } in operation.parts() {
-            signs.begin(lines, action, |lines| named(lines, kind, name.as_deref()))?;
+            starts.begin(lines, action, |lines| named(lines, kind, name.as_deref()))?;
             let start = lines.len();
-            let mut said = Said::of(lines, kind);
-            changes.iter().for_each(|change| said.say(change.into()));
+            let mut writer = FieldWriter::of(lines, kind);
+            changes.iter().for_each(|change| writer.write(change.into()));
             escape::tail(lines, start);
             lines.push('\n');
         }
     } else {
         let kind = operation.kind();
-        signs.begin(lines, operation.action(), |lines| match operation.server() {
+        starts.begin(lines, operation.action(), |lines| match operation.server() {
             Some(server) => write!(lines, "server {server}"),
             None => named(lines, kind, operation.name().as_deref()),
         })?;
         let start = lines.len();
-        let mut said = Said::of(lines, kind);
-        operation.each_change(|change| said.say(change));
+        let mut writer = FieldWriter::of(lines, kind);
+        operation.each_change(|change| writer.write(change));
         escape::tail(lines, start);
         lines.push('\n');
     }
     match comparison.impact(operation) {
         Some(impact) => {
-            let note = signs.note;
+            let note = starts.note;
             writeln!(lines, "      {note}{}{note:#}", escape::text(&impact))
         }
         None => Ok(()),
     }
 }
 
-/// What operations stand under.
+/// The heading of operations.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Heading {
     Service(ServiceKey),
@@ -116,8 +116,8 @@ impl Heading {
         }
     }
 
-    fn write(self, lines: &mut String, signs: &Signs, comparison: &Comparison) -> fmt::Result {
-        lines.push_str(&signs.head);
+    fn write(self, lines: &mut String, starts: &LineStarts, comparison: &Comparison) -> fmt::Result {
+        lines.push_str(&starts.head);
         let cluster = match self {
             Self::Service(service) => {
                 write!(lines, "{service}")?;
@@ -128,7 +128,7 @@ impl Heading {
                 None
             }
         };
-        lines.push_str(&signs.end);
+        lines.push_str(&starts.end);
         match cluster {
             Some(cluster) => writeln!(lines, " ({})", escape::text(cluster)),
             None => writeln!(lines),
@@ -136,8 +136,8 @@ impl Heading {
     }
 }
 
-/// What lines begin with, in the styles of the output, and what ends a style.
-struct Signs {
+/// What lines start with, in the styles of the output, and what ends a style.
+struct LineStarts {
     head: String,
     add: String,
     edit: String,
@@ -146,7 +146,7 @@ struct Signs {
     note: Style,
 }
 
-impl Signs {
+impl LineStarts {
     fn of(out: &Output) -> Self {
         let delete = out.style(DELETE);
         Self {
@@ -190,20 +190,20 @@ fn named(lines: &mut String, kind: Kind, name: Option<&str>) -> fmt::Result {
 }
 
 /// The rest of a line: what is set.
-struct Said<'a> {
+struct FieldWriter<'a> {
     lines: &'a mut String,
     /// Whether the fields are named
     names: bool,
     is_first: bool,
 }
 
-impl<'a> Said<'a> {
+impl<'a> FieldWriter<'a> {
     fn of(lines: &'a mut String, kind: Kind) -> Self {
         Self { lines, names: kind != Kind::Sysctl, is_first: true }
     }
 
-    fn say(&mut self, Set { field, from, to }: Set<'_>) {
-        // Of what is new, only what somebody chose.
+    fn write(&mut self, Set { field, from, to }: Set<'_>) {
+        // Of a new object, only what differs from the default.
         if from.is_none() && to.is_some_and(is_off) {
             return;
         }
@@ -232,7 +232,7 @@ fn is_off(value: &Value) -> bool {
     }
 }
 
-/// Writes what waits for an interface.
+/// Writes what awaits an interface.
 pub(super) fn waiting(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
     if comparison.waiting.is_empty() {
         return Ok(());

@@ -253,7 +253,7 @@ fn what_the_kernel_refuses_is_named_and_the_rest_is_done() {
     assert!(
         apply
             .stderr
-            .contains("add server 192.168.8.14:80 to tcp://10.0.0.1:80: its virtual service was refused")
+            .contains("add server 192.168.8.14:80 to tcp://10.0.0.1:80: its virtual service was rejected")
     );
     assert_eq!(
         net.ipvsadm_save(),

@@ -331,7 +331,7 @@ fn servers_of_a_refused_service_say_so() {
     let report = host.pass(&desired(&[(1, &[(14, 1)])]));
     assert_eq!(
         failures(&report)[1],
-        "add server 192.168.8.14:80 to tcp://10.0.0.1:80: its virtual service was refused"
+        "add server 192.168.8.14:80 to tcp://10.0.0.1:80: its virtual service was rejected"
     );
 }
 
@@ -343,7 +343,7 @@ fn the_serving_server_stays_while_its_successor_is_refused() {
     assert_eq!(report.outcome, Outcome::Failed);
     assert_eq!(
         failures(&report)[1],
-        "delete server 192.168.8.14:80 from tcp://10.0.0.1:80: held back, since what shall take its place was refused"
+        "delete server 192.168.8.14:80 from tcp://10.0.0.1:80: blocked: its replacement was rejected"
     );
     let left = &host.kernel.live.state.services.get(&key(1)).unwrap().servers;
     assert_eq!(left.keys().copied().collect::<Vec<_>>(), [server(14)]);
@@ -377,8 +377,8 @@ fn who_sets_it_back_each_time_is_named() {
     assert_eq!(
         failures(&report),
         [
-            "edit server 192.168.8.14:80 of tcp://10.0.0.1:80: somebody else changes the same entry again and again; find \
-          out who else manages IPVS here"
+            "edit server 192.168.8.14:80 of tcp://10.0.0.1:80: another program changes the same entry again and again; \
+             find out which one manages IPVS here"
         ]
     );
     assert_eq!(host.kernel.executes, 3);

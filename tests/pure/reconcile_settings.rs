@@ -248,7 +248,7 @@ clusters: [{ name: web, listen: fwmark://10, servers: [192.168.8.7] }]
     host.kernel.live.filter_trouble = Some("nft is not installed".into());
     host.kernel.live.state.marks.clear();
     let report = host.pass(&reconcile::after_teardown(&host.record()));
-    let told = ["lbd's own table of the packet filter may still be there: nft is not installed"];
+    let told = ["lbd's own nftables table may still be there: nft is not installed"];
     assert_eq!(
         (report.outcome, report.warnings.as_slice()),
         (Outcome::Verified, told.map(str::to_owned).as_slice())

@@ -43,7 +43,12 @@ impl Controller {
         let report = match result {
             Ok(report) => report,
             Err(error) => {
-                self.note_failures(vec![ErrorChain(&error).to_string()], PassOutcome::Failed, context, Summary::default());
+                self.note_failures(
+                    vec![ErrorChain(&error).to_string()],
+                    PassOutcome::Failed,
+                    context,
+                    Summary::default(),
+                );
                 return PassResult::Unreachable;
             }
         };

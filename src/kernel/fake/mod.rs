@@ -22,7 +22,7 @@ use crate::model::{
 /// The most servers that the scheduler `mh` starts with: its lookup table has 4093 places.
 const MH_SERVERS: usize = 4093;
 
-/// Somebody else who writes to the table.
+/// Another program that writes to the table.
 type Meddler = Box<dyn FnMut(&mut Live) + Send>;
 
 /// An opinion on one operation: an error number refuses it.
@@ -30,7 +30,7 @@ type Verdict = Box<dyn FnMut(&Operation) -> Option<i32> + Send>;
 
 /// A kernel that exists in memory only.
 pub struct Fake {
-    /// What it holds now; a test may change it at any time, as another program would
+    /// Its state now; a test may change it at any time, as another program would
     pub live: Live,
     /// The schedulers that it has
     pub schedulers: Vec<SchedulerName>,
@@ -38,12 +38,12 @@ pub struct Fake {
     pub engines: Vec<EngineName>,
     /// Whether any address is up in its network namespace: without, no IPv4 server can be added
     pub address_up: bool,
-    /// Whether a service keeps its scheduler where the one that it shall get instead refuses it. Early 5.10 kernels
+    /// Whether a service keeps its scheduler where the new one rejects the service. Early 5.10 kernels
     /// leave it without any
     pub keeps_scheduler: bool,
     /// How often it was read
     pub reads: usize,
-    /// How often it was asked whether anything changed
+    /// How often [`Kernel::has_changed`] was called
     pub glances: usize,
     /// How often it was given operations
     pub executes: usize,
@@ -112,12 +112,12 @@ impl Fake {
         });
     }
 
-    /// Lets somebody else write to the table before each reading.
+    /// Lets another program write to the table before each reading.
     pub fn before_read(&mut self, meddler: impl FnMut(&mut Live) + Send + 'static) {
         self.before_read = Some(Box::new(meddler));
     }
 
-    /// Lets somebody else write to the table between each reading and what is done after it.
+    /// Lets another program write to the table between each reading and the execution after it.
     pub fn before_execute(&mut self, meddler: impl FnMut(&mut Live) + Send + 'static) {
         self.before_execute = Some(Box::new(meddler));
     }
@@ -291,7 +291,7 @@ impl Fake {
 /// A server as it is read back.
 fn stored(server: &RealServer) -> RealServer {
     let forwarding = match server.forwarding {
-        // What makes FULLNAT of nat is a rule of the packet filter, which the fake has without saying so.
+        // FULLNAT is nat with a rule of nftables, which the fake always has.
         Forwarding::FullNat => Forwarding::FullNat,
         other => normal(other),
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use crate::kernel::program::{Output, RunError};
-use crate::nft::{TABLE, Unreadable};
+use crate::nft::{ListingError, TABLE};
 
 /// What nft was to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub enum NftError {
         output: String,
     },
     /// The list that nft printed is not what lbd expects.
-    Unreadable(Unreadable),
+    Unreadable(ListingError),
 }
 
 impl NftError {

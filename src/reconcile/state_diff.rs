@@ -1,4 +1,4 @@
-//! The live state held against the desired one: what there is to do, what is somebody else's, and what has to wait.
+//! Compares the live state with the desired one: the plan, what is foreign, and what is deferred.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::Record;
 
-/// The live state held against the desired one: what `diff` shows and `apply` carries out.
+/// The difference between the live state and the desired one: what `diff` shows and `apply` executes.
 #[derive(Debug)]
 pub struct Comparison {
-    /// What there is to do
+    /// The operations to execute
     pub plan: Plan,
-    /// Services that lbd leaves alone, also those whose deletion alone a guard refuses
+    /// Services that lbd does not manage, and those whose deletion alone a guard refuses
     pub foreign: Services,
-    /// Sync daemons that lbd leaves alone
+    /// Sync daemons that lbd does not manage
     pub foreign_sync: Vec<SyncDaemon>,
-    /// What a guard refuses without the operator's word: the plan, or only deletions that are not part of it
+    /// What a guard refuses until the operator confirms it: the plan, or only deletions that are not part of it
     pub objection: Option<Objection>,
-    /// What differs, and is left for a later pass
+    /// Operations that are deferred to a later pass
     pub held: Vec<Operation>,
-    /// What waits for an interface that is not there or not up yet: nobody's fault, and no reason not to be in sync
+    /// Operations that await an interface which is absent or down: no error, and no reason not to be in sync
     pub waiting: Vec<Operation>,
-    /// Why lbd's own table of the packet filter could not be read, if so
+    /// Why lbd's own nftables table could not be read, if so
     pub filter_trouble: Option<String>,
-    /// What lbd may touch, as it is
+    /// The part of the live state that lbd may change
     pub(super) managed: State,
     connections: HashMap<(ServiceKey, ServerKey), Connections>,
     expire_nodest_conn: bool,
@@ -40,7 +40,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Holds `live` against `desired`; `record` tells what lbd answers for. Pure.
+    /// Compares `live` with `desired`; `record` has what lbd owns. Pure.
     ///
     /// `verified` is the state that was verified last, for the guards: `desired` itself where it is that, `None` where
     /// it is not known.
@@ -57,7 +57,7 @@ impl Comparison {
             foreign: &foreign,
             spared: &record.spared,
         };
-        let objection = guard::objection(&before, desired);
+        let objection = guard::check(&before, desired);
         if let Some(objection) = objection.as_ref().filter(|objection| objection.is_partial()) {
             let spared: HashSet<&ServiceKey> = objection.spared.services.iter().collect();
             foreign.extend(services.extract_if(.., |service, _| spared.contains(service)));
@@ -96,21 +96,21 @@ impl Comparison {
         }
     }
 
-    /// Takes out of the plan what is to wait for a later pass; a new service takes its servers along.
-    pub fn hold(&mut self, waits: &dyn Fn(&Operation) -> bool) {
+    /// Moves out of the plan what is deferred to a later pass; the servers of a new service are deferred with it.
+    pub fn hold(&mut self, defers: &dyn Fn(&Operation) -> bool) {
         let mut without: HashSet<ServiceKey> = HashSet::new();
         for phase in self.plan.phases_mut() {
             self.held.extend(phase.extract_if(.., |operation| {
                 let is_new = matches!(operation, Operation::Service(ServiceOp::Add { .. }));
                 let service = operation.service().copied();
-                let has_to_wait = waits(operation) || service.is_some_and(|of| without.contains(&of));
+                let has_to_wait = defers(operation) || service.is_some_and(|of| without.contains(&of));
                 without.extend(service.filter(|_| is_new && has_to_wait));
                 has_to_wait
             }));
         }
     }
 
-    /// Why none of the plan may be carried out without the operator's word.
+    /// Why none of the plan may be executed until the operator confirms it.
     pub fn refusal(&self) -> Option<&Objection> {
         self.objection.as_ref().filter(|objection| !objection.is_partial())
     }
@@ -120,18 +120,18 @@ impl Comparison {
         self.objection.as_ref().map(|objection| objection.spared.clone()).unwrap_or_default()
     }
 
-    /// Whether there is nothing to do, and nothing that somebody would have to allow.
+    /// Whether nothing is to be done, and nothing is refused.
     pub fn is_in_sync(&self) -> bool {
         self.plan.is_empty() && self.held.is_empty() && self.objection.is_none()
     }
 
-    /// The virtual services and real servers that lbd answers for.
+    /// How many virtual services and real servers lbd manages.
     pub fn size(&self) -> (usize, usize) {
         let services = &self.managed.services;
         (services.len(), services.values().map(|service| service.servers.len()).sum())
     }
 
-    /// The virtual services that there are, those first that lbd answers for.
+    /// The live virtual services: the managed ones, and the foreign ones.
     pub fn live_services(&self) -> [&Services; 2] {
         [&self.managed.services, &self.foreign]
     }
@@ -141,7 +141,7 @@ impl Comparison {
         self.clusters.iter().find_map(|clusters| clusters.get(service)).map(AsRef::as_ref)
     }
 
-    /// The services that lbd may touch, as they are.
+    /// The live services that lbd may change.
     pub fn services(&self) -> &Services {
         &self.managed.services
     }

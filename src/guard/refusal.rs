@@ -1,13 +1,13 @@
-//! What a guard says: what looks like an accident, what it concerns, and what to type if it is meant.
+//! The refusal of a guard: what looks like an accident, which services it affects, and which option permits it.
 
 use std::fmt;
 
 use crate::model::{MaxDelete, ServiceKey, Spared};
 
-/// Why a change is not carried out without the operator's word.
+/// Why a change is refused until the operator confirms it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Objection {
-    /// What looks like an accident; at least one thing
+    /// What looks like an accident; at least one
     pub violations: Vec<Violation>,
     /// The services whose deletion alone is refused, while everything else is done. Where there are none, the whole change is
     /// refused
@@ -27,17 +27,17 @@ pub enum Violation {
     /// The file has no clusters, and virtual services would be deleted.
     Empties {
         /// Those that would be gone
-        services: Concerned,
+        services: NamedServices,
     },
     /// The file has no clusters, and virtual services would be deleted that never were in it.
     EmptiesUnlisted {
         /// Those that would be gone
-        services: Concerned,
+        services: NamedServices,
     },
     /// More virtual services would be deleted than `policy.max_delete` allows.
     DeletesServices {
         /// Those that would be gone
-        services: Concerned,
+        services: NamedServices,
         /// How many there are
         of: usize,
         /// The limit
@@ -46,7 +46,7 @@ pub enum Violation {
     /// The same, but it is within the limit without those that never were in the file.
     DeletesUnlisted {
         /// Those of them that never were in the file
-        services: Concerned,
+        services: NamedServices,
         /// How many would be deleted in all
         deleted: usize,
         /// How many there are
@@ -57,7 +57,7 @@ pub enum Violation {
     /// More real servers would leave services that stay than `policy.max_delete` allows.
     DeletesServers {
         /// The services that they leave
-        services: Concerned,
+        services: NamedServices,
         /// How many servers leave, beyond those that come
         deleted: usize,
         /// How many servers the last verified state had
@@ -68,12 +68,12 @@ pub enum Violation {
     /// Virtual services would lose their last server with a weight above 0.
     Unusable {
         /// Those services
-        services: Concerned,
+        services: NamedServices,
     },
 }
 
-/// The way past a violation: the option of `apply`, and what to do in the file instead.
-struct WayOut {
+/// What permits a violation: the option of `apply`, and what to write in the file instead.
+struct Remedy {
     option: &'static str,
     key: &'static str,
 }
@@ -84,16 +84,16 @@ impl Violation {
         matches!(self, Self::EmptiesUnlisted { .. } | Self::DeletesUnlisted { .. })
     }
 
-    fn way_out(&self) -> WayOut {
+    fn remedy(&self) -> Remedy {
         match self {
             Self::Empties { .. } | Self::EmptiesUnlisted { .. } => {
-                WayOut { option: "--allow-empty", key: "write `policy: { allow_empty: true }`" }
+                Remedy { option: "--allow-empty", key: "write `policy: { allow_empty: true }`" }
             }
             Self::Unusable { .. } => {
-                WayOut { option: "--allow-empty", key: "write `allow_empty: true` in the cluster" }
+                Remedy { option: "--allow-empty", key: "write `allow_empty: true` in the cluster" }
             }
             Self::DeletesServices { .. } | Self::DeletesUnlisted { .. } | Self::DeletesServers { .. } => {
-                WayOut { option: "--allow-deletes", key: "raise `policy.max_delete`" }
+                Remedy { option: "--allow-deletes", key: "raise `policy.max_delete`" }
             }
         }
     }
@@ -152,7 +152,7 @@ impl fmt::Display for Objection {
         let (mut options, mut keys) = (Vec::new(), Vec::new());
         for violation in &self.violations {
             write!(f, "{violation}; ")?;
-            let WayOut { option, key } = violation.way_out();
+            let Remedy { option, key } = violation.remedy();
             if !options.contains(&option) {
                 options.push(option);
             }
@@ -167,18 +167,18 @@ impl fmt::Display for Objection {
 
 /// Virtual services that a message names: the first few, and how many there are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Concerned {
+pub struct NamedServices {
     /// The first few, each as a reader knows it
     pub first: Vec<String>,
     /// How many there are
     pub count: usize,
 }
 
-impl Concerned {
+impl NamedServices {
     /// How many are named.
     const NAMED: usize = 3;
 
-    /// Notes a service; `text` is asked for only where it is named.
+    /// Adds a service; `text` is called only where the service is named.
     pub(super) fn push(&mut self, text: impl FnOnce() -> String) {
         self.count += 1;
         if self.first.len() < Self::NAMED {
@@ -187,7 +187,7 @@ impl Concerned {
     }
 }
 
-impl fmt::Display for Concerned {
+impl fmt::Display for NamedServices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.first.join(", "))?;
         match self.count - self.first.len() {

@@ -1,4 +1,4 @@
-//! Decides what has to stay as it is, since what shall take its place was refused.
+//! Decides which services are blocked: nothing of them may be quiesced or deleted, since its replacement was rejected.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -8,24 +8,24 @@ use crate::model::{
     State,
 };
 
-/// The services in which nothing may be quiesced or deleted yet, since operations that would have brought the serving
-/// server were refused: of the servers that shall serve, none does. And the services that may not be deleted yet, since
-/// their packets shall go another way by a mark that was refused.
+/// The services in which nothing may be quiesced or deleted yet, since the kernel rejected the servers that were to serve:
+/// of the desired servers with a weight, none is there. And the services that may not be deleted yet, since their packets
+/// are to be led to another service by a mark that was rejected.
 ///
-/// `refused` are the operations that the kernel would not carry out before anything is quiesced or deleted.
-pub fn withheld(live: &State, desired: &State, refused: &[Operation]) -> HashSet<ServiceKey> {
-    let mut withheld = without_successor(&live.services, &desired.services, refused);
+/// `refused` are the operations that the kernel rejected before anything was quiesced or deleted.
+pub fn blocked(live: &State, desired: &State, refused: &[Operation]) -> HashSet<ServiceKey> {
+    let mut blocked = without_successor(&live.services, &desired.services, refused);
     for operation in refused {
         if let Operation::Marks(ReplaceMarks { from, to, .. }) = operation {
             let gone = live.services.keys().filter(|service| !desired.services.contains_key(*service));
-            withheld.extend(gone.filter(|service| is_led_by(from, to, service)));
+            blocked.extend(gone.filter(|service| is_led_by(from, to, service)));
         }
     }
-    withheld
+    blocked
 }
 
-/// Whether the packets of a service that goes depend on the marks: it listens on one that is still set, or its packets
-/// shall get one from now on.
+/// Whether the packets of a service that is deleted depend on the marks: it listens on one that is still set, or its packets
+/// are to get one from now on.
 fn is_led_by(from: &[Mark], to: &[Mark], service: &ServiceKey) -> bool {
     match *service {
         ServiceKey::FirewallMark { mark, .. } => from.iter().any(|rules| rules.mark == mark),
