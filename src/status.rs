@@ -36,7 +36,8 @@ pub struct Status {
     #[serde(default)]
     pub lock_holder: Option<String>,
     /// The entries that another program keeps reverting
-    pub fights: Vec<String>,
+    #[serde(rename = "fights")]
+    pub conflicts: Vec<String>,
 }
 
 /// How a pass ended.
@@ -165,7 +166,7 @@ impl Status {
         } else if let Some(refused) = &self.refused_in_part {
             Some(format!("not in sync, deletions refused: {refused}"))
         } else {
-            self.fights.first().map(|entry| format!("another program keeps reverting {entry}"))
+            self.conflicts.first().map(|entry| format!("another program keeps reverting {entry}"))
         };
         problem.unwrap_or_else(|| match &self.last_pass {
             Some(pass) => {
@@ -255,7 +256,7 @@ mod tests {
         assert_eq!(status.line(), "not in sync, trying again: add service tcp://10.0.0.1:80: no memory");
         status.failed.clear();
         assert_eq!(status.line(), "in sync; last change 2026-11-23T19:04:45Z (file changed)");
-        status.fights = vec!["tcp://10.0.0.1:80".into()];
+        status.conflicts = vec!["tcp://10.0.0.1:80".into()];
         assert_eq!(status.line(), "another program keeps reverting tcp://10.0.0.1:80");
         assert_eq!(Status::default().line(), "starting");
     }

@@ -20,7 +20,7 @@ pub struct Job {
     /// Why it runs
     pub reason: PassReason,
     /// Whether it may end after a quick check that finds no change
-    pub glance: bool,
+    pub quick: bool,
     /// The goal that is kept: the last file that was valid and that no guard refused
     pub goal: Option<Goal>,
     /// Whether the kernel was ever equal to it
@@ -115,7 +115,7 @@ impl Passes {
     /// was taken or proved to be unavailable.
     pub fn run(&mut self, job: &Job, waits: impl FnOnce(&str), begins: impl FnOnce()) -> Pass {
         let began = Instant::now();
-        if job.glance && self.is_unchanged(job) {
+        if job.quick && self.is_unchanged(job) {
             return Pass::Unchanged { cost: began.elapsed() };
         }
         let mut warnings = Vec::new();

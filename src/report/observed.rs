@@ -132,7 +132,7 @@ fn details(out: &mut Output, status: &Status, written: Option<&str>) -> io::Resu
     if let Some(retry_at) = &status.retry_at {
         say(out, HEAD, "next attempt:", retry_at)?;
     }
-    for entry in &status.fights {
+    for entry in &status.conflicts {
         say(out, DELETE, "another program keeps reverting", entry)?;
     }
     Ok(())

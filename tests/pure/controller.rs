@@ -293,11 +293,11 @@ fn who_sets_an_entry_back_each_time_is_fought_less_and_less_often() {
         assert!(director.executes() - before <= 1);
     }
     assert_eq!(repaired_at, [0, 1, 2, 4, 8, 16, 32]);
-    assert_eq!(director.status().fights, ["192.168.8.14:80 of tcp://10.0.0.1:80"]);
+    assert_eq!(director.status().conflicts, ["192.168.8.14:80 of tcp://10.0.0.1:80"]);
     // A new file is a new beginning.
     director.takes(&file(&[(1, 5), (2, 1)]));
     assert_eq!(director.table(), [(1, 5), (2, 1)]);
-    assert_eq!(director.status().fights, Vec::<String>::new());
+    assert_eq!(director.status().conflicts, Vec::<String>::new());
 }
 
 #[test]

@@ -217,7 +217,7 @@ fn status(of: &Strings<'_>) -> Status {
         failed: vec![said()],
         retry_at: Some(SystemTime::UNIX_EPOCH.into()),
         waiting: vec![said()],
-        fights: vec![said()],
+        conflicts: vec![said()],
         lock_holder: Some(said()),
         no_directory: Some(said()),
     }

@@ -25,7 +25,7 @@ const IDLE_RATIO: u32 = 20;
 /// After a pass, changes of nftables are ignored for this many times its duration: they may never stop.
 const RULESET_IDLE_RATIO: u32 = 4;
 /// After this many quick checks, the next resync reads the whole table.
-const GLANCES: u32 = 9;
+const QUICK_CHECKS: u32 = 9;
 /// How long the first pass waits for the file to be read.
 const FIRST_READING: Duration = Duration::from_secs(5);
 /// How long a pass may make no progress before the watchdog is not fed any more. A run of `nft` is stopped after 20 s, which counts
@@ -48,7 +48,7 @@ pub struct Controller {
     /// Whether the last pass was verified
     last_pass_verified: bool,
     /// The number of quick checks since the last full pass
-    glances: u32,
+    quick_checks: u32,
     /// The foreign services that were logged
     foreign: Vec<ServiceKey>,
     /// The interfaces that something waits for
@@ -117,7 +117,7 @@ impl Controller {
             is_ready: false,
             goal_was_verified: false,
             last_pass_verified: false,
-            glances: 0,
+            quick_checks: 0,
             foreign: Vec::new(),
             awaited: Vec::new(),
             warned: Vec::new(),
@@ -313,13 +313,15 @@ impl Controller {
 
     fn start(&mut self, reason: PassReason, now: Instant) {
         // Nothing is known to have changed.
-        let may_glance = matches!(reason, PassReason::Resync | PassReason::Ruleset);
-        let glance =
-            may_glance && self.last_pass_verified && self.pending.is_none() && self.glances < GLANCES;
+        let may_be_quick = matches!(reason, PassReason::Resync | PassReason::Ruleset);
+        let quick = may_be_quick
+            && self.last_pass_verified
+            && self.pending.is_none()
+            && self.quick_checks < QUICK_CHECKS;
         self.conflicts.forget_old(now);
         let job = Job {
             reason,
-            glance,
+            quick,
             goal: self.goal.clone(),
             goal_was_verified: self.goal_was_verified,
             pending: self.pending.clone(),
@@ -342,13 +344,13 @@ impl Controller {
         let wait = match pass {
             Pass::Unchanged { cost } => {
                 debug!(reason = reason.to_string(), "nothing has changed");
-                self.glances += 1;
+                self.quick_checks += 1;
                 self.ruleset_quiet_until = now + cost * RULESET_IDLE_RATIO;
                 self.policy().resync.max(cost * IDLE_RATIO)
             }
             Pass::Full { found, pending, goal, mut warnings, directory, at, cost } => {
                 let _span = info_span!("pass", reason = reason.to_string()).entered();
-                (self.glances, self.last_pass_verified) = (0, false);
+                (self.quick_checks, self.last_pass_verified) = (0, false);
                 self.goal = self.goal.take().or(found);
                 let context = PassContext { reason, at, now };
                 let ended = pending.map(|attempt| self.finish_pending(*attempt, context, &mut warnings));
@@ -358,7 +360,7 @@ impl Controller {
                 };
                 warnings.extend(self.writable.iter().cloned());
                 self.warn(warnings);
-                self.status.fights = self.conflicts.list();
+                self.status.conflicts = self.conflicts.list();
                 self.note_directory(directory);
                 let wait = self.pause(ended).max(cost * IDLE_RATIO);
                 self.ruleset_quiet_until = now + cost * RULESET_IDLE_RATIO;
