@@ -1,10 +1,10 @@
 //! What a kernel test needs: a network namespace of its own, commands run in it, lbd, and eyes that are not lbd's.
 //!
 //! ```ignore
-//! mod lab;
+//! use crate::lab::Netns;
 //! #[test]
 //! fn a_removed_server_comes_back() {
-//!     let net = lab::Netns::new();
+//!     let net = Netns::new();
 //!     net.sh("ipvsadm -A -t 10.0.0.1:80 -s rr");
 //!     assert_eq!(net.ipvsadm_save(), ["-A -t 10.0.0.1:80 -s rr"]);
 //! }
