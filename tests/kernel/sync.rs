@@ -93,7 +93,7 @@ fn each_attribute_of_a_daemon_that_runs_can_be_changed_and_the_other_daemon_runs
     let net = namespace();
     net.sh("ip link add eth2 type dummy; ip link set eth2 up mtu 9000");
     let other = "{ role: backup, interface: eth1, id: 8 }";
-    for (settings, expected) in [
+    let settings_and_daemons = [
         ("interface: eth1, id: 7", MASTER),
         ("interface: eth1, id: 9", "eth1, syncid=9, maxlen=1472, group=224.0.0.81, port=8848, ttl=1"),
         ("interface: eth2, id: 9", "eth2, syncid=9, maxlen=1472, group=224.0.0.81, port=8848, ttl=1"),
@@ -115,14 +115,20 @@ fn each_attribute_of_a_daemon_that_runs_can_be_changed_and_the_other_daemon_runs
         ),
         ("interface: eth2, mcast_ttl: 9", "eth2, syncid=0, maxlen=1472, group=224.0.0.81, port=8848, ttl=9"),
         ("interface: eth2", "eth2, syncid=0, maxlen=1472, group=224.0.0.81, port=8848, ttl=1"),
-    ] {
+    ];
+    for (place, (settings, expected)) in settings_and_daemons.into_iter().enumerate() {
         desired(&net, &format!("{{ role: master, {settings} }}, {other}"));
-        let (apply, heard) = net.lbd_overheard(&["-f", "desired.yaml", "apply"]);
-        assert_eq!((apply.status, apply.stderr.as_str()), (0, ""), "{settings}: {apply:?}");
-        let is_first = settings == "interface: eth1, id: 7";
-        let (new, gone) = (&heard["ipvs"]["NEW_DAEMON"], &heard["ipvs"]["DEL_DAEMON"]);
-        let counts = if is_first { (json!(2), json!(null)) } else { (json!(1), json!(1)) };
-        assert_eq!((new, gone), (&counts.0, &counts.1), "{settings}: {heard}");
+        // What is requested is heard for the start of both, and for one change; a plan is tested without a kernel.
+        if place < 2 {
+            let (apply, heard) = net.lbd_overheard(&["-f", "desired.yaml", "apply"]);
+            assert_eq!((apply.status, apply.stderr.as_str()), (0, ""), "{settings}: {apply:?}");
+            let counts = (&heard["ipvs"]["NEW_DAEMON"], &heard["ipvs"]["DEL_DAEMON"]);
+            let expected = [(json!(2), json!(null)), (json!(1), json!(1))];
+            assert_eq!(counts, (&expected[place].0, &expected[place].1), "{settings}: {heard}");
+        } else {
+            let apply = lbd(&net, &["apply"]);
+            assert_eq!((apply.status, apply.stderr.as_str()), (0, ""), "{settings}: {apply:?}");
+        }
         let [master, backup] = &daemons(&net)[..] else { panic!("{:?}", daemons(&net)) };
         assert!(master.contains(expected), "{settings}: {master}");
         assert_eq!(backup, BACKUP);
