@@ -6,8 +6,8 @@ use std::path::Path;
 use super::program::{ProgramError, output_of};
 use super::rules::Filter;
 use super::{iptables, nftables};
+use crate::error_chain::ErrorChain;
 use crate::kernel::nftables::Generation;
-use crate::kernel::with_causes;
 use crate::model::Family;
 
 /// Reads the rules that concern these families.
@@ -47,16 +47,16 @@ pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) 
             }
             Err(error) => {
                 is_known = false;
-                unknown.push(format!("cannot read the rules of iptables: {save}: {}", with_causes(&error)));
+                unknown.push(format!("cannot read the rules of iptables: {save}: {}", ErrorChain(&error)));
             }
         }
         if is_known {
             filter.known.push(family);
         }
     }
-    let mut fail = |filter: &mut Filter, error: &dyn Error| {
+    let mut fail = |filter: &mut Filter, error: &(dyn Error + 'static)| {
         filter.known.clear();
-        unknown.push(format!("cannot read the rules of nftables: nft: {}", with_causes(error)));
+        unknown.push(format!("cannot read the rules of nftables: nft: {}", ErrorChain(error)));
     };
     match output_of("nft", &["-j", "list", "ruleset"]) {
         Ok(text) => {
@@ -84,7 +84,7 @@ fn also_legacy(program: &str, family: Family, filter: &mut Filter, unknown: &mut
             true
         }
         Err(error) => {
-            unknown.push(format!("cannot read the rules of iptables: {program}: {}", with_causes(&error)));
+            unknown.push(format!("cannot read the rules of iptables: {program}: {}", ErrorChain(&error)));
             false
         }
     }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use super::Roots;
 use super::keepalived::{Budget, Configuration, configuration};
 use super::process::{self, Process};
+use crate::error_chain::ErrorChain;
 use crate::files::read_regular;
-use crate::kernel::with_causes;
 
 /// Another program that manages IPVS here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub(super) fn look(roots: &Roots, unknown: &mut Vec<String>) -> Vec<Manager> {
                 let Configuration { file, has_virtual_servers } =
                     configuration(&process, roots.owner, &mut budget);
                 let is_manager = !matches!(has_virtual_servers, Ok(false));
-                let unread = has_virtual_servers.err().map(|error| with_causes(&error));
+                let unread = has_virtual_servers.err().map(|error| ErrorChain(&error).to_string());
                 is_manager.then_some(Manager::Keepalived { process: number, file, unread })
             }
             "kube-proxy" => schedules_by_ipvs(&process).then_some(Manager::KubeProxy { process: number }),

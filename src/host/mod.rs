@@ -19,7 +19,8 @@ mod rules;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::kernel::{sysctl, with_causes};
+use crate::error_chain::ErrorChain;
+use crate::kernel::sysctl;
 use crate::model::{Family, Sysctls};
 
 pub use self::managers::Manager;
@@ -98,7 +99,7 @@ pub fn look(question: Question, settings: Sysctls, roots: &Roots) -> Host {
     let Question { addresses, learned_routes, filter, managers } = question;
     let mut host = Host { settings, ..Host::default() };
     if let Err(error) = routes::look(addresses, learned_routes, &mut host) {
-        host.unknown.push(format!("cannot read addresses and routes: {}", with_causes(&error)));
+        host.unknown.push(format!("cannot read addresses and routes: {}", ErrorChain(&error)));
     }
     let per_interface = host.holders.iter().map(|holder| (&holder.interface, "ipv4", "rp_filter"));
     let per_interface = per_interface.chain(host.learned.iter().map(|name| (name, "ipv6", "accept_ra")));

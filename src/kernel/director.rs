@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::explain::with_causes;
 use super::ipvs::Ipvs;
 use super::nftables::{NftClient, NftError};
 use super::{
     Kernel, KernelError, Live, Permit, ProgressSink, Question, Refusal, Refusals, interfaces, permitted,
     sysctl,
 };
+use crate::error_chain::ErrorChain;
 use crate::model::{
     Forwarding, Mark, Operation, RealServer, ReplaceMarks, ServerKey, ServiceKey, Services, SetSysctl,
     Sysctls,
@@ -87,7 +87,7 @@ impl Director {
     fn read_filter(&mut self, live: &mut Live) {
         match self.filter.read() {
             Ok(table) => self.table = table,
-            Err(error) => live.filter_trouble = Some(with_causes(&error)),
+            Err(error) => live.filter_trouble = Some(ErrorChain(&error).to_string()),
         }
         live.state.marks = self.table.marks.clone();
         live.state.strays = self.table.strays.clone();
@@ -118,7 +118,7 @@ impl Director {
             && let Err(error) = self.write_filter(self.table.marks.clone(), &grown)
         {
             // Without its rule the answers of such a server would be lost.
-            let message = with_causes(&error);
+            let message = ErrorChain(&error).to_string();
             return self.edit_without_filter(operations, &Refusal { errno: 0, message });
         }
         let refusals = self.ipvs.execute(operations)?;
@@ -165,7 +165,7 @@ impl Director {
 
     fn replace_marks(&mut self, to: &[Mark]) -> Result<(), Refusal> {
         self.write_filter(to.to_vec(), &self.full_nat.clone())
-            .map_err(|error| Refusal { errno: 0, message: with_causes(&error) })
+            .map_err(|error| Refusal { errno: 0, message: ErrorChain(&error).to_string() })
     }
 }
 

@@ -128,8 +128,8 @@ mod tests {
     use std::io;
 
     use super::super::netlink::Malformed;
-    use super::super::with_causes;
     use super::*;
+    use crate::error_chain::ErrorChain;
 
     #[test]
     fn each_error_names_its_cause_and_the_way_out() {
@@ -161,7 +161,7 @@ mod tests {
                  the table again to see",
             ),
         ] {
-            assert_eq!(with_causes(&error), expected);
+            assert_eq!(ErrorChain(&error).to_string(), expected);
         }
     }
 }

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use crate::model::{Connections, Operation, ServerKey, ServiceKey, Services, State};
 
 pub use self::error::{KernelError, Query};
-pub(crate) use self::explain::with_causes;
 
 /// A director's kernel, in one network namespace.
 pub trait Kernel {

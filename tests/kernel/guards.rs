@@ -113,9 +113,8 @@ fn services_made_by_hand_stop_neither_apply_nor_the_daemon_from_keeping_the_file
     assert_eq!(net.ipvsadm_save(), with_those_made_by_hand(&[80, 443]));
 
     let daemon = Daemon::start(&net);
-    daemon.wait_for(
-        "the file is applied, but for deletions that are refused: `prune: all` would delete 3 of ",
-    );
+    daemon
+        .wait_for("the file is applied, but for deletions that are refused: `prune: all` would delete 3 of ");
     net.sh("ipvsadm -D -t 10.0.0.1:80");
     let becomes = |ports: &[u16]| {
         let rules = with_those_made_by_hand(ports);

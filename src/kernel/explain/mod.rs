@@ -88,14 +88,6 @@ pub(super) fn read_refusal(errno: i32) -> String {
     with_name(errno, &cause)
 }
 
-/// An error with all its causes, on one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", with_causes(cause)),
-        None => error.to_string(),
-    }
-}
-
 /// What the C library says, without the number that the standard library adds.
 fn os_text(errno: i32) -> String {
     let text = io::Error::from_raw_os_error(errno).to_string();
