@@ -20,8 +20,21 @@ fn desired(text: &str) -> Desired {
     load(&Source::new("desired.yaml", text)).unwrap_or_else(|_| panic!("a bad file in a test: {text}"))
 }
 
-fn pass(kernel: &mut dyn Kernel, text: &str, store: &Store) -> Result<Report, KernelError> {
-    let order = Order { desired: &desired(text), verified: None, text, waits: None, unknown: None };
+/// A desired file, read once: there are a thousand passes over it.
+struct File {
+    text: String,
+    desired: Desired,
+}
+
+impl File {
+    fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), desired: desired(text) }
+    }
+}
+
+fn pass(kernel: &mut dyn Kernel, file: &File, store: &Store) -> Result<Report, KernelError> {
+    let File { text, desired } = file;
+    let order = Order { desired, verified: None, text, waits: None, unknown: None };
     reconcile::pass(kernel, &order, store, None, &mut |_| {})
 }
 
@@ -80,8 +93,8 @@ clusters:
 /// A director in the state before the change, with a service of somebody else beside.
 struct Director {
     clean: Ipvs,
-    before: String,
-    after: String,
+    before: File,
+    after: Rc<File>,
     /// What the table is to be after the change
     right: Table,
     /// What passes have said about their failure, and how often
@@ -94,8 +107,8 @@ impl Director {
     fn new(before: &str, after: &str) -> Self {
         let mut director = Self {
             clean: Ipvs::connect().unwrap(),
-            before: before.into(),
-            after: after.into(),
+            before: File::new(before),
+            after: Rc::new(File::new(after)),
             right: BTreeMap::new(),
             words: BTreeMap::new(),
             runs: 0,
@@ -103,7 +116,7 @@ impl Director {
         };
         let directory = director.reset();
         let store = Store::new(directory.path()).unwrap();
-        let report = pass(&mut director.clean, after, &store).unwrap();
+        let report = pass(&mut director.clean, &director.after, &store).unwrap();
         assert_eq!(report.outcome, Outcome::Verified);
         director.right = printed();
         director
@@ -139,8 +152,9 @@ impl Director {
         let directory = self.reset();
         let store = Store::new(directory.path()).unwrap();
         let mut other = Ipvs::connect().unwrap();
-        let after = desired(&self.after);
-        let mut script = Script::new(at, fault, Box::new(move |what| meddle(&mut other, &after, what)));
+        let after = Rc::clone(&self.after);
+        let mut script =
+            Script::new(at, fault, Box::new(move |what| meddle(&mut other, &after.desired, what)));
         script.random = fastrand::Rng::with_seed(seed ^ at as u64);
         script.from_length = from_length;
         let script = Rc::new(RefCell::new(script));
