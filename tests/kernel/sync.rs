@@ -235,8 +235,9 @@ fn servers_of_another_family_and_sync_daemons_exclude_each_other_in_words_and_fo
 clusters:
   - { name: a, listen: tcp://10.0.0.1:80, forward: tun, servers: ['[fd00::9]:80'] }
 ";
-    let rules =
-        ["-A -t 10.0.0.1:80 -s wlc", "-a -t 10.0.0.1:80 -r [fd00::9]:80 -i -w 1"].map(str::to_owned).to_vec();
+    let rules = ["-A -t 10.0.0.1:80 -s wlc", "-a -t 10.0.0.1:80 -r [fd00::9]:80 -i -w 1 --tun-type ipip"]
+        .map(str::to_owned)
+        .to_vec();
     applies(&net, "{ role: master, interface: eth1, id: 7 }");
     for _ in 0..2 {
         net.write("desired.yaml", mixed);
