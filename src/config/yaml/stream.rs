@@ -1,41 +1,15 @@
 //! Reads a document straight from the parser's events as serde requests them, and stores none: a file can have a million.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt;
-use std::mem::discriminant;
-use std::rc::Rc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use saphyr_parser::{Event, ScalarStyle};
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
-use super::limits::{MOST_NODES, MOST_VALUES};
+use super::events::{Events, StreamError, unexpected};
+use super::limits::MOST_NODES;
 use super::plain_scalar::PlainScalar;
-use super::str_input::StrInput;
-
-/// Why a text is not a document. The place is found by another reading, with the tree.
-#[derive(Debug)]
-pub(in crate::config) struct StreamError {
-    pub(in crate::config) message: String,
-    /// Whether the text contains something legal and rare, which only the other reader supports
-    pub(in crate::config) is_unsupported: bool,
-}
-
-impl fmt::Display for StreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for StreamError {}
-
-impl de::Error for StreamError {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), is_unsupported: false }
-    }
-}
 
 /// Reads the one document of a text.
 pub(in crate::config) fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, StreamError> {
@@ -52,187 +26,6 @@ fn read_up_to<'t, T: Deserialize<'t>>(text: &'t str, most_nodes: usize) -> Resul
     events.expect(&Event::DocumentEnd)?;
     events.expect(&Event::StreamEnd)?;
     Ok(document)
-}
-
-/// The events of a text, those of an alias in its place.
-struct Events<'t> {
-    parser: Parser<'t, StrInput<'t>>,
-    /// The next event, if it was looked at already
-    next: Option<Event<'t>>,
-    /// The values of aliases
-    anchors: HashMap<usize, Rc<[Event<'t>]>>,
-    /// The values with an anchor that have begun and not ended
-    anchored: Vec<AnchoredValue<'t>>,
-    /// The aliases that are being read, and how far
-    aliases: Vec<(Rc<[Event<'t>]>, usize)>,
-    unfolded: usize,
-    /// How many more keys and values the text may have
-    nodes_left: usize,
-}
-
-/// A value with an anchor, as far as it was read.
-struct AnchoredValue<'t> {
-    anchor: usize,
-    events: Vec<Event<'t>>,
-    /// How many lists and mappings of it are open
-    open: usize,
-}
-
-impl<'t> Events<'t> {
-    fn of(text: &'t str, most_nodes: usize) -> Self {
-        Self {
-            parser: Parser::new(StrInput::of(text)),
-            next: None,
-            anchors: HashMap::new(),
-            anchored: Vec::new(),
-            aliases: Vec::new(),
-            unfolded: 0,
-            nodes_left: most_nodes,
-        }
-    }
-
-    fn take(&mut self) -> Result<Event<'t>, StreamError> {
-        match self.next.take() {
-            Some(event) => Ok(event),
-            None => self.pull(),
-        }
-    }
-
-    fn peek(&mut self) -> Result<&Event<'t>, StreamError> {
-        if self.next.is_none() {
-            self.next = Some(self.pull()?);
-        }
-        Ok(self.next.get_or_insert(Event::Nothing))
-    }
-
-    /// Takes an event of this kind.
-    fn expect(&mut self, expected: &Event<'static>) -> Result<(), StreamError> {
-        let event = self.take()?;
-        if discriminant(&event) == discriminant(expected) { Ok(()) } else { Err(unexpected(&event)) }
-    }
-
-    /// The next event, of an alias or of the text.
-    fn pull(&mut self) -> Result<Event<'t>, StreamError> {
-        if !self.aliases.is_empty()
-            && let Some(event) = self.unfold()?
-        {
-            return Ok(event);
-        }
-        match self.parser.next_event() {
-            None => Ok(Event::Nothing),
-            Some(Ok((event, _))) => {
-                if is_node(&event) {
-                    self.nodes_left = self.nodes_left.checked_sub(1).ok_or_else(too_many_nodes)?;
-                }
-                if self.anchored.is_empty() && is_bare(&event) {
-                    Ok(event)
-                } else {
-                    self.pull_anchored(event)
-                }
-            }
-            Some(Err(error)) => Err(StreamError::custom(error)),
-        }
-    }
-
-    /// The next event of an alias's value.
-    fn unfold(&mut self) -> Result<Option<Event<'t>>, StreamError> {
-        while let Some((events, at)) = self.aliases.last_mut() {
-            let Some(event) = events.get(*at).cloned() else {
-                self.aliases.pop();
-                continue;
-            };
-            *at += 1;
-            self.unfolded += 1;
-            if self.unfolded > MOST_VALUES {
-                return Err(StreamError::custom("the aliases have too many values"));
-            }
-            match event {
-                Event::Alias(anchor) => self.follow(anchor)?,
-                event => return Ok(Some(event)),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Takes an event with an anchor, one inside of a value with an anchor, or an alias.
-    #[cold]
-    fn pull_anchored(&mut self, event: Event<'t>) -> Result<Event<'t>, StreamError> {
-        let anchor = match &event {
-            Event::Alias(anchor) => {
-                let anchor = *anchor;
-                self.remember(&event, 0);
-                self.follow(anchor)?;
-                return self.pull();
-            }
-            Event::Scalar(.., Some(_))
-            | Event::SequenceStart(_, Some(_))
-            | Event::MappingStart(_, Some(_)) => {
-                return Err(StreamError { message: "a tag".into(), is_unsupported: true });
-            }
-            Event::Scalar(_, _, anchor, _)
-            | Event::SequenceStart(anchor, _)
-            | Event::MappingStart(anchor, _) => *anchor,
-            _ => 0,
-        };
-        self.remember(&event, anchor);
-        Ok(event)
-    }
-
-    /// Continues with the value of an alias.
-    fn follow(&mut self, anchor: usize) -> Result<(), StreamError> {
-        let events =
-            self.anchors.get(&anchor).ok_or(StreamError::custom("an alias inside of its own value"))?;
-        self.aliases.push((Rc::clone(events), 0));
-        Ok(())
-    }
-
-    /// Stores an event that has an anchor (other than 0) or is inside of a value that has one.
-    fn remember(&mut self, event: &Event<'t>, anchor: usize) {
-        let (begins, ends) = match event {
-            Event::SequenceStart(..) | Event::MappingStart(..) => (1, 0),
-            Event::SequenceEnd | Event::MappingEnd => (0, 1),
-            _ => (0, 0),
-        };
-        if anchor != 0 {
-            self.anchored.push(AnchoredValue { anchor, events: Vec::new(), open: 0 });
-        }
-        for value in &mut self.anchored {
-            value.events.push(event.clone());
-            value.open = value.open + begins - ends;
-        }
-        while let Some(value) = self.anchored.pop_if(|value| value.open == 0) {
-            self.anchors.insert(value.anchor, value.events.into());
-        }
-    }
-}
-
-#[cold]
-fn too_many_nodes() -> StreamError {
-    StreamError::custom("the file has too many keys and values")
-}
-
-/// Whether an event is a key or a value, or begins one.
-fn is_node(event: &Event<'_>) -> bool {
-    match event {
-        Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..) => true,
-        Event::Nothing
-        | Event::StreamStart
-        | Event::StreamEnd
-        | Event::DocumentStart(_)
-        | Event::DocumentEnd
-        | Event::SequenceEnd
-        | Event::MappingEnd => false,
-    }
-}
-
-/// Whether an event has neither anchor nor tag and is no alias: nearly all of them.
-fn is_bare(event: &Event<'_>) -> bool {
-    match event {
-        Event::Scalar(_, _, anchor, tag) => *anchor == 0 && tag.is_none(),
-        Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => *anchor == 0 && tag.is_none(),
-        Event::Alias(_) => false,
-        _ => true,
-    }
 }
 
 impl<'de> Deserializer<'de> for &mut Events<'de> {
@@ -322,19 +115,6 @@ impl<'de> Deserializer<'de> for &mut Events<'de> {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct seq tuple tuple_struct
         map struct ignored_any
     }
-}
-
-impl<'t> Events<'t> {
-    fn text(&mut self) -> Result<Cow<'t, str>, StreamError> {
-        match self.take()? {
-            Event::Scalar(text, ..) => Ok(text),
-            event => Err(unexpected(&event)),
-        }
-    }
-}
-
-fn unexpected(event: &Event<'_>) -> StreamError {
-    StreamError::custom(format!("unexpected: {event:?}"))
 }
 
 /// A key of a mapping: text, whatever else it might be.
