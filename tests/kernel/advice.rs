@@ -492,7 +492,7 @@ fn whoever_may_not_ask_the_kernel_is_told_the_rest() {
     assert_eq!(validate.status, 0, "{validate:?}");
     assert!(validate.stderr.contains("note: not compared with the live table: "), "{validate:?}");
     assert!(
-        validate.stderr.contains("warning: tcp://10.0.0.13:80: the answers of nat servers"),
+        validate.stderr.contains("warning: tcp://10.0.0.13:80: the replies of nat servers"),
         "{validate:?}"
     );
     assert!(validate.stderr.contains("warning: 10.0.0.13: the kernel does not take"), "{validate:?}");
@@ -517,7 +517,7 @@ fn the_same_trouble_of_many_services_is_one_warning() {
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(
         warnings[0].starts_with(
-            "warning: tcp://10.0.0.1:80, tcp://10.0.1.1:80, tcp://10.0.2.1:80 and 2997 more: the answers"
+            "warning: tcp://10.0.0.1:80, tcp://10.0.1.1:80, tcp://10.0.2.1:80 and 2997 more: the replies"
         ),
         "{warnings:?}"
     );

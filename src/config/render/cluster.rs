@@ -146,9 +146,7 @@ fn entry(
             let written = written(tunnel);
             if written.is_none() {
                 let Tunnel { kind, port, checksum } = tunnel;
-                lose(format!(
-                    "there is no tunnel of {kind}, port {port}, checksum {checksum} in the file's terms"
-                ));
+                lose(format!("the file has no tunnel of {kind}, port {port}, checksum {checksum}"));
             }
             written
         }
