@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::after::Settings;
 use super::services::nat_families;
-use crate::host::{Question, Target};
+use crate::host::{HostScope, Target};
 use crate::model::{Family, ServiceKey, State, Sysctls, Table, sysctl};
 
 /// The kernel settings that matter.
@@ -20,9 +20,9 @@ pub fn settings(desired: &State) -> Vec<&'static str> {
 }
 
 /// What else there is to look at, `live` being the values of the settings.
-pub fn question(desired: &State, live: &Sysctls) -> Question {
+pub fn question(desired: &State, live: &Sysctls) -> HostScope {
     if desired.services.is_empty() {
-        return Question::default();
+        return HostScope::default();
     }
     let mut filter: Vec<Family> = Vec::new();
     if Settings::of(live, &desired.sysctls).is_off(sysctl::VS_CONNTRACK) {
@@ -31,7 +31,7 @@ pub fn question(desired: &State, live: &Sysctls) -> Question {
     filter.extend(desired.services.keys().filter(|service| service.mark().is_some()).map(ServiceKey::family));
     filter.sort_unstable();
     filter.dedup();
-    Question {
+    HostScope {
         addresses: addresses(desired),
         learned_routes: begins_to_forward(desired, live).is_some(),
         filter,
@@ -77,7 +77,7 @@ mod tests {
     fn an_empty_file_asks_for_nothing() {
         let empty = desired("");
         assert_eq!(settings(&empty), Vec::<&str>::new());
-        assert_eq!(question(&empty, &live(&[("net.ipv4.vs.conntrack", "0")])), Question::default());
+        assert_eq!(question(&empty, &live(&[("net.ipv4.vs.conntrack", "0")])), HostScope::default());
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub use self::permissions::{Writable, writable};
 pub use self::routes::{Holder, InterfaceKind};
 pub use self::rules::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
 
-/// What there is to look at; nothing else is looked at.
+/// What to read of the host; nothing else is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Question {
+pub struct HostScope {
     /// Virtual addresses
     pub addresses: Vec<Target>,
     /// Whether the IPv6 routes that routers announced matter
@@ -95,8 +95,8 @@ pub fn settings<'a>(names: impl IntoIterator<Item = &'a str>) -> Sysctls {
 }
 
 /// Looks at the host, in the network namespace of this thread. `settings` are those that were read before.
-pub fn look(question: Question, settings: Sysctls, roots: &Roots) -> Host {
-    let Question { addresses, learned_routes, filter, managers } = question;
+pub fn look(scope: HostScope, settings: Sysctls, roots: &Roots) -> Host {
+    let HostScope { addresses, learned_routes, filter, managers } = scope;
     let mut host = Host { settings, ..Host::default() };
     if let Err(error) = routes::look(addresses, learned_routes, &mut host) {
         host.unknown.push(format!("cannot read addresses and routes: {}", ErrorChain(&error)));

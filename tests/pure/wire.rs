@@ -175,6 +175,9 @@ fn a_missing_attribute_is_named() {
         decode::service(&empty_nest),
         Err(Malformed("a virtual service that is neither IPv4 nor IPv6"))
     );
+    assert_eq!(decode::server(&[], Family::V4), Err(Malformed("a reply without its real server")));
+    let empty_nest = [4_u16.to_ne_bytes(), 2_u16.to_ne_bytes()].concat();
+    assert_eq!(decode::server(&empty_nest, Family::V4), Err(Malformed("a real server without an address")));
 }
 
 proptest! {

@@ -111,7 +111,7 @@ impl Ipvs {
             }
             let all_left = |before: &Table<K, V>| before.keys().all(|key| list.contains_key(key));
             let is_whole = match cross_check(&list) {
-                // As many entries, and none of the old interface's comes twice.
+                // As many entries, all of them known, and the old interface has none twice.
                 CrossCheck::Same => true,
                 CrossCheck::Fewer | CrossCheck::Unavailable => {
                     list.len() == *expected && before.as_ref().is_some_and(all_left)

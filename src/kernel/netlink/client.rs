@@ -211,6 +211,80 @@ mod tests {
     use super::super::transport::NetlinkSocket;
     use super::*;
 
+    /// A kernel that replies with these datagrams, whatever is sent.
+    struct Script(Vec<Vec<u8>>, usize);
+
+    impl Transport for Script {
+        fn send(&mut self, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn receive(&mut self, _: usize) -> io::Result<usize> {
+            self.1 += 1;
+            self.0.get(self.1 - 1).map(Vec::len).ok_or(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn datagram(&self) -> &[u8] {
+            // Longer ones are cut off.
+            self.0.get(self.1 - 1).map_or(&[], |datagram| &datagram[..datagram.len().min(100)])
+        }
+
+        fn wait(&mut self, _: Instant) -> io::Result<bool> {
+            Ok(false)
+        }
+    }
+
+    fn message(kind: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+        let mut buffer = Vec::new();
+        let header = Header { kind, flags: NlmF::empty(), sequence };
+        message::append(&mut buffer, header, |buffer| buffer.extend_from_slice(payload));
+        buffer
+    }
+
+    fn end(kind: Nlmsg, sequence: u32, errno: i32) -> Vec<u8> {
+        message(kind.into(), sequence, &(-errno).to_ne_bytes())
+    }
+
+    /// What comes of two requests, numbered 1 and 2: their data and their ends.
+    fn replies(datagrams: Vec<Vec<u8>>) -> Result<Vec<(usize, Result<Vec<u8>, i32>)>, NetlinkError> {
+        let mut client = Client::over(Box::new(Script(datagrams, 0)));
+        let mut batch = client.batch();
+        batch.push(28, NlmF::empty(), |_| ());
+        batch.push(28, NlmF::ACK, |_| ());
+        let mut replies = Vec::new();
+        batch.exchange(|place, reply| {
+            replies.push(match reply {
+                Reply::Data(payload) => (place, Ok(payload.to_vec())),
+                Reply::End(errno) => (place, Err(errno)),
+            });
+            Ok(())
+        })?;
+        Ok(replies)
+    }
+
+    #[test]
+    fn replies_are_matched_to_their_requests_and_those_of_others_are_passed_over() {
+        let datagrams = vec![
+            [message(28, 0, b"late"), end(Nlmsg::Error, 1, libc::EEXIST), message(28, 2, b"data")].concat(),
+            end(Nlmsg::Done, 3, 0),
+            end(Nlmsg::Done, 2, 0),
+        ];
+        let expected = [(0, Err(libc::EEXIST)), (1, Ok(b"data".to_vec())), (1, Err(0))];
+        assert_eq!(replies(datagrams).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_lost_cut_off_or_missing_is_an_error() {
+        let overrun = replies(vec![message(Nlmsg::Overrun.into(), 1, &[])]);
+        assert!(matches!(overrun, Err(NetlinkError::Overrun)), "{overrun:?}");
+        let truncated = replies(vec![message(28, 1, &[0; 200])]);
+        assert!(matches!(truncated, Err(NetlinkError::Truncated(216))), "{truncated:?}");
+        let cut_off = replies(vec![end(Nlmsg::Done, 2, 0)[..18].to_vec()]);
+        assert!(matches!(cut_off, Err(NetlinkError::Malformed(_))), "{cut_off:?}");
+        let silent = replies(vec![end(Nlmsg::Error, 1, 0)]);
+        assert!(matches!(silent, Err(NetlinkError::NoReply(_))), "{silent:?}");
+    }
+
     fn open() -> Client {
         Client::over(Box::new(NetlinkSocket::open().unwrap()))
     }
