@@ -33,12 +33,12 @@ impl Execution {
     ) -> Result<(), KernelError> {
         let is_blocked =
             |operation: &Operation| operation.service().is_some_and(|service| blocked.contains(service));
-        let (held, free): (Vec<Operation>, Vec<Operation>) = phase.into_iter().partition(is_blocked);
+        let (blocked, free): (Vec<Operation>, Vec<Operation>) = phase.into_iter().partition(is_blocked);
         self.run(kernel, free)?;
         let message = "blocked: its replacement was rejected";
         let refusal = |place| (place, Refusal { errno: 0, message: message.to_owned() });
-        let refusals = (0..held.len()).map(refusal).collect();
-        self.add(held, refusals);
+        let refusals = (0..blocked.len()).map(refusal).collect();
+        self.add(blocked, refusals);
         Ok(())
     }
 
