@@ -4,6 +4,7 @@
 //! time. Events that arrive meanwhile are merged into the next pass, since no event says what changed.
 
 mod outcome;
+mod watchdog;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, info_span};
 
 use self::outcome::PassContext;
+use self::watchdog::Watchdog;
 use super::backoff;
 use super::conflicts::Conflicts;
 use super::event::{DaemonAction, Event, Notice};
@@ -28,9 +30,6 @@ const RULESET_IDLE_RATIO: u32 = 4;
 const QUICK_CHECKS: u32 = 9;
 /// How long the first pass waits for the file to be read.
 const FIRST_READING: Duration = Duration::from_secs(5);
-/// How long a pass may make no progress before the watchdog is not fed any more. A run of `nft` is stopped after 20 s, which counts
-/// as progress.
-const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// The state of the daemon.
 pub struct Controller {
@@ -96,16 +95,6 @@ struct Running {
     answers_reload: bool,
 }
 
-/// The watchdog of the service manager.
-#[derive(Debug)]
-struct Watchdog {
-    /// How often it is to be fed, if there is one
-    interval: Option<Duration>,
-    next: Instant,
-    /// The last progress of passes, and since when it has not changed
-    progress: (u64, Instant),
-}
-
 impl Controller {
     /// Creates the initial state. `watchdog` is how often the watchdog is to be fed.
     pub fn new(file: String, watchdog: Option<Duration>, chance: fn() -> f64, now: Instant) -> Self {
@@ -133,7 +122,7 @@ impl Controller {
             ruleset_quiet_until: now,
             is_stopping: false,
             is_over: false,
-            watchdog: Watchdog { interval: watchdog, next: now, progress: (0, now) },
+            watchdog: Watchdog::new(watchdog, now),
             sent_line: String::new(),
             has_sent_ready: false,
             chance,
@@ -155,9 +144,11 @@ impl Controller {
     pub fn deadline(&self) -> Instant {
         let pass =
             self.running.is_none().then(|| self.ruleset_pass.map_or(self.next, |at| at.min(self.next)));
-        let beat = self.watchdog.interval.map(|_| self.watchdog.next);
         // A day: the caller needs some deadline.
-        pass.into_iter().chain(beat).min().unwrap_or_else(|| self.next + Duration::from_secs(86_400))
+        pass.into_iter()
+            .chain(self.watchdog.deadline())
+            .min()
+            .unwrap_or_else(|| self.next + Duration::from_secs(86_400))
     }
 
     /// Takes in an event; returns the actions in their order.
@@ -208,17 +199,9 @@ impl Controller {
 
     /// Takes in that the deadline has come, and the progress of passes; returns the actions in their order.
     pub fn wake(&mut self, progress: u64, now: Instant) -> Vec<DaemonAction> {
-        if self.watchdog.progress.0 != progress {
-            self.watchdog.progress = (progress, now);
-        }
-        if let Some(interval) = self.watchdog.interval
-            && self.watchdog.next <= now
-        {
-            let works = self.running.as_ref().is_some_and(|running| !running.waits_for_lock);
-            self.watchdog.next = now + if works { interval / 2 } else { interval };
-            if !works || now < self.watchdog.progress.1 + STANDSTILL {
-                self.actions.push(DaemonAction::Notify(Notice::Alive));
-            }
+        let works = self.running.as_ref().is_some_and(|running| !running.waits_for_lock);
+        if self.watchdog.is_to_be_fed(works, progress, now) {
+            self.actions.push(DaemonAction::Notify(Notice::Alive));
         }
         self.advance(now)
     }
@@ -329,11 +312,7 @@ impl Controller {
         };
         let answers_reload = std::mem::take(&mut self.reloading);
         self.running = Some(Running { reason, waits_for_lock: false, answers_reload });
-        self.watchdog.progress.1 = now;
-        if let Some(interval) = self.watchdog.interval {
-            // Twice as often, so that one omission during a short standstill does not make systemd kill the daemon.
-            self.watchdog.next = self.watchdog.next.min(now + interval / 2);
-        }
+        self.watchdog.pass_starts(now);
         self.actions.push(DaemonAction::StartPass(Box::new(job)));
     }
 
