@@ -145,9 +145,16 @@ proptest! {
                 service.servers.keys().filter(|server| added.contains(server)).copied().collect();
             prop_assert_eq!(&added, &file);
         }
-        for operation in plan.operations().filter(|operation| operation.server().is_some()) {
-            let is_new = operation.service().is_some_and(|service| !live.services.contains_key(service));
-            prop_assert!(!is_new, "{} is not with its service", operation);
+        // A service and what was planned for it before.
+        let mut before: Option<&ServiceKey> = None;
+        for operation in plan.operations() {
+            let is_new = |service: &&ServiceKey| !live.services.contains_key(*service);
+            if let Some(service) = operation.service().filter(is_new)
+                && operation.server().is_some()
+            {
+                prop_assert_eq!(before, Some(service), "{} is not with its service", operation);
+            }
+            before = operation.service();
         }
     }
 
