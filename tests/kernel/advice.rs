@@ -495,7 +495,10 @@ fn whoever_may_not_ask_the_kernel_is_told_the_rest() {
         validate.stderr.contains("warning: tcp://10.0.0.13:80: the replies of nat servers"),
         "{validate:?}"
     );
-    assert!(validate.stderr.contains("warning: 10.0.0.13: the kernel does not take"), "{validate:?}");
+    assert!(
+        validate.stderr.contains("warning: 10.0.0.13: this virtual address is not local"),
+        "{validate:?}"
+    );
 }
 
 #[test]
@@ -522,7 +525,8 @@ fn the_same_trouble_of_many_services_is_one_warning() {
         "{warnings:?}"
     );
     assert!(
-        warnings[1].starts_with("warning: 10.0.0.1, 10.0.1.1, 10.0.2.1 and 2997 more: the kernel does not"),
+        warnings[1]
+            .starts_with("warning: 10.0.0.1, 10.0.1.1, 10.0.2.1 and 2997 more: this virtual address is not"),
         "{warnings:?}"
     );
     assert!(from.elapsed() < std::time::Duration::from_secs(30), "{:?}", from.elapsed());
