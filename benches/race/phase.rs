@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::netlink::{NetlinkSocket, Transport};
-use lbd::kernel::{Kernel, Question};
+use lbd::kernel::{Kernel, ReadScope};
 use lbd::model::State;
 use lbd::plan::plan;
 
@@ -55,7 +55,7 @@ pub(crate) fn run(what: &str, table: Table) -> Result<String, Box<dyn Error>> {
     let mut kernel =
         Ipvs::over(Box::new(Counted { wire: NetlinkSocket::open()?, calls: Rc::clone(&calls) }))?;
     let operations = plan(&State::default(), &table.state()).grow;
-    let question = Question::default();
+    let question = ReadScope::default();
     if what == "glance" {
         kernel.remember();
         kernel.read(&question)?;

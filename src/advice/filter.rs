@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Advice;
 use super::after::Settings;
 use super::services::is_behind_nat;
-use crate::host::{Filter, Hook, HookPoint, Sets, StateRule};
+use crate::host::{FirewallRules, Hook, HookPoint, MarkEffect, StateRule};
 use crate::model::{Family, State, sysctl};
 
 /// IPVS takes its packets at the hook of those for the host itself, with this priority: what comes later is too late.
@@ -33,7 +33,7 @@ fn is_behind_own(point: &HookPoint) -> bool {
 }
 
 /// Marks that a service listens on and that no rule sets.
-pub(super) fn unset_marks(desired: &State, filter: &Filter, advice: &mut Vec<Advice>) {
+pub(super) fn unset_marks(desired: &State, filter: &FirewallRules, advice: &mut Vec<Advice>) {
     let own: HashMap<u32, bool> =
         desired.marks.iter().map(|mark| (mark.mark, !mark.matches.is_empty())).collect();
     for key in desired.services.keys() {
@@ -56,7 +56,7 @@ pub(super) fn unset_marks(desired: &State, filter: &Filter, advice: &mut Vec<Adv
 }
 
 /// Rules of others that change the marks that lbd sets.
-pub(super) fn marks_of_others(desired: &State, filter: &Filter, advice: &mut Vec<Advice>) {
+pub(super) fn marks_of_others(desired: &State, filter: &FirewallRules, advice: &mut Vec<Advice>) {
     let rules = desired.mark_rules();
     let used: HashSet<(u32, Family)> =
         desired.services.keys().filter_map(|key| Some((key.mark()?, key.family()))).collect();
@@ -69,10 +69,10 @@ pub(super) fn marks_of_others(desired: &State, filter: &Filter, advice: &mut Vec
     for rule in &filter.marks {
         // A mark that the file leaves to others is set as it should be.
         let is_asked_for = match rule.sets {
-            Sets::Exactly(mark) => is_others(mark) && listens(mark, rule.family),
+            MarkEffect::Exactly(mark) => is_others(mark) && listens(mark, rule.family),
             // Where it is not even known that it sets any there is nothing to warn of.
-            Sets::Perhaps => true,
-            Sets::Bits { .. } | Sets::Computed => false,
+            MarkEffect::Perhaps => true,
+            MarkEffect::Bits { .. } | MarkEffect::Computed => false,
         };
         let disturbs =
             rules.iter().any(|own| listens(own.mark, rule.family)) && rule.points.iter().any(is_behind_own);
@@ -92,7 +92,7 @@ pub(super) fn marks_of_others(desired: &State, filter: &Filter, advice: &mut Vec
 /// Firewall rules that match connection states, which IPVS does not provide.
 pub(super) fn connection_states(
     desired: &State,
-    filter: &Filter,
+    filter: &FirewallRules,
     after: &Settings,
     advice: &mut Vec<Advice>,
 ) {
@@ -145,13 +145,13 @@ mod tests {
         State { marks: marks.iter().map(mark).collect(), ..desired(text) }
     }
 
-    fn rule(sets: Sets, hook: Hook, priority: i32) -> MarkRule {
+    fn rule(sets: MarkEffect, hook: Hook, priority: i32) -> MarkRule {
         let place = "chain pre of table ip mangle (nftables)".into();
         MarkRule { place, family: Some(Family::V4), sets, points: vec![HookPoint { hook, priority }] }
     }
 
     fn told(state: &State, marks: Vec<MarkRule>, known: &[Family]) -> Vec<Advice> {
-        let filter = Filter { marks, states: Vec::new(), known: known.to_vec() };
+        let filter = FirewallRules { marks, states: Vec::new(), known: known.to_vec() };
         advised(state, &Host { filter, ..Host::default() })
     }
 
@@ -168,19 +168,22 @@ mod tests {
         )];
         let pre = |sets| vec![rule(sets, Hook::Prerouting, -150)];
         assert_eq!(told(&state, vec![], BOTH), expected);
-        assert_eq!(told(&state, pre(Sets::Exactly(11)), BOTH), expected);
-        assert_eq!(told(&state, pre(Sets::Bits { value: 0x4000, mask: 0x4000 }), BOTH), expected);
-        assert_eq!(told(&state, vec![rule(Sets::Exactly(10), Hook::Input, 100)], BOTH), expected);
-        assert_eq!(told(&state, vec![rule(Sets::Exactly(10), Hook::Postrouting, -150)], BOTH), expected);
-        for sets in [Sets::Exactly(10), Sets::Computed, Sets::Perhaps] {
+        assert_eq!(told(&state, pre(MarkEffect::Exactly(11)), BOTH), expected);
+        assert_eq!(told(&state, pre(MarkEffect::Bits { value: 0x4000, mask: 0x4000 }), BOTH), expected);
+        assert_eq!(told(&state, vec![rule(MarkEffect::Exactly(10), Hook::Input, 100)], BOTH), expected);
+        assert_eq!(
+            told(&state, vec![rule(MarkEffect::Exactly(10), Hook::Postrouting, -150)], BOTH),
+            expected
+        );
+        for sets in [MarkEffect::Exactly(10), MarkEffect::Computed, MarkEffect::Perhaps] {
             assert_eq!(told(&state, pre(sets), BOTH), [], "{sets:?}");
         }
-        assert_eq!(told(&state, vec![rule(Sets::Exactly(10), Hook::Input, 0)], BOTH), []);
+        assert_eq!(told(&state, vec![rule(MarkEffect::Exactly(10), Hook::Input, 0)], BOTH), []);
         assert_eq!(told(&state, vec![], &[]), [], "rules that could not be read may set it");
         assert_eq!(told(&marked("fwmark://10 rr dr 192.168.8.1:0*1", &[(10, true)]), vec![], BOTH), []);
         // The rule is one of IPv4.
         let six = marked("fwmark6://10 rr dr [fd00::1]:0*1", &[(10, false)]);
-        assert_eq!(told(&six, pre(Sets::Exactly(10)), BOTH).len(), 1);
+        assert_eq!(told(&six, pre(MarkEffect::Exactly(10)), BOTH).len(), 1);
     }
 
     #[test]
@@ -196,17 +199,21 @@ mod tests {
                     such a packet misses its service",
             "let that rule pass over packets to the virtual addresses, or set its mark before priority mangle",
         )];
-        let set_20 = || rule(Sets::Exactly(20), Hook::Prerouting, -150);
+        let set_20 = || rule(MarkEffect::Exactly(20), Hook::Prerouting, -150);
         let with = |other: MarkRule| told(&state, vec![set_20(), other.clone(), other], BOTH);
-        assert_eq!(with(rule(Sets::Computed, Hook::Prerouting, -150)), expected);
-        assert_eq!(with(rule(Sets::Bits { value: 1, mask: 1 }, Hook::Input, 0)), expected);
-        assert_eq!(with(rule(Sets::Exactly(10), Hook::Prerouting, 0)), expected);
-        assert_eq!(with(rule(Sets::Exactly(30), Hook::Prerouting, 0)), expected);
-        assert_eq!(with(rule(Sets::Computed, Hook::Prerouting, -300)), [], "lbd's own rule comes later");
-        assert_eq!(with(rule(Sets::Perhaps, Hook::Prerouting, -150)), []);
-        assert_eq!(with(rule(Sets::Computed, Hook::Forward, -150)), []);
-        assert_eq!(with(rule(Sets::Computed, Hook::Input, 100)), []);
-        let six = MarkRule { family: Some(Family::V6), ..rule(Sets::Computed, Hook::Prerouting, -150) };
+        assert_eq!(with(rule(MarkEffect::Computed, Hook::Prerouting, -150)), expected);
+        assert_eq!(with(rule(MarkEffect::Bits { value: 1, mask: 1 }, Hook::Input, 0)), expected);
+        assert_eq!(with(rule(MarkEffect::Exactly(10), Hook::Prerouting, 0)), expected);
+        assert_eq!(with(rule(MarkEffect::Exactly(30), Hook::Prerouting, 0)), expected);
+        assert_eq!(
+            with(rule(MarkEffect::Computed, Hook::Prerouting, -300)),
+            [],
+            "lbd's own rule comes later"
+        );
+        assert_eq!(with(rule(MarkEffect::Perhaps, Hook::Prerouting, -150)), []);
+        assert_eq!(with(rule(MarkEffect::Computed, Hook::Forward, -150)), []);
+        assert_eq!(with(rule(MarkEffect::Computed, Hook::Input, 100)), []);
+        let six = MarkRule { family: Some(Family::V6), ..rule(MarkEffect::Computed, Hook::Prerouting, -150) };
         assert_eq!(with(six), []);
     }
 
@@ -217,7 +224,7 @@ mod tests {
             vec![StateRule { place, family: None, points: vec![HookPoint { hook, priority: 0 }] }]
         };
         let told = |text: &str, hook, conntrack: &str| {
-            let filter = Filter { states: states(hook), ..Filter::default() };
+            let filter = FirewallRules { states: states(hook), ..FirewallRules::default() };
             let settings = live(&[("net.ipv4.vs.conntrack", conntrack)]);
             advised(&desired(text), &Host { settings, filter, ..Host::default() })
         };

@@ -83,7 +83,7 @@ pub fn advise(desired: &State, host: &Host, planned: Option<&Planned<'_>>) -> Ve
     filter::unset_marks(desired, &host.filter, &mut advice);
     filter::marks_of_others(desired, &host.filter, &mut advice);
     network::not_local(&host.not_local, &mut advice);
-    network::strict_filters(&host.holders, &after, &mut advice);
+    network::strict_filters(&host.address_interfaces, &after, &mut advice);
     filter::connection_states(desired, &host.filter, &after, &mut advice);
     services::hashed_to_quiesced(desired, planned, &mut advice);
     services::tied_to_quiesced(desired, &after, &mut advice);

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use super::after::Settings;
 use super::question::begins_to_forward;
 use super::{Advice, Finding};
-use crate::host::{self, Holder, Host, InterfaceKind, Target};
+use crate::host::{self, AddressInterface, Host, InterfaceKind, Target};
 use crate::model::State;
 
 fn foreign_address(length: u8) -> Arc<Finding> {
@@ -36,9 +36,13 @@ pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
 }
 
 /// Interfaces that throw away packets whose answers would leave elsewhere.
-pub(super) fn strict_filters(holders: &[Holder], after: &Settings, advice: &mut Vec<Advice>) {
+pub(super) fn strict_filters(
+    address_interfaces: &[AddressInterface],
+    after: &Settings,
+    advice: &mut Vec<Advice>,
+) {
     let mut told: Vec<&str> = Vec::new();
-    for Holder { interface, kind, address, default_route } in holders {
+    for AddressInterface { interface, kind, address, default_route } in address_interfaces {
         if told.contains(&interface.as_str()) || !after.is_strict(interface) {
             continue;
         }
@@ -66,7 +70,7 @@ pub(super) fn strict_filters(holders: &[Holder], after: &Settings, advice: &mut 
                 ),
                 way_out,
             )),
-            InterfaceKind::Real | InterfaceKind::Holding => continue,
+            InterfaceKind::Real | InterfaceKind::AddressOnly => continue,
         }
         told.push(interface);
     }
@@ -123,19 +127,19 @@ mod tests {
         assert_eq!(advised(&desired(""), &host), [advice("10.0.0.1", 32), advice("fd00::1", 128)]);
     }
 
-    fn holder(interface: &str, kind: InterfaceKind, default_route: &[&str]) -> Holder {
+    fn holder(interface: &str, kind: InterfaceKind, default_route: &[&str]) -> AddressInterface {
         let default_route = default_route.iter().map(|name| (*name).to_owned()).collect();
-        Holder { interface: interface.into(), kind, address: [10, 0, 0, 1].into(), default_route }
+        AddressInterface { interface: interface.into(), kind, address: [10, 0, 0, 1].into(), default_route }
     }
 
     #[test]
     fn a_strict_interface_is_named_where_clients_would_be_dropped() {
-        let told = |holder: Holder, all: &str, own: &str| {
+        let told = |holder: AddressInterface, all: &str, own: &str| {
             let setting = host::of_interface("ipv4", &holder.interface, "rp_filter");
             let settings = live(&[("net.ipv4.conf.all.rp_filter", all), (&setting, own)]);
             // Two addresses on one interface are one finding.
-            let holders = vec![holder.clone(), holder];
-            advised(&desired(""), &Host { settings, holders, ..Host::default() })
+            let address_interfaces = vec![holder.clone(), holder];
+            advised(&desired(""), &Host { settings, address_interfaces, ..Host::default() })
         };
         let elsewhere = || holder("eth0", InterfaceKind::Real, &["eth1", "eth2"]);
         let expected = [Advice::new(
@@ -151,7 +155,7 @@ mod tests {
         assert_eq!(told(elsewhere(), "0", "0"), []);
         assert_eq!(told(holder("eth0", InterfaceKind::Real, &["eth1", "eth0"]), "1", "1"), []);
         assert_eq!(told(holder("eth0", InterfaceKind::Real, &[]), "1", "1"), []);
-        assert_eq!(told(holder("dummy0", InterfaceKind::Holding, &[]), "1", "1"), []);
+        assert_eq!(told(holder("dummy0", InterfaceKind::AddressOnly, &[]), "1", "1"), []);
         assert_eq!(
             told(holder("tunl0", InterfaceKind::Tunnel, &[]), "1", "0"),
             [Advice::new(

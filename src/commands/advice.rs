@@ -6,7 +6,7 @@ use super::Console;
 use crate::advice::{self, Advice, Planned};
 use crate::host::{self, Host, Roots};
 use crate::model::{Desired, State};
-use crate::reconcile::Comparison;
+use crate::reconcile::StateDiff;
 
 /// Examines the host in this network namespace, and who may write the desired file; prints what cannot be examined.
 pub(super) fn look(desired: &State, file: &Path, console: &mut Console<'_>) -> Host {
@@ -22,7 +22,7 @@ pub(super) fn look(desired: &State, file: &Path, console: &mut Console<'_>) -> H
 }
 
 /// Warnings about what the director needs and the file does not configure, before the plan of `comparison` is carried out.
-pub(super) fn of(desired: &Desired, host: &Host, comparison: &Comparison) -> Vec<Advice> {
+pub(super) fn of(desired: &Desired, host: &Host, comparison: &StateDiff) -> Vec<Advice> {
     let planned = Planned {
         plan: &comparison.plan,
         live: comparison.services(),

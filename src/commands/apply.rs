@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::model::Desired;
-use crate::reconcile::{self, Comparison, Order, Outcome, Report};
+use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
 use crate::report;
 
 pub(super) fn run(
@@ -38,18 +38,18 @@ pub(super) fn run(
     let out = &mut *console.out;
     let mut warnings = None;
     let mut shown: io::Result<()> = Ok(());
-    let mut show = |comparison: &Comparison| {
+    let mut show = |comparison: &StateDiff| {
         warnings.get_or_insert_with(|| advice::of(&desired, &host, comparison));
         if options.output == ReportOutput::Text && shown.is_ok() {
             shown = report::operations_text(out, comparison).and_then(|()| out.flush());
         }
         console.progress.apply(comparison.plan.len());
     };
-    let order = Order {
+    let order = PassInput {
         desired: &desired,
         verified,
         text: &source.text,
-        waits: None,
+        defers: None,
         unknown: last_verified.unknown(),
     };
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut show);
@@ -73,10 +73,10 @@ pub(super) fn run(
     console.out.flush()?;
     Ok(match &report.outcome {
         Outcome::Verified => DONE,
-        Outcome::Failed | Outcome::Held => {
+        Outcome::Failed | Outcome::Deferred => {
             console.print_failures(&report.failed);
-            if let Some(objection) = &report.last.objection {
-                console.error(format_args!("refused in part: {objection}"));
+            if let Some(guard_refusal) = &report.last.guard_refusal {
+                console.error(format_args!("refused in part: {guard_refusal}"));
             }
             ERROR
         }
@@ -84,13 +84,13 @@ pub(super) fn run(
             console.not_verified(reason);
             ERROR
         }
-        Outcome::Refused(objection) => {
+        Outcome::Refused(guard_refusal) => {
             let changed = if report.done.is_empty() { ", nothing was changed" } else { "" };
-            console.error(format_args!("refused{changed}: {objection}"));
+            console.error(format_args!("refused{changed}: {guard_refusal}"));
             REFUSED
         }
-        Outcome::PartlyRefused(objection) => {
-            console.error(format_args!("refused in part, the rest is done: {objection}"));
+        Outcome::PartlyRefused(guard_refusal) => {
+            console.error(format_args!("refused in part, the rest is done: {guard_refusal}"));
             REFUSED
         }
     })
@@ -112,7 +112,7 @@ fn refuse(
         return Ok(None);
     }
     if options.output == ReportOutput::Json {
-        let outcome = if last.is_in_sync() { Outcome::Verified } else { Outcome::Held };
+        let outcome = if last.is_in_sync() { Outcome::Verified } else { Outcome::Deferred };
         let report = Report { outcome, done: Vec::new(), failed: Vec::new(), last, warnings: Vec::new() };
         report::report_json(console.out, &report, &warnings)?;
     } else {

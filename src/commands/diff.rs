@@ -33,7 +33,7 @@ pub(super) fn run(
     };
     console.progress.set_task("comparing");
     let comparison = stored.compare(live, &desired);
-    if let Some(error) = &comparison.filter_trouble {
+    if let Some(error) = &comparison.nftables_error {
         console.warn(error);
     }
     let warnings = match &options.live {
@@ -47,9 +47,9 @@ pub(super) fn run(
             for command in report::commands(&comparison) {
                 writeln!(console.out, "{command}")?;
             }
-            if let Some(objection) = &comparison.objection {
-                let in_part = if objection.is_partial() { " in part" } else { "" };
-                console.warn(format_args!("apply would refuse{in_part}: {objection}"));
+            if let Some(guard_refusal) = &comparison.guard_refusal {
+                let in_part = if guard_refusal.is_partial() { " in part" } else { "" };
+                console.warn(format_args!("apply would refuse{in_part}: {guard_refusal}"));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::Console;
-use crate::config::{Problems, ReadError};
+use crate::config::{Diagnostics, ReadError};
 use crate::daemon::StartError;
 use crate::error_chain::ErrorChain;
 use crate::files::FileError;
@@ -20,7 +20,7 @@ pub enum CommandError {
     /// A file cannot be read.
     Unreadable(ReadError),
     /// The desired file is not valid.
-    Invalid(Box<Problems>),
+    Invalid(Box<Diagnostics>),
     /// Lines of saved `ipvsadm` rules cannot be read.
     Rules {
         /// The name of the file
@@ -168,8 +168,8 @@ impl From<ReadError> for CommandError {
     }
 }
 
-impl From<Problems> for CommandError {
-    fn from(problems: Problems) -> Self {
+impl From<Diagnostics> for CommandError {
+    fn from(problems: Diagnostics) -> Self {
         Self::Invalid(Box::new(problems))
     }
 }

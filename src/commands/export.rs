@@ -8,7 +8,7 @@ use super::{CommandError, Console, DONE, ERROR, inputs};
 use crate::cli::{Export, ExportOutput};
 use crate::config;
 use crate::ipvsadm;
-use crate::kernel::{Question, sysctl};
+use crate::kernel::{ReadScope, sysctl};
 use crate::model::State;
 use crate::progress::Progress;
 
@@ -50,7 +50,7 @@ fn unwritable(error: impl Into<Box<dyn Error + Send + Sync>>) -> CommandError {
 
 fn live(options: &Export, progress: &Progress) -> Result<State, CommandError> {
     // Without lbd's own table in nftables, applying the export would remove it.
-    let question = Question { filter: true, ..Question::default() };
+    let question = ReadScope { filter: true, ..ReadScope::default() };
     let mut state = inputs::live(&question, progress)?.state;
     for name in &options.sysctl {
         let value =

@@ -7,10 +7,10 @@ use super::{CommandError, Console};
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
 use crate::kernel::director::Director;
-use crate::kernel::{Kernel, Live, Question};
+use crate::kernel::{Kernel, Live, ReadScope};
 use crate::model::{Desired, MaxDelete, Operation, Policy};
 use crate::progress::Progress;
-use crate::reconcile::Comparison;
+use crate::reconcile::StateDiff;
 use crate::store::{LoadError, Lock, Record, Store};
 
 /// Reads a file as text.
@@ -113,7 +113,7 @@ pub(super) fn verified(store: &Store, source: &Source) -> LastVerified {
             }
             Err(problems) => LastVerified::unusable(problems.line()),
         },
-        Err(LoadError::Spoilt(reason)) => LastVerified::unusable(reason),
+        Err(LoadError::Corrupt(reason)) => LastVerified::unusable(reason),
         Err(LoadError::Unreadable(reason)) => LastVerified { unknown: Some(reason), ..LastVerified::none() },
     }
 }
@@ -164,7 +164,7 @@ impl StoredState {
     ) -> Self {
         match store.load() {
             Ok(record) => Self { record, verified },
-            Err(LoadError::Spoilt(reason)) => {
+            Err(LoadError::Corrupt(reason)) => {
                 console.warn(format_args!(
                     "{reason}; the next pass will make a new one from the file that was verified last"
                 ));
@@ -178,10 +178,10 @@ impl StoredState {
     }
 
     /// Compares the live state with the file.
-    pub(super) fn compare(&self, live: Live, desired: &Desired) -> Comparison {
-        let mut comparison = Comparison::new(live, desired, self.verified.state(desired), &self.record);
+    pub(super) fn compare(&self, live: Live, desired: &Desired) -> StateDiff {
+        let mut comparison = StateDiff::new(live, desired, self.verified.state(desired), &self.record);
         if self.verified.unknown().is_some() {
-            comparison.hold(&Operation::deletes);
+            comparison.defer(&Operation::deletes);
         }
         comparison
     }
@@ -194,6 +194,6 @@ pub(super) fn kernel(progress: &Progress) -> Result<Director, CommandError> {
 }
 
 /// Reads the part of the live state that `question` names.
-pub(super) fn live(question: &Question, progress: &Progress) -> Result<Live, CommandError> {
+pub(super) fn live(question: &ReadScope, progress: &Progress) -> Result<Live, CommandError> {
     Ok(kernel(progress)?.read(question)?)
 }

@@ -9,7 +9,7 @@ use crate::config::Source;
 use crate::escape;
 use crate::kernel::director::Director;
 use crate::model::Desired;
-use crate::reconcile::{self, Comparison, Order, Outcome, Report};
+use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
 use crate::report;
 use crate::store::Store;
 use crate::systemd::Notifier;
@@ -22,13 +22,13 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
         Ok((source, desired)) => {
             let report = pass(&mut kernel, &desired, &source, None, &store, console)?;
             match &report.outcome {
-                Outcome::Refused(objection) => {
-                    console.warn(format_args!("{} is refused: {objection}", source.name))
+                Outcome::Refused(guard_refusal) => {
+                    console.warn(format_args!("{} is refused: {guard_refusal}", source.name))
                 }
                 Outcome::Verified
                 | Outcome::PartlyRefused(_)
                 | Outcome::Failed
-                | Outcome::Held
+                | Outcome::Deferred
                 | Outcome::Unverified(_) => {
                     return finish(&report, &source.name, console);
                 }
@@ -59,12 +59,12 @@ fn pass(
 ) -> Result<Report, CommandError> {
     let lock = inputs::lock(store, "restore", console);
     let verified = verified.unwrap_or_else(|| inputs::verified(store, source));
-    let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
-    let order = Order {
+    let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
+    let order = PassInput {
         desired,
         verified: verified.state(desired),
         text: &source.text,
-        waits: None,
+        defers: None,
         unknown: verified.unknown(),
     };
     let report = reconcile::pass(kernel, &order, store, lock.as_ref(), &mut announce);
@@ -89,8 +89,8 @@ fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, 
     match &report.outcome {
         Outcome::Verified => return Ok(DONE),
         // The file's own services are there, and no other is missing.
-        Outcome::PartlyRefused(objection) => {
-            console.warn(format_args!("refused in part, the rest is done: {objection}"));
+        Outcome::PartlyRefused(guard_refusal) => {
+            console.warn(format_args!("refused in part, the rest is done: {guard_refusal}"));
             return Ok(DONE);
         }
         Outcome::Unverified(reason) => console.not_verified(reason),

@@ -49,7 +49,7 @@ pub(super) fn run(
         }
     };
     let comparison = stored.compare(live.clone(), &desired);
-    if let Some(error) = &comparison.filter_trouble {
+    if let Some(error) = &comparison.nftables_error {
         console.warn(error);
     }
     let observed = Observed {

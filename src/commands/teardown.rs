@@ -7,7 +7,7 @@ use crate::cli::Arguments;
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::model::Operation;
-use crate::reconcile::{self, Comparison, Order, Outcome};
+use crate::reconcile::{self, Outcome, PassInput, StateDiff};
 use crate::report;
 use crate::store::{Lock, Store};
 
@@ -31,14 +31,14 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     let lock = inputs::lock(&store, "teardown", console);
     let now = compare(&mut kernel, &store)?;
     let operations =
-        |comparison: &Comparison| comparison.plan.operations().cloned().collect::<Vec<Operation>>();
+        |comparison: &StateDiff| comparison.plan.operations().cloned().collect::<Vec<Operation>>();
     if !yes && operations(&now) != operations(&shown) {
         return Err(CommandError::PlanChanged);
     }
     let record = store.load()?;
     let desired = reconcile::after_teardown(&record);
-    let order = Order { desired: &desired, verified: None, text: "", waits: None, unknown: None };
-    let mut announce = |comparison: &Comparison| console.progress.apply(comparison.plan.len());
+    let order = PassInput { desired: &desired, verified: None, text: "", defers: None, unknown: None };
+    let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut announce)?;
     if report.outcome == Outcome::Verified {
         // A boot must not bring anything back.
@@ -62,11 +62,11 @@ fn no_daemon(store: &Store) -> Result<Lock, CommandError> {
 }
 
 /// Plans the removal.
-fn compare(kernel: &mut Director, store: &Store) -> Result<Comparison, CommandError> {
+fn compare(kernel: &mut Director, store: &Store) -> Result<StateDiff, CommandError> {
     let record = store.load().map_err(CommandError::OwnerUnknown)?;
     let desired = reconcile::after_teardown(&record);
     let live = kernel.read(&reconcile::question(&desired, &record))?;
-    Ok(Comparison::new(live, &desired, None, &record))
+    Ok(StateDiff::new(live, &desired, None, &record))
 }
 
 /// Asks for confirmation at the terminal.

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::advice::Advice;
 use crate::cli::{Arguments, ReportOutput, Validate};
-use crate::config::Problems;
+use crate::config::Diagnostics;
 use crate::escape;
 use crate::model::Desired;
 use crate::progress::Progress;
-use crate::reconcile::{self, Comparison};
+use crate::reconcile::{self, StateDiff};
 use crate::report::{self, count};
 
 pub(super) fn run(
@@ -38,7 +38,7 @@ pub(super) fn run(
                     advice::print(&warnings, console);
                 }
                 ReportOutput::Json => {
-                    let mut document = Problems::none(source).json();
+                    let mut document = Diagnostics::none(source).json();
                     if let (false, Some(keys)) = (warnings.is_empty(), document.as_object_mut()) {
                         keys.insert("warnings".to_owned(), report::warnings_json(&warnings).into());
                     }
@@ -52,7 +52,7 @@ pub(super) fn run(
             Ok(ERROR)
         }
         (Err(CommandError::Unreadable(error)), ReportOutput::Json) => {
-            write(console, &Problems::unreadable(&error).json())?;
+            write(console, &Diagnostics::unreadable(&error).json())?;
             Ok(ERROR)
         }
         (Err(error), _) => Err(error),
@@ -78,12 +78,8 @@ fn look(arguments: &Arguments, desired: &Desired, console: &mut Console<'_>) -> 
     }
 }
 
-fn compare(
-    arguments: &Arguments,
-    desired: &Desired,
-    progress: &Progress,
-) -> Result<Comparison, CommandError> {
+fn compare(arguments: &Arguments, desired: &Desired, progress: &Progress) -> Result<StateDiff, CommandError> {
     let record = inputs::store(arguments)?.load().unwrap_or_default();
     let live = inputs::live(&reconcile::question(desired, &record), progress)?;
-    Ok(Comparison::new(live, desired, None, &record))
+    Ok(StateDiff::new(live, desired, None, &record))
 }

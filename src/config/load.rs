@@ -5,15 +5,15 @@ use super::format::schema;
 use super::resolve::resolve;
 use super::source::Source;
 use super::validate::check::Checked;
-use super::validate::diagnose::Problems;
-use super::validate::problem::Problem;
+use super::validate::diagnose::Diagnostics;
+use super::validate::problem::Diagnostic;
 use super::validate::syntax;
 use super::yaml::stream;
 use super::yaml::tree::Tree;
 use crate::model::Desired;
 
 /// The state that a file describes, or everything that is wrong with it.
-pub fn load(source: &Source) -> Result<Desired, Problems> {
+pub fn load(source: &Source) -> Result<Desired, Diagnostics> {
     // Places cost time and memory, so they are looked for only when there is a problem to show.
     match read_fast(&source.text) {
         Ok(desired) => Ok(desired),
@@ -22,11 +22,11 @@ pub fn load(source: &Source) -> Result<Desired, Problems> {
 }
 
 /// Reads a file without places. Its error only shows that something is wrong.
-fn read_fast(text: &str) -> Result<Desired, Option<Problem>> {
+fn read_fast(text: &str) -> Result<Desired, Option<Diagnostic>> {
     if let Some(problem) = syntax::control_character(text) {
         return Err(Some(problem));
     }
-    let problem = |message| Problem::new(1, 1, 0, message);
+    let problem = |message| Diagnostic::new(1, 1, 0, message);
     let (desired, issues) = stream::read::<Document>(text)
         .map(resolve)
         .map_err(|error| (!error.is_unsupported).then(|| problem(error.message)))?;
@@ -37,15 +37,15 @@ fn read_fast(text: &str) -> Result<Desired, Option<Problem>> {
 }
 
 /// Finds all that is wrong with a file, and where. `known` is the problem that the fast reader found, if it did.
-fn explain(source: &Source, known: Option<Problem>) -> Result<Desired, Problems> {
-    let one = |problem| Problems::new(source, vec![problem], 0);
+fn explain(source: &Source, known: Option<Diagnostic>) -> Result<Desired, Diagnostics> {
+    let one = |problem| Diagnostics::new(source, vec![problem], 0);
     let tree = Tree::parse(&source.text).map_err(|error| one(syntax::problem(&source.text, &error)))?;
     let mut checked = Checked::new(&tree, schema::schema_value());
     let (value, mut problems) = (checked.value.take(), std::mem::take(&mut checked.problems));
     let document = value.map(serde_json::from_value::<Document>).transpose();
     debug_assert!(document.is_ok(), "the schema let something through: {document:?}");
     let document = document.unwrap_or_else(|error| {
-        problems.push(Problem::new(1, 1, 0, error.to_string()));
+        problems.push(Diagnostic::new(1, 1, 0, error.to_string()));
         None
     });
     let (desired, issues) = document.map(resolve).unwrap_or_default();
@@ -55,7 +55,7 @@ fn explain(source: &Source, known: Option<Problem>) -> Result<Desired, Problems>
     if problems.is_empty() {
         problems.extend(known);
     }
-    if problems.is_empty() { Ok(desired) } else { Err(Problems::new(source, problems, more)) }
+    if problems.is_empty() { Ok(desired) } else { Err(Diagnostics::new(source, problems, more)) }
 }
 
 #[cfg(test)]

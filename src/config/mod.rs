@@ -16,5 +16,5 @@ pub use format::schema::schema;
 pub use load::load;
 pub use render::{Rendered, render};
 pub use source::{ReadCause, ReadError, Source, is_still, read, read_closed};
-pub use validate::diagnose::Problems;
-pub use validate::problem::Problem;
+pub use validate::diagnose::Diagnostics;
+pub use validate::problem::Diagnostic;

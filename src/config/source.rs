@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, thread};
 
-use crate::files::{NotRead, open_regular, read_limited};
+use crate::files::{UntrustedFileError, open_regular, read_limited};
 
 /// The largest file that is read, in bytes: some 500,000 servers.
 const LARGEST: u64 = 32 << 20;
@@ -152,12 +152,12 @@ fn named(name: String, bytes: Result<Vec<u8>, ReadCause>) -> Result<Source, Read
     }
 }
 
-impl From<NotRead> for ReadCause {
-    fn from(cause: NotRead) -> Self {
+impl From<UntrustedFileError> for ReadCause {
+    fn from(cause: UntrustedFileError) -> Self {
         match cause {
-            NotRead::Io(error) => error.into(),
-            NotRead::NotRegular(what) => Self::NotFile(what),
-            NotRead::TooLong(_) => Self::TooLarge,
+            UntrustedFileError::Io(error) => error.into(),
+            UntrustedFileError::NotRegular(what) => Self::NotFile(what),
+            UntrustedFileError::TooLong(_) => Self::TooLarge,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{self, Problems, ReadError, Source};
+use crate::config::{self, Diagnostics, ReadError, Source};
 use crate::model::Desired;
 use crate::store::{LoadError, Store};
 
@@ -51,7 +51,7 @@ impl Goal {
         let Some(text) = store.load_verified()? else { return Ok(None) };
         Self::parse(Source::new("the last verified state", text), 0)
             .map(Some)
-            .map_err(|error| LoadError::Spoilt(error.to_string()))
+            .map_err(|error| LoadError::Corrupt(error.to_string()))
     }
 }
 
@@ -61,7 +61,7 @@ pub enum UnusableFile {
     /// It cannot be read.
     Unreadable(ReadError),
     /// It is not valid.
-    Invalid(Box<Problems>),
+    Invalid(Box<Diagnostics>),
 }
 
 impl fmt::Display for UnusableFile {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::kernel::{Kernel, KernelError};
 use crate::model::{Operation, Subject};
-use crate::reconcile::{self, Order, Outcome, Report};
+use crate::reconcile::{self, Outcome, PassInput, Report};
 use crate::status::PassReason;
 use crate::store::{LoadError, Lock, Record, Store};
 
@@ -150,7 +150,7 @@ impl Passes {
         let found = match Goal::last_verified(&self.store) {
             Ok(goal) => goal,
             Err(LoadError::Unreadable(reason)) => return (None, Some(reason)),
-            Err(LoadError::Spoilt(reason)) => {
+            Err(LoadError::Corrupt(reason)) => {
                 warnings.push(format!(
                     "{reason}; what the file takes away is compared with the record and the kernel instead"
                 ));
@@ -210,8 +210,13 @@ impl Passes {
         let waits = |operation: &Operation| job.backing_off.contains(&operation.subject());
         let mut pass = |verified: Option<&Goal>| {
             let verified = verified.map(|verified| &*verified.desired);
-            let order =
-                Order { desired: &goal.desired, verified, text: &goal.text, waits: Some(&waits), unknown };
+            let order = PassInput {
+                desired: &goal.desired,
+                verified,
+                text: &goal.text,
+                defers: Some(&waits),
+                unknown,
+            };
             reconcile::pass(kernel.as_mut(), &order, &self.store, lock, &mut |_| {})
         };
         let mut report = pass(self.verified.as_ref())?;

@@ -7,4 +7,4 @@ pub mod seal;
 
 pub use self::directory::{Directory, Identity};
 pub use self::error::{FileCause, FileError};
-pub use self::regular::{NotRead, open_regular, read_limited, read_regular};
+pub use self::regular::{UntrustedFileError, open_regular, read_limited, read_regular};

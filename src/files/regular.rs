@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Why a file of another user was not read.
 #[derive(Debug)]
-pub enum NotRead {
+pub enum UntrustedFileError {
     /// It cannot be opened or read.
     Io(io::Error),
     /// It is not a regular file but, for example, `a pipe` or `a device`.
@@ -17,7 +17,7 @@ pub enum NotRead {
     TooLong(u64),
 }
 
-impl fmt::Display for NotRead {
+impl fmt::Display for UntrustedFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
@@ -27,7 +27,7 @@ impl fmt::Display for NotRead {
     }
 }
 
-impl std::error::Error for NotRead {
+impl std::error::Error for UntrustedFileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
@@ -36,7 +36,7 @@ impl std::error::Error for NotRead {
     }
 }
 
-impl From<io::Error> for NotRead {
+impl From<io::Error> for UntrustedFileError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -46,7 +46,7 @@ impl From<io::Error> for NotRead {
 ///
 /// # Errors
 /// Where it is not regular, or cannot be opened.
-pub fn open_regular(path: &Path) -> Result<File, NotRead> {
+pub fn open_regular(path: &Path) -> Result<File, UntrustedFileError> {
     // Examined before it is opened, since opening a device can have an effect.
     check_regular(&std::fs::metadata(path)?)?;
     // It may have been replaced meanwhile: opening a pipe without a writer must not block. (std sets O_CLOEXEC itself.)
@@ -59,11 +59,11 @@ pub fn open_regular(path: &Path) -> Result<File, NotRead> {
 ///
 /// # Errors
 /// Where it is not regular, too long, or cannot be read.
-pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, NotRead> {
+pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, UntrustedFileError> {
     let file = open_regular(path)?;
     let length = file.metadata()?.len();
     if length > limit {
-        return Err(NotRead::TooLong(limit));
+        return Err(UntrustedFileError::TooLong(limit));
     }
     read_limited(&file, length, limit)
 }
@@ -72,14 +72,14 @@ pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, NotRead> {
 ///
 /// # Errors
 /// Those of the reader, and where there are more bytes.
-pub fn read_limited(reader: impl Read, length: u64, limit: u64) -> Result<Vec<u8>, NotRead> {
+pub fn read_limited(reader: impl Read, length: u64, limit: u64) -> Result<Vec<u8>, UntrustedFileError> {
     // One byte more, to find the end without another allocation.
     let mut bytes = Vec::with_capacity(length.min(limit) as usize + 1);
     reader.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit { Err(NotRead::TooLong(limit)) } else { Ok(bytes) }
+    if bytes.len() as u64 > limit { Err(UntrustedFileError::TooLong(limit)) } else { Ok(bytes) }
 }
 
-fn check_regular(metadata: &Metadata) -> Result<(), NotRead> {
+fn check_regular(metadata: &Metadata) -> Result<(), UntrustedFileError> {
     let kind = metadata.file_type();
     let what = match () {
         () if kind.is_file() => return Ok(()),
@@ -89,7 +89,7 @@ fn check_regular(metadata: &Metadata) -> Result<(), NotRead> {
         () if kind.is_block_device() || kind.is_char_device() => "a device",
         () => "something else",
     };
-    Err(NotRead::NotRegular(what))
+    Err(UntrustedFileError::NotRegular(what))
 }
 
 #[cfg(test)]
@@ -114,7 +114,10 @@ mod tests {
         assert_eq!(read(&path("file"), 9).unwrap(), b"123456789");
         assert_eq!(read(&path("file"), 8), failed("it is longer than 8 bytes"));
         // What tells no length of its own has an end as well.
-        assert!(matches!(read_limited(io::repeat(0), 0, 8), Err(NotRead::TooLong(8))));
-        assert!(matches!(read_regular(Path::new("/proc/self/mounts"), 1), Err(NotRead::TooLong(1))));
+        assert!(matches!(read_limited(io::repeat(0), 0, 8), Err(UntrustedFileError::TooLong(8))));
+        assert!(matches!(
+            read_regular(Path::new("/proc/self/mounts"), 1),
+            Err(UntrustedFileError::TooLong(1))
+        ));
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SealError {
     /// It is corrupt: it is not what was written.
-    Spoilt(String),
+    Corrupt(String),
     /// A newer lbd wrote it: its version, and the newest that this one reads.
     Newer(u32, u32),
 }
@@ -20,7 +20,7 @@ pub enum SealError {
 impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Spoilt(reason) => f.write_str(reason),
+            Self::Corrupt(reason) => f.write_str(reason),
             Self::Newer(version, known) => write!(
                 f,
                 "version {version}, and this lbd reads up to {known}; install the newer lbd again, or remove the file"
@@ -31,7 +31,7 @@ impl fmt::Display for SealError {
 
 impl SealError {
     fn checksum() -> Self {
-        Self::Spoilt("its checksum does not match its content".to_owned())
+        Self::Corrupt("its checksum does not match its content".to_owned())
     }
 }
 
@@ -69,7 +69,7 @@ pub fn check_json(text: &[u8], known: u32) -> Result<(), SealError> {
         crc32: Option<String>,
     }
     let head: Head = serde_json::from_slice(text)
-        .map_err(|error| SealError::Spoilt(format!("not a record of lbd ({error})")))?;
+        .map_err(|error| SealError::Corrupt(format!("not a record of lbd ({error})")))?;
     let sum = match head {
         Head { version, .. } if version > known => return Err(SealError::Newer(version, known)),
         Head { version: 1, crc32: None } => return Ok(()),
@@ -161,7 +161,7 @@ mod tests {
         for text in
             ["{\"version\":2}", "{\"version\":0}", "{\"version\":2,\"crc32\":\"\"}", "", "[]", "{", "\0"]
         {
-            assert!(matches!(check_json(text.as_bytes(), 2), Err(SealError::Spoilt(_))), "{text}");
+            assert!(matches!(check_json(text.as_bytes(), 2), Err(SealError::Corrupt(_))), "{text}");
         }
         let newer = SealError::Newer(9, 2).to_string();
         assert_eq!(

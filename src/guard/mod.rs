@@ -13,7 +13,7 @@ use compact_str::CompactString;
 
 use crate::model::{Desired, ServiceKey, Services, Spared, Table};
 
-pub use self::refusal::{NamedServices, Objection, Violation};
+pub use self::refusal::{GuardRefusal, NamedServices, Violation};
 
 /// What there was before the change.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ impl Before<'_> {
 /// that is a share, real servers that leave services that stay, beyond those that come. The last service, and the last
 /// usable server of a service, count against `allow_empty`. With `prune: all`, services that never were in the file count,
 /// too; where they alone are too many, their deletion alone is refused.
-pub fn check(before: &Before<'_>, desired: &Desired) -> Option<Objection> {
+pub fn check(before: &Before<'_>, desired: &Desired) -> Option<GuardRefusal> {
     let leaving = services::leaving(before, desired);
     let mut violations: Vec<Violation> = leaving.violation(before, desired).into_iter().collect();
     violations.extend(servers::violations(before, desired, &leaving.moved));
@@ -62,7 +62,7 @@ pub fn check(before: &Before<'_>, desired: &Desired) -> Option<Objection> {
         true => Spared { of: leaving.there_are(before), services: leaving.unlisted },
         false => Spared::default(),
     };
-    Some(Objection { violations, spared })
+    Some(GuardRefusal { violations, spared })
 }
 
 #[cfg(test)]

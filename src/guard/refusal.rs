@@ -6,7 +6,7 @@ use crate::model::{MaxDelete, ServiceKey, Spared};
 
 /// Why a change is refused until the operator confirms it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Objection {
+pub struct GuardRefusal {
     /// What looks like an accident; at least one
     pub violations: Vec<Violation>,
     /// The services whose deletion alone is refused, while everything else is done. Where there are none, the whole change is
@@ -14,7 +14,7 @@ pub struct Objection {
     pub spared: Spared,
 }
 
-impl Objection {
+impl GuardRefusal {
     /// Whether only some deletions are refused, and the rest is done.
     pub fn is_partial(&self) -> bool {
         !self.spared.services.is_empty()
@@ -147,7 +147,7 @@ impl fmt::Display for Violation {
     }
 }
 
-impl fmt::Display for Objection {
+impl fmt::Display for GuardRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mut options, mut keys) = (Vec::new(), Vec::new());
         for violation in &self.violations {

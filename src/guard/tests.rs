@@ -87,7 +87,7 @@ impl Past {
         self
     }
 
-    fn objection(&self, desired: &Desired) -> Option<Objection> {
+    fn guard_refusal(&self, desired: &Desired) -> Option<GuardRefusal> {
         let mut managed = self.live.clone();
         let is_own = |service: &ServiceKey| {
             desired.state.services.contains_key(service)
@@ -110,7 +110,7 @@ impl Past {
     }
 
     fn text(&self, desired: &Desired) -> String {
-        self.objection(desired).map(|objection| objection.to_string()).unwrap_or_default()
+        self.guard_refusal(desired).map(|guard_refusal| guard_refusal.to_string()).unwrap_or_default()
     }
 }
 
@@ -130,9 +130,9 @@ fn a_file_without_clusters_is_refused_and_the_word_of_the_operator_lets_it_throu
              tcp://10.0.0.2:80 (c2); if that is meant, run `lbd apply --allow-empty`, or write `policy: { allow_empty: \
              true }` in the file"
         );
-        assert_eq!(past.objection(&with(numbered(&[]), |policy| policy.allow_empty = true)), None);
+        assert_eq!(past.guard_refusal(&with(numbered(&[]), |policy| policy.allow_empty = true)), None);
     }
-    assert_eq!(Past::default().objection(&numbered(&[])), None);
+    assert_eq!(Past::default().guard_refusal(&numbered(&[])), None);
 }
 
 #[test]
@@ -151,22 +151,22 @@ fn more_deletions_than_the_limit_are_refused_in_each_boot_and_without_the_record
             ),
             "{text}"
         );
-        assert_eq!(past.objection(&numbered(&[3, 4])), None);
+        assert_eq!(past.guard_refusal(&numbered(&[3, 4])), None);
         for limit in [MaxDelete::Percent(75), MaxDelete::Percent(100), MaxDelete::Count(3)] {
-            assert_eq!(past.objection(&with(numbered(&[4]), |policy| policy.max_delete = limit)), None);
+            assert_eq!(past.guard_refusal(&with(numbered(&[4]), |policy| policy.max_delete = limit)), None);
         }
         let two = with(numbered(&[4]), |policy| policy.max_delete = MaxDelete::Count(2));
-        assert!(past.objection(&two).is_some());
+        assert!(past.guard_refusal(&two).is_some());
     }
 }
 
 #[test]
 fn what_stays_in_the_kernel_since_nothing_is_pruned_is_not_lost() {
     let past = Past::of(numbered(&[1, 2, 3]));
-    assert_eq!(past.objection(&with(numbered(&[1]), |policy| policy.prune = Prune::Never)), None);
+    assert_eq!(past.guard_refusal(&with(numbered(&[1]), |policy| policy.prune = Prune::Never)), None);
     // After a reboot it does not come back.
     let past = past.rebooted();
-    assert!(past.objection(&with(numbered(&[1]), |policy| policy.prune = Prune::Never)).is_some());
+    assert!(past.guard_refusal(&with(numbered(&[1]), |policy| policy.prune = Prune::Never)).is_some());
 }
 
 // The commonest first edit: one cluster, `:80` becomes `:8080`, and was refused as a deletion of everything.
@@ -184,7 +184,11 @@ fn a_cluster_that_listens_elsewhere_has_moved_and_a_cluster_with_another_name_ha
         let moved = strict(file(&[("web", to, &[1, 1])]));
         let renamed = strict(file(&[("shop", from, &[1, 1])]));
         for past in [past(), past().rebooted()] {
-            assert_eq!((past.objection(&moved), past.objection(&renamed)), (None, None), "{from} -> {to}");
+            assert_eq!(
+                (past.guard_refusal(&moved), past.guard_refusal(&renamed)),
+                (None, None),
+                "{from} -> {to}"
+            );
         }
     }
     // Two of three listeners go, one comes: the surplus is one.
@@ -196,16 +200,16 @@ fn a_cluster_that_listens_elsewhere_has_moved_and_a_cluster_with_another_name_ha
     );
     // What a cluster listens on that another one had is not new.
     let past = Past::of(file(&[("a", "tcp://10.0.0.1:1", &[1]), ("b", "tcp://10.0.0.1:2", &[1])]));
-    assert!(past.objection(&strict(file(&[("a", "tcp://10.0.0.1:2", &[1])]))).is_some());
+    assert!(past.guard_refusal(&strict(file(&[("a", "tcp://10.0.0.1:2", &[1])]))).is_some());
     // A pass that was cut off had added the new service already.
     let mut past = Past::of(file(&[("web", WEB, &[1])]));
     let moved = strict(file(&[("web", "tcp://10.0.0.1:8080", &[1])]));
     past.owned.extend([(key("tcp://10.0.0.1:8080"), "web".into())]);
     past.live.extend(moved.state.services.iter().map(|(service, of)| (*service, of.clone())));
-    assert_eq!(past.objection(&moved), None);
+    assert_eq!(past.guard_refusal(&moved), None);
     // Where only the record is left, it knows the clusters.
     past.verified = None;
-    assert_eq!(past.objection(&moved), None);
+    assert_eq!(past.guard_refusal(&moved), None);
 }
 
 #[test]
@@ -214,45 +218,48 @@ fn unlisted_services_that_are_too_many_are_spared_and_nothing_else_is_refused() 
     let three = ["tcp://10.9.9.1:80", "tcp://10.9.9.2:80", "tcp://10.9.9.3:80"];
     let spared = three.map(key).to_vec();
     let past = Past::of(numbered(&[1, 2])).with_unlisted(&three);
-    let objection = past.objection(&all(numbered(&[1]))).unwrap();
-    assert_eq!(objection.spared, Spared { services: spared.clone(), of: 5 });
+    let guard_refusal = past.guard_refusal(&all(numbered(&[1]))).unwrap();
+    assert_eq!(guard_refusal.spared, Spared { services: spared.clone(), of: 5 });
     assert_eq!(
-        objection.to_string(),
+        guard_refusal.to_string(),
         "`prune: all` would delete 4 of 5 virtual services, 3 of which never were in the file (tcp://10.9.9.1:80, \
          tcp://10.9.9.2:80, tcp://10.9.9.3:80), and `policy.max_delete` is 50%; if that is meant, run `lbd apply \
          --allow-deletes`, or raise `policy.max_delete` in the file"
     );
-    assert_eq!(past.objection(&numbered(&[1])), None, "they are left alone unless all is pruned");
+    assert_eq!(past.guard_refusal(&numbered(&[1])), None, "they are left alone unless all is pruned");
     // Where what lbd owns is too much by itself, nothing is done.
     let past = Past::of(numbered(&[1, 2, 3])).with_unlisted(&three);
-    let objection = past.objection(&all(numbered(&[1]))).unwrap();
-    assert_eq!((objection.is_partial(), objection.violations.len()), (false, 1));
+    let guard_refusal = past.guard_refusal(&all(numbered(&[1]))).unwrap();
+    assert_eq!((guard_refusal.is_partial(), guard_refusal.violations.len()), (false, 1));
     assert!(
-        objection
+        guard_refusal
             .to_string()
             .starts_with("5 of 6 virtual services would be deleted (tcp://10.0.0.2:80 (c2), ")
     );
     // One beside many is cleaned away.
     let past = Past::of(numbered(&[1, 2])).with_unlisted(&three[..1]);
-    assert_eq!(past.objection(&all(numbered(&[1, 2]))), None);
+    assert_eq!(past.guard_refusal(&all(numbered(&[1, 2]))), None);
 }
 
 #[test]
 fn a_file_without_clusters_that_is_the_whole_table_spares_what_never_was_in_it() {
     let empty = with(numbered(&[]), |policy| policy.prune = Prune::All);
     let past = Past::default().with_unlisted(&["tcp://10.9.9.2:80", "tcp://10.9.9.1:80"]);
-    let objection = past.objection(&empty).unwrap();
-    assert_eq!(objection.spared.services, ["tcp://10.9.9.1:80", "tcp://10.9.9.2:80"].map(key));
+    let guard_refusal = past.guard_refusal(&empty).unwrap();
+    assert_eq!(guard_refusal.spared.services, ["tcp://10.9.9.1:80", "tcp://10.9.9.2:80"].map(key));
     assert_eq!(
-        objection.to_string(),
+        guard_refusal.to_string(),
         "the file has no clusters, and `prune: all` would delete 2 virtual services that never were in the file: \
          tcp://10.9.9.1:80, tcp://10.9.9.2:80; if that is meant, run `lbd apply --allow-empty`, or write `policy: { \
          allow_empty: true }` in the file"
     );
-    assert_eq!(past.objection(&with(empty.clone(), |policy| policy.allow_empty = true)), None);
+    assert_eq!(past.guard_refusal(&with(empty.clone(), |policy| policy.allow_empty = true)), None);
     let past = Past::of(numbered(&[1])).with_unlisted(&["tcp://10.9.9.1:80"]);
-    let objection = past.objection(&empty).unwrap();
-    assert_eq!((objection.is_partial(), objection.to_string().contains("2 virtual services")), (false, true));
+    let guard_refusal = past.guard_refusal(&empty).unwrap();
+    assert_eq!(
+        (guard_refusal.is_partial(), guard_refusal.to_string().contains("2 virtual services")),
+        (false, true)
+    );
 }
 
 // What lbd added in the same pass made the share of the others so small that they were deleted in the next.
@@ -260,18 +267,18 @@ fn a_file_without_clusters_that_is_the_whole_table_spares_what_never_was_in_it()
 fn what_was_spared_stays_spared_when_the_table_has_grown() {
     let three = ["tcp://10.9.9.1:80", "tcp://10.9.9.2:80", "tcp://10.9.9.3:80"];
     let desired = with(numbered(&[1, 2, 3, 4]), |policy| policy.prune = Prune::All);
-    let first = Past::default().with_unlisted(&three).objection(&desired).unwrap();
+    let first = Past::default().with_unlisted(&three).guard_refusal(&desired).unwrap();
     let mut next = Past::of(desired.clone()).with_unlisted(&three);
     next.spared = first.spared.clone();
-    assert_eq!(next.objection(&desired), Some(first), "and the message is the same");
+    assert_eq!(next.guard_refusal(&desired), Some(first), "and the message is the same");
     assert_eq!(
-        next.objection(&with(desired.clone(), |policy| policy.max_delete = MaxDelete::Percent(100))),
+        next.guard_refusal(&with(desired.clone(), |policy| policy.max_delete = MaxDelete::Percent(100))),
         None
     );
     // Those that come later, when the others are gone, are drift.
     let mut later = Past::of(desired.clone()).with_unlisted(&["tcp://10.9.9.4:80"]);
     later.spared = next.spared;
-    assert_eq!(later.objection(&desired), None);
+    assert_eq!(later.guard_refusal(&desired), None);
 }
 
 #[test]
@@ -287,7 +294,7 @@ fn servers_that_leave_services_that_stay_count_against_a_share() {
         desired
     };
     // Half of the servers, not more.
-    assert_eq!(past.objection(&fewer(2)), None);
+    assert_eq!(past.guard_refusal(&fewer(2)), None);
     assert_eq!(
         past.text(&fewer(1)),
         "6 of 10 real servers would be deleted from virtual services that stay (3 of tcp://10.0.0.1:80 (web), 3 of \
@@ -295,13 +302,13 @@ fn servers_that_leave_services_that_stay_count_against_a_share() {
          raise `policy.max_delete` in the file"
     );
     // After a reboot, too, and for a cluster that moves meanwhile. A number is about services.
-    assert!(Past::of(past.verified.clone().unwrap()).rebooted().objection(&fewer(1)).is_some());
+    assert!(Past::of(past.verified.clone().unwrap()).rebooted().guard_refusal(&fewer(1)).is_some());
     let moved = file(&[("web", "tcp://10.0.0.1:8080 tcp://10.0.0.1:8081", &[1])]);
     assert!(past.text(&moved).starts_with("6 of 10 real servers"), "{}", past.text(&moved));
-    assert_eq!(past.objection(&with(fewer(1), |policy| policy.max_delete = MaxDelete::Count(1))), None);
+    assert_eq!(past.guard_refusal(&with(fewer(1), |policy| policy.max_delete = MaxDelete::Count(1))), None);
     // Servers of a service that goes count with the service.
     let past = Past::of(file(&[("a", "tcp://10.0.0.1:80", &[1; 9]), ("b", "tcp://10.0.0.2:80", &[1])]));
-    assert_eq!(past.objection(&file(&[("b", "tcp://10.0.0.2:80", &[1])])), None);
+    assert_eq!(past.guard_refusal(&file(&[("b", "tcp://10.0.0.2:80", &[1])])), None);
 }
 
 #[test]
@@ -309,7 +316,7 @@ fn servers_that_were_never_in_the_file_do_not_count() {
     let desired = file(&[("web", WEB, &[1])]);
     let mut past = Past::of(desired.clone());
     past.live.insert(key(WEB), service(&[1; 9]));
-    assert_eq!(past.objection(&desired), None);
+    assert_eq!(past.guard_refusal(&desired), None);
 }
 
 #[test]
@@ -323,21 +330,21 @@ fn the_last_usable_server_of_a_service_needs_the_operators_word() {
     for past in [past(), past().rebooted(), adopted] {
         for weights in [&[][..], &[0], &[0, 0], &[0, 0, 0]] {
             assert_eq!(past.text(&to(weights)), says, "{weights:?}");
-            assert_eq!(past.objection(&with(to(weights), |policy| policy.allow_empty = true)), None);
+            assert_eq!(past.guard_refusal(&with(to(weights), |policy| policy.allow_empty = true)), None);
             let mut allowed = to(weights);
             allowed.allow_empty.insert(key(WEB));
-            assert_eq!(past.objection(&allowed), None);
+            assert_eq!(past.guard_refusal(&allowed), None);
         }
         for weights in [&[0, 1][..], &[1, 0], &[5, 0], &[1]] {
-            assert_eq!(past.objection(&to(weights)), None, "{weights:?}");
+            assert_eq!(past.guard_refusal(&to(weights)), None, "{weights:?}");
         }
     }
     // A service that comes without, or had none, is as the file says; so is one that another program gave a server.
-    assert_eq!(Past::default().objection(&to(&[])), None);
+    assert_eq!(Past::default().guard_refusal(&to(&[])), None);
     let mut none = Past::of(to(&[0]));
-    assert_eq!(none.objection(&to(&[])), None);
+    assert_eq!(none.guard_refusal(&to(&[])), None);
     none.live.insert(key(WEB), service(&[1]));
-    assert_eq!((none.objection(&to(&[0])), none.objection(&to(&[0, 0]))), (None, None));
+    assert_eq!((none.guard_refusal(&to(&[0])), none.guard_refusal(&to(&[0, 0]))), (None, None));
     // A move does not hide it.
     let moved = file(&[("web", "tcp://10.0.0.1:81", &[0]), ("dns", "udp://10.0.0.1:53", &[1])]);
     assert!(past().text(&moved).starts_with("1 virtual service would lose the last server"));

@@ -4,15 +4,15 @@ use std::error::Error;
 use std::path::Path;
 
 use super::program::{ProgramError, output_of};
-use super::rules::Filter;
+use super::rules::FirewallRules;
 use super::{iptables, nftables};
 use crate::error_chain::ErrorChain;
 use crate::kernel::nftables::Generation;
 use crate::model::Family;
 
 /// Reads the rules that concern these families.
-pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) -> Filter {
-    let mut filter = Filter::default();
+pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) -> FirewallRules {
+    let mut filter = FirewallRules::default();
     // Where nobody ever made a rule, no program has to be started to find none.
     if families.iter().all(|family| legacy_tables(proc, *family).is_empty())
         && Generation::default().is_first()
@@ -54,7 +54,7 @@ pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) 
             filter.known.push(family);
         }
     }
-    let mut fail = |filter: &mut Filter, error: &(dyn Error + 'static)| {
+    let mut fail = |filter: &mut FirewallRules, error: &(dyn Error + 'static)| {
         filter.known.clear();
         unknown.push(format!("cannot read the rules of nftables: nft: {}", ErrorChain(error)));
     };
@@ -77,7 +77,7 @@ pub(super) fn look(families: &[Family], proc: &Path, unknown: &mut Vec<String>) 
 }
 
 /// Reads the rules of the old kernel tables; returns whether they could be read.
-fn also_legacy(program: &str, family: Family, filter: &mut Filter, unknown: &mut Vec<String>) -> bool {
+fn also_legacy(program: &str, family: Family, filter: &mut FirewallRules, unknown: &mut Vec<String>) -> bool {
     match output_of(program, &[]) {
         Ok(text) => {
             iptables::parse(&text, family, filter);

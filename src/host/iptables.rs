@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::rules::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
+use super::rules::{FirewallRules, Hook, HookPoint, MarkEffect, MarkRule, StateRule};
 use crate::model::Family;
 
 /// A rule: its chain and its words.
@@ -12,7 +12,7 @@ struct Rule {
 }
 
 /// Adds what is found to `filter`, and gives the names of the tables.
-pub(super) fn parse(text: &str, family: Family, filter: &mut Filter) -> Vec<String> {
+pub(super) fn parse(text: &str, family: Family, filter: &mut FirewallRules) -> Vec<String> {
     let mut tables = Vec::new();
     let mut rules = Vec::new();
     for line in text.lines() {
@@ -35,7 +35,7 @@ pub(super) fn parse(text: &str, family: Family, filter: &mut Filter) -> Vec<Stri
     tables
 }
 
-fn find(table: &str, rules: &[Rule], family: Family, filter: &mut Filter) {
+fn find(table: &str, rules: &[Rule], family: Family, filter: &mut FirewallRules) {
     let reached = reached(table, rules);
     let program = match family {
         Family::V4 => "iptables",
@@ -100,21 +100,21 @@ fn priority(table: &str, hook: Hook) -> i32 {
     }
 }
 
-fn sets_mark(words: &[String]) -> Option<Sets> {
+fn sets_mark(words: &[String]) -> Option<MarkEffect> {
     match option(words, &["-j"])? {
         "MARK" => {
             let value = option(words, &["--set-xmark", "--set-mark"]).and_then(masked);
             Some(match value {
-                Some((value, u32::MAX)) => Sets::Exactly(value),
-                Some((value, mask)) => Sets::Bits { value, mask },
-                None => Sets::Computed,
+                Some((value, u32::MAX)) => MarkEffect::Exactly(value),
+                Some((value, mask)) => MarkEffect::Bits { value, mask },
+                None => MarkEffect::Computed,
             })
         }
         "TPROXY" => {
             let (value, mask) = option(words, &["--tproxy-mark"]).and_then(masked)?;
-            (value & mask != 0).then_some(Sets::Bits { value, mask })
+            (value & mask != 0).then_some(MarkEffect::Bits { value, mask })
         }
-        "CONNMARK" => words.iter().any(|word| word == "--restore-mark").then_some(Sets::Computed),
+        "CONNMARK" => words.iter().any(|word| word == "--restore-mark").then_some(MarkEffect::Computed),
         _ => None,
     }
 }
@@ -205,7 +205,7 @@ COMMIT
 
     #[test]
     fn rules_that_packets_reach_are_found() {
-        let mut filter = Filter::default();
+        let mut filter = FirewallRules::default();
         assert_eq!(parse(SAVED, Family::V4, &mut filter), ["mangle", "filter"]);
         let mark = |chain: &str, table: &str, sets, points: &[(Hook, i32)]| MarkRule {
             place: format!("chain {chain} of table {table} (iptables)"),
@@ -221,15 +221,15 @@ COMMIT
         };
         assert_eq!(
             filter,
-            Filter {
+            FirewallRules {
                 marks: vec![
-                    mark("PREROUTING", "mangle", Sets::Exactly(10), pre),
-                    mark("PREROUTING", "mangle", Sets::Computed, pre),
-                    mark("PREROUTING", "mangle", Sets::Bits { value: 1, mask: 1 }, pre),
+                    mark("PREROUTING", "mangle", MarkEffect::Exactly(10), pre),
+                    mark("PREROUTING", "mangle", MarkEffect::Computed, pre),
+                    mark("PREROUTING", "mangle", MarkEffect::Bits { value: 1, mask: 1 }, pre),
                     mark(
                         "KUBE-X",
                         "filter",
-                        Sets::Bits { value: 0x4000, mask: 0x4000 },
+                        MarkEffect::Bits { value: 0x4000, mask: 0x4000 },
                         &[(Hook::Input, 0), (Hook::Output, 0)]
                     ),
                 ],

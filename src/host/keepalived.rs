@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::process::Process;
-use crate::files::{NotRead, open_regular, read_limited};
+use crate::files::{UntrustedFileError, open_regular, read_limited};
 
 /// How deep files may include each other.
 const DEPTH: usize = 5;
@@ -51,7 +51,7 @@ pub(super) enum ConfigurationError {
     /// Others than its owner may write a file.
     Writable,
     /// A file cannot be read.
-    File(NotRead),
+    File(UntrustedFileError),
     /// A file or a directory cannot be looked at.
     Io(io::Error),
     /// An included file is not known.
@@ -82,7 +82,7 @@ impl Error for ConfigurationError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Included { error, .. } => Some(error),
-            // Their text is this one's; a `NotRead` shows its cause, too.
+            // Their text is this one's; a `UntrustedFileError` shows its cause, too.
             Self::File(error) => error.source().and_then(Error::source),
             Self::Io(error) => error.source(),
             Self::TooDeep | Self::TooManyFiles | Self::TooManyEntries | Self::Owner(_) | Self::Writable => {
@@ -98,8 +98,8 @@ impl From<io::Error> for ConfigurationError {
     }
 }
 
-impl From<NotRead> for ConfigurationError {
-    fn from(error: NotRead) -> Self {
+impl From<UntrustedFileError> for ConfigurationError {
+    fn from(error: UntrustedFileError) -> Self {
         Self::File(error)
     }
 }

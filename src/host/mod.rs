@@ -25,8 +25,8 @@ use crate::model::{Family, Sysctls};
 
 pub use self::managers::Manager;
 pub use self::permissions::{Writable, writable};
-pub use self::routes::{Holder, InterfaceKind};
-pub use self::rules::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
+pub use self::routes::{AddressInterface, InterfaceKind};
+pub use self::rules::{FirewallRules, Hook, HookPoint, MarkEffect, MarkRule, StateRule};
 
 /// What to read of the host; nothing else is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,11 +58,11 @@ pub struct Host {
     /// The virtual addresses whose packets the kernel does not take for its own
     pub not_local: Vec<Target>,
     /// The interfaces that carry a virtual IPv4 address
-    pub holders: Vec<Holder>,
+    pub address_interfaces: Vec<AddressInterface>,
     /// The interfaces over which IPv6 routes lead that routers announced
     pub learned: Vec<String>,
     /// What the rules of other programs do with marks and connection states
-    pub filter: Filter,
+    pub filter: FirewallRules,
     /// Others who manage IPVS
     pub managers: Vec<Manager>,
     /// What of the desired file others may write
@@ -101,7 +101,7 @@ pub fn look(scope: HostScope, settings: Sysctls, roots: &Roots) -> Host {
     if let Err(error) = routes::look(addresses, learned_routes, &mut host) {
         host.unknown.push(format!("cannot read addresses and routes: {}", ErrorChain(&error)));
     }
-    let per_interface = host.holders.iter().map(|holder| (&holder.interface, "ipv4", "rp_filter"));
+    let per_interface = host.address_interfaces.iter().map(|holder| (&holder.interface, "ipv4", "rp_filter"));
     let per_interface = per_interface.chain(host.learned.iter().map(|name| (name, "ipv6", "accept_ra")));
     let names: Vec<String> =
         per_interface.map(|(interface, family, name)| of_interface(family, interface, name)).collect();

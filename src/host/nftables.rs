@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::rules::{Filter, Hook, HookPoint, MarkRule, Sets, StateRule};
+use super::rules::{FirewallRules, Hook, HookPoint, MarkEffect, MarkRule, StateRule};
 use crate::model::Family;
 use crate::nft::TABLE;
 
@@ -46,7 +46,7 @@ impl std::error::Error for RulesetError {
 pub(super) fn parse(
     text: &str,
     iptables: &[(Family, String)],
-    filter: &mut Filter,
+    filter: &mut FirewallRules,
 ) -> Result<(), RulesetError> {
     let document: Value = serde_json::from_str(text).map_err(RulesetError::Json)?;
     let objects = document.get("nftables").and_then(Value::as_array).ok_or(RulesetError::NoRules)?;
@@ -173,11 +173,11 @@ fn jump(value: &Value) -> Option<&str> {
     value.get("jump").or_else(|| value.get("goto"))?.get("target")?.as_str()
 }
 
-fn sets_mark(value: &Value) -> Option<Sets> {
+fn sets_mark(value: &Value) -> Option<MarkEffect> {
     if let Some(foreign) = value.get("xt") {
         // A part that only iptables understands. Older versions of nft do not even name it.
         return match foreign.get("name").and_then(Value::as_str) {
-            Some("MARK" | "CONNMARK" | "TPROXY") | None => Some(Sets::Perhaps),
+            Some("MARK" | "CONNMARK" | "TPROXY") | None => Some(MarkEffect::Perhaps),
             Some(_) => None,
         };
     }
@@ -185,7 +185,7 @@ fn sets_mark(value: &Value) -> Option<Sets> {
     let key = mangle.get("key")?.get("meta")?.get("key")?.as_str()?;
     (key == "mark").then(|| {
         let constant = mangle.get("value").and_then(Value::as_u64);
-        constant.and_then(|mark| u32::try_from(mark).ok()).map_or(Sets::Computed, Sets::Exactly)
+        constant.and_then(|mark| u32::try_from(mark).ok()).map_or(MarkEffect::Computed, MarkEffect::Exactly)
     })
 }
 
@@ -231,8 +231,8 @@ mod tests {
 {"rule": {"family": "ip", "table": "mangle", "chain": "PREROUTING", "handle": 2, "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}}, {"counter": {"packets": 0, "bytes": 0}}, {"xt": {"type": "target", "name": "MARK"}}]}},
 {"rule": {"family": "ip", "table": "mangle", "chain": "PREROUTING", "handle": 3, "expr": [{"xt": {"type": "match", "name": "conntrack"}}, {"accept": null}]}}]}"#;
 
-    fn found(text: &str, iptables: &[(Family, String)]) -> Filter {
-        let mut filter = Filter::default();
+    fn found(text: &str, iptables: &[(Family, String)]) -> FirewallRules {
+        let mut filter = FirewallRules::default();
         parse(text, iptables, &mut filter).unwrap();
         filter
     }
@@ -248,15 +248,15 @@ mod tests {
         let state = |chain: &str, points| StateRule { place: inet(chain), family: None, points };
         assert_eq!(
             found(RULESET, &[]),
-            Filter {
+            FirewallRules {
                 marks: vec![
-                    mark("fresh", Sets::Computed, at(Hook::Forward, 0)),
-                    mark("web", Sets::Exactly(20), at(Hook::Input, 0)),
-                    mark("other", Sets::Computed, at(Hook::Input, 0)),
+                    mark("fresh", MarkEffect::Computed, at(Hook::Forward, 0)),
+                    mark("web", MarkEffect::Exactly(20), at(Hook::Input, 0)),
+                    mark("other", MarkEffect::Computed, at(Hook::Input, 0)),
                     MarkRule {
                         place: "chain pre of table ip6 mangle (nftables)".into(),
                         family: Some(Family::V6),
-                        sets: Sets::Exactly(30),
+                        sets: MarkEffect::Exactly(30),
                         points: at(Hook::Prerouting, -300),
                     },
                 ],
@@ -272,27 +272,27 @@ mod tests {
         let (family, points) = (Some(Family::V4), at(Hook::Prerouting, -150));
         assert_eq!(
             found(FOREIGN, &[]),
-            Filter {
+            FirewallRules {
                 marks: vec![MarkRule {
                     place: place.into(),
                     family,
-                    sets: Sets::Perhaps,
+                    sets: MarkEffect::Perhaps,
                     points: points.clone()
                 }],
                 states: vec![StateRule { place: place.into(), family, points }],
                 known: vec![],
             }
         );
-        assert_eq!(found(FOREIGN, &[(Family::V4, "mangle".into())]), Filter::default());
+        assert_eq!(found(FOREIGN, &[(Family::V4, "mangle".into())]), FirewallRules::default());
     }
 
     #[test]
     fn what_is_no_list_is_an_error_and_chains_may_jump_in_a_circle() {
-        let mut filter = Filter::default();
+        let mut filter = FirewallRules::default();
         assert!(matches!(parse("{}", &[], &mut filter), Err(RulesetError::NoRules)));
         assert!(matches!(parse("nft: no", &[], &mut filter), Err(RulesetError::Json(_))));
         let circle = r#"{"nftables": [{"chain": {"family": "ip", "table": "t", "name": "a", "hook": "input", "prio": 0}},
             {"rule": {"family": "ip", "table": "t", "chain": "a", "expr": [{"jump": {"target": "a"}}]}}]}"#;
-        assert_eq!(found(circle, &[]), Filter::default());
+        assert_eq!(found(circle, &[]), FirewallRules::default());
     }
 }

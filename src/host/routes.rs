@@ -14,7 +14,7 @@ use crate::kernel::netlink::attribute::{Attributes, append, find, text_of};
 
 /// An interface that carries a virtual address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub struct AddressInterface {
     /// Its name
     pub interface: String,
     /// What it is
@@ -31,7 +31,7 @@ pub enum InterfaceKind {
     /// Packets come in over it.
     Real,
     /// It only holds addresses: `lo`, `dummy`.
-    Holding,
+    AddressOnly,
     /// Packets that were wrapped in others come out of it.
     Tunnel,
 }
@@ -81,7 +81,7 @@ pub(super) fn look(mut addresses: Vec<Target>, learned: bool, host: &mut Host) -
     let local: Vec<Target> = addresses.extract_if(.., |_| are_elsewhere.next() == Some(false)).collect();
     host.not_local = addresses;
     // What is not local is carried by none.
-    host.holders = holders(&mut kernel, &local, &interfaces)?;
+    host.address_interfaces = address_interfaces(&mut kernel, &local, &interfaces)?;
     if learned {
         let routes = kernel.list(Rtm::Getroute, &route_request(libc::AF_INET6, 0, &[]))?;
         let announced = routes.iter().filter_map(|payload| route(payload));
@@ -111,8 +111,8 @@ fn interfaces(kernel: &mut Rtnetlink) -> Result<HashMap<u32, Interface>, Netlink
             }
         }
         let kind = match Arphrd::from(hardware) {
-            Arphrd::Loopback => InterfaceKind::Holding,
-            _ if dummy => InterfaceKind::Holding,
+            Arphrd::Loopback => InterfaceKind::AddressOnly,
+            _ if dummy => InterfaceKind::AddressOnly,
             _ if TUNNELS.contains(&hardware) => InterfaceKind::Tunnel,
             _ => InterfaceKind::Real,
         };
@@ -152,11 +152,11 @@ fn are_elsewhere(kernel: &mut Rtnetlink, addresses: &[Target]) -> Result<Vec<boo
 }
 
 /// The interfaces that carry one of the IPv4 addresses. Of IPv6 nothing is asked: it has no check of the way back.
-fn holders(
+fn address_interfaces(
     kernel: &mut Rtnetlink,
     addresses: &[Target],
     interfaces: &HashMap<u32, Interface>,
-) -> Result<Vec<Holder>, NetlinkError> {
+) -> Result<Vec<AddressInterface>, NetlinkError> {
     let mut wanted: HashSet<[u8; 4], RandomState> = HashSet::default();
     wanted.reserve(addresses.len());
     wanted.extend(addresses.iter().filter_map(|target| match target.address {
@@ -167,7 +167,7 @@ fn holders(
         return Ok(Vec::new());
     }
     let listed = kernel.list(Rtm::Getaddr, &[libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, 0])?;
-    let mut holders = Vec::new();
+    let mut address_interfaces = Vec::new();
     for payload in &listed {
         let own = find(payload.get(8..).unwrap_or_default(), Ifa::Local.into())?
             .and_then(|value| value.first_chunk::<4>().copied());
@@ -179,11 +179,16 @@ fn holders(
         let address = IpAddr::from(address);
         let default_route = match kind {
             InterfaceKind::Real => default_route(kernel, address, interfaces)?,
-            InterfaceKind::Holding | InterfaceKind::Tunnel => Vec::new(),
+            InterfaceKind::AddressOnly | InterfaceKind::Tunnel => Vec::new(),
         };
-        holders.push(Holder { interface: name.clone(), kind: *kind, address, default_route });
+        address_interfaces.push(AddressInterface {
+            interface: name.clone(),
+            kind: *kind,
+            address,
+            default_route,
+        });
     }
-    Ok(holders)
+    Ok(address_interfaces)
 }
 
 /// By which interfaces the default route leaves for packets from `source`, rules of routing by source included.
@@ -291,10 +296,10 @@ mod tests {
         look(vec![target("127.0.0.1"), target("224.0.0.7")], true, &mut host).unwrap();
         assert_eq!(host.not_local, [target("224.0.0.7")]);
         assert_eq!(
-            host.holders,
-            [Holder {
+            host.address_interfaces,
+            [AddressInterface {
                 interface: "lo".into(),
-                kind: InterfaceKind::Holding,
+                kind: InterfaceKind::AddressOnly,
                 address: "127.0.0.1".parse().unwrap(),
                 default_route: Vec::new(),
             }]

@@ -4,7 +4,7 @@ use crate::model::Family;
 
 /// What was found in the rules of other programs, of nftables and iptables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Filter {
+pub struct FirewallRules {
     /// Rules that set the mark of packets
     pub marks: Vec<MarkRule>,
     /// Rules that match the state of a connection
@@ -21,7 +21,7 @@ pub struct MarkRule {
     /// Of which family its packets are; none is both
     pub family: Option<Family>,
     /// Which marks it sets
-    pub sets: Sets,
+    pub sets: MarkEffect,
     /// From where in the path of packets it is reached
     pub points: Vec<HookPoint>,
 }
@@ -39,7 +39,7 @@ pub struct StateRule {
 
 /// Which marks a rule sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sets {
+pub enum MarkEffect {
     /// This one
     Exactly(u32),
     /// Those bits of `mask` that are in `value`; the others stay
@@ -55,7 +55,7 @@ pub enum Sets {
     Perhaps,
 }
 
-impl Sets {
+impl MarkEffect {
     /// Whether a packet can have this mark after it.
     pub fn can_be(self, mark: u32) -> bool {
         match self {
@@ -99,11 +99,11 @@ mod tests {
 
     #[test]
     fn which_marks_a_rule_can_give() {
-        assert!(Sets::Exactly(10).can_be(10) && !Sets::Exactly(10).can_be(11));
+        assert!(MarkEffect::Exactly(10).can_be(10) && !MarkEffect::Exactly(10).can_be(11));
         // Kubernetes: one bit, whatever the others are.
-        let bit = Sets::Bits { value: 0x4000, mask: 0x4000 };
+        let bit = MarkEffect::Bits { value: 0x4000, mask: 0x4000 };
         assert!(bit.can_be(0x400a) && !bit.can_be(10));
-        assert!(!Sets::Bits { value: 0, mask: 0xffff_fff0 }.can_be(4));
-        assert!(Sets::Computed.can_be(7) && Sets::Perhaps.can_be(7));
+        assert!(!MarkEffect::Bits { value: 0, mask: 0xffff_fff0 }.can_be(4));
+        assert!(MarkEffect::Computed.can_be(7) && MarkEffect::Perhaps.can_be(7));
     }
 }

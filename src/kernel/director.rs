@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::ipvs::Ipvs;
 use super::nftables::{NftClient, NftError};
 use super::{
-    Kernel, KernelError, Live, Permit, ProgressSink, Question, Refusal, Refusals, interfaces, permitted,
+    Kernel, KernelError, Live, Permit, ProgressSink, ReadScope, Refusal, Refusals, interfaces, permitted,
     sysctl,
 };
 use crate::error_chain::ErrorChain;
@@ -24,7 +24,7 @@ pub struct Director {
     /// The live FULLNAT servers, and with them the source-NAT rules that the table needs
     full_nat: FullNat,
     /// What the last reading showed beside IPVS, and of which question
-    seen: Option<(Question, Beside)>,
+    seen: Option<(ReadScope, Beside)>,
     /// Whether it may still be written
     permit: Option<Permit>,
 }
@@ -38,7 +38,7 @@ struct Beside {
 }
 
 impl Beside {
-    fn read(question: &Question) -> Self {
+    fn read(question: &ReadScope) -> Self {
         let mut sysctls = Sysctls::new();
         for name in &question.sysctls {
             // A setting that is absent or cannot be read counts as missing; setting it reports the reason.
@@ -87,7 +87,7 @@ impl Director {
     fn read_filter(&mut self, live: &mut Live) {
         match self.filter.read() {
             Ok(table) => self.table = table,
-            Err(error) => live.filter_trouble = Some(ErrorChain(&error).to_string()),
+            Err(error) => live.nftables_error = Some(ErrorChain(&error).to_string()),
         }
         live.state.marks = self.table.marks.clone();
         live.state.strays = self.table.strays.clone();
@@ -170,7 +170,7 @@ impl Director {
 }
 
 impl Kernel for Director {
-    fn read_expecting(&mut self, question: &Question, expected: &Services) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, question: &ReadScope, expected: &Services) -> Result<Live, KernelError> {
         self.seen = None;
         let mut live = self.ipvs.read_expecting(question, expected)?;
         (self.table, self.full_nat) = Default::default();
@@ -186,7 +186,7 @@ impl Kernel for Director {
         Ok(live)
     }
 
-    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
+    fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError> {
         let Some((read, beside)) = self.seen.take() else { return Ok(true) };
         // The cheapest comparison comes first.
         let changed = read != *question

@@ -26,7 +26,7 @@ pub trait Kernel {
     ///
     /// # Errors
     /// Where the kernel cannot be read, or a list is not known to be whole.
-    fn read(&mut self, question: &Question) -> Result<Live, KernelError> {
+    fn read(&mut self, question: &ReadScope) -> Result<Live, KernelError> {
         self.read_expecting(question, &Services::default())
     }
 
@@ -35,14 +35,14 @@ pub trait Kernel {
     ///
     /// # Errors
     /// As for [`Kernel::read`].
-    fn read_expecting(&mut self, question: &Question, expected: &Services) -> Result<Live, KernelError>;
+    fn read_expecting(&mut self, question: &ReadScope, expected: &Services) -> Result<Live, KernelError>;
 
     /// Whether anything may have changed since the last [`Kernel::read`] of the same scope: for a fraction of its cost.
     /// Also true where nothing was read yet, nothing is remembered, or something was edited since.
     ///
     /// # Errors
     /// Where the kernel cannot be read.
-    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError>;
+    fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError>;
 
     /// Reads some virtual services with their servers; those that are not there are left out.
     ///
@@ -97,7 +97,7 @@ pub type ProgressSink = Box<dyn FnMut(ProgressEvent)>;
 
 /// What to read beside IPVS itself, which is always read whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Question {
+pub struct ReadScope {
     /// The kernel settings to read
     pub sysctls: Vec<String>,
     /// Whether to read lbd's own table of nftables
@@ -120,7 +120,7 @@ pub struct Live {
     /// Those of the scope that are there and are not up
     pub down: HashSet<String>,
     /// Why lbd's own table of nftables could not be read; it counts as empty then
-    pub filter_trouble: Option<String>,
+    pub nftables_error: Option<String>,
 }
 
 /// What was refused of a list of operations, by its place among their single edits: mostly nothing, of a list that may be

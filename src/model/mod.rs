@@ -29,8 +29,8 @@ pub use server::{
     TunnelKind,
 };
 pub use service::{
-    EngineName, Family, KeyError, Neighbour, Persistence, PersistenceEngine, PersistenceMask, Protocol,
-    SchedulerName, Scheduling, ServiceKey, VirtualService,
+    EngineName, Family, KeyError, Persistence, PersistenceEngine, PersistenceMask, Protocol, SchedulerName,
+    Scheduling, SchedulingCache, ServiceKey, VirtualService,
 };
 pub use spared::Spared;
 pub use state::{Servers, Services, State};

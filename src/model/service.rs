@@ -384,9 +384,9 @@ impl VirtualService {
 
 /// Lets each service of a row share its scheduling with the one before it, where they have the same.
 #[derive(Debug, Default)]
-pub struct Neighbour(Option<Arc<Scheduling>>);
+pub struct SchedulingCache(Option<Arc<Scheduling>>);
 
-impl Neighbour {
+impl SchedulingCache {
     /// The scheduling of the next service.
     pub fn share(&mut self, scheduling: Scheduling) -> Arc<Scheduling> {
         match &self.0 {

@@ -1,6 +1,6 @@
 //! Applies an edit of the file before the whole table is read.
 
-use super::Comparison;
+use super::StateDiff;
 use super::execution::execute;
 use crate::guard::{self, Before};
 use crate::kernel::{Kernel, KernelError, Live};
@@ -44,7 +44,7 @@ pub fn edit(
     let services = live.keys().filter_map(wanted).collect();
     let desired = Desired { state: State { services, ..State::default() }, ..Desired::default() };
     let live = Live { state: State { services: live, ..State::default() }, ..Live::default() };
-    let mut comparison = Comparison::new(live, &desired, Some(&desired), &Record::default());
+    let mut comparison = StateDiff::new(live, &desired, Some(&desired), &Record::default());
     super::with_permit(kernel, lock, |kernel| Ok(execute(kernel, &mut comparison, &desired)?.done))
 }
 

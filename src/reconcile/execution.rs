@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Comparison, Failed};
+use super::{Failed, StateDiff};
 use crate::kernel::{Kernel, KernelError, Refusal, Refusals};
 use crate::model::{Action, Desired, Kind, Operation, ServiceKey, ServiceOp, Subject};
 use crate::plan::{self, Plan};
@@ -115,7 +115,7 @@ fn refused_of(operations: &[Operation], refusals: &Refusals) -> Vec<Operation> {
 /// replacements were rejected, is blocked.
 pub(super) fn execute(
     kernel: &mut dyn Kernel,
-    comparison: &mut Comparison,
+    comparison: &mut StateDiff,
     desired: &Desired,
 ) -> Result<Execution, KernelError> {
     let Plan { prepare, grow, quiesce, marks, shrink } = std::mem::take(&mut comparison.plan);

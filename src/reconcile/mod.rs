@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use self::execution::{Execution, execute};
 use self::session::RecordSession;
-use crate::guard::Objection;
-use crate::kernel::{Kernel, KernelError, Permit, Question, Refusal};
+use crate::guard::GuardRefusal;
+use crate::kernel::{Kernel, KernelError, Permit, ReadScope, Refusal};
 use crate::model::{Action, Desired, Kind, Operation, Policy, State, sysctl};
 use crate::ownership::Changed;
 use crate::store::{Lock, Record, Store};
 
 pub use self::edit::edit;
-pub use self::state_diff::Comparison;
+pub use self::state_diff::StateDiff;
 
 /// How often one pass executes before it gives up: another program may be writing, too.
 const ROUNDS: usize = 3;
@@ -30,12 +30,12 @@ pub enum Outcome {
     /// Some operations failed.
     Failed,
     /// Nothing was done, since a guard refuses the change.
-    Refused(Objection),
+    Refused(GuardRefusal),
     /// The kernel was read again and is as the file describes it, but for services that never were in the file: a guard
     /// refuses to delete those.
-    PartlyRefused(Objection),
+    PartlyRefused(GuardRefusal),
     /// Everything was done but the operations that are deferred.
-    Held,
+    Deferred,
     /// Everything was added and edited, but nothing deleted or recorded, since it is not known what lbd owns: why.
     Unverified(String),
 }
@@ -59,7 +59,7 @@ pub struct Report {
     /// The operations that failed and are still needed
     pub failed: Vec<Failed>,
     /// The difference at the last reading
-    pub last: Comparison,
+    pub last: StateDiff,
     /// Errors outside of the kernel that did not stop the pass
     pub warnings: Vec<String>,
 }
@@ -98,7 +98,7 @@ impl Summary {
 
 /// The input of a pass.
 #[derive(Clone, Copy)]
-pub struct Order<'a> {
+pub struct PassInput<'a> {
     /// The desired state, with the policy
     pub desired: &'a Desired,
     /// The state that was verified last, for the guards: `desired` itself where it is that, `None` where it is not known
@@ -106,7 +106,7 @@ pub struct Order<'a> {
     /// The desired file itself, kept once it is verified
     pub text: &'a str,
     /// Which operations are deferred to a later pass, if any are
-    pub waits: Option<&'a dyn Fn(&Operation) -> bool>,
+    pub defers: Option<&'a dyn Fn(&Operation) -> bool>,
     /// Why the file that was verified last cannot be read, if so: nothing is deleted then
     pub unknown: Option<&'a str>,
 }
@@ -123,14 +123,14 @@ pub fn after_teardown(record: &Record) -> Desired {
 }
 
 /// What a pass has to read beside IPVS: what the file names, and what lbd has changed before.
-pub fn question(desired: &Desired, record: &Record) -> Question {
+pub fn question(desired: &Desired, record: &Record) -> ReadScope {
     let state = &desired.state;
     let of_settings = state.sysctls.keys().filter_map(|name| sysctl::interface(name)).map(str::to_owned);
     let of_sync = state.sync.iter().map(|daemon| daemon.interface.clone());
     let names = state.sysctls.keys().map(String::as_str);
     let reached = state.sysctls.keys().flat_map(|name| sysctl::companions(name).iter().copied());
     let sysctls: BTreeSet<&str> = names.chain(reached).collect();
-    Question {
+    ReadScope {
         sysctls: sysctls.into_iter().map(str::to_owned).collect(),
         filter: record.changed.filter || state.needs_filter(),
         interfaces: of_settings.chain(of_sync).collect(),
@@ -147,10 +147,10 @@ pub fn question(desired: &Desired, record: &Record) -> Question {
 /// Where the kernel cannot be read, or the lock was lost. What was done until then is in the kernel.
 pub fn pass(
     kernel: &mut dyn Kernel,
-    order: &Order<'_>,
+    order: &PassInput<'_>,
     store: &Store,
     lock: Option<&Lock>,
-    announce: &mut dyn FnMut(&Comparison),
+    announce: &mut dyn FnMut(&StateDiff),
 ) -> Result<Report, KernelError> {
     with_permit(kernel, lock, |kernel| permitted_pass(kernel, order, store, announce))
 }
@@ -172,11 +172,11 @@ fn with_permit<T>(
 
 fn permitted_pass(
     kernel: &mut dyn Kernel,
-    order: &Order<'_>,
+    order: &PassInput<'_>,
     store: &Store,
-    announce: &mut dyn FnMut(&Comparison),
+    announce: &mut dyn FnMut(&StateDiff),
 ) -> Result<Report, KernelError> {
-    let Order { desired, verified, text, waits, unknown } = *order;
+    let PassInput { desired, verified, text, defers, unknown } = *order;
     let mut session = RecordSession::open(store, verified.unwrap_or(desired));
     if let Some(reason) = unknown {
         session.is_unknown(reason);
@@ -186,30 +186,30 @@ fn permitted_pass(
     let mut execution = Execution::default();
     let mut round = 0;
     loop {
-        let mut last = Comparison::new(
+        let mut last = StateDiff::new(
             kernel.read_expecting(&question, &desired.state.services)?,
             desired,
             verified,
             &session.record,
         );
-        if let Some(waits) = waits {
-            last.hold(waits);
+        if let Some(defers) = defers {
+            last.defer(defers);
         }
         let unknown = session.unknown();
         if unknown.is_some() {
-            last.hold(&Operation::deletes);
+            last.defer(&Operation::deletes);
         }
-        let outcome = if let Some(objection) = last.refusal() {
-            Outcome::Refused(objection.clone())
+        let outcome = if let Some(guard_refusal) = last.refusal() {
+            Outcome::Refused(guard_refusal.clone())
         } else if last.plan.is_empty()
             && let Some(reason) = unknown
         {
             Outcome::Unverified(reason)
-        } else if last.plan.is_empty() && !last.held.is_empty() {
-            Outcome::Held
+        } else if last.plan.is_empty() && !last.deferred.is_empty() {
+            Outcome::Deferred
         } else if last.plan.is_empty() {
             session.verified(desired, &last, text);
-            last.objection.clone().map_or(Outcome::Verified, Outcome::PartlyRefused)
+            last.guard_refusal.clone().map_or(Outcome::Verified, Outcome::PartlyRefused)
         } else if round == ROUNDS || execution.is_hopeless(&last.plan) {
             Outcome::Failed
         } else {

@@ -1,6 +1,6 @@
 //! Reads the record at the start of a pass and writes it as the pass goes on; one that cannot be read is not overwritten.
 
-use super::Comparison;
+use super::StateDiff;
 use crate::model::Desired;
 use crate::ownership;
 use crate::store::{LoadError, Record, Store};
@@ -28,7 +28,7 @@ impl<'a> RecordSession<'a> {
                 session.record = record;
             }
             Err(LoadError::Unreadable(reason)) => session.unknown = Some(reason),
-            Err(LoadError::Spoilt(reason)) => match store.set_aside_record() {
+            Err(LoadError::Corrupt(reason)) => match store.set_aside_record() {
                 Ok(name) => {
                     session.record = Record::rebuilt(verified);
                     session.warnings.push(format!(
@@ -54,8 +54,8 @@ impl<'a> RecordSession<'a> {
     }
 
     /// Records what is about to be added and changed, before it is: after a crash in the middle, all of it is still owned.
-    pub(super) fn claim(&mut self, desired: &Desired, comparison: &Comparison) {
-        let Comparison { plan, managed, .. } = comparison;
+    pub(super) fn claim(&mut self, desired: &Desired, comparison: &StateDiff) {
+        let StateDiff { plan, managed, .. } = comparison;
         ownership::claim(&mut self.record.owned, desired);
         self.record.changed.claim(desired, &managed.sysctls, plan.operations());
         self.record.spared = comparison.spared();
@@ -63,7 +63,7 @@ impl<'a> RecordSession<'a> {
     }
 
     /// Records that the kernel is as the file describes it.
-    pub(super) fn verified(&mut self, desired: &Desired, comparison: &Comparison, text: &str) {
+    pub(super) fn verified(&mut self, desired: &Desired, comparison: &StateDiff, text: &str) {
         let wanted = &desired.state.services;
         let owned = &mut self.record.owned;
         ownership::claim(owned, desired);
@@ -74,7 +74,7 @@ impl<'a> RecordSession<'a> {
         let had_filter = changed.filter;
         changed.release(desired, live);
         // A table that cannot be read may still be there, and is lbd's own.
-        if let Some(reason) = comparison.filter_trouble.as_ref().filter(|_| had_filter) {
+        if let Some(reason) = comparison.nftables_error.as_ref().filter(|_| had_filter) {
             changed.filter = true;
             self.warnings.push(format!("lbd's own nftables table may still be there: {reason}"));
         }

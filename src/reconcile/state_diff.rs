@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::guard::{self, Before, Objection};
+use crate::guard::{self, Before, GuardRefusal};
 use crate::kernel::Live;
 use crate::model::{
     Connections, Desired, Family, Operation, ServerKey, ServiceKey, ServiceOp, Services, Spared, State,
@@ -15,7 +15,7 @@ use crate::store::Record;
 
 /// The difference between the live state and the desired one: what `diff` shows and `apply` executes.
 #[derive(Debug)]
-pub struct Comparison {
+pub struct StateDiff {
     /// The operations to execute
     pub plan: Plan,
     /// Services that lbd does not manage, and those whose deletion alone a guard refuses
@@ -23,13 +23,13 @@ pub struct Comparison {
     /// Sync daemons that lbd does not manage
     pub foreign_sync: Vec<SyncDaemon>,
     /// What a guard refuses until the operator confirms it: the plan, or only deletions that are not part of it
-    pub objection: Option<Objection>,
+    pub guard_refusal: Option<GuardRefusal>,
     /// Operations that are deferred to a later pass
-    pub held: Vec<Operation>,
+    pub deferred: Vec<Operation>,
     /// Operations that await an interface which is absent or down: no error, and no reason not to be in sync
-    pub waiting: Vec<Operation>,
+    pub awaiting_link: Vec<Operation>,
     /// Why lbd's own nftables table could not be read, if so
-    pub filter_trouble: Option<String>,
+    pub nftables_error: Option<String>,
     /// The part of the live state that lbd may change
     pub(super) managed: State,
     connections: HashMap<(ServiceKey, ServerKey), Connections>,
@@ -39,13 +39,13 @@ pub struct Comparison {
     clusters: [Arc<Owned>; 2],
 }
 
-impl Comparison {
+impl StateDiff {
     /// Compares `live` with `desired`; `record` has what lbd owns. Pure.
     ///
     /// `verified` is the state that was verified last, for the guards: `desired` itself where it is that, `None` where
     /// it is not known.
     pub fn new(live: Live, desired: &Desired, verified: Option<&Desired>, record: &Record) -> Self {
-        let Live { state, connections, expire_nodest_conn, absent, down, filter_trouble } = live;
+        let Live { state, connections, expire_nodest_conn, absent, down, nftables_error } = live;
         let wanted = &desired.state.services;
         let (mut services, mut foreign) =
             ownership::part(state.services, wanted, &record.owned, desired.policy.prune);
@@ -57,9 +57,10 @@ impl Comparison {
             foreign: &foreign,
             spared: &record.spared,
         };
-        let objection = guard::check(&before, desired);
-        if let Some(objection) = objection.as_ref().filter(|objection| objection.is_partial()) {
-            let spared: HashSet<&ServiceKey> = objection.spared.services.iter().collect();
+        let guard_refusal = guard::check(&before, desired);
+        if let Some(guard_refusal) = guard_refusal.as_ref().filter(|guard_refusal| guard_refusal.is_partial())
+        {
+            let spared: HashSet<&ServiceKey> = guard_refusal.spared.services.iter().collect();
             foreign.extend(services.extract_if(.., |service, _| spared.contains(service)));
         }
         let (sync, foreign_sync) = state.sync.into_iter().partition(|daemon| {
@@ -68,13 +69,13 @@ impl Comparison {
         });
         let managed = State { services, sync, ..state };
         let mut plan = plan::plan(&managed, &desired.state);
-        let mut waiting = Vec::new();
+        let mut awaiting_link = Vec::new();
         if !(absent.is_empty() && down.is_empty()) {
             let is_early = |operation: &mut Operation| {
                 operation.link().is_some_and(|link| link.is_lacking(&absent, &down))
             };
             for phase in plan.phases_mut() {
-                waiting.extend(phase.extract_if(.., is_early));
+                awaiting_link.extend(phase.extract_if(.., is_early));
             }
         }
         let is_left =
@@ -84,10 +85,10 @@ impl Comparison {
             plan,
             foreign,
             foreign_sync,
-            objection,
-            held: Vec::new(),
-            waiting,
-            filter_trouble,
+            guard_refusal,
+            deferred: Vec::new(),
+            awaiting_link,
+            nftables_error,
             managed,
             connections,
             expire_nodest_conn,
@@ -97,10 +98,10 @@ impl Comparison {
     }
 
     /// Moves out of the plan what is deferred to a later pass; the servers of a new service are deferred with it.
-    pub fn hold(&mut self, defers: &dyn Fn(&Operation) -> bool) {
+    pub fn defer(&mut self, defers: &dyn Fn(&Operation) -> bool) {
         let mut without: HashSet<ServiceKey> = HashSet::new();
         for phase in self.plan.phases_mut() {
-            self.held.extend(phase.extract_if(.., |operation| {
+            self.deferred.extend(phase.extract_if(.., |operation| {
                 let is_new = matches!(operation, Operation::Service(ServiceOp::Add { .. }));
                 let service = operation.service().copied();
                 let has_to_wait = defers(operation) || service.is_some_and(|of| without.contains(&of));
@@ -111,18 +112,18 @@ impl Comparison {
     }
 
     /// Why none of the plan may be executed until the operator confirms it.
-    pub fn refusal(&self) -> Option<&Objection> {
-        self.objection.as_ref().filter(|objection| !objection.is_partial())
+    pub fn refusal(&self) -> Option<&GuardRefusal> {
+        self.guard_refusal.as_ref().filter(|guard_refusal| !guard_refusal.is_partial())
     }
 
     /// The services whose deletion alone a guard refuses.
     pub(super) fn spared(&self) -> Spared {
-        self.objection.as_ref().map(|objection| objection.spared.clone()).unwrap_or_default()
+        self.guard_refusal.as_ref().map(|guard_refusal| guard_refusal.spared.clone()).unwrap_or_default()
     }
 
     /// Whether nothing is to be done, and nothing is refused.
     pub fn is_in_sync(&self) -> bool {
-        self.plan.is_empty() && self.held.is_empty() && self.objection.is_none()
+        self.plan.is_empty() && self.deferred.is_empty() && self.guard_refusal.is_none()
     }
 
     /// How many virtual services and real servers lbd manages.

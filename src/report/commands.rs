@@ -4,11 +4,11 @@ use crate::escape;
 use crate::ipvsadm;
 use crate::model::{Mark, Operation, ReplaceMarks, SetSysctl};
 use crate::nft::{self, FullNat, SourceNat, TABLE, Table};
-use crate::reconcile::Comparison;
+use crate::reconcile::StateDiff;
 
 /// The commands that do the same as the plan, for a POSIX shell, each argument quoted where necessary. A script for nft has
 /// several lines.
-pub fn commands(comparison: &Comparison) -> Vec<String> {
+pub fn commands(comparison: &StateDiff) -> Vec<String> {
     let mut full_nat = FullNat::default();
     for services in comparison.live_services() {
         full_nat.add_servers(services);

@@ -13,7 +13,7 @@ use crate::escape;
 use crate::model::{
     Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, Services, Tunnel, Value,
 };
-use crate::reconcile::{Comparison, Failed, Outcome, Report, Summary};
+use crate::reconcile::{Failed, Outcome, Report, StateDiff, Summary};
 
 /// The version of the document. It changes only with a key that goes or gets another meaning.
 pub(super) const VERSION: u32 = 1;
@@ -92,16 +92,16 @@ struct Impact {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn comparison(out: &mut dyn Write, comparison: &Comparison, advice: &[Advice]) -> io::Result<()> {
+pub fn comparison(out: &mut dyn Write, comparison: &StateDiff, advice: &[Advice]) -> io::Result<()> {
     let document = Document {
         version: VERSION,
         in_sync: comparison.is_in_sync(),
         operations: all_rows(comparison, comparison.plan.operations()),
         foreign: foreign(&comparison.foreign),
-        waiting: all_rows(comparison, comparison.waiting.iter()),
+        waiting: all_rows(comparison, comparison.awaiting_link.iter()),
         summary: Summary::of(comparison.plan.operations()),
         failed: None,
-        refused: comparison.objection.as_ref().map(ToString::to_string),
+        refused: comparison.guard_refusal.as_ref().map(ToString::to_string),
         impacts: impacts(comparison),
         warnings: warnings(advice),
     };
@@ -119,10 +119,10 @@ pub fn report(out: &mut dyn Write, report: &Report, advice: &[Advice]) -> io::Re
         in_sync: *outcome == Outcome::Verified,
         operations: all_rows(last, done.iter()),
         foreign: foreign(&last.foreign),
-        waiting: all_rows(last, last.waiting.iter()),
+        waiting: all_rows(last, last.awaiting_link.iter()),
         summary: Summary::of(done.iter()),
         failed: Some(failed.iter().flat_map(|failed| failed_rows(last, failed)).collect()),
-        refused: last.objection.as_ref().map(ToString::to_string),
+        refused: last.guard_refusal.as_ref().map(ToString::to_string),
         impacts: Vec::new(),
         warnings: warnings(advice),
     };
@@ -141,7 +141,7 @@ fn write(out: &mut dyn Write, document: &Document<'_>) -> io::Result<()> {
 }
 
 /// The objects that an operation adds, edits or deletes, each as a row.
-fn rows<'a>(comparison: &'a Comparison, operation: &Operation) -> Vec<Row<'a>> {
+fn rows<'a>(comparison: &'a StateDiff, operation: &Operation) -> Vec<Row<'a>> {
     let change =
         |Change { field, from, to }| ChangeRow { field, from: from.map(ValueRow), to: to.map(ValueRow) };
     let row = |Part { action, kind, name, changes }: Part| Row {
@@ -158,11 +158,11 @@ fn rows<'a>(comparison: &'a Comparison, operation: &Operation) -> Vec<Row<'a>> {
     operation.parts().into_iter().map(row).collect()
 }
 
-fn all_rows<'a>(comparison: &'a Comparison, operations: impl Iterator<Item = &'a Operation>) -> Vec<Row<'a>> {
+fn all_rows<'a>(comparison: &'a StateDiff, operations: impl Iterator<Item = &'a Operation>) -> Vec<Row<'a>> {
     operations.flat_map(|operation| rows(comparison, operation)).collect()
 }
 
-fn failed_rows<'a>(comparison: &'a Comparison, failed: &'a Failed) -> impl Iterator<Item = FailedRow<'a>> {
+fn failed_rows<'a>(comparison: &'a StateDiff, failed: &'a Failed) -> impl Iterator<Item = FailedRow<'a>> {
     let Failed { operation, refusal } = failed;
     rows(comparison, operation).into_iter().map(|operation| FailedRow {
         operation,
@@ -173,7 +173,7 @@ fn failed_rows<'a>(comparison: &'a Comparison, failed: &'a Failed) -> impl Itera
 }
 
 /// What the operations do to live traffic, each with the number of its row.
-fn impacts(comparison: &Comparison) -> Vec<Impact> {
+fn impacts(comparison: &StateDiff) -> Vec<Impact> {
     let mut impacts = Vec::new();
     let mut row = 0;
     for operation in comparison.plan.operations() {

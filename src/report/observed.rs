@@ -13,7 +13,7 @@ use super::text::{DELETE, HEAD, NOTE, foreign, in_part, size, waiting};
 use crate::escape;
 use crate::kernel::Live;
 use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
-use crate::reconcile::Comparison;
+use crate::reconcile::StateDiff;
 use crate::reconcile::Summary;
 use crate::status::{LastPass, Status};
 
@@ -30,7 +30,7 @@ pub struct Observed<'a> {
     /// Why it is not known what lbd owns, if so: what is to be deleted is not known either
     pub unknown: Option<String>,
     /// The difference between the live state and the desired one
-    pub comparison: &'a Comparison,
+    pub comparison: &'a StateDiff,
     /// The live state
     pub live: &'a Live,
 }
@@ -70,9 +70,9 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
             &format_args!("{add} to add, {edit} to edit, {delete} to delete (`lbd diff` shows them)"),
         )?,
     }
-    let refused = comparison.objection.as_ref().map(ToString::to_string);
-    if let (Some(objection), Some(text)) = (&comparison.objection, &refused) {
-        say(out, DELETE, &format!("refused{}:", in_part(objection)), text)?;
+    let refused = comparison.guard_refusal.as_ref().map(ToString::to_string);
+    if let (Some(guard_refusal), Some(text)) = (&comparison.guard_refusal, &refused) {
+        say(out, DELETE, &format!("refused{}:", in_part(guard_refusal)), text)?;
     }
     if let Some(reason) = &observed.unknown {
         say(out, DELETE, "not verified, and nothing is deleted:", reason)?;
@@ -193,10 +193,10 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         "in_sync": observed.is_in_sync(),
         "file": { "path": observed.file, "problem": observed.file_problem },
         "daemon": { "running": observed.daemon.is_some(), "holder": observed.daemon, "status": observed.status },
-        "refused": comparison.objection.as_ref().map(ToString::to_string),
+        "refused": comparison.guard_refusal.as_ref().map(ToString::to_string),
         "unverified": observed.unknown,
         "summary": { "add": add, "edit": edit, "delete": delete },
-        "waiting": comparison.waiting.iter().map(waits).collect::<Vec<_>>(),
+        "waiting": comparison.awaiting_link.iter().map(waits).collect::<Vec<_>>(),
         "foreign": foreign_json(&comparison.foreign),
         "services": observed.services().into_iter().map(service).collect::<Vec<_>>(),
     });

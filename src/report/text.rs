@@ -8,9 +8,9 @@ use anstyle::{AnsiColor, Style};
 use super::output::{COLLECTED, Output};
 use super::styled::{PLAIN, line};
 use crate::escape;
-use crate::guard::Objection;
+use crate::guard::GuardRefusal;
 use crate::model::{Action, Kind, Operation, Part, ServiceKey, Set, SyncDaemon, Value};
-use crate::reconcile::{Comparison, Outcome, Report, Summary};
+use crate::reconcile::{Outcome, Report, StateDiff, Summary};
 
 const ADD: Style = AnsiColor::Green.on_default();
 const EDIT: Style = AnsiColor::Yellow.on_default();
@@ -22,13 +22,13 @@ pub(super) const NOTE: Style = Style::new().dimmed();
 ///
 /// # Errors
 /// Those of `out`.
-pub fn comparison(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
+pub fn comparison(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
     operations(out, comparison)?;
     waiting(out, comparison)?;
     foreign(out, comparison)?;
-    if let Some(objection) = &comparison.objection {
-        let refuses = format_args!("apply would refuse{}:", in_part(objection));
-        line(out, &[(DELETE, &refuses), (PLAIN, &format_args!(" {objection}"))])?;
+    if let Some(guard_refusal) = &comparison.guard_refusal {
+        let refuses = format_args!("apply would refuse{}:", in_part(guard_refusal));
+        line(out, &[(DELETE, &refuses), (PLAIN, &format_args!(" {guard_refusal}"))])?;
     }
     if comparison.is_in_sync() {
         line(out, &[(HEAD, &"in sync:"), (PLAIN, &format_args!(" {}", size(comparison)))])
@@ -42,7 +42,7 @@ pub fn comparison(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn operations(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
+pub fn operations(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
     let starts = LineStarts::of(out);
     let mut heading: Option<Heading> = None;
     let mut lines = String::new();
@@ -66,7 +66,7 @@ fn of_operation(
     lines: &mut String,
     starts: &LineStarts,
     operation: &Operation,
-    comparison: &Comparison,
+    comparison: &StateDiff,
 ) -> fmt::Result {
     if operation.kind() == Kind::Mark {
         for Part { action, kind, name, changes } in operation.parts() {
@@ -116,7 +116,7 @@ impl Heading {
         }
     }
 
-    fn write(self, lines: &mut String, starts: &LineStarts, comparison: &Comparison) -> fmt::Result {
+    fn write(self, lines: &mut String, starts: &LineStarts, comparison: &StateDiff) -> fmt::Result {
         lines.push_str(&starts.head);
         let cluster = match self {
             Self::Service(service) => {
@@ -233,12 +233,12 @@ fn is_off(value: &Value) -> bool {
 }
 
 /// Writes what awaits an interface.
-pub(super) fn waiting(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
-    if comparison.waiting.is_empty() {
+pub(super) fn waiting(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
+    if comparison.awaiting_link.is_empty() {
         return Ok(());
     }
     line(out, &[(HEAD, &"waiting:")])?;
-    for operation in &comparison.waiting {
+    for operation in &comparison.awaiting_link {
         match operation.link() {
             Some(link) => {
                 let until = format_args!("until {link}");
@@ -250,8 +250,8 @@ pub(super) fn waiting(out: &mut Output, comparison: &Comparison) -> io::Result<(
     Ok(())
 }
 
-pub(super) fn foreign(out: &mut Output, comparison: &Comparison) -> io::Result<()> {
-    let Comparison { foreign, foreign_sync, .. } = comparison;
+pub(super) fn foreign(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
+    let StateDiff { foreign, foreign_sync, .. } = comparison;
     if foreign.is_empty() && foreign_sync.is_empty() {
         return Ok(());
     }
@@ -286,7 +286,7 @@ pub fn report(out: &mut Output, report: &Report) -> io::Result<()> {
             let rest = format_args!(" {counts}; {}", size(last));
             line(out, &[(HEAD, &"verified, but for what is refused:"), (PLAIN, &rest)])
         }
-        Outcome::Failed | Outcome::Held => line(
+        Outcome::Failed | Outcome::Deferred => line(
             out,
             &[(DELETE, &"not in sync:"), (PLAIN, &format_args!(" {counts}, {} failed", failed.len()))],
         ),
@@ -305,11 +305,11 @@ pub fn report(out: &mut Output, report: &Report) -> io::Result<()> {
 }
 
 /// Whether a guard refuses all or part of a change.
-pub(super) fn in_part(objection: &Objection) -> &'static str {
-    if objection.is_partial() { " in part" } else { "" }
+pub(super) fn in_part(guard_refusal: &GuardRefusal) -> &'static str {
+    if guard_refusal.is_partial() { " in part" } else { "" }
 }
 
-pub(super) fn size(comparison: &Comparison) -> String {
+pub(super) fn size(comparison: &StateDiff) -> String {
     let (services, servers) = comparison.size();
     format!("{}, {}", count(services, "virtual service"), count(servers, "real server"))
 }

@@ -21,7 +21,7 @@ pub use self::record::Record;
 /// The file of the [`Record`].
 const RECORD: &str = "state.json";
 /// The file to which a corrupt record is renamed.
-const SPOILT: &str = "state.json.bad";
+const CORRUPT: &str = "state.json.bad";
 /// The desired file that was verified last, behind a line with its checksum.
 const VERIFIED: &str = "verified.yaml";
 /// The lock of a pass.
@@ -52,12 +52,12 @@ pub enum LoadError {
     /// count as empty.
     Unreadable(String),
     /// The file is corrupt: it is not what lbd wrote.
-    Spoilt(String),
+    Corrupt(String),
 }
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Unreadable(message) | Self::Spoilt(message)) = self;
+        let (Self::Unreadable(message) | Self::Corrupt(message)) = self;
         f.write_str(message)
     }
 }
@@ -94,7 +94,7 @@ impl Store {
         let message = format!("{}: {error}", self.directory.path().join(name).display());
         match error {
             SealError::Newer(..) => LoadError::Unreadable(message),
-            SealError::Spoilt(_) => LoadError::Spoilt(message),
+            SealError::Corrupt(_) => LoadError::Corrupt(message),
         }
     }
 
@@ -119,7 +119,7 @@ impl Store {
     /// # Errors
     /// Where it cannot be renamed.
     pub fn set_aside_record(&self) -> Result<&'static str, FileError> {
-        self.directory.rename(RECORD, SPOILT).map(|()| SPOILT)
+        self.directory.rename(RECORD, CORRUPT).map(|()| CORRUPT)
     }
 
     /// Keeps the text of a desired file that was applied and verified.
@@ -144,7 +144,7 @@ impl Store {
     pub fn load_verified(&self) -> Result<Option<String>, LoadError> {
         let Some(bytes) = self.directory.read(VERIFIED, LARGEST)? else { return Ok(None) };
         let text = String::from_utf8(bytes)
-            .map_err(|error| SealError::Spoilt(error.to_string()))
+            .map_err(|error| SealError::Corrupt(error.to_string()))
             .and_then(seal::check_text);
         text.map(Some).map_err(|error| self.load_error(VERIFIED, &error))
     }
@@ -172,7 +172,7 @@ impl Store {
     pub fn load_status(&self) -> Result<Option<Status>, LoadError> {
         let Some(text) = self.directory.read(STATUS, LARGEST)? else { return Ok(None) };
         let status = seal::check_json(&text, STATUS_VERSION).and_then(|()| {
-            serde_json::from_slice(&text).map_err(|error| SealError::Spoilt(error.to_string()))
+            serde_json::from_slice(&text).map_err(|error| SealError::Corrupt(error.to_string()))
         });
         status.map(Some).map_err(|error| self.load_error(STATUS, &error))
     }
@@ -305,7 +305,7 @@ mod tests {
         for text in ["", "{", "[]", "{\"version\":1}", "{\"version\":2}", "\u{0}\u{0}"] {
             fs::write(&path, text).unwrap();
             let error = store.load().unwrap_err();
-            assert!(matches!(error, LoadError::Spoilt(_)), "{text}: {error}");
+            assert!(matches!(error, LoadError::Corrupt(_)), "{text}: {error}");
             assert!(error.to_string().contains("state.json: "), "{error}");
         }
         fs::write(&path, "{\"version\":3,\"all\":\"new\"}").unwrap();
@@ -336,7 +336,7 @@ mod tests {
             let sysctls = [(name.to_owned(), value.to_owned())].into();
             let record = Record { changed: Changed { sysctls, ..Changed::default() }, ..record() };
             store.save(&record).unwrap();
-            assert!(matches!(store.load(), Err(LoadError::Spoilt(_))), "{name:?} {value:?}");
+            assert!(matches!(store.load(), Err(LoadError::Corrupt(_))), "{name:?} {value:?}");
         }
     }
 
@@ -373,8 +373,8 @@ mod tests {
             bytes[last] ^= 1;
             fs::write(&path, bytes).unwrap();
         }
-        assert!(matches!(store.load_verified(), Err(LoadError::Spoilt(_))));
-        assert!(matches!(store.load_status(), Err(LoadError::Spoilt(_))));
+        assert!(matches!(store.load_verified(), Err(LoadError::Corrupt(_))));
+        assert!(matches!(store.load_status(), Err(LoadError::Corrupt(_))));
     }
 
     // What is on disk already is not written again, so that an idle director causes no writes.

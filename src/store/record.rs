@@ -57,7 +57,7 @@ impl Record {
     /// Where it is corrupt, or a newer lbd wrote it.
     pub(super) fn read(text: &[u8], scope: &Scope) -> Result<Self, SealError> {
         seal::check_json(text, VERSION)?;
-        let spoilt = |error: String| SealError::Spoilt(format!("not a record of lbd ({error})"));
+        let spoilt = |error: String| SealError::Corrupt(format!("not a record of lbd ({error})"));
         let OnDisk { scope: its, owned, changed, verified, spared } =
             serde_json::from_slice(text).map_err(|error| spoilt(error.to_string()))?;
         if let Some(name) =

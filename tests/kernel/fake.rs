@@ -6,7 +6,7 @@ use crate::lab::Netns;
 use crate::tables::{self, additions, limits, real, scheduling, server, service, services};
 use lbd::kernel::fake::Fake;
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, Question};
+use lbd::kernel::{Kernel, ReadScope};
 use lbd::model::{
     Checksum, EngineName, Family, Forwarding, Operation, Persistence, PersistenceMask, RealServer,
     SchedulerFlags, SchedulerName, Scheduling, ServerOp, ServiceOp, Tunnel, TunnelKind, VirtualService,
@@ -134,7 +134,7 @@ fn an_operation() -> impl Strategy<Value = Operation> {
 fn both() -> (Ipvs, Fake) {
     let mut real = Ipvs::connect().unwrap();
     let mut fake = Fake::default();
-    fake.live = real.read(&Question::default()).unwrap();
+    fake.live = real.read(&ReadScope::default()).unwrap();
     (real, fake)
 }
 
@@ -144,7 +144,7 @@ fn agree(real: &mut Ipvs, fake: &mut Fake, operations: &[Operation]) {
     let (said, expected) = (real.execute(operations).unwrap(), fake.execute(operations).unwrap());
     assert_eq!(said, expected, "{operations:?}");
     let (mut live, mut expected) =
-        (real.read(&Question::default()).unwrap(), fake.read(&Question::default()).unwrap());
+        (real.read(&ReadScope::default()).unwrap(), fake.read(&ReadScope::default()).unwrap());
     for (key, service) in std::mem::take(&mut live.state.services) {
         let expected = expected.state.services.shift_remove(&key);
         let order = |service: &VirtualService| service.servers.keys().copied().collect::<Vec<_>>();

@@ -9,7 +9,7 @@ use crate::tables::{real, scheduling, server, service};
 use lbd::kernel::director::Director;
 use lbd::kernel::fake::Fake;
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, Live, Question};
+use lbd::kernel::{Kernel, Live, ReadScope};
 use lbd::model::{
     Forwarding, Operation, ServerOp, ServiceOp, SetSysctl, SetTimeouts, SyncDaemon, SyncOp, SyncRole,
     Timeouts, Tunnel,
@@ -79,12 +79,12 @@ fn the_fake_runs_sync_daemons_and_sets_timeouts_as_the_kernel_does() {
     let _net = namespace();
     let mut real = Ipvs::connect().unwrap();
     let mut fake = Fake::default();
-    fake.live = real.read(&Question::default()).unwrap();
+    fake.live = real.read(&ReadScope::default()).unwrap();
     fake.live.absent.insert("eth3".into());
     fake.live.down.insert("eth2".into());
     let both = RefCell::new((&mut real, &mut fake));
     let batches = prop::collection::vec(an_operation(), 1..30);
-    let all = Question::default();
+    let all = ReadScope::default();
     runner(100)
         .run(&batches, |operations| {
             let (real, fake) = &mut *both.borrow_mut();
@@ -127,7 +127,7 @@ const SETTINGS: [&str; 23] = [
 fn a_setting_changes_others_in_the_fake_as_it_does_in_the_kernel() {
     let _net = namespace();
     let mut real = Director::connect().unwrap();
-    let question = Question { sysctls: SETTINGS.map(str::to_owned).into(), ..Question::default() };
+    let question = ReadScope { sysctls: SETTINGS.map(str::to_owned).into(), ..ReadScope::default() };
     let mut fake = Fake::default();
     fake.live = real.read(&question).unwrap();
     assert_eq!(fake.live.state.sysctls.len(), SETTINGS.len() - 1);

@@ -4,7 +4,7 @@
 
 use crate::lab::Netns;
 use lbd::kernel::director::Director;
-use lbd::kernel::{Kernel, Question};
+use lbd::kernel::{Kernel, ReadScope};
 
 /// One of each kind that is looked at in its own way: plain IPv4, a mark, IPv6, a tunnel, a server of the other family.
 const TABLE: &str = "\
@@ -83,7 +83,7 @@ fn every_change_of_every_attribute_is_seen_and_traffic_is_not() {
     net.sh("ip addr add 10.0.0.1/32 dev lo; ip route add 10.9.0.0/24 dev lo");
     let mut kernel = Director::connect().unwrap();
     kernel.remember();
-    let question = Question {
+    let question = ReadScope {
         sysctls: vec!["net.ipv4.vs.conntrack".into()],
         filter: false,
         interfaces: vec!["eth1".into()],

@@ -7,7 +7,7 @@ use crate::tables::{
     additions, everything, execute, limits, real, scheduling, server, service, services, tunnel,
 };
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, Live, Question};
+use lbd::kernel::{Kernel, Live, ReadScope};
 use lbd::model::{
     Checksum, Connections, EngineName, Forwarding, Operation, Persistence, PersistenceMask, RealServer,
     SchedulerFlags, Scheduling, ServerOp, ServiceKey, ServiceOp, State, SyncDaemon, SyncRole, Timeouts,
@@ -21,7 +21,7 @@ fn every_attribute_is_read_back_as_it_was_written() {
     let mut kernel = Ipvs::connect().unwrap();
     let wanted = everything();
     execute(&mut kernel, &additions(&wanted));
-    let live = kernel.read(&Question::default()).unwrap();
+    let live = kernel.read(&ReadScope::default()).unwrap();
     assert_eq!(live.state.services, wanted);
     for (key, service) in &wanted {
         let order: Vec<_> = live.state.services.get(key).unwrap().servers.keys().collect();
@@ -94,7 +94,7 @@ fn what_ipvsadm_wrote_is_read() {
         ipvsadm --start-daemon backup --mcast-interface eth1 --syncid 8 --sync-maxlen 1400 --mcast-group ff02::81 --mcast-port 9000 --mcast-ttl 3
         echo 1 > /proc/sys/net/ipv4/vs/expire_nodest_conn");
     let mut kernel = Ipvs::connect().unwrap();
-    let live = kernel.read(&Question::default()).unwrap();
+    let live = kernel.read(&ReadScope::default()).unwrap();
     let services = services([
         (
             "tcp://10.0.0.1:80",
@@ -182,7 +182,7 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
             }),
         ],
     );
-    assert_eq!(kernel.read(&Question::default()).unwrap().state.services, wanted);
+    assert_eq!(kernel.read(&ReadScope::default()).unwrap().state.services, wanted);
     let flags = net.table()["services"]
         .as_array()
         .unwrap()
@@ -202,7 +202,7 @@ fn an_edit_changes_every_field_in_place_and_leaves_foreign_flags() {
     );
     wanted.get_mut(&key).unwrap().servers_mut().shift_remove(&mixed);
     wanted.shift_remove(&service("fwmark6://10"));
-    assert_eq!(kernel.read(&Question::default()).unwrap().state.services, wanted);
+    assert_eq!(kernel.read(&ReadScope::default()).unwrap().state.services, wanted);
 }
 
 /// Sets a flag that nobody has a name for on a TCP service, by the independent client's own bytes.
@@ -272,7 +272,7 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
     assert_eq!(kernel.traffic().sends - sends, 3);
     let expected =
         services([("tcp://10.0.0.1:80", scheduling("rr"), vec![("10.9.0.1:80", one), ("10.9.0.2:80", one)])]);
-    assert_eq!(kernel.read(&Question::default()).unwrap().state.services, expected);
+    assert_eq!(kernel.read(&ReadScope::default()).unwrap().state.services, expected);
     assert_eq!(
         refusals[&4].message,
         "no such service in the kernel any more (ESRCH); somebody else removed it, read again"
@@ -349,7 +349,7 @@ fn connections_are_read_where_there_are_any() {
     let listener = std::net::TcpListener::bind("127.0.0.1:8080").unwrap();
     let client = std::net::TcpStream::connect("10.0.0.1:80").unwrap();
     let accepted = listener.accept().unwrap();
-    let live = Ipvs::connect().unwrap().read(&Question::default()).unwrap();
+    let live = Ipvs::connect().unwrap().read(&ReadScope::default()).unwrap();
     let connections = Connections { active: 1, inactive: 0, persistent: 1 };
     let expected = [((service("tcp://10.0.0.1:80"), server("127.0.0.1:8080")), connections)].into();
     assert_eq!(live.connections, expected);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::lab::Netns;
 use crate::tables::{additions, everything, execute, real, scheduling, server, service};
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, Question};
+use lbd::kernel::{Kernel, ReadScope};
 use lbd::model::{
     Forwarding, Operation, ServerOp, Servers, ServiceKey, ServiceOp, Services, Tunnel, VirtualService,
 };
@@ -52,7 +52,7 @@ fn what_is_read_is_shared_with_what_was_expected_where_it_is_the_same() {
     let other = expected.get_mut(&is_other).unwrap();
     other.scheduling_mut().one_packet = true;
     other.servers_mut().values_mut().next().unwrap().weight += 1;
-    let read = kernel.read_expecting(&Question::default(), &expected).unwrap().state.services;
+    let read = kernel.read_expecting(&ReadScope::default(), &expected).unwrap().state.services;
     assert_eq!(read, wanted);
     for (key, found) in &read {
         let VirtualService { scheduling, servers } = expected.get(key).unwrap();
@@ -72,7 +72,7 @@ fn big_tables_are_whole() {
     execute(&mut kernel, &additions(&wanted));
     // 4,000 operations in pairs, 320 a send; 5,001 that fit into no send.
     assert_eq!(kernel.traffic().sends - sends, 13 + 16);
-    assert!(kernel.read(&Question::default()).unwrap().state.services == wanted);
+    assert!(kernel.read(&ReadScope::default()).unwrap().state.services == wanted);
 }
 
 // A list that came in pieces is asked for again only where the old interface cannot tell that it is whole: two lists
@@ -91,7 +91,7 @@ fn a_long_list_is_read_twice_only_where_nothing_else_confirms_it() {
     let mut questions = |wanted: &Services| {
         let mut asked = |_| {
             let before = kernel.traffic().messages;
-            let live = kernel.read(&Question::default()).unwrap();
+            let live = kernel.read(&ReadScope::default()).unwrap();
             assert!(live.state.services == *wanted);
             kernel.traffic().messages - before
         };
@@ -162,7 +162,7 @@ fn what_does_not_change_is_read_right_while_others_change() {
         // On a busy machine one reading may take longer than all of it should.
         let goes_on = |readings| begin.elapsed() < Duration::from_secs(if readings == 0 { 60 } else { 4 });
         while goes_on(readings) && wrong.is_empty() {
-            let mut services = match kernel.read(&Question::default()) {
+            let mut services = match kernel.read(&ReadScope::default()) {
                 Ok(live) => live.state.services,
                 // Allowed, for somebody who never rests cannot be read.
                 Err(error) if error.to_string().contains("changes them all the time") => continue,
@@ -206,7 +206,7 @@ fn a_service_that_goes_while_it_is_read_is_not_taken_for_an_empty_one() {
         let meddler = scope.spawn(|| meddle(pool, &stop));
         let end = Instant::now() + Duration::from_secs(2);
         while Instant::now() < end {
-            let mut services = kernel.read(&Question::default()).unwrap().state.services;
+            let mut services = kernel.read(&ReadScope::default()).unwrap().state.services;
             services.shift_remove(&pool);
             seen += services.len();
             empty += services.values().filter(|service| service.servers.is_empty()).count();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::lab::{Netns, Output};
 use crate::tables::{self, real, scheduling, server, service};
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, Question};
+use lbd::kernel::{Kernel, ReadScope};
 use lbd::model::{
     Forwarding, Operation, ServerOp, ServiceOp, SetSysctl, SetTimeouts, SyncDaemon, SyncOp, SyncRole,
     Timeouts, Tunnel,
@@ -281,7 +281,7 @@ fn a_daemon_that_is_stopped_at_once_costs_no_time_and_fails_nothing() {
 }
 
 fn daemons_of(kernel: &mut Ipvs) -> Vec<SyncDaemon> {
-    kernel.read(&Question::default()).unwrap().state.sync
+    kernel.read(&ReadScope::default()).unwrap().state.sync
 }
 
 #[test]
@@ -320,6 +320,6 @@ fn what_is_mixed_with_edits_of_the_table_keeps_its_place() {
     let said = |place: usize| refusals[&place].message.clone();
     assert!(said(1).starts_with("tcp with 4294967295 s is longer than this kernel can count"), "{}", said(1));
     assert!(said(10).starts_with("a sync master runs already (EEXIST); "), "{}", said(10));
-    let live = kernel.read(&Question::default()).unwrap();
+    let live = kernel.read(&ReadScope::default()).unwrap();
     assert_eq!((live.state.services.len(), live.state.sync.len(), live.state.timeouts.tcp), (0, 1, Some(77)));
 }

@@ -11,9 +11,9 @@ use crate::lab::Netns;
 use crate::running::{Table, printed};
 use lbd::config::{Source, load};
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, KernelError, Live, Permit, Question, Refusals};
+use lbd::kernel::{Kernel, KernelError, Live, Permit, ReadScope, Refusals};
 use lbd::model::{Desired, Operation, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
-use lbd::reconcile::{self, Order, Outcome, Report};
+use lbd::reconcile::{self, Outcome, PassInput, Report};
 use lbd::store::Store;
 
 fn desired(text: &str) -> Desired {
@@ -34,7 +34,7 @@ impl File {
 
 fn pass(kernel: &mut dyn Kernel, file: &File, store: &Store) -> Result<Report, KernelError> {
     let File { text, desired } = file;
-    let order = Order { desired, verified: None, text, waits: None, unknown: None };
+    let order = PassInput { desired, verified: None, text, defers: None, unknown: None };
     reconcile::pass(kernel, &order, store, None, &mut |_| {})
 }
 
@@ -47,12 +47,12 @@ struct Noted {
 }
 
 impl Kernel for Noted {
-    fn read_expecting(&mut self, question: &Question, expected: &Services) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, question: &ReadScope, expected: &Services) -> Result<Live, KernelError> {
         self.last_reading = self.script.borrow().replies;
         self.kernel.read_expecting(question, expected)
     }
 
-    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
+    fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError> {
         self.kernel.has_changed(question)
     }
 
@@ -125,7 +125,7 @@ impl Director {
     fn reset(&mut self) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
-        let there = self.clean.read(&Question::default()).unwrap().state.services;
+        let there = self.clean.read(&ReadScope::default()).unwrap().state.services;
         let deletions: Vec<Operation> = there
             .keys()
             .map(|service| Operation::Service(ServiceOp::Delete { service: (*service) }))
@@ -190,9 +190,10 @@ impl Director {
                 failed.iter().for_each(|failed| self.said(fault, &failed.refusal.message));
             }
             Ok(Report {
-                outcome: Outcome::Refused(objection) | Outcome::PartlyRefused(objection), ..
-            }) => self.said(fault, &objection.to_string()),
-            Ok(Report { outcome: Outcome::Held | Outcome::Unverified(_), .. }) => {
+                outcome: Outcome::Refused(guard_refusal) | Outcome::PartlyRefused(guard_refusal),
+                ..
+            }) => self.said(fault, &guard_refusal.to_string()),
+            Ok(Report { outcome: Outcome::Deferred | Outcome::Unverified(_), .. }) => {
                 panic!("{context}: nothing was to wait, and the record can be read")
             }
             Err(error) => {

@@ -7,7 +7,7 @@
 use crate::lab::Netns;
 use crate::tables::{additions, real, scheduling, server, service, services};
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, Question};
+use lbd::kernel::{Kernel, ReadScope};
 use lbd::model::{Forwarding, Operation, ServerOp};
 
 /// A namespace in a kernel that nobody else needs.
@@ -43,11 +43,11 @@ fn a_module_that_was_loaded_anew_is_found_again() {
         let refusals = kernel.execute(&operations).unwrap();
         let errnos: Vec<_> = refusals.into_iter().map(|(place, refusal)| (place, refusal.errno)).collect();
         assert_eq!(errnos, [(2, libc::ENOENT)]);
-        assert_eq!(kernel.read(&Question::default()).unwrap().state.services, table);
+        assert_eq!(kernel.read(&ReadScope::default()).unwrap().state.services, table);
 
         net.sh(UNLOAD);
         net.sh(load);
-        assert!(kernel.read(&Question::default()).unwrap().state.services.is_empty());
+        assert!(kernel.read(&ReadScope::default()).unwrap().state.services.is_empty());
     }
 }
 

@@ -15,7 +15,7 @@ use lbd::kernel::Live;
 use lbd::kernel::nftables::{NftClient, NftError};
 use lbd::model::{Desired, Forwarding, Mark, MarkMatch, MaxDelete, Prefix, Protocol, Prune, State};
 use lbd::nft::{SourceNat, Table};
-use lbd::reconcile::Comparison;
+use lbd::reconcile::StateDiff;
 use lbd::report;
 use lbd::store::Record;
 use nix::sched::{CloneFlags, unshare};
@@ -335,7 +335,7 @@ fn the_commands_that_diff_prints_do_what_apply_does() {
             desired.policy.allow_empty = true;
             desired.policy.max_delete = MaxDelete::Percent(100);
             let live = Live { state: live, ..Live::default() };
-            let comparison = Comparison::new(live, &desired, None, &Record::default());
+            let comparison = StateDiff::new(live, &desired, None, &Record::default());
             for command in report::commands(&comparison) {
                 if command.starts_with("nft ") {
                     sh(&command);

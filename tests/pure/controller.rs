@@ -108,8 +108,13 @@ impl Director {
         let mut allowed = (*goal(text, 0).unwrap().desired).clone();
         allowed.policy.max_delete = lbd::model::MaxDelete::Percent(100);
         allowed.policy.allow_empty = true;
-        let order =
-            lbd::reconcile::Order { desired: &allowed, verified: None, text, waits: None, unknown: None };
+        let order = lbd::reconcile::PassInput {
+            desired: &allowed,
+            verified: None,
+            text,
+            defers: None,
+            unknown: None,
+        };
         lbd::reconcile::pass(&mut self.kernel.clone(), &order, &self.store, None, &mut |_| {}).unwrap();
     }
 

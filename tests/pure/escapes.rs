@@ -16,7 +16,7 @@ use lbd::model::{
     Scheduling, ServerKey, Servers, ServiceKey, State, SyncDaemon, SyncRole, Table, Thresholds,
     VirtualService,
 };
-use lbd::reconcile::{Comparison, Failed, Outcome, Report};
+use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
 use lbd::report::{self, Observed, Output};
 use lbd::status::{LastPass, PassOutcome, PassReason, Status};
 use lbd::store::Record;
@@ -168,12 +168,12 @@ fn live(of: &Strings<'_>) -> Live {
     Live {
         state,
         absent: [format!("{}2", of.interface)].into_iter().collect(),
-        filter_trouble: Some(of.said.into()),
+        nftables_error: Some(of.said.into()),
         ..Live::default()
     }
 }
 
-fn comparison(of: &Strings<'_>) -> Comparison {
+fn comparison(of: &Strings<'_>) -> StateDiff {
     let services = [(service(80), virtual_service(of.scheduler, 3)), (service(82), virtual_service("rr", 1))];
     let state = State {
         services: services.into_iter().collect(),
@@ -195,7 +195,7 @@ fn comparison(of: &Strings<'_>) -> Comparison {
         clusters: [(gone, of.cluster.into())].into_iter().collect::<Table<_, _>>().into(),
         ..Desired::default()
     };
-    Comparison::new(live(of), &desired, Some(&verified), &Record::default())
+    StateDiff::new(live(of), &desired, Some(&verified), &Record::default())
 }
 
 fn status(of: &Strings<'_>) -> Status {

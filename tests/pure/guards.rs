@@ -8,7 +8,7 @@ use crate::sealed::sealed;
 use lbd::config::{Source, load};
 use lbd::kernel::fake::Fake;
 use lbd::model::{Desired, MaxDelete, Policy, RealServer, ServiceKey};
-use lbd::reconcile::{Order, Outcome, Report, pass};
+use lbd::reconcile::{Outcome, PassInput, Report, pass};
 use lbd::store::Store;
 use tempfile::TempDir;
 
@@ -58,7 +58,7 @@ impl Host {
         let verified = store.load_verified().unwrap();
         let other = verified.as_ref().filter(|verified| *verified != text).map(|text| self::desired(text));
         let verified = verified.as_ref().map(|_| other.as_ref().unwrap_or(&desired));
-        let order = Order { desired: &desired, verified, text, waits: None, unknown: None };
+        let order = PassInput { desired: &desired, verified, text, defers: None, unknown: None };
         pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap()
     }
 
@@ -98,14 +98,14 @@ impl Host {
 
 fn refused(report: &Report) -> String {
     match &report.outcome {
-        Outcome::Refused(objection) => objection.to_string(),
+        Outcome::Refused(guard_refusal) => guard_refusal.to_string(),
         other => panic!("{other:?}"),
     }
 }
 
 fn refused_in_part(report: &Report) -> String {
     match &report.outcome {
-        Outcome::PartlyRefused(objection) => objection.to_string(),
+        Outcome::PartlyRefused(guard_refusal) => guard_refusal.to_string(),
         other => panic!("{other:?}"),
     }
 }

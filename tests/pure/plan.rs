@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::generate::{live_state, state};
 use lbd::kernel::fake::Fake;
-use lbd::kernel::{Kernel, Question, Refusals};
+use lbd::kernel::{Kernel, ReadScope, Refusals};
 use lbd::model::{
     Action, EngineName, Forwarding, Kind, Operation, Persistence, PersistenceMask, RealServer, SchedulerName,
     ServerKey, ServiceKey, State, Subject, VirtualService,
@@ -31,7 +31,7 @@ fn kernel_with(live: &State, desired: &State) -> (Fake, State) {
 
 fn read(kernel: &mut Fake) -> State {
     let sysctls = kernel.live.state.sysctls.keys().cloned().collect();
-    kernel.read(&Question { sysctls, filter: true, interfaces: Vec::new() }).unwrap().state
+    kernel.read(&ReadScope { sysctls, filter: true, interfaces: Vec::new() }).unwrap().state
 }
 
 fn execute(kernel: &mut Fake, operations: &[Operation]) {

@@ -11,7 +11,7 @@ use lbd::model::{
     Desired, Forwarding, MaxDelete, Operation, Prune, RealServer, SchedulerFlags, SchedulerName, Scheduling,
     ServerKey, Servers, ServiceKey, ServiceOp, State, Table, Thresholds, VirtualService,
 };
-use lbd::reconcile::{Order, Outcome, Report, pass};
+use lbd::reconcile::{Outcome, PassInput, Report, pass};
 use lbd::store::Store;
 use tempfile::TempDir;
 
@@ -53,8 +53,8 @@ fn desired(services: &[(u8, &[(u8, u32)])]) -> Desired {
     }
 }
 
-fn order(desired: &Desired) -> Order<'_> {
-    Order { desired, verified: None, text: "the file", waits: None, unknown: None }
+fn order(desired: &Desired) -> PassInput<'_> {
+    PassInput { desired, verified: None, text: "the file", defers: None, unknown: None }
 }
 
 /// A kernel and a state directory, as a host has them, and what a command would read there as the last verified file.
@@ -76,7 +76,7 @@ impl Host {
             let is_same = (&verified.state, &verified.clusters) == (&desired.state, &desired.clusters);
             if is_same { desired } else { verified }
         });
-        let order = Order { verified, ..order(desired) };
+        let order = PassInput { verified, ..order(desired) };
         let report = pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap();
         if matches!(report.outcome, Outcome::Verified | Outcome::PartlyRefused(_)) {
             self.verified = Some(desired.clone());
@@ -108,7 +108,7 @@ fn texts<'a>(operations: impl IntoIterator<Item = &'a Operation>) -> Vec<String>
 
 fn refusal(report: &Report) -> String {
     match &report.outcome {
-        Outcome::Refused(objection) => objection.to_string(),
+        Outcome::Refused(guard_refusal) => guard_refusal.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -149,15 +149,15 @@ fn a_server_that_is_to_wait_does_so_without_the_new_service_that_brings_it() {
             || matches!(edit, Operation::Service(ServiceOp::Add { service, .. }) if *service == key(2))
     };
     let store = Store::new(host.directory.path()).unwrap();
-    let order = Order { waits: Some(&waits), ..order(&file) };
+    let order = PassInput { defers: Some(&waits), ..order(&file) };
     let report = pass(&mut host.kernel, &order, &store, None, &mut |_| {}).unwrap();
-    assert_eq!(report.outcome, Outcome::Held);
+    assert_eq!(report.outcome, Outcome::Deferred);
     assert_eq!(
         texts(&report.done),
         ["add service tcp://10.0.0.1:80", "add server 192.168.8.14:80 to tcp://10.0.0.1:80"]
     );
     assert_eq!(
-        texts(&report.last.held),
+        texts(&report.last.deferred),
         [
             "add server 192.168.8.15:80 to tcp://10.0.0.1:80",
             "add service tcp://10.0.0.2:80",

@@ -5,7 +5,7 @@
 use lbd::config::{Source, load};
 use lbd::kernel::fake::Fake;
 use lbd::model::{Desired, Kind, Mark, Operation, ReplaceMarks, State, SyncDaemon, SyncRole, Timeouts};
-use lbd::reconcile::{self, Order, Outcome, Report, pass};
+use lbd::reconcile::{self, Outcome, PassInput, Report, pass};
 use lbd::store::{Record, Store};
 use tempfile::TempDir;
 
@@ -47,7 +47,7 @@ impl Host {
     }
 
     fn pass(&mut self, desired: &Desired) -> Report {
-        let order = Order { desired, verified: None, text: "the file", waits: None, unknown: None };
+        let order = PassInput { desired, verified: None, text: "the file", defers: None, unknown: None };
         let store = self.store();
         pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap()
     }
@@ -163,7 +163,7 @@ clusters: [{ name: web, listen: tcp://10.0.0.13:80, servers: [192.168.8.7] }]
 ",
     );
     let report = host.pass(&desired);
-    let waiting: Vec<String> = report.last.waiting.iter().map(ToString::to_string).collect();
+    let waiting: Vec<String> = report.last.awaiting_link.iter().map(ToString::to_string).collect();
     assert_eq!(
         (report.outcome, waiting.join("; ").as_str(), report.last.is_in_sync()),
         (Outcome::Verified, "set net.ipv4.conf.eth1.rp_filter to 0; start sync master on eth1", true)
@@ -245,7 +245,7 @@ fn a_table_of_marks_that_cannot_be_seen_stays_in_mind() {
 clusters: [{ name: web, listen: fwmark://10, servers: [192.168.8.7] }]
 ",
     ));
-    host.kernel.live.filter_trouble = Some("nft is not installed".into());
+    host.kernel.live.nftables_error = Some("nft is not installed".into());
     host.kernel.live.state.marks.clear();
     let report = host.pass(&reconcile::after_teardown(&host.record()));
     let told = ["lbd's own nftables table may still be there: nft is not installed"];

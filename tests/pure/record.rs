@@ -10,7 +10,7 @@ use crate::daemon::{Shared, file, goal};
 use lbd::daemon::{Controller, DaemonAction, Event, Goal, Notice, Passes};
 use lbd::kernel::Kernel;
 use lbd::model::ServiceKey;
-use lbd::reconcile::{Order, Outcome, Report, pass};
+use lbd::reconcile::{Outcome, PassInput, Report, pass};
 use lbd::store::Store;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -37,7 +37,7 @@ impl Host {
     fn applies(&self, services: &[(u8, u32)]) -> Report {
         let Goal { text, desired, .. } =
             goal(&format!("{}policy: {{ max_delete: 100% }}\n", file(services)), 1).unwrap();
-        let order = Order { desired: &desired, verified: None, text: &text, waits: None, unknown: None };
+        let order = PassInput { desired: &desired, verified: None, text: &text, defers: None, unknown: None };
         pass(&mut self.kernel.clone(), &order, &self.store(), None, &mut |_| {}).unwrap()
     }
 

@@ -16,7 +16,7 @@ use crate::config::format::nearest::nearest;
 use crate::config::format::path::{KeyPath, key_path};
 use crate::escape;
 use crate::model::{
-    Forwarding, ForwardingMethod, KeyError, Mark, Neighbour, Servers, ServiceKey, Table, VirtualService,
+    Forwarding, ForwardingMethod, KeyError, Mark, SchedulingCache, Servers, ServiceKey, Table, VirtualService,
 };
 
 /// The forwarding method of a cluster without `forward`: that of ipvsadm.
@@ -33,7 +33,7 @@ pub(super) struct Clusters {
     names: Table<CompactString, usize>,
     /// Those that may lose their last usable server
     pub(super) allow_empty: HashSet<ServiceKey>,
-    neighbour: Neighbour,
+    neighbour: SchedulingCache,
     /// How many there are
     count: usize,
     /// How many real servers their services have
@@ -57,7 +57,7 @@ impl Clusters {
             places: Vec::new(),
             names: Table::default(),
             allow_empty: HashSet::new(),
-            neighbour: Neighbour::default(),
+            neighbour: SchedulingCache::default(),
             count: 0,
             servers: 0,
             marks: marks.iter().map(|mark| mark.mark).collect(),

@@ -6,7 +6,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use super::lines::Lines;
-use super::problem::Problem;
+use super::problem::Diagnostic;
 use crate::config::source::{ReadCause, ReadError, Source};
 use crate::escape;
 
@@ -21,18 +21,18 @@ const LABEL: usize = 60;
 
 /// What is wrong with a file, in the order of its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems {
+pub struct Diagnostics {
     /// The file
     pub source: Source,
     /// The problems that are shown
-    pub list: Vec<Problem>,
+    pub list: Vec<Diagnostic>,
     /// How many more there are
     pub more: usize,
 }
 
-impl Problems {
+impl Diagnostics {
     /// The problems of a file, `more` of them not in the list.
-    pub(in crate::config) fn new(source: &Source, mut list: Vec<Problem>, more: usize) -> Self {
+    pub(in crate::config) fn new(source: &Source, mut list: Vec<Diagnostic>, more: usize) -> Self {
         list.sort_by_key(|problem| (problem.line, problem.column));
         list.dedup();
         let more = more + list.len().saturating_sub(SHOWN);
@@ -59,7 +59,7 @@ impl Problems {
         if let ReadCause::Io(cause) = &error.cause {
             let _ = write!(message, ": {cause}");
         }
-        let problem = Problem { line, column, width: 0, message, expected: None, suggestion: None };
+        let problem = Diagnostic { line, column, width: 0, message, expected: None, suggestion: None };
         Self { source: Source::new(error.name.as_str(), ""), list: vec![problem], more: 0 }
     }
 
@@ -85,7 +85,7 @@ impl Problems {
 
     /// The problems in one line, for a log: the first of them with its place, and how many there are.
     pub fn line(&self) -> String {
-        let Some(Problem { line, column, message, .. }) = self.list.first() else { return String::new() };
+        let Some(Diagnostic { line, column, message, .. }) = self.list.first() else { return String::new() };
         let more = match self.list.len() + self.more {
             1 => String::new(),
             count => format!(" (and {} more; `lbd validate` shows them)", count - 1),
@@ -98,7 +98,7 @@ impl Problems {
         let problems: Vec<Value> = self
             .list
             .iter()
-            .map(|Problem { line, column, width: _, message, expected, suggestion }| {
+            .map(|Diagnostic { line, column, width: _, message, expected, suggestion }| {
                 json!({
                     "file": self.source.name,
                     "line": line,
@@ -120,9 +120,9 @@ impl Problems {
 }
 
 /// One problem in one line each, `FILE:LINE:COLUMN: message`, for logs.
-impl std::fmt::Display for Problems {
+impl std::fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Some(Problem { line, column, message, .. }) = self.list.first() else { return Ok(()) };
+        let Some(Diagnostic { line, column, message, .. }) = self.list.first() else { return Ok(()) };
         write!(f, "{}:{line}:{column}: {}", escape::text(&self.source.name), escape::text(message))?;
         match self.list.len() + self.more - 1 {
             0 => Ok(()),
@@ -132,11 +132,11 @@ impl std::fmt::Display for Problems {
     }
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for Diagnostics {}
 
-fn render(name: &str, problem: &Problem, line: Option<&str>, colour: bool) -> String {
+fn render(name: &str, problem: &Diagnostic, line: Option<&str>, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH * 4);
-    let Problem { line: number, column, width, message, expected, suggestion } = problem;
+    let Diagnostic { line: number, column, width, message, expected, suggestion } = problem;
     let (message, name) = (escape::text(message), escape::text(name));
     let expected = expected.as_ref().map(|expected| format!("expected {}", escape::text(expected)));
     let (label, below) = match expected {
@@ -208,18 +208,21 @@ fn skip(line: &str, count: usize) -> &str {
 mod tests {
     use super::*;
 
-    fn problem(line: usize, column: usize, width: usize) -> Problem {
-        Problem { line, column, width, message: "it is wrong".into(), expected: None, suggestion: None }
+    fn problem(line: usize, column: usize, width: usize) -> Diagnostic {
+        Diagnostic { line, column, width, message: "it is wrong".into(), expected: None, suggestion: None }
     }
 
-    fn text(source: &str, problem: Problem) -> String {
-        Problems::new(&Source::new("desired.yaml", source), vec![problem], 0).text(false)
+    fn text(source: &str, problem: Diagnostic) -> String {
+        Diagnostics::new(&Source::new("desired.yaml", source), vec![problem], 0).text(false)
     }
 
     #[test]
     fn a_line_is_shown_and_underlined() {
-        let problem =
-            Problem { expected: Some("a number".into()), suggestion: Some("3".into()), ..problem(2, 9, 5) };
+        let problem = Diagnostic {
+            expected: Some("a number".into()),
+            suggestion: Some("3".into()),
+            ..problem(2, 9, 5)
+        };
         assert_eq!(
             text("version: 1\nweight: three\n", problem),
             "\
@@ -281,7 +284,7 @@ error: it is wrong
     #[test]
     fn a_file_that_cannot_be_read_is_a_problem_like_the_others() {
         let error = |cause| ReadError { name: "desired.yaml".into(), cause };
-        let unreadable = |cause| Problems::unreadable(&error(cause)).to_string();
+        let unreadable = |cause| Diagnostics::unreadable(&error(cause)).to_string();
         assert_eq!(
             unreadable(ReadCause::Missing),
             "desired.yaml:1:1: there is no such file; create it, or name another one with -f"
@@ -295,7 +298,7 @@ error: it is wrong
             "desired.yaml:1:1: cannot be read: the disk is on fire"
         );
         assert_eq!(
-            Problems::unreadable(&error(ReadCause::Utf16)).text(false),
+            Diagnostics::unreadable(&error(ReadCause::Utf16)).text(false),
             "error: is text in UTF-16; save it as UTF-8\n--> desired.yaml:1:1\n\n1 problem in desired.yaml\n"
         );
     }
@@ -304,7 +307,7 @@ error: it is wrong
     fn fifty_problems_are_shown_and_the_others_counted() {
         let source = Source::new("desired.yaml", "a\n".repeat(100));
         let list = (1..=60).rev().map(|line| problem(line, 1, 1)).collect();
-        let problems = Problems::new(&source, list, 7);
+        let problems = Diagnostics::new(&source, list, 7);
         assert_eq!((problems.list.len(), problems.more), (50, 17));
         assert!(problems.text(false).ends_with("and 17 more problems; 67 problems in desired.yaml\n"));
         assert_eq!(problems.json()["more"], 17);

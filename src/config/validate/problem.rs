@@ -5,7 +5,7 @@ use crate::config::yaml::tree::Span;
 
 /// One thing that is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct Diagnostic {
     /// Line, from 1
     pub line: usize,
     /// Column in characters, from 1
@@ -20,7 +20,7 @@ pub struct Problem {
     pub suggestion: Option<String>,
 }
 
-impl Problem {
+impl Diagnostic {
     /// A problem at a place.
     pub(in crate::config) fn new(
         line: usize,

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::lines::split_line;
-use super::problem::Problem;
+use super::problem::Diagnostic;
 use crate::config::yaml::limits::{DEEPEST, MOST_NODES, MOST_VALUES};
 use crate::config::yaml::tree::TreeError;
 
@@ -14,25 +14,27 @@ const TAB: &str = "a tab cannot indent a line in YAML";
 const NEAR: usize = 100;
 
 /// The problem of a text that no tree could be made of.
-pub(in crate::config) fn problem(text: &str, error: &TreeError) -> Problem {
+pub(in crate::config) fn problem(text: &str, error: &TreeError) -> Diagnostic {
     match error {
         TreeError::Syntax(error) => {
             let marker = error.marker();
             at(text, marker.line(), marker.col() + 1, error.info())
         }
         TreeError::SecondDocument(span) => {
-            Problem::at(*span, "a second document begins here").expecting("one document")
+            Diagnostic::at(*span, "a second document begins here").expecting("one document")
         }
-        TreeError::PartOfItself(span) => Problem::at(*span, "this alias refers to a value that contains it"),
+        TreeError::PartOfItself(span) => {
+            Diagnostic::at(*span, "this alias refers to a value that contains it")
+        }
         TreeError::TooManyValues(span) => {
-            Problem::at(*span, format!("the file has more than {MOST_VALUES} values"))
+            Diagnostic::at(*span, format!("the file has more than {MOST_VALUES} values"))
                 .expecting("fewer aliases, or several files on several directors")
         }
         TreeError::TooManyNodes(span) => {
-            Problem::at(*span, format!("the file has more than {MOST_NODES} keys and values"))
+            Diagnostic::at(*span, format!("the file has more than {MOST_NODES} keys and values"))
                 .expecting("a smaller file")
         }
-        TreeError::TooDeep(span) => Problem::at(*span, too_deep()),
+        TreeError::TooDeep(span) => Diagnostic::at(*span, too_deep()),
     }
 }
 
@@ -42,7 +44,7 @@ fn too_deep() -> String {
 }
 
 /// The problem of a text that the parser refused at a place with these words.
-fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
+fn at(text: &str, line: usize, column: usize, words: &str) -> Diagnostic {
     if words.contains("unprintable")
         && let Some(found) = control_character(text)
     {
@@ -66,11 +68,11 @@ fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
             _ if words.contains("node content") => ("the file ends inside brackets or braces", "`]` or `}`"),
             _ => ("the file ends too early", "more lines"),
         };
-        return Problem::new(end.0, end.1, 1, message).expecting(expected);
+        return Diagnostic::new(end.0, end.1, 1, message).expecting(expected);
     }
     let indentation = shown.len() - shown.trim_start().len();
     if let Some(tab) = shown.bytes().take(indentation).position(|byte| byte == b'\t') {
-        return Problem::new(line, tab + 1, 1, TAB).expecting("spaces");
+        return Diagnostic::new(line, tab + 1, 1, TAB).expecting("spaces");
     }
     if words.contains("document start")
         && let Some((number, found)) = lines(text).take(line).enumerate().find_map(|(index, line)| {
@@ -80,18 +82,18 @@ fn at(text: &str, line: usize, column: usize, words: &str) -> Problem {
             Some((index + 1, tab))
         })
     {
-        return Problem::new(number, found + 1, 1, TAB).expecting("spaces");
+        return Diagnostic::new(number, found + 1, 1, TAB).expecting("spaces");
     }
     if let Some(found) = missing_blank(text, line) {
         return found;
     }
     let (message, expected) = plainly(words);
-    let problem = Problem::new(line, column, 1, message);
+    let problem = Diagnostic::new(line, column, 1, message);
     if let Some(expected) = expected { problem.expecting(expected) } else { problem }
 }
 
 /// The first character that YAML does not allow; the parsers do not always refuse it.
-pub(in crate::config) fn control_character(text: &str) -> Option<Problem> {
+pub(in crate::config) fn control_character(text: &str) -> Option<Diagnostic> {
     // Nearly all files have none of these, and can be millions of characters long: many are compared at once.
     let is_unusual = |byte: u8| byte >= 0x7f || byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
     let mut pieces = text.as_bytes().chunks(1024);
@@ -105,18 +107,18 @@ pub(in crate::config) fn control_character(text: &str) -> Option<Problem> {
     let (line, column) = lines(text).enumerate().find_map(|(index, line)| {
         line.chars().position(is_refused).map(|position| (index + 1, position + 1))
     })?;
-    Some(Problem::new(line, column, 1, "the file contains a control character"))
+    Some(Diagnostic::new(line, column, 1, "the file contains a control character"))
 }
 
 /// `key:value` on the line before: YAML takes it for text, and stumbles over the next line.
-fn missing_blank(text: &str, line: usize) -> Option<Problem> {
+fn missing_blank(text: &str, line: usize) -> Option<Diagnostic> {
     let before = lines(text).nth(line.checked_sub(2)?)?;
     let (key, value) = before.split_once(':')?;
     let word = key.trim_start().trim_start_matches("- ");
     let is_key = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let glued = value.starts_with(|letter: char| !letter.is_whitespace() && !matches!(letter, ':' | '/'));
     (is_key && glued).then(|| {
-        Problem::new(line - 1, key.chars().count() + 1, 1, "a space is missing after the `:`")
+        Diagnostic::new(line - 1, key.chars().count() + 1, 1, "a space is missing after the `:`")
             .expecting("`key: value` with a space")
             .suggest(Some(format!("{word}: {}", value.trim_end())))
     })
@@ -136,9 +138,9 @@ fn end_of(text: &str, line: usize, column: usize) -> Option<(usize, usize)> {
 }
 
 /// The problem of an address in brackets that YAML takes for a list.
-pub(super) fn unquoted(line: usize, column: usize, token: &str) -> Problem {
+pub(super) fn unquoted(line: usize, column: usize, token: &str) -> Diagnostic {
     let message = format!("`{token}` without quotes is a list in YAML, not an address");
-    Problem::new(line, column, token.chars().count(), message)
+    Diagnostic::new(line, column, token.chars().count(), message)
         .expecting("the address in quotes")
         .suggest(Some(format!("\"{token}\"")))
 }
@@ -259,7 +261,7 @@ mod tests {
     fn what_the_tree_refuses_is_said_in_words() {
         let span = Span { line: 3, column: 5, width: 2 };
         let words = |error| problem("", &error);
-        let expected = |message| Problem::new(3, 5, 2, message);
+        let expected = |message| Diagnostic::new(3, 5, 2, message);
         assert_eq!(
             [
                 words(TreeError::SecondDocument(span)),
@@ -280,7 +282,7 @@ mod tests {
         let open = "a: 'b";
         assert_eq!(
             problem(open, &Tree::parse(open).unwrap_err()),
-            Problem::new(1, 4, 1, "the file ends inside a quoted text").expecting("a closing quote"),
+            Diagnostic::new(1, 4, 1, "the file ends inside a quoted text").expecting("a closing quote"),
         );
     }
 

@@ -10,7 +10,7 @@ use tracing::{debug, error, info, warn};
 use super::{Controller, PassResult};
 use crate::daemon::pass::{Attempt, StateDirectory};
 use crate::error_chain::ErrorChain;
-use crate::guard::Objection;
+use crate::guard::GuardRefusal;
 use crate::model::{Action, Change, Operation, Part, ServiceKey, Value};
 use crate::reconcile::{Failed, Outcome, Report, Summary};
 use crate::status::{LastPass, PassOutcome, PassReason};
@@ -73,12 +73,12 @@ impl Controller {
         }
         warnings.extend(of_pass);
         self.note_foreign(last.foreign.keys());
-        self.note_waiting(&last.waiting);
+        self.note_waiting(&last.awaiting_link);
         match outcome {
-            Outcome::Verified | Outcome::PartlyRefused(_) | Outcome::Held => {
-                let is_held = outcome == Outcome::Held;
+            Outcome::Verified | Outcome::PartlyRefused(_) | Outcome::Deferred => {
+                let is_held = outcome == Outcome::Deferred;
                 self.is_ready |= !is_held;
-                self.note_refused_deletions(last.objection.as_ref());
+                self.note_refused_deletions(last.guard_refusal.as_ref());
                 if !self.status.failed.is_empty() {
                     info!("in sync again");
                     self.status.failed.clear();
@@ -99,7 +99,7 @@ impl Controller {
                 PassResult::Incomplete
             }
             Outcome::Failed => {
-                self.note_refused_deletions(last.objection.as_ref());
+                self.note_refused_deletions(last.guard_refusal.as_ref());
                 for Failed { operation, refusal } in failed.iter().take(LOGGED) {
                     let text = format!("{operation}: {refusal}");
                     if self.status.failed.contains(&text) {
@@ -120,8 +120,8 @@ impl Controller {
                 self.note_end(PassOutcome::Failed, context, summary);
                 PassResult::Incomplete
             }
-            Outcome::Refused(objection) => {
-                let text = accepted_by_apply(&objection);
+            Outcome::Refused(guard_refusal) => {
+                let text = accepted_by_apply(&guard_refusal);
                 if self.status.refused.as_ref() != Some(&text) {
                     error!("the file is refused, the last good state is kept: {text}");
                     self.status.refused = Some(text);
@@ -133,8 +133,8 @@ impl Controller {
     }
 
     /// Records deletions that a guard refuses while the rest of the file is applied, and logs them once.
-    fn note_refused_deletions(&mut self, objection: Option<&Objection>) {
-        let text = objection.map(accepted_by_apply);
+    fn note_refused_deletions(&mut self, guard_refusal: Option<&GuardRefusal>) {
+        let text = guard_refusal.map(accepted_by_apply);
         if let Some(text) = text.as_ref().filter(|text| self.status.refused_in_part.as_ref() != Some(*text)) {
             error!("the file is applied, but for deletions that are refused: {text}");
         }
@@ -261,8 +261,8 @@ impl Controller {
 }
 
 /// The message of a guard, and what the daemon does after the operator has followed its advice.
-fn accepted_by_apply(objection: &Objection) -> String {
-    format!("{objection}; the daemon accepts what `lbd apply` has applied")
+fn accepted_by_apply(guard_refusal: &GuardRefusal) -> String {
+    format!("{guard_refusal}; the daemon accepts what `lbd apply` has applied")
 }
 
 /// The fields that an operation sets, for the log; none for a deletion.

@@ -57,15 +57,15 @@ fn the_counts_are_those_of_a_simpler_model() {
         };
         let past = Past::of(old);
         let past = if rng.bool() { past.rebooted() } else { past };
-        let counted = |objection: Objection| {
-            objection.violations.iter().find_map(|violation| match violation {
+        let counted = |guard_refusal: GuardRefusal| {
+            guard_refusal.violations.iter().find_map(|violation| match violation {
                 Violation::Empties { services } | Violation::DeletesServices { services, .. } => {
                     Some(services.count)
                 }
                 _ => None,
             })
         };
-        assert_eq!(past.objection(&new).and_then(counted).unwrap_or(0), expected, "round {round}");
+        assert_eq!(past.guard_refusal(&new).and_then(counted).unwrap_or(0), expected, "round {round}");
         refused += usize::from(expected > 0);
     }
     assert!((500..4_500).contains(&refused), "{refused}");
@@ -109,7 +109,7 @@ fn no_row_of_moves_renames_and_exchanges_is_ever_refused() {
                 _ => rng.shuffle(&mut clusters),
             }
             let desired = write(&clusters, rng.usize(..5));
-            assert_eq!(past.objection(&desired), None, "step {step}");
+            assert_eq!(past.guard_refusal(&desired), None, "step {step}");
             past = Past::of(desired);
             if rng.bool() {
                 past = past.rebooted();
@@ -160,7 +160,9 @@ fn the_servers_that_leave_are_counted_as_a_simpler_model_counts_them() {
         let past = Past::of(with_servers(&old));
         let past = if rng.bool() { past.rebooted() } else { past };
         let mut counted = (0, 0);
-        for violation in past.objection(&desired).map(|objection| objection.violations).unwrap_or_default() {
+        for violation in
+            past.guard_refusal(&desired).map(|guard_refusal| guard_refusal.violations).unwrap_or_default()
+        {
             match violation {
                 Violation::DeletesServers { deleted, of: total, .. } if total == of => counted.0 = deleted,
                 Violation::Unusable { services } => counted.1 = services.count,

@@ -12,7 +12,7 @@ use std::io;
 use super::explain::{is_unicast, refusal};
 use super::ipvs::codec::normal;
 use super::netlink::NetlinkError;
-use super::{Kernel, KernelError, Live, Permit, Question, Refusal, Refusals};
+use super::{Kernel, KernelError, Live, Permit, ReadScope, Refusal, Refusals};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
     ServerKey, ServerOp, Servers, ServiceKey, ServiceOp, Services, SetSysctl, State, SyncOp, Timeouts,
@@ -299,7 +299,7 @@ fn stored(server: &RealServer) -> RealServer {
 }
 
 impl Kernel for Fake {
-    fn read_expecting(&mut self, question: &Question, _expected: &Services) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, question: &ReadScope, _expected: &Services) -> Result<Live, KernelError> {
         self.reads += 1;
         if let Some(meddler) = &mut self.before_read {
             meddler(&mut self.live);
@@ -321,7 +321,7 @@ impl Kernel for Fake {
         }
     }
 
-    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
+    fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError> {
         let (reads, seen) = (self.reads, self.seen.take());
         let now = self.read(question)?.state;
         self.reads = reads;
@@ -380,7 +380,7 @@ mod tests {
         fake.refuse_nth(1, libc::EBUSY);
         fake.break_read("no");
         fake.break_execute(1, "cut off");
-        let all = Question::default();
+        let all = ReadScope::default();
         let cause = |error: KernelError| error.source().map(ToString::to_string).unwrap();
         assert_eq!(cause(fake.read(&all).unwrap_err()), "no");
         assert_eq!(fake.read(&all).unwrap(), Live::default());

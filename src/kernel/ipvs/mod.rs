@@ -20,7 +20,7 @@ use self::uapi::{IPVS_GENL_NAME, cmd};
 use super::netlink::message::attributes;
 use super::netlink::{Client, Malformed, NetlinkError, NetlinkSocket, Reply, Transport};
 use super::{
-    Kernel, KernelError, Live, Permit, ProgressEvent, ProgressSink, Query, Question, Refusal, Refusals,
+    Kernel, KernelError, Live, Permit, ProgressEvent, ProgressSink, Query, ReadScope, Refusal, Refusals,
     explain, permitted,
 };
 use crate::model::{Operation, ServiceKey, Services, SetTimeouts, SyncOp, Timeouts};
@@ -289,14 +289,14 @@ fn refusal(operation: &Operation, errno: i32) -> Option<Refusal> {
 
 impl Kernel for Ipvs {
     /// What lies beside IPVS is not for it to read.
-    fn read_expecting(&mut self, _question: &Question, expected: &Services) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, _question: &ReadScope, expected: &Services) -> Result<Live, KernelError> {
         self.last = None;
         let live = self.read_all(expected)?;
         self.last = self.remembers.then(|| Fingerprint::of(&live));
         Ok(live)
     }
 
-    fn has_changed(&mut self, _question: &Question) -> Result<bool, KernelError> {
+    fn has_changed(&mut self, _question: &ReadScope) -> Result<bool, KernelError> {
         let Some(last) = self.last.take() else { return Ok(true) };
         let is_same = last.matches(self)?;
         self.last = is_same.then_some(last);

@@ -13,7 +13,7 @@ use super::uapi::cmd;
 use crate::kernel::netlink::Malformed;
 use crate::kernel::{KernelError, Live, ProgressEvent, Query};
 use crate::model::{
-    Connections, Neighbour, Scheduling, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table,
+    Connections, Scheduling, SchedulingCache, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table,
     Timeouts, VirtualService,
 };
 
@@ -127,7 +127,7 @@ impl Ipvs {
     }
 
     fn services(&mut self, mut expected: usize) -> Result<Table<ServiceKey, Arc<Scheduling>>, KernelError> {
-        let mut neighbour = Neighbour::default();
+        let mut neighbour = SchedulingCache::default();
         let decode = |attributes: &[u8]| {
             let (key, scheduling) = decode::service(attributes)?;
             Ok((key, neighbour.share(scheduling)))

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use lbd::config::Source;
 use lbd::daemon::{Goal, UnusableFile};
 use lbd::kernel::fake::Fake;
-use lbd::kernel::{Kernel, KernelError, Live, Permit, Question, Refusals};
+use lbd::kernel::{Kernel, KernelError, Live, Permit, ReadScope, Refusals};
 use lbd::model::{Operation, ServiceKey, Services};
 
 /// The kernel that the daemon has, in the hands of the test as well.
@@ -18,11 +18,11 @@ use lbd::model::{Operation, ServiceKey, Services};
 pub(crate) struct Shared(pub(crate) Arc<Mutex<Fake>>);
 
 impl Kernel for Shared {
-    fn read_expecting(&mut self, question: &Question, expected: &Services) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, question: &ReadScope, expected: &Services) -> Result<Live, KernelError> {
         self.0.lock().unwrap().read_expecting(question, expected)
     }
 
-    fn has_changed(&mut self, question: &Question) -> Result<bool, KernelError> {
+    fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError> {
         self.0.lock().unwrap().has_changed(question)
     }
 

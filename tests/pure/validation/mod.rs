@@ -3,7 +3,7 @@
 // A test may stop at the first surprise; clippy sees that only in the test functions themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use lbd::config::{Problem, Source, load};
+use lbd::config::{Diagnostic, Source, load};
 
 #[rustfmt::skip]
 mod clusters;
@@ -57,8 +57,8 @@ fn check(file: fn(&str) -> String, table: &[(&str, &[&str])]) {
     }
 }
 
-fn line(problem: &Problem) -> String {
-    let Problem { line, column, width: _, message, expected, suggestion } = problem;
+fn line(problem: &Diagnostic) -> String {
+    let Diagnostic { line, column, width: _, message, expected, suggestion } = problem;
     let mut text = format!("{line}:{column} {message}");
     if let Some(expected) = expected {
         let short =

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::problem::Problem;
+use super::problem::Diagnostic;
 use super::syntax;
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::nearest::nearest;
@@ -23,7 +23,7 @@ pub(in crate::config) struct Checked {
     /// What could be read, filled up where something needed was not; `None` where nothing could
     pub(in crate::config) value: Option<Value>,
     /// What is wrong with the rest
-    pub(in crate::config) problems: Vec<Problem>,
+    pub(in crate::config) problems: Vec<Diagnostic>,
     /// How many more problems there are
     pub(in crate::config) more: usize,
     kept: Option<Kept>,
@@ -66,7 +66,7 @@ impl Checked {
             _ => {
                 let here = Span { line: 1, column: 1, width: 0 };
                 walk.report(
-                    Problem::at(here, "the file is empty")
+                    Diagnostic::at(here, "the file is empty")
                         .expecting("at least `version: 1` and `clusters: []`"),
                 );
             }
@@ -75,7 +75,7 @@ impl Checked {
     }
 
     /// An issue with its place in the file, or `None` where it only follows from what could not be read.
-    pub(in crate::config) fn locate(&self, issue: Issue) -> Option<Problem> {
+    pub(in crate::config) fn locate(&self, issue: Issue) -> Option<Diagnostic> {
         let Issue { path, at_key, involved, first, message, expected, suggestion } = issue;
         let lost = |path: &KeyPath| self.invalid.contains(path) || self.incomplete.contains(path);
         let consequence = lost(&path)
@@ -91,7 +91,7 @@ impl Checked {
             Some(first) => format!("{message}; first on line {}", span(&first, at_key).line),
             None => message,
         };
-        let mut problem = Problem::at(span(&path, at_key), message).suggest(suggestion);
+        let mut problem = Diagnostic::at(span(&path, at_key), message).suggest(suggestion);
         if let Some(expected) = expected {
             problem = problem.expecting(expected);
         }
@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
         Shape::new(schema, self.schema)
     }
 
-    fn report(&mut self, problem: Problem) {
+    fn report(&mut self, problem: Diagnostic) {
         if self.checked.problems.len() < Issues::KEPT {
             self.checked.problems.push(problem)
         } else {
@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
             && !tag.is_yaml_core_schema()
         {
             let message = format!("the tag `{tag}` is not supported");
-            self.report(Problem::at(span, message).expecting("the value without a tag"));
+            self.report(Diagnostic::at(span, message).expecting("the value without a tag"));
             return None;
         }
         if let Some(token) = self.bare_address(node)
@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
                     Some(_) if shape.of(JsonKind::Text).is_none() => "a list; `[]` for none".into(),
                     _ => shape.expected(),
                 };
-                self.report(Problem::at(span, message).expecting(expected));
+                self.report(Diagnostic::at(span, message).expecting(expected));
                 None
             }
             Content::Scalar { text, plain } => {
@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
                     Ok(value) => Some((value, Kept { span, inside: KeptContent::Nothing })),
                     Err(wrong) => {
                         let expected = if self.path.is_empty() { TOP.into() } else { wrong.expected };
-                        let problem = Problem::at(span, wrong.message).expecting(expected);
+                        let problem = Diagnostic::at(span, wrong.message).expecting(expected);
                         self.report(problem.suggest(wrong.suggestion));
                         None
                     }
@@ -203,7 +203,7 @@ impl<'a> Walk<'a> {
 
     fn wrong(&mut self, span: Span, shape: &Shape<'_>, found: &str) -> Option<(Value, Kept)> {
         let expected = if self.path.is_empty() { TOP.into() } else { shape.expected() };
-        self.report(Problem::at(span, format!("{} cannot be {found}", self.noun())).expecting(expected));
+        self.report(Diagnostic::at(span, format!("{} cannot be {found}", self.noun())).expecting(expected));
         None
     }
 
@@ -266,7 +266,7 @@ impl<'a> Walk<'a> {
             let name = name.as_ref();
             if let Some(first) = seen.get(name) {
                 let message = format!("duplicate key `{name}`; first on line {}", first.line);
-                self.report(Problem::at(key_span, message));
+                self.report(Diagnostic::at(key_span, message));
                 continue;
             }
             seen.insert(name, key_span);
@@ -276,10 +276,10 @@ impl<'a> Walk<'a> {
                 meant.extend(near);
                 self.checked.incomplete.insert(KeyPath(self.path.clone()));
                 let problem = if name == "<<" {
-                    Problem::at(key_span, "merge keys (`<<`) are not supported")
+                    Diagnostic::at(key_span, "merge keys (`<<`) are not supported")
                         .expecting("the keys themselves, or an alias (`*name`) for a whole value")
                 } else {
-                    Problem::at(key_span, format!("unknown key `{name}`"))
+                    Diagnostic::at(key_span, format!("unknown key `{name}`"))
                         .expecting(schema::one_of(words))
                         .suggest(near)
                 };
@@ -309,7 +309,7 @@ impl<'a> Walk<'a> {
     fn odd_key(&mut self, node: &Node<'_>, span: Span) {
         match self.bare_address(node) {
             Some(token) => self.report(syntax::unquoted(span.line, span.column, &token)),
-            None => self.report(Problem::at(span, "a list or mapping cannot be a key").expecting("text")),
+            None => self.report(Diagnostic::at(span, "a list or mapping cannot be a key").expecting("text")),
         }
     }
 
@@ -339,7 +339,7 @@ impl<'a> Walk<'a> {
                     }
                     (None, _) => format!("`{name}`, {}", shape.expected()),
                 };
-                self.report(Problem::at(span, format!("`{name}` is missing{noun}")).expecting(expected));
+                self.report(Diagnostic::at(span, format!("`{name}` is missing{noun}")).expecting(expected));
             }
             self.checked.invalid.insert(path);
             match shape.placeholder() {
