@@ -88,21 +88,21 @@ fn every_change_of_every_attribute_is_seen_and_traffic_is_not() {
         filter: false,
         interfaces: vec!["eth1".into()],
     };
-    assert_eq!(kernel.has_changed(&question).unwrap(), true, "nothing was read yet");
+    assert!(kernel.has_changed(&question).unwrap(), "nothing was read yet");
     kernel.read(&question).unwrap();
     for _ in 0..3 {
-        assert_eq!(kernel.has_changed(&question).unwrap(), false);
+        assert!(!kernel.has_changed(&question).unwrap());
     }
     // A client comes: connections and counters change, and nothing else.
     net.try_sh("timeout 1 bash -c 'exec 3<>/dev/tcp/10.0.0.1/80'");
     assert!(net.sh("ipvsadm -Lcn").contains("10.0.0.1:80"), "{}", net.sh("ipvsadm -Lcn"));
-    assert_eq!(kernel.has_changed(&question).unwrap(), false, "traffic is no change");
+    assert!(!kernel.has_changed(&question).unwrap(), "traffic is no change");
     for change in CHANGES {
         net.sh(change);
-        assert_eq!(kernel.has_changed(&question).unwrap(), true, "{change}");
+        assert!(kernel.has_changed(&question).unwrap(), "{change}");
         // Once seen, it stays seen until the whole is read.
-        assert_eq!(kernel.has_changed(&question).unwrap(), true, "{change}");
+        assert!(kernel.has_changed(&question).unwrap(), "{change}");
         kernel.read(&question).unwrap();
-        assert_eq!(kernel.has_changed(&question).unwrap(), false, "after {change}");
+        assert!(!kernel.has_changed(&question).unwrap(), "after {change}");
     }
 }

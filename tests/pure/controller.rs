@@ -156,7 +156,7 @@ fn a_file_is_brought_about_and_drift_is_repaired_at_the_next_look() {
     director.meddle(2, 9);
     director.looks();
     assert_eq!(director.table(), [(1, 1), (2, 1)]);
-    let pass = director.status().last_pass.clone().unwrap();
+    let pass = director.status().last_pass.unwrap();
     assert_eq!((pass.reason, pass.outcome, pass.edited), (PassReason::Resync, PassOutcome::Verified, 1));
 }
 
@@ -337,7 +337,7 @@ fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
     assert_eq!(director.awaited, []);
     assert_eq!(director.status_on_disk().waiting, [] as [&str; 0]);
     assert_eq!(director.kernel.0.lock().unwrap().live.state.sync.len(), 1);
-    let pass = director.status().last_pass.clone().unwrap();
+    let pass = director.status().last_pass.unwrap();
     assert_eq!((pass.reason, pass.outcome, pass.added), (PassReason::Link, PassOutcome::Verified, 1));
 }
 
@@ -380,7 +380,7 @@ fn an_edit_of_the_file_is_in_the_kernel_before_the_table_is_read() {
     // At the first reading the edit is there, and the drift still, too.
     assert_eq!(shown.lock().unwrap().first(), Some(&vec![5, 7]));
     assert_eq!(director.table(), [(1, 5), (2, 1)]);
-    let pass = director.status().last_pass.clone().unwrap();
+    let pass = director.status().last_pass.unwrap();
     assert_eq!((pass.reason, pass.outcome, pass.edited), (PassReason::File, PassOutcome::Verified, 2));
 }
 

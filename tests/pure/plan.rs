@@ -92,7 +92,7 @@ proptest! {
         let lasting: Vec<ServiceKey> =
             live.services.keys().filter(|key| serves(&live, key) && serves(&desired, key)).copied().collect();
         for operation in plan(&live, &desired).operations() {
-            execute(&mut kernel, std::slice::from_ref(&operation));
+            execute(&mut kernel, std::slice::from_ref(operation));
             let now = read(&mut kernel);
             for service in &lasting {
                 prop_assert!(serves(&now, service), "{} is unserved after: {}", service, operation);
@@ -123,7 +123,7 @@ proptest! {
         };
         let (before, after) = (leads_nowhere(&live), leads_nowhere(&desired));
         for operation in plan(&live, &desired).operations() {
-            execute(&mut kernel, std::slice::from_ref(&operation));
+            execute(&mut kernel, std::slice::from_ref(operation));
             let now = leads_nowhere(&read(&mut kernel));
             let news: Vec<&u32> =
                 now.iter().filter(|mark| !before.contains(mark) && !after.contains(mark)).collect();
@@ -145,16 +145,13 @@ proptest! {
                 service.servers.keys().filter(|server| added.contains(server)).copied().collect();
             prop_assert_eq!(&added, &file);
         }
-        // A service and what was planned for it before.
-        let mut before: Option<&ServiceKey> = None;
-        for operation in plan.operations() {
-            let is_new = |service: &&ServiceKey| !live.services.contains_key(*service);
-            if let Some(service) = operation.service().filter(is_new)
-                && operation.server().is_some()
-            {
-                prop_assert_eq!(before, Some(service), "{} is not with its service", operation);
-            }
-            before = operation.service();
+        for (key, service) in desired.services.iter().filter(|(key, _)| !live.services.contains_key(*key)) {
+            let at_service = plan.grow.iter().skip_while(|operation| operation.service() != Some(key));
+            let mut group = at_service.take_while(|operation| operation.service() == Some(key));
+            prop_assert_eq!(group.next().map(Operation::kind), Some(Kind::Service));
+            let added: Vec<ServerKey> = group.filter_map(|operation| operation.server().copied()).collect();
+            let file: Vec<ServerKey> = service.servers.keys().copied().collect();
+            prop_assert_eq!(added, file, "right behind {}", key);
         }
     }
 

@@ -114,6 +114,6 @@ pub(crate) fn everything() -> Services {
 pub(crate) fn execute(kernel: &mut impl Kernel, operations: &[Operation]) {
     let refusals = kernel.execute(operations).unwrap();
     if let Some((place, refusal)) = refusals.first_key_value() {
-        panic!("{}: {refusal}", operations.iter().nth(*place).unwrap());
+        panic!("{}: {refusal}", operations[*place]);
     }
 }

@@ -245,8 +245,11 @@ mod tests {
         message(kind.into(), sequence, &(-errno).to_ne_bytes())
     }
 
-    /// What comes of two requests, numbered 1 and 2: their data and their ends.
-    fn replies(datagrams: Vec<Vec<u8>>) -> Result<Vec<(usize, Result<Vec<u8>, i32>)>, NetlinkError> {
+    /// The place of a request, and its data or the error number at its end.
+    type Replied = (usize, Result<Vec<u8>, i32>);
+
+    /// The replies to two requests, numbered 1 and 2.
+    fn replies(datagrams: Vec<Vec<u8>>) -> Result<Vec<Replied>, NetlinkError> {
         let mut client = Client::over(Box::new(Script(datagrams, 0)));
         let mut batch = client.batch();
         batch.push(28, NlmF::empty(), |_| ());
