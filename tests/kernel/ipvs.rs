@@ -275,7 +275,7 @@ fn a_refused_operation_hides_none_of_its_neighbours() {
     assert_eq!(kernel.read(&ReadScope::default()).unwrap().state.services, expected);
     assert_eq!(
         refusals[&4].message,
-        "no such service in the kernel any more (ESRCH); somebody else removed it, read again"
+        "no such service in the kernel any more (ESRCH); another program removed it, read again"
     );
     assert!(refusals[&2].message.contains("ip_vs_nosuch"));
 }

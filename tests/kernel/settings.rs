@@ -208,7 +208,7 @@ clusters:
         "net.bridge.bridge-nf-call-iptables to 0: the module br_netfilter is not loaded",
         "net.ipv4.conf to 1: this is a directory of settings, and no setting (EISDIR); ",
         "net.ipv4.route.flush to 1: the kernel never shows what it is",
-        "net.ipv4.conf.lo.mc_forwarding to 1: the kernel lets nobody change it here (EACCES); ",
+        "net.ipv4.conf.lo.mc_forwarding to 1: it cannot be changed here (EACCES); ",
         "net.ipv4.ip_forward.x to 1: this kernel does not have it here (ENOENT); ",
     ] {
         assert!(said.contains(words), "{words}\n{said}");

@@ -27,7 +27,7 @@ pub(super) fn start(to: &SyncDaemon, errno: i32) -> Option<String> {
     let is_v6 = group.is_some_and(|group| group.is_ipv6());
     Some(match errno {
         libc::ENODEV => format!("there is no interface {interface}; it went a moment ago, read again"),
-        libc::EEXIST => format!("a sync {role} runs already; somebody else started it, read again"),
+        libc::EEXIST => format!("a sync {role} runs already; another program started it, read again"),
         // Whether an address is there does not matter (seen on 5.10 to 7.2).
         libc::ENETUNREACH | libc::ENETDOWN | libc::EHOSTUNREACH if is_v6 => format!(
             "nothing can be sent to an IPv6 group by interface {interface}; set it up (`ip link set {interface} up`), \
@@ -57,7 +57,7 @@ pub(super) fn start(to: &SyncDaemon, errno: i32) -> Option<String> {
 /// Why a sync daemon did not stop, where that can be told.
 pub(super) fn stop(role: SyncRole, errno: i32) -> Option<String> {
     Some(match errno {
-        libc::ESRCH => format!("no sync {role} runs any more; somebody else stopped it, read again"),
+        libc::ESRCH => format!("no sync {role} runs any more; another program stopped it, read again"),
         libc::EINTR => format!("the kernel was interrupted, and the sync {role} still runs; try again"),
         _ => return None,
     })

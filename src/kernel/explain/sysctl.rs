@@ -84,7 +84,7 @@ pub(in crate::kernel) fn unreadable() -> Refusal {
 pub(in crate::kernel) fn unwritable(errno: i32, is_fixed: bool) -> Refusal {
     let text = match errno {
         libc::EACCES | libc::EPERM if is_fixed => {
-            "the kernel lets nobody change it here; it is fixed, or can be set in the host's own network namespace only"
+            "it cannot be changed here; it is fixed, or can be set in the host's own network namespace only"
                 .into()
         }
         libc::EACCES | libc::EPERM => "lbd may not change it; it takes CAP_NET_ADMIN, and under systemd \

@@ -11,9 +11,9 @@ use crate::model::{
 pub(super) fn service(operation: &ServiceOp, errno: i32) -> Option<String> {
     Some(match errno {
         libc::EEXIST => {
-            "this service is there already; somebody else added it, read again and edit it".into()
+            "this service is there already; another program added it, read again and edit it".into()
         }
-        libc::ESRCH => "no such service in the kernel; somebody else removed it, read again".into(),
+        libc::ESRCH => "no such service in the kernel; another program removed it, read again".into(),
         libc::ENOENT => match operation {
             ServiceOp::Add { to, .. } | ServiceOp::Edit { to, .. } => unknown_module(to),
             ServiceOp::Delete { .. } => return None,
@@ -34,10 +34,10 @@ pub(super) fn service(operation: &ServiceOp, errno: i32) -> Option<String> {
 pub(super) fn server(operation: &ServerOp, errno: i32) -> Option<String> {
     Some(match errno {
         libc::EEXIST => {
-            "the service has this server already; somebody else added it, read again and edit it".into()
+            "the service has this server already; another program added it, read again and edit it".into()
         }
-        libc::ESRCH => "no such service in the kernel any more; somebody else removed it, read again".into(),
-        libc::ENOENT => "no such server in the service any more; somebody else removed it, read again".into(),
+        libc::ESRCH => "no such service in the kernel any more; another program removed it, read again".into(),
+        libc::ENOENT => "no such server in the service any more; another program removed it, read again".into(),
         libc::ERANGE => match operation {
             ServerOp::Add { to, .. } => out_of_range(to),
             ServerOp::Edit { to, .. } => out_of_range(to),
