@@ -173,7 +173,7 @@ impl From<io::Error> for ReadCause {
 
 /// What a file was like when it was read: any write changes it.
 #[derive(Debug, PartialEq)]
-struct FileStamp {
+struct ReadStamp {
     length: u64,
     modified: Option<SystemTime>,
 }
@@ -185,7 +185,7 @@ fn read_settled(path: &Path) -> Result<Vec<u8>, ReadCause> {
     let mut last = read_once(path)?;
     // The stamp was taken after the last byte: any write until then would have made it a recent one.
     let is_recent =
-        |stamp: &FileStamp| stamp.modified.is_none_or(|time| time.elapsed().map_or(true, |age| age < RECENT));
+        |stamp: &ReadStamp| stamp.modified.is_none_or(|time| time.elapsed().map_or(true, |age| age < RECENT));
     loop {
         if !is_recent(&last.0) && last.0.length == last.1.len() as u64 {
             return Ok(last.1);
@@ -202,7 +202,7 @@ fn read_settled(path: &Path) -> Result<Vec<u8>, ReadCause> {
     }
 }
 
-fn read_once(path: &Path) -> Result<(FileStamp, Vec<u8>), ReadCause> {
+fn read_once(path: &Path) -> Result<(ReadStamp, Vec<u8>), ReadCause> {
     let file = open_regular(path)?;
     let length = file.metadata()?.len();
     if length > LARGEST {
@@ -212,9 +212,9 @@ fn read_once(path: &Path) -> Result<(FileStamp, Vec<u8>), ReadCause> {
     Ok((stamp(&file)?, bytes))
 }
 
-fn stamp(file: &File) -> Result<FileStamp, ReadCause> {
+fn stamp(file: &File) -> Result<ReadStamp, ReadCause> {
     let metadata = file.metadata()?;
-    Ok(FileStamp { length: metadata.len(), modified: metadata.modified().ok() })
+    Ok(ReadStamp { length: metadata.len(), modified: metadata.modified().ok() })
 }
 
 fn decode(mut bytes: Vec<u8>) -> Result<String, ReadCause> {

@@ -35,7 +35,7 @@ pub(super) struct Local {
 }
 
 /// One route, as far as it matters.
-struct Route {
+struct TableRoute {
     table: u32,
     prefix: Prefix,
     is_local: Option<bool>,
@@ -56,17 +56,17 @@ impl Local {
             listed => listed.ok()?,
         };
         let local = kernel.list(Rtm::Getroute, &message(family, 0, Rtn::Local.into())).ok()?;
-        let routes = |payloads: &[Vec<u8>]| -> Vec<Route> {
+        let routes = |payloads: &[Vec<u8>]| -> Vec<TableRoute> {
             payloads.iter().filter_map(|payload| route(payload)).collect()
         };
-        let elsewhere = |route: &Route| route.table != LOCAL_TABLE && route.is_local != Some(false);
+        let elsewhere = |route: &TableRoute| route.table != LOCAL_TABLE && route.is_local != Some(false);
         let table = routes(&table).into_iter().filter(|route| route.table == LOCAL_TABLE);
         Some(Self::of(table, routes(&local).iter().any(elsewhere)))
     }
 
-    fn of(routes: impl Iterator<Item = Route>, elsewhere: bool) -> Self {
+    fn of(routes: impl Iterator<Item = TableRoute>, elsewhere: bool) -> Self {
         let mut prefixes = HashMap::default();
-        for Route { table: _, prefix, is_local } in routes {
+        for TableRoute { table: _, prefix, is_local } in routes {
             // Of several routes to one prefix, more than the address decides.
             let same = |known: &mut Option<bool>| *known = known.filter(|_| *known == is_local);
             prefixes.entry(prefix).and_modify(same).or_insert(is_local);
@@ -116,7 +116,7 @@ fn looks_there(rule: &[u8]) -> bool {
         && table == Some(LOCAL_TABLE)
 }
 
-fn route(payload: &[u8]) -> Option<Route> {
+fn route(payload: &[u8]) -> Option<TableRoute> {
     let [family, length, from, _, table, _, _, kind, ..] = *payload.first_chunk::<12>()?;
     let flags = u32_at(payload, 8)?;
     let (mut number, mut network) = (u32::from(table), None);
@@ -140,7 +140,7 @@ fn route(payload: &[u8]) -> Option<Route> {
         kind => Some(kind == Rtn::Local),
     };
     let prefix = Prefix::around(network.unwrap_or(any), length);
-    Some(Route { table: number, prefix, is_local })
+    Some(TableRoute { table: number, prefix, is_local })
 }
 
 fn address(value: &[u8]) -> Option<IpAddr> {
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     fn holds(routes: &[(&str, u8, Option<bool>)], elsewhere: bool, asked: &str) -> Option<bool> {
-        let routes = routes.iter().map(|(network, length, is_local)| Route {
+        let routes = routes.iter().map(|(network, length, is_local)| TableRoute {
             table: LOCAL_TABLE,
             prefix: Prefix { address: network.parse().unwrap(), length: *length },
             is_local: *is_local,

@@ -5,7 +5,7 @@ use std::io;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use crate::kernel::program::{self, Output, RunError};
+use crate::kernel::program::{self, ProgramOutput, RunError};
 
 /// How long a program may take: to list a large set of rules takes seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -49,8 +49,8 @@ pub(super) fn output_of(name: &str, arguments: &[&str]) -> Result<String, Progra
     let mut command = Command::new(program::installed(name).ok_or(ProgramError::NotInstalled)?);
     command.args(arguments).env("LC_ALL", "C");
     match program::run(&mut command, "", PATIENCE) {
-        Ok(Output { status, stdout, .. }) if status.success() => Ok(stdout),
-        Ok(Output { status, stderr, .. }) => {
+        Ok(ProgramOutput { status, stdout, .. }) if status.success() => Ok(stdout),
+        Ok(ProgramOutput { status, stderr, .. }) => {
             let message = stderr.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
             Err(ProgramError::Failed { status, message })
         }

@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_millis(1);
 
 /// What a program that ended by itself left.
 #[derive(Debug)]
-pub struct Output {
+pub struct ProgramOutput {
     /// How it ended
     pub status: ExitStatus,
     /// Its standard output
@@ -79,7 +79,7 @@ pub fn installed(name: &str) -> Option<PathBuf> {
 ///
 /// # Errors
 /// Where it does not end by itself, or prints more than 64 MiB. That it ended with an error status is no error here.
-pub fn run(command: &mut Command, input: &str, patience: Duration) -> Result<Output, RunError> {
+pub fn run(command: &mut Command, input: &str, patience: Duration) -> Result<ProgramOutput, RunError> {
     run_limited(command, input, patience, MOST)
 }
 
@@ -88,7 +88,7 @@ fn run_limited(
     input: &str,
     patience: Duration,
     most: u64,
-) -> Result<Output, RunError> {
+) -> Result<ProgramOutput, RunError> {
     let until = Instant::now() + patience;
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(RunError::Start)?;
@@ -107,7 +107,7 @@ fn run_limited(
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     match result {
         Ok(Some((status, Pipes { stdout, stderr, .. }))) => {
-            Ok(Output { status, stdout: text(stdout), stderr: text(stderr) })
+            Ok(ProgramOutput { status, stdout: text(stdout), stderr: text(stderr) })
         }
         Ok(None) => Err(RunError::Slow(patience)),
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(RunError::TooMuch(most)),
@@ -210,7 +210,7 @@ fn read_some(pipe: &mut Option<Receiver>, into: &mut Vec<u8>, most: u64) -> io::
 mod tests {
     use super::*;
 
-    fn sh(script: &str, input: &str, patience: u64) -> Result<Output, RunError> {
+    fn sh(script: &str, input: &str, patience: u64) -> Result<ProgramOutput, RunError> {
         run(Command::new("sh").args(["-c", script]), input, Duration::from_millis(patience))
     }
 

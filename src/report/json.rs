@@ -19,7 +19,7 @@ use crate::reconcile::{Failed, Outcome, Report, StateDiff, Summary};
 pub(super) const VERSION: u32 = 1;
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct JsonDocument<'a> {
     version: u32,
     in_sync: bool,
     operations: Vec<Row<'a>>,
@@ -93,7 +93,7 @@ struct Impact {
 /// # Errors
 /// Those of `out`.
 pub fn comparison(out: &mut dyn Write, comparison: &StateDiff, advice: &[Advice]) -> io::Result<()> {
-    let document = Document {
+    let document = JsonDocument {
         version: VERSION,
         in_sync: comparison.is_in_sync(),
         operations: all_rows(comparison, comparison.plan.operations()),
@@ -114,7 +114,7 @@ pub fn comparison(out: &mut dyn Write, comparison: &StateDiff, advice: &[Advice]
 /// Those of `out`.
 pub fn report(out: &mut dyn Write, report: &Report, advice: &[Advice]) -> io::Result<()> {
     let Report { outcome, done, failed, last, warnings: _ } = report;
-    let document = Document {
+    let document = JsonDocument {
         version: VERSION,
         in_sync: *outcome == Outcome::Verified,
         operations: all_rows(last, done.iter()),
@@ -135,7 +135,7 @@ pub fn warnings(advice: &[Advice]) -> Vec<serde_json::Value> {
     advice.iter().map(warning).collect()
 }
 
-fn write(out: &mut dyn Write, document: &Document<'_>) -> io::Result<()> {
+fn write(out: &mut dyn Write, document: &JsonDocument<'_>) -> io::Result<()> {
     escape::json(out, document)?;
     writeln!(out)
 }

@@ -277,7 +277,10 @@ fn a_daemon_that_is_stopped_at_once_costs_no_time_and_fails_nothing() {
     assert!(start.elapsed() < Duration::from_secs(40), "{:?}", start.elapsed());
     assert_eq!(daemons(&net), [] as [&str; 0]);
     let refusal = kernel.execute(&[Operation::Sync(SyncOp::Stop { role })]).unwrap().remove(&0).unwrap();
-    assert_eq!(refusal.message, "no sync master runs any more (ESRCH); another program stopped it, read again");
+    assert_eq!(
+        refusal.message,
+        "no sync master runs any more (ESRCH); another program stopped it, read again"
+    );
 }
 
 fn daemons_of(kernel: &mut Ipvs) -> Vec<SyncDaemon> {

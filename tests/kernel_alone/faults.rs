@@ -10,6 +10,7 @@ use super::faulty_wire::{Fault, FaultyWire, Script};
 use crate::lab::Netns;
 use crate::running::{Table, printed};
 use lbd::config::{Source, load};
+use lbd::error_chain::ErrorChain;
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, KernelError, Live, Permit, ReadScope, Refusals};
 use lbd::model::{Desired, Operation, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
@@ -199,7 +200,7 @@ impl Director {
             Err(error) => {
                 // The daemon takes a new connection then.
                 connection = None;
-                self.said(fault, &error.to_string());
+                self.said(fault, &ErrorChain(&error).to_string());
             }
         }
         let mut kernel = connection.unwrap_or_else(|| connect(&script).unwrap());
@@ -237,15 +238,22 @@ impl Director {
             }
             Fault::Socket(libc::ENOBUFS) | Fault::SocketEmptied(_) => "(ENOBUFS)".to_owned(),
             Fault::Socket(errno) => format!("(os error {errno})"),
-            Fault::Late | Fault::Silent => "not answered for 5 s".to_owned(),
-            Fault::CutOff | Fault::Oversized | Fault::Noise => "cannot be understood: ".to_owned(),
+            Fault::Late | Fault::Silent => "has not replied for 5 s".to_owned(),
+            Fault::Oversized => {
+                "more than the buffer for it (is the kernel newer than this lbd knows?)".to_owned()
+            }
+            Fault::CutOff | Fault::Noise => {
+                "cannot be understood (is the kernel newer than this lbd knows?): ".to_owned()
+            }
             // It may be any: there is a subject and a cause, or nothing came.
             Fault::Bit
             | Fault::Interrupted
             | Fault::Skipped
             | Fault::SkippedThis(_)
             | Fault::Repeated
-            | Fault::Writer(_) => if words.contains(": ") { ": " } else { "not answered for 5 s" }.to_owned(),
+            | Fault::Writer(_) => {
+                if words.contains(": ") { ": " } else { "has not replied for 5 s" }.to_owned()
+            }
         };
         assert!(words.contains(&named), "{fault:?}: {words:?}, without {named:?}");
         *self.words.entry(words.into()).or_default() += 1;

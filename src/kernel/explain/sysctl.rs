@@ -90,9 +90,11 @@ pub(in crate::kernel) fn unwritable(errno: i32, is_fixed: bool) -> Refusal {
         libc::EACCES | libc::EPERM => "lbd may not change it; it takes CAP_NET_ADMIN, and under systemd \
                                        ReadWritePaths=/proc/sys/net"
             .into(),
-        libc::EROFS => "/proc/sys is read-only here; under systemd set ReadWritePaths=/proc/sys/net, and in a container \
+        libc::EROFS => {
+            "/proc/sys is read-only here; under systemd set ReadWritePaths=/proc/sys/net, and in a container \
                         mount it writable (for Docker --privileged or --sysctl)"
-            .into(),
+                .into()
+        }
         errno => os_text(errno),
     };
     refused(errno, &text)

@@ -36,8 +36,12 @@ pub(super) fn server(operation: &ServerOp, errno: i32) -> Option<String> {
         libc::EEXIST => {
             "the service has this server already; another program added it, read again and edit it".into()
         }
-        libc::ESRCH => "no such service in the kernel any more; another program removed it, read again".into(),
-        libc::ENOENT => "no such server in the service any more; another program removed it, read again".into(),
+        libc::ESRCH => {
+            "no such service in the kernel any more; another program removed it, read again".into()
+        }
+        libc::ENOENT => {
+            "no such server in the service any more; another program removed it, read again".into()
+        }
         libc::ERANGE => match operation {
             ServerOp::Add { to, .. } => out_of_range(to),
             ServerOp::Edit { to, .. } => out_of_range(to),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{NftAction, NftError};
 use super::generation::Generation;
-use crate::kernel::program::{self, Output, RunError};
+use crate::kernel::program::{self, ProgramOutput, RunError};
 use crate::nft::{self, Listing, TABLE, Table};
 
 /// How long nft may take. Ten thousand rules with a set of ports in each took it 15 s on a busy machine, nearly all of them
@@ -100,7 +100,7 @@ impl NftClient {
         if output.status.success() { Ok(()) } else { Err(NftError::of(&output, NftAction::Change)) }
     }
 
-    fn nft(&mut self, arguments: &[&str], input: &str) -> Result<Output, NftError> {
+    fn nft(&mut self, arguments: &[&str], input: &str) -> Result<ProgramOutput, NftError> {
         let program =
             self.program.clone().or_else(|| program::installed("nft")).ok_or(NftError::NotInstalled)?;
         if self.stuck.is_some_and(|since| since.elapsed() < BACK_OFF) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use crate::kernel::program::{Output, RunError};
+use crate::kernel::program::{ProgramOutput, RunError};
 use crate::nft::{ListingError, TABLE};
 
 /// What nft was to do.
@@ -64,7 +64,7 @@ pub enum NftError {
 
 impl NftError {
     /// Why nft failed. It ends with 1 whatever happened: the text is all there is.
-    pub(super) fn of(output: &Output, action: NftAction) -> Self {
+    pub(super) fn of(output: &ProgramOutput, action: NftAction) -> Self {
         let text = &output.stderr;
         let has = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
         // `/dev/stdin:3:1-2: Error: cause`, and then the line with a marker under it.
