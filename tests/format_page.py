@@ -79,6 +79,8 @@ class Page:
             if not meaning:
                 raise Unwritable("no description of %s" % key)
             yield "| `%s`%s | %s | %s |" % (key, " (required)" if key in it.get("required", []) else "", self.kind(value), cell(meaning))
+        for pattern, value in it.get("patternProperties", {}).items():
+            yield "| `%s…` | anything | %s |" % (pattern.removeprefix("^"), cell(value["description"]))
 
     def scalar(self, it):
         if "description" in it:

@@ -2,6 +2,7 @@
 //!
 //! Nothing here stops a pass. A service that gets no packets looks the same to the kernel as one that works.
 
+mod addresses;
 mod after;
 mod filter;
 mod group;
@@ -20,6 +21,7 @@ use crate::host::Host;
 use crate::model::{Connections, ServerKey, ServiceKey, Services, State};
 use crate::plan::Plan;
 
+pub use self::addresses::port_like;
 pub use self::group::grouped;
 pub use self::permissions::of_file;
 pub use self::question::{question, settings};

@@ -42,7 +42,9 @@ pub(super) fn without_plan(desired: &Desired, host: &Host) -> Vec<Advice> {
 
 /// Warnings that need only the file.
 pub(super) fn of_the_file(desired: &Desired) -> Vec<Advice> {
-    advice::unusable(&desired.state.services, &desired.allow_empty)
+    let mut warnings = advice::unusable(&desired.state.services, &desired.allow_empty);
+    warnings.extend(advice::port_like(&desired.port_like));
+    warnings
 }
 
 /// Warns about a desired file that other users may write, for commands that check nothing else of the host.

@@ -1,13 +1,14 @@
 //! Loads a file: with the fast reader, and where anything is wrong, with the one that explains it.
 
 use super::format::document::Document;
+use super::format::extension::Extended;
 use super::format::schema;
 use super::resolve::resolve;
 use super::source::Source;
 use super::validate::check::Checked;
 use super::validate::diagnose::Diagnostics;
 use super::validate::problem::Diagnostic;
-use super::validate::syntax;
+use super::validate::{foreign, fullwidth, syntax};
 use super::yaml::stream;
 use super::yaml::tree::Tree;
 use crate::model::Desired;
@@ -27,8 +28,8 @@ fn read_fast(text: &str) -> Result<Desired, Option<Diagnostic>> {
         return Err(Some(problem));
     }
     let problem = |message| Diagnostic::new(1, 1, 0, message);
-    let (desired, issues) = stream::read::<Document>(text)
-        .map(resolve)
+    let (desired, issues) = stream::read::<Extended>(text)
+        .map(|Extended(document)| resolve(document))
         .map_err(|error| (!error.is_unsupported).then(|| problem(error.message)))?;
     match issues.list.into_iter().next() {
         None => Ok(desired),
@@ -39,6 +40,9 @@ fn read_fast(text: &str) -> Result<Desired, Option<Diagnostic>> {
 /// Finds all that is wrong with a file, and where. `known` is the problem that the fast reader found, if it did.
 fn explain(source: &Source, known: Option<Diagnostic>) -> Result<Desired, Diagnostics> {
     let one = |problem| Diagnostics::new(source, vec![problem], 0);
+    if let Some(problem) = foreign::problem(&source.text) {
+        return Err(one(problem));
+    }
     let tree = Tree::parse(&source.text).map_err(|error| one(syntax::problem(&source.text, &error)))?;
     let mut checked = Checked::new(&tree, schema::schema_value());
     let (value, mut problems) = (checked.value.take(), std::mem::take(&mut checked.problems));
@@ -55,7 +59,12 @@ fn explain(source: &Source, known: Option<Diagnostic>) -> Result<Desired, Diagno
     if problems.is_empty() {
         problems.extend(known);
     }
-    if problems.is_empty() { Ok(desired) } else { Err(Diagnostics::new(source, problems, more)) }
+    if problems.is_empty() {
+        return Ok(desired);
+    }
+    let mut problems = Diagnostics::new(source, problems, more);
+    fullwidth::name(&source.text, &mut problems.list);
+    Err(problems)
 }
 
 #[cfg(test)]
@@ -103,5 +112,47 @@ mod tests {
         }
         assert_eq!(messages("version: 1\nclusters: []\nclster: 1\n"), ["unknown key `clster`"]);
         assert_eq!(messages("versoin: 1\nclusters: []\n"), ["unknown key `versoin`"]);
+    }
+
+    #[test]
+    fn keys_that_begin_with_x_are_ignored_at_the_top_by_both_readers() {
+        let expected = read_fast(&PARTS.concat()).unwrap();
+        let huge = format!("x-huge: [{}]\n", "[1.5, -9223372036854775809, { a: b, a: ~ }], ".repeat(10_000));
+        for ignored in [
+            "x-a:\n",
+            "x-: text\n",
+            "\"x-\\u00fc\": 1.5\n",
+            "x-weights: &heavy 100\n",
+            "x-a: { [b]: c, d: [[&e e]] }\n",
+            "x-a: &a { x: 1 }\nx-b: { <<: *a }\nx-c: [*a, *a]\n",
+            "x-a: !mine { b: c }\n",
+            huge.as_str(),
+        ] {
+            for text in [format!("{ignored}{}", PARTS.concat()), format!("{}{ignored}", PARTS.concat())] {
+                assert_eq!(load(&Source::new("", text.as_str())).as_ref(), Ok(&expected), "{ignored:.80}");
+                assert_eq!(explain(&Source::new("", text), None).as_ref(), Ok(&expected), "{ignored:.80}");
+            }
+        }
+        let anchored = "x-servers: &two [192.168.8.14, 192.168.8.15]\nversion: 1\nclusters:\n  - { name: a, listen: \
+                        'tcp://10.0.0.1:80', servers: *two }\n";
+        let services = read_fast(anchored).unwrap().state.services;
+        assert_eq!(services.values().map(|service| service.servers.len()).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn keys_that_begin_with_x_are_unknown_inside_and_never_duplicate() {
+        let messages = |text: &str| {
+            assert!(read_fast(text).is_err(), "{text}");
+            let problems = load(&Source::new("", text)).unwrap_err();
+            problems.list.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+        };
+        let file = |text: &str| format!("version: 1\nclusters: []\n{text}\n");
+        assert_eq!(messages(&file("policy: { x-a: 1 }")), ["unknown key `x-a`"]);
+        assert_eq!(messages(&file("x: 1")), ["unknown key `x`"]);
+        assert_eq!(messages(&file("X-a: 1")), ["unknown key `X-a`"]);
+        assert_eq!(messages(&file("x-a: 1\nx-a: 2")), ["duplicate key `x-a`; first on line 3"]);
+        let deep = file(&format!("x-a: {}{}", "[".repeat(64), "]".repeat(64)));
+        assert_eq!(messages(&deep), ["lists and mappings are nested more than 64 deep"]);
+        assert_eq!(messages(&file("x-a: [*none]")), ["this alias has no anchor"]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct Desired {
     pub clusters: Arc<Table<ServiceKey, CompactString>>,
     /// The virtual services whose cluster may lose its last usable server
     pub allow_empty: HashSet<ServiceKey>,
+    /// The addresses of servers whose last group looks like a port, such as `fd00::2:8080`
+    pub port_like: Vec<IpAddr>,
     /// The limits of what lbd may change
     pub policy: Policy,
 }

@@ -157,6 +157,9 @@ pub fn server(service: ServiceKey, address: IpAddr) -> impl Strategy<Value = (u1
             if forwarding == Forwarding::FullNat && own == 0 && !is_mark {
                 forwarding = Forwarding::Nat;
             }
+            if address.is_loopback() && matches!(forwarding, Forwarding::Nat | Forwarding::FullNat) {
+                forwarding = Forwarding::DirectRouting;
+            }
             let free = is_mark || matches!(forwarding, Forwarding::Nat | Forwarding::FullNat);
             let port = if free && other != 0 { other } else { own };
             (port, RealServer { weight, forwarding, thresholds })

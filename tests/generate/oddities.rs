@@ -46,7 +46,7 @@ fn live_service(key: ServiceKey) -> impl Strategy<Value = (ServiceKey, VirtualSe
 /// Makes one thing of a service odd; `Index` chooses the server.
 type Oddity = fn(ServiceKey, &mut VirtualService, prop::sample::Index);
 
-const ODDITIES: [Oddity; 8] = [
+const ODDITIES: [Oddity; 9] = [
     |_, service, _| service.scheduling_mut().scheduler = SchedulerName::from_kernel(SchedulerName::NONE),
     |_, service, _| service.scheduling_mut().scheduler = SchedulerName::from_kernel("ODD/name"),
     |_, service, _| {
@@ -83,6 +83,14 @@ const ODDITIES: [Oddity; 8] = [
     |_, service, which| {
         // A port that only NAT should have: the kernel ignores it, yet it is part of the identity.
         edit_server(service, which, |server, _| server.port = 9);
+    },
+    |key, service, which| {
+        // The kernel takes it, and drops the packets of clients.
+        edit_server(service, which, |server, of| {
+            if server.address.is_loopback() && Family::of(server.address) == key.family() {
+                of.forwarding = Forwarding::Nat;
+            }
+        });
     },
 ];
 

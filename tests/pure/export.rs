@@ -176,7 +176,8 @@ clusters:
 #[test]
 fn what_no_file_can_ask_for_is_said() {
     let rules = "-A -t 10.0.0.13:80 -s none\n-A -t 10.0.0.14:80 -p 5 -M 255.0.255.0\n-A -t 10.0.0.15:0\n\
-                 -A -t 10.0.0.16:80 -p 4294968\n-A -t 10.0.0.17:80 --pe mine -p 5\n-A -t 10.0.0.18:80 -o\n--set 900 9999999 1\n";
+                 -A -t 10.0.0.16:80 -p 4294968\n-A -t 10.0.0.17:80 --pe mine -p 5\n-A -t 10.0.0.18:80 -o\n\
+                 -A -t 10.0.0.19:80\n-a -t 10.0.0.19:80 -r 127.0.0.1:8080 -m\n--set 900 9999999 1\n";
     let mut rendered = of_rules(rules);
     rendered.comment("line 7: what no line can say\r\n: clusters: []");
     let yaml = rendered.yaml().unwrap();
@@ -194,9 +195,18 @@ fn what_no_file_can_ask_for_is_said() {
             "tcp://10.0.0.16:80: `4294968s` is too long",
             "tcp://10.0.0.17:80: the file has no persistence engine `mine`",
             "tcp://10.0.0.18:80: one-packet scheduling is for UDP and marks, and this cluster listens on tcp://10.0.0.18:80",
+            "tcp://10.0.0.19:80: server 127.0.0.1:8080: `nat` cannot reach the loopback address 127.0.0.1: the kernel drops the \
+             packets of clients",
         ]
     );
     for line in &all {
         assert!(yaml.contains(line.split(": ").last().unwrap().trim()), "{line}\n{yaml}");
     }
+}
+
+#[test]
+fn an_exported_address_that_looks_like_one_with_a_port_is_in_brackets() {
+    let rendered = of_rules("-A -t [fd00::1]:80 -s rr\n-a -t [fd00::1]:80 -r [fd00::2:8080]:80 -g\n");
+    let desired = loaded(rendered.yaml().unwrap());
+    assert_eq!((desired.port_like, desired.state.services.len()), (Vec::new(), 1));
 }

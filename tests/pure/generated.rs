@@ -22,6 +22,8 @@ proptest! {
                     prop_assert_eq!(server.port, key.default_server_port());
                 }
                 prop_assert!(of.thresholds.lower <= of.thresholds.upper);
+                let is_nat = matches!(of.forwarding, Forwarding::Nat | Forwarding::FullNat);
+                prop_assert!(!is_nat || !server.address.is_loopback());
             }
         }
     }

@@ -19,6 +19,9 @@ pub use super::scalar::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "the desired file of lbd")]
+#[schemars(extend("patternProperties" = {
+    "^x-": { "description": "Ignored, whatever it is: a place for YAML anchors. Only at the top of the file." }
+}))]
 pub struct Document {
     /// The version of this format. It is 1.
     pub version: Number<1, 1>,
@@ -98,7 +101,8 @@ pub struct Cluster {
     #[schemars(extend("default" = false))]
     pub one_packet: bool,
 
-    /// How packets get to the servers. Default: that of `defaults`, else `dr`, as in ipvsadm.
+    /// How packets get to the servers; those at a loopback address (127.0.0.0/8, `::1`) only by `dr` or `tun`. Default:
+    /// that of `defaults`, else `dr`, as in ipvsadm.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub forward: Option<Choice<ForwardingMethod>>,
 

@@ -3,6 +3,7 @@
 
 pub(super) mod choice;
 pub mod document;
+pub(super) mod extension;
 pub(super) mod issue;
 pub(super) mod limits;
 pub(super) mod nearest;

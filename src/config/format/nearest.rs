@@ -4,14 +4,16 @@
 const LONGEST: usize = 40;
 
 /// What other tools call the same thing.
-const SYNONYMS: [(&str, &str); 22] = [
+const SYNONYMS: [(&str, &str); 24] = [
     ("masq", "nat"),
     ("masquerade", "nat"),
     ("masquerading", "nat"),
     ("direct", "dr"),
     ("droute", "dr"),
+    ("gate", "dr"),
     ("gateway", "dr"),
     ("gatewaying", "dr"),
+    ("route", "dr"),
     ("ipip", "tun"),
     ("http", "tcp"),
     ("https", "tcp"),
@@ -90,6 +92,7 @@ mod tests {
             ("rd", Some("dr")),
             ("x", None),
             ("masq", Some("nat")),
+            ("gate", Some("dr")),
         ] {
             assert_eq!(nearest(word, methods), expected, "{word}");
         }

@@ -9,6 +9,7 @@ use crate::config::format::document::{
 };
 use crate::config::format::issue::Issue;
 use crate::config::format::path::PathStep;
+use crate::config::resolve::address::is_port_like;
 use crate::config::resolve::resolve;
 use crate::model::{
     Checksum, Family, Forwarding, ForwardingMethod, Named, Persistence, PersistenceEngine, PersistenceMask,
@@ -121,7 +122,11 @@ fn entry(
 ) -> Option<ServerEntry> {
     let ServerKey { address, port } = server;
     let own = service.default_server_port() == port;
-    let path = if own { address.to_string() } else { SocketAddr::new(address, port).to_string() };
+    let path = match address.to_string() {
+        text if own && is_port_like(&text) => format!("[{text}]"),
+        text if own => text,
+        _ => SocketAddr::new(address, port).to_string(),
+    };
     let RealServer { weight, forwarding, thresholds: Thresholds { upper, lower } } = *of;
     let mut lose = |what: String| lost.push(format!("server {server}: {what}"));
     let Some(method) = forwarding.method() else {

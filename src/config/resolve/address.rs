@@ -1,7 +1,7 @@
 //! Addresses: which ones a server, a service or a mark can have.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::model::{Family, Prefix};
 
@@ -66,6 +66,49 @@ fn wrong_server(text: &str) -> ServerAddressError {
         _ if is_host_name(bare) => ServerAddressError::HostName(bare.to_owned()),
         _ => ServerAddressError::NotAddress(text.to_owned()),
     }
+}
+
+/// Ports by the names that people write.
+const PORT_NAMES: [(&str, u16); 16] = [
+    ("http", 80),
+    ("https", 443),
+    ("http-alt", 8080),
+    ("ssh", 22),
+    ("smtp", 25),
+    ("domain", 53),
+    ("dns", 53),
+    ("imap", 143),
+    ("imaps", 993),
+    ("ldap", 389),
+    ("ldaps", 636),
+    ("mysql", 3306),
+    ("ntp", 123),
+    ("postgresql", 5432),
+    ("redis", 6379),
+    ("sip", 5060),
+];
+
+/// The same address with the number of its port, where the port is a name that is known.
+pub(super) fn with_number(text: &str, error: &ServerAddressError) -> Option<String> {
+    let ServerAddressError::Port(name) = error else { return None };
+    let (_, number) = PORT_NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    Some(format!("{}{number}", text.strip_suffix(name.as_str())?))
+}
+
+/// `fd00::13:80` as an address in brackets with a port, if it can be read so.
+pub(super) fn with_brackets(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.rsplit_once(':')?;
+    let address: Ipv6Addr = address.parse().ok()?;
+    let port = port.parse().ok().filter(|_| !port.starts_with(['0', '+']))?;
+    Some(SocketAddr::new(address.into(), port))
+}
+
+/// Whether an address looks like one with a port: `fd00::2:8080`. Groups of up to three digits are common in addresses, and
+/// are taken for a port only where it is a well-known one; brackets say that the whole is the address.
+pub(in crate::config) fn is_port_like(text: &str) -> bool {
+    const KNOWN: [u16; 12] = [25, 53, 80, 110, 143, 389, 443, 465, 587, 636, 993, 995];
+    let port = with_brackets(text).map(|socket| socket.port());
+    port.is_some_and(|port| port >= 1024 || KNOWN.contains(&port))
 }
 
 fn is_host_name(text: &str) -> bool {
@@ -156,6 +199,24 @@ mod tests {
             ("", "`` is not an IP address"),
         ] {
             assert_eq!(server(text).unwrap_err().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_looks_like_one_with_a_port_is_known() {
+        for text in ["fd00::2:8080", "::1:80", "fd00:1::7:443", "2001:db8::a:9999"] {
+            assert!(is_port_like(text), "{text}");
+        }
+        for text in [
+            "fd00::8080",
+            "fd00::2:101",
+            "fd00::2:80f0",
+            "fd00::2:0080",
+            "[fd00::2:8080]",
+            "1:2:3:4:5:6:7:8080",
+            "10.0.0.1",
+        ] {
+            assert!(!is_port_like(text), "{text}");
         }
     }
 

@@ -1,22 +1,21 @@
 //! Resolves the clusters: which virtual services they describe, and the servers behind each.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use compact_str::CompactString;
 
 use indexmap::map::Entry;
 
 use super::server::Wanted;
-use super::{address, scheduling, server, value};
-use crate::config::format::document::{Choice, Cluster, Defaults, Listen, Listener, ServerEntry};
+use super::{listener, scheduling, server};
+use crate::config::format::document::{Choice, Cluster, Defaults, Listen, ServerEntry};
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::limits::{MOST_SERVERS, NAME_LENGTH};
-use crate::config::format::nearest::nearest;
 use crate::config::format::path::{KeyPath, key_path};
 use crate::escape;
 use crate::model::{
-    Forwarding, ForwardingMethod, KeyError, Mark, SchedulingCache, Servers, ServiceKey, Table, VirtualService,
+    Forwarding, ForwardingMethod, Mark, SchedulingCache, Servers, ServiceKey, Table, VirtualService,
 };
 
 /// The forwarding method of a cluster without `forward`: that of ipvsadm.
@@ -33,6 +32,8 @@ pub(super) struct Clusters {
     names: Table<CompactString, usize>,
     /// Those that may lose their last usable server
     pub(super) allow_empty: HashSet<ServiceKey>,
+    /// The addresses of servers that look like an address and a port
+    pub(super) port_like: Vec<IpAddr>,
     neighbour: SchedulingCache,
     /// How many there are
     count: usize,
@@ -57,6 +58,7 @@ impl Clusters {
             places: Vec::new(),
             names: Table::default(),
             allow_empty: HashSet::new(),
+            port_like: Vec::new(),
             neighbour: SchedulingCache::default(),
             count: 0,
             servers: 0,
@@ -88,6 +90,8 @@ impl Clusters {
             .map_or(DEFAULT_METHOD, |Choice(method)| method);
         let rules = scheduling::rules(cluster, defaults, &here, issues);
         let servers = servers(cluster, inherited, &here, issues);
+        let port_like = servers.iter().filter(|(_, wanted)| wanted.is_port_like);
+        self.port_like.extend(port_like.map(|(_, wanted)| wanted.address));
         let urls = cluster.listen.urls();
         if urls.is_empty() {
             issues.push(Issue::new(here.then("listen"), "a cluster needs at least one listener"));
@@ -97,7 +101,7 @@ impl Clusters {
             let is_listed = matches!(cluster.listen, Listen::Many(_));
             let path = ListenerPlace { cluster: index, entry: is_listed.then_some(position) };
             let listener = || path.whole();
-            let Some(service) = service(url, listener, issues) else { continue };
+            let Some(service) = listener::service(url, listener, issues) else { continue };
             match self.owners.entry(service) {
                 Entry::Vacant(entry) => {
                     entry.insert(name.clone());
@@ -177,55 +181,6 @@ impl ListenerPlace {
     fn whole(self) -> KeyPath {
         let here = key_path!["clusters", self.cluster, "listen"];
         self.entry.map_or_else(|| here.clone(), |entry| here.then(entry))
-    }
-}
-
-fn service(url: &Listener, here: impl Fn() -> KeyPath, issues: &mut Issues) -> Option<ServiceKey> {
-    let text = url.as_str();
-    let issue = match text.parse::<ServiceKey>() {
-        Ok(service) => match service {
-            ServiceKey::Address { address, .. } => match address::unusable(address) {
-                None => return Some(service),
-                Some(why) => Issue::new(here(), format!("{address} {why}"))
-                    .expected("the one address that clients connect to")
-                    .suggest(address::instead(address).map(|instead| text_with(&service, instead))),
-            },
-            ServiceKey::FirewallMark { .. } => return Some(service),
-        },
-        Err(KeyError::NoScheme) => {
-            let socket = text.parse::<SocketAddr>().is_ok();
-            Issue::new(here(), format!("`{text}` has no protocol"))
-                .expected("tcp://ADDRESS:PORT, udp://…, sctp://…, fwmark://N or fwmark6://N")
-                .suggest(socket.then(|| format!("tcp://{text}")))
-        }
-        Err(KeyError::UnknownScheme(word)) => Issue::new(here(), format!("unknown protocol `{word}`"))
-            .expected("tcp://ADDRESS:PORT, udp://…, sctp://…, fwmark://N or fwmark6://N")
-            .suggest(nearest(&word, ServiceKey::schemes())),
-        Err(KeyError::NoPort(rest)) => Issue::new(here(), format!("`{rest}` has no port"))
-            .expected("ADDRESS:PORT, an IPv6 address in brackets: 10.0.0.13:80 or [fd00::13]:80"),
-        Err(KeyError::NotAddressPort(rest)) => {
-            let message = address::server(&rest).err().map(|error| error.to_string());
-            Issue::new(here(), message.unwrap_or_else(|| format!("`{rest}` is not an IP address and port")))
-                .expected("ADDRESS:PORT, an IPv6 address in brackets: 10.0.0.13:80 or [fd00::13]:80")
-        }
-        Err(KeyError::NotMark(rest)) => {
-            let message = match rest.trim_start_matches("0x").trim_start_matches('0') {
-                "" if !rest.is_empty() => "mark 0 means a packet without a mark".into(),
-                _ => format!("`{rest}` is not a firewall mark"),
-            };
-            Issue::new(here(), message).expected(value::mark_number())
-        }
-    };
-    issues.push(issue);
-    None
-}
-
-fn text_with(service: &ServiceKey, address: std::net::IpAddr) -> String {
-    match *service {
-        ServiceKey::Address { protocol, port, .. } => {
-            ServiceKey::Address { protocol, address, port }.to_string()
-        }
-        ServiceKey::FirewallMark { .. } => service.to_string(),
     }
 }
 

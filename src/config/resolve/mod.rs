@@ -1,7 +1,8 @@
 //! Turns a document into the state that it describes, and finds everything in it that cannot be right.
 
-mod address;
+pub(super) mod address;
 mod cluster;
+mod listener;
 mod mark;
 mod scheduling;
 mod server;
@@ -25,6 +26,7 @@ pub(super) fn resolve(document: Document) -> (Desired, Issues) {
     }
     desired.clusters = resolved.owners.into();
     desired.allow_empty = resolved.allow_empty;
+    desired.port_like = resolved.port_like;
     desired.state.services = resolved.services.into_iter().collect();
     desired.state.sysctls = settings::sysctls(&sysctls, &mut issues);
     desired.state.timeouts = settings::timeouts(timeouts.as_ref(), &mut issues);

@@ -15,8 +15,10 @@ use crate::model::{
 /// A server as the file describes it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
-    address: IpAddr,
+    pub(super) address: IpAddr,
     port: Option<u16>,
+    /// Whether the address looks like one with a port
+    pub(super) is_port_like: bool,
     pub(super) real: RealServer,
 }
 
@@ -50,16 +52,47 @@ pub(super) fn server(
                 );
                 return None;
             }
-            Some(Wanted { address, port, real })
+            if let Some(issue) = nat_to_loopback(address, real.forwarding, path) {
+                issues.push(involving_methods(issue, &here()));
+                return None;
+            }
+            let is_port_like = port.is_none() && address::is_port_like(text.as_str());
+            Some(Wanted { address, port, is_port_like, real })
         }
         Err(error) => {
             issues.push(
                 Issue::new(path(), error.to_string())
+                    .suggest(address::with_number(text.as_str(), &error))
                     .expected("an IP address, with or without a port: 192.168.8.14, 192.168.8.14:8080 or \"[fd00::14]:8080\""),
             );
             None
         }
     }
+}
+
+/// The kernel does not rewrite the destination of a packet from outside to a loopback address, whatever `route_localnet` is
+/// (`ip_vs_nat_xmit`): clients wait until their timeout, and the director itself is served.
+fn nat_to_loopback(address: IpAddr, forwarding: Forwarding, path: impl FnOnce() -> KeyPath) -> Option<Issue> {
+    let is_rewritten = match forwarding {
+        Forwarding::Nat | Forwarding::FullNat => true,
+        Forwarding::DirectRouting | Forwarding::Tunnel(_) | Forwarding::Other(_) => false,
+    };
+    (is_rewritten && address.is_loopback()).then(|| {
+        let message = format!(
+            "`{forwarding}` cannot reach the loopback address {address}: the kernel drops the packets of clients"
+        );
+        Issue::new(path(), message).expected(
+            "`forward: dr`, with the port of the service; or a server that listens on another address of this host",
+        )
+    })
+}
+
+/// An issue that only follows where a forwarding method could not be read.
+fn involving_methods(issue: Issue, server: &KeyPath) -> Issue {
+    issue
+        .involving(server.then("forward"))
+        .involving(cluster_of(server).then("forward"))
+        .involving(key_path!["defaults", "forward"])
 }
 
 fn forwarding(method: ForwardingMethod, tunnel: Tunnel) -> Forwarding {
@@ -252,11 +285,6 @@ impl Wanted {
         } else {
             return None;
         };
-        Some(
-            issue
-                .involving(here().then("forward"))
-                .involving(cluster_of(&here()).then("forward"))
-                .involving(key_path!["defaults", "forward"]),
-        )
+        Some(involving_methods(issue, &here()))
     }
 }

@@ -127,6 +127,19 @@ fn sysctl_name(name: &str) -> Result<String, WrongName> {
         ["net", _, ..] if is_pattern(name, sysctl::is_name) => {
             wrong(format!("`{name}` is a pattern, and no setting has such a name"), None)
         }
+        // Nothing is below the settings of one interface: the dots in between are those of its name.
+        ["net", family @ ("ipv4" | "ipv6" | "mpls"), kind @ ("conf" | "neigh"), interface @ .., setting]
+            if interface.len() > 1 =>
+        {
+            let by_slashes = format!("net/{family}/{kind}/{}/{setting}", interface.join("."));
+            let of = interface.join(".");
+            if separator == '.' {
+                let message = "separates by dots, and the name of the interface";
+                wrong(format!("`{name}` {message} `{of}` contains one"), Some(by_slashes))
+            } else {
+                wrong(format!("`{name}` is not the name of a setting"), None)
+            }
+        }
         ["net", _, ..] if sysctl::is_name(name) => {
             let separator = if parts.iter().any(|part| part.contains('.')) { "/" } else { "." };
             Ok(parts.join(separator))
@@ -326,6 +339,21 @@ mod tests {
             (
                 "net.ipv4.conf.an-interface-of-20.rp_filter",
                 "`net.ipv4.conf.an-interface-of-20.rp_filter`: `an-interface-of-20` is not the name of an interface",
+                None,
+            ),
+            (
+                "net.ipv4.conf.eth0.100.rp_filter",
+                "`net.ipv4.conf.eth0.100.rp_filter` separates by dots, and the name of the interface `eth0.100` contains one",
+                Some("net/ipv4/conf/eth0.100/rp_filter"),
+            ),
+            (
+                "net.ipv6.neigh.bond0.4.7.gc_stale_time",
+                "`net.ipv6.neigh.bond0.4.7.gc_stale_time` separates by dots, and the name of the interface `bond0.4.7` contains one",
+                Some("net/ipv6/neigh/bond0.4.7/gc_stale_time"),
+            ),
+            (
+                "net/ipv4/conf/eth0/100/rp_filter",
+                "`net/ipv4/conf/eth0/100/rp_filter` is not the name of a setting",
                 None,
             ),
             ("net.ipv4.$(id)", "`net.ipv4.$(id)` is not the name of a setting", None),

@@ -22,9 +22,19 @@ impl<'a> Lines<'a> {
 }
 
 /// A line and what follows it; a break is what YAML takes for one.
-pub(super) fn split_line(text: &str) -> Option<(&str, &str)> {
+fn split_line(text: &str) -> Option<(&str, &str)> {
     let at = text.bytes().position(|byte| matches!(byte, b'\n' | b'\r'))?;
     let (line, rest) = text.split_at(at);
     let rest = rest.strip_prefix("\r\n").or_else(|| rest.get(1..)).unwrap_or_default();
     Some((line, rest))
+}
+
+/// All lines of a text; the one after the last break is there, too.
+pub(super) fn all(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let (line, after) = split_line(rest?).map_or((rest?, None), |(line, after)| (line, Some(after)));
+        rest = after;
+        Some(line)
+    })
 }

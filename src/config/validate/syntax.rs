@@ -2,8 +2,9 @@
 
 use std::net::Ipv6Addr;
 
-use super::lines::split_line;
+use super::lines::all as lines;
 use super::problem::Diagnostic;
+use super::{brackets, fullwidth};
 use crate::config::yaml::limits::{DEEPEST, MOST_NODES, MOST_VALUES};
 use crate::config::yaml::tree::TreeError;
 
@@ -61,6 +62,17 @@ fn at(text: &str, line: usize, column: usize, words: &str) -> Diagnostic {
     {
         return unquoted(line, start + from, token);
     }
+    if let Some(found) = around(text, line, shown) {
+        return found;
+    }
+    if let Some(bracket) = brackets::unclosed(text, line) {
+        let brackets::Bracket { line: opened, column: at, sign } = bracket;
+        let missing = match end_of(text, line, column) {
+            Some(_) => format!("`{}`", bracket.closing()),
+            None => format!("`{}` before line {line}", bracket.closing()),
+        };
+        return Diagnostic::new(opened, at, 1, format!("this `{sign}` is not closed")).expecting(missing);
+    }
     if let Some(end) = end_of(text, line, column) {
         let (message, expected) = match words {
             _ if words.contains("'}'") => ("the file ends inside a mapping in braces", "`}`"),
@@ -70,17 +82,22 @@ fn at(text: &str, line: usize, column: usize, words: &str) -> Diagnostic {
         };
         return Diagnostic::new(end.0, end.1, 1, message).expecting(expected);
     }
-    let indentation = shown.len() - shown.trim_start().len();
-    if let Some(tab) = shown.bytes().take(indentation).position(|byte| byte == b'\t') {
+    if let Some(tab) = indenting_tab(shown) {
         return Diagnostic::new(line, tab + 1, 1, TAB).expecting("spaces");
     }
+    // The parser is at the end of the line before.
+    if words.contains("tab")
+        && let Some((number, next)) =
+            lines(text).enumerate().skip(line).find(|(_, next)| !next.trim().is_empty())
+        && let Some(tab) = indenting_tab(next)
+    {
+        return Diagnostic::new(number + 1, tab + 1, 1, TAB).expecting("spaces");
+    }
     if words.contains("document start")
-        && let Some((number, found)) = lines(text).take(line).enumerate().find_map(|(index, line)| {
-            let tab = line
-                .find('\t')
-                .filter(|at| line.get(..*at).is_some_and(|before| before.trim().is_empty()))?;
-            Some((index + 1, tab))
-        })
+        && let Some((number, found)) = lines(text)
+            .take(line)
+            .enumerate()
+            .find_map(|(index, line)| indenting_tab(line).map(|tab| (index + 1, tab)))
     {
         return Diagnostic::new(number, found + 1, 1, TAB).expecting("spaces");
     }
@@ -90,6 +107,46 @@ fn at(text: &str, line: usize, column: usize, words: &str) -> Diagnostic {
     let (message, expected) = plainly(words);
     let problem = Diagnostic::new(line, column, 1, message);
     if let Some(expected) = expected { problem.expecting(expected) } else { problem }
+}
+
+/// Where a tab indents a line, if one does.
+fn indenting_tab(line: &str) -> Option<usize> {
+    let indentation = line.len() - line.trim_start().len();
+    line.bytes().take(indentation).position(|byte| byte == b'\t')
+}
+
+/// What is wrong with the line that the parser refused or the one before it, as far as it shows without YAML.
+fn around(text: &str, line: usize, shown: &str) -> Option<Diagnostic> {
+    let before = before(text, line);
+    fullwidth::problem(line, shown)
+        .or_else(|| before.and_then(|(number, line)| fullwidth::problem(number, line)))
+        .or_else(|| before.and_then(|(number, line)| glued_dash(number, line)))
+        .or_else(|| glued_dash(line, shown))
+}
+
+/// The last line before another that is neither blank nor a comment, with its number.
+fn before(text: &str, line: usize) -> Option<(usize, &str)> {
+    let is_content = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let before =
+        lines(text).take(line.saturating_sub(1)).enumerate().filter(|(_, line)| is_content(line)).last();
+    before.map(|(index, line)| (index + 1, line))
+}
+
+/// `-value`: YAML takes it for text, and refuses the line before or behind it.
+fn glued_dash(number: usize, line: &str) -> Option<Diagnostic> {
+    let value = line.trim().strip_prefix('-')?;
+    if !value.starts_with(|letter: char| !letter.is_whitespace() && letter != '-') {
+        return None;
+    }
+    let column = line.chars().take_while(|letter| letter.is_whitespace()).count() + 1;
+    Some(missing_after_dash(number, column, value))
+}
+
+/// The problem of an entry of a list whose dash has no space behind it.
+pub(super) fn missing_after_dash(line: usize, column: usize, value: &str) -> Diagnostic {
+    Diagnostic::new(line, column, 1, "a space is missing after the `-`")
+        .expecting("`- value` with a space")
+        .suggest(Some(format!("- {value}")))
 }
 
 /// The first character that YAML does not allow; the parsers do not always refuse it.
@@ -112,13 +169,13 @@ pub(in crate::config) fn control_character(text: &str) -> Option<Diagnostic> {
 
 /// `key:value` on the line before: YAML takes it for text, and stumbles over the next line.
 fn missing_blank(text: &str, line: usize) -> Option<Diagnostic> {
-    let before = lines(text).nth(line.checked_sub(2)?)?;
+    let (number, before) = before(text, line)?;
     let (key, value) = before.split_once(':')?;
     let word = key.trim_start().trim_start_matches("- ");
     let is_key = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let glued = value.starts_with(|letter: char| !letter.is_whitespace() && !matches!(letter, ':' | '/'));
     (is_key && glued).then(|| {
-        Diagnostic::new(line - 1, key.chars().count() + 1, 1, "a space is missing after the `:`")
+        Diagnostic::new(number, key.chars().count() + 1, 1, "a space is missing after the `:`")
             .expecting("`key: value` with a space")
             .suggest(Some(format!("{word}: {}", value.trim_end())))
     })
@@ -181,15 +238,6 @@ fn bracketed_address(line: &str) -> Option<(usize, &str)> {
         }
     }
     None
-}
-
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let (line, after) = split_line(rest?).map_or((rest?, None), |(line, after)| (line, Some(after)));
-        rest = after;
-        Some(line)
-    })
 }
 
 /// The parser's error in terms of the file, and what is expected.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use saphyr_parser::{Event, Parser};
 use serde::de::{self, Error as _};
 
-use super::limits::MOST_VALUES;
+use super::limits::{DEEPEST, MOST_VALUES};
 use super::str_input::StrInput;
 
 /// Why a text is not a document. The place is found by another reading, with the tree.
@@ -96,6 +96,29 @@ impl<'t> Events<'t> {
         match self.take()? {
             Event::Scalar(text, ..) => Ok(text),
             event => Err(unexpected(&event)),
+        }
+    }
+
+    /// Takes a whole value, which is inside of the mapping at the top.
+    pub(super) fn skip(&mut self) -> Result<(), StreamError> {
+        let mut open = 1_usize;
+        loop {
+            match self.take()? {
+                Event::SequenceStart(..) | Event::MappingStart(..) if open >= DEEPEST => {
+                    return Err(StreamError::custom("lists and mappings are nested too deep"));
+                }
+                Event::SequenceStart(..) | Event::MappingStart(..) => open += 1,
+                Event::SequenceEnd | Event::MappingEnd => open = open.saturating_sub(1),
+                Event::Scalar(..) | Event::Alias(_) => {}
+                event @ (Event::Nothing
+                | Event::StreamStart
+                | Event::StreamEnd
+                | Event::DocumentStart(_)
+                | Event::DocumentEnd) => return Err(unexpected(&event)),
+            }
+            if open <= 1 {
+                return Ok(());
+            }
         }
     }
 

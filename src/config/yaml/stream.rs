@@ -111,9 +111,15 @@ impl<'de> Deserializer<'de> for &mut Events<'de> {
         visit_text(self.text()?, visitor)
     }
 
+    /// Skips a value whatever it is, also one that no value of a document can be.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, StreamError> {
+        self.skip()?;
+        visitor.visit_unit()
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct seq tuple tuple_struct
-        map struct ignored_any
+        map struct
     }
 }
 

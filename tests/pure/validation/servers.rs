@@ -9,6 +9,7 @@ fn the_address_of_a_server() {
         ("web1", &["7:9 `web1` is a host name, and the kernel knows only addresses | <server address>"]),
         ("web1.example.com:80", &["7:9 `web1.example.com` is a host name, and the kernel knows only addresses | <server address>"]),
         ("192.168.8.14:70000", &["7:9 `70000` is not a port | <server address>"]),
+        ("192.168.8.14:http", &["7:9 `http` is not a port | <server address> | 192.168.8.14:80"]),
         ("192.168.8.14:", &["7:9 unknown key `192.168.8.14` | one of address, weight, forward, tunnel, upper_threshold, lower_threshold", "7:9 `address` is missing in an entry of `servers` | `address`, a server address such as `192.168.8.14` or `192.168.8.14:8080`"]),
         ("192.168.8.0/24", &["7:9 `192.168.8.0/24` is not the address of one server | <server address>"]),
         ("0.0.0.0", &["7:9 0.0.0.0 is the wildcard address | the address of one server"]),
@@ -34,6 +35,26 @@ fn the_port_of_a_server_that_is_not_reached_by_nat() {
         ("version: 1\nclusters:\n  - { name: a, listen: [tcp://10.0.0.13:80, tcp://10.0.0.13:443], servers: ['192.168.8.14:80'] }\n", &["3:77 `dr` cannot change the port: packets for tcp://10.0.0.13:443 reach the server at port 443, not 80 | no port, or port 443; `forward: nat` changes ports | 192.168.8.14"]),
         ("version: 1\nclusters:\n  - { name: a, listen: 'tcp://[fd00::13]:80', servers: ['[fd00::14]:0'] }\n", &["3:57 `dr` cannot change the port: packets for tcp://[fd00::13]:80 reach the server at port 80, not 0 | no port, or port 80; `forward: nat` changes ports | fd00::14"]),
         ("version: 1\nclusters:\n  - { name: a, listen: tcp://10.0.0.13:0, persistence: 5m, servers: ['192.168.8.14:80'] }\n", &["3:70 `dr` cannot change the port: packets for tcp://10.0.0.13:0 reach the server at the port they were sent to, not 80 | no port, or port 0; `forward: nat` changes ports | 192.168.8.14"]),
+    ]);
+}
+
+// `nat` to 127.0.0.1 was valid and "in sync", and every client timed out.
+#[test]
+fn nat_to_a_loopback_address() {
+    const CANNOT: &str = "the kernel drops the packets of clients | `forward: dr`, with the port of the service; or a server that listens on another address of this host";
+    let nat = |address: &str| format!("`nat` cannot reach the loopback address {address}: {CANNOT}");
+    let sorry = "version: 1\nsysctls: { net.ipv4.ip_forward: 1 }\nclusters: [{ name: sorry, listen: \"tcp://10.7.0.1:80\", scheduler: rr, forward: nat, servers: [\"127.0.0.1:8080\"] }]\n";
+    let mark = "version: 1\nmarks: [{ mark: 6 }]\nclusters:\n  - { name: a, listen: fwmark6://6, servers: [{ address: '::1', forward: fullnat }, '::1'] }\n";
+    let unread = "version: 1\nclusters:\n  - { name: a, listen: tcp://10.0.0.13:80, forward: nta, servers: [{ address: 127.0.0.1, forward: nat }] }\n";
+    check(whole, &[
+        (sorry, &[&format!("3:95 {}", nat("127.0.0.1"))]),
+        (mark, &[&format!("4:58 `fullnat` cannot reach the loopback address ::1: {CANNOT}")]),
+        (unread, &["3:53 unknown forwarding method `nta` | one of nat, dr, tun, fullnat | nat"]),
+    ]);
+    check(server, &[
+        ("127.0.0.1:8080", &[&format!("7:9 {}", nat("127.0.0.1"))]),
+        ("{ address: 127.9.9.9 }", &[&format!("7:20 {}", nat("127.9.9.9"))]),
+        ("::ffff:127.0.0.1", &["7:9 ::ffff:127.0.0.1 is an IPv4 address written as IPv6 | the address of one server | 127.0.0.1"]),
     ]);
 }
 

@@ -12,7 +12,7 @@ fn marks() {
         ("{ mark: ten }", &["4:13 `ten` is not a firewall mark | a number from 1 to 4294967295, decimal or `0x…`"]),
         ("{ match: [] }", &["4:5 `mark` is missing in an entry of `marks` | `mark`, a firewall mark such as `10` or `0x10`"]),
         ("{ mark: 10, match: }", &["4:17 `match` is empty | a list; `[]` for none"]),
-        ("{ mark: 10, match: { protocol: tcp } }", &["4:24 `match` cannot be a mapping | a list"]),
+        ("{ mark: 10, match: { protocol: tcp } }", &["4:24 `match` cannot be a mapping | a list: `- ` before its first key"]),
         ("{ mark: 10, match: [tcp] }", &["4:25 an entry of `match` cannot be text | a mapping that describes packets, such as { protocol: tcp, address: 192.168.8.13, ports: [80] }"]),
         ("{ mark: 10 }\n  - { mark: 0xa }", &["5:13 duplicate mark 10; first on line 4"]),
     ]);
@@ -54,6 +54,7 @@ fn sysctls() {
         ("sysctls: { ipv4.ip_forward: 1 }", &["3:12 `ipv4.ip_forward` is not a full name | a full name under `net.`, such as net.ipv4.ip_forward | net.ipv4.ip_forward"]),
         ("sysctls: { net/../vm: 1 }", &["3:12 `net/../vm` is not the name of a setting | a full name under `net.`, such as net.ipv4.ip_forward"]),
         ("sysctls: { net.ipv4.conf.eth0/100.forwarding: 1 }", &["3:12 `net.ipv4.conf.eth0/100.forwarding` mixes dots and slashes | a full name under `net.`, such as net.ipv4.ip_forward | net/ipv4/conf/eth0.100/forwarding"]),
+        ("sysctls: { net.ipv4.conf.eth0.100.rp_filter: 1 }", &["3:12 `net.ipv4.conf.eth0.100.rp_filter` separates by dots, and the name of the interface `eth0.100` contains one | a full name under `net.`, such as net.ipv4.ip_forward | net/ipv4/conf/eth0.100/rp_filter"]),
         ("sysctls: { /proc/sys/net/ipv4/ip_forward: 1 }", &["3:12 `/proc/sys/net/ipv4/ip_forward` is a path, not the name of a setting | a full name under `net.`, such as net.ipv4.ip_forward | net/ipv4/ip_forward"]),
         ("sysctls: { net.ipv4.ip_forward: 1, net/ipv4/ip_forward: 1 }", &["3:36 duplicate setting `net.ipv4.ip_forward`; first on line 3"]),
         ("sysctls: { net.ipv4.ip_forward: 1, net.ipv4.ip_forward: 0 }", &["3:36 duplicate key `net.ipv4.ip_forward`; first on line 3"]),
@@ -101,7 +102,7 @@ fn timeouts() {
 #[test]
 fn sync_daemons() {
     check(top, &[
-        ("sync: { role: master, interface: eth1 }", &["3:7 `sync` cannot be a mapping | a list"]),
+        ("sync: { role: master, interface: eth1 }", &["3:7 `sync` cannot be a mapping | a list: `- ` before its first key"]),
         ("sync: [{ role: master }]", &["3:8 `interface` is missing in an entry of `sync` | `interface`, an interface such as `eth1`"]),
         ("sync: [{ role: slave, interface: eth1 }]", &["3:16 unknown role `slave` | one of master, backup | backup"]),
         ("sync: [{ role: master, interface: a-long-interface }]", &["3:35 `a-long-interface` is not the name of an interface | 1 to 15 characters without spaces, `/` and `:`, such as eth1"]),

@@ -140,6 +140,32 @@ fn the_smallest_file() {
 }
 
 #[test]
+fn an_address_that_looks_like_one_with_a_port_is_valid_and_noted() {
+    let addresses = |servers: &str| {
+        desired(&format!(
+            "version: 1\nclusters: [{{ name: a, listen: 'tcp://[fd00::1]:8080', forward: nat, servers: [{servers}] }}]\n"
+        ))
+        .port_like
+    };
+    let noted: Vec<std::net::IpAddr> = vec!["fd00::2:8080".parse().unwrap()];
+    assert_eq!(addresses("fd00::2:8080, fd00::3, 'fd00::4:1f90'"), noted);
+    assert_eq!(addresses("{ address: 'fd00::2:8080', weight: 2 }"), noted);
+    assert_eq!(
+        addresses("'[fd00::2:8080]', '[fd00::3:8080]:80', '[fd00::2]:8080'"),
+        Vec::<std::net::IpAddr>::new()
+    );
+}
+
+#[test]
+fn a_loopback_server_is_reached_by_direct_routing() {
+    let desired = desired(
+        "version: 1\nclusters: [{ name: a, listen: 'tcp://10.0.0.13:80', forward: dr, servers: [127.0.0.1] }]\n",
+    );
+    let service = desired.state.services.get(&key("tcp://10.0.0.13:80")).unwrap();
+    assert_eq!(*service.servers, Servers::from_iter([server("127.0.0.1", 80, 1, Forwarding::DirectRouting)]));
+}
+
+#[test]
 fn several_listeners_of_both_families_share_what_fits_both() {
     let desired = desired(
         r#"

@@ -35,8 +35,8 @@ fn what_is_no_yaml() {
     check(whole, &[
         ("version: 1\nclusters:\n\t- name: web\n", &["3:1 a tab cannot indent a line in YAML | spaces"]),
         ("\tversion: 1\nclusters: []\n", &["1:1 a tab cannot indent a line in YAML | spaces"]),
-        ("version: 1\nclusters: [\n", &["2:11 the file ends inside brackets or braces | `]` or `}`"]),
-        ("version: 1\nclusters: [{ name: web\n", &["2:22 the file ends inside a mapping in braces | `}`"]),
+        ("version: 1\nclusters: [\n", &["2:11 this `[` is not closed | `]`"]),
+        ("version: 1\nclusters: [{ name: web\n", &["2:12 this `{` is not closed | `}`"]),
         ("version:1\nclusters: []\n", &["1:8 a space is missing after the `:` | `key: value` with a space | version: 1"]),
         ("version: 1: 2\n", &["1:11 unexpected `:` | <one key on a line>"]),
         ("version: \"1\nclusters: []\n", &["1:10 this quoted text is not closed | a closing quote"]),
@@ -51,6 +51,72 @@ fn what_is_no_yaml() {
         ("version: 1\nclusters: []\n  - name: web\n", &["3:3 a key is missing here | `key: value`, indented as the other keys"]),
         ("version: 1\nclusters:\n  - name: web\n  servers: []\n", &["4:3 a line in a list is not indented as its entries | `- ` where the other entries have it"]),
         ("%YAML\n---\nversion: 1\n", &["1:1 this is not YAML: while scanning a YAML directive, did not find expected version number"]),
+    ]);
+}
+
+// Each was blamed on another line, or by words that do not help.
+#[test]
+fn slips_that_yaml_notices_later() {
+    let head = "version: 1\nclusters:\n  - name: web\n    listen: tcp://10.0.0.1:80\n";
+    let file = |servers: &str| format!("{head}    servers:{servers}\n");
+    check(whole, &[
+        ("version: 1\nclusters:\n  - name: web\n\tlisten: tcp://10.0.0.1:80\n", &["4:1 a tab cannot indent a line in YAML | spaces"]),
+        ("version: 1\nclusters:\n  - name: web\n\n  \tlisten: tcp://10.0.0.1:80\n", &["5:3 a tab cannot indent a line in YAML | spaces"]),
+        (&file(" [192.168.8.14, 192.168.8.15\n  - name: b\n    listen: tcp://10.0.0.2:80\n    servers: [a]"), &["5:14 this `[` is not closed | `]` before line 6"]),
+        (&file(" [192.168.8.14, 192.168.8.15\npolicy: {}"), &["5:14 this `[` is not closed | `]` before line 6"]),
+        (&file("\n      - 192.168.8.13\n      -192.168.8.14\n      - 192.168.8.15"), &["7:7 a space is missing after the `-` | `- value` with a space | - 192.168.8.14"]),
+        (&file("\n      - 192.168.8.13\n      -192.168.8.14"), &["7:7 a space is missing after the `-` | `- value` with a space | - 192.168.8.14"]),
+        (&file("\n      -192.168.8.14"), &["6:7 a space is missing after the `-` | `- value` with a space | - 192.168.8.14"]),
+        (&file("\n      -192.168.8.14\n      - 192.168.8.15"), &["6:7 a space is missing after the `-` | `- value` with a space | - 192.168.8.14"]),
+        ("version:1\n\n# the clusters\nclusters: []\n", &["1:8 a space is missing after the `:` | `key: value` with a space | version: 1"]),
+    ]);
+}
+
+#[test]
+fn full_width_punctuation() {
+    check(whole, &[
+        ("version： 1\nclusters: []\n", &["1:8 the full-width character `：` (U+FF1A) is not `:` | `:` with a space behind it"]),
+        ("version： 1\n\n# ：\nclusters: []\n", &["1:8 the full-width character `：` (U+FF1A) is not `:` | `:` with a space behind it"]),
+        ("version: 1；\nclusters: []\n", &["1:10 `version` cannot be text; it contains the full-width character `；` (U+FF1B), which is not `;` | 1"]),
+        ("version: 1\nclusters: [{ name: a, listen: tcp://10.0.0.1:80, servers: [10.0.0.1，10.0.0.2] }]\n", &["2:60 `10.0.0.1，10.0.0.2` is not an IP address; it contains the full-width character `，` (U+FF0C), which is not `,` | <server address>"]),
+        ("version: 1\nclusters: []\npolicy: { prune: \"all\"， }\n", &["3:23 the full-width character `，` (U+FF0C) is not `,` | `,`"]),
+        ("version: 1\nclusters: [{ name: 网，站, listen: tcp://10.0.0.1:80, servers: [] }, { name: 网，站, listen: udp://10.0.0.1:80, servers: [] }]\n", &["2:75 duplicate cluster name `网，站`; first on line 2"]),
+    ]);
+}
+
+#[test]
+fn what_is_no_desired_file() {
+    let keepalived = "! Configuration File for keepalived\n\nvrrp_instance VI_1 {\n    state MASTER\n}\n\nvirtual_server 10.0.0.1 80 {\n    lb_algo rr\n}\n";
+    let listing = "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\nTCP  10.7.0.1:80 rr\n";
+    let conflict = "version: 1\nclusters:\n  - name: web\n<<<<<<< HEAD\n    listen: tcp://10.0.0.1:80\n=======\n    listen: tcp://10.0.0.2:80\n>>>>>>> other\n    servers: []\n";
+    check(whole, &[
+        (keepalived, &["3:1 this is a configuration file of keepalived | a desired file; while keepalived has its services in the kernel, `lbd export` writes them as one"]),
+        (listing, &["1:1 this is a listing of `ipvsadm -L` | what `ipvsadm -Sn` prints: `lbd export --from FILE` makes a desired file of it, `lbd diff --live FILE` compares with it"]),
+        ("# saved\n-A -t 10.0.0.1:80 -s rr\n", &["2:1 these are rules of ipvsadm | a desired file; `lbd export --from FILE` makes one of the rules"]),
+        (conflict, &["4:1 a merge conflict begins here | one of the versions, without the lines `<<<<<<<`, `=======` and `>>>>>>>`"]),
+    ]);
+}
+
+#[test]
+fn a_mapping_where_a_list_belongs_hides_nothing() {
+    check(whole, &[
+        ("version: 1\nclusters:\n  web:\n    listen: tcp://10.0.0.300:80\n    servers: [a]\n  shop:\n    listen: fwmark://7\n    sevrers: []\n", &[
+            "3:3 `clusters` cannot be a mapping | a list: `- name: web` and below it the other keys",
+            "4:13 `10.0.0.300:80` is not an IP address | <ADDRESS:PORT>",
+            "5:15 `a` is a host name, and the kernel knows only addresses | <server address>",
+            "7:13 mark 7 is not declared under `marks` | an entry `- mark: 7` under `marks`",
+            "8:5 unknown key `sevrers` | <cluster keys> | servers",
+        ]),
+        ("version: 1\nclusters: { name: web, listen: tcp://10.0.0.1:80, servers: [], schduler: rr }\n", &[
+            "2:11 `clusters` cannot be a mapping | a list: `- ` before its first key",
+            "2:64 unknown key `schduler` | <cluster keys> | scheduler",
+        ]),
+        ("version: 1\nclusters: []\nmarks: { mark: 10, match: { protocol: tpc } }\n", &[
+            "3:8 `marks` cannot be a mapping | a list: `- ` before its first key",
+            "3:27 `match` cannot be a mapping | a list: `- ` before its first key",
+            "3:39 unknown protocol `tpc` | one of tcp, udp, sctp | tcp",
+        ]),
+        ("version: 1\nclusters:\n  web: 80\n", &["3:3 `clusters` cannot be a mapping | a list"]),
     ]);
 }
 

@@ -4,6 +4,7 @@
 
 mod scalar;
 mod schema;
+mod unlisted;
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::problem::Diagnostic;
 use super::syntax;
+use crate::config::format::extension::is_ignored;
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::nearest::nearest;
 use crate::config::format::path::{KeyPath, PathStep};
@@ -119,6 +121,11 @@ impl Checked {
     }
 }
 
+/// Whether a text begins with the dash of an entry without a space behind it.
+fn is_glued_entry(text: &str) -> bool {
+    text.strip_prefix('-').is_some_and(|value| value.starts_with(|letter: char| !letter.is_whitespace()))
+}
+
 struct Walk<'a> {
     tree: &'a Tree<'a>,
     schema: &'a Value,
@@ -169,7 +176,13 @@ impl<'a> Walk<'a> {
         match &node.content {
             Content::Map(pairs) => match shape.of(JsonKind::Map) {
                 Some(found) => self.mapping(pairs, span, found),
-                None => self.wrong(span, shape, "a mapping"),
+                None => {
+                    let list = shape.of(JsonKind::List);
+                    match list.and_then(|list| self.unlisted(id, pairs, span, list)) {
+                        Some(read) => read,
+                        None => self.wrong(span, shape, "a mapping"),
+                    }
+                }
             },
             Content::List(entries) => match shape.of(JsonKind::List) {
                 Some(found) => self.list(entries, span, found),
@@ -183,6 +196,14 @@ impl<'a> Walk<'a> {
                     _ => shape.expected(),
                 };
                 self.report(Diagnostic::at(span, message).expecting(expected));
+                None
+            }
+            // Several lines of such text are one, and a list is expected.
+            Content::Scalar { text, plain: true }
+                if shape.of(JsonKind::List).is_some() && is_glued_entry(text) =>
+            {
+                let value = text.trim_start_matches('-').split(" -").next().unwrap_or_default();
+                self.report(syntax::missing_after_dash(span.line, span.column, value));
                 None
             }
             Content::Scalar { text, plain } => {
@@ -270,6 +291,9 @@ impl<'a> Walk<'a> {
                 continue;
             }
             seen.insert(name, key_span);
+            if is_ignored(name, schema) {
+                continue;
+            }
             let Some(schema) = known.and_then(|known| known.get(name)).or(rest) else {
                 let words = known.unwrap_or(&none).keys().map(String::as_str);
                 let near = nearest(name, words.clone());
