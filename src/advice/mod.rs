@@ -11,6 +11,7 @@ mod network;
 mod permissions;
 mod question;
 mod services;
+mod settings;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -93,6 +94,7 @@ pub fn advise(desired: &State, host: &Host, planned: Option<&Planned<'_>>) -> Ve
     network::learned_routes(desired, host, &after, &mut advice);
     managers::others(&host.managers, &mut advice);
     services::many_servers(desired, &mut advice);
+    settings::absent(&host.absent, &mut advice);
     permissions::writable(&host.writable, &mut advice);
     advice
 }

@@ -21,8 +21,9 @@ pub fn settings(desired: &State) -> Vec<&'static str> {
 
 /// What else there is to look at, `live` being the values of the settings.
 pub fn question(desired: &State, live: &Sysctls) -> HostScope {
+    let sysctls = desired.sysctls.keys().cloned().collect();
     if desired.services.is_empty() {
-        return HostScope::default();
+        return HostScope { sysctls, ..HostScope::default() };
     }
     let mut filter: Vec<Family> = Vec::new();
     if Settings::of(live, &desired.sysctls).is_off(sysctl::VS_CONNTRACK) {
@@ -36,6 +37,7 @@ pub fn question(desired: &State, live: &Sysctls) -> HostScope {
         learned_routes: begins_to_forward(desired, live).is_some(),
         filter,
         managers: true,
+        sysctls,
     }
 }
 
@@ -78,6 +80,16 @@ mod tests {
         let empty = desired("");
         assert_eq!(settings(&empty), Vec::<&str>::new());
         assert_eq!(question(&empty, &live(&[("net.ipv4.vs.conntrack", "0")])), HostScope::default());
+    }
+
+    #[test]
+    fn each_setting_of_the_file_is_looked_for_on_the_host_also_without_services() {
+        let sysctls = vec!["net.ipv4.ip_forwad".to_owned()];
+        let empty = State { sysctls: live(&[("net.ipv4.ip_forwad", "1")]), ..State::default() };
+        let scope = question(&empty, &live(&[]));
+        assert_eq!(scope, HostScope { sysctls: sysctls.clone(), ..HostScope::default() });
+        let services = desired("tcp://10.0.0.1:80 rr dr 192.168.8.1:80*1").services;
+        assert_eq!(question(&State { services, ..empty }, &live(&[])).sysctls, sysctls);
     }
 
     #[test]

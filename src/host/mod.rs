@@ -39,6 +39,8 @@ pub struct HostScope {
     pub filter: Vec<Family>,
     /// Whether others who manage IPVS matter
     pub managers: bool,
+    /// The kernel settings that the file sets
+    pub sysctls: Vec<String>,
 }
 
 /// Where packets are sent: an address, and the mark that they have when they are routed.
@@ -65,10 +67,21 @@ pub struct Host {
     pub filter: FirewallRules,
     /// Others who manage IPVS
     pub managers: Vec<Manager>,
+    /// The kernel settings of the file that are not there, and do not belong to an interface that may come
+    pub absent: Vec<AbsentSetting>,
     /// What of the desired file others may write
     pub writable: Vec<Writable>,
     /// What could not be looked at, each with the reason, for the operator
     pub unknown: Vec<String>,
+}
+
+/// A kernel setting that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbsentSetting {
+    /// Its name
+    pub name: String,
+    /// Why it may be missing, or which one was probably meant
+    pub reason: String,
 }
 
 /// Where the host's files are.
@@ -96,7 +109,7 @@ pub fn settings<'a>(names: impl IntoIterator<Item = &'a str>) -> Sysctls {
 
 /// Looks at the host, in the network namespace of this thread. `settings` are those that were read before.
 pub fn look(scope: HostScope, settings: Sysctls, roots: &Roots) -> Host {
-    let HostScope { addresses, learned_routes, filter, managers } = scope;
+    let HostScope { addresses, learned_routes, filter, managers, sysctls } = scope;
     let mut host = Host { settings, ..Host::default() };
     if let Err(error) = routes::look(addresses, learned_routes, &mut host) {
         host.unknown.push(format!("cannot read addresses and routes: {}", ErrorChain(&error)));
@@ -109,6 +122,8 @@ pub fn look(scope: HostScope, settings: Sysctls, roots: &Roots) -> Host {
     if !filter.is_empty() {
         host.filter = filter::look(&filter, &roots.proc, &mut host.unknown);
     }
+    let absent = |name: String| Some(AbsentSetting { reason: sysctl::absence(&name)?, name });
+    host.absent = sysctls.into_iter().filter_map(absent).collect();
     if managers {
         host.managers = managers::look(roots, &mut host.unknown);
     }

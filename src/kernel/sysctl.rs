@@ -63,8 +63,25 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
 }
 
+/// Why there is no such setting in the network namespace of this thread, or which one was probably meant. `None` where it
+/// is there, where it belongs to an interface that may come, and where the name is not one of a setting.
+pub fn absence(name: &str) -> Option<String> {
+    if path(name).ok()?.exists() {
+        return None;
+    }
+    let (place, near) = look_for(name);
+    let is_interface = sysctl::parts(name).get(place).copied() == sysctl::interface(name);
+    (!is_interface).then(|| explain::absence(name, place, near.as_deref()))
+}
+
 /// The refusal for a setting that is not there, with the one that was probably meant.
 fn missing(name: &str) -> Refusal {
+    let (place, near) = look_for(name);
+    explain::missing(name, place, near.as_deref())
+}
+
+/// How many parts of a name are there, and the setting that was probably meant.
+fn look_for(name: &str) -> (usize, Option<String>) {
     let parts = sysctl::parts(name);
     let mut directory = PathBuf::from(ROOT);
     let mut place = 0;
@@ -80,7 +97,7 @@ fn missing(name: &str) -> Refusal {
     // An interface that is not there is no typing error: it may come.
     let is_interface = parts.get(place).copied() == sysctl::interface(name);
     let near = (!is_interface).then(|| nearest(&parts, place, &directory)).flatten();
-    explain::missing(name, place, near.as_deref())
+    (place, near)
 }
 
 /// The name of a setting that is there, and that differs in one part by a few letters.

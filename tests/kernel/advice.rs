@@ -315,6 +315,22 @@ fn clients_of_quiesced_servers_are_thought_of() {
     assert_eq!(warned(&net), []);
 }
 
+// A mistyped setting passed `validate`, `validate --host` and `diff`.
+#[test]
+fn a_setting_that_this_kernel_does_not_have_is_warned_of_and_one_of_an_interface_to_come_is_not() {
+    let net = Netns::new();
+    let settings = "net.ipv4.ip_forwad: 1, net.ipv4.ip_forward: 1, net/ipv4/conf/eth9.7/rp_filter: 0, net.ipv4.vs.conntrack: 1";
+    desired(&net, &format!("sysctls: {{ {settings} }}"), "  []");
+    assert_eq!(agreed(&net), pairs(&[("unknown-setting", "net.ipv4.ip_forwad")]));
+    assert_eq!(
+        lbd(&net, &["diff"]).stderr,
+        "warning: net.ipv4.ip_forwad: this kernel has no such setting now; did you mean net.ipv4.ip_forward?\n"
+    );
+    desired(&net, "sysctls: { net.bridge.bridge-nf-call-iptables: 0 }", "  []");
+    let stderr = lbd(&net, &["validate", "--host"]).stderr;
+    assert!(stderr.contains("modprobe br_netfilter"), "{stderr}");
+}
+
 /// That the warning about mh is true: `(refused, answered)` of 40 clients after one of two servers was quiesced.
 fn clients(net: &Netns, flags: &str, live_first: bool) -> (usize, usize) {
     net.sh("ipvsadm -C");
@@ -355,16 +371,16 @@ fn live_connections_of_a_deleted_server_hang_unless_a_setting_ends_them() {
     let net = Netns::new();
     net.sh("ip addr add 10.0.0.13/32 dev lo; echo 1 > /proc/sys/net/ipv4/ip_forward");
     let cluster = |servers: &str| {
-        format!("  - {{ name: web, listen: 'tcp://10.0.0.13:80', forward: nat, servers: [{servers}] }}")
+        format!("  - {{ name: web, listen: 'tcp://10.0.0.13:80', forward: dr, servers: [{servers}] }}")
     };
-    desired(&net, "", &cluster("'127.0.0.1:8099'"));
+    desired(&net, "", &cluster("127.0.0.1"));
     assert_eq!(lbd(&net, &["apply", "--strict"]).status, 0);
-    let server = std::net::TcpListener::bind("127.0.0.1:8099").unwrap();
+    let server = std::net::TcpListener::bind("10.0.0.13:80").unwrap();
     let client = std::net::TcpStream::connect("10.0.0.13:80").unwrap();
     let accepted = server.accept().unwrap();
-    desired(&net, "", &cluster("'127.0.0.2:8099'"));
-    assert_eq!(warned(&net), pairs(&[("connections-hang", "127.0.0.1:8099 of tcp://10.0.0.13:80")]));
-    desired(&net, "sysctls: { net.ipv4.vs.expire_nodest_conn: 1 }", &cluster("'127.0.0.2:8099'"));
+    desired(&net, "", &cluster("127.0.0.2"));
+    assert_eq!(warned(&net), pairs(&[("connections-hang", "127.0.0.1:80 of tcp://10.0.0.13:80")]));
+    desired(&net, "sysctls: { net.ipv4.vs.expire_nodest_conn: 1 }", &cluster("127.0.0.2"));
     assert_eq!(warned(&net), []);
     let apply = lbd(&net, &["apply", "--strict"]);
     assert_eq!((apply.status, apply.stderr.as_str()), (0, ""));

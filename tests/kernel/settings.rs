@@ -199,7 +199,10 @@ clusters:
 ",
     );
     net.ready();
+    // The warnings of before are the subject of another test.
     let said = fails(&net);
+    let said: Vec<&str> = said.lines().filter(|line| !line.contains("no such setting now; ")).collect();
+    let said = said.join("\n");
     for words in [
         "net.ipv4.ip_foward to 1: this kernel has no such setting (ENOENT); did you mean net.ipv4.ip_forward?",
         "net.ipv4.vs.conntrak to 1: this kernel has no such setting (ENOENT); did you mean net.ipv4.vs.conntrack?",

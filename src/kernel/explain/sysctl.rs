@@ -11,7 +11,7 @@ fn refused(errno: i32, text: &str) -> Refusal {
 /// Why a setting was refused, as far as the number alone tells.
 pub(super) fn cause(name: &str, errno: i32) -> Option<String> {
     match errno {
-        libc::ENOENT => Some(absence(name, parts(name).len().saturating_sub(1))),
+        libc::ENOENT => Some(absence(name, parts(name).len().saturating_sub(1), None)),
         libc::EINVAL => Some(format!("the kernel does not take the value; {}", expectation(name, None))),
         _ => None,
     }
@@ -21,14 +21,17 @@ pub(super) fn cause(name: &str, errno: i32) -> Option<String> {
 /// nearly the same name.
 pub(in crate::kernel) fn missing(name: &str, place: usize, near: Option<&str>) -> Refusal {
     let text = match near {
-        Some(near) => format!("this kernel has no such setting; did you mean {near}?"),
-        None => absence(name, place),
+        Some(_) => format!("this kernel has no such setting; {}", absence(name, place, near)),
+        None => absence(name, place, near),
     };
     refused(libc::ENOENT, &text)
 }
 
-/// Why a setting may be missing, of whose name the parts before `place` are there.
-fn absence(name: &str, place: usize) -> String {
+/// Why a setting may be missing, of whose name the parts before `place` are there, or which one was meant.
+pub(in crate::kernel) fn absence(name: &str, place: usize, near: Option<&str>) -> String {
+    if let Some(near) = near {
+        return format!("did you mean {near}?");
+    }
     let parts = parts(name);
     let path = parts.get(..=place).unwrap_or(&parts);
     let newer = |version| format!("this kernel does not have it; kernels from {version} on do");
