@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{CommandError, Console, DONE, ERROR, inputs};
 use crate::cli::{Export, ExportOutput};
 use crate::config;
-use crate::ipvsadm;
+use crate::ipvsadm::{self, LineError};
 use crate::kernel::{ReadScope, sysctl};
 use crate::model::State;
 use crate::progress::Progress;
@@ -64,6 +64,9 @@ fn live(options: &Export, progress: &Progress) -> Result<State, CommandError> {
 fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), CommandError> {
     let source = inputs::read(path, progress)?;
     let parsed = ipvsadm::read(&source.text);
+    if parsed.problems.iter().any(|problem| problem.error == LineError::Listing) {
+        return Err(CommandError::Rules { name: source.name, problems: parsed.problems });
+    }
     let problems = parsed
         .problems
         .iter()

@@ -15,6 +15,8 @@ pub enum LineError {
     Options(OptionError),
     /// An option has a value that ipvsadm or the kernel would refuse.
     Value(ValueError),
+    /// It is a listing of `ipvsadm -L`, which is for people.
+    Listing,
     /// It begins with neither `ipvsadm` nor an option.
     NotIpvsadm,
     /// `ipvsadm -S` printed `(null)` for a forwarding method that it does not know.
@@ -47,6 +49,9 @@ impl fmt::Display for LineError {
             Self::Words(error) => error.fmt(f),
             Self::Options(error) => error.fmt(f),
             Self::Value(error) => error.fmt(f),
+            Self::Listing => f.write_str(
+                "this is a listing of `ipvsadm -L`, which leaves out half of what a service is; give what `ipvsadm -Sn` prints",
+            ),
             Self::NotIpvsadm => f.write_str("not a command of ipvsadm"),
             Self::UnknownMethod => {
                 f.write_str("ipvsadm had no name for the forwarding method of this server")
@@ -74,7 +79,8 @@ impl std::error::Error for LineError {
             Self::Words(error) => error.source(),
             Self::Options(error) => error.source(),
             Self::Value(error) => error.source(),
-            Self::NotIpvsadm
+            Self::Listing
+            | Self::NotIpvsadm
             | Self::UnknownMethod
             | Self::Restore
             | Self::ServiceExists(_)

@@ -70,7 +70,13 @@ pub fn read(text: &str) -> Parsed {
 /// understood, and what the kernel would refuse, is named.
 pub fn read_with(text: &str, names: &ServiceNames) -> Parsed {
     let mut reader = RulesReader { names, parsed: Parsed::default(), lost: HashMap::new() };
-    for (line, text) in logical_lines(text) {
+    let lines = logical_lines(text);
+    if let Some((line, first)) = lines.first().filter(|(_, first)| is_listing(first)) {
+        // None of its lines is a command: it is one problem.
+        let problem = LineProblem { line: *line, text: first.clone(), error: LineError::Listing };
+        return Parsed { problems: vec![problem], ..Parsed::default() };
+    }
+    for (line, text) in lines {
         if let Err(error) = reader.run(line, &text) {
             reader.parsed.problems.push(LineProblem { line, text, error });
         }
@@ -101,6 +107,11 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
     lines.extend(open);
     lines.retain(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     lines
+}
+
+/// Whether a line is the first of a listing of `ipvsadm -L`.
+fn is_listing(line: &str) -> bool {
+    line.starts_with("IP Virtual Server version") || line.starts_with("Prot LocalAddress:Port")
 }
 
 fn is_ipvsadm(word: &str) -> bool {

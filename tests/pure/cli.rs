@@ -220,6 +220,48 @@ fn rules_that_no_file_can_ask_for_are_named() {
 }
 
 #[test]
+fn a_listing_for_people_is_named_where_rules_belong() {
+    let listing = "\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  10.7.0.1:80 rr
+  -> 10.7.1.1:80                  Masq    1      0          0
+";
+    let directory = directory(&[("a.yaml", GOOD), ("listing", listing)]);
+    let export = lbd(&directory, &["export", "--from", "listing"]);
+    assert_eq!(
+        (export.status, export.stdout.as_str(), export.stderr.as_str()),
+        (
+            2,
+            "",
+            "error: listing: line 1: this is a listing of `ipvsadm -L`, which leaves out half of what a service is; give what \
+             `ipvsadm -Sn` prints: IP Virtual Server version 1.2.1 (size=4096)\n"
+        )
+    );
+    let diff = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "listing"]);
+    assert_eq!((diff.status, diff.stdout.as_str()), (2, ""));
+    assert!(
+        diff.stderr.starts_with("error: this is a listing of `ipvsadm -L`\n --> listing:1:1\n"),
+        "{}",
+        diff.stderr
+    );
+    assert!(diff.stderr.contains("what `ipvsadm -Sn` prints"), "{}", diff.stderr);
+}
+
+#[test]
+fn an_address_that_looks_like_one_with_a_port_is_a_warning() {
+    let text = GOOD.replace("10.0.0.13", "[fd00::13]").replace("192.168.8.14, ", "fd00::2:8080, ");
+    let text = text.replace("192.168.8.15", "fd00::3");
+    let directory = directory(&[("a.yaml", &text)]);
+    let warning = "warning: fd00::2:8080: looks like an address and a port, and is an address alone; write the address in \
+                   brackets: `\"[fd00::2]:8080\"`, or `\"[fd00::2:8080]\"` if all of it is the address\n";
+    let output = lbd(&directory, &["-f", "a.yaml", "validate"]);
+    assert_eq!((output.status, output.stderr.as_str()), (0, warning));
+    assert_eq!(lbd(&directory, &["-f", "a.yaml", "validate", "--strict"]).status, 2);
+}
+
+#[test]
 fn what_an_export_does_not_tell_is_not_compared_and_named() {
     let more = "\
 sysctls: { net.ipv4.ip_forward: 1 }
