@@ -66,6 +66,7 @@ fn slips_that_yaml_notices_later() {
         (&file(" [192.168.8.14, 192.168.8.15\npolicy: {}"), &["5:14 this `[` is not closed | `]` before line 6"]),
         (&file("\n      - 192.168.8.13\n      -192.168.8.14\n      - 192.168.8.15"), &["7:7 a space is missing after the `-` | `- value` with a space | - 192.168.8.14"]),
         (&file("\n      - 192.168.8.13\n      -192.168.8.14"), &["7:7 a space is missing after the `-` | `- value` with a space | - 192.168.8.14"]),
+        (&file("\n      - 192.168.8.13\n        -192.168.8.14"), &["6:9 an entry of `servers` goes on in the next line, which begins with a `-` | `- value` with a space, indented as the other entries"]),
         (&file("\n      -192.168.8.14"), &["6:7 a space is missing after the `-` | `- value` with a space | - 192.168.8.14"]),
         (&file("\n      -192.168.8.14\n      - 192.168.8.15"), &["6:7 a space is missing after the `-` | `- value` with a space | - 192.168.8.14"]),
         ("version:1\n\n# the clusters\nclusters: []\n", &["1:8 a space is missing after the `:` | `key: value` with a space | version: 1"]),

@@ -206,6 +206,18 @@ impl<'a> Walk<'a> {
                 self.report(syntax::missing_after_dash(span.line, span.column, value));
                 None
             }
+            Content::Scalar { text, plain: true }
+                if span.width == usize::MAX
+                    && text.contains(" -")
+                    && matches!(self.path.last(), Some(PathStep::Index(_))) =>
+            {
+                let message = format!("{} goes on in the next line, which begins with a `-`", self.noun());
+                self.report(
+                    Diagnostic::at(span, message)
+                        .expecting("`- value` with a space, indented as the other entries"),
+                );
+                None
+            }
             Content::Scalar { text, plain } => {
                 let forced = node.tag.as_ref().is_some_and(|tag| tag.suffix == "str");
                 match scalar::check(text, *plain && !forced, shape, &self.noun()) {
