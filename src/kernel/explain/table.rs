@@ -190,8 +190,8 @@ mod tests {
         let gone = add_server("tcp://192.0.2.1:443", "10.0.0.7:80", Forwarding::Nat);
         assert_eq!(
             said(&gone, libc::ESRCH),
-            "add server 10.0.0.7:80 to tcp://192.0.2.1:443: no such service in the kernel any more (ESRCH); somebody \
-             else removed it, read again"
+            "add server 10.0.0.7:80 to tcp://192.0.2.1:443: no such service in the kernel any more (ESRCH); another \
+             program removed it, read again"
         );
         let foo = Operation::Service(ServiceOp::Add {
             service: "tcp://192.0.2.1:443".parse().unwrap(),
