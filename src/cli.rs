@@ -16,7 +16,8 @@ use crate::model::Prune;
     long_about = "Keeps a Linux host's layer-4 load balancer (IPVS, the kernel side of LVS) equal to one file: it reads \
                   the live table, computes the smallest set of edits, carries them out, and reads the table back to \
                   prove it.",
-    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), 2 error, 3 refused by a guard (apply).",
+    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status) or the daemon is dead (status), 2 error, 3 refused \
+                  by a guard (apply).",
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -65,7 +66,7 @@ pub enum Command {
 
     /// Show what the daemon did last and why, whether all is in sync, and the table with its connections
     ///
-    /// Exit code 0: in sync, 1: not in sync, 2: error.
+    /// Exit code 0: in sync, 1: not in sync, or the daemon ended without being stopped, 2: error.
     Status(StatusOptions),
 
     /// Remove what lbd owns, after a confirmation
@@ -165,6 +166,10 @@ pub struct StatusOptions {
     /// Output format
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: ReportOutput,
+
+    /// Exit code 1 where no daemon runs, also where it was stopped
+    #[arg(long)]
+    pub require_daemon: bool,
 }
 
 /// Arguments of `validate`.

@@ -6,7 +6,9 @@ use super::inputs::{LastVerified, StoredState};
 use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::reconcile;
-use crate::report::{self, Observed};
+use crate::report::{self, DaemonReport, Observed};
+use crate::status::Presence;
+use crate::store::Store;
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -21,12 +23,8 @@ pub(super) fn run(
             arguments.state_dir.display()
         ));
     }
-    let daemon = store.daemon().map_err(|error| error.to_string());
-    let status = store.load_status().map_err(|error| error.to_string());
-    let problems: BTreeSet<&String> =
-        daemon.as_ref().err().into_iter().chain(status.as_ref().err()).collect();
-    problems.into_iter().for_each(|problem| console.warn(problem));
-    let (daemon, status) = (daemon.unwrap_or_default(), status.unwrap_or_default());
+    let daemon = daemon(&store, console);
+    let is_missing = daemon.presence.is_missing(options.require_daemon);
     let mut file_problem = None;
     let (desired, verified) = match inputs::desired(&arguments.file, &console.progress) {
         Ok((source, desired)) => (desired, inputs::verified(&store, &source)),
@@ -43,7 +41,7 @@ pub(super) fn run(
         Err(error) => {
             // What the daemon wrote can be read without the privileges that the kernel demands.
             if options.output == ReportOutput::Text {
-                report::daemon_text(console.out, daemon.as_deref(), status.as_ref(), None)?;
+                report::daemon_text(console.out, &daemon, None)?;
             }
             return Err(error);
         }
@@ -56,7 +54,6 @@ pub(super) fn run(
         file: arguments.file.display().to_string(),
         file_problem,
         daemon,
-        status,
         unknown: stored.verified.unknown().map(str::to_owned),
         comparison: &comparison,
         live: &live,
@@ -65,5 +62,27 @@ pub(super) fn run(
         ReportOutput::Text => report::observed_text(console.out, &observed)?,
         ReportOutput::Json => report::observed_json(console.out, &observed)?,
     }
-    Ok(if observed.is_in_sync() { DONE } else { DIFFERS })
+    Ok(if observed.is_in_sync() && !is_missing { DONE } else { DIFFERS })
+}
+
+/// What is known of the daemon; prints why something is not.
+fn daemon(store: &Store, console: &mut Console<'_>) -> DaemonReport {
+    // A daemon has the lock before it writes its first status, and until it has written that it was stopped.
+    let holder = store.daemon();
+    let status = store.load_status().map_err(|error| error.to_string());
+    let holder = match holder {
+        // One may have started meanwhile, and written the status.
+        Ok(None) => store.daemon(),
+        known => known,
+    };
+    let holder = holder.map_err(|error| error.to_string());
+    let problems: BTreeSet<&String> =
+        holder.as_ref().err().into_iter().chain(status.as_ref().err()).collect();
+    problems.into_iter().for_each(|problem| console.warn(problem));
+    let status = status.unwrap_or_default();
+    let presence = match holder {
+        Ok(holder) => Presence::of(holder, status.as_ref(), store.boot()),
+        Err(_) => Presence::Unknown,
+    };
+    DaemonReport { presence, status }
 }

@@ -13,6 +13,9 @@ use crate::store::Store;
 /// How long the loop waits for a status to be on disk, so that the log and the status usually agree.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// The same for the last status of a daemon that was stopped: without it, `lbd status` calls the daemon dead.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
+
 /// The handle of the thread.
 pub(super) struct StatusFile {
     statuses: Sender<Box<Status>>,
@@ -51,8 +54,9 @@ impl StatusFile {
 
     /// Writes a status; on a slow disk, after this returns.
     pub(super) fn write(&mut self, status: Box<Status>) {
+        let patience = if status.stopped { LAST_PATIENCE } else { PATIENCE };
         self.pending += usize::from(self.statuses.send(status).is_ok());
-        while self.pending > 0 && self.written.recv_timeout(PATIENCE).is_ok() {
+        while self.pending > 0 && self.written.recv_timeout(patience).is_ok() {
             self.pending -= 1;
         }
     }

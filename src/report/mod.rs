@@ -9,6 +9,8 @@ mod text;
 
 pub use commands::commands;
 pub use json::{comparison as comparison_json, report as report_json, warnings as warnings_json};
-pub use observed::{Observed, daemon as daemon_text, json as observed_json, text as observed_text};
+pub use observed::{
+    DaemonReport, Observed, daemon as daemon_text, json as observed_json, text as observed_text,
+};
 pub use output::{COLLECTED, Output};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};

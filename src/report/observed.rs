@@ -15,7 +15,7 @@ use crate::kernel::Live;
 use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::StateDiff;
 use crate::reconcile::Summary;
-use crate::status::{LastPass, Status};
+use crate::status::{LastPass, Presence, Status};
 
 /// Everything that `lbd status` shows.
 pub struct Observed<'a> {
@@ -23,16 +23,22 @@ pub struct Observed<'a> {
     pub file: String,
     /// What is wrong with it, if anything; the comparison is with the last verified state then
     pub file_problem: Option<String>,
-    /// Which process is the daemon, if one runs
-    pub daemon: Option<String>,
-    /// The last status of the daemon
-    pub status: Option<Status>,
+    /// What is known of the daemon
+    pub daemon: DaemonReport,
     /// Why it is not known what lbd owns, if so: what is to be deleted is not known either
     pub unknown: Option<String>,
     /// The difference between the live state and the desired one
     pub comparison: &'a StateDiff,
     /// The live state
     pub live: &'a Live,
+}
+
+/// What `lbd status` shows of the daemon.
+pub struct DaemonReport {
+    /// Whether it runs
+    pub presence: Presence,
+    /// Its last status
+    pub status: Option<Status>,
 }
 
 impl Observed<'_> {
@@ -77,28 +83,27 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     if let Some(reason) = &observed.unknown {
         say(out, DELETE, "not verified, and nothing is deleted:", reason)?;
     }
-    daemon(out, observed.daemon.as_deref(), observed.status.as_ref(), refused.as_deref())?;
+    daemon(out, &observed.daemon, refused.as_deref())?;
     waiting(out, comparison)?;
     foreign(out, comparison)?;
     table(out, observed)
 }
 
-/// Writes the last status of the daemon as text. `refused` is the refusal that was written already and is not repeated.
+/// Writes what is known of the daemon as text. `refused` is the refusal that was written already and is not repeated.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn daemon(
-    out: &mut Output,
-    holder: Option<&str>,
-    status: Option<&Status>,
-    refused: Option<&str>,
-) -> io::Result<()> {
-    match (holder, status) {
-        (None, _) => say(out, HEAD, "daemon:", &"not running"),
-        (Some(holder), None) => say(out, HEAD, "daemon:", &format_args!("{holder}, starting")),
-        (Some(holder), Some(status)) => {
+pub fn daemon(out: &mut Output, daemon: &DaemonReport, refused: Option<&str>) -> io::Result<()> {
+    let DaemonReport { presence, status } = daemon;
+    match (presence, status) {
+        (Presence::Running(holder), Some(status)) if !status.watching.is_empty() => {
             say(out, HEAD, "daemon:", &format_args!("{holder}, {}", status.watching))?;
             details(out, status, refused)
+        }
+        (Presence::Running(holder), _) => say(out, HEAD, "daemon:", &format_args!("{holder}, starting")),
+        (Presence::Died { .. }, _) => say(out, DELETE, "daemon:", presence),
+        (Presence::Stopped(_) | Presence::Absent | Presence::Unknown, _) => {
+            say(out, HEAD, "daemon:", presence)
         }
     }
 }
@@ -188,11 +193,18 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let waits = |operation: &Operation| -> Value {
         json!({ "operation": operation.to_string(), "interface": operation.link().map(|link| link.interface) })
     };
+    let DaemonReport { presence, status } = &observed.daemon;
     let document = json!({
         "version": VERSION,
         "in_sync": observed.is_in_sync(),
         "file": { "path": observed.file, "problem": observed.file_problem },
-        "daemon": { "running": observed.daemon.is_some(), "holder": observed.daemon, "status": observed.status },
+        "daemon": {
+            "running": presence.holder().is_some(),
+            "holder": presence.holder(),
+            "died": matches!(presence, Presence::Died { .. }),
+            "not_running_since": presence.ended(),
+            "status": status,
+        },
         "refused": comparison.guard_refusal.as_ref().map(ToString::to_string),
         "unverified": observed.unknown,
         "summary": { "add": add, "edit": edit, "delete": delete },

@@ -128,8 +128,11 @@ impl Lock {
             Err(error) => return Err(error),
         };
         match file.try_lock_shared() {
+            Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Ok(Some(holder(&mut file))),
-            _ => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(FileError { path: directory.path().join(name), cause: error.into() })
+            }
         }
     }
 

@@ -9,11 +9,13 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
+use std::process;
+use std::time::SystemTime;
 
 use self::record::Scope;
 use crate::files::seal::{self, SealError};
 use crate::files::{Directory, FileError};
-use crate::status::Status;
+use crate::status::{Status, Timestamp, Writer};
 
 pub use self::lock::{Lock, LockMonitor, NoLock};
 pub use self::record::Record;
@@ -30,6 +32,8 @@ const LOCK: &str = "lock";
 const DAEMON: &str = "daemon.lock";
 /// The end of a daemon's name in it.
 const RUNS: &str = ", lbd run";
+/// What is in the name of each holder that is known, before its command.
+const COMMAND: &str = ", lbd ";
 /// The file of the [`Status`].
 const STATUS: &str = "status.json";
 
@@ -157,12 +161,23 @@ impl Store {
         self.directory.remove(VERIFIED)
     }
 
-    /// Writes the daemon's status.
+    /// Writes the daemon's status, with the boot, this process and the time.
     ///
     /// # Errors
     /// Where it cannot be written.
     pub fn save_status(&self, status: &Status) -> Result<(), FileError> {
-        self.directory.replace(STATUS, |file| file.write_all(&seal::json(STATUS_VERSION, status)?))
+        let writer = Writer {
+            boot: self.scope.boot.clone(),
+            process: process::id(),
+            at: Timestamp::from(SystemTime::now()),
+        };
+        let status = Status { writer: Some(writer), ..status.clone() };
+        self.directory.replace(STATUS, |file| file.write_all(&seal::json(STATUS_VERSION, &status)?))
+    }
+
+    /// Identifies this boot.
+    pub fn boot(&self) -> &str {
+        &self.scope.boot
     }
 
     /// Reads the daemon's status; `None` where there is none.
@@ -224,8 +239,13 @@ impl Store {
     /// # Errors
     /// Where the lock cannot be examined.
     pub fn daemon(&self) -> Result<Option<String>, FileError> {
-        let holder = Lock::other_holder(&self.directory, DAEMON)?;
-        Ok(holder.map(|holder| holder.strip_suffix(RUNS).unwrap_or(&holder).to_owned()))
+        let Some(holder) = Lock::other_holder(&self.directory, DAEMON)? else { return Ok(None) };
+        Ok(match holder.strip_suffix(RUNS) {
+            Some(process) => Some(process.to_owned()),
+            // A command that must not run beside a daemon has the lock.
+            None if holder.contains(COMMAND) => None,
+            None => Some(holder),
+        })
     }
 }
 
@@ -365,7 +385,10 @@ mod tests {
         let store = Store::new(directory.path()).unwrap();
         store.save_verified("version: 1\nclusters: []\n").unwrap();
         store.save_status(&Status::default()).unwrap();
-        assert_eq!(store.load_status(), Ok(Some(Status::default())));
+        let status = store.load_status().unwrap().unwrap();
+        let Writer { boot, process, at: _ } = status.writer.clone().unwrap();
+        assert_eq!((boot.as_str(), process), (store.boot(), std::process::id()));
+        assert_eq!(Status { writer: None, ..status }, Status::default());
         for name in [VERIFIED, STATUS] {
             let path = directory.path().join(name);
             let mut bytes = fs::read(&path).unwrap();
@@ -407,6 +430,7 @@ mod tests {
         assert_eq!(second, format!("{directory_name}: another daemon runs already ({name})"));
         drop(daemon);
         let teardown = store.lock_daemon("teardown").unwrap();
+        assert_eq!(store.daemon().unwrap(), None);
         let refused = store.lock_daemon("run").unwrap_err().to_string();
         assert_eq!(refused, format!("{directory_name}: in use by another command ({name}, lbd teardown)"));
         drop(teardown);

@@ -262,6 +262,41 @@ fn a_second_daemon_is_refused_and_told_who_is_there() {
     assert!(daemon.stop().success());
 }
 
+// `lbd status` ended with 0 while the daemon was dead.
+#[test]
+fn status_names_a_daemon_that_died_and_with_require_daemon_one_that_was_stopped() {
+    let net = Netns::new();
+    let status = |more: &[&str]| {
+        let mut arguments = vec!["-f", "desired.yaml", "status"];
+        arguments.extend(more);
+        net.lbd(&arguments)
+    };
+    let daemon = serving(&net, SELDOM, &[(1, 1)]);
+    daemon.wait_for("watching");
+    assert_eq!([status(&[]).status, status(&["--require-daemon"]).status], [0, 0], "{:?}", status(&[]));
+    assert!(daemon.stop().success());
+    let stopped = status(&[]);
+    assert_eq!([stopped.status, status(&["--require-daemon"]).status], [0, 1], "{stopped:?}");
+    assert!(stopped.stdout.contains("\ndaemon: not running since 20"), "{stopped:?}");
+    assert!(stopped.stdout.contains("Z, when a signal stopped it\n"), "{stopped:?}");
+
+    let daemon = serving(&net, SELDOM, &[(1, 2)]);
+    assert!(soon(Duration::from_secs(10), || status(&["--require-daemon"]).status == 0).is_some());
+    let words = format!("Z or later: process {} ended without being stopped; ", daemon.id());
+    daemon.kill();
+    let died = status(&[]);
+    assert_eq!((died.status, died.stdout.contains("in sync: ")), (1, true), "{died:?}");
+    assert!(died.stdout.contains(&words), "{died:?}");
+    let document = status(&["-o", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&document.stdout).unwrap();
+    let daemon = &document["daemon"];
+    assert_eq!(
+        (&document["in_sync"], &daemon["running"], &daemon["died"]),
+        (&true.into(), &false.into(), &true.into())
+    );
+    assert!(daemon["not_running_since"].is_string(), "{daemon}");
+}
+
 #[test]
 fn sigterm_ends_it_well_and_leaves_the_table() {
     let net = Netns::new();

@@ -17,8 +17,8 @@ use lbd::model::{
     VirtualService,
 };
 use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
-use lbd::report::{self, Observed, Output};
-use lbd::status::{LastPass, PassOutcome, PassReason, Status};
+use lbd::report::{self, DaemonReport, Observed, Output};
+use lbd::status::{LastPass, PassOutcome, PassReason, Presence, Status, Writer};
 use lbd::store::Record;
 use proptest::prelude::*;
 
@@ -220,7 +220,13 @@ fn status(of: &Strings<'_>) -> Status {
         conflicts: vec![said()],
         lock_holder: Some(said()),
         no_directory: Some(said()),
+        stopped: false,
+        writer: Some(Writer { boot: said(), process: 1, at: SystemTime::UNIX_EPOCH.into() }),
     }
+}
+
+fn daemon(of: &Strings<'_>) -> DaemonReport {
+    DaemonReport { presence: Presence::Running(of.said.into()), status: Some(status(of)) }
 }
 
 fn report(of: &Strings<'_>) -> Report {
@@ -242,8 +248,7 @@ fn outputs(
     let observed = Observed {
         file: of.said.into(),
         file_problem: Some(of.said.into()),
-        daemon: Some(of.said.into()),
-        status: Some(status(of)),
+        daemon: daemon(of),
         unknown: Some(of.said.into()),
         comparison: &comparison,
         live: &live,
@@ -252,10 +257,7 @@ fn outputs(
         ("diff", stream(&|out| report::comparison_text(out, &comparison))),
         ("apply", stream(&|out| report::report_text(out, &report))),
         ("status", stream(&|out| report::observed_text(out, &observed))),
-        (
-            "status without the kernel",
-            stream(&|out| report::daemon_text(out, Some(of.said), Some(&status(of)), None)),
-        ),
+        ("status without the kernel", stream(&|out| report::daemon_text(out, &daemon(of), None))),
         ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, &[]))),
         ("apply as JSON", stream(&|out| report::report_json(out, &report, &[]))),
         ("status as JSON", stream(&|out| report::observed_json(out, &observed))),

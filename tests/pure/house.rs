@@ -64,6 +64,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "progress",
             "reconcile",
             "report",
+            "status",
             "store",
             "systemd",
         ],

@@ -244,6 +244,7 @@ impl Controller {
     fn end(&mut self) {
         if !self.is_over {
             info!("stopped; the table stays in the kernel and keeps serving");
+            self.status.stopped = true;
             self.write_status();
             self.actions.push(DaemonAction::Notify(Notice::Stopping));
             self.is_over = true;
