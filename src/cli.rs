@@ -147,6 +147,10 @@ pub struct Apply {
     #[arg(long)]
     pub strict: bool,
 
+    /// Apply the file also where a daemon keeps another one and will undo this
+    #[arg(long)]
+    pub force: bool,
+
     /// Exceptions for this pass
     #[command(flatten)]
     pub overrides: Overrides,

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::inputs::StoredState;
+use super::other_file::other_file;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
 use crate::host::Host;
@@ -19,8 +20,13 @@ pub(super) fn run(
 ) -> Result<u8, CommandError> {
     let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
-    let mut kernel = inputs::kernel(&console.progress)?;
     let store = inputs::store(arguments)?;
+    match other_file(&arguments.file, &store) {
+        Some(daemon) if options.force => console.warn(daemon),
+        Some(daemon) => return Err(CommandError::OtherFile(daemon)),
+        None => {}
+    }
+    let mut kernel = inputs::kernel(&console.progress)?;
     let host = advice::look(&desired.state, &arguments.file, console);
     if options.strict {
         let verified = inputs::verified(&store, &source);

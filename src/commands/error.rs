@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::Console;
+use super::other_file::OtherFile;
 use crate::config::{Diagnostics, ReadError};
 use crate::daemon::StartError;
 use crate::error_chain::ErrorChain;
@@ -45,6 +46,8 @@ pub enum CommandError {
     StateFile(FileError),
     /// `/proc` does not show the boot or the network namespace.
     Scope(io::Error),
+    /// A daemon keeps another file, and would undo this.
+    OtherFile(OtherFile),
     /// Another process has the daemon's lock.
     Locked(NoLock),
     /// Another process has the daemon's lock, and `teardown` must not run beside a daemon.
@@ -114,6 +117,11 @@ impl fmt::Display for CommandError {
             Self::Scope(_) => {
                 f.write_str("cannot identify this boot and network namespace (is /proc mounted?)")
             }
+            Self::OtherFile(daemon) => write!(
+                f,
+                "{daemon}; nothing was changed; change that file, stop the daemon first (systemctl stop lbd.service), or use \
+                 `--force`"
+            ),
             Self::Locked(error) => error.fmt(f),
             Self::DaemonRuns(error) => write!(f, "{error}; stop it first: systemctl stop lbd.service"),
             Self::Start(error) => error.fmt(f),
@@ -154,6 +162,7 @@ impl Error for CommandError {
             Self::Unwritable(error) => Some(&**error),
             Self::Invalid(_)
             | Self::Rules { .. }
+            | Self::OtherFile(_)
             | Self::NothingVerified
             | Self::NotConfirmed
             | Self::NoTerminal

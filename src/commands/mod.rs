@@ -7,6 +7,7 @@ mod diff;
 mod error;
 mod export;
 mod inputs;
+mod other_file;
 mod restore;
 mod run;
 mod schema;

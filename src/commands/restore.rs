@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::inputs::LastVerified;
+use super::other_file::other_file;
 use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::cli::Arguments;
 use crate::config::Source;
@@ -17,6 +18,9 @@ use crate::systemd::Notifier;
 pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, CommandError> {
     advice::warn_of_file(&arguments.file, console);
     let store = inputs::store(arguments)?;
+    if let Some(daemon) = other_file(&arguments.file, &store) {
+        console.warn(daemon);
+    }
     let mut kernel = inputs::kernel(&console.progress)?;
     match inputs::desired(&arguments.file, &console.progress) {
         Ok((source, desired)) => {

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,9 @@ use tracing::warn;
 
 use super::{CommandError, DONE, inputs};
 use crate::cli::{Arguments, Run};
-use crate::daemon::{self, Connect, Controller, HostEnvironment, Passes, StartError};
+use crate::daemon::{
+    self, Connect, Controller, DaemonAction, Environment, HostEnvironment, Passes, StartError,
+};
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::logging;
@@ -36,7 +39,9 @@ fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, CommandError
         let (connect, store) = (connect(Arc::clone(&progress)), store.clone());
         move || Passes::new(connect, store, lock)
     };
-    let file = arguments.file.display().to_string();
+    // Commands compare it with theirs, in another working directory.
+    let file = path::absolute(&arguments.file).unwrap_or_else(|_| arguments.file.clone());
+    let file = file.display().to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::Start(StartError::Threads(error)))?;
     runtime.block_on(async {
@@ -44,6 +49,8 @@ fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, CommandError
             .map_err(CommandError::Start)?;
         tracing::info!("lbd {} started; it keeps the kernel equal to {file}", env!("CARGO_PKG_VERSION"));
         let controller = Controller::new(file, notifier.watchdog_interval(), fastrand::f64, Instant::now());
+        // Before the first pass, so that `lbd status` and `lbd apply` know this daemon and its file.
+        environment.perform(DaemonAction::WriteStatus(Box::new(controller.status().clone())));
         daemon::run(controller, &mut environment).await;
         Ok(DONE)
     })

@@ -142,6 +142,12 @@ fn a_user_without_rights_takes_no_lock() {
     stranger.wait().unwrap();
 }
 
+/// Whether the daemon has written the status of a pass.
+fn has_reported(net: &Netns) -> bool {
+    let status = fs::read_to_string(net.state_dir().join("status.json"));
+    status.is_ok_and(|status| status.contains("\"outcome\": "))
+}
+
 #[test]
 fn a_state_directory_and_its_files_have_their_modes_whatever_the_umask() {
     for umask in ["000", "077"] {
@@ -208,7 +214,7 @@ fn roots_umask_does_not_take_the_record_from_the_daemon() {
     let (net, daemon) = unprivileged(&[80, 81]);
     net.write("other.yaml", &file("resync: 1s", [80, 81], 2));
     let lbd = lab::lbd();
-    net.sh(&format!("umask 077; {lbd} -f other.yaml --state-dir state apply > /dev/null 2>&1"));
+    net.sh(&format!("umask 077; {lbd} -f other.yaml --state-dir state apply --force > /dev/null 2>&1"));
     for (name, mode) in [("state.json", 0o644), ("verified.yaml", 0o644), ("lock", 0o600)] {
         let metadata = fs::metadata(net.state_dir().join(name)).unwrap();
         assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (LBD, LBD, mode), "{name}");
@@ -224,7 +230,7 @@ fn a_record_that_cannot_be_read_for_a_while_loses_nothing() {
     let (net, daemon) = unprivileged(&[80, 81]);
     let record = net.state_dir().join("state.json");
     // What the daemon writes last.
-    assert!(soon(PATIENCE, || net.state_dir().join("status.json").exists()).is_some());
+    assert!(soon(PATIENCE, || has_reported(&net)).is_some());
     // As an older lbd's root left it.
     chown(&record, Some(0), Some(0)).unwrap();
     fs::set_permissions(&record, Permissions::from_mode(0o600)).unwrap();
@@ -281,7 +287,7 @@ fn an_apply_whose_reader_does_not_read_stops_nobody() {
     let daemon = serving(&net, "resync: 1h, max_delete: 100%");
     net.write("big.yaml", &file("resync: 1h, max_delete: 100%", (80..1280).chain([80]).skip(1), 1));
     let mut apply = net
-        .lbd_command(&["-f", "big.yaml", "apply"])
+        .lbd_command(&["-f", "big.yaml", "apply", "--force"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -307,7 +313,7 @@ fn a_stopped_apply_loses_the_lock_and_at_most_one_batch_of_it_comes_late() {
     let daemon = serving(&net, policy);
     net.write("big.yaml", &file(policy, 80..4080, 1));
     let apply = net
-        .lbd_command(&["-f", "big.yaml", "apply"])
+        .lbd_command(&["-f", "big.yaml", "apply", "--force"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -361,7 +367,7 @@ fn between_two_batches_a_lost_lock_ends_what_is_written() {
 #[test]
 fn a_state_directory_that_cannot_come_back_is_named_and_repair_goes_on() {
     let (net, daemon) = unprivileged(&[80]);
-    assert!(soon(PATIENCE, || net.state_dir().join("status.json").exists()).is_some());
+    assert!(soon(PATIENCE, || has_reported(&net)).is_some());
     fs::remove_dir_all(net.state_dir()).unwrap();
     net.sh("ipvsadm -C");
     assert!(becomes(80, 1).is_some(), "{}", daemon.log());

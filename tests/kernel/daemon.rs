@@ -262,6 +262,32 @@ fn a_second_daemon_is_refused_and_told_who_is_there() {
     assert!(daemon.stop().success());
 }
 
+// It said "verified", and the daemon undid it half a minute later.
+#[test]
+fn apply_with_another_file_than_the_daemons_changes_nothing_unless_it_is_forced() {
+    let net = Netns::new();
+    let daemon = serving(&net, SELDOM, &[(1, 1)]);
+    net.write("other.yaml", &file(SELDOM, &[(1, 5)]));
+    symlink("desired.yaml", net.path("link.yaml")).unwrap();
+    let kept = fs::canonicalize(net.path("")).unwrap().join("desired.yaml");
+    let says = format!("process {} keeps {} and will undo this", daemon.id(), kept.display());
+    let apply = net.lbd(&["-f", "other.yaml", "apply"]);
+    assert_eq!((apply.status, apply.stdout.as_str()), (2, ""), "{apply:?}");
+    assert!(apply.stderr.starts_with(&format!("error: {says}; nothing was changed; ")), "{apply:?}");
+    assert_eq!(net.ipvsadm_save(), rules(&[(1, 1)]));
+    for same in ["desired.yaml", "link.yaml"] {
+        let apply = net.lbd(&["-f", same, "apply"]);
+        assert_eq!((apply.status, apply.stderr.contains("will undo")), (0, false), "{apply:?}");
+    }
+    let apply = net.lbd(&["-f", "other.yaml", "apply", "--force"]);
+    assert_eq!((apply.status, apply.stderr.contains(&format!("warning: {says}\n"))), (0, true), "{apply:?}");
+    assert_eq!(net.ipvsadm_save(), rules(&[(1, 5)]));
+    assert!(daemon.stop().success());
+    net.write("other.yaml", &file(SELDOM, &[(1, 6)]));
+    assert_eq!(net.lbd(&["-f", "other.yaml", "apply"]).status, 0);
+    assert_eq!(net.ipvsadm_save(), rules(&[(1, 6)]));
+}
+
 // `lbd status` ended with 0 while the daemon was dead.
 #[test]
 fn status_names_a_daemon_that_died_and_with_require_daemon_one_that_was_stopped() {
