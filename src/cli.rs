@@ -1,8 +1,11 @@
 //! Defines the commands and options of `lbd` with their help texts; man page and completions come from here.
 
+mod tips;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::model::Prune;
@@ -39,6 +42,60 @@ pub struct Arguments {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Arguments {
+    /// Parses the words of a command line, the name of the program first.
+    ///
+    /// # Errors
+    /// Where they are not valid, or ask for help or the version.
+    pub fn from_words(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = words.into_iter().collect();
+        let mut parser = Self::command();
+        for option in options_of_all(&parser) {
+            let hidden = option.global(false).hide(true);
+            for command in names(&parser).iter().filter(|command| !uses(command, &hidden)) {
+                parser = parser.mut_subcommand(command, |command| command.arg(hidden.clone()));
+            }
+        }
+        let names = names(&parser);
+        let typed = words.iter().skip(1).filter_map(|word| word.to_str());
+        let command = typed.into_iter().find_map(|word| names.iter().find(|name| *name == word));
+        parser
+            .try_get_matches_from(&words)
+            .and_then(|matches| Self::from_arg_matches(&matches))
+            .map_err(|error| tips::add(error, command.map(String::as_str)))
+    }
+
+    /// The command line as completions list it: each command with the options that it uses.
+    pub fn completed() -> clap::Command {
+        let mut completed = Self::command();
+        for option in options_of_all(&completed) {
+            let option = option.global(false);
+            completed = completed.mut_arg(option.get_id(), |option| option.global(false));
+            for command in names(&completed).iter().filter(|command| uses(command, &option)) {
+                completed = completed.mut_subcommand(command, |command| command.arg(option.clone()));
+            }
+        }
+        completed
+    }
+}
+
+/// Whether a command uses an option of all commands. The others accept it, since scripts pass it to each, and do not list it.
+fn uses(command: &str, option: &Arg) -> bool {
+    match command {
+        "schema" | "completions" | "export" => false,
+        "teardown" => option.get_id() != "file",
+        _ => true,
+    }
+}
+
+fn options_of_all(parser: &clap::Command) -> Vec<Arg> {
+    parser.get_arguments().filter(|option| option.is_global_set()).cloned().collect()
+}
+
+fn names(parser: &clap::Command) -> Vec<String> {
+    parser.get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// The commands.

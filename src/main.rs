@@ -5,7 +5,6 @@ use std::io::{self, BufWriter, LineWriter};
 use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
-use clap::Parser;
 use lbd::cli::Arguments;
 use lbd::commands::{self, Console};
 use lbd::escape;
@@ -34,8 +33,8 @@ fn main() -> ExitCode {
 /// Parses the arguments; exits with a message where they are not valid. The message quotes them, and a script may have taken them
 /// from anywhere, so they are escaped first.
 fn arguments() -> Arguments {
-    Arguments::try_parse().unwrap_or_else(|error| {
-        let shown = env::args_os().map(|word| escape::text(&word.to_string_lossy()).into_owned());
-        Arguments::try_parse_from(shown).err().unwrap_or(error).exit()
+    Arguments::from_words(env::args_os()).unwrap_or_else(|error| {
+        let shown = env::args_os().map(|word| escape::text(&word.to_string_lossy()).into_owned().into());
+        Arguments::from_words(shown).err().unwrap_or(error).exit()
     })
 }

@@ -12,6 +12,7 @@ use crate::kernel::director::Director;
 use crate::model::Desired;
 use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
 use crate::report;
+use crate::status::ChangedBy;
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -59,9 +60,12 @@ pub(super) fn run(
         unknown: last_verified.unknown(),
     };
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut show);
+    let recorded =
+        report.as_ref().map_or(Ok(()), |report| inputs::record_change(&store, ChangedBy::Apply, report));
     drop(lock);
     console.out.attach()?;
     last_verified.warn(console);
+    console.warn_of(recorded);
     let report = report?;
     shown?;
     for warning in &report.warnings {

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
 use super::{CommandError, Console, DONE};
@@ -11,7 +10,7 @@ use crate::cli::{Arguments, CompletionShell};
 pub(super) fn run(shell: CompletionShell, console: &mut Console<'_>) -> Result<u8, CommandError> {
     // The generator stops the program on a closed pipe; a buffer does not close.
     let mut script = Vec::new();
-    generate(Shell::from(shell), &mut Arguments::command(), "lbd", &mut script);
+    generate(Shell::from(shell), &mut Arguments::completed(), "lbd", &mut script);
     console.out.write_all(&script)?;
     Ok(DONE)
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::inputs::StoredState;
+use super::inputs::{Input, StoredState};
 use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config;
@@ -71,7 +71,7 @@ pub(super) fn run(
 /// Reads a live state from a file: an export of lbd, or the output of `ipvsadm -Sn`. What such a file does not contain is removed
 /// from the desired state, and the operator is told.
 fn from_export(path: &Path, desired: &mut Desired, console: &mut Console<'_>) -> Result<Live, CommandError> {
-    let source = inputs::read(path, &console.progress)?;
+    let source = inputs::read_input(path, Input::Live, &console.progress)?;
     let state = &mut desired.state;
     let mut missing = Vec::new();
     let live = if ipvsadm::is_rules_text(&source.text) {

@@ -5,21 +5,29 @@ use std::fmt;
 use std::io;
 
 use super::Console;
+use super::inputs::Input;
 use super::other_file::OtherFile;
-use crate::config::{Diagnostics, ReadError};
+use crate::config::{Diagnostics, ReadCause, ReadError};
 use crate::daemon::StartError;
 use crate::error_chain::ErrorChain;
 use crate::files::FileError;
 use crate::ipvsadm::LineProblem;
 use crate::kernel::KernelError;
 use crate::logging::LoggingError;
-use crate::store::{LoadError, NoLock};
+use crate::store::{DaemonLockError, LoadError};
 
 /// Why a command ends early.
 #[derive(Debug)]
 pub enum CommandError {
     /// A file cannot be read.
     Unreadable(ReadError),
+    /// A file that an option names cannot be read.
+    NoInput {
+        /// What the option names
+        input: Input,
+        /// The cause
+        error: ReadError,
+    },
     /// The desired file is not valid.
     Invalid(Box<Diagnostics>),
     /// Lines of saved `ipvsadm` rules cannot be read.
@@ -49,9 +57,11 @@ pub enum CommandError {
     /// A daemon keeps another file, and would undo this.
     OtherFile(OtherFile),
     /// Another process has the daemon's lock.
-    Locked(NoLock),
-    /// Another process has the daemon's lock, and `teardown` must not run beside a daemon.
-    DaemonRuns(NoLock),
+    Locked(DaemonLockError),
+    /// `teardown` must not run beside a daemon, and cannot take the daemon's lock.
+    NotAlone(DaemonLockError),
+    /// The daemon cannot watch standard input.
+    UnwatchedFile,
     /// The daemon cannot start.
     Start(StartError),
     /// Logging cannot be set up.
@@ -102,6 +112,17 @@ impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(error) => error.fmt(f),
+            Self::NoInput { input, error } => match &error.cause {
+                ReadCause::Missing => write!(f, "{}: there is no such file; {input}", error.name),
+                ReadCause::NotFile(what) => {
+                    write!(f, "{}: is {what}, neither a regular file nor a pipe; {input}", error.name)
+                }
+                ReadCause::Io(_)
+                | ReadCause::TooLarge
+                | ReadCause::StillWritten
+                | ReadCause::Utf16
+                | ReadCause::NotUtf8 { .. } => error.fmt(f),
+            },
             Self::Invalid(problems) => f.write_str(&problems.line()),
             Self::Rules { name, problems } => match problems.first() {
                 Some(problem) => write!(f, "{name}: {problem}"),
@@ -123,7 +144,16 @@ impl fmt::Display for CommandError {
                  `--force`"
             ),
             Self::Locked(error) => error.fmt(f),
-            Self::DaemonRuns(error) => write!(f, "{error}; stop it first: systemctl stop lbd.service"),
+            Self::NotAlone(error @ DaemonLockError::Daemon { .. }) => {
+                write!(f, "{error}; stop it first: systemctl stop lbd.service")
+            }
+            Self::NotAlone(error @ DaemonLockError::Command { .. }) => {
+                write!(f, "{error}; try again when it has ended")
+            }
+            Self::NotAlone(error @ DaemonLockError::Impossible(_)) => error.fmt(f),
+            Self::UnwatchedFile => f.write_str(
+                "standard input cannot be watched; name a file with -f, or use `lbd apply -f -` for one pass",
+            ),
             Self::Start(error) => error.fmt(f),
             Self::Logging(error) => error.fmt(f),
             Self::Unwritable(_) => f.write_str("cannot write the table as a file"),
@@ -150,11 +180,11 @@ impl Error for CommandError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             // What is shown as it is has the causes of what it wraps.
-            Self::Unreadable(error) => error.source(),
+            Self::Unreadable(error) | Self::NoInput { error, .. } => error.source(),
             Self::Kernel(error) => error.source(),
             Self::State(error) | Self::OwnerUnknown(error) => error.source(),
             Self::StateFile(error) => error.source(),
-            Self::Locked(error) | Self::DaemonRuns(error) => error.source(),
+            Self::Locked(error) | Self::NotAlone(error) => error.source(),
             Self::Start(error) => error.source(),
             Self::Logging(error) => error.source(),
             Self::Setting { cause, .. } | Self::FewDescriptors { cause, .. } => Some(cause),
@@ -163,6 +193,7 @@ impl Error for CommandError {
             Self::Invalid(_)
             | Self::Rules { .. }
             | Self::OtherFile(_)
+            | Self::UnwatchedFile
             | Self::NothingVerified
             | Self::NotConfirmed
             | Self::NoTerminal

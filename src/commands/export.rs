@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 
+use super::inputs::Input;
 use super::{CommandError, Console, DONE, ERROR, inputs};
 use crate::cli::{Export, ExportOutput};
 use crate::config;
@@ -62,7 +63,7 @@ fn live(options: &Export, progress: &Progress) -> Result<State, CommandError> {
 
 /// Reads the state that saved rules describe, and the lines that a desired file cannot express.
 fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), CommandError> {
-    let source = inputs::read(path, progress)?;
+    let source = inputs::read_input(path, Input::Rules, progress)?;
     let parsed = ipvsadm::read(&source.text);
     if parsed.problems.iter().any(|problem| problem.error == LineError::Listing) {
         return Err(CommandError::Rules { name: source.name, problems: parsed.problems });

@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::{CommandError, Console};
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
+use crate::files::FileError;
 use crate::kernel::director::Director;
 use crate::kernel::{Kernel, Live, ReadScope};
 use crate::model::{Desired, MaxDelete, Operation, Policy};
 use crate::progress::Progress;
-use crate::reconcile::StateDiff;
+use crate::reconcile::{Outcome, Report, StateDiff, Summary};
+use crate::status::{ChangedBy, LastChange};
 use crate::store::{LoadError, Lock, Record, Store};
 
 /// Reads a file as text.
@@ -20,6 +23,33 @@ pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, CommandEr
         progress.set_task("reading the file");
     }
     Ok(config::read(path)?)
+}
+
+/// What an option names to be read instead of the kernel.
+#[derive(Debug, Clone, Copy)]
+pub enum Input {
+    /// `--live`
+    Live,
+    /// `--from`
+    Rules,
+}
+
+/// Says what to give the option.
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Live => "`--live` takes what `lbd export` or `ipvsadm -Sn` has written",
+            Self::Rules => "`--from` takes what `ipvsadm -Sn` has written",
+        })
+    }
+}
+
+/// Reads what an option names: a file, or a pipe such as `<(…)` of a shell.
+pub(super) fn read_input(path: &Path, input: Input, progress: &Progress) -> Result<Source, CommandError> {
+    if path != Path::new("-") {
+        progress.set_task("reading the file");
+    }
+    config::read_or_pipe(path).map_err(|error| CommandError::NoInput { input, error })
 }
 
 /// Reads and checks a desired file.
@@ -89,6 +119,11 @@ impl LastVerified {
         Self { warning: Some(warning), ..Self::none() }
     }
 
+    /// Whether the last verified state is that of the file: its text is the same.
+    pub(super) fn is_same(&self) -> bool {
+        matches!(self.compared, ComparedState::Same)
+    }
+
     /// Prints what is wrong with it. A terminal can block, so this must not be called under the lock.
     pub(super) fn warn(&self, console: &mut Console<'_>) {
         if let Some(warning) = &self.warning {
@@ -139,6 +174,17 @@ pub(super) fn lock(store: &Store, command: &str, console: &mut Console<'_>) -> O
         store.lock(command, |holder| console.note(format_args!("waiting for the lock, which {holder} has")));
     // A file system without locks must not prevent repairs.
     lock.map_err(|error| console.warn(format_args!("{error}; going on without the lock"))).ok()
+}
+
+/// Records what the pass of a command has changed, if anything; gives the error. The lock keeps other passes away meanwhile.
+pub(super) fn record_change(store: &Store, by: ChangedBy, report: &Report) -> Result<(), FileError> {
+    if report.done.is_empty() {
+        return Ok(());
+    }
+    let Summary { add: added, edit: edited, delete: deleted } = Summary::of(report.done.iter());
+    let verified = matches!(report.outcome, Outcome::Verified | Outcome::PartlyRefused(_));
+    let at = SystemTime::now().into();
+    store.save_last_change(&LastChange { at, by, verified, added, edited, deleted })
 }
 
 /// What is stored, for a command that only looks.

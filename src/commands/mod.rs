@@ -56,6 +56,13 @@ impl Console<'_> {
         self.message(AnsiColor::Yellow, "warning:", message);
     }
 
+    /// Prints why something went wrong that does not stop the command, if it did.
+    fn warn_of<E: fmt::Display>(&mut self, result: Result<(), E>) {
+        if let Err(error) = result {
+            self.warn(error);
+        }
+    }
+
     /// Prints what the operator may want to know.
     fn note(&mut self, message: impl fmt::Display) {
         self.message(AnsiColor::Cyan, "note:", message);

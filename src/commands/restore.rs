@@ -12,6 +12,7 @@ use crate::kernel::director::Director;
 use crate::model::Desired;
 use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
 use crate::report;
+use crate::status::ChangedBy;
 use crate::store::Store;
 use crate::systemd::Notifier;
 
@@ -72,8 +73,11 @@ fn pass(
         unknown: verified.unknown(),
     };
     let report = reconcile::pass(kernel, &order, store, lock.as_ref(), &mut announce);
+    let recorded =
+        report.as_ref().map_or(Ok(()), |report| inputs::record_change(store, ChangedBy::Restore, report));
     drop(lock);
     verified.warn(console);
+    console.warn_of(recorded);
     Ok(report?)
 }
 

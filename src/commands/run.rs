@@ -3,7 +3,7 @@
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path;
+use std::path::{self, Path};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,10 +18,13 @@ use crate::daemon::{
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::logging;
-use crate::store::{Lock, NoLock, Store};
+use crate::store::{DaemonLockError, Lock, Store};
 use crate::systemd::Notifier;
 
 pub(super) fn run(arguments: &Arguments, options: &Run) -> Result<u8, CommandError> {
+    if arguments.file == Path::new("-") {
+        return Err(CommandError::UnwatchedFile);
+    }
     logging::init(options.log_level.as_deref()).map_err(CommandError::Logging)?;
     let notifier = Notifier::from_env();
     follow(arguments, &notifier).inspect_err(|error| {
@@ -60,9 +63,11 @@ fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, CommandError
 fn lock(store: &Store) -> Result<Option<Lock>, CommandError> {
     match store.lock_daemon("run") {
         Ok(lock) => Ok(Some(lock)),
-        Err(error @ NoLock::Held(_)) => Err(CommandError::Locked(error)),
+        Err(error @ (DaemonLockError::Daemon { .. } | DaemonLockError::Command { .. })) => {
+            Err(CommandError::Locked(error))
+        }
         // A file system without locks must not prevent repairs.
-        Err(NoLock::Impossible(error)) => {
+        Err(DaemonLockError::Impossible(error)) => {
             warn!("{error}; going on without the lock against a second daemon");
             Ok(None)
         }

@@ -23,7 +23,7 @@ pub(super) fn run(
             arguments.state_dir.display()
         ));
     }
-    let daemon = daemon(&store, console);
+    let mut daemon = daemon(&store, console);
     let is_missing = daemon.presence.is_missing(options.require_daemon);
     let mut file_problem = None;
     let (desired, verified) = match inputs::desired(&arguments.file, &console.progress) {
@@ -49,6 +49,12 @@ pub(super) fn run(
     let comparison = stored.compare(live.clone(), &desired);
     if let Some(error) = &comparison.nftables_error {
         console.warn(error);
+    }
+    // The daemon finds out at its next pass.
+    let is_applied =
+        file_problem.is_none() && stored.verified.is_same() && comparison.guard_refusal.is_none();
+    if let Some(status) = daemon.status.as_mut().filter(|_| is_applied) {
+        status.end_refusal();
     }
     let observed = Observed {
         file: arguments.file.display().to_string(),
@@ -76,13 +82,17 @@ fn daemon(store: &Store, console: &mut Console<'_>) -> DaemonReport {
         known => known,
     };
     let holder = holder.map_err(|error| error.to_string());
+    let last_change = store.load_last_change().map_err(|error| error.to_string());
     let problems: BTreeSet<&String> =
-        holder.as_ref().err().into_iter().chain(status.as_ref().err()).collect();
+        [holder.as_ref().err(), status.as_ref().err(), last_change.as_ref().err()]
+            .into_iter()
+            .flatten()
+            .collect();
     problems.into_iter().for_each(|problem| console.warn(problem));
-    let status = status.unwrap_or_default();
+    let (status, last_change) = (status.unwrap_or_default(), last_change.unwrap_or_default());
     let presence = match holder {
         Ok(holder) => Presence::of(holder, status.as_ref(), store.boot()),
         Err(_) => Presence::Unknown,
     };
-    DaemonReport { presence, status }
+    DaemonReport { presence, status, last_change }
 }

@@ -9,6 +9,7 @@ use crate::kernel::director::Director;
 use crate::model::Operation;
 use crate::reconcile::{self, Outcome, PassInput, StateDiff};
 use crate::report;
+use crate::status::ChangedBy;
 use crate::store::{Lock, Store};
 
 pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -> Result<u8, CommandError> {
@@ -44,7 +45,9 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
         // A boot must not bring anything back.
         store.forget_verified().map_err(CommandError::StateFile)?;
     }
+    let recorded = inputs::record_change(&store, ChangedBy::Teardown, &report);
     drop((lock, daemon));
+    console.warn_of(recorded);
     for warning in &report.warnings {
         console.warn(warning);
     }
@@ -58,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
 
 /// Takes the daemon's lock of this state directory, so that no daemon runs.
 fn no_daemon(store: &Store) -> Result<Lock, CommandError> {
-    store.lock_daemon("teardown").map_err(CommandError::DaemonRuns)
+    store.lock_daemon("teardown").map_err(CommandError::NotAlone)
 }
 
 /// Plans the removal.

@@ -15,6 +15,6 @@ pub use format::document::{self, Document};
 pub use format::schema::schema;
 pub use load::load;
 pub use render::{Rendered, render};
-pub use source::{ReadCause, ReadError, Source, is_still, read, read_closed};
+pub use source::{ReadCause, ReadError, Source, is_still, read, read_closed, read_or_pipe};
 pub use validate::diagnose::Diagnostics;
 pub use validate::problem::Diagnostic;

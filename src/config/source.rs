@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, thread};
@@ -119,6 +120,17 @@ pub fn read(path: &Path) -> Result<Source, ReadError> {
         return named("<stdin>".to_owned(), read_limited(io::stdin().lock(), 0, LARGEST).map_err(Into::into));
     }
     named(path.to_string_lossy().into_owned(), read_settled(path))
+}
+
+/// Reads a file that is read only once, such as an export: as [`read`], or a pipe to its end, such as `<(…)` of a shell.
+pub fn read_or_pipe(path: &Path) -> Result<Source, ReadError> {
+    let is_pipe = std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo());
+    if !is_pipe {
+        return read(path);
+    }
+    let pipe = File::open(path).map_err(ReadCause::from);
+    let bytes = pipe.and_then(|pipe| read_limited(pipe, 0, LARGEST).map_err(Into::into));
+    named(path.to_string_lossy().into_owned(), bytes)
 }
 
 /// Reads a desired file once, for a caller that saw its writer close it and would see another writer open it.

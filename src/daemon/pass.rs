@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::kernel::{Kernel, KernelError};
 use crate::model::{Operation, Subject};
-use crate::reconcile::{self, Outcome, PassInput, Report};
-use crate::status::PassReason;
+use crate::reconcile::{self, Outcome, PassInput, Report, Summary};
+use crate::status::{ChangedBy, LastChange, PassReason};
 use crate::store::{LoadError, Lock, Record, Store};
 
 use super::goal::Goal;
@@ -138,7 +138,34 @@ impl Passes {
         // While a file is refused, the goal before it is kept.
         let is_its_turn = pending.as_ref().is_none_or(|attempt| attempt.is_refused());
         let goal = kept.filter(|_| is_its_turn).map(|goal| Box::new(self.attempt(goal, &baseline)));
-        Pass::Full { found, pending, goal, warnings, directory, at: SystemTime::now(), cost: began.elapsed() }
+        let at = SystemTime::now();
+        self.record_change(pending.iter().chain(&goal).map(AsRef::as_ref), job.reason, at, &mut warnings);
+        Pass::Full { found, pending, goal, warnings, directory, at, cost: began.elapsed() }
+    }
+
+    /// Records what the attempts of a pass have changed, if anything.
+    fn record_change<'a>(
+        &self,
+        attempts: impl Iterator<Item = &'a Attempt>,
+        reason: PassReason,
+        at: SystemTime,
+        warnings: &mut Vec<String>,
+    ) {
+        let (mut done, mut verified) = (Vec::new(), false);
+        for attempt in attempts {
+            // The last one is what is kept.
+            verified = attempt.is_verified();
+            done.extend(attempt.result.iter().flat_map(|report| &report.done));
+        }
+        let Summary { add: added, edit: edited, delete: deleted } = Summary::of(done.iter().copied());
+        if done.is_empty() {
+            return;
+        }
+        let by = ChangedBy::Run { reason };
+        let change = LastChange { at: at.into(), by, verified, added, edited, deleted };
+        if let Err(error) = self.store.save_last_change(&change) {
+            warnings.push(format!("{error}; `lbd status` does not show the last change"));
+        }
     }
 
     /// Reads the state that was verified last, unless that was done before; or tells why it cannot be read. A corrupt one counts

@@ -15,7 +15,7 @@ use crate::kernel::Live;
 use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::StateDiff;
 use crate::reconcile::Summary;
-use crate::status::{LastPass, Presence, Status};
+use crate::status::{LastChange, Presence, Status};
 
 /// Everything that `lbd status` shows.
 pub struct Observed<'a> {
@@ -39,6 +39,16 @@ pub struct DaemonReport {
     pub presence: Presence,
     /// Its last status
     pub status: Option<Status>,
+    /// The last change, by whichever command, if one was recorded
+    pub last_change: Option<LastChange>,
+}
+
+impl DaemonReport {
+    /// The last change; a daemon of an older lbd recorded it in its status only.
+    fn last_change(&self) -> Option<LastChange> {
+        let of_daemon = || self.status.as_ref()?.last_pass.as_ref().and_then(LastChange::of_pass);
+        self.last_change.or_else(of_daemon)
+    }
 }
 
 impl Observed<'_> {
@@ -94,18 +104,22 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
 /// # Errors
 /// Those of `out`.
 pub fn daemon(out: &mut Output, daemon: &DaemonReport, refused: Option<&str>) -> io::Result<()> {
-    let DaemonReport { presence, status } = daemon;
-    match (presence, status) {
+    let DaemonReport { presence, status, last_change: _ } = daemon;
+    let running = status.as_ref().filter(|_| presence.holder().is_some());
+    match (presence, running) {
         (Presence::Running(holder), Some(status)) if !status.watching.is_empty() => {
             say(out, HEAD, "daemon:", &format_args!("{holder}, {}", status.watching))?;
-            details(out, status, refused)
         }
-        (Presence::Running(holder), _) => say(out, HEAD, "daemon:", &format_args!("{holder}, starting")),
-        (Presence::Died { .. }, _) => say(out, DELETE, "daemon:", presence),
+        (Presence::Running(holder), _) => say(out, HEAD, "daemon:", &format_args!("{holder}, starting"))?,
+        (Presence::Died { .. }, _) => say(out, DELETE, "daemon:", presence)?,
         (Presence::Stopped(_) | Presence::Absent | Presence::Unknown, _) => {
-            say(out, HEAD, "daemon:", presence)
+            say(out, HEAD, "daemon:", presence)?;
         }
     }
+    if let Some(change) = daemon.last_change() {
+        say(out, HEAD, "last change:", &change)?;
+    }
+    running.map_or(Ok(()), |status| details(out, status, refused))
 }
 
 /// A line with a heading.
@@ -114,10 +128,6 @@ fn say(out: &mut Output, style: Style, heading: &str, rest: &dyn Display) -> io:
 }
 
 fn details(out: &mut Output, status: &Status, written: Option<&str>) -> io::Result<()> {
-    if let Some(LastPass { at, reason, outcome, added, edited, deleted }) = &status.last_pass {
-        let counts = format!("{added} added, {edited} edited, {deleted} deleted");
-        say(out, HEAD, "last change:", &format_args!("{at}, {reason}: {outcome}; {counts}"))?;
-    }
     if let Some(bad) = &status.bad_file {
         say(out, DELETE, "the daemon keeps the last good state:", bad)?;
     }
@@ -193,7 +203,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let waits = |operation: &Operation| -> Value {
         json!({ "operation": operation.to_string(), "interface": operation.link().map(|link| link.interface) })
     };
-    let DaemonReport { presence, status } = &observed.daemon;
+    let DaemonReport { presence, status, last_change: _ } = &observed.daemon;
     let document = json!({
         "version": VERSION,
         "in_sync": observed.is_in_sync(),
@@ -205,6 +215,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
             "not_running_since": presence.ended(),
             "status": status,
         },
+        "last_change": observed.daemon.last_change(),
         "refused": comparison.guard_refusal.as_ref().map(ToString::to_string),
         "unverified": observed.unknown,
         "summary": { "add": add, "edit": edit, "delete": delete },

@@ -28,7 +28,7 @@ const LONGEST_NAME: u64 = 200;
 
 /// Why a lock cannot be taken.
 #[derive(Debug)]
-pub enum NoLock {
+pub(super) enum NoLock {
     /// This process has it
     Held(String),
     /// The directory or its file system does not allow it

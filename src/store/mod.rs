@@ -2,6 +2,7 @@
 //!
 //! A file that cannot be read never counts as missing: see [`LoadError`].
 
+mod daemon;
 mod lock;
 mod record;
 
@@ -9,15 +10,13 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process;
-use std::time::SystemTime;
 
 use self::record::Scope;
 use crate::files::seal::{self, SealError};
 use crate::files::{Directory, FileError};
-use crate::status::{Status, Timestamp, Writer};
 
-pub use self::lock::{Lock, LockMonitor, NoLock};
+pub use self::daemon::DaemonLockError;
+pub use self::lock::{Lock, LockMonitor};
 pub use self::record::Record;
 
 /// The file of the [`Record`].
@@ -28,20 +27,8 @@ const CORRUPT: &str = "state.json.bad";
 const VERIFIED: &str = "verified.yaml";
 /// The lock of a pass.
 const LOCK: &str = "lock";
-/// The lock of the daemon.
-const DAEMON: &str = "daemon.lock";
-/// The end of a daemon's name in it.
-const RUNS: &str = ", lbd run";
-/// What is in the name of each holder that is known, before its command.
-const COMMAND: &str = ", lbd ";
-/// The file of the [`Status`].
-const STATUS: &str = "status.json";
-
 /// The longest state file that is read, in bytes; the largest desired file leads to a shorter one.
 const LARGEST: u64 = 128 << 20;
-/// The version of the status file. Version 1 had neither version nor checksum.
-const STATUS_VERSION: u32 = 2;
-
 /// A state directory.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -161,37 +148,6 @@ impl Store {
         self.directory.remove(VERIFIED)
     }
 
-    /// Writes the daemon's status, with the boot, this process and the time.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub fn save_status(&self, status: &Status) -> Result<(), FileError> {
-        let writer = Writer {
-            boot: self.scope.boot.clone(),
-            process: process::id(),
-            at: Timestamp::from(SystemTime::now()),
-        };
-        let status = Status { writer: Some(writer), ..status.clone() };
-        self.directory.replace(STATUS, |file| file.write_all(&seal::json(STATUS_VERSION, &status)?))
-    }
-
-    /// Identifies this boot.
-    pub fn boot(&self) -> &str {
-        &self.scope.boot
-    }
-
-    /// Reads the daemon's status; `None` where there is none.
-    ///
-    /// # Errors
-    /// Where it exists and cannot be read, or is corrupt.
-    pub fn load_status(&self) -> Result<Option<Status>, LoadError> {
-        let Some(text) = self.directory.read(STATUS, LARGEST)? else { return Ok(None) };
-        let status = seal::check_json(&text, STATUS_VERSION).and_then(|()| {
-            serde_json::from_slice(&text).map_err(|error| SealError::Corrupt(error.to_string()))
-        });
-        status.map(Some).map_err(|error| self.load_error(STATUS, &error))
-    }
-
     /// Takes the lock under which one pass at a time runs, for a command of this name. A holder that proves to be stopped loses it.
     /// `waiting` is called once where another process has it, with that holder.
     ///
@@ -201,51 +157,9 @@ impl Store {
         Lock::take(&self.directory, LOCK, command, waiting)
     }
 
-    /// Takes the lock against a second daemon, for a daemon or a command that must not run beside one.
-    ///
-    /// # Errors
-    /// Where another process has it, or the directory or the lock cannot be created.
-    pub fn lock_daemon(&self, command: &str) -> Result<Lock, NoLock> {
-        /// `status` locks the file for a moment to test it, so that several attempts are needed, this far apart.
-        const ATTEMPTS: u32 = 5;
-        const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
-        let mut last = Lock::try_take(&self.directory, DAEMON, command);
-        for _ in 1..ATTEMPTS {
-            if !matches!(last, Err(NoLock::Held(_))) {
-                break;
-            }
-            std::thread::sleep(PAUSE);
-            last = Lock::try_take(&self.directory, DAEMON, command);
-        }
-        last.map_err(|error| match error {
-            NoLock::Held(holder) => {
-                let directory = self.directory.path().display();
-                NoLock::Held(match holder.strip_suffix(RUNS) {
-                    Some(process) => format!("{directory}: another daemon runs already ({process})"),
-                    None => format!("{directory}: in use by another command ({holder})"),
-                })
-            }
-            impossible => impossible,
-        })
-    }
-
     /// Whether the directory exists. Without it there is no record, and a running daemon cannot be detected.
     pub fn is_there(&self) -> bool {
         self.directory.path().is_dir()
-    }
-
-    /// The process that runs as the daemon of this directory, if one does.
-    ///
-    /// # Errors
-    /// Where the lock cannot be examined.
-    pub fn daemon(&self) -> Result<Option<String>, FileError> {
-        let Some(holder) = Lock::other_holder(&self.directory, DAEMON)? else { return Ok(None) };
-        Ok(match holder.strip_suffix(RUNS) {
-            Some(process) => Some(process.to_owned()),
-            // A command that must not run beside a daemon has the lock.
-            None if holder.contains(COMMAND) => None,
-            None => Some(holder),
-        })
     }
 }
 
@@ -380,24 +294,16 @@ mod tests {
     }
 
     #[test]
-    fn a_verified_file_and_a_status_that_are_not_what_was_written_are_not_used() {
+    fn a_verified_file_that_is_not_what_was_written_is_not_used() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
         store.save_verified("version: 1\nclusters: []\n").unwrap();
-        store.save_status(&Status::default()).unwrap();
-        let status = store.load_status().unwrap().unwrap();
-        let Writer { boot, process, at: _ } = status.writer.clone().unwrap();
-        assert_eq!((boot.as_str(), process), (store.boot(), std::process::id()));
-        assert_eq!(Status { writer: None, ..status }, Status::default());
-        for name in [VERIFIED, STATUS] {
-            let path = directory.path().join(name);
-            let mut bytes = fs::read(&path).unwrap();
-            let last = bytes.len() - 3;
-            bytes[last] ^= 1;
-            fs::write(&path, bytes).unwrap();
-        }
+        let path = directory.path().join(VERIFIED);
+        let mut bytes = fs::read(&path).unwrap();
+        let last = bytes.len() - 3;
+        bytes[last] ^= 1;
+        fs::write(&path, bytes).unwrap();
         assert!(matches!(store.load_verified(), Err(LoadError::Corrupt(_))));
-        assert!(matches!(store.load_status(), Err(LoadError::Corrupt(_))));
     }
 
     // What is on disk already is not written again, so that an idle director causes no writes.
@@ -414,34 +320,5 @@ mod tests {
             store.save_verified(text).unwrap();
             assert_eq!(file(), before);
         }
-    }
-
-    // `status` locks the daemon's file for a moment to test it: a daemon that starts then is not refused.
-    #[test]
-    fn one_daemon_runs_at_a_time_and_status_does_not_count() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
-        assert_eq!(store.daemon().unwrap(), None);
-        let daemon = store.lock_daemon("run").unwrap();
-        let name = format!("process {}", std::process::id());
-        let directory_name = directory.path().display();
-        assert_eq!(store.daemon().unwrap(), Some(name.clone()));
-        let second = store.lock_daemon("teardown").unwrap_err().to_string();
-        assert_eq!(second, format!("{directory_name}: another daemon runs already ({name})"));
-        drop(daemon);
-        let teardown = store.lock_daemon("teardown").unwrap();
-        assert_eq!(store.daemon().unwrap(), None);
-        let refused = store.lock_daemon("run").unwrap_err().to_string();
-        assert_eq!(refused, format!("{directory_name}: in use by another command ({name}, lbd teardown)"));
-        drop(teardown);
-        let looked = directory.path().join(DAEMON);
-        let look = File::open(looked).unwrap();
-        look.lock_shared().unwrap();
-        let ended = std::thread::spawn(move || {
-            std::thread::sleep(std::time::Duration::from_millis(30));
-            drop(look);
-        });
-        store.lock_daemon("run").unwrap();
-        ended.join().unwrap();
     }
 }

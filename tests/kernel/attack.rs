@@ -188,6 +188,8 @@ fn whoever_owns_the_state_directory_makes_root_write_nowhere_else() {
         "verified.yaml",
         "verified.yaml.new",
         "status.json",
+        "last_change.json",
+        "last_change.json.new",
     ] {
         // A file that exists is truncated, one that does not is made: the second for what was opened to be made.
         let targets: &[&str] = if name.ends_with("lock") { &["victim", "nologin"] } else { &["victim"] };

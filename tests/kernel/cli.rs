@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::process::Stdio;
+
 use crate::lab::{self, Netns, Output};
 use serde_json::{Value, json};
 
@@ -76,6 +78,24 @@ fn in_sync_means_no_write_at_all_as_somebody_else_hears_it() {
         assert_eq!(output.status, 0, "{output:?}");
         assert_eq!(heard["writes"], json!(0), "{verb}: {heard}");
         assert!(heard["ipvs"]["GET_SERVICE"].as_u64() >= Some(1), "nobody listened: {heard}");
+    }
+}
+
+#[test]
+fn a_reader_of_apply_that_goes_away_changes_neither_the_work_nor_the_exit_code() {
+    let net = Netns::new();
+    net.ready();
+    desired(&net, WEB);
+    let run = |verb: &str| {
+        let mut command = net.lbd_command(&["-f", "desired.yaml", verb]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for verb in ["apply", "status", "apply", "restore"] {
+        assert_eq!(run(verb), (Some(0), String::new()), "{verb}");
+        assert_eq!(net.ipvsadm_save(), WEB_RULES);
     }
 }
 
@@ -329,6 +349,17 @@ fn a_kernel_without_permission_is_explained() {
     ));
     assert_eq!((status.status, status.stdout.as_str()), (2, "daemon: not running\n"), "{status:?}");
     assert!(status.stderr.contains("CAP_NET_ADMIN"), "{}", status.stderr);
+    // It said "stop it first", and no daemon ran.
+    let teardown = net.try_sh(&format!(
+        "exec setpriv --reuid=1000 --regid=1000 --clear-groups --inh-caps=-all {} --state-dir state teardown --yes",
+        lab::lbd()
+    ));
+    assert_eq!((teardown.status, teardown.stdout.as_str()), (2, ""), "{teardown:?}");
+    assert!(
+        teardown.stderr.contains("run lbd as root") && !teardown.stderr.contains("stop it first"),
+        "{}",
+        teardown.stderr
+    );
     let validate = net.try_sh(&format!(
         "exec setpriv --reuid=1000 --regid=1000 --clear-groups --inh-caps=-all {} -f desired.yaml validate",
         lab::lbd()

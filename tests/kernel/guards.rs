@@ -141,6 +141,11 @@ fn services_made_by_hand_stop_neither_apply_nor_the_daemon_from_keeping_the_file
     // What the message says to type works.
     assert_eq!(lbd(&net, &["apply", "--allow-deletes"]).status, 0);
     assert_eq!(net.ipvsadm_save(), rules(&[80, 443, 8080, 8443, 8888]));
+    // It said "in sync", that deletions are refused, and "last change: refused", until the daemon's next pass.
+    let status = lbd(&net, &["status"]);
+    assert_eq!((status.status, status.stdout.contains("refused")), (0, false), "{status:?}");
+    assert!(!status.stdout.contains("leaves out"), "{status:?}");
+    assert!(status.stdout.contains("Z, lbd apply: verified; 0 added, 0 edited, "), "{status:?}");
     let in_sync = soon_by(LOOK, Duration::from_secs(20), || lbd(&net, &["status"]).status == 0);
     assert!(in_sync.is_some(), "{:?}\n{}", lbd(&net, &["status"]), daemon.log());
 }
@@ -223,6 +228,10 @@ fn in_the_daemon_no_edit_of_weights_goes_round_a_guard() {
     assert_eq!(status.status, 1, "{status:?}");
     assert_eq!(status.stdout.matches("would lose the last server").count(), 1, "{}", status.stdout);
     assert_eq!(lbd(&net, &["apply", "--allow-empty"]).status, 0);
+    let status = lbd(&net, &["status"]);
+    assert_eq!((status.status, status.stdout.contains("refused")), (0, false), "{status:?}");
+    assert!(!status.stdout.contains("keeps the last good state"), "{status:?}");
+    assert!(status.stdout.contains("Z, lbd apply: verified; "), "{status:?}");
     std::thread::sleep(Duration::from_secs(3));
     let weights = net.ipvsadm_save();
     assert_eq!(weights.iter().filter(|line| line.ends_with("-w 0")).count(), 4, "put back: {}", daemon.log());

@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[derive(Debug)]
-struct Output {
-    status: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Output {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-fn command(directory: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lbd"));
     command.args(arguments).current_dir(directory).stdin(Stdio::null()).env_remove("NO_COLOR");
     command
 }
 
-fn finish(command: &mut Command) -> Output {
+pub(crate) fn finish(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     Output {
         status: output.status.code().unwrap_or(-1),
@@ -32,11 +32,11 @@ fn finish(command: &mut Command) -> Output {
     }
 }
 
-fn lbd(directory: &TempDir, arguments: &[&str]) -> Output {
+pub(crate) fn lbd(directory: &TempDir, arguments: &[&str]) -> Output {
     finish(&mut command(directory.path(), arguments))
 }
 
-fn directory(files: &[(&str, &str)]) -> TempDir {
+pub(crate) fn directory(files: &[(&str, &str)]) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
         fs::write(directory.path().join(name), text).unwrap();
@@ -44,7 +44,7 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
     directory
 }
 
-const GOOD: &str = "\
+pub(crate) const GOOD: &str = "\
 version: 1
 clusters:
   - name: web

@@ -226,7 +226,7 @@ fn status(of: &Strings<'_>) -> Status {
 }
 
 fn daemon(of: &Strings<'_>) -> DaemonReport {
-    DaemonReport { presence: Presence::Running(of.said.into()), status: Some(status(of)) }
+    DaemonReport { presence: Presence::Running(of.said.into()), status: Some(status(of)), last_change: None }
 }
 
 fn report(of: &Strings<'_>) -> Report {

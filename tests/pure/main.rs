@@ -24,6 +24,7 @@ mod reconcile;
 mod reconcile_settings;
 mod record;
 mod schema;
+mod typed;
 mod validation;
 mod watch;
 mod wire;

@@ -1,0 +1,152 @@
+//! What the commands say to an operator who has typed something else than was meant.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::process::Command;
+
+use lbd::store::Store;
+
+use crate::cli::{GOOD, directory, finish, lbd};
+
+// Both said "create it, or name another one with -f".
+#[test]
+fn a_missing_export_is_named_with_what_its_option_takes() {
+    let directory = directory(&[("a.yaml", GOOD)]);
+    let live = "`--live` takes what `lbd export` or `ipvsadm -Sn` has written";
+    let from = "`--from` takes what `ipvsadm -Sn` has written";
+    let missing = "missing: there is no such file";
+    let folder = ".: is a directory, neither a regular file nor a pipe";
+    for (arguments, says) in [
+        (&["-f", "a.yaml", "diff", "--live", "missing"][..], format!("error: {missing}; {live}\n")),
+        (&["-f", "a.yaml", "diff", "--live", "."], format!("error: {folder}; {live}\n")),
+        (&["export", "--from", "missing"], format!("error: {missing}; {from}\n")),
+        (&["export", "--from", "."], format!("error: {folder}; {from}\n")),
+    ] {
+        let output = lbd(&directory, arguments);
+        assert_eq!((output.status, output.stdout.as_str(), output.stderr), (2, "", says), "{arguments:?}");
+    }
+}
+
+// `--live <(ipvsadm -Sn)` was refused as a pipe.
+#[test]
+fn an_export_is_read_from_a_pipe() {
+    let rules = "-A -t 10.0.0.13:80 -s rr\n-a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1\n\
+                 -a -t 10.0.0.13:80 -r 192.168.8.15:80 -m -w 3\n";
+    let directory = directory(&[("a.yaml", GOOD), ("rules", rules)]);
+    for (command, says) in [
+        ("\"$0\" -f a.yaml diff --live <(cat rules)", "in sync: 1 virtual service, 2 real servers\n"),
+        ("\"$0\" export --from <(cat rules) -o ipvsadm", rules),
+        ("cat rules | \"$0\" export --from - -o ipvsadm", rules),
+        ("cat rules | \"$0\" export --from /dev/stdin -o ipvsadm", rules),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", command, env!("CARGO_BIN_EXE_lbd")]).current_dir(directory.path());
+        let output = finish(&mut bash);
+        assert_eq!(
+            (output.status, output.stdout.as_str(), output.stderr.as_str()),
+            (0, says, ""),
+            "{command}"
+        );
+    }
+}
+
+// It called what runs "another daemon", and it said "stop it first" where the lock could not be made.
+#[test]
+fn teardown_names_a_daemon_that_runs_and_nothing_to_stop_where_none_does() {
+    let directory = directory(&[("a.yaml", GOOD)]);
+    let store = Store::new(&directory.path().join("state")).unwrap();
+    let daemon = store.lock_daemon("run").unwrap();
+    let teardown = || lbd(&directory, &["--state-dir", "state", "teardown", "--yes"]);
+    let output = teardown();
+    let process = std::process::id();
+    assert_eq!(
+        (output.status, output.stderr),
+        (
+            2,
+            format!(
+                "error: state: the daemon runs (process {process}); stop it first: systemctl stop lbd.service\n"
+            )
+        )
+    );
+    drop(daemon);
+    let _command = store.lock_daemon("teardown").unwrap();
+    let output = teardown();
+    assert_eq!(
+        (output.status, output.stderr),
+        (
+            2,
+            format!(
+                "error: state: in use by another command (process {process}, lbd teardown); try again when it has ended\n"
+            )
+        )
+    );
+    let output = lbd(&directory, &["--state-dir", "a.yaml/state", "teardown", "--yes"]);
+    assert_eq!((output.status, output.stderr.contains("stop it first")), (2, false), "{output:?}");
+}
+
+#[test]
+fn a_daemon_does_not_start_on_standard_input() {
+    let directory = directory(&[]);
+    let output = lbd(&directory, &["--state-dir", "state", "run", "-f", "-"]);
+    assert_eq!(
+        (output.status, output.stderr.as_str()),
+        (
+            2,
+            "error: standard input cannot be watched; name a file with -f, or use `lbd apply -f -` for one pass\n"
+        )
+    );
+    assert!(!directory.path().join("state").exists());
+}
+
+#[test]
+fn what_other_programs_understand_gets_a_tip() {
+    let directory = directory(&[("a.yaml", GOOD)]);
+    for (arguments, tip) in [
+        (["apply", "a.yaml"], "tip: the desired file comes behind -f: `lbd apply -f a.yaml`\n"),
+        (["apply", "--dry-run"], "tip: `lbd diff` shows what `lbd apply` would do, and changes nothing\n"),
+    ] {
+        let output = lbd(&directory, &arguments);
+        assert_eq!((output.status, output.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(output.stderr.contains(tip), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
+    let directory = directory(&[("rules", "")]);
+    let help = lbd(&directory, &["--help"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        help.contains(
+            "Exit codes: 0 done or in sync, 1 not in sync (diff, status) or the daemon is dead (status), 2 error, 3 refused by \
+             a guard (apply)."
+        ),
+        "{help}"
+    );
+    let completions = lbd(&directory, &["completions", "bash"]).stdout;
+    for (command, uses) in [
+        ("schema", [false, false]),
+        ("completions", [false, false]),
+        ("export", [false, false]),
+        ("teardown", [false, true]),
+        ("restore", [true, true]),
+        ("diff", [true, true]),
+        ("apply", [true, true]),
+        ("run", [true, true]),
+        ("status", [true, true]),
+        ("validate", [true, true]),
+    ] {
+        let help = lbd(&directory, &[command, "--help"]).stdout;
+        let listed = completions.split(&format!("\n        lbd__subcmd__{command})\n")).nth(1).unwrap();
+        let listed = listed.lines().next().unwrap();
+        for (text, what) in [(help.as_str(), "help"), (listed, "completions")] {
+            let lists = ["--file", "--state-dir"].map(|option| text.contains(option));
+            assert_eq!(lists, uses, "{what} of {command}: {text}");
+        }
+    }
+    // Scripts pass them to each command.
+    for arguments in [&["-f", "x", "schema"][..], &["schema", "-f", "x", "--state-dir", "y"]] {
+        assert_eq!(lbd(&directory, arguments).status, 0);
+    }
+    let export = lbd(&directory, &["export", "-f", "x", "--from", "rules"]);
+    assert_eq!(export.status, 0, "{export:?}");
+}
