@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use self::tips::is_file_name;
+
 use crate::model::Prune;
 
 /// Keeps a Linux load balancer (IPVS) equal to one file.
@@ -176,6 +178,10 @@ pub struct Overrides {
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
 pub struct Diff {
+    /// Show only these clusters: their services and servers
+    #[arg(value_name = "CLUSTER")]
+    pub clusters: Vec<String>,
+
     /// Output format
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: DiffOutput,
@@ -224,6 +230,10 @@ pub struct Run {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusOptions {
+    /// Show only these clusters: their services and servers
+    #[arg(value_name = "CLUSTER")]
+    pub clusters: Vec<String>,
+
     /// Output format
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: ReportOutput,

@@ -44,7 +44,7 @@ fn tip(word: &str, command: Option<&str>) -> Option<String> {
 }
 
 /// Whether a word looks like the name of a file.
-pub(super) fn is_file_name(word: &str) -> bool {
+pub fn is_file_name(word: &str) -> bool {
     let ends = [".yaml", ".yml", ".json", ".conf", ".rules"];
     !word.starts_with('-') && (word.contains('/') || ends.iter().any(|end| word.ends_with(end)))
 }

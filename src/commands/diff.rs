@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::inputs::{Input, StoredState};
+use super::part::Part;
 use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config;
@@ -20,26 +21,30 @@ pub(super) fn run(
 ) -> Result<u8, CommandError> {
     let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
-    let (live, stored) = match &options.live {
+    let stored = match &options.live {
         // An export does not contain what lbd owns, and may come from another host.
-        Some(export) => (from_export(export, &mut desired, console)?, StoredState::nothing()),
+        Some(_) => StoredState::nothing(),
         None => {
             let store = inputs::store(arguments)?;
             let verified = inputs::verified(&store, &source);
-            let stored = StoredState::read(&store, verified, &desired, console);
-            let question = reconcile::question(&desired, &stored.record);
-            (inputs::live(&question, &console.progress)?, stored)
+            StoredState::read(&store, verified, &desired, console)
         }
     };
+    let part = Part::new(&options.clusters, [&desired.clusters, &stored.record.owned])?;
+    let live = match &options.live {
+        Some(export) => from_export(export, &mut desired, console)?,
+        None => inputs::live(&reconcile::question(&desired, &stored.record), &console.progress)?,
+    };
     console.progress.set_task("comparing");
-    let comparison = stored.compare(live, &desired);
+    let mut comparison = stored.compare(live, &desired);
     if let Some(error) = &comparison.nftables_error {
         console.warn(error);
     }
-    let warnings = match &options.live {
+    let mut warnings = match &options.live {
         Some(_) => advice::of_the_file(&desired),
         None => advice::of(&desired, &advice::look(&desired.state, &arguments.file, console), &comparison),
     };
+    part.limit(&mut comparison, &mut warnings);
     match options.output {
         DiffOutput::Text => report::comparison_text(console.out, &comparison)?,
         DiffOutput::Json => report::comparison_json(console.out, &comparison, &warnings)?,

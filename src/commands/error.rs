@@ -7,6 +7,7 @@ use std::io;
 use super::Console;
 use super::inputs::Input;
 use super::other_file::OtherFile;
+use super::part::UnknownCluster;
 use crate::config::{Diagnostics, ReadCause, ReadError};
 use crate::daemon::StartError;
 use crate::error_chain::ErrorChain;
@@ -54,6 +55,8 @@ pub enum CommandError {
     StateFile(FileError),
     /// `/proc` does not show the boot or the network namespace.
     Scope(io::Error),
+    /// No cluster has a name that the operator gave.
+    UnknownCluster(UnknownCluster),
     /// A daemon keeps another file, and would undo this.
     OtherFile(OtherFile),
     /// Another process has the daemon's lock.
@@ -138,6 +141,7 @@ impl fmt::Display for CommandError {
             Self::Scope(_) => {
                 f.write_str("cannot identify this boot and network namespace (is /proc mounted?)")
             }
+            Self::UnknownCluster(unknown) => unknown.fmt(f),
             Self::OtherFile(daemon) => write!(
                 f,
                 "{daemon}; nothing was changed; change that file, stop the daemon first (systemctl stop lbd.service), or use \
@@ -192,6 +196,7 @@ impl Error for CommandError {
             Self::Unwritable(error) => Some(&**error),
             Self::Invalid(_)
             | Self::Rules { .. }
+            | Self::UnknownCluster(_)
             | Self::OtherFile(_)
             | Self::UnwatchedFile
             | Self::NothingVerified

@@ -8,6 +8,7 @@ mod error;
 mod export;
 mod inputs;
 mod other_file;
+mod part;
 mod restore;
 mod run;
 mod schema;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::inputs::{LastVerified, StoredState};
+use super::part::Part;
 use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::reconcile;
@@ -36,7 +37,8 @@ pub(super) fn run(
         }
     };
     let stored = StoredState::read(&store, verified, &desired, console);
-    let live = match inputs::live(&reconcile::question(&desired, &stored.record), &console.progress) {
+    let part = Part::new(&options.clusters, [&desired.clusters, &stored.record.owned])?;
+    let mut live = match inputs::live(&reconcile::question(&desired, &stored.record), &console.progress) {
         Ok(live) => live,
         Err(error) => {
             // What the daemon wrote can be read without the privileges that the kernel demands.
@@ -46,7 +48,7 @@ pub(super) fn run(
             return Err(error);
         }
     };
-    let comparison = stored.compare(live.clone(), &desired);
+    let mut comparison = stored.compare(live.clone(), &desired);
     if let Some(error) = &comparison.nftables_error {
         console.warn(error);
     }
@@ -56,6 +58,8 @@ pub(super) fn run(
     if let Some(status) = daemon.status.as_mut().filter(|_| is_applied) {
         status.end_refusal();
     }
+    live.state.services.retain(|service, _| part.has(service, &comparison));
+    part.limit(&mut comparison, &mut Vec::new());
     let observed = Observed {
         file: arguments.file.display().to_string(),
         file_problem,

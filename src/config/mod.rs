@@ -12,6 +12,7 @@ mod validate;
 mod yaml;
 
 pub use format::document::{self, Document};
+pub use format::nearest::nearest;
 pub use format::schema::schema;
 pub use load::load;
 pub use render::{Rendered, render};

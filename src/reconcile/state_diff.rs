@@ -111,6 +111,28 @@ impl StateDiff {
         }
     }
 
+    /// Takes out all but the services of some clusters, and what is to be done to them.
+    pub fn limit(&mut self, is_kept: &dyn Fn(&str) -> bool) {
+        let clusters = self.clusters.clone();
+        let has = |service: &ServiceKey| {
+            let cluster = clusters.iter().find_map(|clusters| clusters.get(service));
+            cluster.is_some_and(|cluster| is_kept(cluster))
+        };
+        let concerns = |operation: &Operation| operation.service().is_some_and(has);
+        self.plan.phases_mut().into_iter().for_each(|phase| phase.retain(concerns));
+        self.deferred.retain(concerns);
+        self.awaiting_link.retain(concerns);
+        self.managed.services.retain(|service, _| has(service));
+        self.foreign.clear();
+        self.foreign_sync.clear();
+        // A refusal of the whole change concerns a part that changes, one of some deletions the clusters that have these.
+        let is_to_change = !self.plan.is_empty();
+        self.guard_refusal.take_if(|refusal| match refusal.is_partial() {
+            true => !refusal.spared.services.iter().any(has),
+            false => !is_to_change,
+        });
+    }
+
     /// Why none of the plan may be executed until the operator confirms it.
     pub fn refusal(&self) -> Option<&GuardRefusal> {
         self.guard_refusal.as_ref().filter(|guard_refusal| !guard_refusal.is_partial())

@@ -82,6 +82,36 @@ fn in_sync_means_no_write_at_all_as_somebody_else_hears_it() {
 }
 
 #[test]
+fn diff_and_status_of_a_cluster_show_a_part_and_end_with_its_exit_code() {
+    let net = Netns::new();
+    net.ready();
+    net.sh("ipvsadm -A -t 10.9.9.9:80 -s rr");
+    desired(
+        &net,
+        &format!(
+            "{WEB}\n  - {{ name: mail, listen: 'tcp://10.0.0.14:25', forward: nat, servers: [192.168.8.16] }}"
+        ),
+    );
+    assert_eq!(lbd(&net, &["apply"]).status, 0);
+    net.sh("ipvsadm -e -t 10.0.0.14:25 -r 192.168.8.16 -m -w 5");
+    for verb in ["diff", "status"] {
+        let codes = [&[verb][..], &[verb, "mail"], &[verb, "web"]].map(|words| lbd(&net, words).status);
+        assert_eq!(codes, [1, 1, 0], "{verb}");
+        let unknown = lbd(&net, &[verb, "wbe"]);
+        let says = "error: wbe: no cluster has this name; did you mean `web`?\n";
+        assert_eq!((unknown.status, unknown.stdout.as_str(), unknown.stderr.as_str()), (2, "", says));
+    }
+    let status = lbd(&net, &["status", "web"]).stdout;
+    let shown = ["in sync: 1 virtual service, 2 real servers\n", "192.168.8.14:80", "10.0.0.14", "10.9.9.9"]
+        .map(|words| status.contains(words));
+    assert_eq!(shown, [true, true, false, false], "{status}");
+    // Of a cluster that leaves the file, what is to be deleted.
+    desired(&net, WEB);
+    let diff = lbd(&net, &["diff", "mail", "-o", "json"]);
+    assert_eq!((diff.status, &json_of(&diff)["summary"]), (1, &json!({ "add": 0, "edit": 0, "delete": 1 })));
+}
+
+#[test]
 fn a_reader_of_apply_that_goes_away_changes_neither_the_work_nor_the_exit_code() {
     let net = Netns::new();
     net.ready();

@@ -61,6 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "kernel",
             "logging",
             "model",
+            "ownership",
             "progress",
             "reconcile",
             "report",

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use lbd::store::Store;
 
-use crate::cli::{GOOD, directory, finish, lbd};
+use crate::cli::{GOOD, Output, directory, finish, lbd};
 
 // Both said "create it, or name another one with -f".
 #[test]
@@ -96,6 +96,36 @@ fn a_daemon_does_not_start_on_standard_input() {
         )
     );
     assert!(!directory.path().join("state").exists());
+}
+
+#[test]
+fn diff_of_a_cluster_shows_a_part_and_ends_with_its_exit_code() {
+    let more = "  - { name: mail, listen: 'tcp://10.0.0.14:25', forward: nat, servers: [192.168.8.16] }\ntimeouts: { tcp: 15m }\n";
+    let live = "-A -t 10.0.0.13:80 -s rr\n-a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1\n\
+                -a -t 10.0.0.13:80 -r 192.168.8.15:80 -m -w 3\n-A -t 10.9.9.9:80 -s rr\n";
+    let directory = directory(&[("a.yaml", &format!("{GOOD}{more}")), ("live", live)]);
+    let diff = |clusters: &[&str]| {
+        let mut arguments = vec!["-f", "a.yaml", "diff", "--live", "live"];
+        arguments.extend(clusters);
+        let Output { status, stdout, stderr } = lbd(&directory, &arguments);
+        (status, stdout, stderr.lines().filter(|line| !line.starts_with("note: ")).collect::<String>())
+    };
+    let (mail, is_empty) = (
+        "tcp://10.0.0.14:25 (mail)\n  + service  scheduler: wlc\n  + server 192.168.8.16:25  forward: nat, weight: 1\n",
+        String::new(),
+    );
+    let foreign = "foreign, left alone:\n  tcp://10.9.9.9:80  0 servers\n";
+    let summary = "2 to add, 0 to edit, 0 to delete\n";
+    assert_eq!(diff(&[]), (1, format!("{mail}{foreign}{summary}"), is_empty.clone()));
+    assert_eq!(diff(&["mail"]), (1, format!("{mail}{summary}"), is_empty.clone()));
+    assert_eq!(diff(&["web", "mail"]), (1, format!("{mail}{summary}"), is_empty.clone()));
+    assert_eq!(diff(&["web"]), (0, "in sync: 1 virtual service, 2 real servers\n".into(), is_empty.clone()));
+    for (name, says) in
+        [("mial", "did you mean `mail`?"), ("a.yaml", "the desired file comes behind -f: `-f a.yaml`")]
+    {
+        let says = format!("error: {name}: no cluster has this name; {says}");
+        assert_eq!(diff(&[name]), (2, String::new(), says));
+    }
 }
 
 #[test]

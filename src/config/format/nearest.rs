@@ -32,10 +32,7 @@ const SYNONYMS: [(&str, &str); 24] = [
 ];
 
 /// The candidate nearest to a word, where one is near: at most a third of the letters differ, or one begins the other.
-pub(in crate::config) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.is_empty() || word.len() > LONGEST {
         return None;
     }
