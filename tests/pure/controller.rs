@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::daemon::{Shared, file, goal};
+use crate::log;
 use lbd::config::{Source, load};
 use lbd::daemon::{Controller, DaemonAction, Event, Notice, Passes};
 use lbd::kernel::Kernel;
@@ -339,6 +340,30 @@ fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
     assert_eq!(director.kernel.0.lock().unwrap().live.state.sync.len(), 1);
     let pass = director.status().last_pass.unwrap();
     assert_eq!((pass.reason, pass.outcome, pass.added), (PassReason::Link, PassOutcome::Verified, 1));
+}
+
+// It was logged as drift, with a warning, though nobody had changed it.
+#[test]
+fn a_setting_that_waited_for_its_interface_is_no_drift() {
+    const NAME: &str = "net.ipv4.conf.eth1.rp_filter";
+    let mut director = Director::new();
+    director.kernel.0.lock().unwrap().live.absent.insert("eth1".into());
+    director.takes(&format!("{}sysctls: {{ {NAME}: 0 }}\n", file(&[(1, 1)])));
+    let set = |director: &Director| {
+        let live = &mut director.kernel.0.lock().unwrap().live;
+        live.absent.clear();
+        live.state.sysctls.insert(NAME.into(), "1".into());
+    };
+    set(&director);
+    let logged = log::of(|| director.hears(Event::Link));
+    assert_eq!(logged, [format!("INFO applied: set {NAME} to 0")]);
+    // What is changed after that is drift.
+    set(&director);
+    let logged = log::of(|| {
+        director.looks();
+    });
+    assert_eq!(logged, [format!("WARN drift repaired: set {NAME} to 0")]);
+    assert_eq!(director.status().conflicts, Vec::<String>::new());
 }
 
 #[test]

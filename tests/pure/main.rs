@@ -18,6 +18,7 @@ mod generated;
 mod guards;
 mod house;
 mod ipvsadm;
+mod log;
 mod nft_listings;
 mod plan;
 mod reconcile;

@@ -6,6 +6,7 @@
 mod outcome;
 mod watchdog;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use super::event::{DaemonAction, Event, Notice};
 use super::goal::{Goal, UnusableFile};
 use super::pass::{Attempt, Job, Pass};
 use crate::error_chain::ErrorChain;
-use crate::model::{Link, Policy, ServiceKey};
+use crate::model::{Link, Policy, ServiceKey, Subject};
 use crate::status::{PassReason, Status, Timestamp};
 
 /// After a pass, no pass runs for this many times its duration, so that passes take a twentieth of the time, however large the table is.
@@ -52,6 +53,8 @@ pub struct Controller {
     foreign: Vec<ServiceKey>,
     /// The interfaces that something waits for
     awaited: Vec<Link>,
+    /// What waits for them
+    waiting: HashSet<Subject>,
     /// The warnings of the last pass
     warned: Vec<String>,
     /// Warnings about other users than root who may write the file
@@ -109,6 +112,7 @@ impl Controller {
             quick_checks: 0,
             foreign: Vec::new(),
             awaited: Vec::new(),
+            waiting: HashSet::new(),
             warned: Vec::new(),
             writable: Vec::new(),
             status: Status { file, ..Status::default() },

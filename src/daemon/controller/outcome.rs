@@ -39,10 +39,12 @@ impl Controller {
         warnings: &mut Vec<String>,
     ) -> PassResult {
         self.last_pass_verified = attempt.is_verified();
+        let waited = std::mem::take(&mut self.waiting);
         let Attempt { goal, result } = attempt;
         let report = match result {
             Ok(report) => report,
             Err(error) => {
+                self.waiting = waited;
                 self.note_failures(
                     vec![ErrorChain(&error).to_string()],
                     PassOutcome::Failed,
@@ -52,15 +54,19 @@ impl Controller {
                 return PassResult::Unreachable;
             }
         };
+        // What waited for its interface was not there for another program to change.
+        let has_waited = |operation: &Operation| waited.contains(&operation.subject());
+        let is_repair = |operation: &&Operation| is_drift && !has_waited(operation);
         if is_drift {
-            self.note_conflicts(&report.done, goal.desired.policy.resync, context.now);
+            let repaired = report.done.iter().filter(is_repair);
+            self.note_conflicts(repaired, goal.desired.policy.resync, context.now);
         }
         let Report { outcome, done, failed, last, warnings: of_pass } = report;
         for operation in done.iter().take(LOGGED) {
             let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
             let (service, server) = (operation.service().map(display), operation.server().map(display));
             let (action, changes) = (operation.action(), changes(operation));
-            if is_drift {
+            if is_repair(&operation) {
                 warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}");
             } else {
                 info!(service, server, cluster, operation = %action, changes, "applied: {operation}");
@@ -210,6 +216,7 @@ impl Controller {
 
     /// Records what waits for an interface, and logs it once.
     fn note_waiting(&mut self, waiting: &[Operation]) {
+        self.waiting = waiting.iter().map(Operation::subject).collect();
         let mut awaited = BTreeSet::new();
         let mut waiting_texts = Vec::new();
         for operation in waiting {
@@ -229,7 +236,12 @@ impl Controller {
         }
     }
 
-    fn note_conflicts(&mut self, repaired: &[Operation], resync: Duration, now: Instant) {
+    fn note_conflicts<'a>(
+        &mut self,
+        repaired: impl Iterator<Item = &'a Operation>,
+        resync: Duration,
+        now: Instant,
+    ) {
         let mut seen = HashSet::new();
         for operation in repaired {
             // Several rounds of one pass are one repair.
