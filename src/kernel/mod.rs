@@ -7,6 +7,7 @@ mod explain;
 pub mod fake;
 pub mod interfaces;
 pub mod ipvs;
+pub mod namespace;
 pub mod netlink;
 pub mod nftables;
 pub mod program;

@@ -22,10 +22,12 @@ impl<'a> RecordSession<'a> {
         store.mend();
         let mut session =
             Self { store, record: Record::default(), on_disk: None, unknown: None, warnings: Vec::new() };
-        match store.load() {
-            Ok(record) => {
-                session.on_disk = Some(record.clone());
+        match store.load_for_pass() {
+            Ok((record, is_bound)) => {
+                session.on_disk = is_bound.then(|| record.clone());
                 session.record = record;
+                // At once: the pass may end without anything to record.
+                session.write();
             }
             Err(LoadError::Unreadable(reason)) => session.unknown = Some(reason),
             Err(LoadError::Corrupt(reason)) => match store.set_aside_record() {

@@ -75,9 +75,18 @@ impl Store {
     /// # Errors
     /// Where there is a record that cannot be read, or is corrupt.
     pub fn load(&self) -> Result<Record, LoadError> {
+        self.load_for_pass().map(|(record, _)| record)
+    }
+
+    /// The same; and whether it is bound to this network namespace for good. One of an older lbd, which names only the inode
+    /// number of the namespace, is not, and has to be written again: another namespace may get that number.
+    ///
+    /// # Errors
+    /// As for [`Store::load`].
+    pub fn load_for_pass(&self) -> Result<(Record, bool), LoadError> {
         match self.directory.read(RECORD, LARGEST)? {
             Some(text) => Record::read(&text, &self.scope).map_err(|error| self.load_error(RECORD, &error)),
-            None => Ok(Record::default()),
+            None => Ok((Record::default(), true)),
         }
     }
 
@@ -278,7 +287,7 @@ mod tests {
     fn a_record_of_an_older_lbd_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path()).unwrap();
-        let Scope { boot, namespace } = store.scope.clone();
+        let Scope { boot, namespace, cookie: _ } = store.scope.clone();
         let text = format!(
             r#"{{ "version": 1, "boot": "{boot}", "namespace": "{namespace}",
               "owned": {{ "tcp://10.0.0.13:80": "web", "fwmark6://10": "shop" }},

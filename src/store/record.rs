@@ -11,6 +11,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::files::seal::{self, SealError};
+use crate::kernel::namespace;
 use crate::model::{Desired, ServiceKey, Spared, SyncRole, Sysctls, Timeouts, sysctl};
 use crate::ownership::{Changed, Owned};
 
@@ -31,7 +32,11 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Scope {
     pub(super) boot: String,
+    /// Device and inode number of the namespace: the number is given again when the namespace is gone
     pub(super) namespace: String,
+    /// Its cookie, which is not given again; none where the kernel, or the older lbd that wrote it, has none
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cookie: Option<u64>,
 }
 
 impl Scope {
@@ -43,7 +48,15 @@ impl Scope {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
         // That of the thread: threads of one process can be in different namespaces.
         let namespace = fs::metadata("/proc/thread-self/ns/net")?;
-        Ok(Self { boot, namespace: format!("{}:{}", namespace.dev(), namespace.ino()) })
+        let namespace = format!("{}:{}", namespace.dev(), namespace.ino());
+        Ok(Self { boot, namespace, cookie: namespace::cookie() })
+    }
+
+    /// Whether both are the same boot and network namespace. Where one of them has no cookie, the inode number has to do.
+    fn is(&self, other: &Self) -> bool {
+        let Self { boot, namespace, cookie } = self;
+        let is_same_cookie = cookie.zip(other.cookie).is_none_or(|(one, other)| one == other);
+        (boot, namespace) == (&other.boot, &other.namespace) && is_same_cookie
     }
 }
 
@@ -51,11 +64,11 @@ impl Scope {
 pub(super) const VERSION: u32 = 2;
 
 impl Record {
-    /// Reads the form on disk, for a process in `scope`.
+    /// Reads the form on disk, for a process in `scope`; and whether it has all of that scope, and need not be written again.
     ///
     /// # Errors
     /// Where it is corrupt, or a newer lbd wrote it.
-    pub(super) fn read(text: &[u8], scope: &Scope) -> Result<Self, SealError> {
+    pub(super) fn read(text: &[u8], scope: &Scope) -> Result<(Self, bool), SealError> {
         seal::check_json(text, VERSION)?;
         let spoilt = |error: String| SealError::Corrupt(format!("not a record of lbd ({error})"));
         let OnDisk { scope: its, owned, changed, verified, spared } =
@@ -66,15 +79,17 @@ impl Record {
             return Err(spoilt(format!("{name:?} is not a kernel setting that lbd sets")));
         }
         let verified = verified.0.into_owned().into();
-        if its != *scope {
-            return Ok(Self { verified, ..Self::default() });
+        if !its.is(scope) {
+            // Only what comes to be owned here is written for this scope.
+            return Ok((Self { verified, ..Self::default() }, true));
         }
-        Ok(Self {
+        let record = Self {
             owned: owned.0.into_owned().into(),
             changed: changed.into(),
             verified,
             spared: spared.into(),
-        })
+        };
+        Ok((record, its == *scope))
     }
 
     /// The form on disk.
@@ -249,5 +264,32 @@ impl From<ChangedOnDisk> for Changed {
             sync: sync.iter().filter_map(role).collect(),
             filter,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A namespace that was deleted and made again has its inode number again: what another program put there was deleted as
+    // lbd's own.
+    #[test]
+    fn a_namespace_with_the_same_inode_number_and_another_cookie_is_another_one() {
+        let at = |cookie| Scope { boot: "this".into(), namespace: "4:4026532281".into(), cookie };
+        let owned = Record {
+            owned: Arc::new([("tcp://10.0.0.13:80".parse().unwrap(), "web".into())].into_iter().collect()),
+            ..Record::default()
+        };
+        let read = |written: &Scope, here: &Scope| {
+            let text = seal::json(VERSION, &owned.on_disk(written)).unwrap();
+            Record::read(&text, here).unwrap()
+        };
+        assert_eq!(read(&at(Some(7)), &at(Some(7))), (owned.clone(), true));
+        assert_eq!(read(&at(Some(7)), &at(Some(8))), (Record::default(), true));
+        // An older record has no cookie, nor has a kernel before 5.14: the inode number has to do.
+        assert_eq!(read(&at(None), &at(Some(7))), (owned.clone(), false));
+        assert_eq!(read(&at(None), &at(None)), (owned.clone(), true));
+        let another = Scope { namespace: "4:1".into(), ..at(None) };
+        assert_eq!(read(&another, &at(Some(7))), (Record::default(), true));
     }
 }

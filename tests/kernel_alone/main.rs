@@ -11,4 +11,5 @@ mod faults;
 mod faulty_wire;
 mod kill;
 mod module;
+mod namespace;
 mod traffic;

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::daemon::{Shared, file, goal};
+use crate::sealed::sealed;
 use lbd::daemon::{Controller, DaemonAction, Event, Goal, Notice, Passes};
-use lbd::kernel::Kernel;
+use lbd::kernel::{Kernel, namespace};
 use lbd::model::ServiceKey;
 use lbd::reconcile::{Outcome, PassInput, Report, pass};
 use lbd::store::Store;
@@ -109,6 +110,33 @@ fn a_spoilt_record_is_kept_under_another_name_and_made_again() {
     let again = host.applies(&[(1, 1)]);
     assert_eq!((again.outcome, again.warnings), (Outcome::Verified, vec![]));
     assert_eq!(host.table(), [(1, 1)]);
+}
+
+#[test]
+fn a_record_that_names_a_namespace_by_its_inode_number_alone_is_bound_to_it_by_the_next_pass() {
+    let host = Host::new();
+    host.applies(&[(1, 1), (2, 1)]);
+    let record = || -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(host.path("state.json")).unwrap()).unwrap()
+    };
+    let cookie = serde_json::json!(namespace::cookie());
+    assert_eq!(record()["cookie"], cookie);
+    // As an older lbd wrote it.
+    let mut older = record();
+    older.as_object_mut().unwrap().remove("cookie");
+    fs::write(host.path("state.json"), sealed(&older.to_string())).unwrap();
+    assert_eq!(host.applies(&[(1, 1), (2, 1)]).outcome, Outcome::Verified);
+    assert_eq!(record()["cookie"], cookie);
+    // What it owned is still lbd's.
+    assert_eq!(host.applies(&[(1, 1)]).outcome, Outcome::Verified);
+    assert_eq!(host.table(), [(1, 1)]);
+    // Another namespace with the same number owns none of it.
+    let mut another = record();
+    another["cookie"] = serde_json::json!(u64::MAX);
+    another["owned"]["tcp://10.0.0.9:80"] = serde_json::json!("web");
+    fs::write(host.path("state.json"), sealed(&another.to_string())).unwrap();
+    let owned = host.store().load().unwrap().owned.len();
+    assert_eq!(owned, if cookie.is_null() { 2 } else { 0 });
 }
 
 #[test]

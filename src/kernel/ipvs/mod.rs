@@ -5,7 +5,7 @@ pub mod codec;
 mod fingerprint;
 mod read;
 mod snapshot;
-mod sockopt;
+pub(super) mod sockopt;
 mod sync;
 mod uapi;
 

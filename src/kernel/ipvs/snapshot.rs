@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 use super::codec::{forwarding_of, protocol_number, protocol_of};
-use super::sockopt::{self, List};
+use super::sockopt::{self, SocketOption};
 use crate::model::{Family, Forwarding, Protocol, RealServer, ServerKey, ServiceKey, Thresholds};
 
 /// The old interface, in the network namespace of the thread that opened it.
@@ -37,7 +37,7 @@ impl Snapshot {
         const ENTRY: usize = 104;
         let places = self.make_room(REQUEST, ENTRY, expected)?;
         *self.room.first_chunk_mut()? = places.to_ne_bytes();
-        sockopt::get(&self.socket, List::Services, &mut self.room).ok()?;
+        sockopt::get(&self.socket, SocketOption::Services, &mut self.room).ok()?;
         let mut count = 0;
         for entry in self.room.get(REQUEST..)?.chunks_exact(ENTRY) {
             // A service that is there always has a flag; behind the last one the room is as it was.
@@ -71,7 +71,7 @@ impl Snapshot {
         const ENTRY: usize = 96;
         let places = self.make_room(REQUEST, ENTRY, expected)?;
         self.request_servers(service, places)?;
-        sockopt::get(&self.socket, List::Servers, &mut self.room).ok()?;
+        sockopt::get(&self.socket, SocketOption::Servers, &mut self.room).ok()?;
         let mut count = 0;
         for entry in self.room.get(REQUEST..)?.chunks_exact(ENTRY) {
             let flags = u32_at(entry, 8)?;
