@@ -6,8 +6,8 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use crate::model::{
-    Desired, Operation, Prune, ServiceKey, Services, SetSysctl, SetTimeouts, SyncRole, Sysctls, Table,
-    Timeouts, sysctl,
+    Desired, Operation, Prune, ServiceKey, Services, SetSysctl, SetTimeouts, SyncLink, SyncRole, Sysctls,
+    Table, Timeouts, sysctl,
 };
 
 /// The services that lbd put into the kernel or adopted there, each with the cluster that it came from.
@@ -59,6 +59,8 @@ pub struct Changed {
     pub timeouts: Timeouts,
     /// Sync daemons that lbd started or adopted
     pub sync: BTreeSet<SyncRole>,
+    /// The interface on which the sync master was started
+    pub master_link: Option<SyncLink>,
     /// Whether lbd has a table of its own in nftables
     pub filter: bool,
 }
@@ -129,6 +131,7 @@ impl Changed {
             tcp_fin: other(tcp_fin, state.timeouts.tcp_fin),
             udp: other(udp, state.timeouts.udp),
         };
+        self.master_link.take_if(|_| !state.sync.iter().any(|daemon| daemon.role == SyncRole::Master));
         self.sync.retain(|role| state.sync.iter().any(|daemon| daemon.role == *role));
         self.filter = state.needs_filter();
     }

@@ -1,17 +1,19 @@
 //! The kernel of a director as one: routes each operation to IPVS, the kernel settings or lbd's own nftables table.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::interfaces::Groups;
 use super::ipvs::Ipvs;
 use super::nftables::{NftClient, NftError};
 use super::{
     Kernel, KernelError, Live, Permit, ProgressSink, ReadScope, Refusal, Refusals, interfaces, permitted,
-    sysctl,
+    sync_sockets, sysctl,
 };
 use crate::error_chain::ErrorChain;
+use crate::model::sysctl::{VS_SYNC_PORTS, is_same};
 use crate::model::{
     Forwarding, Mark, Operation, RealServer, ReplaceMarks, ServerKey, ServiceKey, Services, SetSysctl,
-    Sysctls,
+    SyncDaemon, SyncRole, Sysctls,
 };
 use crate::nft::{FullNat, SourceNat, Table};
 
@@ -23,8 +25,8 @@ pub struct Director {
     table: Table,
     /// The live FULLNAT servers, and with them the source-NAT rules that the table needs
     full_nat: FullNat,
-    /// What the last reading showed beside IPVS, and of which question
-    seen: Option<(ReadScope, Beside)>,
+    /// What the last reading showed beside IPVS, and of which question and sync daemons
+    seen: Option<(ReadScope, Vec<SyncDaemon>, Beside)>,
     /// Whether it may still be written
     permit: Option<Permit>,
 }
@@ -35,10 +37,13 @@ struct Beside {
     sysctls: Sysctls,
     absent: HashSet<String>,
     down: HashSet<String>,
+    indices: HashMap<String, u32>,
+    sync_threads: Option<u32>,
+    stale_sync: Vec<SyncRole>,
 }
 
 impl Beside {
-    fn read(question: &ReadScope) -> Self {
+    fn read(question: &ReadScope, daemons: &[SyncDaemon]) -> Self {
         let mut sysctls = Sysctls::new();
         for name in &question.sysctls {
             // A setting that is absent or cannot be read counts as missing; setting it reports the reason.
@@ -47,7 +52,20 @@ impl Beside {
             }
         }
         let names = &question.interfaces;
-        Self { sysctls, absent: interfaces::absent(names), down: interfaces::down(names) }
+        let needs_none = names.is_empty() && daemons.is_empty();
+        let groups = if needs_none { Groups::unread() } else { Groups::read() };
+        // The table of sockets may be long.
+        let is_ports = |name: &String| is_same(name, VS_SYNC_PORTS);
+        let sync_threads =
+            question.sysctls.iter().any(is_ports).then(|| sync_sockets::threads(daemons)).flatten();
+        Self {
+            sysctls,
+            absent: interfaces::absent(names),
+            down: groups.down(names),
+            indices: groups.indices(names),
+            sync_threads,
+            stale_sync: sync_sockets::deaf(daemons, &groups),
+        }
     }
 }
 
@@ -178,22 +196,27 @@ impl Kernel for Director {
             self.read_filter(&mut live);
         }
         // Settings of IPVS are there only after its module, which answered by now.
-        let beside = Beside::read(question);
-        live.state.sysctls.clone_from(&beside.sysctls);
-        live.absent.clone_from(&beside.absent);
-        live.down.clone_from(&beside.down);
-        self.seen = Some((question.clone(), beside));
+        let daemons = live.state.sync.clone();
+        let beside = Beside::read(question, &daemons);
+        let Beside { sysctls, absent, down, indices, sync_threads, stale_sync } = &beside;
+        live.state.sysctls.clone_from(sysctls);
+        live.state.sync_threads = *sync_threads;
+        live.state.stale_sync.clone_from(stale_sync);
+        live.absent.clone_from(absent);
+        live.down.clone_from(down);
+        live.indices.clone_from(indices);
+        self.seen = Some((question.clone(), daemons, beside));
         Ok(live)
     }
 
     fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError> {
-        let Some((read, beside)) = self.seen.take() else { return Ok(true) };
+        let Some((read, daemons, beside)) = self.seen.take() else { return Ok(true) };
         // The cheapest comparison comes first.
         let changed = read != *question
-            || beside != Beside::read(question)
+            || beside != Beside::read(question, &daemons)
             || question.filter && self.filter.read().map_or(true, |table| table != self.table)
             || self.ipvs.has_changed(question)?;
-        self.seen = (!changed).then_some((read, beside));
+        self.seen = (!changed).then_some((read, daemons, beside));
         Ok(changed)
     }
 

@@ -11,6 +11,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod nftables;
 pub mod program;
+mod sync_sockets;
 pub mod sysctl;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -120,6 +121,8 @@ pub struct Live {
     pub absent: HashSet<String>,
     /// Those of the scope that are there and are not up
     pub down: HashSet<String>,
+    /// The index of each interface of the scope that is there, where it is known: mostly where it is up
+    pub indices: HashMap<String, u32>,
     /// Why lbd's own table of nftables could not be read; it counts as empty then
     pub nftables_error: Option<String>,
 }

@@ -20,8 +20,8 @@ pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
 pub use named::Named;
 pub use operation::{
-    Action, Change, Kind, Operation, Part, ReplaceMarks, ServerOp, ServiceOp, Set, SetSysctl, SetTimeouts,
-    Subject, SyncOp, Value,
+    Action, Change, Kind, Operation, Part, ReplaceMarks, RestartCause, ServerOp, ServiceOp, Set, SetSysctl,
+    SetTimeouts, Subject, SyncOp, Value,
 };
 pub use scheduler_flags::{SchedulerFlag, SchedulerFlags};
 pub use server::{
@@ -34,7 +34,7 @@ pub use service::{
 };
 pub use spared::Spared;
 pub use state::{Servers, Services, State};
-pub use sync::{SyncDaemon, SyncRole};
+pub use sync::{SyncDaemon, SyncLink, SyncRole};
 pub use sysctl::Sysctls;
 pub use table::Table;
 pub use timeouts::Timeouts;

@@ -1,7 +1,8 @@
 //! The state of a director: the one type that is the desired file, the kernel's answer and the two sides of a plan.
 
 use super::{
-    Forwarding, Mark, RealServer, ServerKey, ServiceKey, SyncDaemon, Sysctls, Table, Timeouts, VirtualService,
+    Forwarding, Mark, RealServer, ServerKey, ServiceKey, SyncDaemon, SyncRole, Sysctls, Table, Timeouts,
+    VirtualService,
 };
 
 /// The real servers of one virtual service. Equality ignores the order.
@@ -25,6 +26,10 @@ pub struct State {
     pub timeouts: Timeouts,
     /// Sync daemons
     pub sync: Vec<SyncDaemon>,
+    /// How many threads each sync daemon has in the kernel, where that is known and all of them can be restarted. No file has it
+    pub sync_threads: Option<u32>,
+    /// Sync daemons that the kernel lists, and that neither send nor get anything, since their interface is gone. No file has any
+    pub stale_sync: Vec<SyncRole>,
 }
 
 impl State {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::link::Link;
 use super::named::named;
 
 named! {
@@ -33,6 +34,15 @@ pub struct SyncDaemon {
     pub ttl: Option<u8>,
 }
 
+/// The interface on which a sync daemon was started: the kernel goes on naming it when there is another one by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncLink {
+    /// Its name then
+    pub interface: String,
+    /// Its index, which no later one gets
+    pub index: u32,
+}
+
 /// A sync daemon with the defaults of the kernel where the file has no value (seen on 5.10 to 7.2).
 #[derive(Debug, PartialEq, Eq)]
 struct Whole<'a> {
@@ -49,6 +59,12 @@ impl SyncDaemon {
     const GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81));
     const PORT: u16 = 8848;
     const TTL: u8 = 1;
+
+    /// The interface that it needs to start.
+    pub fn needs(&self) -> Link {
+        // The kernel does not start a master on an interface that is down; a backup waits by itself (seen on 5.10 to 7.2).
+        Link { interface: self.interface.clone(), up: self.role == SyncRole::Master }
+    }
 
     /// Whether a live daemon equals `wanted`, with the defaults of the kernel where `wanted` has no value.
     pub fn is(&self, wanted: &Self) -> bool {

@@ -11,6 +11,9 @@ pub type Sysctls = IndexMap<String, String>;
 /// IPVS' conntrack: whether its connections have an entry in the kernel's connection tracking.
 pub const VS_CONNTRACK: &str = "net.ipv4.vs.conntrack";
 
+/// How many threads a sync daemon has that starts while no other one runs.
+pub const VS_SYNC_PORTS: &str = "net.ipv4.vs.sync_ports";
+
 /// Settings that the kernel itself switches between 1 and 2, as memory runs short and recovers.
 const SELF_CHANGING: [&str; 3] =
     ["net.ipv4.vs.drop_entry", "net.ipv4.vs.drop_packet", "net.ipv4.vs.secure_tcp"];
@@ -24,6 +27,11 @@ pub fn is_set(name: &str, live: &str, wanted: &str) -> bool {
 /// The parts of a name: `net`, `ipv4`, `conf`, `eth0.100`, `forwarding`.
 pub fn parts(name: &str) -> Vec<&str> {
     name.split(if name.contains('/') { '/' } else { '.' }).collect()
+}
+
+/// Whether two names are those of one setting, one with dots and the other with slashes.
+pub fn is_same(name: &str, other: &str) -> bool {
+    parts(name) == parts(other)
 }
 
 /// Whether a setting below `net.` can have this name: each part of it a file's name, the interface in it one that can be,

@@ -1,8 +1,8 @@
 //! Describes what an operation does to live traffic.
 
 use crate::model::{
-    Connections, Family, Forwarding, Operation, Persistence, RealServer, Scheduling, ServerKey, ServerOp,
-    ServiceKey, ServiceOp, Services, SyncOp,
+    Connections, Family, Forwarding, Operation, Persistence, RealServer, RestartCause, Scheduling, ServerKey,
+    ServerOp, ServiceKey, ServiceOp, Services, SyncOp,
 };
 
 /// What the impact of an operation depends on, beside the operation.
@@ -31,9 +31,13 @@ pub fn impact(operation: &Operation, around: &Surroundings<'_>) -> Option<String
             server_change(around, (service, server), from, to)
         }
         Operation::Server(ServerOp::Delete { service, server }) => server_deletion(around, service, server),
-        Operation::Sync(SyncOp::Restart { .. }) => {
-            Some("loses what the other director sends or gets while the daemon starts again".to_owned())
+        Operation::Sync(SyncOp::Restart { cause: RestartCause::StaleInterface, .. }) => {
+            Some("has sent and got nothing since its interface is gone, and does so again".to_owned())
         }
+        Operation::Sync(SyncOp::Restart {
+            cause: RestartCause::Attributes | RestartCause::Threads { .. },
+            ..
+        }) => Some("loses what the other director sends or gets while the daemon starts again".to_owned()),
         Operation::Sync(SyncOp::Stop { .. }) => {
             Some("ends the sharing of connections with the other director".to_owned())
         }

@@ -71,8 +71,10 @@ impl Plan {
 /// is added or raised before anything is quiesced, and what is deleted goes last. Of the kernel settings and timeouts
 /// only those that are desired count.
 pub fn plan(live: &State, desired: &State) -> Plan {
-    // All fields are named here, so that one without a rule is not forgotten. Strays are never desired.
-    let State { services, sysctls, timeouts, sync: _, marks: _, strays: _ } = desired;
+    // All fields are named here, so that one without a rule is not forgotten. Strays are never desired, and how sync daemons
+    // run is the kernel's alone.
+    let State { services, sysctls, timeouts, sync: _, sync_threads: _, stale_sync: _, marks: _, strays: _ } =
+        desired;
     let mut plan = Plan::default();
     sysctl::plan(&mut plan, &live.sysctls, sysctls);
     timeouts::plan(&mut plan, live.timeouts, *timeouts);

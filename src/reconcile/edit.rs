@@ -50,7 +50,8 @@ pub fn edit(
 
 /// Whether two states are the same but for their virtual services.
 fn differ_in_services_only(old: &State, new: &State) -> bool {
-    let State { services: _, marks, strays, sysctls, timeouts, sync } = old;
+    // How sync daemons run is the kernel's alone.
+    let State { services: _, marks, strays, sysctls, timeouts, sync, sync_threads: _, stale_sync: _ } = old;
     (marks, strays, sysctls, timeouts, sync)
         == (&new.marks, &new.strays, &new.sysctls, &new.timeouts, &new.sync)
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Failed, StateDiff};
 use crate::kernel::{Kernel, KernelError, Refusal, Refusals};
-use crate::model::{Action, Desired, Kind, Operation, ServiceKey, ServiceOp, Subject};
+use crate::model::{Action, Desired, Kind, Operation, ServiceKey, ServiceOp, Subject, sysctl};
 use crate::plan::{self, Plan};
 
 /// The results of the operations of one round.
@@ -40,6 +40,23 @@ impl Execution {
         let refusals = (0..blocked.len()).map(refusal).collect();
         self.add(blocked, refusals);
         Ok(())
+    }
+
+    /// Takes out the restarts of sync daemons for another number of threads where what this depends on was rejected: the setting,
+    /// or the stop of another daemon. They would interrupt the daemons in vain, in each pass.
+    fn block_restarts(&mut self, phase: &mut Vec<Operation>) {
+        let matters = |subject: &Subject| match subject {
+            Subject::Sysctl(name) => sysctl::is_same(name, sysctl::VS_SYNC_PORTS),
+            Subject::Sync(_) => true,
+            Subject::Service(_) | Subject::Server(..) | Subject::Timeouts | Subject::Marks => false,
+        };
+        if self.refused.keys().any(matters) {
+            let blocked: Vec<Operation> = phase.extract_if(.., |edit| edit.is_for_threads()).collect();
+            let message = "blocked: the setting, or the stop of the other daemon, was rejected";
+            let refusal = |place| (place, Refusal { errno: 0, message: message.to_owned() });
+            let refusals = (0..blocked.len()).map(refusal).collect();
+            self.add(blocked, refusals);
+        }
     }
 
     /// Records the results of operations.
@@ -118,9 +135,10 @@ pub(super) fn execute(
     comparison: &mut StateDiff,
     desired: &Desired,
 ) -> Result<Execution, KernelError> {
-    let Plan { prepare, grow, quiesce, marks, shrink } = std::mem::take(&mut comparison.plan);
+    let Plan { prepare, mut grow, quiesce, marks, shrink } = std::mem::take(&mut comparison.plan);
     let mut execution = Execution::default();
     execution.run(kernel, prepare)?;
+    execution.block_restarts(&mut grow);
     let mut refusals = if grow.is_empty() { Refusals::new() } else { kernel.execute(&grow)? };
     let mut refused = refused_of(&grow, &refusals);
     let without_service: HashSet<&ServiceKey> = refused

@@ -114,7 +114,7 @@ pub struct PassInput<'a> {
 /// The state after a teardown: none of the services, marks and sync daemons that lbd manages, and the settings that it
 /// changed as they were before.
 pub fn after_teardown(record: &Record) -> Desired {
-    let Changed { sysctls, timeouts, sync: _, filter: _ } = &record.changed;
+    let Changed { sysctls, timeouts, sync: _, master_link: _, filter: _ } = &record.changed;
     Desired {
         state: State { sysctls: sysctls.clone(), timeouts: *timeouts, ..State::default() },
         policy: Policy { allow_empty: true, ..Policy::default() },
@@ -218,6 +218,7 @@ fn permitted_pass(
             match execute(kernel, &mut last, desired) {
                 Ok(results) => {
                     execution = results;
+                    session.started(&execution.done, &last);
                     let carried_out = std::mem::take(&mut execution.done);
                     // There can be a hundred thousand of them, and mostly there is one round.
                     if done.is_empty() { done = carried_out } else { done.extend(carried_out) }

@@ -1,7 +1,7 @@
 //! Reads the record at the start of a pass and writes it as the pass goes on; one that cannot be read is not overwritten.
 
 use super::StateDiff;
-use crate::model::Desired;
+use crate::model::{Desired, Kind, Operation, SyncDaemon, SyncLink, SyncOp, SyncRole};
 use crate::ownership;
 use crate::store::{LoadError, Record, Store};
 
@@ -64,6 +64,26 @@ impl<'a> RecordSession<'a> {
         self.write();
     }
 
+    /// Records on which interface the sync master was started, where it was. What a pass leaves undone must not start it again.
+    pub(super) fn started(&mut self, done: &[Operation], comparison: &StateDiff) {
+        for operation in done {
+            if let Operation::Sync(SyncOp::Start { to } | SyncOp::Restart { to, .. }) = operation {
+                self.note_link(to, comparison);
+                self.write();
+            }
+        }
+    }
+
+    /// Notes the interface of a sync master, if it is one and the index of the interface is known.
+    fn note_link(&mut self, daemon: &SyncDaemon, comparison: &StateDiff) {
+        if daemon.role == SyncRole::Master
+            && let Some(index) = comparison.indices.get(&daemon.interface)
+        {
+            let interface = daemon.interface.clone();
+            self.record.changed.master_link = Some(SyncLink { interface, index: *index });
+        }
+    }
+
     /// Records that the kernel is as the file describes it.
     pub(super) fn verified(&mut self, desired: &Desired, comparison: &StateDiff, text: &str) {
         let wanted = &desired.state.services;
@@ -73,12 +93,20 @@ impl<'a> RecordSession<'a> {
         let live = &comparison.managed.sysctls;
         let changed = &mut self.record.changed;
         changed.claim(desired, live, std::iter::empty());
+        // One that waits for its interface runs on another one, if at all.
+        let awaits = comparison.awaiting_link.iter().any(|operation| operation.kind() == Kind::Sync);
+        let known = changed.master_link.as_ref().map(|link| link.interface.clone());
         let had_filter = changed.filter;
         changed.release(desired, live);
         // A table that cannot be read may still be there, and is lbd's own.
         if let Some(reason) = comparison.nftables_error.as_ref().filter(|_| had_filter) {
             changed.filter = true;
             self.warnings.push(format!("lbd's own nftables table may still be there: {reason}"));
+        }
+        for daemon in desired.state.sync.iter().filter(|_| !awaits) {
+            if known.as_ref() != Some(&daemon.interface) {
+                self.note_link(daemon, comparison);
+            }
         }
         self.record.verified = wanted.keys().copied().collect();
         self.record.spared = comparison.spared();

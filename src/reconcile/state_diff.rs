@@ -7,7 +7,7 @@ use crate::guard::{self, Before, GuardRefusal};
 use crate::kernel::Live;
 use crate::model::{
     Connections, Desired, Family, Operation, ServerKey, ServiceKey, ServiceOp, Services, Spared, State,
-    SyncDaemon,
+    SyncDaemon, SyncRole, sysctl,
 };
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
@@ -30,6 +30,8 @@ pub struct StateDiff {
     pub awaiting_link: Vec<Operation>,
     /// Why lbd's own nftables table could not be read, if so
     pub nftables_error: Option<String>,
+    /// The index of each interface that a sync daemon needs and that is there
+    pub(super) indices: HashMap<String, u32>,
     /// The part of the live state that lbd may change
     pub(super) managed: State,
     connections: HashMap<(ServiceKey, ServerKey), Connections>,
@@ -45,7 +47,7 @@ impl StateDiff {
     /// `verified` is the state that was verified last, for the guards: `desired` itself where it is that, `None` where
     /// it is not known.
     pub fn new(live: Live, desired: &Desired, verified: Option<&Desired>, record: &Record) -> Self {
-        let Live { state, connections, expire_nodest_conn, absent, down, nftables_error } = live;
+        let Live { state, connections, expire_nodest_conn, absent, down, indices, nftables_error } = live;
         let wanted = &desired.state.services;
         let (mut services, mut foreign) =
             ownership::part(state.services, wanted, &record.owned, desired.policy.prune);
@@ -67,7 +69,23 @@ impl StateDiff {
             record.changed.sync.contains(&daemon.role)
                 || desired.state.sync.iter().any(|wanted| wanted.role == daemon.role)
         });
-        let managed = State { services, sync, ..state };
+        let mut managed = State { services, sync, ..state };
+        let is_lacking = |daemon: &SyncDaemon| daemon.needs().is_lacking(&absent, &down);
+        let has_all = foreign_sync.is_empty()
+            && !managed.sync.iter().any(is_lacking)
+            && !desired.state.sync.iter().any(is_lacking);
+        // Another number of threads takes a restart of every daemon.
+        managed.sync_threads.take_if(|_| !has_all);
+        if let Some(link) = &record.changed.master_link
+            && managed
+                .sync
+                .iter()
+                .any(|daemon| daemon.role == SyncRole::Master && daemon.interface == link.interface)
+            && (absent.contains(&link.interface)
+                || indices.get(&link.interface).is_some_and(|index| *index != link.index))
+        {
+            managed.stale_sync.push(SyncRole::Master);
+        }
         let mut plan = plan::plan(&managed, &desired.state);
         let mut awaiting_link = Vec::new();
         if !(absent.is_empty() && down.is_empty()) {
@@ -89,6 +107,7 @@ impl StateDiff {
             deferred: Vec::new(),
             awaiting_link,
             nftables_error,
+            indices,
             managed,
             connections,
             expire_nodest_conn,
@@ -100,11 +119,16 @@ impl StateDiff {
     /// Moves out of the plan what is deferred to a later pass; the servers of a new service are deferred with it.
     pub fn defer(&mut self, defers: &dyn Fn(&Operation) -> bool) {
         let mut without: HashSet<ServiceKey> = HashSet::new();
+        // They come after the setting, and all together.
+        let without_threads =
+            self.plan.operations().any(|operation| concerns_threads(operation) && defers(operation));
         for phase in self.plan.phases_mut() {
             self.deferred.extend(phase.extract_if(.., |operation| {
                 let is_new = matches!(operation, Operation::Service(ServiceOp::Add { .. }));
                 let service = operation.service().copied();
-                let has_to_wait = defers(operation) || service.is_some_and(|of| without.contains(&of));
+                let has_to_wait = defers(operation)
+                    || service.is_some_and(|of| without.contains(&of))
+                    || without_threads && operation.is_for_threads();
                 without.extend(service.filter(|_| is_new && has_to_wait));
                 has_to_wait
             }));
@@ -186,5 +210,14 @@ impl StateDiff {
                 connections: &connections,
             },
         )
+    }
+}
+
+/// Whether the number of threads of the sync daemons depends on an operation.
+fn concerns_threads(operation: &Operation) -> bool {
+    match operation {
+        Operation::Sync(_) => true,
+        Operation::Sysctl(set) => sysctl::is_same(&set.name, sysctl::VS_SYNC_PORTS),
+        Operation::Service(_) | Operation::Server(_) | Operation::Timeouts(_) | Operation::Marks(_) => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::escape;
 use crate::ipvsadm;
-use crate::model::{Mark, Operation, ReplaceMarks, SetSysctl};
+use crate::model::{Mark, Operation, ReplaceMarks, SetSysctl, SyncOp};
 use crate::nft::{self, FullNat, SourceNat, TABLE, Table};
 use crate::reconcile::StateDiff;
 
@@ -27,7 +27,7 @@ fn lines(full_nat: FullNat, operations: &[&Operation]) -> Vec<String> {
         | Operation::Timeouts(_)
         | Operation::Sync(_) => None,
     });
-    let mut writer = CommandWriter { full_nat, messy, has_skeleton: false, lines: Vec::new() };
+    let mut writer = CommandWriter { full_nat, messy, has_skeleton: false, started: None, lines: Vec::new() };
     operations.iter().for_each(|operation| writer.operation(operation));
     writer.lines
 }
@@ -39,6 +39,8 @@ struct CommandWriter<'a> {
     messy: Option<&'a [Mark]>,
     /// Whether the lines so far set up what source NAT needs
     has_skeleton: bool,
+    /// The line that starts the sync daemon that was restarted last
+    started: Option<usize>,
     lines: Vec<String>,
 }
 
@@ -52,13 +54,28 @@ impl CommandWriter<'_> {
                 self.lines.push(format!("sysctl -w {}", escape::word(&format!("{name}={to}"))))
             }
             Operation::Marks(ReplaceMarks { to, strays, .. }) => self.replace_marks(to, strays),
-            Operation::Service(_) | Operation::Server(_) | Operation::Timeouts(_) | Operation::Sync(_) => {
+            Operation::Sync(SyncOp::Restart { .. }) => self.restart_sync(operation),
+            Operation::Service(_)
+            | Operation::Server(_)
+            | Operation::Timeouts(_)
+            | Operation::Sync(SyncOp::Start { .. } | SyncOp::Stop { .. }) => {
                 self.lines.extend(ipvsadm::command(operation));
             }
         }
         for rule in self.full_nat.shrink(operation) {
             self.lines.extend(element("delete", rule));
         }
+    }
+
+    /// Stops all daemons that are restarted one after the other before it starts one, as lbd does: the first one that starts
+    /// decides how many threads all of them have.
+    fn restart_sync(&mut self, operation: &Operation) {
+        let Some(command) = ipvsadm::command(operation) else { return };
+        let Some((stop, start)) = command.split_once('\n') else { return self.lines.push(command) };
+        let place = self.started.filter(|start| start + 1 == self.lines.len()).unwrap_or(self.lines.len());
+        self.lines.insert(place, stop.to_owned());
+        self.started = Some(self.lines.len());
+        self.lines.push(start.to_owned());
     }
 
     fn add_source_nat(&mut self, rule: SourceNat) {
@@ -105,7 +122,8 @@ fn script(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::{
-        Forwarding, MarkMatch, Prefix, Protocol, RealServer, ServerKey, ServerOp, ServiceKey, Thresholds,
+        Forwarding, MarkMatch, Prefix, Protocol, RealServer, RestartCause, ServerKey, ServerOp, ServiceKey,
+        SyncDaemon, SyncRole, Thresholds,
     };
 
     fn key(port: u16) -> ServerKey {
@@ -193,6 +211,25 @@ mod tests {
         assert_eq!(typed(&[], &[delete(80)]), [DELETE_80]);
         let edit = "ipvsadm -e -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1";
         assert_eq!(typed(&[80], &[to_nat(80)]), [edit, &delete_element]);
+    }
+
+    #[test]
+    fn sync_daemons_that_are_restarted_together_are_all_stopped_before_one_is_started() {
+        let restart = |role| {
+            let interface = "eth1".to_owned();
+            let daemon =
+                SyncDaemon { role, interface, id: 7, max_length: None, group: None, port: None, ttl: None };
+            let cause = RestartCause::Threads { from: 1, to: 2 };
+            Operation::Sync(SyncOp::Restart { from: daemon.clone().into(), to: daemon.into(), cause })
+        };
+        let both = [restart(SyncRole::Master), restart(SyncRole::Backup)];
+        let expected = [
+            "ipvsadm --stop-daemon master",
+            "ipvsadm --stop-daemon backup",
+            "ipvsadm --start-daemon master --mcast-interface eth1 --syncid 7",
+            "ipvsadm --start-daemon backup --mcast-interface eth1 --syncid 7",
+        ];
+        assert_eq!(typed(&[], &both), expected);
     }
 
     #[test]

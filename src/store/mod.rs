@@ -198,7 +198,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
-    use crate::model::{Spared, SyncRole, Timeouts};
+    use crate::model::{Spared, SyncLink, SyncRole, Timeouts};
     use crate::ownership::{Changed, Owned};
 
     fn record() -> Record {
@@ -212,6 +212,7 @@ mod tests {
                 sysctls: [("net.ipv4.ip_forward".to_owned(), "0".to_owned())].into(),
                 timeouts: Timeouts { tcp: Some(900), ..Timeouts::default() },
                 sync: [SyncRole::Backup].into(),
+                master_link: Some(SyncLink { interface: "eth1".into(), index: 7 }),
                 filter: true,
             },
             verified: [key("tcp://10.0.0.13:80")].into(),
@@ -296,7 +297,8 @@ mod tests {
               "verified": ["tcp://10.0.0.13:80"] }}"#
         );
         fs::write(directory.path().join(RECORD), text).unwrap();
-        assert_eq!(store.load(), Ok(Record { spared: Spared::default(), ..record() }));
+        let changed = Changed { master_link: None, ..record().changed };
+        assert_eq!(store.load(), Ok(Record { changed, spared: Spared::default(), ..record() }));
         // And its verified file, which had no checksum.
         fs::write(directory.path().join(VERIFIED), "version: 1\nclusters: []\n").unwrap();
         assert_eq!(store.load_verified(), Ok(Some("version: 1\nclusters: []\n".to_owned())));

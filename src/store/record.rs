@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::files::seal::{self, SealError};
 use crate::kernel::namespace;
-use crate::model::{Desired, ServiceKey, Spared, SyncRole, Sysctls, Timeouts, sysctl};
+use crate::model::{Desired, ServiceKey, Spared, SyncLink, SyncRole, Sysctls, Timeouts, sysctl};
 use crate::ownership::{Changed, Owned};
 
 /// What lbd records between two passes.
@@ -238,23 +238,28 @@ struct ChangedOnDisk {
     sysctls: Sysctls,
     timeouts: [Option<u32>; 3],
     sync: Vec<String>,
+    /// The name and the index of the interface on which the sync master was started
+    #[serde(skip_serializing_if = "Option::is_none")]
+    master_link: Option<(String, u32)>,
     filter: bool,
 }
 
 impl From<&Changed> for ChangedOnDisk {
-    fn from(Changed { sysctls, timeouts, sync, filter }: &Changed) -> Self {
+    fn from(Changed { sysctls, timeouts, sync, master_link, filter }: &Changed) -> Self {
         let Timeouts { tcp, tcp_fin, udp } = *timeouts;
         Self {
             sysctls: sysctls.clone(),
             timeouts: [tcp, tcp_fin, udp],
             sync: sync.iter().map(ToString::to_string).collect(),
+            master_link: master_link.as_ref().map(|link| (link.interface.clone(), link.index)),
             filter: *filter,
         }
     }
 }
 
 impl From<ChangedOnDisk> for Changed {
-    fn from(ChangedOnDisk { sysctls, timeouts: [tcp, tcp_fin, udp], sync, filter }: ChangedOnDisk) -> Self {
+    fn from(changed: ChangedOnDisk) -> Self {
+        let ChangedOnDisk { sysctls, timeouts: [tcp, tcp_fin, udp], sync, master_link, filter } = changed;
         let role = |word: &String| {
             [SyncRole::Master, SyncRole::Backup].into_iter().find(|role| role.to_string() == *word)
         };
@@ -262,6 +267,7 @@ impl From<ChangedOnDisk> for Changed {
             sysctls,
             timeouts: Timeouts { tcp, tcp_fin, udp },
             sync: sync.iter().filter_map(role).collect(),
+            master_link: master_link.map(|(interface, index)| SyncLink { interface, index }),
             filter,
         }
     }

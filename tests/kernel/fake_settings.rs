@@ -11,8 +11,8 @@ use lbd::kernel::fake::Fake;
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, Live, ReadScope};
 use lbd::model::{
-    Forwarding, Operation, ServerOp, ServiceOp, SetSysctl, SetTimeouts, SyncDaemon, SyncOp, SyncRole,
-    Timeouts, Tunnel,
+    Forwarding, Operation, RestartCause, ServerOp, ServiceOp, SetSysctl, SetTimeouts, SyncDaemon, SyncOp,
+    SyncRole, Timeouts, Tunnel,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -63,7 +63,8 @@ fn an_operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         4 => a_daemon().prop_map(|to| Operation::Sync(SyncOp::Start { to: to.into() })),
         4 => (a_daemon(), a_daemon()).prop_map(|(from, to)| {
-            Operation::Sync(SyncOp::Restart { to: SyncDaemon { role: from.role, ..to }.into(), from: from.into() })
+            let to = SyncDaemon { role: from.role, ..to }.into();
+            Operation::Sync(SyncOp::Restart { to, from: from.into(), cause: RestartCause::Attributes })
         }),
         3 => select(vec![SyncRole::Master, SyncRole::Backup]).prop_map(|role| Operation::Sync(SyncOp::Stop { role })),
         2 => timeouts().prop_map(|to| Operation::Timeouts(SetTimeouts { from: Timeouts::default(), to })),

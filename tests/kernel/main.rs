@@ -26,4 +26,5 @@ mod read;
 mod settings;
 mod strangers;
 mod sync;
+mod sync_alive;
 mod undone;

@@ -9,8 +9,8 @@ use crate::tables::{self, real, scheduling, server, service};
 use lbd::kernel::ipvs::Ipvs;
 use lbd::kernel::{Kernel, ReadScope};
 use lbd::model::{
-    Forwarding, Operation, ServerOp, ServiceOp, SetSysctl, SetTimeouts, SyncDaemon, SyncOp, SyncRole,
-    Timeouts, Tunnel,
+    Forwarding, Operation, RestartCause, ServerOp, ServiceOp, SetSysctl, SetTimeouts, SyncDaemon, SyncOp,
+    SyncRole, Timeouts, Tunnel,
 };
 use serde_json::json;
 
@@ -259,13 +259,13 @@ fn a_daemon_that_is_stopped_at_once_costs_no_time_and_fails_nothing() {
     let net = namespace();
     net.sh("sysctl -q -w net.ipv4.vs.sync_ports=8");
     let mut kernel = Ipvs::connect().unwrap();
-    let (role, start) = (SyncRole::Master, Instant::now());
+    let (role, start, cause) = (SyncRole::Master, Instant::now(), RestartCause::Attributes);
     for id in 0..20 {
         let (one, other) = (daemon(role, id), daemon(role, id + 1));
         let operations = [
             Operation::Sync(SyncOp::Start { to: one.clone().into() }),
-            Operation::Sync(SyncOp::Restart { from: one.into(), to: other.clone().into() }),
-            Operation::Sync(SyncOp::Restart { from: other.clone().into(), to: daemon(role, 100).into() }),
+            Operation::Sync(SyncOp::Restart { from: one.into(), to: other.clone().into(), cause }),
+            Operation::Sync(SyncOp::Restart { from: other.into(), to: daemon(role, 100).into(), cause }),
             Operation::Sync(SyncOp::Stop { role }),
         ];
         tables::execute(&mut kernel, &operations);

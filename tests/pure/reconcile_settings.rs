@@ -4,7 +4,9 @@
 
 use lbd::config::{Source, load};
 use lbd::kernel::fake::Fake;
-use lbd::model::{Desired, Kind, Mark, Operation, ReplaceMarks, State, SyncDaemon, SyncRole, Timeouts};
+use lbd::model::{
+    Desired, Kind, Mark, Operation, ReplaceMarks, State, SyncDaemon, SyncLink, SyncRole, Timeouts,
+};
 use lbd::reconcile::{self, Outcome, PassInput, Report, pass};
 use lbd::store::{Record, Store};
 use tempfile::TempDir;
@@ -171,6 +173,123 @@ clusters: [{ name: web, listen: tcp://10.0.0.13:80, servers: [192.168.8.7] }]
     host.kernel.live.absent.clear();
     host.kernel.live.state.sysctls.insert("net.ipv4.conf.eth1.rp_filter".into(), "1".into());
     assert_eq!(host.done(&desired), ["set net.ipv4.conf.eth1.rp_filter to 0", "start sync master on eth1"]);
+}
+
+const PORTS: &str = "net.ipv4.vs.sync_ports";
+
+/// A file with so many threads, and these sync daemons.
+fn with_ports(ports: u32, roles: &[&str]) -> Desired {
+    let sync: Vec<String> = roles.iter().map(|role| format!("{{ role: {role}, interface: eth1 }}")).collect();
+    file(&format!("sysctls: {{ {PORTS}: {ports} }}\nsync: [{}]\n{NONE}", sync.join(", ")))
+}
+
+#[test]
+fn another_number_of_threads_takes_a_restart_of_all_daemons_after_the_setting() {
+    let mut host = Host::new();
+    host.kernel.live.state.sysctls.insert(PORTS.into(), "1".into());
+    host.done(&with_ports(2, &["master", "backup"]));
+    assert_eq!(host.kernel.live.state.sync_threads, Some(2));
+    let four = with_ports(4, &["master", "backup"]);
+    let order = PassInput { desired: &four, verified: None, text: "", defers: None, unknown: None };
+    let (store, mut impacts) = (host.store(), Vec::new());
+    let report = pass(&mut host.kernel, &order, &store, None, &mut |comparison| {
+        impacts.extend(comparison.plan.operations().filter_map(|operation| comparison.impact(operation)));
+    })
+    .unwrap();
+    let done: Vec<String> = report.done.iter().map(|edit| edit.to_string()).collect();
+    assert_eq!(
+        done,
+        [
+            "set net.ipv4.vs.sync_ports to 4",
+            "restart sync master on eth1 (for 4 threads)",
+            "restart sync backup on eth1 (for 4 threads)",
+        ]
+    );
+    assert_eq!(
+        impacts,
+        ["loses what the other director sends or gets while the daemon starts again"; 2].map(str::to_owned)
+    );
+    assert_eq!((report.outcome, host.kernel.live.state.sync_threads), (Outcome::Verified, Some(4)));
+    assert_eq!(host.done(&four), [] as [&str; 0]);
+    // One that goes is stopped before the other one starts again, or that would have as many threads as before.
+    let one = with_ports(8, &["backup"]);
+    assert_eq!(
+        host.done(&one),
+        [
+            "set net.ipv4.vs.sync_ports to 8",
+            "stop sync master",
+            "restart sync backup on eth1 (for 8 threads)"
+        ]
+    );
+    // Where another program has changed the setting meanwhile, there is nothing to set, and all the same a restart.
+    host.kernel.live.state.sync_threads = Some(2);
+    assert_eq!(host.done(&one), ["restart sync backup on eth1 (for 8 threads)"]);
+}
+
+#[test]
+fn no_daemon_is_interrupted_for_threads_that_it_cannot_get() {
+    let mut host = Host::new();
+    host.kernel.live.state.sysctls.insert(PORTS.into(), "1".into());
+    host.done(&with_ports(2, &["master"]));
+    // The setting is rejected.
+    host.kernel.refuse(|operation| (operation.kind() == Kind::Sysctl).then_some(EINVAL));
+    let report = host.pass(&with_ports(4, &["master"]));
+    let failed: Vec<String> = report.failed.iter().map(|failed| failed.operation.to_string()).collect();
+    assert_eq!(failed, ["set net.ipv4.vs.sync_ports to 4", "restart sync master on eth1 (for 4 threads)"]);
+    assert_eq!((report.outcome, report.done.len()), (Outcome::Failed, 0));
+    // The other daemon waits for its interface, or is not lbd's.
+    let mut host = Host::new();
+    host.kernel.live.state.sysctls.insert(PORTS.into(), "1".into());
+    host.done(&with_ports(2, &["master", "backup"]));
+    host.kernel.live.down.insert("eth1".into());
+    assert_eq!(host.done(&with_ports(4, &["master", "backup"])), ["set net.ipv4.vs.sync_ports to 4"]);
+    let mut host = Host::new();
+    host.kernel.live.state.sysctls.insert(PORTS.into(), "1".into());
+    host.foreign_sync(SyncRole::Backup);
+    host.kernel.live.state.sync_threads = Some(1);
+    assert_eq!(
+        host.done(&with_ports(4, &["master"])),
+        ["set net.ipv4.vs.sync_ports to 4", "start sync master on eth1"]
+    );
+}
+
+#[test]
+fn a_daemon_on_an_interface_that_is_gone_is_restarted_once_there_is_another_one() {
+    let mut host = Host::new();
+    let both = file(&format!(
+        "sync: [{{ role: master, interface: eth1 }}, {{ role: backup, interface: eth1 }}]\n{NONE}"
+    ));
+    host.kernel.live.indices.insert("eth1".into(), 5);
+    host.done(&both);
+    let link = |index| Some(SyncLink { interface: "eth1".into(), index });
+    assert_eq!(host.record().changed.master_link, link(5));
+    let restarts = ["master", "backup"]
+        .map(|role| format!("restart sync {role} on eth1 (the interface that it ran on is gone)"));
+    // It was made again between two looks.
+    host.kernel.live.indices.insert("eth1".into(), 9);
+    host.kernel.live.state.stale_sync.push(SyncRole::Backup);
+    assert_eq!(host.done(&both), restarts);
+    assert_eq!((host.record().changed.master_link, host.done(&both)), (link(9), vec![]));
+    // It goes, and comes later.
+    host.kernel.live.indices.clear();
+    host.kernel.live.absent.insert("eth1".into());
+    host.kernel.live.state.stale_sync.push(SyncRole::Backup);
+    let report = host.pass(&both);
+    let waiting: Vec<String> = report.last.awaiting_link.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (report.outcome, waiting.as_slice(), report.done.len()),
+        (Outcome::Verified, &restarts[..], 0)
+    );
+    host.kernel.live.absent.clear();
+    host.kernel.live.indices.insert("eth1".into(), 12);
+    assert_eq!(host.done(&both), restarts);
+    // What is refused is tried again.
+    host.kernel.live.indices.insert("eth1".into(), 13);
+    host.kernel.refuse_nth(0, EINVAL);
+    assert_eq!((host.pass(&both).outcome, host.record().changed.master_link), (Outcome::Failed, link(12)));
+    assert_eq!(host.done(&both), restarts[..1]);
+    host.done(&file(NONE));
+    assert_eq!(host.record().changed.master_link, None);
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Fake {
                 Ok(())
             }
             Operation::Sync(SyncOp::Start { to }) => sync::start(&mut self.live, to).map_err(refused),
-            Operation::Sync(SyncOp::Restart { from, to }) => {
+            Operation::Sync(SyncOp::Restart { from, to, .. }) => {
                 sync::restart(&mut self.live, operation, from, to)
             }
             Operation::Sync(SyncOp::Stop { role }) => sync::stop(&mut self.live, *role).map_err(refused),
@@ -311,6 +311,7 @@ impl Kernel for Fake {
                 live.state.sysctls.retain(|name, _| question.sysctls.contains(name));
                 live.absent.retain(|name| question.interfaces.contains(name));
                 live.down.retain(|name| question.interfaces.contains(name));
+                live.indices.retain(|name, _| question.interfaces.contains(name));
                 if !question.filter {
                     live.state.marks.clear();
                     live.state.strays.clear();
@@ -352,7 +353,11 @@ impl Kernel for Fake {
             if self.permit.as_ref().is_some_and(|permit| !permit()) {
                 return Err(KernelError::NotPermitted);
             }
-            refusals.extend(self.carry_out(operation).err().map(|refusal| (place, refusal)));
+            let refused = self.carry_out(operation).err();
+            if matches!(operation, Operation::Sync(SyncOp::Restart { .. })) && refused.is_none() {
+                sync::restarted(&mut self.live, operations, place);
+            }
+            refusals.extend(refused.map(|refusal| (place, refusal)));
             self.operations.push(operation.clone());
         }
         match broken {

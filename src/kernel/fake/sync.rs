@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::super::explain;
 use super::{Live, Refusal};
-use crate::model::{Family, Operation, ServiceKey, SyncDaemon, SyncRole, VirtualService};
+use crate::model::{
+    Family, Operation, ServiceKey, State, SyncDaemon, SyncOp, SyncRole, VirtualService, sysctl,
+};
 
 /// Starts a sync daemon, or gives the error number of the first thing that the kernel would stumble over.
 pub(super) fn start(live: &mut Live, to: &SyncDaemon) -> Result<(), i32> {
@@ -21,6 +23,10 @@ pub(super) fn start(live: &mut Live, to: &SyncDaemon) -> Result<(), i32> {
     } else if to.role == SyncRole::Master && live.down.contains(&to.interface) {
         Err(libc::ENETUNREACH)
     } else {
+        if state.sync.is_empty() {
+            state.sync_threads = setting(state);
+        }
+        state.stale_sync.retain(|role| *role != to.role);
         state.sync.push(stored(to));
         // The kernel lists the master first.
         state.sync.sort_by_key(|daemon| daemon.role);
@@ -29,10 +35,31 @@ pub(super) fn start(live: &mut Live, to: &SyncDaemon) -> Result<(), i32> {
 }
 
 pub(super) fn stop(live: &mut Live, role: SyncRole) -> Result<(), i32> {
-    let sync = &mut live.state.sync;
-    let place = sync.iter().position(|daemon| daemon.role == role).ok_or(libc::ESRCH)?;
-    sync.remove(place);
+    let state = &mut live.state;
+    let place = state.sync.iter().position(|daemon| daemon.role == role).ok_or(libc::ESRCH)?;
+    state.sync.remove(place);
+    state.stale_sync.retain(|stale| *stale != role);
+    if state.sync.is_empty() {
+        state.sync_threads = None;
+    }
     Ok(())
+}
+
+/// How many threads a daemon gets that is the first one to start, where the kernel was given a setting.
+fn setting(state: &State) -> Option<u32> {
+    state.sysctls.get(sysctl::VS_SYNC_PORTS)?.parse().ok()
+}
+
+/// Records that a sync daemon was restarted. Restarts that follow each other stop all of them first; the threads are counted
+/// anew then, if no other daemon runs on.
+pub(super) fn restarted(live: &mut Live, operations: &[Operation], place: usize) {
+    let is_neighbour = |at: Option<usize>| {
+        let other = at.and_then(|at| operations.get(at));
+        matches!(other, Some(Operation::Sync(SyncOp::Restart { .. })))
+    };
+    if live.state.sync.len() < 2 || is_neighbour(place.checked_sub(1)) || is_neighbour(place.checked_add(1)) {
+        live.state.sync_threads = setting(&live.state);
+    }
 }
 
 pub(super) fn restart(

@@ -277,6 +277,11 @@ fn is_edit(operation: &Operation) -> bool {
     is_of_table && !is_about_no_mark(operation)
 }
 
+/// Whether it restarts a sync daemon.
+fn is_restart(operation: &Operation) -> bool {
+    matches!(operation, Operation::Sync(SyncOp::Restart { .. }))
+}
+
 /// Whether it is about the firewall mark 0, that of all unmarked packets: the kernel would take that for a TCP service on
 /// 0.0.0.0:0.
 fn is_about_no_mark(operation: &Operation) -> bool {
@@ -310,7 +315,10 @@ impl Kernel for Ipvs {
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         self.last = None;
         let (mut place, mut refusals) = (0, Refusals::new());
-        for run in operations.chunk_by(|one, next| is_edit(one) && is_edit(next)) {
+        let are_together = |one: &Operation, next: &Operation| {
+            is_edit(one) && is_edit(next) || is_restart(one) && is_restart(next)
+        };
+        for run in operations.chunk_by(are_together) {
             let Some(operation) = run.first() else { continue };
             let refused = match operation {
                 Operation::Service(_) | Operation::Server(_) if is_about_no_mark(operation) => {
@@ -324,8 +332,10 @@ impl Kernel for Ipvs {
                 Operation::Timeouts(SetTimeouts { to, .. }) => refusal(operation, self.set_timeouts(*to)?),
                 Operation::Sync(SyncOp::Start { to }) => refusal(operation, self.start_sync(to)?),
                 Operation::Sync(SyncOp::Stop { role }) => refusal(operation, self.stop_sync(*role)?),
-                Operation::Sync(SyncOp::Restart { from, to }) => {
-                    self.restart_sync(operation, from, to)?.err()
+                Operation::Sync(SyncOp::Restart { .. }) => {
+                    let refused = self.restart_sync(run)?;
+                    refusals.extend(refused.into_iter().map(|(among, refusal)| (place + among, refusal)));
+                    None
                 }
                 // Not for IPVS to do.
                 Operation::Sysctl(_) | Operation::Marks(_) => refusal(operation, libc::EOPNOTSUPP),

@@ -2,8 +2,8 @@
 
 use super::Ipvs;
 use super::codec::request::Request;
-use crate::kernel::{KernelError, Refusal, explain};
-use crate::model::{Operation, SyncDaemon, SyncRole};
+use crate::kernel::{KernelError, Refusals, explain};
+use crate::model::{Operation, SyncDaemon, SyncOp, SyncRole};
 
 impl Ipvs {
     /// Starts a sync daemon; returns the error number, 0 for success.
@@ -25,24 +25,34 @@ impl Ipvs {
         Ok(if runs { libc::EINTR } else { 0 })
     }
 
-    /// Stops a sync daemon and starts it as another. Where that is refused, the old one is started again: better one
-    /// that is not quite right than none.
-    pub(super) fn restart_sync(
-        &mut self,
-        operation: &Operation,
-        from: &SyncDaemon,
-        to: &SyncDaemon,
-    ) -> Result<Result<(), Refusal>, KernelError> {
-        match self.stop_sync(from.role)? {
-            // Another program stopped it already.
-            0 | libc::ESRCH => {}
-            errno => return Ok(Err(explain::refusal(operation, errno))),
+    /// Restarts sync daemons, two of different roles together: both are stopped before one is started, since the kernel
+    /// looks how many threads there are to be when the first one starts. Where the new one is refused, the old one is started
+    /// again: better one that is not quite right than none.
+    pub(super) fn restart_sync(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
+        let (mut refusals, mut begin) = (Refusals::new(), 0);
+        while let Some(rest) = operations.get(begin..).filter(|rest| !rest.is_empty()) {
+            let together = match rest {
+                [one, other, ..] if one.subject() != other.subject() => 2,
+                _ => 1,
+            };
+            let mut stopped = Vec::new();
+            for (place, operation) in operations.iter().enumerate().skip(begin).take(together) {
+                let Operation::Sync(SyncOp::Restart { from, to, .. }) = operation else { continue };
+                match self.stop_sync(from.role)? {
+                    // Another program stopped it already.
+                    0 | libc::ESRCH => stopped.push((place, operation, from, to)),
+                    errno => drop(refusals.insert(place, explain::refusal(operation, errno))),
+                }
+            }
+            for (place, operation, from, to) in stopped {
+                let errno = self.start_sync(to)?;
+                if errno != 0 {
+                    let again = self.start_sync(from)?;
+                    refusals.insert(place, explain::not_restarted(operation, errno, again));
+                }
+            }
+            begin += together;
         }
-        let errno = self.start_sync(to)?;
-        if errno == 0 {
-            return Ok(Ok(()));
-        }
-        let again = self.start_sync(from)?;
-        Ok(Err(explain::not_restarted(operation, errno, again)))
+        Ok(refusals)
     }
 }

@@ -16,7 +16,7 @@ pub use self::change::{Change, Set, Value};
 pub use self::mark::ReplaceMarks;
 pub use self::server::ServerOp;
 pub use self::service::ServiceOp;
-pub use self::sync::SyncOp;
+pub use self::sync::{RestartCause, SyncOp};
 pub use self::sysctl::SetSysctl;
 pub use self::timeouts::SetTimeouts;
 
@@ -247,6 +247,11 @@ impl Operation {
     /// The interface without which the kernel rejects it, if there is one.
     pub fn link(&self) -> Option<Link> {
         self.edit().link()
+    }
+
+    /// Whether it restarts a sync daemon only for another number of threads.
+    pub fn is_for_threads(&self) -> bool {
+        matches!(self, Self::Sync(SyncOp::Restart { cause: RestartCause::Threads { .. }, .. }))
     }
 
     /// The objects that it adds, edits or deletes, with their fields.

@@ -15,17 +15,35 @@ pub enum SyncOp {
         /// The desired daemon
         to: Box<SyncDaemon>,
     },
-    /// Stop one and start it with other attributes: the kernel cannot edit a daemon.
+    /// Stop one and start it again: the kernel cannot edit a daemon. Restarts that follow each other stop all of them first.
     Restart {
         /// The live daemon
         from: Box<SyncDaemon>,
         /// The desired daemon
         to: Box<SyncDaemon>,
+        /// Why
+        cause: RestartCause,
     },
     /// Stop one.
     Stop {
         /// Its role, of which the kernel runs one each
         role: SyncRole,
+    },
+}
+
+/// Why a sync daemon is restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartCause {
+    /// It has other attributes.
+    Attributes,
+    /// The interface that it was started on is gone; there may be another one by that name.
+    StaleInterface,
+    /// It has another number of threads than `net.ipv4.vs.sync_ports`, which counts when the first daemon starts.
+    Threads {
+        /// How many it has
+        from: u32,
+        /// How many it should have
+        to: u32,
     },
 }
 
@@ -54,11 +72,7 @@ impl Edit for SyncOp {
 
     fn link(&self) -> Option<Link> {
         match self {
-            // The kernel does not start a master on an interface that is down; a backup waits by itself (seen on 5.10 to
-            // 7.2).
-            Self::Start { to } | Self::Restart { to, .. } => {
-                Some(Link { interface: to.interface.clone(), up: to.role == SyncRole::Master })
-            }
+            Self::Start { to } | Self::Restart { to, .. } => Some(to.needs()),
             Self::Stop { .. } => None,
         }
     }
@@ -67,8 +81,21 @@ impl Edit for SyncOp {
         match self {
             Self::Start { to } => each_set(&fields(to), take),
             // The live daemon has every attribute; one that the file leaves out is no change.
-            Self::Restart { from, to } => {
-                each_difference(&fields(&from.completed(from)), &fields(&to.completed(from)), take);
+            Self::Restart { from, to, cause } => {
+                each_difference(&fields(&from.completed(from)), &fields(&to.completed(from)), &mut *take);
+                match cause {
+                    RestartCause::Attributes => {}
+                    RestartCause::StaleInterface => take(Set {
+                        field: &Cow::Borrowed("interface"),
+                        from: Some(&Value::Text(format!("{} (gone)", from.interface).into())),
+                        to: Some(&Value::Text(to.interface.clone().into())),
+                    }),
+                    RestartCause::Threads { from, to } => take(Set {
+                        field: &Cow::Borrowed("sync_ports"),
+                        from: Some(&Value::Number(*from)),
+                        to: Some(&Value::Number(*to)),
+                    }),
+                }
             }
             Self::Stop { .. } => {}
         }
@@ -79,7 +106,14 @@ impl fmt::Display for SyncOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start { to } => write!(f, "start sync {} on {}", to.role, to.interface),
-            Self::Restart { to, .. } => write!(f, "restart sync {} on {}", to.role, to.interface),
+            Self::Restart { to, cause, .. } => {
+                write!(f, "restart sync {} on {}", to.role, to.interface)?;
+                match cause {
+                    RestartCause::Attributes => Ok(()),
+                    RestartCause::StaleInterface => f.write_str(" (the interface that it ran on is gone)"),
+                    RestartCause::Threads { to, .. } => write!(f, " (for {to} threads)"),
+                }
+            }
             Self::Stop { role } => write!(f, "stop sync {role}"),
         }
     }
