@@ -32,7 +32,7 @@ pub fn impact(operation: &Operation, around: &Surroundings<'_>) -> Option<String
         }
         Operation::Server(ServerOp::Delete { service, server }) => server_deletion(around, service, server),
         Operation::Sync(SyncOp::Restart { cause: RestartCause::StaleInterface, .. }) => {
-            Some("has sent and got nothing since its interface is gone, and does so again".to_owned())
+            Some("sends and gets nothing since its interface is gone; works again after this".to_owned())
         }
         Operation::Sync(SyncOp::Restart {
             cause: RestartCause::Attributes | RestartCause::Threads { .. },

@@ -70,12 +70,12 @@ impl StateDiff {
                 || desired.state.sync.iter().any(|wanted| wanted.role == daemon.role)
         });
         let mut managed = State { services, sync, ..state };
-        let is_lacking = |daemon: &SyncDaemon| daemon.needs().is_lacking(&absent, &down);
-        let has_all = foreign_sync.is_empty()
-            && !managed.sync.iter().any(is_lacking)
-            && !desired.state.sync.iter().any(is_lacking);
-        // Another number of threads takes a restart of every daemon.
-        managed.sync_threads.take_if(|_| !has_all);
+        // Another number of threads takes a restart of every daemon that runs.
+        let runs = |wanted: &&SyncDaemon| managed.sync.iter().any(|daemon| daemon.role == wanted.role);
+        let mut to_restart = desired.state.sync.iter().filter(runs);
+        let can_restart_all =
+            foreign_sync.is_empty() && !to_restart.any(|daemon| daemon.needs().is_lacking(&absent, &down));
+        managed.sync_threads.take_if(|_| !can_restart_all);
         if let Some(link) = &record.changed.master_link
             && managed
                 .sync

@@ -65,7 +65,8 @@ fn daemons_on_an_interface_that_was_made_again_or_renamed_are_restarted() {
             let diff = lbd(&net, &["diff"]);
             assert_eq!(diff.status, 1, "{change}: {diff:?}");
             for role in ["master", "backup"] {
-                let planned = format!("  ~ sync {role}  interface: eth1 (gone) -> eth1\n");
+                let impact = "sends and gets nothing since its interface is gone; works again after this";
+                let planned = format!("  ~ sync {role}  interface: eth1 (gone) -> eth1\n      {impact}\n");
                 assert!(diff.stdout.contains(&planned), "{change}: {}", diff.stdout);
             }
             let (apply, heard) = net.lbd_overheard(&["-f", "desired.yaml", "apply"]);

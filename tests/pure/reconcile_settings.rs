@@ -243,6 +243,15 @@ fn no_daemon_is_interrupted_for_threads_that_it_cannot_get() {
     host.done(&with_ports(2, &["master", "backup"]));
     host.kernel.live.down.insert("eth1".into());
     assert_eq!(host.done(&with_ports(4, &["master", "backup"])), ["set net.ipv4.vs.sync_ports to 4"]);
+    // One that has never run keeps no other one from it.
+    let mut host = Host::new();
+    host.kernel.live.state.sysctls.insert(PORTS.into(), "1".into());
+    host.kernel.live.down.insert("eth1".into());
+    host.done(&with_ports(2, &["master", "backup"]));
+    assert_eq!(
+        host.done(&with_ports(4, &["master", "backup"])),
+        ["set net.ipv4.vs.sync_ports to 4", "restart sync backup on eth1 (for 4 threads)"]
+    );
     let mut host = Host::new();
     host.kernel.live.state.sysctls.insert(PORTS.into(), "1".into());
     host.foreign_sync(SyncRole::Backup);
