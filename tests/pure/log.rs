@@ -4,16 +4,21 @@
 
 use std::fmt::Debug;
 use std::mem;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Dispatch, Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
+
+/// A second subscriber. Where there is one alone, tracing decides by the thread that comes first to a place of the code whether what is
+/// logged there interests anybody, and that may be the thread of a test that listens to nothing.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Registry::default()));
 
 /// The messages of level INFO and above that this thread logs meanwhile, each behind its level.
 pub(crate) fn of(during: impl FnOnce()) -> Vec<String> {
     let lines = Lines::default();
+    LazyLock::force(&SECOND);
     tracing::subscriber::with_default(Registry::default().with(lines.clone()), during);
     mem::take(&mut *lines.0.lock().unwrap())
 }
