@@ -10,7 +10,7 @@ use super::{is_harmful, is_harmless};
 
 /// Writes a document over several lines, without a line break at its end.
 ///
-/// `serde_json` escapes quotes, backslashes and C0; here also what else [`is_harmful`] is written as `\uXXXX`, which every
+/// `serde_json` escapes quotes, backslashes and C0; here also what else [`is_harmful`] is written as `\u` and four hexadecimal digits, which every
 /// reader takes for the same character.
 ///
 /// # Errors

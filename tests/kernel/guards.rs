@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::lab::{Netns, Output};
 use crate::running::{Daemon, soon_by};
+use crate::tables::file;
 use serde_json::Value;
 
 /// Runs lbd on the file `desired.yaml` of the test.
@@ -18,18 +19,6 @@ fn lbd(net: &Netns, arguments: &[&str]) -> Output {
 
 fn json(output: &Output) -> Value {
     serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
-/// A file: its policy, and clusters by name, port and servers.
-fn file(policy: &str, clusters: &[(&str, u16, &str)]) -> String {
-    let cluster = |(name, port, servers): &(&str, u16, &str)| {
-        format!(
-            "  - {{ name: {name}, listen: 'tcp://10.0.0.1:{port}', forward: nat, servers: [{servers}] }}\n"
-        )
-    };
-    let clusters: String = clusters.iter().map(cluster).collect();
-    let clusters = if clusters.is_empty() { " []\n".to_owned() } else { format!("\n{clusters}") };
-    format!("version: 1\npolicy: {{ {policy} }}\nclusters:{clusters}")
 }
 
 const SERVERS: &str = "192.168.8.14, 192.168.8.15";

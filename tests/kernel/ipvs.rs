@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use crate::lab::Netns;
+use crate::lab::{Netns, SOME_OF_EVERYTHING};
 use crate::tables::{
     additions, everything, execute, limits, real, scheduling, server, service, services, tunnel,
 };
@@ -79,19 +79,8 @@ fn what_was_written_is_what_ipvsadm_and_another_client_see() {
 #[test]
 fn what_ipvsadm_wrote_is_read() {
     let net = Netns::new();
-    net.sh("ipvsadm -A -t 10.0.0.1:80 -s wrr -p 300 -M 255.255.255.0
-        ipvsadm -a -t 10.0.0.1:80 -r 10.9.0.1:81 -m -w 5 -x 100 -y 50
-        ipvsadm -A -u [fd00::1]:53 -s mh -b mh-port -o -p 60 -M 64 --pe sip
-        ipvsadm -a -u [fd00::1]:53 -r [fd00::2]:53 -i --tun-type gue --tun-port 6080 --tun-csum
-        ipvsadm -A -f 7 -s sh
-        ipvsadm -a -f 7 -r 10.9.0.3 -g
-        ipvsadm -a -f 7 -r 10.9.0.4 -g -w 0
-        ipvsadm --set 1000 60 30
-        ip link add eth1 type dummy
-        ip addr add 10.3.3.3/24 dev eth1
-        ip link set eth1 up
-        ipvsadm --start-daemon master --mcast-interface eth1 --syncid 7
-        ipvsadm --start-daemon backup --mcast-interface eth1 --syncid 8 --sync-maxlen 1400 --mcast-group ff02::81 --mcast-port 9000 --mcast-ttl 3
+    net.sh(SOME_OF_EVERYTHING);
+    net.sh("ipvsadm --start-daemon backup --mcast-interface eth1 --syncid 8 --sync-maxlen 1400 --mcast-group ff02::81 --mcast-port 9000 --mcast-ttl 3
         echo 1 > /proc/sys/net/ipv4/vs/expire_nodest_conn");
     let mut kernel = Ipvs::connect().unwrap();
     let live = kernel.read(&ReadScope::default()).unwrap();
@@ -302,7 +291,7 @@ fn a_batch_of_nothing_but_refusals_loses_none() {
 /// Not a test of its own: the tests below start it as somebody else, so that it runs with each of them, as in
 /// `cargo test --test kernel who_may_not_use_ipvs`.
 #[test]
-#[ignore = "started by another test, as somebody else"]
+#[ignore = "part of `cargo test --test kernel who_may_not_use_ipvs`, which starts it as other users"]
 fn connect_as_somebody_else() {
     match Ipvs::connect() {
         Ok(_) => println!("connected"),

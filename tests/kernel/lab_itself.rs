@@ -1,6 +1,6 @@
 //! The lab itself: a kernel with IPVS, a table for each test, and two witnesses who agree.
 
-use crate::lab::Netns;
+use crate::lab::{Netns, SOME_OF_EVERYTHING, assert_kernel_is_the_one_asked_for};
 use serde_json::json;
 
 #[test]
@@ -10,13 +10,9 @@ fn the_kernel_has_ipvs() {
     assert_eq!(net.ipvsadm_save(), Vec::<String>::new());
 }
 
-// On a host's own kernel (LAB=host) nobody asked for a certain one.
 #[test]
 fn the_kernel_is_the_one_asked_for() {
-    let running = Netns::new().sh("uname -r");
-    let asked = std::env::var("LAB_KERNEL").unwrap_or_else(|_| running.trim().to_owned());
-    println!("Linux {asked}");
-    assert_eq!(running.trim(), asked);
+    assert_kernel_is_the_one_asked_for();
 }
 
 // Two tests at once, as threads of one process: either would see the other's service were the table shared.
@@ -45,18 +41,7 @@ fn a_thread_of_the_test_is_in_its_namespace() {
 #[test]
 fn the_independent_eye_sees_what_ipvsadm_wrote() {
     let net = Netns::new();
-    net.sh("ipvsadm -A -t 10.0.0.1:80 -s wrr -p 300 -M 255.255.255.0
-        ipvsadm -a -t 10.0.0.1:80 -r 10.9.0.1:81 -m -w 5 -x 100 -y 50
-        ipvsadm -A -u [fd00::1]:53 -s mh -b mh-port -o -p 60 -M 64 --pe sip
-        ipvsadm -a -u [fd00::1]:53 -r [fd00::2]:53 -i --tun-type gue --tun-port 6080 --tun-csum
-        ipvsadm -A -f 7 -s sh
-        ipvsadm -a -f 7 -r 10.9.0.3 -g
-        ipvsadm -a -f 7 -r 10.9.0.4 -g -w 0
-        ipvsadm --set 1000 60 30
-        ip link add eth1 type dummy
-        ip addr add 10.3.3.3/24 dev eth1
-        ip link set eth1 up
-        ipvsadm --start-daemon master --mcast-interface eth1 --syncid 7");
+    net.sh(SOME_OF_EVERYTHING);
     let server = |family, address, port, forward, weight| {
         json!({
             "family": family, "address": address, "port": port, "forward": forward, "weight": weight,

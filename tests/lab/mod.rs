@@ -187,3 +187,25 @@ fn run(command: &mut Command) -> Output {
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
+
+/// Services of all kinds with most of their fields set, timeouts and a sync daemon, by other programs than lbd.
+pub(crate) const SOME_OF_EVERYTHING: &str = "ipvsadm -A -t 10.0.0.1:80 -s wrr -p 300 -M 255.255.255.0
+        ipvsadm -a -t 10.0.0.1:80 -r 10.9.0.1:81 -m -w 5 -x 100 -y 50
+        ipvsadm -A -u [fd00::1]:53 -s mh -b mh-port -o -p 60 -M 64 --pe sip
+        ipvsadm -a -u [fd00::1]:53 -r [fd00::2]:53 -i --tun-type gue --tun-port 6080 --tun-csum
+        ipvsadm -A -f 7 -s sh
+        ipvsadm -a -f 7 -r 10.9.0.3 -g
+        ipvsadm -a -f 7 -r 10.9.0.4 -g -w 0
+        ipvsadm --set 1000 60 30
+        ip link add eth1 type dummy
+        ip addr add 10.3.3.3/24 dev eth1
+        ip link set eth1 up
+        ipvsadm --start-daemon master --mcast-interface eth1 --syncid 7";
+
+/// The lab boots the kernel that was requested. On a host's own kernel (LAB=host) none is.
+#[track_caller]
+pub(crate) fn assert_kernel_is_the_one_asked_for() {
+    let running = Netns::new().sh("uname -r");
+    let asked = std::env::var("LAB_KERNEL").unwrap_or_else(|_| running.trim().to_owned());
+    assert_eq!(running.trim(), asked);
+}

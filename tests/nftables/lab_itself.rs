@@ -1,14 +1,10 @@
 //! The lab of the tests that need nftables: one kernel that has it and IPVS, and packets that pass both.
 
-use crate::lab::Netns;
+use crate::lab::{Netns, assert_kernel_is_the_one_asked_for};
 
-// On a host's own kernel (LAB=host) nobody asked for a certain one.
 #[test]
 fn the_kernel_is_the_one_asked_for() {
-    let running = Netns::new().sh("uname -r");
-    let asked = std::env::var("LAB_KERNEL").unwrap_or_else(|_| running.trim().to_owned());
-    println!("Linux {asked}");
-    assert_eq!(running.trim(), asked);
+    assert_kernel_is_the_one_asked_for();
 }
 
 // The rules belong to the network namespace, as the table of IPVS does: either test would see the other's were they shared.

@@ -5,6 +5,7 @@
 use std::fs;
 
 use crate::sealed::sealed;
+use crate::tables::file;
 use lbd::config::{Source, load};
 use lbd::kernel::fake::Fake;
 use lbd::model::{Desired, MaxDelete, Policy, RealServer, ServiceKey};
@@ -20,18 +21,6 @@ struct Host {
 
 fn desired(text: &str) -> Desired {
     load(&Source::new("desired.yaml", text)).unwrap_or_else(|problems| panic!("{problems}"))
-}
-
-/// A file: its policy, and clusters by name, port and servers.
-fn file(policy: &str, clusters: &[(&str, u16, &str)]) -> String {
-    let cluster = |(name, port, servers): &(&str, u16, &str)| {
-        format!(
-            "  - {{ name: {name}, listen: 'tcp://10.0.0.1:{port}', forward: nat, servers: [{servers}] }}\n"
-        )
-    };
-    let clusters: String = clusters.iter().map(cluster).collect();
-    let clusters = if clusters.is_empty() { " []\n".to_owned() } else { format!("\n{clusters}") };
-    format!("version: 1\npolicy: {{ {policy} }}\nclusters:{clusters}")
 }
 
 const SERVERS: &str = "192.168.8.14, 192.168.8.15";

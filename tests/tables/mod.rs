@@ -117,3 +117,15 @@ pub(crate) fn execute(kernel: &mut impl Kernel, operations: &[Operation]) {
         panic!("{}: {refusal}", operations[*place]);
     }
 }
+
+/// A file: its policy, and clusters by name, port and servers.
+pub(crate) fn file(policy: &str, clusters: &[(&str, u16, &str)]) -> String {
+    let cluster = |(name, port, servers): &(&str, u16, &str)| {
+        format!(
+            "  - {{ name: {name}, listen: 'tcp://10.0.0.1:{port}', forward: nat, servers: [{servers}] }}\n"
+        )
+    };
+    let clusters: String = clusters.iter().map(cluster).collect();
+    let clusters = if clusters.is_empty() { " []\n".to_owned() } else { format!("\n{clusters}") };
+    format!("version: 1\npolicy: {{ {policy} }}\nclusters:{clusters}")
+}
