@@ -63,6 +63,12 @@ fn open_to_all(net: &Netns) {
     fs::set_permissions(net.path("."), Permissions::from_mode(0o755)).unwrap();
 }
 
+/// Removes it under a daemon that may write a file into it just now.
+#[track_caller]
+fn remove_state_directory(net: &Netns) {
+    assert!(soon(PATIENCE, || fs::remove_dir_all(net.state_dir()).is_ok()).is_some());
+}
+
 /// A daemon that has brought about what the file says: one service.
 #[track_caller]
 fn serving(net: &Netns, policy: &str) -> Daemon {
@@ -370,7 +376,7 @@ fn between_two_batches_a_lost_lock_ends_what_is_written() {
 fn a_state_directory_that_cannot_come_back_is_named_and_repair_goes_on() {
     let (net, daemon) = unprivileged(&[80]);
     assert!(soon(PATIENCE, || has_reported(&net)).is_some());
-    fs::remove_dir_all(net.state_dir()).unwrap();
+    remove_state_directory(&net);
     net.sh("ipvsadm -C");
     assert!(becomes(80, 1).is_some(), "{}", daemon.log());
     daemon.wait_for("the state directory was removed, and cannot be created again");
@@ -385,7 +391,7 @@ fn a_state_directory_that_cannot_come_back_is_named_and_repair_goes_on() {
 fn a_state_directory_that_was_removed_comes_back_with_its_lock() {
     let net = Netns::new();
     let daemon = serving(&net, "resync: 1s");
-    fs::remove_dir_all(net.state_dir()).unwrap();
+    remove_state_directory(&net);
     net.sh("ipvsadm -C");
     assert!(becomes(80, 1).is_some(), "{}", daemon.log());
     daemon.wait_for("the state directory was removed; lbd has created it again");
