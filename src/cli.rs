@@ -194,6 +194,10 @@ pub struct Diff {
     #[arg(long, conflicts_with = "live")]
     pub strict: bool,
 
+    /// Print warnings in full: each way out, and all that they concern
+    #[arg(long)]
+    pub verbose: bool,
+
     /// Exceptions that `apply` would be given
     #[command(flatten)]
     pub overrides: Overrides,
@@ -213,6 +217,10 @@ pub struct Apply {
     /// Apply the file also where a daemon keeps another one and will undo this
     #[arg(long)]
     pub force: bool,
+
+    /// Print warnings in full: each way out, and all that they concern
+    #[arg(long)]
+    pub verbose: bool,
 
     /// Exceptions for this pass
     #[command(flatten)]
@@ -257,6 +265,10 @@ pub struct Validate {
     /// Treat warnings as errors: exit code 2
     #[arg(long, requires = "host")]
     pub strict: bool,
+
+    /// Print warnings in full: each way out, and all that they concern
+    #[arg(long)]
+    pub verbose: bool,
 }
 
 /// Arguments of `export`.

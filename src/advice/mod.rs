@@ -23,7 +23,7 @@ use crate::model::{Connections, ServerKey, ServiceKey, Services, State};
 use crate::plan::Plan;
 
 pub use self::addresses::port_like;
-pub use self::group::grouped;
+pub use self::group::{Shortened, grouped, in_full, shortened};
 pub use self::permissions::of_file;
 pub use self::question::{question, settings};
 pub use self::services::unusable;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Console;
-use crate::advice::{self, Advice, Planned};
+use crate::advice::{self, Advice, Planned, Shortened};
 use crate::host::{self, Host, Roots};
 use crate::model::{Desired, State};
 use crate::reconcile::StateDiff;
@@ -49,12 +49,37 @@ pub(super) fn of_the_file(desired: &Desired) -> Vec<Advice> {
 
 /// Warns about a desired file that other users may write, for commands that check nothing else of the host.
 pub(super) fn warn_of_file(file: &Path, console: &mut Console<'_>) {
-    print(&advice::of_file(file), console);
+    for warning in advice::grouped(&advice::of_file(file)) {
+        console.warn(warning);
+    }
+}
+
+/// How much of the warnings is printed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Detail {
+    /// All subjects and ways out
+    Full,
+    /// One line each, and in the end which command prints all
+    Short(&'static str),
+}
+
+impl Detail {
+    /// Full with `--verbose`; `command` prints all.
+    pub(super) fn of(is_verbose: bool, command: &'static str) -> Self {
+        if is_verbose { Self::Full } else { Self::Short(command) }
+    }
 }
 
 /// Prints warnings.
-pub(super) fn print(advice: &[Advice], console: &mut Console<'_>) {
-    for warning in advice::grouped(advice) {
-        console.warn(warning);
+pub(super) fn print(advice: &[Advice], detail: Detail, console: &mut Console<'_>) {
+    match detail {
+        Detail::Full => advice::in_full(advice).iter().for_each(|warning| console.warn(warning)),
+        Detail::Short(command) => {
+            let Shortened { lines, is_cut } = advice::shortened(advice);
+            lines.iter().for_each(|line| console.warn(line));
+            if is_cut {
+                console.note(format_args!("`{command}` shows the warnings in full"));
+            }
+        }
     }
 }

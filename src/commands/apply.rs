@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::advice::Detail;
 use super::inputs::StoredState;
 use super::other_file::other_file;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, inputs};
@@ -11,8 +12,11 @@ use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::model::Desired;
 use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
-use crate::report;
+use crate::report::{self, DeletedServers};
 use crate::status::ChangedBy;
+
+/// What prints the warnings in full, and changes nothing.
+const IN_FULL: &str = "lbd diff --verbose";
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -45,8 +49,12 @@ pub(super) fn run(
     let out = &mut *console.out;
     let mut warnings = None;
     let mut shown: io::Result<()> = Ok(());
+    let mut deleted = DeletedServers::new();
     let mut show = |comparison: &StateDiff| {
         warnings.get_or_insert_with(|| advice::of(&desired, &host, comparison));
+        if options.output == ReportOutput::Json {
+            deleted.extend(report::deleted_servers(comparison));
+        }
         if options.output == ReportOutput::Text && shown.is_ok() {
             shown = report::operations_text(out, comparison).and_then(|()| out.flush());
         }
@@ -75,10 +83,10 @@ pub(super) fn run(
     let warnings = warnings.unwrap_or_else(|| advice::of(&desired, &host, &report.last));
     match options.output {
         ReportOutput::Text => {
-            advice::print(&warnings, console);
+            advice::print(&warnings, Detail::of(options.verbose, IN_FULL), console);
             report::report_text(console.out, &report)?;
         }
-        ReportOutput::Json => report::report_json(console.out, &report, &warnings)?,
+        ReportOutput::Json => report::report_json(console.out, &report, &deleted, &warnings)?,
     }
     console.out.flush()?;
     Ok(match &report.outcome {
@@ -124,9 +132,9 @@ fn refuse(
     if options.output == ReportOutput::Json {
         let outcome = if last.is_in_sync() { Outcome::Verified } else { Outcome::Deferred };
         let report = Report { outcome, done: Vec::new(), failed: Vec::new(), last, warnings: Vec::new() };
-        report::report_json(console.out, &report, &warnings)?;
+        report::report_json(console.out, &report, &DeletedServers::new(), &warnings)?;
     } else {
-        advice::print(&warnings, console);
+        advice::print(&warnings, Detail::of(options.verbose, IN_FULL), console);
     }
     console.error("nothing was changed: `--strict` treats warnings as errors");
     Ok(Some(ERROR))

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::advice::Detail;
 use super::inputs::{Input, StoredState};
 use super::part::Part;
 use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, inputs};
@@ -60,7 +61,7 @@ pub(super) fn run(
     }
     if options.output != DiffOutput::Json {
         console.out.flush()?;
-        advice::print(&warnings, console);
+        advice::print(&warnings, Detail::of(options.verbose, "lbd diff --verbose"), console);
     }
     if let Some(reason) = stored.verified.unknown() {
         console.not_verified(reason);

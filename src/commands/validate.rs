@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::advice::Detail;
 use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::advice::Advice;
 use crate::cli::{Arguments, ReportOutput, Validate};
@@ -25,6 +26,8 @@ pub(super) fn run(
             };
             match output {
                 ReportOutput::Text => {
+                    let in_full =
+                        if options.host { "lbd validate --host --verbose" } else { "lbd validate --verbose" };
                     let services = desired.state.services.len();
                     let servers = desired.state.services.values().map(|service| service.servers.len()).sum();
                     writeln!(
@@ -35,7 +38,7 @@ pub(super) fn run(
                         count(servers, "real server")
                     )?;
                     console.out.flush()?;
-                    advice::print(&warnings, console);
+                    advice::print(&warnings, Detail::of(options.verbose, in_full), console);
                 }
                 ReportOutput::Json => {
                     let mut document = Diagnostics::none(source).json();

@@ -127,8 +127,10 @@ fn service_deletion(around: &Surroundings<'_>, service: &ServiceKey) -> String {
     let family = service.family();
     // With its last service a family's hooks leave the kernel's packet path, and packets reach the host itself.
     let hooks_stay = around.families_left.contains(&family);
-    let servers = around.live.get(service).map_or(0, |service| service.servers.len());
-    let mut text = format!("refuses new connections, and takes {} with it", plural(servers, "server"));
+    let mut servers: Vec<&ServerKey> =
+        around.live.get(service).map(|service| service.servers.keys().collect()).unwrap_or_default();
+    servers.sort_unstable();
+    let mut text = format!("refuses new connections, and takes {} with it", named(&servers));
     if connections.is_empty() {
         return text;
     }
@@ -138,6 +140,20 @@ fn service_deletion(around: &Surroundings<'_>, service: &ServiceKey) -> String {
         text += &format!("; resets {}, since no {family} service is left", count(connections));
     }
     text
+}
+
+/// How many servers these are, and which: the first ones by their names.
+fn named(servers: &[&ServerKey]) -> String {
+    const NAMED: usize = 3;
+    let first: Vec<String> = servers.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = match servers.len() - first.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match first.is_empty() {
+        true => plural(0, "server"),
+        false => format!("{} ({}{more})", plural(servers.len(), "server"), first.join(", ")),
+    }
 }
 
 /// What happens to the connections of a server that is deleted.

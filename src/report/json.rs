@@ -1,6 +1,7 @@
 //! Writes a plan and its result as JSON: one object with a version, whose keys stay.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
@@ -8,10 +9,12 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::json;
 
+use super::impacts::{self, Impact};
 use crate::advice::Advice;
 use crate::escape;
 use crate::model::{
-    Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, Services, Tunnel, Value,
+    Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, ServiceOp, Services, Tunnel,
+    Value,
 };
 use crate::reconcile::{Failed, Outcome, Report, StateDiff, Summary};
 
@@ -36,7 +39,7 @@ struct JsonDocument<'a> {
     refused: Option<String>,
     /// What the operations do to live traffic
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    impacts: Vec<Impact>,
+    impacts: Vec<ImpactRow>,
     /// What the director needs of the host and the file lacks
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<serde_json::Value>,
@@ -56,6 +59,9 @@ struct Row<'a> {
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<Vec<ChangeRow>>,
+    /// The servers that go with a deleted service
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servers: Option<&'a [String]>,
 }
 
 #[derive(Serialize)]
@@ -81,11 +87,39 @@ struct FailedRow<'a> {
     message: &'a str,
 }
 
-/// The number of an operation in `operations`, and what it does.
+/// The numbers of operations in `operations`, and what they do.
 #[derive(Serialize)]
-struct Impact {
+struct ImpactRow {
+    /// The first of them
     operation: usize,
+    operations: Vec<usize>,
     message: String,
+}
+
+/// The servers of the services that a plan deletes. After the plan was carried out they are in no reading of the kernel.
+pub type DeletedServers = HashMap<ServiceKey, Vec<String>>;
+
+/// The servers of the services that the plan of `comparison` deletes.
+pub fn deleted_servers(comparison: &StateDiff) -> DeletedServers {
+    let of = |operation: &Operation| match operation {
+        Operation::Service(ServiceOp::Delete { service }) => {
+            let contents = comparison.services().get(service)?;
+            Some((*service, sorted(contents.servers.keys())))
+        }
+        Operation::Service(_)
+        | Operation::Server(_)
+        | Operation::Sysctl(_)
+        | Operation::Timeouts(_)
+        | Operation::Sync(_)
+        | Operation::Marks(_) => None,
+    };
+    comparison.plan.operations().filter_map(of).collect()
+}
+
+fn sorted<'a>(servers: impl Iterator<Item = &'a ServerKey>) -> Vec<String> {
+    let mut servers: Vec<&ServerKey> = servers.collect();
+    servers.sort_unstable();
+    servers.into_iter().map(ServerKey::to_string).collect()
 }
 
 /// Writes what `apply` would do now.
@@ -93,35 +127,44 @@ struct Impact {
 /// # Errors
 /// Those of `out`.
 pub fn comparison(out: &mut dyn Write, comparison: &StateDiff, advice: &[Advice]) -> io::Result<()> {
+    let deleted = deleted_servers(comparison);
+    let impact = |Impact { message, rows }: Impact| {
+        Some(ImpactRow { operation: *rows.first()?, operations: rows, message })
+    };
     let document = JsonDocument {
         version: VERSION,
         in_sync: comparison.is_in_sync(),
-        operations: all_rows(comparison, comparison.plan.operations()),
+        operations: all_rows(comparison, &deleted, comparison.plan.operations()),
         foreign: foreign(&comparison.foreign),
-        waiting: all_rows(comparison, comparison.awaiting_link.iter()),
+        waiting: all_rows(comparison, &deleted, comparison.awaiting_link.iter()),
         summary: Summary::of(comparison.plan.operations()),
         failed: None,
         refused: comparison.guard_refusal.as_ref().map(ToString::to_string),
-        impacts: impacts(comparison),
+        impacts: impacts::of(comparison).into_iter().filter_map(impact).collect(),
         warnings: warnings(advice),
     };
     write(out, &document)
 }
 
-/// Writes what a pass did.
+/// Writes what a pass did; `deleted` are the servers of the services that it deleted.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn report(out: &mut dyn Write, report: &Report, advice: &[Advice]) -> io::Result<()> {
+pub fn report(
+    out: &mut dyn Write,
+    report: &Report,
+    deleted: &DeletedServers,
+    advice: &[Advice],
+) -> io::Result<()> {
     let Report { outcome, done, failed, last, warnings: _ } = report;
     let document = JsonDocument {
         version: VERSION,
         in_sync: *outcome == Outcome::Verified,
-        operations: all_rows(last, done.iter()),
+        operations: all_rows(last, deleted, done.iter()),
         foreign: foreign(&last.foreign),
-        waiting: all_rows(last, last.awaiting_link.iter()),
+        waiting: all_rows(last, deleted, last.awaiting_link.iter()),
         summary: Summary::of(done.iter()),
-        failed: Some(failed.iter().flat_map(|failed| failed_rows(last, failed)).collect()),
+        failed: Some(failed.iter().flat_map(|failed| failed_rows(last, deleted, failed)).collect()),
         refused: last.guard_refusal.as_ref().map(ToString::to_string),
         impacts: Vec::new(),
         warnings: warnings(advice),
@@ -141,7 +184,10 @@ fn write(out: &mut dyn Write, document: &JsonDocument<'_>) -> io::Result<()> {
 }
 
 /// The objects that an operation adds, edits or deletes, each as a row.
-fn rows<'a>(comparison: &'a StateDiff, operation: &Operation) -> Vec<Row<'a>> {
+fn rows<'a>(comparison: &'a StateDiff, deleted: &'a DeletedServers, operation: &Operation) -> Vec<Row<'a>> {
+    let servers = operation.service().and_then(|service| deleted.get(service)).map(Vec::as_slice);
+    let servers =
+        servers.filter(|_| operation.kind() == Kind::Service && operation.action() == Action::Delete);
     let change =
         |Change { field, from, to }| ChangeRow { field, from: from.map(ValueRow), to: to.map(ValueRow) };
     let row = |Part { action, kind, name, changes }: Part| Row {
@@ -154,17 +200,26 @@ fn rows<'a>(comparison: &'a StateDiff, operation: &Operation) -> Vec<Row<'a>> {
         // A deleted mark lists its matches; another deleted object has no changes.
         changes: (action != Action::Delete || !changes.is_empty())
             .then(|| changes.into_iter().map(change).collect()),
+        servers,
     };
     operation.parts().into_iter().map(row).collect()
 }
 
-fn all_rows<'a>(comparison: &'a StateDiff, operations: impl Iterator<Item = &'a Operation>) -> Vec<Row<'a>> {
-    operations.flat_map(|operation| rows(comparison, operation)).collect()
+fn all_rows<'a>(
+    comparison: &'a StateDiff,
+    deleted: &'a DeletedServers,
+    operations: impl Iterator<Item = &'a Operation>,
+) -> Vec<Row<'a>> {
+    operations.flat_map(|operation| rows(comparison, deleted, operation)).collect()
 }
 
-fn failed_rows<'a>(comparison: &'a StateDiff, failed: &'a Failed) -> impl Iterator<Item = FailedRow<'a>> {
+fn failed_rows<'a>(
+    comparison: &'a StateDiff,
+    deleted: &'a DeletedServers,
+    failed: &'a Failed,
+) -> impl Iterator<Item = FailedRow<'a>> {
     let Failed { operation, refusal } = failed;
-    rows(comparison, operation).into_iter().map(|operation| FailedRow {
+    rows(comparison, deleted, operation).into_iter().map(|operation| FailedRow {
         operation,
         // What was not even sent has no error number.
         errno: (refusal.errno != 0).then_some(refusal.errno),
@@ -172,25 +227,10 @@ fn failed_rows<'a>(comparison: &'a StateDiff, failed: &'a Failed) -> impl Iterat
     })
 }
 
-/// What the operations do to live traffic, each with the number of its row.
-fn impacts(comparison: &StateDiff) -> Vec<Impact> {
-    let mut impacts = Vec::new();
-    let mut row = 0;
-    for operation in comparison.plan.operations() {
-        impacts.extend(comparison.impact(operation).map(|message| Impact { operation: row, message }));
-        row += if operation.kind() == Kind::Mark { operation.parts().len() } else { 1 };
-    }
-    impacts
-}
-
 pub(super) fn foreign(foreign: &Services) -> Vec<Foreign<'_>> {
     let mut rows: Vec<_> = foreign
         .iter()
-        .map(|(service, contents)| {
-            let mut servers: Vec<&ServerKey> = contents.servers.keys().collect();
-            servers.sort_unstable();
-            Foreign { service, servers: servers.into_iter().map(ServerKey::to_string).collect() }
-        })
+        .map(|(service, contents)| Foreign { service, servers: sorted(contents.servers.keys()) })
         .collect();
     rows.sort_unstable_by_key(|row| row.service);
     rows

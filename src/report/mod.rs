@@ -1,6 +1,7 @@
 //! Writes plans, results of passes and the daemon's state, as text for people and as JSON for scripts.
 
 mod commands;
+mod impacts;
 mod json;
 mod observed;
 mod output;
@@ -8,7 +9,10 @@ mod styled;
 mod text;
 
 pub use commands::commands;
-pub use json::{comparison as comparison_json, report as report_json, warnings as warnings_json};
+pub use json::{
+    DeletedServers, comparison as comparison_json, deleted_servers, report as report_json,
+    warnings as warnings_json,
+};
 pub use observed::{
     DaemonReport, Observed, daemon as daemon_text, json as observed_json, text as observed_text,
 };

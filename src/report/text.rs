@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
+use super::impacts;
 use super::output::{COLLECTED, Output};
 use super::styled::{PLAIN, line};
 use crate::escape;
@@ -46,12 +47,15 @@ pub fn operations(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
     let starts = LineStarts::of(out);
     let mut heading: Option<Heading> = None;
     let mut lines = String::new();
+    let notes = impacts::notes(impacts::of(comparison));
+    let mut row = 0;
     for operation in comparison.plan.operations() {
         let under = Heading::of(operation);
         if heading.replace(under) != Some(under) {
             under.write(&mut lines, &starts, comparison).map_err(io::Error::other)?;
         }
-        of_operation(&mut lines, &starts, operation, comparison).map_err(io::Error::other)?;
+        of_operation(&mut lines, &starts, operation, notes.get(&row)).map_err(io::Error::other)?;
+        row += impacts::height(operation);
         // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.
         if lines.len() >= COLLECTED {
             out.write_all(lines.as_bytes())?;
@@ -61,12 +65,12 @@ pub fn operations(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
     out.write_all(lines.as_bytes())
 }
 
-/// The lines of an operation.
+/// The lines of an operation, with a note of what it does to live traffic.
 fn of_operation(
     lines: &mut String,
     starts: &LineStarts,
     operation: &Operation,
-    comparison: &StateDiff,
+    impact: Option<&String>,
 ) -> fmt::Result {
     if operation.kind() == Kind::Mark {
         for Part { action, kind, name, changes } in operation.parts() {
@@ -89,10 +93,10 @@ fn of_operation(
         escape::tail(lines, start);
         lines.push('\n');
     }
-    match comparison.impact(operation) {
+    match impact {
         Some(impact) => {
             let note = starts.note;
-            writeln!(lines, "      {note}{}{note:#}", escape::text(&impact))
+            writeln!(lines, "      {note}{}{note:#}", escape::text(impact))
         }
         None => Ok(()),
     }

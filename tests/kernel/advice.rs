@@ -533,7 +533,8 @@ fn the_same_trouble_of_many_services_is_one_warning() {
     let diff = lbd(&net, &["diff"]);
     assert_eq!(diff.status, 1);
     let warnings: Vec<&str> = diff.stderr.lines().collect();
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert_eq!(warnings[2], "note: `lbd diff --verbose` shows the warnings in full");
     assert!(
         warnings[0].starts_with(
             "warning: tcp://10.0.0.1:80, tcp://10.0.1.1:80, tcp://10.0.2.1:80 and 2997 more: the replies"

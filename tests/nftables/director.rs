@@ -125,7 +125,7 @@ firewall marks
   - mark 11  match: { protocol: udp, address: 192.168.8.0/24, ports: [5000-5010], source: 10.0.0.0/8, interface: eth7 } -> none
 fwmark://11 (office)
   - service
-      refuses new connections, and takes 2 servers with it
+      refuses new connections, and takes 2 servers (192.168.8.7:0, 192.168.8.17:0) with it
 0 to add, 0 to edit, 2 to delete
 "
     );

@@ -17,7 +17,7 @@ use lbd::model::{
     VirtualService,
 };
 use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
-use lbd::report::{self, DaemonReport, Observed, Output};
+use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output};
 use lbd::status::{LastPass, PassOutcome, PassReason, Presence, Status, Writer};
 use lbd::store::Record;
 use proptest::prelude::*;
@@ -259,7 +259,7 @@ fn outputs(
         ("status", stream(&|out| report::observed_text(out, &observed))),
         ("status without the kernel", stream(&|out| report::daemon_text(out, &daemon(of), None))),
         ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, &[]))),
-        ("apply as JSON", stream(&|out| report::report_json(out, &report, &[]))),
+        ("apply as JSON", stream(&|out| report::report_json(out, &report, &DeletedServers::new(), &[]))),
         ("status as JSON", stream(&|out| report::observed_json(out, &observed))),
     ]
 }

@@ -8,6 +8,7 @@ mod tables;
 mod daemon;
 mod sealed;
 
+mod bulk;
 mod cli;
 mod controller;
 mod escapes;

@@ -63,14 +63,17 @@ impl Diagnostics {
         Self { source: Source::new(error.name.as_str(), ""), list: vec![problem], more: 0 }
     }
 
-    /// The problems with their lines, each underlined at its place.
+    /// The problems with their lines, each underlined at its place. Of equal ones the first is, and the places of the others follow.
     pub fn text(&self, colour: bool) -> String {
         let mut lines = Lines::new(&self.source.text);
         let mut text = String::new();
-        for problem in &self.list {
+        for equal in self.equal() {
+            let Some((problem, others)) = equal.split_first() else { continue };
             let line = lines.get(problem.line);
             text.push_str(&render(&self.source.name, problem, line, colour));
-            text.push_str("\n\n");
+            text.push('\n');
+            self.push_places(&mut text, others);
+            text.push('\n');
         }
         let count = self.list.len() + self.more;
         let more = match self.more {
@@ -81,6 +84,47 @@ impl Diagnostics {
         let noun = if count == 1 { "problem" } else { "problems" };
         let _ = writeln!(text, "{more}{count} {noun} in {}", escape::text(&self.source.name));
         text
+    }
+
+    /// The problems, equal ones together.
+    fn equal(&self) -> Vec<Vec<&Diagnostic>> {
+        let mut groups: Vec<Vec<&Diagnostic>> = Vec::new();
+        for problem in &self.list {
+            let is_equal = |group: &&mut Vec<&Diagnostic>| {
+                let same = |first: &&Diagnostic| {
+                    first.message == problem.message && first.expected == problem.expected
+                };
+                group.first().is_some_and(same)
+            };
+            match groups.iter_mut().find(is_equal) {
+                Some(group) => group.push(problem),
+                None => groups.push(vec![problem]),
+            }
+        }
+        groups
+    }
+
+    /// Lists where else a problem is, as many places in a line as it has room for.
+    fn push_places(&self, text: &mut String, problems: &[&Diagnostic]) {
+        let places = match problems.len() {
+            0 => return,
+            1 => "1 more place".to_owned(),
+            more => format!("{more} more places"),
+        };
+        let _ = write!(text, "\nthe same in {places}:");
+        let name = escape::text(&self.source.name);
+        let mut room = 0;
+        for Diagnostic { line, column, .. } in problems {
+            let place = format!("  {name}:{line}:{column}");
+            let length = place.chars().count();
+            if length > room {
+                text.push('\n');
+                room = WIDTH;
+            }
+            room = room.saturating_sub(length);
+            text.push_str(&place);
+        }
+        text.push('\n');
     }
 
     /// The problems in one line, for a log: the first of them with its place, and how many there are.
@@ -303,12 +347,47 @@ error: it is wrong
         );
     }
 
+    // Sixty equal mistakes filled 451 lines.
+    #[test]
+    fn equal_problems_are_one_excerpt_and_a_list_of_places() {
+        let source = Source::new("desired.yaml", "a b\n".repeat(9));
+        let wrong = |line, message: &str, suggestion: &str| Diagnostic {
+            message: message.into(),
+            expected: Some("c".into()),
+            suggestion: Some(suggestion.into()),
+            ..problem(line, 3, 1)
+        };
+        let other = Diagnostic { expected: None, ..wrong(3, "no", "d") };
+        let mut list: Vec<Diagnostic> = (1..=8).map(|line| wrong(line, "no", &line.to_string())).collect();
+        list.extend([other, wrong(9, "never", "d"), wrong(4, "never", "d")]);
+        let excerpt = |title: &str, line, under: &str, suggestion: &str| {
+            format!(
+                "error: {title}\n --> desired.yaml:{line}:3\n  |\n{line} | a b\n  |   ^{under}\n  |\n  = help: did you mean `{suggestion}`?\n"
+            )
+        };
+        let places = "\
+the same in 7 more places:
+  desired.yaml:2:3  desired.yaml:3:3  desired.yaml:4:3  desired.yaml:5:3  desired.yaml:6:3
+  desired.yaml:7:3  desired.yaml:8:3
+";
+        assert_eq!(
+            Diagnostics::new(&source, list, 0).text(false),
+            format!(
+                "{}\n{places}\n{}\n{}\nthe same in 1 more place:\n  desired.yaml:9:3\n\n11 problems in desired.yaml\n",
+                excerpt("no", 1, " expected c", "1"),
+                excerpt("no", 3, "", "d"),
+                excerpt("never", 4, " expected c", "d"),
+            )
+        );
+    }
+
     #[test]
     fn fifty_problems_are_shown_and_the_others_counted() {
         let source = Source::new("desired.yaml", "a\n".repeat(100));
         let list = (1..=60).rev().map(|line| problem(line, 1, 1)).collect();
         let problems = Diagnostics::new(&source, list, 7);
         assert_eq!((problems.list.len(), problems.more), (50, 17));
+        assert_eq!(problems.json()["problems"].as_array().unwrap().len(), 50);
         assert!(problems.text(false).ends_with("and 17 more problems; 67 problems in desired.yaml\n"));
         assert_eq!(problems.json()["more"], 17);
         assert_eq!(problems.to_string(), "desired.yaml:1:1: it is wrong (and 66 more problems)");
