@@ -4,6 +4,7 @@ mod tips;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -249,6 +250,19 @@ pub struct StatusOptions {
     /// Exit code 1 where no daemon runs, also where it was stopped
     #[arg(long)]
     pub require_daemon: bool,
+
+    /// Repeat this every SECONDS (0.2 to 86400; 2 where no number is given) until Ctrl-C, in place on a terminal
+    ///
+    /// Elsewhere one output follows the other: text with an empty line between, JSON as one object on each line. The exit code is
+    /// that of the last output.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2", value_parser = interval)]
+    pub watch: Option<Duration>,
+}
+
+/// The interval of `--watch`.
+fn interval(seconds: &str) -> Result<Duration, &'static str> {
+    let seconds = seconds.parse().ok().filter(|seconds| (0.2..=86_400.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or("expected a number of seconds from 0.2 to 86400")
 }
 
 /// Arguments of `validate`.

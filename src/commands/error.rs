@@ -65,6 +65,8 @@ pub enum CommandError {
     NotAlone(DaemonLockError),
     /// The daemon cannot watch standard input.
     UnwatchedFile,
+    /// Standard input cannot be read again and again.
+    ReadOnce,
     /// The daemon cannot start.
     Start(StartError),
     /// Logging cannot be set up.
@@ -158,6 +160,7 @@ impl fmt::Display for CommandError {
             Self::UnwatchedFile => f.write_str(
                 "standard input cannot be watched; name a file with -f, or use `lbd apply -f -` for one pass",
             ),
+            Self::ReadOnce => f.write_str("standard input can be read only once; name a file with -f"),
             Self::Start(error) => error.fmt(f),
             Self::Logging(error) => error.fmt(f),
             Self::Unwritable(_) => f.write_str("cannot write the table as a file"),
@@ -199,6 +202,7 @@ impl Error for CommandError {
             | Self::UnknownCluster(_)
             | Self::OtherFile(_)
             | Self::UnwatchedFile
+            | Self::ReadOnce
             | Self::NothingVerified
             | Self::NotConfirmed
             | Self::NoTerminal

@@ -239,7 +239,24 @@ pub(super) fn kernel(progress: &Progress) -> Result<Director, CommandError> {
     Ok(director)
 }
 
+/// The kernel, connected at the first reading, for a command that reads it again and again.
+#[derive(Default)]
+pub(super) struct KernelReader {
+    director: Option<Director>,
+}
+
+impl KernelReader {
+    /// Reads the part of the live state that `question` names.
+    pub(super) fn read(&mut self, question: &ReadScope, progress: &Progress) -> Result<Live, CommandError> {
+        let director = match &mut self.director {
+            Some(director) => director,
+            none => none.insert(kernel(progress)?),
+        };
+        Ok(director.read(question)?)
+    }
+}
+
 /// Reads the part of the live state that `question` names.
 pub(super) fn live(question: &ReadScope, progress: &Progress) -> Result<Live, CommandError> {
-    Ok(kernel(progress)?.read(question)?)
+    KernelReader::default().read(question, progress)
 }

@@ -9,6 +9,7 @@ mod export;
 mod inputs;
 mod other_file;
 mod part;
+mod repeat;
 mod restore;
 mod run;
 mod schema;
@@ -28,6 +29,7 @@ use crate::reconcile::Failed;
 use crate::report::Output;
 
 pub use self::error::CommandError;
+use self::inputs::KernelReader;
 
 /// Exit code: done, in sync, verified.
 pub const DONE: u8 = 0;
@@ -132,7 +134,10 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Apply(options) => apply::run(arguments, options, console),
         Command::Run(options) => run::run(arguments, options),
         Command::Restore => restore::run(arguments, console),
-        Command::Status(options) => status::run(arguments, options, console),
+        Command::Status(options) => match options.watch {
+            Some(interval) => repeat::run(arguments, options, interval, console),
+            None => status::run(arguments, options, &mut KernelReader::default(), console),
+        },
         Command::Teardown { yes } => teardown::run(arguments, *yes, console),
         Command::Validate(options) => validate::run(arguments, options, console),
         Command::Export(options) => export::run(options, console),

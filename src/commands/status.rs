@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::inputs::{LastVerified, StoredState};
+use super::inputs::{KernelReader, LastVerified, StoredState};
 use super::part::Part;
 use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
@@ -11,9 +11,11 @@ use crate::report::{self, DaemonReport, Observed};
 use crate::status::Presence;
 use crate::store::Store;
 
+/// Shows it once; gives the exit code.
 pub(super) fn run(
     arguments: &Arguments,
     options: &StatusOptions,
+    kernel: &mut KernelReader,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
     advice::warn_of_file(&arguments.file, console);
@@ -38,7 +40,8 @@ pub(super) fn run(
     };
     let stored = StoredState::read(&store, verified, &desired, console);
     let part = Part::new(&options.clusters, [&desired.clusters, &stored.record.owned])?;
-    let mut live = match inputs::live(&reconcile::question(&desired, &stored.record), &console.progress) {
+    let question = reconcile::question(&desired, &stored.record);
+    let mut live = match kernel.read(&question, &console.progress) {
         Ok(live) => live,
         Err(error) => {
             // What the daemon wrote can be read without the privileges that the kernel demands.

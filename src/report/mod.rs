@@ -1,6 +1,7 @@
 //! Writes plans, results of passes and the daemon's state, as text for people and as JSON for scripts.
 
 mod commands;
+mod frame;
 mod impacts;
 mod json;
 mod observed;
@@ -9,6 +10,7 @@ mod styled;
 mod text;
 
 pub use commands::commands;
+pub use frame::{clear, frame};
 pub use json::{
     DeletedServers, comparison as comparison_json, deleted_servers, report as report_json,
     warnings as warnings_json,

@@ -15,6 +15,8 @@ pub const COLLECTED: usize = 64 * 1024;
 pub struct Output {
     stream: Stream,
     is_coloured: bool,
+    /// Whether the reader was seen to have closed the pipe
+    is_closed: bool,
 }
 
 /// Where the text goes.
@@ -34,7 +36,17 @@ struct Detached {
 impl Output {
     /// Writes to `stream`, with colours or without.
     pub fn new(stream: Box<dyn Write + Send>, is_coloured: bool) -> Self {
-        Self { stream: Stream::Attached(stream), is_coloured }
+        Self { stream: Stream::Attached(stream), is_coloured, is_closed: false }
+    }
+
+    /// Whether reports have colours.
+    pub fn is_coloured(&self) -> bool {
+        self.is_coloured
+    }
+
+    /// Whether the reader has closed the pipe: what is written since then is lost. Known only after a write or a flush.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// This style, or none where colours are off: no colour is ever written to be taken out again.
@@ -107,6 +119,7 @@ impl Write for Output {
             Stream::Attached(stream) => match stream.write(bytes) {
                 Err(error) if is_closed(&error) => {
                     self.stream = Stream::Attached(Box::new(io::sink()));
+                    self.is_closed = true;
                     Ok(bytes.len())
                 }
                 written => written,
@@ -127,6 +140,7 @@ impl Write for Output {
             Stream::Attached(stream) => match stream.flush() {
                 Err(error) if is_closed(&error) => {
                     self.stream = Stream::Attached(Box::new(io::sink()));
+                    self.is_closed = true;
                     Ok(())
                 }
                 flushed => flushed,
@@ -188,6 +202,7 @@ mod tests {
             output.attach().unwrap();
             output.write_all(b"more").unwrap();
             output.flush().unwrap();
+            assert_eq!(output.is_closed(), !is_detached);
         }
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut output = Output::new(Box::new(full), false);

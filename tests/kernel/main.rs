@@ -23,6 +23,7 @@ mod ipvsadm;
 mod lab_itself;
 mod progress;
 mod read;
+mod repeat;
 mod settings;
 mod strangers;
 mod sync;

@@ -180,3 +180,28 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
     let export = lbd(&directory, &["export", "-f", "x", "--from", "rules"]);
     assert_eq!(export.status, 0, "{export:?}");
 }
+
+#[test]
+fn the_interval_of_a_status_that_repeats_is_checked_before_anything_is_read() {
+    let directory = directory(&[("a.yaml", GOOD)]);
+    for (watch, says) in [
+        ("--watch=0.1", "expected a number of seconds from 0.2 to 86400"),
+        ("--watch=86401", "expected a number of seconds from 0.2 to 86400"),
+        ("--watch=NaN", "expected a number of seconds from 0.2 to 86400"),
+        ("--watch=2s", "expected a number of seconds from 0.2 to 86400"),
+        ("--watch=", "expected a number of seconds from 0.2 to 86400"),
+    ] {
+        let output = lbd(&directory, &["-f", "a.yaml", "status", watch]);
+        assert_eq!((output.status, output.stdout.as_str()), (2, ""), "{watch}");
+        assert!(output.stderr.contains(says), "{watch}: {}", output.stderr);
+    }
+    let stdin = lbd(&directory, &["-f", "-", "status", "--watch"]);
+    let says = "error: standard input can be read only once; name a file with -f\n";
+    assert_eq!((stdin.status, stdin.stderr.as_str()), (2, says));
+    // The number is no word of its own, since a cluster may be named so.
+    let name = lbd(&directory, &["-f", "a.yaml", "--state-dir", ".", "status", "--watch", "5"]);
+    assert_eq!((name.status, name.stdout.as_str()), (2, ""));
+    assert!(name.stderr.starts_with("note: the seconds come behind `=`: `--watch=5`\n"), "{}", name.stderr);
+    let completions = lbd(&directory, &["completions", "bash"]).stdout;
+    assert!(completions.contains("--watch"));
+}
