@@ -99,7 +99,7 @@ fn a_terminal_is_drawn_over_cut_to_its_size_and_left_as_it_was() {
         "command",
         &format!(
             "stty cols 40 rows 6\n\
-             code=0; timeout --preserve-status -s INT 1 {lbd} -f desired.yaml --state-dir \"$(printf 'a\\033[2Jb')\" status --watch=0.2 || code=$?\n\
+             code=0; timeout --preserve-status -s INT 3 {lbd} -f desired.yaml --state-dir \"$(printf 'a\\033[2Jb')\" status --watch=0.2 || code=$?\n\
              echo \"ended with $code\"\n"
         ),
     );
