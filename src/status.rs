@@ -1,6 +1,7 @@
 //! Defines what the daemon reports about itself: a small document on disk, for `lbd status`.
 
 mod change;
+mod host;
 mod presence;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use self::change::{ChangedBy, LastChange};
+pub use self::host::{HostFindings, Warning};
 pub use self::presence::Presence;
 
 /// What the daemon did last and why, what is wrong, and what it waits for.
@@ -44,6 +46,9 @@ pub struct Status {
     /// The entries that another program keeps reverting
     #[serde(rename = "fights")]
     pub conflicts: Vec<String>,
+    /// What was found on the host; nothing before it was examined
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostFindings>,
     /// Whether a signal has stopped the daemon: this is its last status
     #[serde(default)]
     pub stopped: bool,
@@ -179,7 +184,7 @@ impl Status {
         (self.refused, self.refused_in_part) = (None, None);
     }
 
-    /// One line for `systemctl status`: the most important thing first.
+    /// One line for `systemctl status`: the most important thing first, and how many warnings there are.
     pub fn line(&self) -> String {
         let problem = if let Some(bad) = &self.bad_file {
             Some(format!("bad file, keeping the last good state: {bad}"))
@@ -196,7 +201,7 @@ impl Status {
         } else {
             self.conflicts.first().map(|entry| format!("another program keeps reverting {entry}"))
         };
-        problem.unwrap_or_else(|| match &self.last_pass {
+        let mut line = problem.unwrap_or_else(|| match &self.last_pass {
             Some(pass) => {
                 let waiting = match self.waiting.len() {
                     0 => String::new(),
@@ -205,7 +210,13 @@ impl Status {
                 format!("in sync; last change {} ({}){waiting}", pass.at, pass.reason)
             }
             None => "starting".to_owned(),
-        })
+        });
+        match self.host.as_ref().map_or(0, HostFindings::count) {
+            0 => {}
+            1 => line.push_str("; 1 warning"),
+            count => line.push_str(&format!("; {count} warnings")),
+        }
+        line
     }
 }
 
@@ -226,6 +237,15 @@ mod tests {
             last_pass: Some(LastPass { at, reason, outcome, added: 1, edited: 2, deleted: 0 }),
             failed: vec!["add service tcp://10.0.0.1:80: no memory".into()],
             retry_at: Some(Timestamp::from(UNIX_EPOCH + Duration::from_secs(1_795_460_687))),
+            host: Some(HostFindings::new(
+                vec![Warning::new(
+                    "address-not-local",
+                    ["10.0.0.1", "10.0.0.2"].into_iter(),
+                    "why",
+                    "way out",
+                )],
+                ["cannot read rules".to_owned()],
+            )),
             writer: Some(Writer { boot: "5eb0b4ef".into(), process: 707, at }),
             ..Status::default()
         }
@@ -251,6 +271,14 @@ mod tests {
                 "no_directory": null,
                 "lock_holder": null,
                 "fights": [],
+                "host": {
+                    "warnings": [{
+                        "code": "address-not-local", "subjects": ["10.0.0.1", "10.0.0.2"], "count": 2, "cause": "why",
+                        "advice": "way out"
+                    }],
+                    "more": 0,
+                    "not_examined": ["cannot read rules"]
+                },
                 "stopped": false,
                 "writer": { "boot": "5eb0b4ef", "process": 707, "at": "2026-11-23T19:04:45Z" },
             })
@@ -261,12 +289,20 @@ mod tests {
     #[test]
     fn the_status_of_an_older_lbd_is_read() {
         let (mut older, mut expected) = (to_value(status()).unwrap(), status());
-        let keys =
-            ["retry_at", "refused_in_part", "waiting", "no_directory", "lock_holder", "stopped", "writer"];
+        let keys = [
+            "retry_at",
+            "refused_in_part",
+            "waiting",
+            "no_directory",
+            "lock_holder",
+            "stopped",
+            "writer",
+            "host",
+        ];
         for key in keys {
             older.as_object_mut().unwrap().remove(key);
         }
-        (expected.retry_at, expected.writer) = (None, None);
+        (expected.retry_at, expected.writer, expected.host) = (None, None, None);
         let last = expected.last_pass.unwrap();
         use {PassOutcome as Outcome, PassReason as Reason};
         for (words, reason, outcome) in [
@@ -286,11 +322,14 @@ mod tests {
     #[test]
     fn the_line_is_what_matters_most() {
         let mut status = status();
-        assert_eq!(status.line(), "not in sync, trying again: add service tcp://10.0.0.1:80: no memory");
+        assert_eq!(
+            status.line(),
+            "not in sync, trying again: add service tcp://10.0.0.1:80: no memory; 1 warning"
+        );
         status.failed.clear();
-        assert_eq!(status.line(), "in sync; last change 2026-11-23T19:04:45Z (file changed)");
+        assert_eq!(status.line(), "in sync; last change 2026-11-23T19:04:45Z (file changed); 1 warning");
         status.conflicts = vec!["tcp://10.0.0.1:80".into()];
-        assert_eq!(status.line(), "another program keeps reverting tcp://10.0.0.1:80");
+        assert_eq!(status.line(), "another program keeps reverting tcp://10.0.0.1:80; 1 warning");
         assert_eq!(Status::default().line(), "starting");
     }
 }

@@ -17,14 +17,19 @@ const CAUSES: usize = 3;
 /// A warning of more characters is shortened.
 const LONG: usize = 200;
 
+/// The same finding of many subjects together, in the order in which they come.
+pub fn by_finding(advice: &[Advice]) -> Vec<Vec<&Advice>> {
+    groups(advice, |one| &one.finding)
+}
+
 /// The warnings for people, each with the way out.
 pub fn grouped(advice: &[Advice]) -> Vec<String> {
-    groups(advice, |one| &one.finding).iter().filter_map(|group| warning(group, NAMED)).collect()
+    by_finding(advice).iter().filter_map(|group| warning(group, NAMED)).collect()
 }
 
 /// The same with all subjects, or some hundred of them.
 pub fn in_full(advice: &[Advice]) -> Vec<String> {
-    groups(advice, |one| &one.finding).iter().filter_map(|group| warning(group, NAMED_IN_FULL)).collect()
+    by_finding(advice).iter().filter_map(|group| warning(group, NAMED_IN_FULL)).collect()
 }
 
 /// Warnings in short.

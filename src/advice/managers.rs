@@ -3,29 +3,34 @@
 use super::Advice;
 use crate::host::Manager;
 
+/// What two managers do to each other.
+const BOTH: &str = "what it removes, such as a dead server, lbd adds again, and the other way round";
+
 /// Names each of them.
 pub(super) fn others(managers: &[Manager], advice: &mut Vec<Advice>) {
     advice.extend(managers.iter().map(|manager| match manager {
         Manager::Keepalived { process, file, unread } => {
             let file = file.display();
             let cause = match unread {
-                None => format!("has `virtual_server` blocks in {file}, and manages IPVS here too"),
-                Some(why) => format!("may manage IPVS here too: {file} cannot be read ({why})"),
+                None => format!("manages IPVS too, by the `virtual_server` blocks in {file}: {BOTH}"),
+                Some(why) => format!(
+                    "may manage IPVS too, since it is not known whether {file} has `virtual_server` blocks ({why}): {BOTH}"
+                ),
             };
             other(
                 format!("keepalived (process {process})"),
                 cause,
-                "take its `virtual_server` blocks out and leave it the addresses (VRRP), or leave these services to it",
+                "keep its `virtual_server` blocks or lbd, not both: take them out and leave it the addresses (VRRP), or leave these services to it",
             )
         }
         Manager::KubeProxy { process } => other(
             format!("kube-proxy (process {process})"),
-            "manages IPVS here too, and deletes services that it does not know".to_owned(),
+            "manages IPVS too, and deletes services that it does not know".to_owned(),
             "run lbd on another host or in a network namespace of its own, or give kube-proxy another mode than ipvs",
         ),
         Manager::Ldirectord { process } => other(
             format!("ldirectord (process {process})"),
-            "manages IPVS here too".to_owned(),
+            format!("manages IPVS too: {BOTH}"),
             "stop it, or leave its services out of the file",
         ),
         Manager::IpvsadmAtBoot { file } => other(
@@ -61,11 +66,14 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "keepalived (process 20): has `virtual_server` blocks in /etc/k.conf, and manages IPVS here too",
-                "keepalived (process 20): may manage IPVS here too: /etc/k.conf cannot be read (it is a pipe, not a \
-                 regular file)",
-                "kube-proxy (process 21): manages IPVS here too, and deletes services that it does not know",
-                "ldirectord (process 22): manages IPVS here too",
+                "keepalived (process 20): manages IPVS too, by the `virtual_server` blocks in /etc/k.conf: what it removes, such as a \
+                 dead server, lbd adds again, and the other way round",
+                "keepalived (process 20): may manage IPVS too, since it is not known whether /etc/k.conf has `virtual_server` blocks \
+                 (it is a pipe, not a regular file): what it removes, such as a dead server, lbd adds again, and the other way \
+                 round",
+                "kube-proxy (process 21): manages IPVS too, and deletes services that it does not know",
+                "ldirectord (process 22): manages IPVS too: what it removes, such as a dead server, lbd adds again, and the other way \
+                 round",
                 "ipvsadm: restores its own rules at boot, as set in /etc/default/ipvsadm",
             ]
         );

@@ -1,9 +1,10 @@
-//! Finds what the director needs and the file does not set: each finding with its cause and the way out. Pure, but for [`of_file`].
+//! Finds what the director needs and the file does not set: each finding with its cause and the way out. Pure, but for [`of_file`] and [`examine`].
 //!
 //! Nothing here stops a pass. A service that gets no packets looks the same to the kernel as one that works.
 
 mod addresses;
 mod after;
+mod examine;
 mod filter;
 mod group;
 mod managers;
@@ -23,7 +24,8 @@ use crate::model::{Connections, ServerKey, ServiceKey, Services, State};
 use crate::plan::Plan;
 
 pub use self::addresses::port_like;
-pub use self::group::{Shortened, grouped, in_full, shortened};
+pub use self::examine::{examine, in_sync, of_the_file, undecided};
+pub use self::group::{Shortened, by_finding, grouped, in_full, shortened};
 pub use self::permissions::of_file;
 pub use self::question::{question, settings};
 pub use self::services::unusable;

@@ -4,17 +4,16 @@ use std::path::Path;
 
 use super::Console;
 use crate::advice::{self, Advice, Planned, Shortened};
-use crate::host::{self, Host, Roots};
+
+pub(super) use crate::advice::of_the_file;
+use crate::host::Host;
 use crate::model::{Desired, State};
 use crate::reconcile::StateDiff;
 
 /// Examines the host in this network namespace, and who may write the desired file; prints what cannot be examined.
 pub(super) fn look(desired: &State, file: &Path, console: &mut Console<'_>) -> Host {
     console.progress.set_task("checking the host");
-    let live = host::settings(advice::settings(desired));
-    let question = advice::question(desired, &live);
-    let mut host = host::look(question, live, &Roots::default());
-    host.writable = host::writable(file);
+    let host = advice::examine(desired, file);
     for unknown in &host.unknown {
         console.note(unknown);
     }
@@ -28,23 +27,16 @@ pub(super) fn of(desired: &Desired, host: &Host, comparison: &StateDiff) -> Vec<
         live: comparison.services(),
         connections: &|service, server| comparison.connections(service, server),
     };
-    let mut advice = of_the_file(desired);
+    let mut advice = advice::of_the_file(desired);
     advice.extend(advice::advise(&desired.state, host, Some(&planned)));
     advice
 }
 
 /// The same where the kernel's table cannot be read.
 pub(super) fn without_plan(desired: &Desired, host: &Host) -> Vec<Advice> {
-    let mut advice = of_the_file(desired);
+    let mut advice = advice::of_the_file(desired);
     advice.extend(advice::advise(&desired.state, host, None));
     advice
-}
-
-/// Warnings that need only the file.
-pub(super) fn of_the_file(desired: &Desired) -> Vec<Advice> {
-    let mut warnings = advice::unusable(&desired.state.services, &desired.allow_empty);
-    warnings.extend(advice::port_like(&desired.port_like));
-    warnings
 }
 
 /// Warns about a desired file that other users may write, for commands that check nothing else of the host.

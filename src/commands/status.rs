@@ -18,7 +18,6 @@ pub(super) fn run(
     kernel: &mut KernelReader,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    advice::warn_of_file(&arguments.file, console);
     let store = inputs::store(arguments)?;
     if !store.is_there() {
         console.note(format_args!(
@@ -27,6 +26,10 @@ pub(super) fn run(
         ));
     }
     let mut daemon = daemon(&store, console);
+    // A daemon warns of its file itself.
+    if daemon.findings().is_none() {
+        advice::warn_of_file(&arguments.file, console);
+    }
     let is_missing = daemon.presence.is_missing(options.require_daemon);
     let mut file_problem = None;
     let (desired, verified) = match inputs::desired(&arguments.file, &console.progress) {

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tracing::error;
 
 use super::event::{DaemonAction, Event, Notice};
+use super::examiner::Examiner;
 use super::file::WatchedFile;
 use super::pass::Passes;
 use super::status_file::StatusFile;
@@ -29,6 +30,7 @@ pub struct HostEnvironment<'a> {
     events: UnboundedReceiver<Event>,
     worker: Worker,
     file: WatchedFile,
+    examiner: Examiner,
     status: StatusFile,
     notifier: &'a Notifier,
     progress: Arc<AtomicU64>,
@@ -63,14 +65,16 @@ impl<'a> HostEnvironment<'a> {
             Ok((
                 Worker::start(passes, sender.clone())?,
                 WatchedFile::start(file.to_owned(), sender.clone())?,
+                Examiner::start(file.to_owned(), sender.clone())?,
                 StatusFile::start(store.clone())?,
             ))
         };
-        let (worker, file, status) = threads().map_err(StartError::Threads)?;
+        let (worker, file, examiner, status) = threads().map_err(StartError::Threads)?;
         Ok(Self {
             events,
             worker,
             file,
+            examiner,
             status,
             notifier,
             progress,
@@ -104,6 +108,7 @@ impl Environment for HostEnvironment<'_> {
     fn perform(&mut self, action: DaemonAction) {
         match action {
             DaemonAction::StartPass(job) => self.worker.start_pass(job),
+            DaemonAction::ExamineHost(desired) => self.examiner.examine(desired),
             DaemonAction::ReadFile => self.file.read(),
             DaemonAction::CheckFile => self.file.check(),
             DaemonAction::AwaitLinks(links) => self.awaited = links,

@@ -1,8 +1,11 @@
 //! Defines the input and the output of the daemon's state machine: events and actions.
 
-use crate::model::Link;
+use std::sync::Arc;
+
+use crate::model::{Desired, Link};
 use crate::status::Status;
 
+use super::findings::Examination;
 use super::goal::{Goal, UnusableFile};
 use super::pass::{Job, Pass};
 
@@ -13,8 +16,8 @@ pub enum Event {
     File(Result<Goal, UnusableFile>),
     /// The way in which the file is watched has changed
     Watching(String),
-    /// Warnings about other users than root who may write the file
-    Writable(Vec<String>),
+    /// The host was examined
+    Examined(Box<Examination>),
     /// An interface that something waited for has appeared
     Link,
     /// Another program changed nftables
@@ -36,6 +39,8 @@ pub enum Event {
 pub enum DaemonAction {
     /// Start a pass; there is never more than one
     StartPass(Box<Job>),
+    /// Examine the host around a kernel that is equal to this state; there is never more than one examination
+    ExamineHost(Arc<Desired>),
     /// Read the file, once no process is writing it
     ReadFile,
     /// Check that no change of the file was missed

@@ -1,7 +1,7 @@
 //! Watches and reads the desired file in a thread of its own, so that a slow disk or writer never delays the loop.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use tokio::runtime;
@@ -11,7 +11,6 @@ use tracing::debug;
 
 use super::event::Event;
 use super::reader::FileReader;
-use crate::advice;
 use crate::watch::Watch;
 
 /// The handle of the thread.
@@ -49,11 +48,6 @@ impl WatchedFile {
     }
 }
 
-/// Warnings about other users than root who may write the file, each with its remedy.
-fn writable(file: &Path) -> Vec<String> {
-    advice::grouped(&advice::of_file(file))
-}
-
 /// Watches the file until the loop has ended.
 async fn follow(
     file: PathBuf,
@@ -76,8 +70,6 @@ async fn follow(
                 // Where a writer came in between, another request follows when it is done.
                 if let Some(reading) = reader.read(&mut watch, &request).await {
                     debug!("read the file: {}", request.reason);
-                    // First, so that the pass for this file reports them.
-                    let _ = events.send(Event::Writable(writable(&file)));
                     let _ = events.send(Event::File(reading));
                 }
             }

@@ -7,7 +7,9 @@ mod conflicts;
 mod controller;
 mod environment;
 mod event;
+mod examiner;
 mod file;
+mod findings;
 mod goal;
 mod pass;
 mod reader;
@@ -24,6 +26,7 @@ use tokio::time::{Instant, sleep_until};
 pub use self::controller::Controller;
 pub use self::environment::HostEnvironment;
 pub use self::event::{DaemonAction, Event, Notice};
+pub use self::findings::Examination;
 pub use self::goal::{Goal, UnusableFile};
 pub use self::pass::{Attempt, Connect, Job, Pass, Passes, StateDirectory};
 

@@ -71,8 +71,19 @@ pub struct Host {
     pub absent: Vec<AbsentSetting>,
     /// What of the desired file others may write
     pub writable: Vec<Writable>,
+    /// What warnings depend on and could not be read
+    pub unread: Vec<Part>,
     /// What could not be looked at, each with the reason, for the operator
     pub unknown: Vec<String>,
+}
+
+/// A part of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Addresses and routes
+    Routes,
+    /// The rules of nftables and iptables
+    Rules,
 }
 
 /// A kernel setting that is not there.
@@ -112,6 +123,7 @@ pub fn look(scope: HostScope, settings: Sysctls, roots: &Roots) -> Host {
     let HostScope { addresses, learned_routes, filter, managers, sysctls } = scope;
     let mut host = Host { settings, ..Host::default() };
     if let Err(error) = routes::look(addresses, learned_routes, &mut host) {
+        host.unread.push(Part::Routes);
         host.unknown.push(format!("cannot read addresses and routes: {}", ErrorChain(&error)));
     }
     let per_interface = host.address_interfaces.iter().map(|holder| (&holder.interface, "ipv4", "rp_filter"));
@@ -121,6 +133,9 @@ pub fn look(scope: HostScope, settings: Sysctls, roots: &Roots) -> Host {
     host.settings.extend(self::settings(names.iter().map(String::as_str)));
     if !filter.is_empty() {
         host.filter = filter::look(&filter, &roots.proc, &mut host.unknown);
+        if filter.iter().any(|family| !host.filter.known.contains(family)) {
+            host.unread.push(Part::Rules);
+        }
     }
     let absent = |name: String| Some(AbsentSetting { reason: sysctl::absence(&name)?, name });
     host.absent = sysctls.into_iter().filter_map(absent).collect();

@@ -8,6 +8,7 @@ mod observed;
 mod output;
 mod styled;
 mod text;
+mod warnings;
 
 pub use commands::commands;
 pub use frame::{clear, frame};

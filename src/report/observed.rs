@@ -10,12 +10,13 @@ use super::json::{VERSION, foreign as foreign_json};
 use super::output::Output;
 use super::styled::{PLAIN, line};
 use super::text::{DELETE, HEAD, NOTE, foreign, in_part, size, waiting};
+use super::warnings;
 use crate::escape;
 use crate::kernel::Live;
 use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::StateDiff;
 use crate::reconcile::Summary;
-use crate::status::{LastChange, Presence, Status};
+use crate::status::{HostFindings, LastChange, Presence, Status};
 
 /// Everything that `lbd status` shows.
 pub struct Observed<'a> {
@@ -48,6 +49,11 @@ impl DaemonReport {
     fn last_change(&self) -> Option<LastChange> {
         let of_daemon = || self.status.as_ref()?.last_pass.as_ref().and_then(LastChange::of_pass);
         self.last_change.or_else(of_daemon)
+    }
+
+    /// What the daemon found on the host, if it runs and has examined it.
+    pub fn findings(&self) -> Option<&HostFindings> {
+        self.status.as_ref().filter(|_| self.presence.holder().is_some())?.host.as_ref()
     }
 }
 
@@ -119,7 +125,8 @@ pub fn daemon(out: &mut Output, daemon: &DaemonReport, refused: Option<&str>) ->
     if let Some(change) = daemon.last_change() {
         say(out, HEAD, "last change:", &change)?;
     }
-    running.map_or(Ok(()), |status| details(out, status, refused))
+    running.map_or(Ok(()), |status| details(out, status, refused))?;
+    daemon.findings().map_or(Ok(()), |findings| warnings::text(out, findings))
 }
 
 /// A line with a heading.
@@ -204,6 +211,9 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         json!({ "operation": operation.to_string(), "interface": operation.link().map(|link| link.interface) })
     };
     let DaemonReport { presence, status, last_change: _ } = &observed.daemon;
+    let findings = observed.daemon.findings();
+    // What was found on the host stands beside the daemon, as `diff` has it.
+    let status = status.clone().map(|status| Status { host: None, ..status });
     let document = json!({
         "version": VERSION,
         "in_sync": observed.is_in_sync(),
@@ -217,6 +227,8 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         },
         "last_change": observed.daemon.last_change(),
         "refused": comparison.guard_refusal.as_ref().map(ToString::to_string),
+        "warnings": warnings::json(findings),
+        "not_examined": findings.map(|findings| &findings.not_examined),
         "unverified": observed.unknown,
         "summary": { "add": add, "edit": edit, "delete": delete },
         "waiting": comparison.awaiting_link.iter().map(waits).collect::<Vec<_>>(),

@@ -29,3 +29,4 @@ mod strangers;
 mod sync;
 mod sync_alive;
 mod undone;
+mod warnings;

@@ -145,7 +145,8 @@ fn a_configuration_of_roots_keepalived_is_read_only_where_it_is_roots_file() {
         let diff = on_terminal(&net, &["diff"]);
         is_harmless(&diff);
         let expected = format!(
-            "keepalived (process {process}): may manage IPVS here too: {shown} cannot be read ({why}); "
+            "keepalived (process {process}): may manage IPVS too, since it is not known whether {shown} has \
+             `virtual_server` blocks ({why}): "
         );
         assert!(diff.stderr.contains(&expected), "{diff:?}");
     }

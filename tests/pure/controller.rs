@@ -84,7 +84,10 @@ impl Director {
                 DaemonAction::WriteStatus(status) => self.store.save_status(&status).unwrap(),
                 DaemonAction::AwaitLinks(links) => self.awaited = links,
                 DaemonAction::Notify(notice) => self.notices.push(notice),
-                DaemonAction::ReadFile | DaemonAction::CheckFile | DaemonAction::LogInvalid(_) => {}
+                DaemonAction::ExamineHost(_)
+                | DaemonAction::ReadFile
+                | DaemonAction::CheckFile
+                | DaemonAction::LogInvalid(_) => {}
             }
         }
     }

@@ -18,7 +18,7 @@ use lbd::model::{
 };
 use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
 use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output};
-use lbd::status::{LastPass, PassOutcome, PassReason, Presence, Status, Writer};
+use lbd::status::{HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer};
 use lbd::store::Record;
 use proptest::prelude::*;
 
@@ -220,6 +220,10 @@ fn status(of: &Strings<'_>) -> Status {
         conflicts: vec![said()],
         lock_holder: Some(said()),
         no_directory: Some(said()),
+        host: Some(HostFindings::new(
+            vec![Warning::new(of.said, std::iter::once(of.said), of.said, of.said)],
+            [said()],
+        )),
         stopped: false,
         writer: Some(Writer { boot: said(), process: 1, at: SystemTime::UNIX_EPOCH.into() }),
     }

@@ -116,7 +116,8 @@ impl Environment for Stage {
             DaemonAction::Notify(Notice::Alive) => self.did("WATCHDOG"),
             DaemonAction::Notify(Notice::Stopping) => self.did("STOPPING"),
             DaemonAction::ReadFile => self.did("read the file"),
-            DaemonAction::WriteStatus(_)
+            DaemonAction::ExamineHost(_)
+            | DaemonAction::WriteStatus(_)
             | DaemonAction::CheckFile
             | DaemonAction::AwaitLinks(_)
             | DaemonAction::LogInvalid(_) => {}

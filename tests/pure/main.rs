@@ -13,6 +13,7 @@ mod cli;
 mod controller;
 mod escapes;
 mod event_loop;
+mod examination;
 mod examples;
 mod export;
 mod generated;

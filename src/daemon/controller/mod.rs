@@ -3,6 +3,7 @@
 //! It never blocks and does no IO: its caller passes in what happened and when, and carries out the actions. One pass runs at a
 //! time. Events that arrive meanwhile are merged into the next pass, since no event says what changed.
 
+mod examination;
 mod outcome;
 mod watchdog;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, info_span};
 
+use self::examination::Schedule;
 use self::outcome::PassContext;
 use self::watchdog::Watchdog;
 use super::backoff;
@@ -57,8 +59,7 @@ pub struct Controller {
     waiting: HashSet<Subject>,
     /// The warnings of the last pass
     warned: Vec<String>,
-    /// Warnings about other users than root who may write the file
-    writable: Vec<String>,
+    examination: Schedule,
     status: Status,
     /// The status on disk
     written: Option<Status>,
@@ -114,7 +115,7 @@ impl Controller {
             awaited: Vec::new(),
             waiting: HashSet::new(),
             warned: Vec::new(),
-            writable: Vec::new(),
+            examination: Schedule::new(now),
             status: Status { file, ..Status::default() },
             written: None,
             running: None,
@@ -146,13 +147,10 @@ impl Controller {
 
     /// When [`Self::wake`] is to be called, if no event comes before.
     pub fn deadline(&self) -> Instant {
-        let pass =
-            self.running.is_none().then(|| self.ruleset_pass.map_or(self.next, |at| at.min(self.next)));
+        let next = [Some(self.next), self.ruleset_pass, self.examination.deadline()];
+        let idle = next.into_iter().flatten().filter(|_| self.running.is_none());
         // A day: the caller needs some deadline.
-        pass.into_iter()
-            .chain(self.watchdog.deadline())
-            .min()
-            .unwrap_or_else(|| self.next + Duration::from_secs(86_400))
+        idle.chain(self.watchdog.deadline()).min().unwrap_or_else(|| self.next + Duration::from_secs(86_400))
     }
 
     /// Takes in an event; returns the actions in their order.
@@ -168,7 +166,7 @@ impl Controller {
                     self.status.watching = how;
                 }
             }
-            Event::Writable(warnings) => self.writable = warnings,
+            Event::Examined(examination) => self.finish_examination(*examination, now),
             Event::Link => {
                 // The pass finds out what still waits.
                 self.awaited.clear();
@@ -224,6 +222,8 @@ impl Controller {
                 self.end();
             } else if let Some(reason) = self.requested.take() {
                 self.start(reason, now);
+            } else {
+                self.examine_host(now);
             }
         }
         std::mem::take(&mut self.actions)
@@ -342,10 +342,10 @@ impl Controller {
                     Some(attempt) => Some(self.finish_goal(*attempt, context, &mut warnings)),
                     None => ended,
                 };
-                warnings.extend(self.writable.iter().cloned());
                 self.warn(warnings);
                 self.status.conflicts = self.conflicts.list();
                 self.note_directory(directory);
+                self.host_may_differ(now);
                 let wait = self.pause(ended).max(cost * IDLE_RATIO);
                 self.ruleset_quiet_until = now + cost * RULESET_IDLE_RATIO;
                 self.status.retry_at = (self.failures > 0).then(|| Timestamp::from(at + wait));

@@ -1,0 +1,52 @@
+//! Examines the host as far as a desired state depends on it, and says which warnings hold for a kernel that is in sync.
+
+use std::path::Path;
+
+use super::{Advice, Planned, advise, port_like, question, settings, unusable};
+use crate::host::{self, Host, Part, Roots};
+use crate::model::{Connections, Desired, State};
+use crate::plan::Plan;
+
+/// Examines the host in the network namespace of this thread, and who may write the desired file. Each program that it runs
+/// has a limit of time.
+pub fn examine(desired: &State, file: &Path) -> Host {
+    let live = host::settings(settings(desired));
+    let mut host = host::look(question(desired, &live), live, &Roots::default());
+    host.writable = host::writable(file);
+    host
+}
+
+/// Warnings that need only the file.
+pub fn of_the_file(desired: &Desired) -> Vec<Advice> {
+    let mut warnings = unusable(&desired.state.services, &desired.allow_empty);
+    warnings.extend(port_like(&desired.port_like));
+    warnings
+}
+
+/// All warnings where the kernel is equal to the file.
+pub fn in_sync(desired: &Desired, host: &Host) -> Vec<Advice> {
+    let mut warnings = of_the_file(desired);
+    let planned = Planned {
+        plan: &Plan::default(),
+        live: &desired.state.services,
+        connections: &|_, _| Connections::default(),
+    };
+    warnings.extend(advise(&desired.state, host, Some(&planned)));
+    warnings
+}
+
+/// The codes of the warnings that depend on what could not be read of the host: that one of them is missing means nothing.
+pub fn undecided(host: &Host) -> Vec<&'static str> {
+    let codes = |part: &Part| -> &[&'static str] {
+        match part {
+            Part::Routes => &[
+                "address-not-local",
+                "strict-reverse-path",
+                "strict-reverse-path-tunnel",
+                "learned-routes-lost",
+            ],
+            Part::Rules => &["mark-not-set", "marks-changed", "connections-not-tracked"],
+        }
+    };
+    host.unread.iter().flat_map(codes).copied().collect()
+}
