@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use super::process::Process;
 use crate::files::{UntrustedFileError, open_regular, read_limited};
 
+/// What it reads unless it is given another file.
+const DEFAULT: &str = "/etc/keepalived/keepalived.conf";
 /// How deep files may include each other.
 const DEPTH: usize = 5;
 /// The longest file that is read, in bytes.
@@ -114,13 +116,21 @@ pub(super) fn configuration(process: &Process, owner: u32, budget: &mut Budget) 
         }
         matches!(word.as_str(), "-f" | "--use-file").then(|| words.get(place + 1).cloned())?
     });
-    let file = PathBuf::from(given.unwrap_or_else(|| "/etc/keepalived/keepalived.conf".to_owned()));
+    let file = PathBuf::from(given.unwrap_or_else(|| DEFAULT.to_owned()));
     // Its files may be those of a container.
     let root = process.path().join("root");
     let start = if file.is_absolute() { root.clone() } else { process.path().join("cwd") };
     let inside = start.join(file.strip_prefix("/").unwrap_or(&file));
     let has_virtual_servers = Reader { root: &root, owner, budget }.has_virtual_server(&inside, 0);
     Configuration { file, has_virtual_servers }
+}
+
+/// The same for keepalived as its unit starts it, whose arguments are not known: by its default file in `etc`, on this host.
+pub(super) fn configuration_of_unit(etc: &Path, owner: u32, budget: &mut Budget) -> Configuration {
+    let root = etc.parent().unwrap_or(etc);
+    let has_virtual_servers =
+        Reader { root, owner, budget }.has_virtual_server(&etc.join("keepalived/keepalived.conf"), 0);
+    Configuration { file: PathBuf::from(DEFAULT), has_virtual_servers }
 }
 
 struct Reader<'a> {

@@ -7,9 +7,9 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::Roots;
 use super::keepalived::{Budget, Configuration, configuration};
 use super::process::{self, Process};
+use super::{Roots, units};
 use crate::error_chain::ErrorChain;
 use crate::files::read_regular;
 
@@ -42,8 +42,22 @@ pub enum Manager {
     },
 }
 
-/// Looks for them; one whose process is not trusted is named in `unknown`, once.
+/// Looks for them; what cannot be seen is named in `unknown`.
 pub(super) fn look(roots: &Roots, unknown: &mut Vec<String>) -> Vec<Manager> {
+    let (mut managers, is_first_namespace) = if units::are_processes_hidden(roots) {
+        (units::look(roots, unknown), units::is_first_namespace(roots))
+    } else {
+        by_process(roots, unknown)
+    };
+    // What happens at boot happens in the first network namespace.
+    if is_first_namespace {
+        managers.extend(ipvsadm_at_boot(&roots.etc).map(|file| Manager::IpvsadmAtBoot { file }));
+    }
+    managers
+}
+
+/// Looks at the processes, and whether the first one is in this network namespace. One that is not trusted is named in `unknown`, once.
+fn by_process(roots: &Roots, unknown: &mut Vec<String>) -> (Vec<Manager>, bool) {
     let (mut managers, mut budget) = (Vec::new(), Budget::default());
     let own = namespace(&roots.proc.join("thread-self"));
     let is_here = |other: io::Result<Vec<u8>>| match (&own, other) {
@@ -103,11 +117,7 @@ pub(super) fn look(roots: &Roots, unknown: &mut Vec<String>) -> Vec<Manager> {
              of root's processes"
         ));
     }
-    // What happens at boot happens in the first network namespace.
-    if is_here(namespace(&roots.proc.join("1"))) {
-        managers.extend(ipvsadm_at_boot(&roots.etc).map(|file| Manager::IpvsadmAtBoot { file }));
-    }
-    managers
+    (managers, is_here(namespace(&roots.proc.join("1"))))
 }
 
 /// Which manager a process is by its name. ldirectord adds its configuration to that; keepalived's children are named after
@@ -213,7 +223,8 @@ mod tests {
         fn look(&self) -> (Vec<Manager>, Vec<String>) {
             let mut unknown = Vec::new();
             let (proc, etc) = (self.0.path().join("proc"), self.0.path().join("etc"));
-            let managers = look(&Roots { proc, etc, owner: self.owner() }, &mut unknown);
+            let managers =
+                look(&Roots { proc, etc, cgroup: "/nowhere".into(), owner: self.owner() }, &mut unknown);
             (managers, unknown)
         }
 

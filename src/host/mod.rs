@@ -15,6 +15,7 @@ mod program;
 mod routes;
 mod rtnetlink;
 mod rules;
+mod units;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -102,13 +103,15 @@ pub struct Roots {
     pub proc: PathBuf,
     /// The configuration
     pub etc: PathBuf,
+    /// The control groups
+    pub cgroup: PathBuf,
     /// The user whose processes and files are trusted: root
     pub owner: u32,
 }
 
 impl Default for Roots {
     fn default() -> Self {
-        Self { proc: "/proc".into(), etc: "/etc".into(), owner: 0 }
+        Self { proc: "/proc".into(), etc: "/etc".into(), cgroup: "/sys/fs/cgroup".into(), owner: 0 }
     }
 }
 
