@@ -8,39 +8,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::keepalived::{Budget, Configuration, configuration};
+use super::manager::Manager;
 use super::process::{self, Process};
 use super::{Roots, units};
 use crate::error_chain::ErrorChain;
 use crate::files::read_regular;
-
-/// Another program that manages IPVS here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Manager {
-    /// keepalived with virtual servers in its configuration
-    Keepalived {
-        /// The process
-        process: u32,
-        /// Its configuration
-        file: PathBuf,
-        /// Why that was not read, if it was not: it may have virtual servers then
-        unread: Option<String>,
-    },
-    /// kube-proxy
-    KubeProxy {
-        /// The process
-        process: u32,
-    },
-    /// ldirectord
-    Ldirectord {
-        /// The process
-        process: u32,
-    },
-    /// ipvsadm, which puts back rules of its own at boot
-    IpvsadmAtBoot {
-        /// The file that says so
-        file: PathBuf,
-    },
-}
 
 /// Looks for them; what cannot be seen is named in `unknown`.
 pub(super) fn look(roots: &Roots, unknown: &mut Vec<String>) -> Vec<Manager> {

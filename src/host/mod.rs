@@ -7,6 +7,7 @@ mod filter;
 mod iptables;
 mod keepalived;
 mod local;
+mod manager;
 mod managers;
 mod nftables;
 mod permissions;
@@ -24,7 +25,7 @@ use crate::error_chain::ErrorChain;
 use crate::kernel::sysctl;
 use crate::model::{Family, Sysctls};
 
-pub use self::managers::Manager;
+pub use self::manager::Manager;
 pub use self::permissions::{Writable, writable};
 pub use self::routes::{AddressInterface, InterfaceKind};
 pub use self::rules::{FirewallRules, Hook, HookPoint, MarkEffect, MarkRule, StateRule};

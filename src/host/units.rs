@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::Roots;
 use super::keepalived::{Budget, Configuration, configuration_of_unit};
-use super::managers::Manager;
+use super::manager::Manager;
 use crate::error_chain::ErrorChain;
 use crate::files::read_regular;
 
@@ -142,7 +142,7 @@ sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops 
         host.write("cgroup/system.slice/ldirectord.service/cgroup.procs", "20\n21\n");
         host.write("etc/default/ipvsadm", "AUTO=\"true\"\n");
         let ldirectord = Manager::Ldirectord { process: 20 };
-        assert_eq!(host.look(), [ldirectord.clone()]);
+        assert_eq!(host.look(), std::slice::from_ref(&ldirectord));
         host.write("proc/sys/net/core/netdev_max_backlog", "1000\n");
         assert_eq!(host.look(), [ldirectord, Manager::IpvsadmAtBoot { file: "/etc/default/ipvsadm".into() }]);
     }
