@@ -1,8 +1,8 @@
 //! Finds other managers of IPVS by the control groups of their units, where the processes of other users are hidden.
 //!
 //! Under `ProtectProc=invisible` the daemon sees no process of root's in /proc. Which processes a unit of the system manager has is still
-//! seen in its control group, which only root fills; and the port numbers of netlink sockets in /proc/net/netlink, which lists those of the
-//! own network namespace, are process numbers: keepalived has several such sockets.
+//! seen in its control group, which only root fills; and /proc/net/netlink lists the netlink sockets of the own network namespace, whose
+//! port numbers have the numbers of their processes in them: keepalived has at least one such socket.
 
 use std::path::Path;
 
@@ -38,8 +38,8 @@ pub(super) fn look(roots: &Roots, unknown: &mut Vec<String>) -> Vec<Manager> {
     );
     let mut managers = Vec::new();
     let of_keepalived = processes(roots, "keepalived.service");
-    let ports = if of_keepalived.is_empty() { Vec::new() } else { netlink_ports(roots) };
-    if let Some(process) = of_keepalived.into_iter().find(|process| ports.contains(process)) {
+    let users = if of_keepalived.is_empty() { Vec::new() } else { netlink_users(roots) };
+    if let Some(process) = of_keepalived.into_iter().find(|process| users.contains(process)) {
         let Configuration { file, has_virtual_servers } =
             configuration_of_unit(&roots.etc, roots.owner, &mut Budget::default());
         let is_manager = !matches!(has_virtual_servers, Ok(false));
@@ -61,9 +61,12 @@ fn processes(roots: &Roots, unit: &str) -> Vec<u32> {
     HIERARCHIES.iter().map(of).find(|processes| !processes.is_empty()).unwrap_or_default()
 }
 
-/// The port numbers of the netlink sockets in this network namespace.
-fn netlink_ports(roots: &Roots) -> Vec<u32> {
-    numbers(&roots.proc.join("net/netlink"), 2)
+/// The processes that seem to have netlink sockets in this network namespace.
+fn netlink_users(roots: &Roots) -> Vec<u32> {
+    /// The kernel takes the number of the process as the number of its first port. libnl, which keepalived uses for IPVS, puts the number
+    /// of the socket above it.
+    const PROCESS: u32 = (1 << 22) - 1;
+    numbers(&roots.proc.join("net/netlink"), 2).into_iter().map(|port| port & PROCESS).collect()
 }
 
 /// The numbers in one column of a file of the kernel's; none where it is not there.
@@ -84,6 +87,7 @@ mod tests {
 sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode
 00000000834ae558 0   0          00000000 0        0        0     2        0        1986572
 000000003d95e10b 0   763        00000551 0        0        0     2        0        1986578
+00000000420b7687 16  985662150  00000000 0        0        0     2        0        1986580
 ";
 
     /// A host whose processes are hidden.
@@ -127,6 +131,9 @@ sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops 
             // In another network namespace.
             host.write(&processes, "761\n762\n");
             assert_eq!(host.look(), []);
+            // It has only the socket for IPVS, which libnl has opened.
+            host.write(&processes, "708\n710\n");
+            assert!(matches!(host.look()[..], [Manager::Keepalived { process: 710, .. }]));
             host.write(&processes, "762\n763\n");
             assert_eq!(host.look(), [keepalived(Some("No such file or directory (os error 2)"))]);
             host.write("etc/keepalived/keepalived.conf", "vrrp_instance a {\n}\n");

@@ -151,7 +151,7 @@ fn an_examination_that_takes_long_is_rare() {
     let second = Duration::from_secs(1);
     director.finds(&[], &[], second);
     director.waits_until(10);
-    director.hears(Event::Reload);
+    director.hears(Event::File(goal(&file(&[(1, 2)]), 2)));
     director.waits_until(25);
     assert_eq!(director.takes(), [(10, "pass"), (20, "examine")]);
     director.finds(&[], &[], second);
@@ -159,6 +159,21 @@ fn an_examination_that_takes_long_is_rare() {
     let examined = director.takes().into_iter().filter(|(_, what)| *what == "examine");
     // A full pass comes at each tenth resync, and else it is due after 200 seconds.
     assert_eq!(examined.collect::<Vec<_>>(), [(225, "examine")]);
+}
+
+// The operator looks whether it is mended.
+#[test]
+fn a_reload_examines_at_once_whatever_it_takes() {
+    let mut director = Director::examining();
+    director.waits_until(1);
+    director.hears(Event::Reload);
+    let second = Duration::from_secs(1);
+    director.finds(&[], &[], second);
+    assert_eq!(director.takes(), [(1, "pass"), (1, "examine")]);
+    director.finds(&[], &[], second);
+    director.waits_until(2);
+    director.hears(Event::Reload);
+    assert_eq!(director.takes(), [(2, "pass"), (2, "examine")]);
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(super) struct Schedule {
     is_running: bool,
     /// Whether a full pass has ended while one ran
     is_outdated: bool,
+    /// Whether that was a pass for a reload
+    is_requested: bool,
     /// Not examined again before
     not_before: Instant,
 }
@@ -31,7 +33,7 @@ pub(super) struct Schedule {
 impl Schedule {
     /// Nothing is due before a pass has ended.
     pub(super) fn new(now: Instant) -> Self {
-        Self { next: None, is_running: false, is_outdated: false, not_before: now }
+        Self { next: None, is_running: false, is_outdated: false, is_requested: false, not_before: now }
     }
 
     /// When [`Self::begins`] is to be called, if an examination is due at some time.
@@ -39,11 +41,12 @@ impl Schedule {
         self.next
     }
 
-    /// Takes in that a pass has read the kernel.
-    pub(super) fn full_pass_ended(&mut self, now: Instant) {
-        let at = now.max(self.not_before);
+    /// Takes in that a pass has read the kernel, for a reload or by itself: what the operator requests has no time to wait for.
+    pub(super) fn full_pass_ended(&mut self, answers_reload: bool, now: Instant) {
+        let at = if answers_reload { now } else { now.max(self.not_before) };
         if self.is_running {
             self.is_outdated = true;
+            self.is_requested |= answers_reload;
         } else {
             self.next = Some(self.next.map_or(at, |next| next.min(at)));
         }
@@ -60,16 +63,21 @@ impl Schedule {
         self.is_running = false;
         self.not_before = now + cost * PASS_IDLE_RATIO;
         let is_outdated = std::mem::take(&mut self.is_outdated);
+        let is_requested = std::mem::take(&mut self.is_requested);
         let wait = resync.max(cost * IDLE_RATIO);
-        self.next = Some(if is_outdated { self.not_before } else { now + wait });
+        self.next = Some(match is_outdated {
+            true if is_requested => now,
+            true => self.not_before,
+            false => now + wait,
+        });
     }
 }
 
 impl Controller {
     /// Takes in that a pass has read the kernel: the host around it is to be examined, where it is known for which state.
-    pub(super) fn host_may_differ(&mut self, now: Instant) {
+    pub(super) fn host_may_differ(&mut self, answers_reload: bool, now: Instant) {
         if self.goal.is_some() {
-            self.examination.full_pass_ended(now);
+            self.examination.full_pass_ended(answers_reload, now);
         }
     }
 

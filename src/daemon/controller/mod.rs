@@ -345,7 +345,7 @@ impl Controller {
                 self.warn(warnings);
                 self.status.conflicts = self.conflicts.list();
                 self.note_directory(directory);
-                self.host_may_differ(now);
+                self.host_may_differ(answers_reload, now);
                 let wait = self.pause(ended).max(cost * IDLE_RATIO);
                 self.ruleset_quiet_until = now + cost * RULESET_IDLE_RATIO;
                 self.status.retry_at = (self.failures > 0).then(|| Timestamp::from(at + wait));
