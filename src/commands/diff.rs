@@ -88,7 +88,8 @@ fn from_export(path: &Path, desired: &mut Desired, console: &mut Console<'_>) ->
         missing.extend(forget_what_ipvsadm_does_not_save(state, &parsed.state));
         parsed.state
     } else {
-        config::load(&source)?.state
+        let another = || config::of_another_program(&source, &Input::Live.takes());
+        config::load(&source).map_err(|problems| another().unwrap_or(problems))?.state
     };
     let known = state.sysctls.len();
     state.sysctls.retain(|name, _| live.sysctls.contains_key(name));

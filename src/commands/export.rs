@@ -65,6 +65,12 @@ fn live(options: &Export, progress: &Progress) -> Result<State, CommandError> {
 fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), CommandError> {
     let source = inputs::read_input(path, Input::Rules, progress)?;
     let parsed = ipvsadm::read(&source.text);
+    // Each line of something else would be an error of its own.
+    if !parsed.problems.is_empty()
+        && let Some(problem) = config::not_rules(&source, &Input::Rules.takes())
+    {
+        return Err(problem.into());
+    }
     if parsed.problems.iter().any(|problem| problem.error == LineError::Listing) {
         return Err(CommandError::Rules { name: source.name, problems: parsed.problems });
     }

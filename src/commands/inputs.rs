@@ -34,13 +34,24 @@ pub enum Input {
     Rules,
 }
 
+impl Input {
+    /// What to give the option.
+    pub(super) fn takes(self) -> &'static str {
+        match self {
+            Self::Live => "what `lbd export` or `ipvsadm -Sn` has written",
+            Self::Rules => "what `ipvsadm -Sn` has written",
+        }
+    }
+}
+
 /// Says what to give the option.
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Live => "`--live` takes what `lbd export` or `ipvsadm -Sn` has written",
-            Self::Rules => "`--from` takes what `ipvsadm -Sn` has written",
-        })
+        let option = match self {
+            Self::Live => "--live",
+            Self::Rules => "--from",
+        };
+        write!(f, "`{option}` takes {}", self.takes())
     }
 }
 

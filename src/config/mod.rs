@@ -18,4 +18,5 @@ pub use load::load;
 pub use render::{Rendered, render};
 pub use source::{ReadCause, ReadError, Source, is_still, read, read_closed, read_or_pipe};
 pub use validate::diagnose::Diagnostics;
+pub use validate::foreign::{not_rules, of_another_program};
 pub use validate::problem::Diagnostic;

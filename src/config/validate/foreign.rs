@@ -1,11 +1,28 @@
 //! Recognises what is no desired file at all: files of other programs, and a merge conflict.
 
+use std::fmt;
+
+use super::diagnose::Diagnostics;
 use super::lines::all;
 use super::problem::Diagnostic;
+use crate::config::source::Source;
 
 /// How the blocks of a keepalived.conf begin.
-const KEEPALIVED: [&str; 6] =
-    ["global_defs", "vrrp_instance", "vrrp_script", "virtual_server", "virtual_server_group", "real_server"];
+const KEEPALIVED: [&str; 7] = [
+    "global_defs",
+    "vrrp_instance",
+    "vrrp_script",
+    "vrrp_sync_group",
+    "virtual_server",
+    "virtual_server_group",
+    "real_server",
+];
+
+/// How ldirectord.cf calls the forwarding methods.
+const LDIRECTORD_METHODS: [&str; 3] = ["gate", "masq", "ipip"];
+
+/// The first keys of a desired file, as YAML and as JSON.
+const DESIRED: [&str; 4] = ["version:", "clusters:", "\"version\"", "\"clusters\""];
 
 /// How a listing of `ipvsadm -L` begins.
 const LISTING: [&str; 2] = ["IP Virtual Server version", "Prot LocalAddress:Port"];
@@ -13,9 +30,21 @@ const LISTING: [&str; 2] = ["IP Virtual Server version", "Prot LocalAddress:Port
 /// How rules of `ipvsadm -S` begin.
 const RULES: [&str; 5] = ["-A ", "-a ", "--add-service ", "--add-server ", "ipvsadm "];
 
-/// The problem of a text that is something else.
+/// The problem of a text that is something else where a desired file belongs.
 pub(in crate::config) fn problem(text: &str) -> Option<Diagnostic> {
-    conflict(text).or_else(|| keepalived(text)).or_else(|| ipvsadm(text))
+    conflict(text).or_else(|| program(text, &"a desired file")).or_else(|| ipvsadm(text))
+}
+
+/// The problem of a file that is a configuration of another program; `expected` is what to give, as a noun.
+pub fn of_another_program(source: &Source, expected: &dyn fmt::Display) -> Option<Diagnostics> {
+    program(&source.text, expected).map(|problem| Diagnostics::new(source, vec![problem], 0))
+}
+
+/// The problem of a file that is something else where rules of ipvsadm belong, as a whole; `expected` is what to give, as a noun.
+pub fn not_rules(source: &Source, expected: &dyn fmt::Display) -> Option<Diagnostics> {
+    let text = &source.text;
+    let problem = conflict(text).or_else(|| program(text, expected)).or_else(|| desired(text, expected));
+    problem.map(|problem| Diagnostics::new(source, vec![problem], 0))
 }
 
 fn conflict(text: &str) -> Option<Diagnostic> {
@@ -26,19 +55,68 @@ fn conflict(text: &str) -> Option<Diagnostic> {
     Some(problem.expecting("one of the versions, without the lines `<<<<<<<`, `=======` and `>>>>>>>`"))
 }
 
-fn keepalived(text: &str) -> Option<Diagnostic> {
-    let is_block = |line: &str| {
-        line.trim_end().ends_with('{')
-            && line.split_whitespace().next().is_some_and(|word| KEEPALIVED.contains(&word))
+/// The problem of a configuration of keepalived or ldirectord.
+fn program(text: &str, expected: &dyn fmt::Display) -> Option<Diagnostic> {
+    let (name, (index, line)) = keepalived(text)
+        .map(|place| ("keepalived", place))
+        .or_else(|| ldirectord(text).map(|place| ("ldirectord", place)))?;
+    let message = format!("this is a configuration file of {name}, which lbd does not read");
+    Some(whole_line(index, line, message).expecting(format!(
+        "{expected}; while {name} has its services in the kernel, `lbd export` writes a desired file of them"
+    )))
+}
+
+/// The first line of a block of a keepalived.conf.
+fn keepalived(text: &str) -> Option<(usize, &str)> {
+    // The bracket may be on a line of its own.
+    let mut last = None;
+    for (index, line) in all(text).enumerate() {
+        // Both characters begin a comment.
+        let content = line.split(['!', '#']).next().unwrap_or_default().trim();
+        if content.is_empty() {
+            continue;
+        }
+        if content.starts_with('{') && last.is_some() {
+            return last;
+        }
+        let is_block = content.split_whitespace().next().is_some_and(|word| KEEPALIVED.contains(&word));
+        last = is_block.then_some((index, line));
+        if content.ends_with('{') && is_block {
+            return last;
+        }
+    }
+    None
+}
+
+/// The first virtual service of an ldirectord.cf. A script may have a variable of that name, but no such server.
+fn ldirectord(text: &str) -> Option<(usize, &str)> {
+    fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+        line.trim_start().strip_prefix(key)?.trim_start().strip_prefix('=')
+    }
+    let is_server = |line: &str| {
+        let value = value(line, "real");
+        value.is_some_and(|value| value.split_whitespace().any(|word| LDIRECTORD_METHODS.contains(&word)))
     };
-    let (index, line) = all(text).enumerate().find(|(_, line)| is_block(line))?;
+    let is_service = |line: &str| value(line, "virtual").or_else(|| value(line, "virtual6")).is_some();
+    let service = all(text).enumerate().find(|(_, line)| is_service(line))?;
+    all(text).any(is_server).then_some(service)
+}
+
+/// The problem of a desired file that is where rules belong.
+fn desired(text: &str, expected: &dyn fmt::Display) -> Option<Diagnostic> {
+    let is_key = |line: &str| {
+        let content = line.trim_start_matches(['{', ' ']);
+        DESIRED.iter().any(|key| content.starts_with(key))
+    };
+    let (index, line) = all(text).enumerate().find(|(_, line)| is_key(line))?;
+    let message = "this is a desired file already, as `lbd export` writes it";
+    Some(whole_line(index, line, message.to_owned()).expecting(expected.to_string()))
+}
+
+/// A problem that a whole line shows.
+fn whole_line(index: usize, line: &str, message: String) -> Diagnostic {
     let indentation = line.chars().take_while(|letter| letter.is_whitespace()).count();
-    let width = line.trim().chars().count();
-    let problem =
-        Diagnostic::new(index + 1, indentation + 1, width, "this is a configuration file of keepalived");
-    Some(problem.expecting(
-        "a desired file; while keepalived has its services in the kernel, `lbd export` writes them as one",
-    ))
+    Diagnostic::new(index + 1, indentation + 1, line.trim().chars().count(), message)
 }
 
 fn ipvsadm(text: &str) -> Option<Diagnostic> {
