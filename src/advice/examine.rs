@@ -8,10 +8,14 @@ use crate::model::{Connections, Desired, State};
 use crate::plan::Plan;
 
 /// Examines the host in the network namespace of this thread, and who may write the desired file. Each program that it runs
-/// has a limit of time.
-pub fn examine(desired: &State, file: &Path) -> Host {
+/// has a limit of time. `modules`: whether to look for the kernel modules that the file needs, before a pass does.
+pub fn examine(desired: &State, file: &Path, modules: bool) -> Host {
     let live = host::settings(settings(desired));
-    let mut host = host::look(question(desired, &live), live, &Roots::default());
+    let mut scope = question(desired, &live);
+    if !modules {
+        scope.modules.clear();
+    }
+    let mut host = host::look(scope, live, &Roots::default());
     host.writable = host::writable(file);
     host
 }

@@ -8,6 +8,7 @@ mod examine;
 mod filter;
 mod group;
 mod managers;
+mod modules;
 mod network;
 mod permissions;
 mod question;
@@ -96,6 +97,7 @@ pub fn advise(desired: &State, host: &Host, planned: Option<&Planned<'_>>) -> Ve
     network::learned_routes(desired, host, &after, &mut advice);
     managers::others(&host.managers, &mut advice);
     services::many_servers(desired, &mut advice);
+    modules::missing(desired, host, planned, &mut advice);
     settings::absent(&host.absent, &mut advice);
     permissions::writable(&host.writable, &mut advice);
     advice

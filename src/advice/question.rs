@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::after::Settings;
+use super::modules;
 use super::services::nat_families;
 use crate::host::{HostScope, Target};
 use crate::model::{Family, ServiceKey, State, Sysctls, Table, sysctl};
@@ -38,6 +39,8 @@ pub fn question(desired: &State, live: &Sysctls) -> HostScope {
         filter,
         managers: true,
         sysctls,
+        modules: modules::needed(desired).into_iter().collect(),
+        ipv6: desired.services.keys().any(|service| service.family() == Family::V6),
     }
 }
 

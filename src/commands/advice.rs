@@ -13,7 +13,7 @@ use crate::reconcile::StateDiff;
 /// Examines the host in this network namespace, and who may write the desired file; prints what cannot be examined.
 pub(super) fn look(desired: &State, file: &Path, console: &mut Console<'_>) -> Host {
     console.progress.set_task("checking the host");
-    let host = advice::examine(desired, file);
+    let host = advice::examine(desired, file, true);
     for unknown in &host.unknown {
         console.note(unknown);
     }

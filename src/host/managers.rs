@@ -195,8 +195,10 @@ mod tests {
         fn look(&self) -> (Vec<Manager>, Vec<String>) {
             let mut unknown = Vec::new();
             let (proc, etc) = (self.0.path().join("proc"), self.0.path().join("etc"));
-            let managers =
-                look(&Roots { proc, etc, cgroup: "/nowhere".into(), owner: self.owner() }, &mut unknown);
+            let managers = look(
+                &Roots { proc, etc, cgroup: "/nowhere".into(), owner: self.owner(), ..Roots::default() },
+                &mut unknown,
+            );
             (managers, unknown)
         }
 

@@ -9,6 +9,7 @@ mod keepalived;
 mod local;
 mod manager;
 mod managers;
+mod modules;
 mod nftables;
 mod permissions;
 mod process;
@@ -43,6 +44,10 @@ pub struct HostScope {
     pub managers: bool,
     /// The kernel settings that the file sets
     pub sysctls: Vec<String>,
+    /// Kernel modules that the file needs beside IPVS itself
+    pub modules: Vec<String>,
+    /// Whether IPv6 matters
+    pub ipv6: bool,
 }
 
 /// Where packets are sent: an address, and the mark that they have when they are routed.
@@ -71,6 +76,10 @@ pub struct Host {
     pub managers: Vec<Manager>,
     /// The kernel settings of the file that are not there, and do not belong to an interface that may come
     pub absent: Vec<AbsentSetting>,
+    /// The modules that the file needs and that are neither loaded nor can be
+    pub missing_modules: Vec<MissingModule>,
+    /// Whether IPv6 matters and the kernel was started without
+    pub is_ipv6_off: bool,
     /// What of the desired file others may write
     pub writable: Vec<Writable>,
     /// What warnings depend on and could not be read
@@ -97,6 +106,24 @@ pub struct AbsentSetting {
     pub reason: String,
 }
 
+/// A kernel module that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingModule {
+    /// Its name, with the `_` and `-` of the file
+    pub name: String,
+    /// Why it is not there
+    pub absence: ModuleAbsence,
+}
+
+/// Why a module is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModuleAbsence {
+    /// It is not installed for the kernel that runs.
+    NotInstalled,
+    /// It is installed, and the kernel loads no modules any more (`kernel.modules_disabled`).
+    LoadingForbidden,
+}
+
 /// Where the host's files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
@@ -106,13 +133,24 @@ pub struct Roots {
     pub etc: PathBuf,
     /// The control groups
     pub cgroup: PathBuf,
+    /// What the kernel shows of modules and devices
+    pub sys: PathBuf,
+    /// The modules of each kernel
+    pub modules: PathBuf,
     /// The user whose processes and files are trusted: root
     pub owner: u32,
 }
 
 impl Default for Roots {
     fn default() -> Self {
-        Self { proc: "/proc".into(), etc: "/etc".into(), cgroup: "/sys/fs/cgroup".into(), owner: 0 }
+        Self {
+            proc: "/proc".into(),
+            etc: "/etc".into(),
+            cgroup: "/sys/fs/cgroup".into(),
+            sys: "/sys".into(),
+            modules: "/lib/modules".into(),
+            owner: 0,
+        }
     }
 }
 
@@ -124,7 +162,7 @@ pub fn settings<'a>(names: impl IntoIterator<Item = &'a str>) -> Sysctls {
 
 /// Looks at the host, in the network namespace of this thread. `settings` are those that were read before.
 pub fn look(scope: HostScope, settings: Sysctls, roots: &Roots) -> Host {
-    let HostScope { addresses, learned_routes, filter, managers, sysctls } = scope;
+    let HostScope { addresses, learned_routes, filter, managers, sysctls, modules, ipv6 } = scope;
     let mut host = Host { settings, ..Host::default() };
     if let Err(error) = routes::look(addresses, learned_routes, &mut host) {
         host.unread.push(Part::Routes);
@@ -143,6 +181,8 @@ pub fn look(scope: HostScope, settings: Sysctls, roots: &Roots) -> Host {
     }
     let absent = |name: String| Some(AbsentSetting { reason: sysctl::absence(&name)?, name });
     host.absent = sysctls.into_iter().filter_map(absent).collect();
+    modules::look(modules, roots, &mut host);
+    host.is_ipv6_off = ipv6 && modules::is_ipv6_off(roots);
     if managers {
         host.managers = managers::look(roots, &mut host.unknown);
     }

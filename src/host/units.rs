@@ -111,7 +111,10 @@ sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops 
             let owner = fs::metadata(root).unwrap().uid();
             let mut unknown = Vec::new();
             let [proc, etc, cgroup] = ["proc", "etc", "cgroup"].map(|name| root.join(name));
-            let managers = super::super::managers::look(&Roots { proc, etc, cgroup, owner }, &mut unknown);
+            let managers = super::super::managers::look(
+                &Roots { proc, etc, cgroup, owner, ..Roots::default() },
+                &mut unknown,
+            );
             assert_eq!(unknown.len(), 1, "{unknown:?}");
             managers
         }
