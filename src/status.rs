@@ -184,8 +184,9 @@ impl Status {
         (self.refused, self.refused_in_part) = (None, None);
     }
 
-    /// One line for `systemctl status`: the most important thing first, and how many warnings there are.
-    pub fn line(&self) -> String {
+    /// One line for `systemctl status`: the most important thing first, and how many warnings there are. `last_change` is the last one
+    /// by whichever command.
+    pub fn line(&self, last_change: Option<&LastChange>) -> String {
         let problem = if let Some(bad) = &self.bad_file {
             Some(format!("bad file, keeping the last good state: {bad}"))
         } else if let Some(refused) = &self.refused {
@@ -202,12 +203,14 @@ impl Status {
             self.conflicts.first().map(|entry| format!("another program keeps reverting {entry}"))
         };
         let mut line = problem.unwrap_or_else(|| match &self.last_pass {
-            Some(pass) => {
+            Some(_) => {
                 let waiting = match self.waiting.len() {
                     0 => String::new(),
                     _ => format!("; waiting: {}", self.waiting.join(", ")),
                 };
-                format!("in sync; last change {} ({}){waiting}", pass.at, pass.reason)
+                let change =
+                    last_change.map(|LastChange { at, by, .. }| format!("; last change {at} ({by})"));
+                format!("in sync{}{waiting}", change.unwrap_or_default())
             }
             None => "starting".to_owned(),
         });
@@ -322,14 +325,21 @@ mod tests {
     #[test]
     fn the_line_is_what_matters_most() {
         let mut status = status();
+        let at = status.last_pass.unwrap().at;
+        let by = ChangedBy::Apply;
+        let change = LastChange { at, by, verified: true, added: 0, edited: 1, deleted: 0 };
         assert_eq!(
-            status.line(),
+            status.line(Some(&change)),
             "not in sync, trying again: add service tcp://10.0.0.1:80: no memory; 1 warning"
         );
         status.failed.clear();
-        assert_eq!(status.line(), "in sync; last change 2026-11-23T19:04:45Z (file changed); 1 warning");
+        assert_eq!(
+            status.line(Some(&change)),
+            "in sync; last change 2026-11-23T19:04:45Z (lbd apply); 1 warning"
+        );
+        assert_eq!(status.line(None), "in sync; 1 warning");
         status.conflicts = vec!["tcp://10.0.0.1:80".into()];
-        assert_eq!(status.line(), "another program keeps reverting tcp://10.0.0.1:80; 1 warning");
-        assert_eq!(Status::default().line(), "starting");
+        assert_eq!(status.line(None), "another program keeps reverting tcp://10.0.0.1:80; 1 warning");
+        assert_eq!(Status::default().line(None), "starting");
     }
 }

@@ -47,6 +47,8 @@ pub enum Pass {
         pending: Option<Box<Attempt>>,
         /// The result of the goal that is kept, where it was applied
         goal: Option<Box<Attempt>>,
+        /// The last change, of this pass or by another command, if one is known
+        last_change: Option<LastChange>,
         /// Problems that did not stop the pass
         warnings: Vec<String>,
         /// The state directory, which may have been removed
@@ -139,18 +141,20 @@ impl Passes {
         let is_its_turn = pending.as_ref().is_none_or(|attempt| attempt.is_refused());
         let goal = kept.filter(|_| is_its_turn).map(|goal| Box::new(self.attempt(goal, &baseline)));
         let at = SystemTime::now();
-        self.record_change(pending.iter().chain(&goal).map(AsRef::as_ref), job.reason, at, &mut warnings);
-        Pass::Full { found, pending, goal, warnings, directory, at, cost: began.elapsed() }
+        let attempts = pending.iter().chain(&goal).map(AsRef::as_ref);
+        let own_change = self.record_change(attempts, job.reason, at, &mut warnings);
+        let last_change = own_change.or_else(|| self.store.load_last_change().ok().flatten());
+        Pass::Full { found, pending, goal, last_change, warnings, directory, at, cost: began.elapsed() }
     }
 
-    /// Records what the attempts of a pass have changed, if anything.
+    /// Records what the attempts of a pass have changed, if anything; returns it.
     fn record_change<'a>(
         &self,
         attempts: impl Iterator<Item = &'a Attempt>,
         reason: PassReason,
         at: SystemTime,
         warnings: &mut Vec<String>,
-    ) {
+    ) -> Option<LastChange> {
         let (mut done, mut verified) = (Vec::new(), false);
         for attempt in attempts {
             // The last one is what is kept.
@@ -159,13 +163,14 @@ impl Passes {
         }
         let Summary { add: added, edit: edited, delete: deleted } = Summary::of(done.iter().copied());
         if done.is_empty() {
-            return;
+            return None;
         }
         let by = ChangedBy::Run { reason };
         let change = LastChange { at: at.into(), by, verified, added, edited, deleted };
         if let Err(error) = self.store.save_last_change(&change) {
             warnings.push(format!("{error}; `lbd status` does not show the last change"));
         }
+        Some(change)
     }
 
     /// Reads the state that was verified last, unless that was done before; or tells why it cannot be read. A corrupt one counts

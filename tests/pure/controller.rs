@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::daemon::{Shared, file, goal};
 use crate::log;
@@ -13,7 +13,7 @@ use lbd::daemon::{Controller, DaemonAction, Event, Notice, Passes};
 use lbd::kernel::Kernel;
 use lbd::kernel::fake::Fake;
 use lbd::model::{Link, ServiceKey};
-use lbd::status::{PassOutcome, PassReason, Status};
+use lbd::status::{ChangedBy, LastChange, PassOutcome, PassReason, Status};
 use lbd::store::Store;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -223,7 +223,10 @@ fn after_a_reboot_with_a_bad_file_the_last_verified_state_is_kept() {
     assert_eq!(director.table(), [(1, 1)]);
     assert!(director.is_ready());
     assert!(
-        director.status().line().starts_with("bad file, keeping the last good state: desired.yaml:1:10: ")
+        director
+            .status()
+            .line(None)
+            .starts_with("bad file, keeping the last good state: desired.yaml:1:10: ")
     );
 }
 
@@ -321,6 +324,29 @@ fn the_operators_own_apply_lets_a_refused_file_through() {
     assert_eq!((director.table(), director.status().refused.clone()), (vec![(1, 1)], None));
 }
 
+// It was the daemon's own last pass, although `lbd apply` had changed the table since.
+#[test]
+fn the_line_of_the_service_manager_has_the_last_change_by_any_command() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1)]));
+    let line = |director: &Director| match director.notices.last().unwrap() {
+        Notice::Ready(line) | Notice::Status(line) => line.clone(),
+        other => panic!("{other:?}"),
+    };
+    let own = director.store.load_last_change().unwrap().unwrap();
+    assert_eq!(line(&director), format!("in sync; last change {} (start)", own.at));
+    director.operator_applies(&file(&[(1, 2)]));
+    let at = UNIX_EPOCH + Duration::from_secs(1_795_460_685);
+    let change = LastChange { at: at.into(), by: ChangedBy::Apply, edited: 1, added: 0, ..own };
+    director.store.save_last_change(&change).unwrap();
+    director.takes(&file(&[(1, 2)]));
+    assert_eq!(line(&director), "in sync; last change 2026-11-23T19:04:45Z (lbd apply)");
+    // Nothing is known of it any more: what was known stays.
+    fs::remove_file(director.directory.path().join("last_change.json")).unwrap();
+    director.hears(Event::Reload);
+    assert_eq!(line(&director), "in sync; last change 2026-11-23T19:04:45Z (lbd apply)");
+}
+
 #[test]
 fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
     let mut director = Director::new();
@@ -332,9 +358,9 @@ fn what_waits_for_an_interface_is_told_and_done_when_it_is_there() {
     let status = director.status_on_disk();
     assert_eq!(status.waiting, ["start sync backup on eth1 when interface eth1 is there"]);
     assert!(
-        status.line().ends_with("waiting: start sync backup on eth1 when interface eth1 is there"),
+        status.line(None).ends_with("waiting: start sync backup on eth1 when interface eth1 is there"),
         "{}",
-        status.line()
+        status.line(None)
     );
     director.kernel.0.lock().unwrap().live.absent.clear();
     director.hears(Event::Link);
@@ -482,7 +508,7 @@ fn services_made_by_hand_that_are_too_many_to_delete_leave_the_daemon_ready_and_
         "{text}"
     );
     assert_eq!((status.refused.as_ref(), status.failed.len()), (None, 0));
-    assert_eq!(status.line(), format!("not in sync, deletions refused: {text}"));
+    assert_eq!(status.line(None), format!("not in sync, deletions refused: {text}"));
     assert_eq!(status.last_pass.unwrap().outcome, PassOutcome::PartlyRefused);
     // The file is followed and kept.
     director.takes(&all(&[(1, 5), (2, 1)]));

@@ -3,6 +3,7 @@
 //! It never blocks and does no IO: its caller passes in what happened and when, and carries out the actions. One pass runs at a
 //! time. Events that arrive meanwhile are merged into the next pass, since no event says what changed.
 
+mod account;
 mod examination;
 mod outcome;
 mod watchdog;
@@ -23,7 +24,7 @@ use super::goal::{Goal, UnusableFile};
 use super::pass::{Attempt, Job, Pass};
 use crate::error_chain::ErrorChain;
 use crate::model::{Link, Policy, ServiceKey, Subject};
-use crate::status::{PassReason, Status, Timestamp};
+use crate::status::{LastChange, PassReason, Status, Timestamp};
 
 /// After a pass, no pass runs for this many times its duration, so that passes take a twentieth of the time, however large the table is.
 const IDLE_RATIO: u32 = 20;
@@ -61,6 +62,8 @@ pub struct Controller {
     warned: Vec<String>,
     examination: Schedule,
     status: Status,
+    /// The last change, by whichever command
+    last_change: Option<LastChange>,
     /// The status on disk
     written: Option<Status>,
     /// The pass that runs
@@ -117,6 +120,7 @@ impl Controller {
             warned: Vec::new(),
             examination: Schedule::new(now),
             status: Status { file, ..Status::default() },
+            last_change: None,
             written: None,
             running: None,
             requested: None,
@@ -332,10 +336,11 @@ impl Controller {
                 self.ruleset_quiet_until = now + cost * RULESET_IDLE_RATIO;
                 self.policy().resync.max(cost * IDLE_RATIO)
             }
-            Pass::Full { found, pending, goal, mut warnings, directory, at, cost } => {
+            Pass::Full { found, pending, goal, last_change, mut warnings, directory, at, cost } => {
                 let _span = info_span!("pass", reason = reason.to_string()).entered();
                 (self.quick_checks, self.last_pass_verified) = (0, false);
                 self.goal = self.goal.take().or(found);
+                self.last_change = last_change.or(self.last_change);
                 let context = PassContext { reason, at, now };
                 let ended = pending.map(|attempt| self.finish_pending(*attempt, context, &mut warnings));
                 let ended = match goal {
@@ -357,9 +362,7 @@ impl Controller {
         self.next_reason = if self.failures > 0 { PassReason::Retry } else { PassReason::Resync };
         self.actions.push(DaemonAction::CheckFile);
         if self.is_ready && (!self.has_sent_ready || answers_reload) {
-            self.sent_line = self.status.line();
-            self.actions.push(DaemonAction::Notify(Notice::Ready(self.sent_line.clone())));
-            self.has_sent_ready = true;
+            self.notify_ready();
         }
         self.notify_status();
     }
@@ -415,22 +418,6 @@ impl Controller {
 
     fn is_current(&self, goal: &Goal) -> bool {
         self.goal.as_ref().is_some_and(|kept| kept.revision == goal.revision)
-    }
-
-    fn write_status(&mut self) {
-        if self.written.as_ref() != Some(&self.status) {
-            self.written = Some(self.status.clone());
-            self.actions.push(DaemonAction::WriteStatus(Box::new(self.status.clone())));
-        }
-    }
-
-    /// Sends the status line to the service manager, if it has changed.
-    fn notify_status(&mut self) {
-        let line = self.status.line();
-        if line != self.sent_line {
-            self.sent_line.clone_from(&line);
-            self.actions.push(DaemonAction::Notify(Notice::Status(line)));
-        }
     }
 }
 
