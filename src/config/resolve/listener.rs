@@ -36,7 +36,7 @@ pub(super) fn service(url: &Listener, here: impl Fn() -> KeyPath, issues: &mut I
         }
         Err(KeyError::UnknownScheme(word)) => Issue::new(here(), format!("unknown protocol `{word}`"))
             .expected(URLS)
-            .suggest(nearest(&word, ServiceKey::schemes())),
+            .suggest(nearest(&word, ServiceKey::schemes()).map(|scheme| with_scheme(text, scheme))),
         Err(KeyError::NoPort(rest)) => Issue::new(here(), format!("`{rest}` has no port"))
             .expected(ADDRESS_PORT)
             .suggest(address::with_brackets(&rest).map(|socket| format!("{scheme}://{socket}"))),
@@ -67,6 +67,12 @@ fn text_with(service: &ServiceKey, address: IpAddr) -> String {
         }
         ServiceKey::FirewallMark { .. } => service.to_string(),
     }
+}
+
+/// The URL with another scheme; the scheme alone where that is no URL either.
+fn with_scheme(text: &str, scheme: &str) -> String {
+    let url = text.split_once("://").map(|(_, rest)| format!("{scheme}://{rest}"));
+    url.filter(|url| url.parse::<ServiceKey>().is_ok()).unwrap_or_else(|| scheme.to_owned())
 }
 
 /// `fwmark:10` with what is missing.

@@ -48,10 +48,11 @@ pub fn not_rules(source: &Source, expected: &dyn fmt::Display) -> Option<Diagnos
 }
 
 fn conflict(text: &str) -> Option<Diagnostic> {
-    let mut lines = all(text).enumerate();
-    let (index, _) = lines.find(|(_, line)| line.starts_with("<<<<<<< "))?;
-    lines.find(|(_, line)| line.starts_with(">>>>>>> "))?;
-    let problem = Diagnostic::new(index + 1, 1, 7, "a merge conflict begins here");
+    // Often one of the three lines was forgotten.
+    let is_mark = |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+    let (index, line) = all(text).enumerate().find(|(_, line)| is_mark(line))?;
+    let end = if line.starts_with('<') { "begins" } else { "ends" };
+    let problem = Diagnostic::new(index + 1, 1, 7, format!("a merge conflict {end} here"));
     Some(problem.expecting("one of the versions, without the lines `<<<<<<<`, `=======` and `>>>>>>>`"))
 }
 

@@ -43,8 +43,10 @@ fn a_listener() {
     check(listen, &[
         ("10.0.0.13:80", &["4:13 `10.0.0.13:80` has no protocol | <listeners> | tcp://10.0.0.13:80"]),
         ("10.0.0.13", &["4:13 `10.0.0.13` has no protocol | <listeners>"]),
-        ("tpc://10.0.0.13:80", &["4:13 unknown protocol `tpc` | <listeners> | tcp"]),
-        ("http://10.0.0.13:80", &["4:13 unknown protocol `http` | <listeners> | tcp"]),
+        ("tpc://10.0.0.13:80", &["4:13 unknown protocol `tpc` | <listeners> | tcp://10.0.0.13:80"]),
+        ("http://10.0.0.13:80", &["4:13 unknown protocol `http` | <listeners> | tcp://10.0.0.13:80"]),
+        ("TCP://10.0.0.13", &["4:13 unknown protocol `TCP` | <listeners> | tcp"]),
+        ("fwm://10", &["4:13 unknown protocol `fwm` | <listeners> | fwmark://10"]),
         ("tcp://10.0.0.13", &["4:13 `10.0.0.13` has no port | <ADDRESS:PORT>"]),
         ("tcp://fd00::13:80", &["4:13 `fd00::13:80` has no port | <ADDRESS:PORT> | tcp://[fd00::13]:80"]),
         ("tcp://10.0.0.13:http", &["4:13 `http` is not a port | <ADDRESS:PORT> | tcp://10.0.0.13:80"]),

@@ -96,6 +96,7 @@ fn what_is_no_desired_file() {
         ("checktimeout = 10\nvirtual = 10.0.0.1:80\n\treal = 192.168.8.14:80 gate 10\n", &["2:1 this is a configuration file of ldirectord, which lbd does not read | a desired file; while ldirectord has its services in the kernel, `lbd export` writes a desired file of them"]),
         (listing, &["1:1 this is a listing of `ipvsadm -L` | what `ipvsadm -Sn` prints: `lbd export --from FILE` makes a desired file of it, `lbd diff --live FILE` compares with it"]),
         ("# saved\n-A -t 10.0.0.1:80 -s rr\n", &["2:1 these are rules of ipvsadm | a desired file; `lbd export --from FILE` makes one of the rules"]),
+        (&conflict.replace("<<<<<<< HEAD\n", ""), &["7:1 a merge conflict ends here | one of the versions, without the lines `<<<<<<<`, `=======` and `>>>>>>>`"]),
         (conflict, &["4:1 a merge conflict begins here | one of the versions, without the lines `<<<<<<<`, `=======` and `>>>>>>>`"]),
     ]);
 }
@@ -118,6 +119,22 @@ fn a_mapping_where_a_list_belongs_hides_nothing() {
             "3:8 `marks` cannot be a mapping | a list: `- ` before its first key",
             "3:27 `match` cannot be a mapping | a list: `- ` before its first key",
             "3:39 unknown protocol `tpc` | one of tcp, udp, sctp | tcp",
+        ]),
+        ("version: 1\nclusters: []\nmarks:\n  10: { match: [{ protocol: tpc }] }\n  ten: {}\n  10: {}\n", &[
+            "4:3 `marks` cannot be a mapping | a list: `- mark: 10` and below it the other keys",
+            "4:29 unknown protocol `tpc` | one of tcp, udp, sctp | tcp",
+            "5:3 `ten` is not a firewall mark | a number from 1 to 4294967295, decimal or `0x…`",
+            "6:3 duplicate mark 10; first on line 4",
+        ]),
+        ("version: 1\nclusters: []\nsync: { mster: { id: 300 } }\n", &[
+            "3:7 `sync` cannot be a mapping | a list: `- role: mster` and below it the other keys",
+            "3:9 unknown role `mster` | one of master, backup | master",
+            "3:16 `interface` is missing in an entry of `sync` | `interface`, an interface such as `eth1`",
+            "3:22 `300` is too large for `id` | a number from 0 to 255",
+        ]),
+        ("version: 1\nclusters: [{ name: web, listen: tcp://10.0.0.1:80, servers: { 192.168.8.14: { wieght: 3 } } }]\n", &[
+            "2:61 `servers` cannot be a mapping | a list: `- address: 192.168.8.14` and below it the other keys",
+            "2:79 unknown key `wieght` | one of address, weight, forward, tunnel, upper_threshold, lower_threshold | weight",
         ]),
         ("version: 1\nclusters:\n  web: 80\n", &["3:3 `clusters` cannot be a mapping | a list"]),
     ]);

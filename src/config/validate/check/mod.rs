@@ -55,7 +55,7 @@ enum KeptContent {
 impl Checked {
     /// Compares a file with the schema.
     pub(in crate::config) fn new(tree: &Tree<'_>, schema: &Value) -> Self {
-        let mut walk = Walk { tree, schema, checked: Self::default(), path: Vec::new() };
+        let mut walk = Walk { tree, schema, checked: Self::default(), path: Vec::new(), given: Map::new() };
         let top = walk.shape(schema);
         let empty = |node: &Node<'_>| scalar::is_null(node);
         match tree.root.and_then(|root| Some((root, tree.target(root)?))) {
@@ -131,6 +131,8 @@ struct Walk<'a> {
     schema: &'a Value,
     checked: Checked,
     path: Vec<PathStep>,
+    /// What the next mapping has beside its own keys
+    given: Map<String, Value>,
 }
 
 impl<'a> Walk<'a> {
@@ -288,7 +290,7 @@ impl<'a> Walk<'a> {
         let mut seen: HashMap<&str, Span> = HashMap::new();
         // The key that a mistyped one was probably meant to be is not reported as missing, nor what follows from its absence.
         let mut meant: HashSet<&str> = HashSet::new();
-        let (mut values, mut map) = (Map::new(), HashMap::new());
+        let (mut values, mut map) = (std::mem::take(&mut self.given), HashMap::new());
         for (key, value) in pairs {
             let Some(node) = self.tree.target(*key) else { continue };
             let key_span = self.tree.node(*key).map_or(node.span, |node| node.span);

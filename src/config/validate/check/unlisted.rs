@@ -8,8 +8,11 @@ use crate::config::format::path::{KeyPath, PathStep};
 use crate::config::validate::problem::Diagnostic;
 use crate::config::yaml::tree::{Content, Id, Span};
 
+/// The keys by which entries are identified: people write these as the keys of a mapping.
+const IDENTITIES: [&str; 4] = ["name", "mark", "role", "address"];
+
 impl<'a> Walk<'a> {
-    /// Reads a mapping as one entry of the list that belongs here, or as an entry for each key, which names it. `None` where
+    /// Reads a mapping as one entry of the list that belongs here, or as an entry for each key, which identifies it. `None` where
     /// it is neither, and nothing is reported; `Some(None)` where it is one that could not be read.
     pub(super) fn unlisted(
         &mut self,
@@ -30,48 +33,64 @@ impl<'a> Walk<'a> {
             return Some(self.entry(0, id, &entry).map(whole));
         }
         let required = schema.get("required").and_then(Value::as_array);
-        let is_named = required.into_iter().flatten().any(|key| key == "name");
+        let is_required = |key: &&str| required.into_iter().flatten().any(|required| required == key);
+        let identity = IDENTITIES.into_iter().find(is_required)?;
         let is_map =
             |id: &Id| self.tree.target(*id).is_some_and(|node| matches!(node.content, Content::Map(_)));
-        if !is_named || pairs.is_empty() || !pairs.iter().all(|(_, value)| is_map(value)) {
+        if pairs.is_empty() || !pairs.iter().all(|(_, value)| is_map(value)) {
             return None;
         }
-        let first = texts.iter().flatten().next().copied().unwrap_or("web");
-        self.unlisted_problem(span, &format!("a list: `- name: {first}` and below it the other keys"));
-        Some(Some(self.named(pairs, &texts, span, &entry)))
+        let first = texts.iter().flatten().next().copied().unwrap_or("…");
+        self.unlisted_problem(span, &format!("a list: `- {identity}: {first}` and below it the other keys"));
+        let of_key = self.shape(known.get(identity)?);
+        Some(Some(self.identified(pairs, span, &entry, (identity, &of_key))))
     }
 
-    fn named(
+    /// The list of what a mapping has, each entry with its key as the value of `identity`.
+    fn identified(
         &mut self,
         pairs: &[(Id, Id)],
-        names: &[Option<&str>],
         span: Span,
         entry: &Shape<'a>,
+        (identity, of_key): (&'static str, &Shape<'a>),
     ) -> (Value, Kept) {
         let (mut values, mut list) = (Vec::new(), Vec::new());
-        for ((key, value), name) in pairs.iter().zip(names) {
-            // The name is there, in another place.
-            let path = KeyPath(self.path.clone()).then(list.len());
-            self.checked.invalid.insert(path.then("name"));
-            let Some((Value::Object(mut value), kept)) = self.entry(list.len(), *value, entry) else {
+        for (key, value) in pairs {
+            // It is there, in another place.
+            let path = KeyPath(self.path.clone()).then(list.len()).then(identity);
+            self.checked.invalid.insert(path.clone());
+            let place = self.key(list.len(), *key, identity, of_key).map(|(known, place)| {
+                self.checked.invalid.remove(&path);
+                self.given.insert(identity.to_owned(), known);
+                place
+            });
+            let read = self.entry(list.len(), *value, entry);
+            self.given.clear();
+            let Some((value, mut kept)) = read else {
                 self.checked.incomplete.insert(KeyPath(self.path.clone()));
                 continue;
             };
-            self.checked.invalid.remove(&path.then("name"));
-            value.insert("name".to_owned(), name.unwrap_or_default().into());
-            values.push(Value::Object(value));
-            list.push(self.with_name(kept, *key));
+            if let (Some(place), KeptContent::Map(map)) = (place, &mut kept.inside) {
+                map.insert(identity.to_owned(), (place.span, place));
+            }
+            values.push(value);
+            list.push(kept);
         }
         (Value::Array(values), Kept { span, inside: KeptContent::List(list) })
     }
 
-    /// An entry whose name stands in the key of a mapping.
-    fn with_name(&self, mut kept: Kept, key: Id) -> Kept {
-        let place = self.tree.node(key).map_or(kept.span, |node| node.span);
-        if let KeptContent::Map(map) = &mut kept.inside {
-            map.insert("name".to_owned(), (place, Kept { span: place, inside: KeptContent::Nothing }));
-        }
-        kept
+    /// A key, read as the value that identifies the entry.
+    fn key(
+        &mut self,
+        index: usize,
+        key: Id,
+        identity: &'static str,
+        shape: &Shape<'a>,
+    ) -> Option<(Value, Kept)> {
+        self.path.extend([PathStep::Index(index), PathStep::from(identity)]);
+        let read = self.value(key, shape, None);
+        self.path.truncate(self.path.len() - 2);
+        read
     }
 
     fn entry(&mut self, index: usize, id: Id, shape: &Shape<'a>) -> Option<(Value, Kept)> {
