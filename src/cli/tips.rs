@@ -6,6 +6,12 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 const DRY_RUN: [&str; 9] =
     ["--dry-run", "--dryrun", "--dry", "-n", "--noop", "--no-op", "--check", "--simulate", "--test"];
 
+/// How the names of desired files end.
+const DESIRED: [&str; 3] = [".yaml", ".yml", ".json"];
+
+/// How the names of saved rules and of configurations of other programs end.
+const RULES: [&str; 3] = [".conf", ".rules", ".cf"];
+
 /// Adds the tip, if there is one. `command` is the command that was typed, as far as it is known.
 pub(super) fn add(mut error: clap::Error, command: Option<&str>) -> clap::Error {
     let kind = match error.kind() {
@@ -26,6 +32,12 @@ fn tip(word: &str, command: Option<&str>) -> Option<String> {
         None if is_file_name(word) => {
             Some(format!("a command comes first, and the desired file behind -f: `lbd diff -f {word}`"))
         }
+        None if is_dry_run => {
+            Some("`lbd diff` shows what `lbd apply` would do, and changes nothing".to_owned())
+        }
+        Some("export") if is_file_name(word) && DESIRED.iter().any(|end| word.ends_with(end)) => {
+            Some(format!("`lbd export > {word}` writes the live state there"))
+        }
         Some("export") if is_file_name(word) => {
             Some(format!("`lbd export --from {word}` converts saved rules"))
         }
@@ -45,8 +57,8 @@ fn tip(word: &str, command: Option<&str>) -> Option<String> {
 
 /// Whether a word looks like the name of a file.
 pub fn is_file_name(word: &str) -> bool {
-    let ends = [".yaml", ".yml", ".json", ".conf", ".rules"];
-    !word.starts_with('-') && (word.contains('/') || ends.iter().any(|end| word.ends_with(end)))
+    let mut ends = DESIRED.iter().chain(&RULES);
+    !word.starts_with('-') && (word.contains('/') || ends.any(|end| word.ends_with(end)))
 }
 
 #[cfg(test)]
@@ -66,6 +78,8 @@ mod tests {
             ("--state-dir /tmp/x apply a.json", "the desired file comes behind -f: `lbd apply -f a.json`"),
             ("web.yaml", "a command comes first, and the desired file behind -f: `lbd diff -f web.yaml`"),
             ("export saved.rules", "`lbd export --from saved.rules` converts saved rules"),
+            ("export web.yaml", "`lbd export > web.yaml` writes the live state there"),
+            ("--dry-run", "`lbd diff` shows what `lbd apply` would do, and changes nothing"),
             ("apply --dry-run", "`lbd diff` shows what `lbd apply` would do, and changes nothing"),
             ("apply -n", "`lbd diff` shows what `lbd apply` would do, and changes nothing"),
             ("run --check", "`lbd diff` shows what `lbd apply` would do, and changes nothing"),

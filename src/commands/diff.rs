@@ -20,7 +20,8 @@ pub(super) fn run(
     options: &Diff,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
+    let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)
+        .map_err(|error| Part::explain(&options.clusters, error))?;
     desired.policy = inputs::policy(desired.policy, &options.overrides);
     let stored = match &options.live {
         // An export does not contain what lbd owns, and may come from another host.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::CommandError;
 use crate::advice::Advice;
 use crate::cli;
-use crate::config;
+use crate::config::{self, ReadCause, ReadError};
 use crate::model::ServiceKey;
 use crate::ownership::Owned;
 use crate::reconcile::StateDiff;
@@ -53,6 +53,16 @@ impl<'a> Part<'a> {
             }
         }
         Ok(Self { names })
+    }
+
+    /// The error of a desired file that cannot be read: where there is none and a name looks like a file, the file was meant by that.
+    pub(super) fn explain(names: &[String], error: CommandError) -> CommandError {
+        let is_missing =
+            matches!(&error, CommandError::Unreadable(ReadError { cause: ReadCause::Missing, .. }));
+        match names.iter().find(|name| is_missing && cli::is_file_name(name)) {
+            Some(name) => CommandError::UnknownCluster(UnknownCluster { name: name.clone(), nearest: None }),
+            None => error,
+        }
     }
 
     /// Whether a service is of the part.

@@ -249,52 +249,6 @@ TCP  10.7.0.1:80 rr
     assert!(diff.stderr.contains("what `ipvsadm -Sn` prints"), "{}", diff.stderr);
 }
 
-// `lbd export --from /etc/keepalived/keepalived.conf` named each of its lines as no command of ipvsadm.
-#[test]
-fn what_belongs_to_another_program_is_one_error_where_rules_or_an_export_belong() {
-    let keepalived = "! the shop\nvrrp_instance a {\n}\nvirtual_server 10.0.0.13 80 {\n}\n";
-    let ldirectord = "checktimeout=3\nvirtual=10.0.0.13:80\n  real=192.168.8.14:80 masq\n";
-    let variables = "virtual=10.0.0.13:80\nreal=192.168.8.14\nipvsadm -A -t 10.0.0.13:80 -s rr\n";
-    let files = [
-        ("a.yaml", GOOD),
-        ("k", keepalived),
-        ("l", ldirectord),
-        ("script", variables),
-        ("json", "{\"version\": 1}"),
-    ];
-    let directory = directory(&files);
-    let message = |arguments: &[&str]| {
-        let output = lbd(&directory, arguments);
-        assert_eq!((output.status, output.stdout.as_str()), (2, ""), "{arguments:?}");
-        let mut lines = output.stderr.lines().map(|line| line.trim_start_matches([' ', '|', '=', '^']));
-        let first = lines.next().unwrap_or_default().to_owned();
-        let expected = lines.find_map(|line| line.split_once("expected ")).unwrap_or_default().1.to_owned();
-        [first, expected]
-    };
-    for (name, program) in [("k", "keepalived"), ("l", "ldirectord")] {
-        let what = format!("error: this is a configuration file of {program}, which lbd does not read");
-        let way_out = format!(
-            "; while {program} has its services in the kernel, `lbd export` writes a desired file of them"
-        );
-        for (arguments, takes) in [
-            (&["-f", name, "validate"][..], "a desired file"),
-            (&["export", "--from", name], "what `ipvsadm -Sn` has written"),
-            (&["-f", "a.yaml", "diff", "--live", name], "what `lbd export` or `ipvsadm -Sn` has written"),
-        ] {
-            assert_eq!(message(arguments), [what.clone(), format!("{takes}{way_out}")], "{arguments:?}");
-        }
-    }
-    for name in ["a.yaml", "json"] {
-        let expected = [
-            "error: this is a desired file already, as `lbd export` writes it",
-            "what `ipvsadm -Sn` has written",
-        ];
-        assert_eq!(message(&["export", "--from", name]), expected);
-    }
-    let script = lbd(&directory, &["export", "--from", "script"]);
-    assert!(script.stdout.contains("  listen: tcp://10.0.0.13:80\n"), "{}", script.stdout);
-}
-
 #[test]
 fn an_address_that_looks_like_one_with_a_port_is_a_warning() {
     let text = GOOD.replace("10.0.0.13", "[fd00::13]").replace("192.168.8.14, ", "fd00::2:8080, ");

@@ -50,6 +50,63 @@ fn an_export_is_read_from_a_pipe() {
     }
 }
 
+// `lbd export --from /etc/keepalived/keepalived.conf` named each of its lines as no command of ipvsadm.
+#[test]
+fn what_belongs_to_another_program_is_one_error_where_rules_or_an_export_belong() {
+    let keepalived = "! the shop\nvrrp_instance a {\n}\nvirtual_server 10.0.0.13 80 {\n}\n";
+    let ldirectord = "checktimeout=3\nvirtual=10.0.0.13:80\n  real=192.168.8.14:80 masq\n";
+    let variables = "virtual=10.0.0.13:80\nreal=192.168.8.14\nipvsadm -A -t 10.0.0.13:80 -s rr\n";
+    let files = [
+        ("a.yaml", GOOD),
+        ("k", keepalived),
+        ("l", ldirectord),
+        ("script", variables),
+        ("json", "{\"version\": 1}"),
+    ];
+    let directory = directory(&files);
+    let message = |arguments: &[&str]| {
+        let output = lbd(&directory, arguments);
+        assert_eq!((output.status, output.stdout.as_str()), (2, ""), "{arguments:?}");
+        let mut lines = output.stderr.lines().map(|line| line.trim_start_matches([' ', '|', '=', '^']));
+        let first = lines.next().unwrap_or_default().to_owned();
+        let expected = lines.find_map(|line| line.split_once("expected ")).unwrap_or_default().1.to_owned();
+        [first, expected]
+    };
+    for (name, program) in [("k", "keepalived"), ("l", "ldirectord")] {
+        let what = format!("error: this is a configuration file of {program}, which lbd does not read");
+        let way_out = format!(
+            "; while {program} has its services in the kernel, `lbd export` writes a desired file of them"
+        );
+        for (arguments, takes) in [
+            (&["-f", name, "validate"][..], "a desired file"),
+            (&["export", "--from", name], "what `ipvsadm -Sn` has written"),
+            (&["-f", "a.yaml", "diff", "--live", name], "what `lbd export` or `ipvsadm -Sn` has written"),
+        ] {
+            assert_eq!(message(arguments), [what.clone(), format!("{takes}{way_out}")], "{arguments:?}");
+        }
+    }
+    for name in ["a.yaml", "json"] {
+        let expected = [
+            "error: this is a desired file already, as `lbd export` writes it",
+            "what `ipvsadm -Sn` has written",
+        ];
+        assert_eq!(message(&["export", "--from", name]), expected);
+    }
+    let script = lbd(&directory, &["export", "--from", "script"]);
+    assert!(script.stdout.contains("  listen: tcp://10.0.0.13:80\n"), "{}", script.stdout);
+}
+
+// It named the default file, which nobody had meant, as missing.
+#[test]
+fn a_file_in_the_place_of_a_cluster_is_named_also_where_there_is_no_desired_file() {
+    let directory = directory(&[("a.yaml", GOOD)]);
+    let output = lbd(&directory, &["-f", "none", "diff", "a.yaml"]);
+    let says = "error: a.yaml: no cluster has this name; the desired file comes behind -f: `-f a.yaml`\n";
+    assert_eq!((output.status, output.stdout.as_str(), output.stderr.as_str()), (2, "", says));
+    let says = "error: none: there is no such file; create it, or name another one with -f\n";
+    assert_eq!(lbd(&directory, &["-f", "none", "diff", "web"]).stderr, says);
+}
+
 // It called what runs "another daemon", and it said "stop it first" where the lock could not be made.
 #[test]
 fn teardown_names_a_daemon_that_runs_and_nothing_to_stop_where_none_does() {
