@@ -11,19 +11,18 @@ use super::{Advice, Finding};
 use crate::host::{self, AddressInterface, Host, InterfaceKind, Target};
 use crate::model::State;
 
-fn foreign_address(length: u8) -> Arc<Finding> {
+fn foreign_address() -> Arc<Finding> {
     let cause = "this virtual address is not local to this host, so that IPVS never sees its packets";
-    let way_out = format!(
-        "give it to an interface (`ip address add ADDRESS/{length} dev lo`), or make it local without one (`ip route add \
-         local ADDRESS dev lo`); on a standby director this is correct"
-    );
+    // Without a length of the prefix it is the address alone, of both families.
+    let way_out = "give it to an interface (`ip address add ADDRESS dev lo`), or make it local without one (`ip route add local \
+                   ADDRESS dev lo`); on a standby director this is correct";
     Finding { code: "address-not-local", cause: cause.into(), advice: way_out.into() }.into()
 }
 
 /// Virtual addresses that the kernel does not take for its own.
 pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
     advice.reserve(addresses.len());
-    let (v4, v6) = (foreign_address(32), foreign_address(128));
+    let finding = foreign_address();
     // An address can be that of a service and of a mark.
     let are_distinct = addresses.iter().all(|target| target.mark.is_none());
     let mut told = HashSet::with_hasher(RandomState::default());
@@ -31,7 +30,7 @@ pub(super) fn not_local(addresses: &[Target], advice: &mut Vec<Advice>) {
         if !are_distinct && !told.insert(address) {
             continue;
         }
-        advice.push(Advice::of(address.to_string(), if address.is_ipv4() { &v4 } else { &v6 }));
+        advice.push(Advice::of(address.to_string(), &finding));
     }
 }
 
@@ -113,18 +112,16 @@ mod tests {
             ..Host::default()
         };
         let cause = "this virtual address is not local to this host, so that IPVS never sees its packets";
-        let advice = |address: &str, length: u8| {
+        let advice = |address: &str| {
             Advice::new(
                 "address-not-local",
                 address,
                 cause,
-                format!(
-                    "give it to an interface (`ip address add ADDRESS/{length} dev lo`), or make it local without one (`ip \
-                 route add local ADDRESS dev lo`); on a standby director this is correct"
-                ),
+                "give it to an interface (`ip address add ADDRESS dev lo`), or make it local without one (`ip route add local \
+                 ADDRESS dev lo`); on a standby director this is correct",
             )
         };
-        assert_eq!(advised(&desired(""), &host), [advice("10.0.0.1", 32), advice("fd00::1", 128)]);
+        assert_eq!(advised(&desired(""), &host), [advice("10.0.0.1"), advice("fd00::1")]);
     }
 
     fn holder(interface: &str, kind: InterfaceKind, default_route: &[&str]) -> AddressInterface {
