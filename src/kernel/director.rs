@@ -6,8 +6,8 @@ use super::interfaces::Groups;
 use super::ipvs::Ipvs;
 use super::nftables::{NftClient, NftError};
 use super::{
-    Kernel, KernelError, Live, Permit, ProgressSink, ReadScope, Refusal, Refusals, interfaces, permitted,
-    sync_sockets, sysctl,
+    Kernel, KernelError, Live, Look, Loss, Permit, ProgressSink, ReadScope, Refusal, Refusals, interfaces,
+    permitted, sync_sockets, sysctl,
 };
 use crate::error_chain::ErrorChain;
 use crate::model::sysctl::{VS_SYNC_PORTS, is_same};
@@ -90,7 +90,7 @@ impl Director {
         }
     }
 
-    /// Remembers from now on what each reading found, for [`Kernel::has_changed`].
+    /// Remembers from now on what each reading found, for [`Kernel::has_changed`] and [`Kernel::find_loss`].
     pub fn remember(&mut self) {
         self.ipvs.remember();
     }
@@ -218,6 +218,10 @@ impl Kernel for Director {
             || self.ipvs.has_changed(question)?;
         self.seen = (!changed).then_some((read, daemons, beside));
         Ok(changed)
+    }
+
+    fn find_loss(&mut self, look: Look) -> Result<Loss, KernelError> {
+        self.ipvs.find_loss(look)
     }
 
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {

@@ -46,6 +46,13 @@ pub trait Kernel {
     /// Where the kernel cannot be read.
     fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError>;
 
+    /// Whether a virtual service is gone that the last [`Kernel::read_expecting`] expected and found: for so little that it can be done
+    /// each second. [`Loss::None`] where nothing was read yet, nothing is remembered, or something was edited since.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be read: nothing is known then.
+    fn find_loss(&mut self, look: Look) -> Result<Loss, KernelError>;
+
     /// Reads some virtual services with their servers; those that are not there are left out.
     ///
     /// # Errors
@@ -62,6 +69,26 @@ pub trait Kernel {
     /// Calls `permit` from now on before each write: for IPVS, before each batch of messages; `None` permits all.
     /// Where it returns false, [`Kernel::execute`] ends with [`KernelError::NotPermitted`].
     fn set_permit(&mut self, permit: Option<Permit>);
+}
+
+/// How far [`Kernel::find_loss`] goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Compares numbers of the kernel, which costs next to nothing, however many services there are
+    Numbers,
+    /// Lists the services, whose cost grows with their number
+    Lists,
+}
+
+/// What [`Kernel::find_loss`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// No service is known to be gone.
+    None,
+    /// A number of the kernel has changed: the lists decide.
+    Possible,
+    /// A service is gone.
+    Certain,
 }
 
 /// Whether this process may still write to the kernel.

@@ -21,6 +21,7 @@ mod guards;
 mod ipvs;
 mod ipvsadm;
 mod lab_itself;
+mod loss;
 mod modules;
 mod progress;
 mod read;

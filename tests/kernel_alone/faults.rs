@@ -12,7 +12,7 @@ use crate::running::{Table, printed};
 use lbd::config::{Source, load};
 use lbd::error_chain::ErrorChain;
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, KernelError, Live, Permit, ReadScope, Refusals};
+use lbd::kernel::{Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refusals};
 use lbd::model::{Desired, Operation, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
 use lbd::reconcile::{self, Outcome, PassInput, Report};
 use lbd::store::Store;
@@ -55,6 +55,10 @@ impl Kernel for Noted {
 
     fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError> {
         self.kernel.has_changed(question)
+    }
+
+    fn find_loss(&mut self, look: Look) -> Result<Loss, KernelError> {
+        self.kernel.find_loss(look)
     }
 
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {

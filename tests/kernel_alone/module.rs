@@ -7,7 +7,7 @@
 use crate::lab::Netns;
 use crate::tables::{additions, real, scheduling, server, service, services};
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, ReadScope};
+use lbd::kernel::{Kernel, Look, Loss, ReadScope};
 use lbd::model::{Forwarding, Operation, ServerOp};
 
 /// A namespace in a kernel that nobody else needs.
@@ -48,6 +48,32 @@ fn a_module_that_was_loaded_anew_is_found_again() {
         net.sh(UNLOAD);
         net.sh(load);
         assert!(kernel.read(&ReadScope::default()).unwrap().state.services.is_empty());
+    }
+}
+
+#[test]
+fn a_module_that_was_unloaded_has_lost_every_service_and_its_references_show_ipv6_services() {
+    let net = alone();
+    let mut kernel = Ipvs::connect().unwrap();
+    kernel.remember();
+    let scope = ReadScope::default();
+    for (services, load) in [
+        ("ipvsadm -A -t 10.0.0.1:80 -s rr", ""),
+        ("ipvsadm -A -t 10.0.0.1:80 -s rr; ipvsadm -A -t [fd00::1]:80 -s rr", "modprobe ip_vs"),
+    ] {
+        net.sh(services);
+        let expected = kernel.read(&scope).unwrap().state.services;
+        kernel.read_expecting(&scope, &expected).unwrap();
+        let mut looks = |look| [(); 2].map(|()| kernel.find_loss(look).unwrap());
+        assert_eq!(looks(Look::Numbers), [Loss::None; 2]);
+        net.sh("ipvsadm -A -t 10.0.0.2:80 -s rr; ipvsadm -A -t [fd00::2]:80 -s rr");
+        assert_eq!(looks(Look::Numbers), [Loss::Possible; 2]);
+        assert_eq!(looks(Look::Lists), [Loss::None; 2]);
+        assert_eq!(looks(Look::Numbers), [Loss::None; 2]);
+        net.sh(UNLOAD);
+        net.sh(load);
+        assert_ne!(looks(Look::Numbers)[0], Loss::None, "{services}");
+        assert_eq!(looks(Look::Lists), [Loss::Certain; 2], "{services}");
     }
 }
 

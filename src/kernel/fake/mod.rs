@@ -12,7 +12,7 @@ use std::io;
 use super::explain::{is_unicast, refusal};
 use super::ipvs::codec::normal;
 use super::netlink::NetlinkError;
-use super::{Kernel, KernelError, Live, Permit, ReadScope, Refusal, Refusals};
+use super::{Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refusal, Refusals};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
     ServerKey, ServerOp, Servers, ServiceKey, ServiceOp, Services, SetSysctl, State, SyncOp, Timeouts,
@@ -45,11 +45,15 @@ pub struct Fake {
     pub reads: usize,
     /// How often [`Kernel::has_changed`] was called
     pub glances: usize,
+    /// The calls of [`Kernel::find_loss`]
+    pub looks: Vec<Look>,
     /// How often it was given operations
     pub executes: usize,
     /// Every operation that it was given, in order, refused or not
     pub operations: Vec<Operation>,
     seen: Option<State>,
+    /// The services that the last reading expected and found
+    found: Vec<ServiceKey>,
     verdicts: Vec<Verdict>,
     permit: Option<Permit>,
     before_read: Option<Meddler>,
@@ -73,9 +77,11 @@ impl Default for Fake {
             keeps_scheduler: true,
             reads: 0,
             glances: 0,
+            looks: Vec::new(),
             executes: 0,
             operations: Vec::new(),
             seen: None,
+            found: Vec::new(),
             verdicts: Vec::new(),
             permit: None,
             before_read: None,
@@ -299,7 +305,7 @@ fn stored(server: &RealServer) -> RealServer {
 }
 
 impl Kernel for Fake {
-    fn read_expecting(&mut self, question: &ReadScope, _expected: &Services) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, question: &ReadScope, expected: &Services) -> Result<Live, KernelError> {
         self.reads += 1;
         if let Some(meddler) = &mut self.before_read {
             meddler(&mut self.live);
@@ -317,21 +323,30 @@ impl Kernel for Fake {
                     live.state.strays.clear();
                 }
                 self.seen = Some(live.state.clone());
+                let is_found = |service: &&ServiceKey| live.state.services.contains_key(*service);
+                self.found = expected.keys().filter(is_found).copied().collect();
                 Ok(live)
             }
         }
     }
 
     fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError> {
-        let (reads, seen) = (self.reads, self.seen.take());
+        let (reads, seen, found) = (self.reads, self.seen.take(), std::mem::take(&mut self.found));
         let now = self.read(question)?.state;
-        self.reads = reads;
+        (self.reads, self.found) = (reads, found);
         self.glances += 1;
         let changed = seen != Some(now);
         if changed {
             self.seen = None;
         }
         Ok(changed)
+    }
+
+    /// Its numbers are as exact as its lists.
+    fn find_loss(&mut self, look: Look) -> Result<Loss, KernelError> {
+        self.looks.push(look);
+        let is_there = |service| self.live.state.services.contains_key(service);
+        Ok(if self.found.iter().all(is_there) { Loss::None } else { Loss::Certain })
     }
 
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
@@ -342,6 +357,7 @@ impl Kernel for Fake {
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         self.executes += 1;
         self.seen = None;
+        self.found.clear();
         if let Some(meddler) = &mut self.before_execute {
             meddler(&mut self.live);
         }

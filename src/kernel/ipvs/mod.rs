@@ -3,6 +3,7 @@
 mod batch;
 pub mod codec;
 mod fingerprint;
+mod loss;
 mod read;
 mod snapshot;
 pub(super) mod sockopt;
@@ -16,12 +17,13 @@ use neli::consts::nl::{GenlId, NlmF};
 use self::codec::request::Request;
 use self::codec::{decode, encode};
 use self::fingerprint::Fingerprint;
+use self::loss::{LossCheck, Numbers};
 use self::uapi::{IPVS_GENL_NAME, cmd};
 use super::netlink::message::attributes;
 use super::netlink::{Client, Malformed, NetlinkError, NetlinkSocket, Reply, Transport};
 use super::{
-    Kernel, KernelError, Live, Permit, ProgressEvent, ProgressSink, Query, ReadScope, Refusal, Refusals,
-    explain, permitted,
+    Kernel, KernelError, Live, Look, Loss, Permit, ProgressEvent, ProgressSink, Query, ReadScope, Refusal,
+    Refusals, explain, permitted,
 };
 use crate::model::{Operation, ServiceKey, Services, SetTimeouts, SyncOp, Timeouts};
 
@@ -49,6 +51,8 @@ pub struct Ipvs {
     remembers: bool,
     /// The fingerprint of the last full reading, unless something was edited since
     last: Option<Fingerprint>,
+    /// The services of the last full reading, unless something was edited since
+    losses: Option<LossCheck>,
     /// What receives how far it is
     progress: Option<ProgressSink>,
     /// Whether it may still be written
@@ -87,6 +91,7 @@ impl Ipvs {
             writes: 0,
             remembers: false,
             last: None,
+            losses: None,
             progress: None,
             permit: None,
         };
@@ -98,7 +103,7 @@ impl Ipvs {
         }
     }
 
-    /// Keeps from now on a fingerprint of each reading, so that [`Kernel::has_changed`] can compare with it.
+    /// Keeps from now on a fingerprint of each reading, so that [`Kernel::has_changed`] and [`Kernel::find_loss`] can compare with it.
     pub fn remember(&mut self) {
         self.remembers = true;
     }
@@ -295,9 +300,11 @@ fn refusal(operation: &Operation, errno: i32) -> Option<Refusal> {
 impl Kernel for Ipvs {
     /// What lies beside IPVS is not for it to read.
     fn read_expecting(&mut self, _question: &ReadScope, expected: &Services) -> Result<Live, KernelError> {
-        self.last = None;
+        (self.last, self.losses) = (None, None);
+        let numbers = self.remembers.then(Numbers::read);
         let live = self.read_all(expected)?;
         self.last = self.remembers.then(|| Fingerprint::of(&live));
+        self.losses = numbers.map(|numbers| LossCheck::of(expected, &live.state.services, numbers));
         Ok(live)
     }
 
@@ -308,12 +315,19 @@ impl Kernel for Ipvs {
         Ok(!is_same)
     }
 
+    fn find_loss(&mut self, look: Look) -> Result<Loss, KernelError> {
+        let Some(mut losses) = self.losses.take() else { return Ok(Loss::None) };
+        let found = losses.look(self, look);
+        self.losses = Some(losses);
+        found
+    }
+
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
         self.read_some(keys)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
-        self.last = None;
+        (self.last, self.losses) = (None, None);
         let (mut place, mut refusals) = (0, Refusals::new());
         let are_together = |one: &Operation, next: &Operation| {
             is_edit(one) && is_edit(next) || is_restart(one) && is_restart(next)

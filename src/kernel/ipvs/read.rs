@@ -168,7 +168,7 @@ impl Ipvs {
         Ok(Some(servers))
     }
 
-    fn exists(&mut self, service: &ServiceKey) -> Result<bool, KernelError> {
+    pub(super) fn exists(&mut self, service: &ServiceKey) -> Result<bool, KernelError> {
         match self.query(cmd::GET_SERVICE, NlmF::ACK, Some(service), |_| Ok(()))?.errno {
             0 => Ok(true),
             libc::ESRCH => Ok(false),

@@ -25,6 +25,14 @@ impl Snapshot {
         Some(Self { socket, room: Vec::new() })
     }
 
+    /// How many IPv4 services there are. `None` where that cannot be had.
+    pub(super) fn service_count(&mut self) -> Option<usize> {
+        // `struct ip_vs_getinfo`: the version, the size of the table of connections, the number of services.
+        let mut info = [0; 12];
+        sockopt::get(&self.socket, SocketOption::Info, &mut info).ok()?;
+        Some(u32_at(&info, 8)? as usize)
+    }
+
     /// Passes each IPv4 service with the number of its servers to `each`, and returns how many there are: no more than one
     /// above `expected`. `None` where the list cannot be had.
     pub(super) fn services(

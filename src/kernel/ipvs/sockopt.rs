@@ -12,6 +12,8 @@ use std::os::fd::{AsFd, AsRawFd};
 /// The options that are read, of which each has its own form of request and reply.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::kernel) enum SocketOption {
+    /// `IP_VS_SO_GET_INFO`: the number of the IPv4 services
+    Info,
     /// `IP_VS_SO_GET_SERVICES`: the IPv4 services, each with the number of its servers of either family
     Services,
     /// `IP_VS_SO_GET_DESTS`: the IPv4 servers of one service
@@ -26,6 +28,7 @@ impl SocketOption {
         /// `IP_VS_BASE_CTL`.
         const IP_VS: c_int = 64 + 1024 + 64;
         match self {
+            Self::Info => (libc::IPPROTO_IP, IP_VS + 1),
             Self::Services => (libc::IPPROTO_IP, IP_VS + 2),
             Self::Servers => (libc::IPPROTO_IP, IP_VS + 4),
             // The few architectures with a number of their own (SPARC, PA-RISC) answer this one as an unknown option.

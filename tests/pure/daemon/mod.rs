@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use lbd::config::Source;
 use lbd::daemon::{Goal, UnusableFile};
 use lbd::kernel::fake::Fake;
-use lbd::kernel::{Kernel, KernelError, Live, Permit, ReadScope, Refusals};
+use lbd::kernel::{Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refusals};
 use lbd::model::{Operation, ServiceKey, Services};
 
 /// The kernel that the daemon has, in the hands of the test as well.
@@ -24,6 +24,10 @@ impl Kernel for Shared {
 
     fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError> {
         self.0.lock().unwrap().has_changed(question)
+    }
+
+    fn find_loss(&mut self, look: Look) -> Result<Loss, KernelError> {
+        self.0.lock().unwrap().find_loss(look)
     }
 
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
