@@ -95,6 +95,9 @@ pub enum PassReason {
     /// Another program changed nftables
     #[serde(rename = "nftables changed", alias = "packet filter changed")]
     Ruleset,
+    /// Virtual services are gone
+    #[serde(rename = "services gone")]
+    Services,
     /// The pass before failed
     #[serde(rename = "retry")]
     Retry,

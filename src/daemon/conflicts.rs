@@ -23,6 +23,8 @@ pub(super) struct Conflicts {
 #[derive(Debug)]
 struct RepairHistory {
     repairs: u32,
+    /// How soon its drift is noticed: the shortest interval so far
+    interval: Duration,
     /// Not repaired again before
     backs_off_until: Instant,
     /// Forgotten when nothing happens until
@@ -30,15 +32,18 @@ struct RepairHistory {
 }
 
 impl Conflicts {
-    /// Records that drift of an entry was repaired; returns whether it has just become a conflict. `interval` is the resync
-    /// interval.
+    /// Records that drift of an entry was repaired; returns whether it has just become a conflict. `interval` is how soon such
+    /// drift is noticed.
     pub(super) fn repaired(&mut self, operation: &Operation, interval: Duration, now: Instant) -> bool {
         let history = self.entries.entry(operation.subject()).or_insert(RepairHistory {
             repairs: 0,
+            interval,
             backs_off_until: now,
             lasts_until: now,
         });
         history.repairs = history.repairs.saturating_add(1);
+        history.interval = history.interval.min(interval);
+        let interval = history.interval;
         let pause = match history.repairs.checked_sub(CONFLICT) {
             None => Duration::ZERO,
             Some(over) => interval.saturating_mul(2_u32.saturating_pow(over.saturating_add(1))).min(LONGEST),
@@ -52,6 +57,11 @@ impl Conflicts {
     pub(super) fn backing_off(&self, now: Instant) -> HashSet<Subject> {
         let backs_off = |(_, history): &(&Subject, &RepairHistory)| now < history.backs_off_until;
         self.entries.iter().filter(backs_off).map(|(subject, _)| subject.clone()).collect()
+    }
+
+    /// When the first of the entries that are not to be repaired now may be.
+    pub(super) fn first_due(&self, now: Instant) -> Option<Instant> {
+        self.entries.values().map(|history| history.backs_off_until).filter(|until| now < *until).min()
     }
 
     /// Forgets the entries that have stayed unchanged.

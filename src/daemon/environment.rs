@@ -108,6 +108,7 @@ impl Environment for HostEnvironment<'_> {
     fn perform(&mut self, action: DaemonAction) {
         match action {
             DaemonAction::StartPass(job) => self.worker.start_pass(job),
+            DaemonAction::Look(look) => self.worker.look(look),
             DaemonAction::ExamineHost(desired) => self.examiner.examine(desired),
             DaemonAction::ReadFile => self.file.read(),
             DaemonAction::CheckFile => self.file.check(),

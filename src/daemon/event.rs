@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::kernel::Look;
 use crate::model::{Desired, Link};
 use crate::status::Status;
 
 use super::findings::Examination;
 use super::goal::{Goal, UnusableFile};
-use super::pass::{Job, Pass};
+use super::pass::{Job, Looked, Pass};
 
 /// What has happened. An event never says what changed; a pass compares everything.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub enum Event {
     File(Result<Goal, UnusableFile>),
     /// The way in which the file is watched has changed
     Watching(String),
+    /// It was looked whether services are gone
+    Looked(Looked),
     /// The host was examined
     Examined(Box<Examination>),
     /// An interface that something waited for has appeared
@@ -39,6 +42,8 @@ pub enum Event {
 pub enum DaemonAction {
     /// Start a pass; there is never more than one
     StartPass(Box<Job>),
+    /// Look whether services are gone; there is never more than one look, and a pass that is started meanwhile runs after it
+    Look(Look),
     /// Examine the host around a kernel that is equal to this state; there is never more than one examination
     ExamineHost(Arc<Desired>),
     /// Read the file, once no process is writing it

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::kernel::{Kernel, KernelError};
+use tracing::debug;
+
+use crate::error_chain::ErrorChain;
+use crate::kernel::{Kernel, KernelError, Look, Loss};
 use crate::model::{Operation, Subject};
 use crate::reconcile::{self, Outcome, PassInput, Report, Summary};
 use crate::status::{ChangedBy, LastChange, PassReason};
@@ -60,6 +63,17 @@ pub enum Pass {
     },
 }
 
+/// The result of a look for services that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// How far it went
+    pub look: Look,
+    /// What it found; nothing where it could not find out
+    pub loss: Loss,
+    /// How long it took
+    pub cost: Duration,
+}
+
 /// Whether the state directory still exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateDirectory {
@@ -86,6 +100,11 @@ impl Attempt {
         let is_verified =
             |outcome: &Outcome| matches!(outcome, Outcome::Verified | Outcome::PartlyRefused(_));
         self.result.as_ref().is_ok_and(|report| is_verified(&report.outcome))
+    }
+
+    /// Whether the kernel was left as it was, as far as is known.
+    pub fn did_nothing(&self) -> bool {
+        self.result.as_ref().map_or(true, |report| report.done.is_empty())
     }
 
     /// Whether a guard refused it.
@@ -145,6 +164,21 @@ impl Passes {
         let own_change = self.record_change(attempts, job.reason, at, &mut warnings);
         let last_change = own_change.or_else(|| self.store.load_last_change().ok().flatten());
         Pass::Full { found, pending, goal, last_change, warnings, directory, at, cost: began.elapsed() }
+    }
+
+    /// Looks for services that the last pass has found and that are gone. What cannot be found out is left to the next resync.
+    pub fn look(&mut self, look: Look) -> Looked {
+        let began = Instant::now();
+        let found = self.kernel.as_mut().map_or(Ok(Loss::None), |kernel| kernel.find_loss(look));
+        let loss = found.unwrap_or_else(|error| {
+            debug!("cannot look for lost services: {}", ErrorChain(&error));
+            // The connection may be broken; the next pass makes a new one.
+            self.kernel = None;
+            Loss::None
+        });
+        // A command that has the lock may be deleting services; what it leaves is seen by the next look.
+        let loss = if loss == Loss::Certain && self.store.is_locked() { Loss::None } else { loss };
+        Looked { look, loss, cost: began.elapsed() }
     }
 
     /// Records what the attempts of a pass have changed, if anything; returns it.

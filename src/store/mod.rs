@@ -166,6 +166,11 @@ impl Store {
         Lock::take(&self.directory, LOCK, command, waiting)
     }
 
+    /// Whether another process has the lock of a pass; false where that is not known.
+    pub fn is_locked(&self) -> bool {
+        Lock::other_holder(&self.directory, LOCK).is_ok_and(|holder| holder.is_some())
+    }
+
     /// Whether the directory exists. Without it there is no record, and a running daemon cannot be detected.
     pub fn is_there(&self) -> bool {
         self.directory.path().is_dir()

@@ -157,6 +157,27 @@ fn drift_is_repaired_at_the_next_look_and_logged() {
     );
 }
 
+// keepalived, when its services were taken out of its file, emptied the table: connections were refused for 27 s.
+#[test]
+fn an_emptied_table_and_a_lost_service_are_back_soon_however_long_the_resync_is() {
+    let net = Netns::new();
+    let six = "  - { name: six, listen: 'tcp://[fd00::1]:80', forward: nat, servers: ['fd00::14'] }\n";
+    net.write("desired.yaml", &(file(SELDOM, &[(1, 1), (2, 1)]) + six));
+    let daemon = Daemon::start(&net);
+    daemon.wait_for("applied: add server [fd00::14]:80");
+    let all = net.ipvsadm_save();
+    assert_eq!(all.len(), 6, "{all:?}");
+    // A server alone is left to the resync.
+    for lost in ["-C", "-D -t 10.0.0.2:80", "-D -t [fd00::1]:80"] {
+        net.sh(&format!("ipvsadm -d -t 10.0.0.1:80 -r 192.168.8.14:80; ipvsadm {lost}"));
+        let back = soon(Duration::from_secs(20), || net.ipvsadm_save() == all);
+        assert!(back.is_some(), "{lost}: {:?}\n{}", net.ipvsadm_save(), daemon.log());
+    }
+    let log = daemon.log();
+    let mut repairs = log.lines().filter(|line| line.contains("drift repaired: "));
+    assert!(repairs.all(|line| line.contains("reason=\"services gone\"")), "{log}");
+}
+
 #[test]
 fn a_daemon_in_sync_says_nothing_and_writes_nothing() {
     let net = Netns::new();
@@ -180,9 +201,9 @@ fn a_daemon_in_sync_says_nothing_and_writes_nothing() {
 fn sighup_reconciles_at_once() {
     let net = Netns::new();
     let daemon = serving(&net, SELDOM, &[(1, 1), (2, 1)]);
-    net.sh("ipvsadm -D -t 10.0.0.2:80");
+    net.sh("ipvsadm -e -t 10.0.0.2:80 -r 192.168.8.14:80 -m -w 9");
     std::thread::sleep(Duration::from_millis(1500));
-    assert_eq!(net.ipvsadm_save(), rules(&[(1, 1)]));
+    assert_eq!(net.ipvsadm_save(), rules(&[(1, 1), (2, 9)]));
     daemon.signal(Signal::SIGHUP);
     assert!(becomes(&net, &[(1, 1), (2, 1)]), "{}", daemon.log());
     assert!(daemon.log().contains("reason=\"requested\""), "{}", daemon.log());

@@ -52,7 +52,11 @@ impl Director {
     /// The file as it is now; gives how long the next pass waits.
     fn takes(&mut self, text: &str) -> Duration {
         self.reads(text);
-        self.controller.deadline() - self.now
+        self.until_next_pass()
+    }
+
+    fn until_next_pass(&self) -> Duration {
+        self.controller.next_pass().unwrap() - self.now
     }
 
     fn reads(&mut self, text: &str) {
@@ -67,11 +71,11 @@ impl Director {
 
     /// The next pass comes because its time has; gives how long the one after it waits.
     fn looks(&mut self) -> Duration {
-        self.now = self.controller.deadline();
+        self.now = self.controller.next_pass().unwrap();
         let actions = self.controller.wake(0, self.now);
         assert!(actions.iter().any(|action| matches!(action, DaemonAction::StartPass(_))), "no pass was due");
         self.perform(actions);
-        self.controller.deadline() - self.now
+        self.until_next_pass()
     }
 
     fn perform(&mut self, actions: Vec<DaemonAction>) {
@@ -84,7 +88,9 @@ impl Director {
                 DaemonAction::WriteStatus(status) => self.store.save_status(&status).unwrap(),
                 DaemonAction::AwaitLinks(links) => self.awaited = links,
                 DaemonAction::Notify(notice) => self.notices.push(notice),
-                DaemonAction::ExamineHost(_)
+                // Looks for lost services have tests of their own.
+                DaemonAction::Look(_)
+                | DaemonAction::ExamineHost(_)
                 | DaemonAction::ReadFile
                 | DaemonAction::CheckFile
                 | DaemonAction::LogInvalid(_) => {}

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use crate::daemon::{Shared, file, goal};
-use lbd::daemon::{Controller, DaemonAction, Environment, Event, Notice, Passes, run};
+use lbd::daemon::{Controller, DaemonAction, Environment, Event, Looked, Notice, Passes, run};
 use lbd::kernel::Kernel;
+use lbd::kernel::fake::Fake;
 use lbd::model::ServiceKey;
 use lbd::store::Store;
 use tempfile::TempDir;
@@ -25,6 +26,10 @@ struct Stage {
     _directory: TempDir,
     /// How long each pass takes, one after the other; the last for all that follow
     takes: Vec<Duration>,
+    /// How long each look for lost services takes
+    look_takes: Duration,
+    /// What another program does to the kernel before each pass and before each look
+    meddler: fn(&DaemonAction, &mut Fake),
     /// Who has the lock when a pass begins, and for how long: each for one pass
     lock: Vec<(&'static str, Duration)>,
     /// Whether a pass that runs makes progress all the time
@@ -46,6 +51,8 @@ impl Stage {
             passes: Passes::new(connect, store, None),
             _directory: directory,
             takes: vec![Duration::from_millis(10)],
+            look_takes: Duration::ZERO,
+            meddler: |_, _| (),
             lock: Vec::new(),
             progresses: true,
             did: Vec::new(),
@@ -92,7 +99,15 @@ impl Environment for Stage {
     }
 
     fn perform(&mut self, action: DaemonAction) {
+        if matches!(action, DaemonAction::StartPass(_) | DaemonAction::Look(_)) {
+            (self.meddler)(&action, &mut self.kernel.0.lock().unwrap());
+        }
         match action {
+            DaemonAction::Look(look) => {
+                self.did(format!("look: {look:?}"));
+                let looked = Looked { cost: self.look_takes, ..self.passes.look(look) };
+                self.happens(self.look_takes, Event::Looked(looked));
+            }
             DaemonAction::StartPass(job) => {
                 self.did(format!("pass: {}", job.reason));
                 let takes = if self.takes.len() > 1 { self.takes.remove(0) } else { self.takes[0] };
@@ -271,4 +286,75 @@ fn a_changed_packet_filter_is_looked_at_soon_and_not_all_the_time() {
     let looks = stage.times("pass: nftables changed");
     assert_eq!(looks[0], 5_000);
     assert!((1..=2).contains(&(looks.len() - 1)), "{looks:?}");
+}
+
+#[test]
+fn lost_services_are_looked_for_each_second_but_not_while_a_pass_runs() {
+    let script = vec![(0, reading(&[(1, 1)], 1)), (2_500, Event::Reload), (9_000, Event::Stop)];
+    let stage = played(script, None, |stage| {
+        stage.takes = vec![Duration::from_millis(10), Duration::from_secs(3)];
+        stage.look_takes = Duration::from_millis(8);
+    });
+    assert_eq!(stage.times("look: Lists"), [1_010, 6_500]);
+    assert_eq!(stage.times("look: Numbers"), [2_018, 7_508, 8_516]);
+    // There is nothing to lose.
+    let stage = played(vec![(0, reading(&[], 1)), (9_000, Event::Stop)], None, |_| ());
+    assert!(stage.story().iter().all(|(_, what)| !what.starts_with("look")), "{:?}", stage.story());
+}
+
+fn seldom(text: &str) -> Event {
+    Event::File(goal(&format!("policy: {{ resync: 1h }}\n{text}"), 1))
+}
+
+// keepalived emptied the table: connections were refused for 27 s.
+#[test]
+fn a_lost_service_is_back_at_the_next_look_however_long_the_resync_is() {
+    let script = vec![(0, seldom(&file(&[(1, 1), (2, 1)]))), (60_000, Event::Stop)];
+    let stage = played(script, None, |stage| {
+        stage.meddler = |action, kernel| {
+            // Once; and a server that is gone is none.
+            let services = &mut kernel.live.state.services;
+            match action {
+                DaemonAction::Look(_) if kernel.looks.len() == 5 => services.clear(),
+                DaemonAction::Look(_) => {
+                    let servers = services.values_mut().map(|service| service.servers_mut());
+                    servers.for_each(|servers| servers.clear());
+                }
+                _ => {}
+            }
+        };
+    });
+    let passes = stage.story().into_iter().filter(|(_, what)| what.starts_with("pass"));
+    assert_eq!(passes.collect::<Vec<_>>(), [(0, "pass: start"), (6_010, "pass: services gone")]);
+    assert_eq!(stage.kernel.0.lock().unwrap().live.state.services.len(), 2);
+}
+
+#[test]
+fn who_empties_the_table_again_and_again_is_fought_less_and_less_often() {
+    let passes = |meddler: fn(&DaemonAction, &mut Fake)| {
+        let script = vec![(0, seldom(&file(&[(1, 1)]))), (600_000, Event::Stop)];
+        played(script, None, |stage| stage.meddler = meddler).times("pass: services gone")
+    };
+    // Each second, for ever: the third repair is a conflict.
+    let emptied = passes(|action, kernel| {
+        if matches!(action, DaemonAction::Look(_)) {
+            kernel.live.state.services.clear();
+        }
+    });
+    assert_eq!(emptied, [1_010, 2_020, 3_030, 4_040, 64_050, 184_060, 424_070]);
+    // And fills it again before lbd reads it: as often as lbd would look without that.
+    let refilled = passes(|action, kernel| match action {
+        DaemonAction::Look(_) => kernel.live.state.services.clear(),
+        _ => kernel.live.state.services = goal(&file(&[(1, 1)]), 1).unwrap().desired.state.services.clone(),
+    });
+    let each_half_minute: Vec<u64> = (0..20).map(|number| 1_010 + number * 30_010).collect();
+    assert_eq!(refilled, each_half_minute);
+    // And the kernel refuses to have it again: a retry with pauses of its own.
+    let refused = passes(|action, kernel| {
+        if matches!(action, DaemonAction::Look(_)) {
+            kernel.live.state.services.clear();
+            kernel.schedulers.clear();
+        }
+    });
+    assert_eq!(refused, [1_010]);
 }

@@ -74,6 +74,7 @@ impl Director {
                 DaemonAction::ExamineHost(_) => self.did("examine"),
                 DaemonAction::Notify(Notice::Status(line) | Notice::Ready(line)) => self.line = line,
                 DaemonAction::Notify(_)
+                | DaemonAction::Look(_)
                 | DaemonAction::WriteStatus(_)
                 | DaemonAction::AwaitLinks(_)
                 | DaemonAction::ReadFile

@@ -361,7 +361,8 @@ pub struct PolicyEntry {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub max_delete: Option<MaxDeleteText>,
 
-    /// How often the live state is checked though nothing announced a change: 1 second to 1 day. Default: `30s`.
+    /// How often the whole live state is checked though nothing announced a change: 1 second to 1 day. Default: `30s`. That a virtual
+    /// service is gone is noticed within two seconds, however long this is.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub resync: Option<DurationText>,
 }

@@ -4,7 +4,9 @@
 //! time. Events that arrive meanwhile are merged into the next pass, since no event says what changed.
 
 mod account;
+mod attempts;
 mod examination;
+mod looks;
 mod outcome;
 mod watchdog;
 
@@ -15,21 +17,21 @@ use tokio::time::Instant;
 use tracing::{debug, info, info_span};
 
 use self::examination::Schedule;
+use self::looks::Looks;
 use self::outcome::PassContext;
 use self::watchdog::Watchdog;
-use super::backoff;
 use super::conflicts::Conflicts;
 use super::event::{DaemonAction, Event, Notice};
 use super::goal::{Goal, UnusableFile};
-use super::pass::{Attempt, Job, Pass};
+use super::pass::{Job, Pass};
 use crate::error_chain::ErrorChain;
 use crate::model::{Link, Policy, ServiceKey, Subject};
 use crate::status::{LastChange, PassReason, Status, Timestamp};
 
 /// After a pass, no pass runs for this many times its duration, so that passes take a twentieth of the time, however large the table is.
 const IDLE_RATIO: u32 = 20;
-/// After a pass, changes of nftables are ignored for this many times its duration: they may never stop.
-const RULESET_IDLE_RATIO: u32 = 4;
+/// After a pass, changes of nftables and services that are gone are ignored for this many times its duration: they may never stop.
+const EVENT_IDLE_RATIO: u32 = 4;
 /// After this many quick checks, the next resync reads the whole table.
 const QUICK_CHECKS: u32 = 9;
 /// How long the first pass waits for the file to be read.
@@ -61,6 +63,7 @@ pub struct Controller {
     /// The warnings of the last pass
     warned: Vec<String>,
     examination: Schedule,
+    looks: Looks,
     status: Status,
     /// The last change, by whichever command
     last_change: Option<LastChange>,
@@ -119,6 +122,7 @@ impl Controller {
             waiting: HashSet::new(),
             warned: Vec::new(),
             examination: Schedule::new(now),
+            looks: Looks::new(now),
             status: Status { file, ..Status::default() },
             last_change: None,
             written: None,
@@ -151,10 +155,15 @@ impl Controller {
 
     /// When [`Self::wake`] is to be called, if no event comes before.
     pub fn deadline(&self) -> Instant {
-        let next = [Some(self.next), self.ruleset_pass, self.examination.deadline()];
+        let next = [self.next_pass(), self.next_look(), self.examination.deadline()];
         let idle = next.into_iter().flatten().filter(|_| self.running.is_none());
         // A day: the caller needs some deadline.
         idle.chain(self.watchdog.deadline()).min().unwrap_or_else(|| self.next + Duration::from_secs(86_400))
+    }
+
+    /// When the next pass starts if no event comes before; `None` while one runs.
+    pub fn next_pass(&self) -> Option<Instant> {
+        self.running.is_none().then(|| self.ruleset_pass.map_or(self.next, |at| at.min(self.next)))
     }
 
     /// Takes in an event; returns the actions in their order.
@@ -170,6 +179,7 @@ impl Controller {
                     self.status.watching = how;
                 }
             }
+            Event::Looked(looked) => self.finish_look(looked, now),
             Event::Examined(examination) => self.finish_examination(*examination, now),
             Event::Link => {
                 // The pass finds out what still waits.
@@ -227,6 +237,7 @@ impl Controller {
             } else if let Some(reason) = self.requested.take() {
                 self.start(reason, now);
             } else {
+                self.look(now);
                 self.examine_host(now);
             }
         }
@@ -333,7 +344,7 @@ impl Controller {
             Pass::Unchanged { cost } => {
                 debug!(reason = reason.to_string(), "nothing has changed");
                 self.quick_checks += 1;
-                self.ruleset_quiet_until = now + cost * RULESET_IDLE_RATIO;
+                self.ruleset_quiet_until = now + cost * EVENT_IDLE_RATIO;
                 self.policy().resync.max(cost * IDLE_RATIO)
             }
             Pass::Full { found, pending, goal, last_change, mut warnings, directory, at, cost } => {
@@ -342,6 +353,7 @@ impl Controller {
                 self.goal = self.goal.take().or(found);
                 self.last_change = last_change.or(self.last_change);
                 let context = PassContext { reason, at, now };
+                let did_nothing = pending.iter().chain(&goal).all(|attempt| attempt.did_nothing());
                 let ended = pending.map(|attempt| self.finish_pending(*attempt, context, &mut warnings));
                 let ended = match goal {
                     Some(attempt) => Some(self.finish_goal(*attempt, context, &mut warnings)),
@@ -351,8 +363,10 @@ impl Controller {
                 self.status.conflicts = self.conflicts.list();
                 self.note_directory(directory);
                 self.host_may_differ(answers_reload, now);
-                let wait = self.pause(ended).max(cost * IDLE_RATIO);
-                self.ruleset_quiet_until = now + cost * RULESET_IDLE_RATIO;
+                let was_in_vain = reason == PassReason::Services && did_nothing;
+                self.looks.full_pass_ended(cost, was_in_vain, self.policy().resync, now);
+                let wait = self.pause(ended, now).max(cost * IDLE_RATIO);
+                self.ruleset_quiet_until = now + cost * EVENT_IDLE_RATIO;
                 self.status.retry_at = (self.failures > 0).then(|| Timestamp::from(at + wait));
                 self.write_status();
                 wait
@@ -366,70 +380,4 @@ impl Controller {
         }
         self.notify_status();
     }
-
-    /// How long to wait for the next pass, by the result of this one.
-    fn pause(&mut self, ended: Option<PassResult>) -> Duration {
-        let resync = self.policy().resync;
-        if matches!(ended, Some(PassResult::Incomplete | PassResult::Unreachable)) {
-            self.failures = self.failures.saturating_add(1);
-            backoff::wait(self.failures, resync, (self.chance)())
-        } else {
-            self.failures = 0;
-            resync
-        }
-    }
-
-    /// Takes in the result of the pending file, which becomes the goal unless it was rejected.
-    fn finish_pending(
-        &mut self,
-        attempt: Attempt,
-        context: PassContext,
-        warnings: &mut Vec<String>,
-    ) -> PassResult {
-        let goal = attempt.goal.clone();
-        let is_drift = self.is_current(&goal) && self.goal_was_verified;
-        let result = self.note(attempt, is_drift, context, warnings);
-        match result {
-            PassResult::Converged | PassResult::Incomplete => {
-                self.status.refused = None;
-                self.goal_was_verified = result == PassResult::Converged;
-                // A newer file that came meanwhile is still to be tried.
-                self.pending.take_if(|pending| pending.revision == goal.revision);
-                self.goal = Some(goal);
-            }
-            // A guard rejected it, or it is not known whether one would.
-            PassResult::Rejected | PassResult::Unreachable => {}
-        }
-        result
-    }
-
-    /// Takes in the result of the goal that is kept.
-    fn finish_goal(
-        &mut self,
-        attempt: Attempt,
-        context: PassContext,
-        warnings: &mut Vec<String>,
-    ) -> PassResult {
-        let is_verified = attempt.is_verified();
-        let result = self.note(attempt, self.goal_was_verified, context, warnings);
-        self.goal_was_verified |= is_verified;
-        result
-    }
-
-    fn is_current(&self, goal: &Goal) -> bool {
-        self.goal.as_ref().is_some_and(|kept| kept.revision == goal.revision)
-    }
-}
-
-/// The consequence of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PassResult {
-    /// The kernel equals the goal, but for deferred repairs
-    Converged,
-    /// The kernel refused an operation, or it is not known what lbd owns
-    Incomplete,
-    /// A guard refused the file
-    Rejected,
-    /// The kernel could not be read or written
-    Unreachable,
 }

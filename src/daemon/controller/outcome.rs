@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
-use super::{Controller, PassResult};
+use super::{Controller, looks};
 use crate::daemon::pass::{Attempt, StateDirectory};
 use crate::error_chain::ErrorChain;
 use crate::guard::GuardRefusal;
@@ -27,6 +27,19 @@ pub(super) struct PassContext {
     pub(super) at: SystemTime,
     /// When it ended
     pub(super) now: Instant,
+}
+
+/// The consequence of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PassResult {
+    /// The kernel equals the goal, but for deferred repairs
+    Converged,
+    /// The kernel refused an operation, or it is not known what lbd owns
+    Incomplete,
+    /// A guard refused the file
+    Rejected,
+    /// The kernel could not be read or written
+    Unreachable,
 }
 
 impl Controller {
@@ -59,7 +72,8 @@ impl Controller {
         let is_repair = |operation: &&Operation| is_drift && !has_waited(operation);
         if is_drift {
             let repaired = report.done.iter().filter(is_repair);
-            self.note_conflicts(repaired, goal.desired.policy.resync, context.now);
+            let interval = looks::interval(context.reason, goal.desired.policy.resync);
+            self.note_conflicts(repaired, interval, context.now);
         }
         let Report { outcome, done, failed, last, warnings: of_pass } = report;
         for operation in done.iter().take(LOGGED) {
@@ -239,13 +253,13 @@ impl Controller {
     fn note_conflicts<'a>(
         &mut self,
         repaired: impl Iterator<Item = &'a Operation>,
-        resync: Duration,
+        interval: Duration,
         now: Instant,
     ) {
         let mut seen = HashSet::new();
         for operation in repaired {
             // Several rounds of one pass are one repair.
-            if seen.insert(operation.subject()) && self.conflicts.repaired(operation, resync, now) {
+            if seen.insert(operation.subject()) && self.conflicts.repaired(operation, interval, now) {
                 error!(
                     service = operation.service().map(display),
                     server = operation.server().map(display),
