@@ -330,7 +330,7 @@ mod tests {
         let mut status = status();
         let at = status.last_pass.unwrap().at;
         let by = ChangedBy::Apply;
-        let change = LastChange { at, by, verified: true, added: 0, edited: 1, deleted: 0 };
+        let change = LastChange { at, by, verified: true, added: 0, edited: 1, deleted: 0, drift: 0 };
         assert_eq!(
             status.line(Some(&change)),
             "not in sync, trying again: add service tcp://10.0.0.1:80: no memory; 1 warning"

@@ -195,7 +195,7 @@ pub(super) fn record_change(store: &Store, by: ChangedBy, report: &Report) -> Re
     let Summary { add: added, edit: edited, delete: deleted } = Summary::of(report.done.iter());
     let verified = matches!(report.outcome, Outcome::Verified | Outcome::PartlyRefused(_));
     let at = SystemTime::now().into();
-    store.save_last_change(&LastChange { at, by, verified, added, edited, deleted })
+    store.save_last_change(&LastChange { at, by, verified, added, edited, deleted, drift: 0 })
 }
 
 /// What is stored, for a command that only looks.

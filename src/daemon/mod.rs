@@ -5,6 +5,7 @@
 mod backoff;
 mod conflicts;
 mod controller;
+mod drift;
 mod environment;
 mod event;
 mod examiner;
@@ -24,6 +25,7 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::controller::Controller;
+pub use self::drift::Drift;
 pub use self::environment::HostEnvironment;
 pub use self::event::{DaemonAction, Event, Notice};
 pub use self::findings::Examination;

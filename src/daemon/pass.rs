@@ -8,10 +8,11 @@ use tracing::debug;
 use crate::error_chain::ErrorChain;
 use crate::kernel::{Kernel, KernelError, Look, Loss};
 use crate::model::{Operation, Subject};
-use crate::reconcile::{self, Outcome, PassInput, Report, Summary};
+use crate::reconcile::{self, FileChange, Outcome, PassInput, Report, Summary};
 use crate::status::{ChangedBy, LastChange, PassReason};
 use crate::store::{LoadError, Lock, Record, Store};
 
+use super::drift::Drift;
 use super::goal::Goal;
 
 /// Connects to a kernel.
@@ -32,6 +33,8 @@ pub struct Job {
     pub pending: Option<Goal>,
     /// The entries whose repair is deferred
     pub backing_off: HashSet<Subject>,
+    /// What waits for its interface
+    pub waiting: HashSet<Subject>,
 }
 
 /// The result of a pass.
@@ -92,6 +95,8 @@ pub struct Attempt {
     pub goal: Goal,
     /// What the pass did; an error where the kernel could not be read or written
     pub result: Result<Report, KernelError>,
+    /// Which of the operations repair drift
+    pub drift: Drift,
 }
 
 impl Attempt {
@@ -146,11 +151,12 @@ impl Passes {
         let lock = lock.map_err(|error| warnings.push(format!("{error}; going on without the lock"))).ok();
         begins();
         let began = Instant::now();
-        let (found, unknown) = self.find_verified(&mut warnings);
+        let (found, unknown, was_found_here) = self.find_verified(&mut warnings);
         let kept = job.goal.as_ref().or(found.as_ref());
         let baseline = Baseline {
             kept,
             was_verified: job.goal_was_verified,
+            was_found_here,
             unknown: unknown.as_deref(),
             job,
             lock: lock.as_ref(),
@@ -189,18 +195,21 @@ impl Passes {
         at: SystemTime,
         warnings: &mut Vec<String>,
     ) -> Option<LastChange> {
-        let (mut done, mut verified) = (Vec::new(), false);
+        let (mut done, mut verified, mut drift) = (Vec::new(), false, Vec::new());
         for attempt in attempts {
             // The last one is what is kept.
             verified = attempt.is_verified();
-            done.extend(attempt.result.iter().flat_map(|report| &report.done));
+            let of_attempt = || attempt.result.iter().flat_map(|report| &report.done);
+            done.extend(of_attempt());
+            drift.extend(of_attempt().filter(|operation| attempt.drift.is_repaired_by(operation)));
         }
         let Summary { add: added, edit: edited, delete: deleted } = Summary::of(done.iter().copied());
         if done.is_empty() {
             return None;
         }
         let by = ChangedBy::Run { reason };
-        let change = LastChange { at: at.into(), by, verified, added, edited, deleted };
+        let drift = Summary::of(drift.into_iter()).total();
+        let change = LastChange { at: at.into(), by, verified, added, edited, deleted, drift };
         if let Err(error) = self.store.save_last_change(&change) {
             warnings.push(format!("{error}; `lbd status` does not show the last change"));
         }
@@ -208,14 +217,14 @@ impl Passes {
     }
 
     /// Reads the state that was verified last, unless that was done before; or tells why it cannot be read. A corrupt one counts
-    /// as none.
-    fn find_verified(&mut self, warnings: &mut Vec<String>) -> (Option<Goal>, Option<String>) {
+    /// as none. Last comes whether it was verified in this boot and network namespace.
+    fn find_verified(&mut self, warnings: &mut Vec<String>) -> (Option<Goal>, Option<String>, bool) {
         if self.knows_verified {
-            return (None, None);
+            return (None, None, false);
         }
         let found = match Goal::last_verified(&self.store) {
             Ok(goal) => goal,
-            Err(LoadError::Unreadable(reason)) => return (None, Some(reason)),
+            Err(LoadError::Unreadable(reason)) => return (None, Some(reason), false),
             Err(LoadError::Corrupt(reason)) => {
                 warnings.push(format!(
                     "{reason}; what the file takes away is compared with the record and the kernel instead"
@@ -225,7 +234,8 @@ impl Passes {
         };
         self.knows_verified = true;
         self.verified.clone_from(&found);
-        (found, None)
+        let was_found_here = found.is_some() && self.store.has_record_from_here();
+        (found, None, was_found_here)
     }
 
     /// Whether a quick check finds the kernel unchanged since the last pass verified it.
@@ -257,11 +267,13 @@ impl Passes {
             // The connection may be broken; the next pass makes a new one.
             self.kernel = None;
         }
-        Attempt { goal: goal.clone(), result }
+        let has_done = result.as_ref().is_ok_and(|report| !report.done.is_empty());
+        let drift = if has_done { baseline.drift(goal) } else { Drift::default() };
+        Attempt { goal: goal.clone(), result, drift }
     }
 
     fn try_attempt(&mut self, goal: &Goal, baseline: &Baseline<'_>) -> Result<Report, KernelError> {
-        let Baseline { kept, was_verified, unknown, job, lock } = *baseline;
+        let Baseline { kept, was_verified, was_found_here: _, unknown, job, lock } = *baseline;
         let kernel = match &mut self.kernel {
             Some(kernel) => kernel,
             None => self.kernel.insert((self.connect)()?),
@@ -308,8 +320,22 @@ struct Baseline<'a> {
     kept: Option<&'a Goal>,
     /// Whether the kernel was ever equal to it
     was_verified: bool,
+    /// Whether it is one that another process has verified in this boot and network namespace
+    was_found_here: bool,
     /// Why the state that was verified last cannot be read, if so
     unknown: Option<&'a str>,
     job: &'a Job,
     lock: Option<&'a Lock>,
+}
+
+impl Baseline<'_> {
+    /// Which operations towards a goal repair drift.
+    fn drift(&self, goal: &Goal) -> Drift {
+        let kept = self.kept.filter(|_| self.was_verified || self.was_found_here);
+        Drift {
+            file: kept.map(|kept| FileChange::between(&kept.desired, &goal.desired)),
+            waited: self.job.waiting.clone(),
+            is_first: self.was_found_here,
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod edit;
 mod execution;
+mod file_change;
 mod session;
 mod state_diff;
 
@@ -17,6 +18,7 @@ use crate::ownership::Changed;
 use crate::store::{Lock, Record, Store};
 
 pub use self::edit::edit;
+pub use self::file_change::FileChange;
 pub use self::state_diff::StateDiff;
 
 /// How often one pass executes before it gives up: another program may be writing, too.
@@ -76,6 +78,12 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// How many objects there are in all.
+    pub fn total(self) -> usize {
+        let Self { add, edit, delete } = self;
+        add + edit + delete
+    }
+
     /// Counts the objects that operations add, edit and delete.
     pub fn of<'a>(operations: impl Iterator<Item = &'a Operation>) -> Self {
         let mut summary = Self::default();

@@ -22,6 +22,14 @@ pub struct LastChange {
     pub edited: usize,
     /// How many deletions
     pub deleted: usize,
+    /// How many of all these repaired what another program had changed
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub drift: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The command that changed something.
@@ -47,15 +55,27 @@ impl LastChange {
         let LastPass { at, reason, outcome, added, edited, deleted } = *pass;
         let verified = matches!(outcome, PassOutcome::Verified | PassOutcome::PartlyRefused);
         let is_change = added + edited + deleted > 0;
-        is_change.then_some(Self { at, by: ChangedBy::Run { reason }, verified, added, edited, deleted })
+        is_change.then_some(Self {
+            at,
+            by: ChangedBy::Run { reason },
+            verified,
+            added,
+            edited,
+            deleted,
+            drift: 0,
+        })
     }
 }
 
 impl fmt::Display for LastChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, by, verified, added, edited, deleted } = self;
+        let Self { at, by, verified, added, edited, deleted, drift } = self;
         let end = if *verified { "verified" } else { "not verified" };
-        write!(f, "{at}, {by}: {end}; {added} added, {edited} edited, {deleted} deleted")
+        write!(f, "{at}, {by}: {end}; {added} added, {edited} edited, {deleted} deleted")?;
+        match drift {
+            0 => Ok(()),
+            drift => write!(f, "; {drift} of them repaired what another program had changed"),
+        }
     }
 }
 
@@ -81,8 +101,15 @@ mod tests {
     #[test]
     fn a_change_is_read_as_it_was_written_and_names_its_command() {
         let at = Timestamp::from(UNIX_EPOCH + Duration::from_secs(1_795_460_685));
-        let change =
-            |by| LastChange { at, by, verified: by != ChangedBy::Restore, added: 1, edited: 2, deleted: 3 };
+        let change = |by| LastChange {
+            at,
+            by,
+            verified: by != ChangedBy::Restore,
+            added: 1,
+            edited: 2,
+            deleted: 3,
+            drift: 0,
+        };
         let start = ChangedBy::Run { reason: PassReason::File };
         let json = |command: &str, verified: bool| {
             json!({
@@ -102,6 +129,10 @@ mod tests {
             let shown = format!("2026-11-23T19:04:45Z, {shown}; 1 added, 2 edited, 3 deleted");
             assert_eq!(change(by).to_string(), shown);
         }
+        let drift = LastChange { drift: 4, ..change(start) };
+        assert_eq!(from_value::<LastChange>(to_value(drift).unwrap()).unwrap(), drift);
+        let shown = "; 1 added, 2 edited, 3 deleted; 4 of them repaired what another program had changed";
+        assert!(drift.to_string().ends_with(shown), "{drift}");
     }
 
     // "Last change: refused" was shown after `lbd apply --allow-deletes`.
@@ -117,7 +148,8 @@ mod tests {
             deleted,
         };
         let by = ChangedBy::Run { reason: PassReason::Resync };
-        let change = |verified| Some(LastChange { at, by, verified, added: 0, edited: 0, deleted: 1 });
+        let change =
+            |verified| Some(LastChange { at, by, verified, added: 0, edited: 0, deleted: 1, drift: 0 });
         for (outcome, deleted, expected) in [
             (PassOutcome::Refused, 0, None),
             (PassOutcome::Verified, 0, None),

@@ -187,7 +187,7 @@ mod tests {
         assert_eq!((boot.as_str(), process), (store.boot(), std::process::id()));
         assert_eq!(Status { writer: None, ..status }, Status::default());
         let by = ChangedBy::Apply;
-        let change = LastChange { at, by, verified: true, added: 1, edited: 2, deleted: 3 };
+        let change = LastChange { at, by, verified: true, added: 1, edited: 2, deleted: 3, drift: 0 };
         store.save_last_change(&change).unwrap();
         assert_eq!(store.load_last_change(), Ok(Some(change)));
         for name in [STATUS, LAST_CHANGE] {

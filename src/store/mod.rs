@@ -90,6 +90,12 @@ impl Store {
         }
     }
 
+    /// Whether there is a record that was written in this boot and network namespace. Not known to be so counts as no.
+    pub fn has_record_from_here(&self) -> bool {
+        let text = self.directory.read(RECORD, LARGEST);
+        text.is_ok_and(|text| text.is_some_and(|text| record::is_from(&text, &self.scope)))
+    }
+
     fn load_error(&self, name: &str, error: &SealError) -> LoadError {
         let message = format!("{}: {error}", self.directory.path().join(name).display());
         match error {

@@ -60,6 +60,12 @@ impl Scope {
     }
 }
 
+/// Whether this is the form on disk of a record that was written in `scope`.
+pub(super) fn is_from(text: &[u8], scope: &Scope) -> bool {
+    let its: Result<Scope, _> = serde_json::from_slice(text);
+    seal::check_json(text, VERSION).is_ok() && its.is_ok_and(|its| its.is(scope))
+}
+
 /// The newest version of the record. Version 1 had no checksum.
 pub(super) const VERSION: u32 = 2;
 

@@ -430,6 +430,18 @@ fn a_daemon_that_was_killed_goes_on_where_the_table_is() {
     net.sh("ipvsadm -D -t 10.0.0.1:80");
     // What it owned before it still owns: a service that left the file meanwhile goes.
     let daemon = serving(&net, SELDOM, &[(1, 1), (3, 1)]);
+    // What another program deleted meanwhile is drift; what the file changed is not.
+    for words in [
+        "WARN pass: drift repaired: add service tcp://10.0.0.1:80 (changed while no daemon ran)",
+        "WARN pass: drift repaired: add server 192.168.8.14:80 to tcp://10.0.0.1:80 (changed while no daemon ran)",
+        "INFO pass: applied: add service tcp://10.0.0.3:80",
+        "INFO pass: applied: delete service tcp://10.0.0.2:80",
+    ] {
+        daemon.wait_for(words);
+    }
+    let status = || net.lbd(&["-f", "desired.yaml", "status"]).stdout;
+    let words = "start: verified; 4 added, 0 edited, 1 deleted; 2 of them repaired what another program had changed\n";
+    assert!(soon(Duration::from_secs(10), || status().contains(words)).is_some(), "{}", status());
     assert!(daemon.stop().success());
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::daemon::{Shared, file, goal};
 use crate::log;
+use crate::sealed::sealed;
 use lbd::config::{Source, load};
 use lbd::daemon::{Controller, DaemonAction, Event, Notice, Passes};
 use lbd::kernel::Kernel;
@@ -399,6 +400,70 @@ fn a_setting_that_waited_for_its_interface_is_no_drift() {
     });
     assert_eq!(logged, [format!("WARN drift repaired: set {NAME} to 0")]);
     assert_eq!(director.status().conflicts, Vec::<String>::new());
+}
+
+// They were logged as plain additions.
+#[test]
+fn what_was_changed_while_no_daemon_ran_is_drift_unless_the_file_changed_it() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1), (3, 1)]));
+    let mut director = director.restarts();
+    director.meddle(1, 9);
+    director.meddle(2, 9);
+    let logged = log::of(|| director.reads(&file(&[(1, 1), (2, 5), (3, 5), (4, 1)])));
+    let service = |number: u8| format!("192.168.8.14:80 of tcp://10.0.0.{number}:80");
+    assert_eq!(
+        logged,
+        [
+            format!("WARN drift repaired: edit server {} (changed while no daemon ran)", service(1)),
+            format!("INFO applied: edit server {}", service(2)),
+            format!("INFO applied: edit server {}", service(3)),
+            "INFO applied: add service tcp://10.0.0.4:80".to_owned(),
+            "INFO applied: add server 192.168.8.14:80 to tcp://10.0.0.4:80".to_owned(),
+        ]
+    );
+    let change = director.store.load_last_change().unwrap().unwrap();
+    assert_eq!((change.added, change.edited, change.drift), (2, 3, 1));
+    // With a bad file it is what was verified last that is kept.
+    let mut director = director.restarts();
+    director.meddle(3, 9);
+    let logged = log::of(|| director.reads("version: 2\n"));
+    assert_eq!(
+        logged,
+        [format!("WARN drift repaired: edit server {} (changed while no daemon ran)", service(3))]
+    );
+    // While it runs, the file and another program may change it at once.
+    director.takes(&file(&[(1, 1), (2, 5), (3, 5), (4, 1)]));
+    director.meddle(4, 9);
+    let logged = log::of(|| director.reads(&file(&[(1, 2), (2, 5), (3, 5), (4, 1)])));
+    assert_eq!(
+        logged,
+        [
+            format!("INFO applied: edit server {}", service(1)),
+            format!("WARN drift repaired: edit server {}", service(4))
+        ]
+    );
+}
+
+#[test]
+fn what_is_missing_after_a_reboot_is_no_drift() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1)]));
+    let record = director.directory.path().join("state.json");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let text = fs::read_to_string(&record).unwrap();
+    assert!(text.contains(boot.trim()), "{text}");
+    fs::write(record, sealed(&text.replace(boot.trim(), "another"))).unwrap();
+    director.kernel = Shared::default();
+    let mut director = director.restarts();
+    let logged = log::of(|| director.reads(&file(&[(1, 1)])));
+    assert_eq!(
+        logged,
+        [
+            "INFO applied: add service tcp://10.0.0.1:80",
+            "INFO applied: add server 192.168.8.14:80 to tcp://10.0.0.1:80"
+        ]
+    );
 }
 
 #[test]

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::Controller;
 use super::outcome::{PassContext, PassResult};
 use crate::daemon::backoff;
-use crate::daemon::goal::Goal;
 use crate::daemon::pass::Attempt;
 
 impl Controller {
@@ -34,8 +33,7 @@ impl Controller {
         warnings: &mut Vec<String>,
     ) -> PassResult {
         let goal = attempt.goal.clone();
-        let is_drift = self.is_current(&goal) && self.goal_was_verified;
-        let result = self.note(attempt, is_drift, context, warnings);
+        let result = self.note(attempt, context, warnings);
         match result {
             PassResult::Converged | PassResult::Incomplete => {
                 self.status.refused = None;
@@ -58,12 +56,8 @@ impl Controller {
         warnings: &mut Vec<String>,
     ) -> PassResult {
         let is_verified = attempt.is_verified();
-        let result = self.note(attempt, self.goal_was_verified, context, warnings);
+        let result = self.note(attempt, context, warnings);
         self.goal_was_verified |= is_verified;
         result
-    }
-
-    fn is_current(&self, goal: &Goal) -> bool {
-        self.goal.as_ref().is_some_and(|kept| kept.revision == goal.revision)
     }
 }

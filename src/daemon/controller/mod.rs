@@ -329,6 +329,7 @@ impl Controller {
             goal_was_verified: self.goal_was_verified,
             pending: self.pending.clone(),
             backing_off: self.conflicts.backing_off(now),
+            waiting: self.waiting.clone(),
         };
         let answers_reload = std::mem::take(&mut self.reloading);
         self.running = Some(Running { reason, waits_for_lock: false, answers_reload });

@@ -47,17 +47,14 @@ impl Controller {
     pub(super) fn note(
         &mut self,
         attempt: Attempt,
-        is_drift: bool,
         context: PassContext,
         warnings: &mut Vec<String>,
     ) -> PassResult {
         self.last_pass_verified = attempt.is_verified();
-        let waited = std::mem::take(&mut self.waiting);
-        let Attempt { goal, result } = attempt;
+        let Attempt { goal, result, drift } = attempt;
         let report = match result {
             Ok(report) => report,
             Err(error) => {
-                self.waiting = waited;
                 self.note_failures(
                     vec![ErrorChain(&error).to_string()],
                     PassOutcome::Failed,
@@ -67,21 +64,17 @@ impl Controller {
                 return PassResult::Unreachable;
             }
         };
-        // What waited for its interface was not there for another program to change.
-        let has_waited = |operation: &Operation| waited.contains(&operation.subject());
-        let is_repair = |operation: &&Operation| is_drift && !has_waited(operation);
-        if is_drift {
-            let repaired = report.done.iter().filter(is_repair);
-            let interval = looks::interval(context.reason, goal.desired.policy.resync);
-            self.note_conflicts(repaired, interval, context.now);
-        }
+        let repaired = report.done.iter().filter(|operation| drift.is_repaired_by(operation));
+        let interval = looks::interval(context.reason, goal.desired.policy.resync);
+        self.note_conflicts(repaired, interval, context.now);
         let Report { outcome, done, failed, last, warnings: of_pass } = report;
         for operation in done.iter().take(LOGGED) {
             let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
             let (service, server) = (operation.service().map(display), operation.server().map(display));
             let (action, changes) = (operation.action(), changes(operation));
-            if is_repair(&operation) {
-                warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}");
+            if drift.is_repaired_by(operation) {
+                let when = if drift.is_first { " (changed while no daemon ran)" } else { "" };
+                warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}{when}");
             } else {
                 info!(service, server, cluster, operation = %action, changes, "applied: {operation}");
             }
