@@ -9,7 +9,7 @@ use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
 use crate::files::FileError;
 use crate::kernel::director::Director;
-use crate::kernel::{Kernel, Live, ReadScope};
+use crate::kernel::{Kernel, Live, ReadScope, namespace};
 use crate::model::{Desired, MaxDelete, Operation, Policy};
 use crate::progress::Progress;
 use crate::reconcile::{Outcome, Report, StateDiff, Summary};
@@ -176,7 +176,7 @@ pub(super) fn policy(file: Policy, overrides: &Overrides) -> Policy {
 }
 
 pub(super) fn store(arguments: &Arguments) -> Result<Store, CommandError> {
-    Store::new(&arguments.state_dir).map_err(CommandError::Scope)
+    Store::new(&arguments.state_dir, namespace::cookie()).map_err(CommandError::Scope)
 }
 
 /// Takes the lock under which one pass at a time runs. Nothing else may be done under it.

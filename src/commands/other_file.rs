@@ -66,7 +66,7 @@ mod tests {
         fs::write(path("folder/kept.yaml"), "").unwrap();
         fs::write(path("other.yaml"), "").unwrap();
         symlink("folder/kept.yaml", path("link.yaml")).unwrap();
-        let store = Store::new(&path("state")).unwrap();
+        let store = Store::new(&path("state"), None).unwrap();
         let found = |name: &str| other_file(&path(name), &store);
         let kept = path("link.yaml").to_string_lossy().into_owned();
         store.save_status(&Status { file: kept.clone(), ..Status::default() }).unwrap();

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn what_the_daemon_reports_and_the_last_change_are_read_as_they_were_written_unless_they_are_corrupt() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         assert_eq!((store.load_status(), store.load_last_change()), (Ok(None), Ok(None)));
         store.save_status(&Status::default()).unwrap();
         let status = store.load_status().unwrap().unwrap();
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn one_daemon_runs_at_a_time_and_status_does_not_count() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         assert_eq!(store.daemon().unwrap(), None);
         let daemon = store.lock_daemon("run").unwrap();
         let name = format!("process {}", std::process::id());

@@ -62,12 +62,13 @@ impl From<FileError> for LoadError {
 }
 
 impl Store {
-    /// Opens a state directory for the boot and network namespace of this thread. Nothing is read or written yet.
+    /// Opens a state directory for the boot and network namespace of this thread. `cookie` is the number of that namespace that is not
+    /// given again, where the kernel has one. Nothing is read or written yet.
     ///
     /// # Errors
     /// Where `/proc` does not show the boot or the namespace.
-    pub fn new(directory: &Path) -> io::Result<Self> {
-        Ok(Self { directory: Directory::new(directory), scope: Scope::here()? })
+    pub fn new(directory: &Path, cookie: Option<u64>) -> io::Result<Self> {
+        Ok(Self { directory: Directory::new(directory), scope: Scope::here(cookie)? })
     }
 
     /// Reads the record; an empty one where there is none yet.
@@ -234,7 +235,7 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(&directory.path().join("made/when/missing")).unwrap();
+        let store = Store::new(&directory.path().join("made/when/missing"), None).unwrap();
         assert_eq!(store.load(), Ok(Record::default()));
         store.save(&record()).unwrap();
         assert_eq!(store.load(), Ok(record()));
@@ -243,7 +244,7 @@ mod tests {
     #[test]
     fn ownership_ends_with_the_boot_and_with_the_namespace_but_what_was_verified_stays() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         store.save(&record()).unwrap();
         let after =
             |scope: Scope| Store { directory: Directory::new(directory.path()), scope }.load().unwrap();
@@ -255,7 +256,7 @@ mod tests {
     #[test]
     fn a_corrupt_record_is_distinguished_from_one_that_cannot_be_read() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         let path = directory.path().join(RECORD);
         for text in ["", "{", "[]", "{\"version\":1}", "{\"version\":2}", "\u{0}\u{0}"] {
             fs::write(&path, text).unwrap();
@@ -280,7 +281,7 @@ mod tests {
     #[test]
     fn a_record_restores_only_what_a_desired_file_could_have_set() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         for (name, value) in [
             ("kernel.core_pattern", "|/tmp/x"),
             ("net/../kernel/core_pattern", "|/tmp/x"),
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn a_record_of_an_older_lbd_is_read() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         let Scope { boot, namespace, cookie: _ } = store.scope.clone();
         let text = format!(
             r#"{{ "version": 1, "boot": "{boot}", "namespace": "{namespace}",
@@ -318,7 +319,7 @@ mod tests {
     #[test]
     fn a_verified_file_that_is_not_what_was_written_is_not_used() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         store.save_verified("version: 1\nclusters: []\n").unwrap();
         let path = directory.path().join(VERIFIED);
         let mut bytes = fs::read(&path).unwrap();
@@ -332,7 +333,7 @@ mod tests {
     #[test]
     fn a_verified_text_is_written_when_it_is_another() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         let file = || fs::metadata(directory.path().join(VERIFIED)).unwrap().ino();
         let long = "a: b\n".repeat(100_000);
         for text in ["", "a: b\n", &long, &long[1..], &format!("{long}c"), "a: b"] {

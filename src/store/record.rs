@@ -11,7 +11,6 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::files::seal::{self, SealError};
-use crate::kernel::namespace;
 use crate::model::{Desired, ServiceKey, Spared, SyncLink, SyncRole, Sysctls, Timeouts, sysctl};
 use crate::ownership::{Changed, Owned};
 
@@ -40,16 +39,16 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// This boot, and the network namespace of this thread.
+    /// This boot, and the network namespace of this thread, which has this cookie.
     ///
     /// # Errors
     /// Where `/proc` does not show them.
-    pub(super) fn here() -> io::Result<Self> {
+    pub(super) fn here(cookie: Option<u64>) -> io::Result<Self> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
         // That of the thread: threads of one process can be in different namespaces.
         let namespace = fs::metadata("/proc/thread-self/ns/net")?;
         let namespace = format!("{}:{}", namespace.dev(), namespace.ino());
-        Ok(Self { boot, namespace, cookie: namespace::cookie() })
+        Ok(Self { boot, namespace, cookie })
     }
 
     /// Whether both are the same boot and network namespace. Where one of them has no cookie, the inode number has to do.

@@ -120,7 +120,7 @@ impl Director {
             verified: 0,
         };
         let directory = director.reset();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         let report = pass(&mut director.clean, &director.after, &store).unwrap();
         assert_eq!(report.outcome, Outcome::Verified);
         director.right = printed();
@@ -129,7 +129,7 @@ impl Director {
 
     fn reset(&mut self) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         let there = self.clean.read(&ReadScope::default()).unwrap().state.services;
         let deletions: Vec<Operation> = there
             .keys()
@@ -155,7 +155,7 @@ impl Director {
     /// One pass with a fault, and one without after it. Where the fault did not come to happen, gives the number of replies.
     fn run(&mut self, at: usize, fault: Fault, seed: u64, from_length: usize) -> Option<usize> {
         let directory = self.reset();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         let mut other = Ipvs::connect().unwrap();
         let after = Rc::clone(&self.after);
         let mut script =

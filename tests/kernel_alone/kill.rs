@@ -68,7 +68,7 @@ fn killed_at_any_moment_the_next_pass_converges() {
     let whole = converges(&with_foreign(&services), &daemon, 0);
 
     let (mut before, mut middle, mut after) = (0, 0, 0);
-    let store = Store::new(&net.state_dir()).unwrap();
+    let store = Store::new(&net.state_dir(), None).unwrap();
     for kill in 1..=kills {
         let old = with_foreign(&services);
         services = table::random(&mut random, SERVICES);

@@ -40,7 +40,7 @@ impl Director {
 
     /// A daemon that is started on what another one, or a test, left.
     fn on(directory: TempDir, kernel: Shared) -> Self {
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         let connect = kernel.clone();
         let connect = Box::new(move || Ok(Box::new(connect.clone()) as Box<dyn Kernel>));
         let passes = Passes::new(connect, store.clone(), Some(store.lock_daemon("run").unwrap()));

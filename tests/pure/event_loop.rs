@@ -40,7 +40,7 @@ struct Stage {
 impl Stage {
     fn new(script: Vec<(u64, Event)>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         let kernel = Shared::default();
         let connected = kernel.clone();
         let connect = Box::new(move || Ok(Box::new(connected.clone()) as Box<dyn Kernel>));

@@ -29,7 +29,7 @@ struct Director {
 impl Director {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path()).unwrap();
+        let store = Store::new(directory.path(), None).unwrap();
         let kernel = Shared::default();
         let passes =
             Passes::new(Box::new(move || Ok(Box::new(kernel.clone()) as Box<dyn Kernel>)), store, None);

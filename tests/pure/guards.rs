@@ -43,7 +43,7 @@ impl Host {
     fn apply_with(&mut self, text: &str, allow: impl FnOnce(&mut Policy)) -> Report {
         let mut desired = desired(text);
         allow(&mut desired.policy);
-        let store = Store::new(self.directory.path()).unwrap();
+        let store = Store::new(self.directory.path(), None).unwrap();
         let verified = store.load_verified().unwrap();
         let other = verified.as_ref().filter(|verified| *verified != text).map(|text| self::desired(text));
         let verified = verified.as_ref().map(|_| other.as_ref().unwrap_or(&desired));
@@ -157,7 +157,7 @@ fn an_accident_of_the_file_is_refused_in_every_pass() {
                 assert!(refused(&report).starts_with(says), "{between}: {}", refused(&report));
                 assert_eq!((host.table(), host.kernel.executes), (table.clone(), executes), "{between}");
             }
-            let kept = Store::new(host.directory.path()).unwrap().load_verified();
+            let kept = Store::new(host.directory.path(), None).unwrap().load_verified();
             assert_eq!(kept, Ok(Some(two())), "{between}");
             let report = host.apply_with(&accident, |policy| {
                 policy.allow_empty = true;

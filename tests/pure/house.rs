@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &["model"]),
     ("status", &[]),
     ("files", &[]),
-    ("store", &["files", "kernel", "model", "ownership", "status"]),
+    ("store", &["files", "model", "ownership", "status"]),
     ("config", &["escape", "files", "model"]),
     ("nft", &["model"]),
     ("kernel", &["error_chain", "model", "nft"]),

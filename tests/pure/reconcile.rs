@@ -71,7 +71,7 @@ impl Host {
     }
 
     fn pass(&mut self, desired: &Desired) -> Report {
-        let store = Store::new(self.directory.path()).unwrap();
+        let store = Store::new(self.directory.path(), None).unwrap();
         let verified = self.verified.as_ref().map(|verified| {
             let is_same = (&verified.state, &verified.clusters) == (&desired.state, &desired.clusters);
             if is_same { desired } else { verified }
@@ -148,7 +148,7 @@ fn a_server_that_is_to_wait_does_so_without_the_new_service_that_brings_it() {
         edit.server() == Some(&server(15))
             || matches!(edit, Operation::Service(ServiceOp::Add { service, .. }) if *service == key(2))
     };
-    let store = Store::new(host.directory.path()).unwrap();
+    let store = Store::new(host.directory.path(), None).unwrap();
     let order = PassInput { defers: Some(&waits), ..order(&file) };
     let report = pass(&mut host.kernel, &order, &store, None, &mut |_| {}).unwrap();
     assert_eq!(report.outcome, Outcome::Deferred);
@@ -399,7 +399,7 @@ fn a_crash_in_the_middle_leaves_nothing_that_nobody_owns() {
     for _ in 0..3 {
         host.kernel.break_execute(1, "no reply");
     }
-    let store = Store::new(host.directory.path()).unwrap();
+    let store = Store::new(host.directory.path(), None).unwrap();
     let three = desired(&[(1, &[]), (2, &[]), (3, &[])]);
     assert!(pass(&mut host.kernel, &order(&three), &store, None, &mut |_| {}).is_err());
     assert_eq!(host.table(), [1, 2, 3]);
@@ -414,7 +414,7 @@ fn a_crash_in_the_middle_leaves_nothing_that_nobody_owns() {
 fn a_kernel_that_cannot_be_read_is_an_error() {
     let mut host = Host::with(&[]);
     host.kernel.break_read("no reply");
-    let store = Store::new(host.directory.path()).unwrap();
+    let store = Store::new(host.directory.path(), None).unwrap();
     let error = pass(&mut host.kernel, &order(&desired(&[(1, &[])])), &store, None, &mut |_| {}).unwrap_err();
     assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("no reply"));
     assert_eq!(host.kernel.executes, 0);
@@ -424,7 +424,7 @@ fn a_kernel_that_cannot_be_read_is_an_error() {
 fn a_disk_that_takes_nothing_is_a_warning() {
     let mut host = Host::with(&[]);
     fs::write(host.directory.path().join("file"), "").unwrap();
-    let store = Store::new(&host.directory.path().join("file/state")).unwrap();
+    let store = Store::new(&host.directory.path().join("file/state"), None).unwrap();
     let report = pass(&mut host.kernel, &order(&desired(&[(1, &[])])), &store, None, &mut |_| {}).unwrap();
     assert_eq!(report.outcome, Outcome::Verified);
     let told = report.warnings.iter().any(|warning| warning.contains("will not remember this pass"));
@@ -449,5 +449,8 @@ fn what_was_verified_is_kept_word_for_word() {
     let (head, text) = kept.split_once('\n').unwrap();
     assert!(head.starts_with("# kept by lbd, version 1, crc32 "), "{head}");
     assert_eq!(text, "the file");
-    assert_eq!(Store::new(host.directory.path()).unwrap().load_verified(), Ok(Some("the file".to_owned())));
+    assert_eq!(
+        Store::new(host.directory.path(), None).unwrap().load_verified(),
+        Ok(Some("the file".to_owned()))
+    );
 }

@@ -41,7 +41,7 @@ impl Host {
     }
 
     fn store(&self) -> Store {
-        Store::new(self.directory.path()).unwrap()
+        Store::new(self.directory.path(), None).unwrap()
     }
 
     fn record(&self) -> Record {

@@ -32,7 +32,7 @@ impl Host {
     }
 
     fn store(&self) -> Store {
-        Store::new(self.directory.path()).unwrap()
+        Store::new(self.directory.path(), namespace::cookie()).unwrap()
     }
 
     fn applies(&self, services: &[(u8, u32)]) -> Report {

@@ -111,7 +111,7 @@ fn a_file_in_the_place_of_a_cluster_is_named_also_where_there_is_no_desired_file
 #[test]
 fn teardown_names_a_daemon_that_runs_and_nothing_to_stop_where_none_does() {
     let directory = directory(&[("a.yaml", GOOD)]);
-    let store = Store::new(&directory.path().join("state")).unwrap();
+    let store = Store::new(&directory.path().join("state"), None).unwrap();
     let daemon = store.lock_daemon("run").unwrap();
     let teardown = || lbd(&directory, &["--state-dir", "state", "teardown", "--yes"]);
     let output = teardown();
