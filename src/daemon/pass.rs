@@ -178,8 +178,6 @@ impl Passes {
         let found = self.kernel.as_mut().map_or(Ok(Loss::None), |kernel| kernel.find_loss(look));
         let loss = found.unwrap_or_else(|error| {
             debug!("cannot look for lost services: {}", ErrorChain(&error));
-            // The connection may be broken; the next pass makes a new one.
-            self.kernel = None;
             Loss::None
         });
         // A command that has the lock may be deleting services; what it leaves is seen by the next look.

@@ -11,8 +11,8 @@ use crate::log;
 use crate::sealed::sealed;
 use lbd::config::{Source, load};
 use lbd::daemon::{Controller, DaemonAction, Event, Notice, Passes};
-use lbd::kernel::Kernel;
 use lbd::kernel::fake::Fake;
+use lbd::kernel::{Kernel, Look, Loss};
 use lbd::model::{Link, ServiceKey};
 use lbd::status::{ChangedBy, LastChange, PassOutcome, PassReason, Status};
 use lbd::store::Store;
@@ -400,6 +400,19 @@ fn a_setting_that_waited_for_its_interface_is_no_drift() {
     });
     assert_eq!(logged, [format!("WARN drift repaired: set {NAME} to 0")]);
     assert_eq!(director.status().conflicts, Vec::<String>::new());
+}
+
+#[test]
+fn a_look_that_fails_finds_nothing_nor_does_one_while_a_command_has_the_lock() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1)]));
+    director.kernel.0.lock().unwrap().live.state.services.clear();
+    director.kernel.0.lock().unwrap().break_read("no reply");
+    let lock = director.store.lock("apply", |_| ()).unwrap();
+    let mut finds = || director.passes.look(Look::Lists).loss;
+    assert_eq!([finds(), finds()], [Loss::None; 2]);
+    drop(lock);
+    assert_eq!(finds(), Loss::Certain);
 }
 
 // They were logged as plain additions.

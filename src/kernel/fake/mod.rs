@@ -128,7 +128,7 @@ impl Fake {
         self.before_execute = Some(Box::new(meddler));
     }
 
-    /// Lets the next reading that is not broken yet fail.
+    /// Lets the next reading, or look for lost services, that is not broken yet fail.
     pub fn break_read(&mut self, message: &str) {
         self.broken_reads.push_back(broken(message));
     }
@@ -345,6 +345,9 @@ impl Kernel for Fake {
     /// Its numbers are as exact as its lists.
     fn find_loss(&mut self, look: Look) -> Result<Loss, KernelError> {
         self.looks.push(look);
+        if let Some(error) = self.broken_reads.pop_front() {
+            return Err(error);
+        }
         let is_there = |service| self.live.state.services.contains_key(service);
         Ok(if self.found.iter().all(is_there) { Loss::None } else { Loss::Certain })
     }
