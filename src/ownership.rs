@@ -98,8 +98,12 @@ impl Changed {
                         udp: first(udp, from.udp, to.udp),
                     };
                 }
-                // Services have their own record, and the sync daemons and marks of the file are noted below.
-                Operation::Service(_) | Operation::Server(_) | Operation::Sync(_) | Operation::Marks(_) => {}
+                // Services have their own record, and the sync daemons and rules of the file are noted below.
+                Operation::Service(_)
+                | Operation::Server(_)
+                | Operation::Sync(_)
+                | Operation::Marks(_)
+                | Operation::Untracked(_) => {}
             }
         }
         self.sync.extend(desired.state.sync.iter().map(|daemon| daemon.role));

@@ -174,7 +174,8 @@ pub(super) fn hanging(
             | Operation::Sysctl(_)
             | Operation::Timeouts(_)
             | Operation::Sync(_)
-            | Operation::Marks(_) => {}
+            | Operation::Marks(_)
+            | Operation::Untracked(_) => {}
         }
     }
 }

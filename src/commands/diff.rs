@@ -114,6 +114,10 @@ fn forget_what_ipvsadm_does_not_save(desired: &mut State, saved: &State) -> Vec<
         missing.push("mark rules");
         desired.marks.iter_mut().for_each(|mark| mark.matches.clear());
     }
+    if !desired.untracked.is_empty() {
+        missing.push("untracked packets");
+        desired.untracked.clear();
+    }
     if saved.timeouts == Timeouts::default() && desired.timeouts != Timeouts::default() {
         missing.push("timeouts");
         desired.timeouts = Timeouts::default();

@@ -40,7 +40,7 @@ pub fn command(operation: &Operation) -> Option<String> {
             return Some(format!("ipvsadm --stop-daemon {role}\nipvsadm {}", start_daemon(to)));
         }
         Operation::Sync(SyncOp::Stop { role }) => Ok(format!("--stop-daemon {role}")),
-        Operation::Sysctl(_) | Operation::Marks(_) => return None,
+        Operation::Sysctl(_) | Operation::Marks(_) | Operation::Untracked(_) => return None,
     };
     Some(match arguments {
         // An address of IPv6 is a pattern to a shell: `[fd00::13]:80` names a file `f:80`.

@@ -12,8 +12,8 @@ use super::{
 use crate::error_chain::ErrorChain;
 use crate::model::sysctl::{VS_SYNC_PORTS, is_same};
 use crate::model::{
-    Forwarding, Mark, Operation, RealServer, ReplaceMarks, ServerKey, ServiceKey, Services, SetSysctl,
-    SyncDaemon, SyncRole, Sysctls,
+    Forwarding, Operation, RealServer, ReplaceMarks, ReplaceUntracked, ServerKey, ServiceKey, Services,
+    SetSysctl, SyncDaemon, SyncRole, Sysctls,
 };
 use crate::nft::{FullNat, SourceNat, Table};
 
@@ -108,6 +108,7 @@ impl Director {
             Err(error) => live.nftables_error = Some(ErrorChain(&error).to_string()),
         }
         live.state.marks = self.table.marks.clone();
+        live.state.untracked = self.table.untracked.clone();
         live.state.strays = self.table.strays.clone();
         full_nat(&mut live.state.services, &self.table.source_nat);
         self.full_nat.add_servers(&live.state.services);
@@ -117,10 +118,14 @@ impl Director {
         live.state.strays.extend(orphans.into_iter().map(ToString::to_string));
     }
 
-    /// Replaces lbd's own table by one with these marks and the source NAT for these servers. Strays are deleted, since the
-    /// table is replaced as a whole.
-    fn write_filter(&mut self, marks: Vec<Mark>, full_nat: &FullNat) -> Result<(), NftError> {
-        let table = Table { marks, source_nat: full_nat.rules(), strays: Vec::new() };
+    /// Replaces lbd's own table by one with the source NAT for these servers, and beside it what there is.
+    fn write_source_nat(&mut self, full_nat: &FullNat) -> Result<(), NftError> {
+        let Table { marks, untracked, source_nat: _, strays: _ } = self.table.clone();
+        self.write_filter(Table { marks, untracked, source_nat: full_nat.rules(), strays: Vec::new() })
+    }
+
+    /// Replaces lbd's own table. Strays are deleted, since it is replaced as a whole.
+    fn write_filter(&mut self, table: Table) -> Result<(), NftError> {
         if table != self.table {
             self.filter.write(&table)?;
             self.table = table;
@@ -133,7 +138,7 @@ impl Director {
         let mut grown = self.full_nat.clone();
         let coming = operations.iter().filter_map(|operation| grown.grow(operation)).count();
         if coming > 0
-            && let Err(error) = self.write_filter(self.table.marks.clone(), &grown)
+            && let Err(error) = self.write_source_nat(&grown)
         {
             // Without its rule the answers of such a server would be lost.
             let message = ErrorChain(&error).to_string();
@@ -149,7 +154,7 @@ impl Director {
         places.filter(|(place, _)| !refusals.contains_key(place)).for_each(|(_, done)| note(done));
         if is_smaller || grown != self.full_nat {
             // A rule that is left over does no harm, and is seen at the next reading.
-            let _ = self.write_filter(self.table.marks.clone(), &self.full_nat.clone());
+            let _ = self.write_source_nat(&self.full_nat.clone());
         }
         Ok(refusals)
     }
@@ -181,8 +186,11 @@ impl Director {
         Ok(refusals)
     }
 
-    fn replace_marks(&mut self, to: &[Mark]) -> Result<(), Refusal> {
-        self.write_filter(to.to_vec(), &self.full_nat.clone())
+    /// Replaces the marks, or the untracked packets, in lbd's own table; what `change` leaves stays as it is.
+    fn replace_rules(&mut self, change: impl FnOnce(&mut Table)) -> Result<(), Refusal> {
+        let mut table = Table { source_nat: self.full_nat.rules(), strays: Vec::new(), ..self.table.clone() };
+        change(&mut table);
+        self.write_filter(table)
             .map_err(|error| Refusal { errno: 0, message: ErrorChain(&error).to_string() })
     }
 }
@@ -248,7 +256,12 @@ impl Kernel for Director {
                     refusals.extend(sysctl::set(name, to).err().map(|refusal| (place, refusal)));
                 }
                 Some(Operation::Marks(ReplaceMarks { to, .. })) => {
-                    refusals.extend(self.replace_marks(to).err().map(|refusal| (place, refusal)));
+                    let refused = self.replace_rules(|table| table.marks = to.to_vec());
+                    refusals.extend(refused.err().map(|refusal| (place, refusal)));
+                }
+                Some(Operation::Untracked(ReplaceUntracked { to, .. })) => {
+                    let refused = self.replace_rules(|table| table.untracked = to.to_vec());
+                    refusals.extend(refused.err().map(|refusal| (place, refusal)));
                 }
                 None => {}
             }
@@ -267,7 +280,7 @@ impl Kernel for Director {
 fn is_ipvs(operation: &Operation) -> bool {
     match operation {
         Operation::Service(_) | Operation::Server(_) | Operation::Timeouts(_) | Operation::Sync(_) => true,
-        Operation::Sysctl(_) | Operation::Marks(_) => false,
+        Operation::Sysctl(_) | Operation::Marks(_) | Operation::Untracked(_) => false,
     }
 }
 

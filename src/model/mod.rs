@@ -14,14 +14,15 @@ mod sync;
 pub mod sysctl;
 mod table;
 mod timeouts;
+pub mod untracked;
 
 pub use desired::{Desired, MaxDelete, Policy, Prune};
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
 pub use named::Named;
 pub use operation::{
-    Action, Change, Kind, Operation, Part, ReplaceMarks, RestartCause, ServerOp, ServiceOp, Set, SetSysctl,
-    SetTimeouts, Subject, SyncOp, Value,
+    Action, Change, Kind, Operation, Part, ReplaceMarks, ReplaceUntracked, RestartCause, ServerOp, ServiceOp,
+    Set, SetSysctl, SetTimeouts, Subject, SyncOp, Value,
 };
 pub use scheduler_flags::{SchedulerFlag, SchedulerFlags};
 pub use server::{

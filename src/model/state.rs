@@ -1,8 +1,8 @@
 //! The state of a director: the one type that is the desired file, the kernel's answer and the two sides of a plan.
 
 use super::{
-    Forwarding, Mark, RealServer, ServerKey, ServiceKey, SyncDaemon, SyncRole, Sysctls, Table, Timeouts,
-    VirtualService,
+    Forwarding, Mark, MarkMatch, RealServer, ServerKey, ServiceKey, SyncDaemon, SyncRole, Sysctls, Table,
+    Timeouts, VirtualService,
 };
 
 /// The real servers of one virtual service. Equality ignores the order.
@@ -18,6 +18,9 @@ pub struct State {
     pub services: Services,
     /// Firewall marks. In the kernel: the rules of lbd's own table in their order, so that a mark may come twice
     pub marks: Vec<Mark>,
+    /// Packets that pass connection tracking by, in the order of [`super::untracked::sorted`]. In the kernel: those for which
+    /// lbd's own table has a rule
+    pub untracked: Vec<MarkMatch>,
     /// What else is in lbd's own nftables table, each as nft would name it. No file has any
     pub strays: Vec<String>,
     /// Kernel settings; in the kernel, those that were read and that it has
@@ -40,7 +43,9 @@ impl State {
 
     /// Whether any of it needs nftables.
     pub fn needs_filter(&self) -> bool {
-        self.marks.iter().any(|mark| !mark.matches.is_empty()) || self.has_fullnat()
+        self.marks.iter().any(|mark| !mark.matches.is_empty())
+            || !self.untracked.is_empty()
+            || self.has_fullnat()
     }
 
     /// Whether any server is reached by FULLNAT.

@@ -44,7 +44,8 @@ impl FullNat {
             | Operation::Sysctl(_)
             | Operation::Timeouts(_)
             | Operation::Sync(_)
-            | Operation::Marks(_) => return None,
+            | Operation::Marks(_)
+            | Operation::Untracked(_) => return None,
         };
         if forwarding == Forwarding::FullNat { self.add(service, server) } else { None }
     }
@@ -74,7 +75,8 @@ impl FullNat {
             | Operation::Sysctl(_)
             | Operation::Timeouts(_)
             | Operation::Sync(_)
-            | Operation::Marks(_) => Vec::new(),
+            | Operation::Marks(_)
+            | Operation::Untracked(_) => Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Writes and reads lbd's own nftables table: as a script for `nft`, and from the JSON that `nft` lists.
 //!
-//! Firewall marks and FULLNAT's source NAT are rules of nftables, and lbd keeps all of them in one table of its own, which
+//! Firewall marks, FULLNAT's source NAT and packets that are not tracked are rules of nftables, and lbd keeps all of them in one table of its own, which
 //! no other program's rules need to share. It is written and read by the program `nft`, text in and JSON out: of nftables'
 //! interfaces these are the documented and stable ones, and they are present wherever nftables is. lbd links no library
 //! beside libc and has no unsafe code for them, and the script that is executed is the very text that a person would
@@ -10,17 +10,18 @@ mod full_nat;
 mod read;
 mod rule;
 mod sets;
+mod untracked;
 mod write;
 
 use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::model::{Mark, ServerKey, ServiceKey};
+use crate::model::{Mark, MarkMatch, ServerKey, ServiceKey};
 
 pub use full_nat::FullNat;
 pub use read::{Listing, ListingError, names_table};
-pub use write::{delete_chain, replace_marks, skeleton};
+pub use write::{delete_marks, delete_untracked, replace_marks, replace_untracked, skeleton};
 
 /// The name of lbd's table, in nftables' family `inet`.
 pub const TABLE: &str = "lbd";
@@ -30,6 +31,8 @@ pub const TABLE: &str = "lbd";
 pub struct Table {
     /// The rules that set marks, in their order; the rules of one mark that follow each other are one entry
     pub marks: Vec<Mark>,
+    /// The packets that pass connection tracking by, in the order of [`crate::model::untracked::sorted`]
+    pub untracked: Vec<MarkMatch>,
     /// For whom the source address is replaced by the director's own (FULLNAT)
     pub source_nat: HashSet<SourceNat>,
     /// What else lies in the table, each as nft would name it; never written

@@ -8,8 +8,10 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use super::sets::{NatSet, SETS};
+use super::sets::SETS;
+use super::untracked;
 use super::{SourceNat, TABLE, Table, rule};
+use crate::model::untracked::sorted;
 use crate::model::{Mark, MarkMatch};
 
 /// The longest text of a stray; what is longer is cut off.
@@ -19,6 +21,7 @@ const STRAY_MAX: usize = 300;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
     marks: Vec<Mark>,
+    untracked: Vec<MarkMatch>,
     source_nat: HashSet<SourceNat>,
     strays: Vec<Stray>,
 }
@@ -88,7 +91,7 @@ impl Listing {
     /// The table, its stray rules named by their texts in `for_people`: the answer to
     /// `nft -s -a list table inet lbd`.
     pub fn table(self, for_people: &str) -> Table {
-        let Self { marks, source_nat, strays } = self;
+        let Self { marks, untracked, source_nat, strays } = self;
         let name = |stray| match stray {
             Stray::Named(name) => shown(&name),
             Stray::Flags => shown(flags(for_people).unwrap_or("flags")),
@@ -100,7 +103,8 @@ impl Listing {
                 })
             }
         };
-        Table { marks, source_nat, strays: strays.into_iter().map(name).collect() }
+        let strays = strays.into_iter().map(name).collect();
+        Table { marks, untracked: sorted(untracked), source_nat, strays }
     }
 }
 
@@ -182,16 +186,17 @@ impl<'a> Reading<'a> {
     }
 
     fn chain(&mut self, of: &'a Map<String, Value>) {
-        let base = |name: &str, kind: &str, priority: i32| {
+        let base = |name: &str, kind: &str, hook: &str, priority: i32| {
             json!({
                 "family": "inet", "table": TABLE, "name": name,
-                "type": kind, "hook": name, "prio": priority, "policy": "accept",
+                "type": kind, "hook": hook, "prio": priority, "policy": "accept",
             })
         };
         let name = of.get("name").and_then(Value::as_str);
         let own = match name {
-            Some(name @ "prerouting") => Some(base(name, "filter", -150)),
-            Some(name @ "postrouting") => Some(base(name, "nat", 100)),
+            Some(name @ "prerouting") => Some(base(name, "filter", name, -150)),
+            Some(name @ "postrouting") => Some(base(name, "nat", name, 100)),
+            Some(name @ untracked::CHAIN) => Some(base(name, "filter", "prerouting", -300)),
             _ => None,
         };
         match name {
@@ -209,7 +214,7 @@ impl<'a> Reading<'a> {
         if self.flagged {
             return Listing { strays: self.strays, ..Listing::default() };
         }
-        let (mut marks, mut used) = (Vec::<Mark>::new(), HashSet::new());
+        let (mut marks, mut untracked, mut used) = (Vec::<Mark>::new(), Vec::new(), HashSet::new());
         for of in std::mem::take(&mut self.rules) {
             let chain = of.get("chain").and_then(Value::as_str).unwrap_or_default();
             if self.stray_chains.contains(chain) {
@@ -219,6 +224,10 @@ impl<'a> Reading<'a> {
             let is_own = known.is_some_and(|statements| match chain {
                 "prerouting" => {
                     rule::read(statements).map(|(mark, packets)| add(&mut marks, mark, packets)).is_some()
+                }
+                untracked::CHAIN => {
+                    untracked::SETS.iter().any(|set| set.is_rule(statements) && used.insert(set.name))
+                        || rule::read_untracked(statements).map(|packets| untracked.push(packets)).is_some()
                 }
                 // One that is there twice is one too many.
                 _ => SETS.iter().any(|set| set.is_rule(statements) && used.insert(set.name)),
@@ -231,29 +240,31 @@ impl<'a> Reading<'a> {
         let mut source_nat = HashSet::new();
         for of in std::mem::take(&mut self.sets) {
             let name = of.get("name").and_then(Value::as_str);
-            let own = name.filter(|name| used.contains(name)).and_then(|_| own_set(of));
-            match own {
-                Some((set, elements)) => self.elements(set, elements, &mut source_nat),
-                // Also one of lbd's that no rule looks into: what is in it gets no source NAT.
-                None => self.named("set", name),
+            let used = name.filter(|name| used.contains(name));
+            let nat = used.and_then(|name| SETS.iter().find(|set| set.name == name));
+            let raw = used.and_then(|name| untracked::SETS.iter().find(|set| set.name == name));
+            // One of lbd's that no rule looks into does nothing, and is a stray as well.
+            if let Some((set, elements)) = nat.and_then(|set| Some((set, own_set(of, &set.types())?))) {
+                self.elements(set.name, elements, |element| {
+                    set.read_element(element).map(|of| source_nat.insert(of))
+                });
+            } else if let Some((set, elements)) = raw.and_then(|set| Some((set, own_set(of, &set.types())?)))
+            {
+                self.elements(set.name, elements, |element| {
+                    set.read_element(element).map(|of| untracked.push(of))
+                });
+            } else {
+                self.named("set", name);
             }
         }
-        Listing { marks, source_nat, strays: self.strays }
+        Listing { marks, untracked, source_nat, strays: self.strays }
     }
 
-    fn elements(&mut self, set: &NatSet, elements: &[Value], source_nat: &mut HashSet<SourceNat>) {
+    /// Hands each element of a set to `take`; what that does not know is a stray.
+    fn elements<T>(&mut self, set: &str, elements: &[Value], mut take: impl FnMut(&Value) -> Option<T>) {
         for element in elements {
-            match set.read_element(element) {
-                Some(of) => {
-                    source_nat.insert(of);
-                }
-                None => {
-                    self.strays.push(Stray::Named(format!(
-                        "element {} of {}",
-                        element_text(element),
-                        set.name
-                    )));
-                }
+            if take(element).is_none() {
+                self.strays.push(Stray::Named(format!("element {} of {set}", element_text(element))));
             }
         }
     }
@@ -286,21 +297,19 @@ fn statements<'a>(of: &'a Map<String, Value>, chain: &str) -> Option<&'a [Value]
     of.get("expr").and_then(Value::as_array).filter(|_| is_plain).map(Vec::as_slice)
 }
 
-/// Which of lbd's sets it is, and what is in it; `None` where it is not made as lbd makes it.
-fn own_set(of: &Map<String, Value>) -> Option<(&'static NatSet, &[Value])> {
-    let name = of.get("name")?.as_str()?;
-    let set = SETS.iter().find(|set| set.name == name)?;
+/// What is in a set of these types; `None` where it is not made as lbd makes it.
+fn own_set<'a>(of: &'a Map<String, Value>, types: &[&str]) -> Option<&'a [Value]> {
     let is_plain = of.iter().all(|(key, value)| match key.as_str() {
         "family" => value == "inet",
         "table" => value == TABLE,
-        "type" => *value == json!(set.types()),
+        "type" => *value == json!(types),
         "name" | "handle" | "elem" => true,
         _ => false,
     });
     match of.get("elem") {
         _ if !is_plain => None,
-        None => Some((set, &[])),
-        Some(elements) => Some((set, elements.as_array()?)),
+        None => Some(&[]),
+        Some(elements) => Some(elements.as_array()?),
     }
 }
 

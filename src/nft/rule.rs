@@ -1,4 +1,4 @@
-//! Reads one rule of the chain `prerouting`: which packets get which mark, if the rule does that and nothing else.
+//! Reads one rule about packets: which of them get which mark or pass connection tracking by, if the rule does that and nothing else.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -100,17 +100,32 @@ pub(super) fn read(statements: &[Value]) -> Option<(u32, MarkMatch)> {
     let Statement::Mangle(Mangle { key: Left::Meta(Meta { key }), value: mark }) = statement(last)? else {
         return None;
     };
-    if key != "mark" || mark == 0 || before.is_empty() {
+    if key != "mark" || mark == 0 {
+        return None;
+    }
+    Some((mark, packets(before)?))
+}
+
+/// The packets that pass connection tracking by, in the normal form; `None` for a rule that is not one of lbd's.
+pub(super) fn read_untracked(statements: &[Value]) -> Option<MarkMatch> {
+    let (last, before) = statements.split_last()?;
+    let is_last = *last == serde_json::json!({ "notrack": null });
+    if is_last { packets(before) } else { None }
+}
+
+/// What the conditions of a rule describe; a rule has to have any.
+fn packets(conditions: &[Value]) -> Option<MarkMatch> {
+    if conditions.is_empty() {
         return None;
     }
     let mut found = FoundConditions::default();
-    for value in before {
+    for value in conditions {
         match statement(value)? {
             Statement::Match(one) if one.op == "==" => found.take(one.left, one.right)?,
             _ => return None,
         }
     }
-    Some((mark, found.packets()?))
+    found.packets()
 }
 
 fn statement(value: &Value) -> Option<Statement> {

@@ -120,7 +120,8 @@ impl NatSet {
     }
 }
 
-fn ip(family: Family) -> &'static str {
+/// The name of a family in rules.
+pub(super) fn ip(family: Family) -> &'static str {
     match family {
         Family::V4 => "ip",
         Family::V6 => "ip6",

@@ -4,11 +4,15 @@ use std::fmt::Write;
 use std::ops::RangeInclusive;
 
 use super::sets::{NatSet, SETS};
+use super::untracked::{self, UntrackedSet};
 use super::{SourceNat, TABLE, Table};
 use crate::model::{Family, Mark, MarkMatch, Prefix, Protocol};
 
 /// Before IPVS, and before everything that might look at a mark.
 const PREROUTING: &str = "type filter hook prerouting priority mangle; policy accept;";
+
+/// Before connection tracking.
+const RAW: &str = "type filter hook prerouting priority raw; policy accept;";
 
 /// Behind IPVS, which has put in the server's address by then.
 const POSTROUTING: &str = "type nat hook postrouting priority srcnat; policy accept;";
@@ -17,7 +21,7 @@ impl Table {
     /// The script that makes the table contain this and nothing else, whatever it contains now and whether or not it exists.
     /// nft carries it out in one transaction: no packet meets half a table.
     pub fn script(&self) -> String {
-        let Self { marks, source_nat, strays: _ } = self;
+        let Self { marks, untracked, source_nat, strays: _ } = self;
         // Added first, so that there is one to delete.
         let mut text = format!("add table inet {TABLE}\ndelete table inet {TABLE}\n");
         let mut line = |depth: usize, words: &str| {
@@ -26,7 +30,7 @@ impl Table {
             text.push('\n');
         };
         let mut rules = mark_rules(marks).peekable();
-        if rules.peek().is_none() && source_nat.is_empty() {
+        if rules.peek().is_none() && untracked.is_empty() && source_nat.is_empty() {
             return text;
         }
         line(0, &format!("table inet {TABLE} {{"));
@@ -34,6 +38,19 @@ impl Table {
             line(1, "chain prerouting {");
             line(2, PREROUTING);
             rules.for_each(|rule| line(2, &rule));
+            line(1, "}");
+        }
+        if !untracked.is_empty() {
+            let (sets, rules) = untracked_rules(untracked);
+            for (set, elements) in sets {
+                line(1, &format!("set {} {{", set.name));
+                line(2, &format!("type {};", set.types().join(" . ")));
+                line(2, &format!("elements = {{ {} }};", elements.join(", ")));
+                line(1, "}");
+            }
+            line(1, &format!("chain {} {{", untracked::CHAIN));
+            line(2, RAW);
+            rules.iter().for_each(|rule| line(2, rule));
             line(1, "}");
         }
         if !source_nat.is_empty() {
@@ -78,8 +95,59 @@ pub fn replace_marks(marks: &[Mark]) -> String {
     text
 }
 
+/// The script that replaces what passes connection tracking by, and leaves everything else in the table as it is. The sets of
+/// `from`, the live packets, are deleted.
+pub fn replace_untracked(from: &[MarkMatch], to: &[MarkMatch]) -> String {
+    let chain = format!("inet {TABLE} {}", untracked::CHAIN);
+    let mut text = format!("add table inet {TABLE}\nadd chain {chain} {{ {RAW} }}\nflush chain {chain}\n");
+    for (set, _) in untracked_rules(from).0 {
+        let _ = writeln!(text, "delete set inet {TABLE} {}", set.name);
+    }
+    let (sets, rules) = untracked_rules(to);
+    for (set, elements) in sets {
+        let (name, types) = (set.name, set.types().join(" . "));
+        let elements = elements.join(", ");
+        let _ =
+            writeln!(text, "add set inet {TABLE} {name} {{ type {types}; elements = {{ {elements} }}; }}");
+    }
+    for rule in rules {
+        let _ = writeln!(text, "add rule {chain} {rule}");
+    }
+    text
+}
+
+/// The script that deletes what passes connection tracking by, `from` being the live packets.
+pub fn delete_untracked(from: &[MarkMatch]) -> String {
+    let mut text = format!("delete chain inet {TABLE} {}\n", untracked::CHAIN);
+    for (set, _) in untracked_rules(from).0 {
+        let _ = writeln!(text, "delete set inet {TABLE} {}", set.name);
+    }
+    text
+}
+
+/// The sets that have elements, each with these; and the rules.
+fn untracked_rules(packets: &[MarkMatch]) -> (Vec<(&'static UntrackedSet, Vec<String>)>, Vec<String>) {
+    let mut sets: Vec<(&UntrackedSet, Vec<String>)> =
+        untracked::SETS.iter().map(|set| (set, Vec::new())).collect();
+    let mut rules = Vec::new();
+    for packets in packets {
+        match UntrackedSet::element(packets) {
+            Some((its_set, element)) => {
+                let of_set = sets.iter_mut().find(|(set, _)| *set == its_set);
+                if let Some((_, elements)) = of_set {
+                    elements.push(element);
+                }
+            }
+            None => rules.push(format!("{}notrack", conditions(packets))),
+        }
+    }
+    sets.retain(|(_, elements)| !elements.is_empty());
+    let rules = sets.iter().map(|(set, _)| set.rule()).chain(rules).collect();
+    (sets, rules)
+}
+
 /// The command that deletes the mark rules with their chain.
-pub fn delete_chain() -> String {
+pub fn delete_marks() -> String {
     format!("delete chain inet {TABLE} prerouting")
 }
 
@@ -111,6 +179,11 @@ fn mark_rules(marks: &[Mark]) -> impl Iterator<Item = String> {
 
 /// `ip daddr 192.168.8.13 tcp dport { 80, 443, 8000-8010 } meta mark set 10`. The rule sets the mark and nothing else.
 fn rule(mark: u32, packets: &MarkMatch) -> String {
+    format!("{}meta mark set {mark}", conditions(packets))
+}
+
+/// What packets have to be, with a space behind it.
+fn conditions(packets: &MarkMatch) -> String {
     let MarkMatch { protocol, address, ports, source, interface } = packets;
     let mut words = String::new();
     if let Some(interface) = interface {
@@ -140,7 +213,6 @@ fn rule(mark: u32, packets: &MarkMatch) -> String {
         }
         (None, _) => {}
     }
-    let _ = write!(words, "meta mark set {mark}");
     words
 }
 

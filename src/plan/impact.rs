@@ -44,7 +44,8 @@ pub fn impact(operation: &Operation, around: &Surroundings<'_>) -> Option<String
         Operation::Sync(SyncOp::Start { .. })
         | Operation::Sysctl(_)
         | Operation::Timeouts(_)
-        | Operation::Marks(_) => None,
+        | Operation::Marks(_)
+        | Operation::Untracked(_) => None,
     }
 }
 

@@ -12,6 +12,7 @@ mod service;
 mod sync;
 mod sysctl;
 mod timeouts;
+mod untracked;
 
 use crate::model::{Operation, State};
 
@@ -29,7 +30,7 @@ pub struct Plan {
     pub grow: Vec<Operation>,
     /// Edits that quiesce a server (weight 0).
     pub quiesce: Vec<Operation>,
-    /// The mark rules, all in one operation: after the services that new rules lead to, before the services that old ones led to.
+    /// The mark rules, all in one operation, and those for untracked packets: after the services that new rules lead to, before the services that old ones led to.
     pub marks: Vec<Operation>,
     /// Deletions, servers before services, and the edits that the kernel takes only after them. They come last: a table that shrinks first leaves clients without a
     /// server meanwhile, and each server that is added while deleted ones linger costs the kernel a walk over all of these.
@@ -73,14 +74,24 @@ impl Plan {
 pub fn plan(live: &State, desired: &State) -> Plan {
     // All fields are named here, so that one without a rule is not forgotten. Strays are never desired, and how sync daemons
     // run is the kernel's alone.
-    let State { services, sysctls, timeouts, sync: _, sync_threads: _, stale_sync: _, marks: _, strays: _ } =
-        desired;
+    let State {
+        services,
+        sysctls,
+        timeouts,
+        sync: _,
+        sync_threads: _,
+        stale_sync: _,
+        marks: _,
+        untracked,
+        strays: _,
+    } = desired;
     let mut plan = Plan::default();
     sysctl::plan(&mut plan, &live.sysctls, sysctls);
     timeouts::plan(&mut plan, live.timeouts, *timeouts);
     service::plan(&mut plan, &live.services, services);
     sync::plan(&mut plan, live, desired);
     mark::plan(&mut plan, live, desired);
+    untracked::plan(&mut plan, &live.untracked, untracked);
     plan
 }
 

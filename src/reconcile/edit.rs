@@ -51,9 +51,19 @@ pub fn edit(
 /// Whether two states are the same but for their virtual services.
 fn differ_in_services_only(old: &State, new: &State) -> bool {
     // How sync daemons run is the kernel's alone.
-    let State { services: _, marks, strays, sysctls, timeouts, sync, sync_threads: _, stale_sync: _ } = old;
-    (marks, strays, sysctls, timeouts, sync)
-        == (&new.marks, &new.strays, &new.sysctls, &new.timeouts, &new.sync)
+    let State {
+        services: _,
+        marks,
+        untracked,
+        strays,
+        sysctls,
+        timeouts,
+        sync,
+        sync_threads: _,
+        stale_sync: _,
+    } = old;
+    (marks, untracked, strays, sysctls, timeouts, sync)
+        == (&new.marks, &new.untracked, &new.strays, &new.sysctls, &new.timeouts, &new.sync)
 }
 
 /// Whether a guard refuses what is deleted from the services that both files have. The live state is not needed for that:

@@ -48,7 +48,11 @@ impl Execution {
         let matters = |subject: &Subject| match subject {
             Subject::Sysctl(name) => sysctl::is_same(name, sysctl::VS_SYNC_PORTS),
             Subject::Sync(_) => true,
-            Subject::Service(_) | Subject::Server(..) | Subject::Timeouts | Subject::Marks => false,
+            Subject::Service(_)
+            | Subject::Server(..)
+            | Subject::Timeouts
+            | Subject::Marks
+            | Subject::Untracked => false,
         };
         if self.refused.keys().any(matters) {
             let blocked: Vec<Operation> = phase.extract_if(.., |edit| edit.is_for_threads()).collect();
@@ -119,7 +123,7 @@ fn is_race(operation: &Operation, errno: i32) -> bool {
     match operation.kind() {
         Kind::Server => matches!(errno, ENOENT | ESRCH | EEXIST),
         Kind::Service | Kind::Sync => matches!(errno, ESRCH | EEXIST),
-        Kind::Sysctl | Kind::Timeouts | Kind::Mark => false,
+        Kind::Sysctl | Kind::Timeouts | Kind::Mark | Kind::Untracked => false,
     }
 }
 

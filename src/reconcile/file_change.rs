@@ -30,7 +30,7 @@ impl FileChange {
     pub fn explains(&self, operation: &Operation) -> bool {
         let is_of_kind = match operation.kind() {
             Kind::Sysctl | Kind::Timeouts => self.in_settings,
-            Kind::Service | Kind::Server | Kind::Sync | Kind::Mark => false,
+            Kind::Service | Kind::Server | Kind::Sync | Kind::Mark | Kind::Untracked => false,
         };
         is_of_kind
             || self.in_policy && operation.action() == Action::Delete

@@ -94,7 +94,9 @@ impl Summary {
         };
         for operation in operations {
             match operation.kind() {
-                Kind::Mark => operation.parts().into_iter().for_each(|part| count(part.action, 1)),
+                Kind::Mark | Kind::Untracked => {
+                    operation.parts().into_iter().for_each(|part| count(part.action, 1));
+                }
                 Kind::Service | Kind::Server | Kind::Sysctl | Kind::Timeouts | Kind::Sync => {
                     count(operation.action(), 1)
                 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::guard::{self, Before, GuardRefusal};
 use crate::kernel::Live;
 use crate::model::{
-    Connections, Desired, Family, Operation, ServerKey, ServiceKey, ServiceOp, Services, Spared, State,
-    SyncDaemon, SyncRole, sysctl,
+    Connections, Desired, Family, Mark, MarkMatch, Operation, ServerKey, ServiceKey, ServiceOp, Services,
+    Spared, State, SyncDaemon, SyncRole, sysctl,
 };
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
@@ -183,6 +183,11 @@ impl StateDiff {
         [&self.managed.services, &self.foreign]
     }
 
+    /// The live rules of lbd's own nftables table that no server brings with it: the marks, and the packets that are not tracked.
+    pub fn live_rules(&self) -> (&[Mark], &[MarkMatch]) {
+        (&self.managed.marks, &self.managed.untracked)
+    }
+
     /// The cluster that a service is of, or was of when lbd put it there.
     pub fn cluster(&self, service: &ServiceKey) -> Option<&str> {
         self.clusters.iter().find_map(|clusters| clusters.get(service)).map(AsRef::as_ref)
@@ -218,6 +223,10 @@ fn concerns_threads(operation: &Operation) -> bool {
     match operation {
         Operation::Sync(_) => true,
         Operation::Sysctl(set) => sysctl::is_same(&set.name, sysctl::VS_SYNC_PORTS),
-        Operation::Service(_) | Operation::Server(_) | Operation::Timeouts(_) | Operation::Marks(_) => false,
+        Operation::Service(_)
+        | Operation::Server(_)
+        | Operation::Timeouts(_)
+        | Operation::Marks(_)
+        | Operation::Untracked(_) => false,
     }
 }

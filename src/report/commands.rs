@@ -2,7 +2,7 @@
 
 use crate::escape;
 use crate::ipvsadm;
-use crate::model::{Mark, Operation, ReplaceMarks, SetSysctl, SyncOp};
+use crate::model::{MarkMatch, Operation, ReplaceMarks, ReplaceUntracked, SetSysctl, SyncOp};
 use crate::nft::{self, FullNat, SourceNat, TABLE, Table};
 use crate::reconcile::StateDiff;
 
@@ -13,30 +13,36 @@ pub fn commands(comparison: &StateDiff) -> Vec<String> {
     for services in comparison.live_services() {
         full_nat.add_servers(services);
     }
-    lines(full_nat, &comparison.plan.operations().collect::<Vec<_>>())
+    let (marks, untracked) = comparison.live_rules();
+    let table = Table { marks: marks.to_vec(), untracked: untracked.to_vec(), ..Table::default() };
+    lines(full_nat, table, &comparison.plan.operations().collect::<Vec<_>>())
 }
 
-/// `full_nat` is what there is before.
-fn lines(full_nat: FullNat, operations: &[&Operation]) -> Vec<String> {
+/// `full_nat` and `table` are what there is before.
+fn lines(full_nat: FullNat, table: Table, operations: &[&Operation]) -> Vec<String> {
     // Beside something that is not lbd's, a chain or set of lbd's might not be what it should be.
-    let messy = operations.iter().find_map(|operation| match operation {
-        Operation::Marks(ReplaceMarks { from, strays, .. }) => (!strays.is_empty()).then_some(&**from),
+    let is_messy = operations.iter().any(|operation| match operation {
+        Operation::Marks(ReplaceMarks { strays, .. }) => !strays.is_empty(),
         Operation::Service(_)
         | Operation::Server(_)
         | Operation::Sysctl(_)
         | Operation::Timeouts(_)
-        | Operation::Sync(_) => None,
+        | Operation::Sync(_)
+        | Operation::Untracked(_) => false,
     });
-    let mut writer = CommandWriter { full_nat, messy, has_skeleton: false, started: None, lines: Vec::new() };
+    let mut writer =
+        CommandWriter { full_nat, table, is_messy, has_skeleton: false, started: None, lines: Vec::new() };
     operations.iter().for_each(|operation| writer.operation(operation));
     writer.lines
 }
 
-struct CommandWriter<'a> {
+struct CommandWriter {
     /// The FULLNAT servers as they are after the lines so far
     full_nat: FullNat,
-    /// The marks that there are, where the table has to be made anew
-    messy: Option<&'a [Mark]>,
+    /// The marks and the untracked packets after them
+    table: Table,
+    /// Whether the table has to be made anew
+    is_messy: bool,
     /// Whether the lines so far set up what source NAT needs
     has_skeleton: bool,
     /// The line that starts the sync daemon that was restarted last
@@ -44,7 +50,7 @@ struct CommandWriter<'a> {
     lines: Vec<String>,
 }
 
-impl CommandWriter<'_> {
+impl CommandWriter {
     fn operation(&mut self, operation: &Operation) {
         if let Some(rule) = self.full_nat.grow(operation) {
             self.add_source_nat(rule);
@@ -53,7 +59,14 @@ impl CommandWriter<'_> {
             Operation::Sysctl(SetSysctl { name, to, .. }) => {
                 self.lines.push(format!("sysctl -w {}", escape::word(&format!("{name}={to}"))))
             }
-            Operation::Marks(ReplaceMarks { to, strays, .. }) => self.replace_marks(to, strays),
+            Operation::Marks(ReplaceMarks { to, .. }) => {
+                self.table.marks = to.to_vec();
+                self.replace_marks();
+            }
+            Operation::Untracked(ReplaceUntracked { from, to }) => {
+                self.table.untracked = to.to_vec();
+                self.replace_untracked(from);
+            }
             Operation::Sync(SyncOp::Restart { .. }) => self.restart_sync(operation),
             Operation::Service(_)
             | Operation::Server(_)
@@ -81,29 +94,49 @@ impl CommandWriter<'_> {
     fn add_source_nat(&mut self, rule: SourceNat) {
         if !self.has_skeleton {
             self.has_skeleton = true;
-            if let Some(marks) = self.messy {
-                return self.whole_table(marks);
+            if self.is_messy {
+                return self.whole_table();
             }
             self.lines.push(script(&nft::skeleton()));
         }
         self.lines.extend(element("add", rule));
     }
 
-    fn replace_marks(&mut self, to: &[Mark], strays: &[String]) {
-        if !strays.is_empty() {
-            self.whole_table(to);
-        } else if !to.is_empty() {
-            self.lines.push(script(&nft::replace_marks(to)));
-        } else if self.full_nat.is_empty() {
-            self.lines.push(format!("nft delete table inet {TABLE}"));
+    fn replace_marks(&mut self) {
+        if self.is_messy {
+            self.whole_table();
+        } else if !self.table.marks.is_empty() {
+            self.lines.push(script(&nft::replace_marks(&self.table.marks)));
+        } else if self.is_empty() {
+            self.delete_table();
         } else {
-            self.lines.push(format!("nft {}", nft::delete_chain()));
+            self.lines.push(format!("nft {}", nft::delete_marks()));
         }
     }
 
-    fn whole_table(&mut self, marks: &[Mark]) {
-        let source_nat = self.full_nat.rules();
-        let table = Table { marks: marks.to_vec(), source_nat, strays: Vec::new() };
+    fn replace_untracked(&mut self, from: &[MarkMatch]) {
+        if self.is_messy {
+            self.whole_table();
+        } else if !self.table.untracked.is_empty() {
+            self.lines.push(script(&nft::replace_untracked(from, &self.table.untracked)));
+        } else if self.is_empty() {
+            self.delete_table();
+        } else {
+            self.lines.push(script(&nft::delete_untracked(from)));
+        }
+    }
+
+    /// Whether nothing is left in the table.
+    fn is_empty(&self) -> bool {
+        self.table.marks.is_empty() && self.table.untracked.is_empty() && self.full_nat.is_empty()
+    }
+
+    fn delete_table(&mut self) {
+        self.lines.push(format!("nft delete table inet {TABLE}"));
+    }
+
+    fn whole_table(&mut self) {
+        let table = Table { source_nat: self.full_nat.rules(), ..self.table.clone() };
         self.lines.push(script(&table.script()));
     }
 }
@@ -122,8 +155,8 @@ fn script(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::{
-        Forwarding, MarkMatch, Prefix, Protocol, RealServer, RestartCause, ServerKey, ServerOp, ServiceKey,
-        SyncDaemon, SyncRole, Thresholds,
+        Forwarding, Mark, MarkMatch, Prefix, Protocol, RealServer, RestartCause, ServerKey, ServerOp,
+        ServiceKey, SyncDaemon, SyncRole, Thresholds,
     };
 
     fn key(port: u16) -> ServerKey {
@@ -177,7 +210,7 @@ mod tests {
         for port in present {
             full_nat.grow(&add(*port));
         }
-        lines(full_nat, &operations.iter().collect::<Vec<_>>())
+        lines(full_nat, Table::default(), &operations.iter().collect::<Vec<_>>())
     }
 
     const ADD_80: &str = "ipvsadm -a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 1";
@@ -235,7 +268,7 @@ mod tests {
     #[test]
     fn beside_strays_the_table_is_made_anew() {
         let service = SourceNat { service: service(), address: key(0).address };
-        let table = |marks| Table { marks, source_nat: [service].into(), strays: Vec::new() }.script();
+        let table = |marks| Table { marks, source_nat: [service].into(), ..Table::default() }.script();
         let typed = typed(&[], &[add(80), replace(vec![], marks(), &["chain mine"])]);
         let before = format!("nft -f - <<'EOF'\n{}EOF", table(vec![]));
         let after = format!("nft -f - <<'EOF'\n{}EOF", table(marks()));

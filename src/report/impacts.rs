@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Kind, Operation};
+use crate::model::Operation;
 use crate::reconcile::StateDiff;
 
 /// Up to so many operations that do the same have their notes; of more, the first has, with their number.
@@ -39,10 +39,7 @@ pub(super) fn of(comparison: &StateDiff) -> Vec<Impact> {
 
 /// How many rows an operation has: one for each object that it is about.
 pub(super) fn height(operation: &Operation) -> usize {
-    match operation.kind() {
-        Kind::Mark => operation.parts().len(),
-        Kind::Service | Kind::Server | Kind::Sysctl | Kind::Timeouts | Kind::Sync => 1,
-    }
+    if operation.has_parts() { operation.parts().len() } else { 1 }
 }
 
 /// The notes for people, each with the number of the row that it belongs to.

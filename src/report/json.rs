@@ -111,7 +111,8 @@ pub fn deleted_servers(comparison: &StateDiff) -> DeletedServers {
         | Operation::Sysctl(_)
         | Operation::Timeouts(_)
         | Operation::Sync(_)
-        | Operation::Marks(_) => None,
+        | Operation::Marks(_)
+        | Operation::Untracked(_) => None,
     };
     comparison.plan.operations().filter_map(of).collect()
 }

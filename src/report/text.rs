@@ -72,7 +72,7 @@ fn of_operation(
     operation: &Operation,
     impact: Option<&String>,
 ) -> fmt::Result {
-    if operation.kind() == Kind::Mark {
+    if operation.has_parts() {
         for Part { action, kind, name, changes } in operation.parts() {
             starts.begin(lines, action, |lines| named(lines, kind, name.as_deref()))?;
             let start = lines.len();
@@ -116,6 +116,7 @@ impl Heading {
             Operation::Server(edit) => Self::Service(*edit.service()),
             Operation::Sysctl(_) => Self::Other("kernel settings"),
             Operation::Marks(_) => Self::Other("firewall marks"),
+            Operation::Untracked(_) => Self::Other("untracked packets"),
             Operation::Timeouts(_) | Operation::Sync(_) => Self::Other("director"),
         }
     }

@@ -22,8 +22,9 @@ pub use oddities::live_state;
 
 /// A state that a desired file can ask for and that a kernel takes as it is.
 pub fn state() -> impl Strategy<Value = State> {
-    (services(), settings::marks(), settings::sysctls(), settings::timeouts(), settings::sync()).prop_map(
-        |(services, marks, sysctls, timeouts, sync)| {
+    let kernel = (settings::sysctls(), settings::timeouts(), settings::sync());
+    (services(), settings::marks(), any::<u8>(), kernel).prop_map(
+        |(services, marks, untracked, (sysctls, timeouts, sync))| {
             let mut state = State {
                 services: services.into_iter().collect(),
                 marks,
@@ -35,6 +36,7 @@ pub fn state() -> impl Strategy<Value = State> {
             settings::declare_used_marks(&mut state);
             settings::keep_sync_and_mixed_families_apart(&mut state);
             settings::track_connections_for_fullnat(&mut state);
+            settings::leave_untracked(&mut state, untracked);
             state
         },
     )

@@ -15,15 +15,18 @@ use super::{service, service_keys, settings};
 pub fn live_state() -> impl Strategy<Value = State> {
     let settings =
         (settings::live_marks(), settings::sysctls(), settings::live_timeouts(), settings::live_sync());
-    (live_services(), settings, any::<bool>()).prop_map(|(services, settings, are_stale)| {
-        let ((marks, strays), sysctls, timeouts, sync) = settings;
-        let services = services.into_iter().collect();
-        let mut state = State { services, marks, strays, sysctls, timeouts, sync, ..State::default() };
-        settings::keep_sync_and_mixed_families_apart(&mut state);
-        // The interface of both was made again, or that of none.
-        state.stale_sync = state.sync.iter().filter(|_| are_stale).map(|daemon| daemon.role).collect();
-        state
-    })
+    (live_services(), settings, any::<bool>(), any::<u8>()).prop_map(
+        |(services, settings, are_stale, untracked)| {
+            let ((marks, strays), sysctls, timeouts, sync) = settings;
+            let services = services.into_iter().collect();
+            let mut state = State { services, marks, strays, sysctls, timeouts, sync, ..State::default() };
+            settings::keep_sync_and_mixed_families_apart(&mut state);
+            settings::leave_untracked(&mut state, untracked);
+            // The interface of both was made again, or that of none.
+            state.stale_sync = state.sync.iter().filter(|_| are_stale).map(|daemon| daemon.role).collect();
+            state
+        },
+    )
 }
 
 fn live_services() -> impl Strategy<Value = Vec<(ServiceKey, VirtualService)>> {

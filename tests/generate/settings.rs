@@ -5,7 +5,10 @@ use std::ops::RangeInclusive;
 
 use indexmap::IndexMap;
 use lbd::model::sysctl::VS_CONNTRACK;
-use lbd::model::{Family, Mark, MarkMatch, Prefix, Protocol, State, SyncDaemon, SyncRole, Timeouts};
+use lbd::model::{
+    Family, Forwarding, Mark, MarkMatch, Prefix, Protocol, State, SyncDaemon, SyncRole, Timeouts,
+    VirtualService, untracked,
+};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -178,6 +181,19 @@ pub(super) fn track_connections_for_fullnat(state: &mut State) {
     if state.has_fullnat() {
         state.sysctls.insert(VS_CONNTRACK.to_owned(), "1".to_owned());
     }
+}
+
+/// The packets of some services pass connection tracking by: those with a bit in `which`, if they can.
+pub(super) fn leave_untracked(state: &mut State, which: u8) {
+    let can = |(place, (_, service)): &(usize, (_, &VirtualService))| {
+        let mut servers = service.servers.values();
+        which & 1 << place != 0
+            && servers.all(|server| !matches!(server.forwarding, Forwarding::Nat | Forwarding::FullNat))
+    };
+    let chosen = state.services.iter().take(8).enumerate().filter(can);
+    let packets = chosen.flat_map(|(_, (key, _))| untracked::packets(key, &state.marks)).collect();
+    state.untracked = untracked::sorted(packets);
+    state.untracked.dedup();
 }
 
 /// The rules of marks as a kernel may hold them: in any order, and with something that nobody asked for.

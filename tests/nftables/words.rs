@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use crate::generate;
 use lbd::kernel::Live;
 use lbd::kernel::nftables::{NftClient, NftError};
+use lbd::model::untracked::sorted;
 use lbd::model::{Desired, Forwarding, Mark, MarkMatch, MaxDelete, Prefix, Protocol, Prune, State};
 use lbd::nft::{SourceNat, Table};
 use lbd::reconcile::StateDiff;
@@ -118,7 +119,12 @@ fn table() -> impl Strategy<Value = Table> {
         }
         runs
     });
-    (marks, source_nat()).prop_map(|(marks, source_nat)| Table { marks, source_nat, strays: Vec::new() })
+    let untracked = prop::collection::vec(packets(), 0..=3).prop_map(sorted);
+    let others = (untracked, generate::state().prop_map(|state| state.untracked), any::<bool>());
+    (marks, others, source_nat()).prop_map(|(marks, (any, of_services, both), source_nat)| {
+        let untracked = if both { sorted([any, of_services].concat()) } else { any };
+        Table { marks, untracked, source_nat, strays: Vec::new() }
+    })
 }
 
 fn source_nat() -> impl Strategy<Value = HashSet<SourceNat>> {
@@ -131,7 +137,12 @@ fn wanted(state: &State) -> Table {
         let full_nat = |(_, real): &(_, &lbd::model::RealServer)| real.forwarding == Forwarding::FullNat;
         contents.servers.iter().filter(full_nat).map(|(server, _)| SourceNat::of(service, server))
     });
-    Table { marks: state.mark_rules(), source_nat: servers.collect(), strays: Vec::new() }
+    Table {
+        marks: state.mark_rules(),
+        untracked: state.untracked.clone(),
+        source_nat: servers.collect(),
+        strays: Vec::new(),
+    }
 }
 
 #[test]
@@ -163,6 +174,7 @@ fn small() -> Table {
     };
     Table {
         marks: vec![Mark { mark: 10, matches: vec![http("192.168.8.13"), http("192.168.8.12")] }],
+        untracked: vec![MarkMatch { ports: vec![80..=80], ..http("10.0.0.13") }, http("192.168.8.14")],
         source_nat: HashSet::from([source_nat("tcp://10.0.0.13:80"), source_nat("fwmark://10")]),
         strays: Vec::new(),
     }
@@ -170,7 +182,7 @@ fn small() -> Table {
 
 /// What somebody may do, with the strays that are seen then; none where the table only lacks something, or has one rule or
 /// element more. `$(handle WORDS)` is the number of the first rule in which the words stand.
-const MUTATIONS: [(&str, &[&str]); 22] = [
+const MUTATIONS: [(&str, &[&str]); 26] = [
     ("delete table inet lbd", &[]),
     ("flush table inet lbd", &["set fullnat_tcp4", "set fullnat_mark6"]),
     ("delete rule inet lbd prerouting $(handle 192.168.8.13)", &[]),
@@ -197,6 +209,13 @@ const MUTATIONS: [(&str, &[&str]); 22] = [
         "delete chain inet lbd prerouting; table inet lbd { chain prerouting { \
          type filter hook prerouting priority filter; ip daddr 192.168.8.13 tcp dport 80 meta mark set 10; }; }",
         &["chain prerouting"],
+    ),
+    ("flush chain inet lbd untracked", &["set untracked_tcp4"]),
+    ("delete element inet lbd untracked_tcp4 { 10.0.0.13 . 80 }", &[]),
+    ("add rule inet lbd untracked ip daddr 10.0.0.14 notrack", &[]),
+    (
+        "add rule inet lbd untracked ip daddr 10.0.0.14 counter notrack",
+        &["rule ip daddr 10.0.0.14 counter notrack in untracked"],
     ),
     ("delete chain inet lbd postrouting", &["set fullnat_tcp4", "set fullnat_mark6"]),
     ("delete rule inet lbd postrouting $(handle @fullnat_tcp4)", &["set fullnat_tcp4"]),
@@ -321,7 +340,8 @@ fn the_commands_that_diff_prints_do_what_apply_does() {
                 "nft '{mess}' 2> /dev/null || nft 'add table inet lbd; delete table inet lbd; add table inet lbd; {mess}'"
             ));
             let found = filter.borrow_mut().read().map_err(failed)?;
-            let mut live = State { marks: found.marks, strays: found.strays, ..before };
+            let (untracked, strays) = (found.untracked, found.strays);
+            let mut live = State { marks: found.marks, untracked, strays, ..before };
             for (service, contents) in live.services.iter_mut() {
                 for (server, real) in contents.servers_mut().iter_mut() {
                     let is_served = found.source_nat.contains(&SourceNat::of(service, server));

@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 
+use lbd::model::untracked::sorted;
 use lbd::model::{Mark, MarkMatch, Prefix, Protocol};
 use lbd::nft::{Listing, SourceNat, Table};
 use proptest::prelude::*;
@@ -60,8 +61,33 @@ fn own() -> Table {
     ];
     let again = vec![MarkMatch { protocol: udp, ..packets() }];
     let mark = |mark, matches| Mark { mark, matches };
+    let at = |protocol, address, port| MarkMatch {
+        protocol,
+        address: prefix(address),
+        ports: vec![port..=port],
+        ..packets()
+    };
+    let untracked = vec![
+        at(tcp, "10.0.0.13/32", 443),
+        at(tcp, "10.0.0.13/32", 80),
+        at(udp, "fd00::1/128", 53),
+        at(tcp, "10.0.0.0/24", 80),
+        MarkMatch {
+            source: prefix("10.0.0.0/8"),
+            interface: Some("eth0".to_owned()),
+            ..at(sctp, "10.0.0.13/32", 9)
+        },
+        MarkMatch { protocol: udp, address: prefix("fd00::1/128"), ..packets() },
+        MarkMatch {
+            protocol: tcp,
+            address: prefix("0.0.0.0/0"),
+            ports: vec![80..=80, 8000..=8010],
+            ..packets()
+        },
+    ];
     Table {
         marks: vec![mark(10, ten), mark(11, eleven), mark(u32::MAX, most), mark(10, again)],
+        untracked: sorted(untracked),
         source_nat: HashSet::from([
             source_nat("tcp://10.0.0.13:80", "192.168.8.14"),
             source_nat("tcp://10.0.0.13:80", "192.168.8.15"),
@@ -133,6 +159,11 @@ fn everything_else_is_a_stray_by_its_name() {
         "rule iif \"lo\" meta mark set 0x0000000a in prerouting",
         "rule meta mark . ip daddr @fullnat_mark4 masquerade in postrouting",
         "rule ip daddr 1.2.3.4 masquerade in postrouting",
+        "rule udp dport 53 counter notrack in untracked",
+        "rule notrack in untracked",
+        "rule tcp dport 80 meta mark set 0x0000000a in untracked",
+        "rule tcp dport 80 notrack in prerouting",
+        "set untracked_tcp6",
         "element { 12 . 1.2.3.4 } of fullnat_mark4",
     ];
     let (mut found, mut expected) = (table.strays.clone(), expected.map(str::to_owned).to_vec());
@@ -147,7 +178,7 @@ fn a_rule_that_is_gone_when_its_text_is_asked_for_is_named_by_its_number() {
     let listing = Listing::read(FOREIGN).unwrap();
     let nameless =
         listing.table("").strays.into_iter().filter(|stray| stray.starts_with("rule with handle "));
-    assert_eq!(nameless.count(), 19);
+    assert_eq!(nameless.count(), 23);
 }
 
 fn entries() -> Value {
@@ -193,6 +224,9 @@ fn the_rules_of_a_chain_that_is_not_lbds_are_none() {
         let strays = vec!["chain prerouting".to_owned()];
         assert_eq!(table, Table { marks: Vec::new(), strays, ..own() }, "{key}");
     }
+    let table = edit("chain", "untracked", "prio", (-150).into());
+    let strays = ["chain untracked", "set untracked_tcp4", "set untracked_udp6"].map(str::to_owned).into();
+    assert_eq!(table, Table { untracked: Vec::new(), strays, ..own() });
     let table = edit("chain", "postrouting", "policy", "drop".into());
     let strays = ["chain postrouting"].into_iter().chain(SETS).map(str::to_owned).collect();
     assert_eq!(table, Table { source_nat: HashSet::new(), strays, ..own() });

@@ -106,6 +106,14 @@ pub struct Cluster {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub forward: Option<Choice<ForwardingMethod>>,
 
+    /// No connection tracking for the packets of this cluster, by rules in lbd's own nftables table: for `dr` and `tun`
+    /// behind a firewall that drops packets of unknown connections (`ct state invalid drop`), since the host sees one
+    /// direction of these connections only. The firewall has to accept them: by address and port, or `ct state untracked`.
+    /// Not with `nat` or `fullnat` servers, nor with a mark without `match`. Default: false.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[schemars(extend("default" = false))]
+    pub untracked: bool,
+
     /// Whether a change of the file may take away the last server with a weight above 0 of a virtual service of this
     /// cluster. Default: that of `policy`, else false.
     #[serde(default, skip_serializing_if = "is_false")]

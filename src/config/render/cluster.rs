@@ -16,8 +16,14 @@ use crate::model::{
     RealServer, SchedulerName, Scheduling, ServerKey, ServiceKey, State, Thresholds, Tunnel, VirtualService,
 };
 
-/// A virtual service of the state as a cluster, and what of it a file cannot ask for.
-pub(super) fn rewritten(key: ServiceKey, service: &VirtualService, state: &State) -> Rewritten {
+/// A virtual service of the state as a cluster, and what of it a file cannot ask for. `untracked` is whether its packets pass
+/// connection tracking by.
+pub(super) fn rewritten(
+    key: ServiceKey,
+    service: &VirtualService,
+    state: &State,
+    untracked: bool,
+) -> Rewritten {
     let mut lost = Vec::new();
     let Scheduling { scheduler, flags, persistence, engine, one_packet } = &*service.scheduling;
     let word = if SchedulerName::MAINLINE.contains(&scheduler.as_str()) {
@@ -50,6 +56,7 @@ pub(super) fn rewritten(key: ServiceKey, service: &VirtualService, state: &State
         persistence_engine: known.map(Choice),
         one_packet: *one_packet,
         forward: common.map(Choice),
+        untracked,
         allow_empty: false,
         // In the order in which they were added: `sh` and `dh` map the clients by it.
         servers: service
@@ -70,7 +77,9 @@ fn misread(
     state: &State,
     whole: bool,
 ) -> Vec<String> {
-    let marks = key.mark().map(|mark| MarkEntry { mark: MarkNumber::from(mark), matches: Vec::new() });
+    let marks = key
+        .mark()
+        .map(|mark| MarkEntry { mark: MarkNumber::from(mark), matches: settings::matches(mark, state) });
     let alone = Document {
         clusters: vec![cluster.clone()],
         marks: marks.into_iter().collect(),

@@ -3,6 +3,7 @@
 mod cluster;
 mod settings;
 mod text;
+mod untracked;
 
 use super::format::document::{Cluster, Document, Number};
 use super::format::issue::Issue;
@@ -43,10 +44,13 @@ pub fn render(state: &State) -> Rendered {
     let mut head = empty();
     let mut head_comments = Vec::new();
     settings::settings(state, &mut head, &mut head_comments);
+    let untracked = untracked::Untracked::of(state);
+    head_comments.extend(untracked.unexpressed());
     let mut services: Vec<_> = state.services.iter().collect();
     services.sort_by_key(|(key, _)| **key);
-    let clusters =
-        services.into_iter().map(|(key, service)| cluster::rewritten(*key, service, state)).collect();
+    let rewritten =
+        |(key, service): (&_, &_)| cluster::rewritten(*key, service, state, untracked.has(key, service));
+    let clusters = services.into_iter().map(rewritten).collect();
     Rendered { head, head_comments, clusters }
 }
 

@@ -124,6 +124,12 @@ pub(super) fn sync(state: &State) -> Vec<SyncEntry> {
         .collect()
 }
 
+/// What gives packets a mark.
+pub(super) fn matches(mark: u32, state: &State) -> Vec<MatchEntry> {
+    let own = state.marks.iter().filter(|rules| rules.mark == mark);
+    own.flat_map(|rules| &rules.matches).map(packets).collect()
+}
+
 fn packets(MarkMatch { protocol, address, ports, source, interface }: &MarkMatch) -> MatchEntry {
     let prefix = |prefix: &Option<Prefix>| prefix.map(|prefix| PrefixText::from(prefix.to_string()));
     let port = |range: &std::ops::RangeInclusive<u16>| match (*range.start(), *range.end()) {

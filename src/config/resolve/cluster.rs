@@ -7,8 +7,10 @@ use compact_str::CompactString;
 
 use indexmap::map::Entry;
 
+use super::listener::{self, ListenerPlace};
 use super::server::Wanted;
-use super::{listener, scheduling, server};
+use super::untracked::{self, Untracked};
+use super::{scheduling, server};
 use crate::config::format::document::{Choice, Cluster, Defaults, Listen, ServerEntry};
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::limits::{MOST_SERVERS, NAME_LENGTH};
@@ -32,6 +34,8 @@ pub(super) struct Clusters {
     names: Table<CompactString, usize>,
     /// Those that may lose their last usable server
     pub(super) allow_empty: HashSet<ServiceKey>,
+    /// Those whose packets pass connection tracking by
+    pub(super) untracked: Untracked,
     /// The addresses of servers that look like an address and a port
     pub(super) port_like: Vec<IpAddr>,
     neighbour: SchedulingCache,
@@ -58,6 +62,7 @@ impl Clusters {
             places: Vec::new(),
             names: Table::default(),
             allow_empty: HashSet::new(),
+            untracked: Untracked::default(),
             port_like: Vec::new(),
             neighbour: SchedulingCache::default(),
             count: 0,
@@ -117,6 +122,9 @@ impl Clusters {
             if cluster.allow_empty {
                 self.allow_empty.insert(service);
             }
+            if cluster.untracked {
+                self.untracked.add(service, path);
+            }
             if let Some(mark) = service.mark()
                 && !self.marks.contains(&mark)
             {
@@ -170,20 +178,6 @@ fn check_name(name: &str, here: &KeyPath, issues: &mut Issues) {
     );
 }
 
-/// The place of a listener: its cluster, and its entry in the list, if it is a list.
-#[derive(Clone, Copy)]
-struct ListenerPlace {
-    cluster: usize,
-    entry: Option<usize>,
-}
-
-impl ListenerPlace {
-    fn whole(self) -> KeyPath {
-        let here = key_path!["clusters", self.cluster, "listen"];
-        self.entry.map_or_else(|| here.clone(), |entry| here.then(entry))
-    }
-}
-
 /// The servers that can be read, each with its position in the file.
 fn servers(
     cluster: &Cluster,
@@ -224,7 +218,14 @@ impl Behind<'_> {
         let has_full = wanted.iter().any(|(_, wanted)| is_full(wanted));
         for (index, wanted) in wanted {
             let here = || key_path!["clusters", self.index, "servers", *index];
-            let misfit = wanted.misfit(&self.service, here, || self.address_place(*index), self.sync);
+            let untracked = || {
+                let place = || self.address_place(*index);
+                let misfit = self.cluster.untracked.then(|| untracked::misfit(&wanted.real, place)).flatten();
+                misfit.map(|issue| server::involving_methods(issue, &here()))
+            };
+            let misfit = wanted
+                .misfit(&self.service, here, || self.address_place(*index), self.sync)
+                .or_else(untracked);
             if let Some(issue) = misfit {
                 if reported.insert(*index) {
                     issues.push(issue);

@@ -6,7 +6,7 @@ use super::{address, value};
 use crate::config::format::document::Listener;
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::nearest::nearest;
-use crate::config::format::path::KeyPath;
+use crate::config::format::path::{KeyPath, key_path};
 use crate::model::{KeyError, ServiceKey};
 
 /// What is right of a URL.
@@ -103,4 +103,17 @@ fn range(scheme: &str, rest: &str, here: KeyPath) -> Option<Issue> {
         "one port, a list of listeners, or a mark for all of them: `marks: [{{ mark: 1, match: [{{ protocol: {scheme}, \
          address: {shown}, ports: [{ports}] }}] }}]` and `listen: {marks}://1`"
     )))
+}
+/// The place of a listener: its cluster, and its entry in the list, if it is a list.
+#[derive(Clone, Copy)]
+pub(super) struct ListenerPlace {
+    pub(super) cluster: usize,
+    pub(super) entry: Option<usize>,
+}
+
+impl ListenerPlace {
+    pub(super) fn whole(self) -> KeyPath {
+        let here = key_path!["clusters", self.cluster, "listen"];
+        self.entry.map_or_else(|| here.clone(), |entry| here.then(entry))
+    }
 }

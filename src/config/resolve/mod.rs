@@ -7,6 +7,7 @@ mod mark;
 mod scheduling;
 mod server;
 mod settings;
+mod untracked;
 pub(super) mod value;
 
 use self::cluster::Clusters;
@@ -24,6 +25,7 @@ pub(super) fn resolve(document: Document) -> (Desired, Issues) {
         // Each is freed as soon as it is resolved: a file can have a hundred thousand servers.
         resolved.add(&cluster, &mut issues);
     }
+    desired.state.untracked = resolved.untracked.packets(&desired.state.marks, &mut issues);
     desired.clusters = resolved.owners.into();
     desired.allow_empty = resolved.allow_empty;
     desired.port_like = resolved.port_like;

@@ -88,7 +88,7 @@ fn nat_to_loopback(address: IpAddr, forwarding: Forwarding, path: impl FnOnce() 
 }
 
 /// An issue that only follows where a forwarding method could not be read.
-fn involving_methods(issue: Issue, server: &KeyPath) -> Issue {
+pub(super) fn involving_methods(issue: Issue, server: &KeyPath) -> Issue {
     issue
         .involving(server.then("forward"))
         .involving(cluster_of(server).then("forward"))

@@ -48,7 +48,7 @@ fn cause(operation: &Operation, errno: i32) -> String {
         }
         Operation::Sync(SyncOp::Stop { role }) => sync::stop(*role, errno),
         // nft explains its errors itself.
-        Operation::Marks(_) => None,
+        Operation::Marks(_) | Operation::Untracked(_) => None,
     };
     known.unwrap_or_else(|| match errno {
         libc::EBUSY => "the kernel is busy with it; try again".into(),

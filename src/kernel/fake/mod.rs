@@ -156,6 +156,10 @@ impl Fake {
                 sync::restart(&mut self.live, operation, from, to)
             }
             Operation::Sync(SyncOp::Stop { role }) => sync::stop(&mut self.live, *role).map_err(refused),
+            Operation::Untracked(untracked) => {
+                self.live.state.untracked = untracked.to.to_vec();
+                Ok(())
+            }
             Operation::Marks(marks) => {
                 self.live.state.marks = marks.to.to_vec();
                 self.live.state.strays.clear();
@@ -320,6 +324,7 @@ impl Kernel for Fake {
                 live.indices.retain(|name, _| question.interfaces.contains(name));
                 if !question.filter {
                     live.state.marks.clear();
+                    live.state.untracked.clear();
                     live.state.strays.clear();
                 }
                 self.seen = Some(live.state.clone());

@@ -277,7 +277,11 @@ impl Ipvs {
 fn is_edit(operation: &Operation) -> bool {
     let is_of_table = match operation {
         Operation::Service(_) | Operation::Server(_) => true,
-        Operation::Sysctl(_) | Operation::Timeouts(_) | Operation::Sync(_) | Operation::Marks(_) => false,
+        Operation::Sysctl(_)
+        | Operation::Timeouts(_)
+        | Operation::Sync(_)
+        | Operation::Marks(_)
+        | Operation::Untracked(_) => false,
     };
     is_of_table && !is_about_no_mark(operation)
 }
@@ -352,7 +356,9 @@ impl Kernel for Ipvs {
                     None
                 }
                 // Not for IPVS to do.
-                Operation::Sysctl(_) | Operation::Marks(_) => refusal(operation, libc::EOPNOTSUPP),
+                Operation::Sysctl(_) | Operation::Marks(_) | Operation::Untracked(_) => {
+                    refusal(operation, libc::EOPNOTSUPP)
+                }
             };
             refusals.extend(refused.map(|refusal| (place, refusal)));
             place += run.len();

@@ -95,7 +95,7 @@ impl fmt::Display for NftError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotInstalled => f.write_str(
-                "marks and `fullnat` need the program nft, which is not installed: `apt install nftables`, or the package \
+                "marks, `fullnat` and `untracked` need the program nft, which is not installed: `apt install nftables`, or the package \
                  nftables of your system; everything else goes on without it",
             ),
             Self::Run { program, error } => {

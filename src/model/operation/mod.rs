@@ -7,6 +7,7 @@ mod service;
 mod sync;
 mod sysctl;
 mod timeouts;
+mod untracked;
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ pub use self::service::ServiceOp;
 pub use self::sync::{RestartCause, SyncOp};
 pub use self::sysctl::SetSysctl;
 pub use self::timeouts::SetTimeouts;
+pub use self::untracked::ReplaceUntracked;
 
 /// One operation on the kernel, which it carries out or rejects as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum Operation {
     Sync(SyncOp),
     /// On the mark rules
     Marks(ReplaceMarks),
+    /// On the rules by which packets pass connection tracking by
+    Untracked(ReplaceUntracked),
 }
 
 impl From<ServiceOp> for Operation {
@@ -70,6 +74,12 @@ impl From<SyncOp> for Operation {
 impl From<ReplaceMarks> for Operation {
     fn from(operation: ReplaceMarks) -> Self {
         Self::Marks(operation)
+    }
+}
+
+impl From<ReplaceUntracked> for Operation {
+    fn from(operation: ReplaceUntracked) -> Self {
+        Self::Untracked(operation)
     }
 }
 
@@ -124,6 +134,8 @@ pub enum Kind {
     Sync,
     /// The rules of a firewall mark
     Mark,
+    /// A rule by which packets pass connection tracking by
+    Untracked,
 }
 
 impl fmt::Display for Kind {
@@ -135,6 +147,7 @@ impl fmt::Display for Kind {
             Self::Timeouts => "timeouts",
             Self::Sync => "sync",
             Self::Mark => "mark",
+            Self::Untracked => "untracked",
         })
     }
 }
@@ -154,6 +167,8 @@ pub enum Subject {
     Sync(SyncRole),
     /// The mark rules in lbd's own nftables table
     Marks,
+    /// The rules there by which packets pass connection tracking by
+    Untracked,
 }
 
 impl fmt::Display for Subject {
@@ -165,11 +180,12 @@ impl fmt::Display for Subject {
             Self::Timeouts => f.write_str("timeouts"),
             Self::Sync(role) => write!(f, "sync {role}"),
             Self::Marks => f.write_str("marks"),
+            Self::Untracked => f.write_str("untracked"),
         }
     }
 }
 
-/// One object that an operation adds, edits or deletes. Most operations change one; marks are replaced together.
+/// One object that an operation adds, edits or deletes. Most operations change one; marks and untracked packets are replaced together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// What happens to the object
@@ -192,6 +208,7 @@ impl Operation {
             Self::Timeouts(edit) => edit,
             Self::Sync(edit) => edit,
             Self::Marks(edit) => edit,
+            Self::Untracked(edit) => edit,
         }
     }
 
@@ -204,6 +221,7 @@ impl Operation {
     pub fn deletes(&self) -> bool {
         match self {
             Self::Marks(marks) => marks.deletes(),
+            Self::Untracked(untracked) => untracked.deletes(),
             Self::Service(_) | Self::Server(_) | Self::Sysctl(_) | Self::Timeouts(_) | Self::Sync(_) => {
                 self.action() == Action::Delete
             }
@@ -224,6 +242,7 @@ impl Operation {
             Self::Timeouts(_) => Kind::Timeouts,
             Self::Sync(_) => Kind::Sync,
             Self::Marks(_) => Kind::Mark,
+            Self::Untracked(_) => Kind::Untracked,
         }
     }
 
@@ -232,7 +251,7 @@ impl Operation {
         match self {
             Self::Service(edit) => Some(edit.service()),
             Self::Server(edit) => Some(edit.service()),
-            Self::Sysctl(_) | Self::Timeouts(_) | Self::Sync(_) | Self::Marks(_) => None,
+            Self::Sysctl(_) | Self::Timeouts(_) | Self::Sync(_) | Self::Marks(_) | Self::Untracked(_) => None,
         }
     }
 
@@ -240,7 +259,12 @@ impl Operation {
     pub fn server(&self) -> Option<&ServerKey> {
         match self {
             Self::Server(edit) => Some(edit.server()),
-            Self::Service(_) | Self::Sysctl(_) | Self::Timeouts(_) | Self::Sync(_) | Self::Marks(_) => None,
+            Self::Service(_)
+            | Self::Sysctl(_)
+            | Self::Timeouts(_)
+            | Self::Sync(_)
+            | Self::Marks(_)
+            | Self::Untracked(_) => None,
         }
     }
 
@@ -256,12 +280,22 @@ impl Operation {
 
     /// The objects that it adds, edits or deletes, with their fields.
     pub fn parts(&self) -> Vec<Part> {
-        if let Self::Marks(marks) = self {
-            return marks.parts();
+        match self {
+            Self::Marks(marks) => return marks.parts(),
+            Self::Untracked(untracked) => return untracked.parts(),
+            Self::Service(_) | Self::Server(_) | Self::Sysctl(_) | Self::Timeouts(_) | Self::Sync(_) => {}
         }
         let mut changes = Vec::new();
         self.each_change(|change| changes.push(change.into()));
         vec![Part { action: self.action(), kind: self.kind(), name: self.name(), changes }]
+    }
+
+    /// Whether it is about several objects, which are named by [`Operation::parts`] alone.
+    pub fn has_parts(&self) -> bool {
+        match self {
+            Self::Marks(_) | Self::Untracked(_) => true,
+            Self::Service(_) | Self::Server(_) | Self::Sysctl(_) | Self::Timeouts(_) | Self::Sync(_) => false,
+        }
     }
 
     /// The name of its object, where it is neither a service nor a server.
@@ -269,11 +303,13 @@ impl Operation {
         match self.subject() {
             Subject::Service(_) | Subject::Server(..) => None,
             Subject::Sync(role) => Some(role.to_string()),
-            subject @ (Subject::Sysctl(_) | Subject::Timeouts | Subject::Marks) => Some(subject.to_string()),
+            subject @ (Subject::Sysctl(_) | Subject::Timeouts | Subject::Marks | Subject::Untracked) => {
+                Some(subject.to_string())
+            }
         }
     }
 
-    /// Calls `take` with each field of its object that it changes. (For marks there are [`Operation::parts`].)
+    /// Calls `take` with each field of its object that it changes. (For marks and untracked packets there are [`Operation::parts`].)
     pub fn each_change(&self, mut take: impl FnMut(Set<'_>)) {
         self.edit().each_change(&mut take);
     }

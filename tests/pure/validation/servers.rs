@@ -88,6 +88,25 @@ fn fullnat() {
 }
 
 #[test]
+fn untracked() {
+    let cluster = |marks: &str, listen: &str, rest: &str| {
+        format!("version: 1\n{marks}clusters:\n  - name: a\n    untracked: true\n    listen: {listen}\n    {rest}\n")
+    };
+    let tcp = "tcp://10.0.0.13:80";
+    let way_out = "`forward: dr` or `tun`; or a cluster of its own, without `untracked`, for this server";
+    let no_match = "a `match` for this mark under `marks`; or no `untracked`, and `notrack` beside the firewall rules that set it";
+    let v4 = "marks: [{ mark: 10, match: [{ address: 10.0.0.13 }] }]\n";
+    check(whole, &[
+        (&cluster("", tcp, "servers: [192.168.8.14, { address: 192.168.8.15, forward: nat }]"), &[&format!("6:40 an `untracked` cluster cannot have a `nat` server | {way_out}")]),
+        (&cluster("", tcp, "servers: [192.168.8.14]\n    forward: fullnat"), &[&format!("6:15 an `untracked` cluster cannot have a `fullnat` server | {way_out}")]),
+        (&cluster("marks: [{ mark: 10 }]\n", "fwmark://10", "servers: []"), &[&format!("6:13 `untracked` needs the packets of fwmark://10, and its mark has no `match` of IPv4 | {no_match}")]),
+        (&cluster(v4, "[fwmark://10, fwmark6://10]", "servers: []"), &[&format!("6:27 `untracked` needs the packets of fwmark6://10, and its mark has no `match` of IPv6 | {no_match}")]),
+        (&cluster("", "fwmark://10", "servers: []"), &["5:13 mark 10 is not declared under `marks` | an entry `- mark: 10` under `marks`"]),
+        (&cluster("", tcp, "servers: []\n    forward: gate"), &["7:14 unknown forwarding method `gate` | one of nat, dr, tun, fullnat | dr"]),
+    ]);
+}
+
+#[test]
 fn thresholds() {
     check(server, &[
         ("{ address: 192.168.8.14, lower_threshold: 5 }", &["7:51 `lower_threshold` has no effect without `upper_threshold` | `upper_threshold` with a number"]),

@@ -75,7 +75,11 @@ impl<'a> Request<'a> {
                 Self::EditServer { service, server, to }
             }
             Operation::Server(ServerOp::Delete { service, server }) => Self::DeleteServer { service, server },
-            Operation::Sysctl(_) | Operation::Timeouts(_) | Operation::Sync(_) | Operation::Marks(_) => {
+            Operation::Sysctl(_)
+            | Operation::Timeouts(_)
+            | Operation::Sync(_)
+            | Operation::Marks(_)
+            | Operation::Untracked(_) => {
                 return None;
             }
         })
