@@ -8,4 +8,5 @@ mod lab;
 mod advice;
 mod director;
 mod lab_itself;
+mod untracked;
 mod words;
