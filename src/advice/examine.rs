@@ -49,7 +49,14 @@ pub fn undecided(host: &Host) -> Vec<&'static str> {
                 "strict-reverse-path-tunnel",
                 "learned-routes-lost",
             ],
-            Part::Rules => &["mark-not-set", "marks-changed", "connections-not-tracked"],
+            Part::Rules => &[
+                "mark-not-set",
+                "marks-changed",
+                "connections-not-tracked",
+                "one-way-connections",
+                "untracked-dropped",
+                "service-dropped",
+            ],
         }
     };
     host.unread.iter().flat_map(codes).copied().collect()

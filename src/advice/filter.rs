@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Advice;
 use super::after::Settings;
+use super::dropped::Dropped;
 use super::services::is_behind_nat;
 use crate::host::{FirewallRules, Hook, HookPoint, MarkEffect, StateRule};
 use crate::model::{Family, State, sysctl};
@@ -94,6 +95,7 @@ pub(super) fn connection_states(
     desired: &State,
     filter: &FirewallRules,
     after: &Settings,
+    dropped: &Dropped,
     advice: &mut Vec<Advice>,
 ) {
     if !after.is_off(sysctl::VS_CONNTRACK) {
@@ -122,7 +124,7 @@ pub(super) fn connection_states(
                     rule.place,
                     sysctl::VS_CONNTRACK
                 ),
-                format!("add `{}: 1` to `sysctls`", sysctl::VS_CONNTRACK),
+                format!("add `{}: 1` to `sysctls`{}", sysctl::VS_CONNTRACK, dropped.beside_tracking()),
             ));
         }
     }
@@ -151,7 +153,7 @@ mod tests {
     }
 
     fn told(state: &State, marks: Vec<MarkRule>, known: &[Family]) -> Vec<Advice> {
-        let filter = FirewallRules { marks, states: Vec::new(), known: known.to_vec() };
+        let filter = FirewallRules { marks, known: known.to_vec(), ..FirewallRules::default() };
         advised(state, &Host { filter, ..Host::default() })
     }
 

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod after;
+mod dropped;
 mod examine;
 mod filter;
 mod group;
@@ -14,6 +15,7 @@ mod permissions;
 mod question;
 mod services;
 mod settings;
+mod walk;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -90,7 +92,9 @@ pub fn advise(desired: &State, host: &Host, planned: Option<&Planned<'_>>) -> Ve
     filter::marks_of_others(desired, &host.filter, &mut advice);
     network::not_local(&host.not_local, &mut advice);
     network::strict_filters(&host.address_interfaces, &after, &mut advice);
-    filter::connection_states(desired, &host.filter, &after, &mut advice);
+    let dropped = dropped::Dropped::of(desired, &host.filter);
+    dropped.warn(&after, &mut advice);
+    filter::connection_states(desired, &host.filter, &after, &dropped, &mut advice);
     services::hashed_to_quiesced(desired, planned, &mut advice);
     services::tied_to_quiesced(desired, &after, &mut advice);
     services::hanging(desired, planned, &after, &mut advice);

@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::after::Settings;
 use super::modules;
-use super::services::nat_families;
 use crate::host::{HostScope, Target};
 use crate::model::{Family, ServiceKey, State, Sysctls, Table, sysctl};
 
@@ -26,11 +24,7 @@ pub fn question(desired: &State, live: &Sysctls) -> HostScope {
     if desired.services.is_empty() {
         return HostScope { sysctls, ..HostScope::default() };
     }
-    let mut filter: Vec<Family> = Vec::new();
-    if Settings::of(live, &desired.sysctls).is_off(sysctl::VS_CONNTRACK) {
-        filter.extend(nat_families(desired));
-    }
-    filter.extend(desired.services.keys().filter(|service| service.mark().is_some()).map(ServiceKey::family));
+    let mut filter: Vec<Family> = desired.services.keys().map(ServiceKey::family).collect();
     filter.sort_unstable();
     filter.dedup();
     HostScope {
@@ -96,15 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn rules_matter_only_to_marks_and_to_nat_without_connection_tracking() {
-        let filter = |text: &str, conntrack: &str| {
-            question(&desired(text), &live(&[("net.ipv4.vs.conntrack", conntrack)])).filter
-        };
-        assert_eq!(filter("tcp://10.0.0.1:80 rr dr 192.168.8.1:80*1", "0"), []);
-        assert_eq!(filter("tcp://10.0.0.1:80 rr nat 192.168.8.1:80*1", "1"), []);
-        assert_eq!(filter("tcp://10.0.0.1:80 rr nat 192.168.8.1:80*1", "0"), [Family::V4]);
+    fn the_rules_of_those_families_matter_that_have_a_service() {
+        let filter = |text: &str| question(&desired(text), &live(&[])).filter;
+        assert_eq!(filter("tcp://10.0.0.1:80 rr dr 192.168.8.1:80*1"), [Family::V4]);
         assert_eq!(
-            filter("fwmark6://7 rr dr [fd00::1]:0*1\ntcp://10.0.0.1:80 rr nat 192.168.8.1:80*1", "0"),
+            filter("fwmark6://7 rr dr [fd00::1]:0*1\ntcp://10.0.0.1:80 rr nat 192.168.8.1:80*1"),
             [Family::V4, Family::V6]
         );
     }

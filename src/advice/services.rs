@@ -35,12 +35,6 @@ pub(super) fn is_behind_nat(service: &VirtualService) -> bool {
     })
 }
 
-/// The families that have a service behind NAT.
-pub(super) fn nat_families(desired: &State) -> HashSet<Family> {
-    let nat = desired.services.iter().filter(|(_, service)| is_behind_nat(service));
-    nat.map(|(key, _)| key.family()).collect()
-}
-
 /// NAT without forwarding.
 pub(super) fn forwarding(desired: &State, after: &Settings, advice: &mut Vec<Advice>) {
     let off: Vec<(Family, Arc<Finding>)> = [Family::V4, Family::V6]

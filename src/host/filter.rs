@@ -99,3 +99,15 @@ fn legacy_tables(proc: &Path, family: Family) -> Vec<String> {
     let names = std::fs::read_to_string(proc.join(name)).unwrap_or_default();
     names.split_whitespace().map(str::to_owned).collect()
 }
+
+/// The rules of recorded listings: of `nft -j list ruleset` or of `iptables-save`.
+#[cfg(test)]
+pub(crate) fn recorded(listing: &str) -> FirewallRules {
+    let mut filter = FirewallRules::default();
+    if listing.starts_with('{') {
+        nftables::parse(listing, &[], &mut filter).unwrap();
+    } else {
+        iptables::parse(listing, Family::V4, &mut filter);
+    }
+    filter
+}

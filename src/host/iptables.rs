@@ -1,8 +1,10 @@
-//! Finds in the text of `iptables-save` the rules that set marks or match connection states.
+//! Finds in the text of `iptables-save` the chains, and the rules that set marks or match connection states.
 
 use std::collections::{HashMap, HashSet};
 
-use super::rules::{FirewallRules, Hook, HookPoint, MarkEffect, MarkRule, StateRule};
+use super::hook::{Hook, HookPoint};
+use super::iptables_chains::{SavedTable, chains};
+use super::rules::{FirewallRules, MarkEffect, MarkRule, StateRule};
 use crate::model::Family;
 
 /// A rule: its chain and its words.
@@ -14,14 +16,19 @@ struct Rule {
 /// Adds what is found to `filter`, and gives the names of the tables.
 pub(super) fn parse(text: &str, family: Family, filter: &mut FirewallRules) -> Vec<String> {
     let mut tables = Vec::new();
-    let mut rules = Vec::new();
+    let (mut rules, mut declared) = (Vec::new(), Vec::new());
     for line in text.lines() {
         if let Some(name) = line.strip_prefix('*') {
             tables.push(name.trim().to_owned());
             rules.clear();
+            declared.clear();
+        } else if let Some(chain) = line.strip_prefix(':') {
+            // `:INPUT DROP [0:0]`
+            let mut words = chain.split(' ').map(str::to_owned);
+            declared.extend(words.next().zip(words.next()));
         } else if line.trim() == "COMMIT" {
             if let Some(table) = tables.last() {
-                find(table, &rules, family, filter);
+                find(table, &rules, &declared, family, filter);
             }
             rules.clear();
         } else if line.starts_with("-A ") || line.starts_with('[') {
@@ -35,12 +42,22 @@ pub(super) fn parse(text: &str, family: Family, filter: &mut FirewallRules) -> V
     tables
 }
 
-fn find(table: &str, rules: &[Rule], family: Family, filter: &mut FirewallRules) {
+fn find(
+    table: &str,
+    rules: &[Rule],
+    declared: &[(String, String)],
+    family: Family,
+    filter: &mut FirewallRules,
+) {
     let reached = reached(table, rules);
     let program = match family {
         Family::V4 => "iptables",
         Family::V6 => "ip6tables",
     };
+    let saved = SavedTable { family, name: table, program, chains: declared };
+    let words = rules.iter().map(|rule| (rule.chain.as_str(), rule.words.as_slice()));
+    let first = filter.chains.len();
+    filter.chains.extend(chains(&saved, words, |hook| priority(table, hook), first));
     for Rule { chain, words } in rules {
         let Some(points) = reached.get(chain.as_str()) else { continue };
         let place = || format!("chain {chain} of table {table} ({program})");
@@ -207,6 +224,7 @@ COMMIT
     fn rules_that_packets_reach_are_found() {
         let mut filter = FirewallRules::default();
         assert_eq!(parse(SAVED, Family::V4, &mut filter), ["mangle", "filter"]);
+        filter.chains.clear();
         let mark = |chain: &str, table: &str, sets, points: &[(Hook, i32)]| MarkRule {
             place: format!("chain {chain} of table {table} (iptables)"),
             family: Some(Family::V4),
@@ -234,6 +252,7 @@ COMMIT
                     ),
                 ],
                 states: vec![state.clone(), state],
+                chains: vec![],
                 known: vec![],
             }
         );

@@ -3,13 +3,17 @@
 //! What cannot be read (a program that is not installed, no permission) is in [`Host::unknown`], and the rest is read all
 //! the same.
 
+mod chains;
 mod filter;
+mod hook;
 mod iptables;
+mod iptables_chains;
 mod keepalived;
 mod local;
 mod manager;
 mod managers;
 mod modules;
+mod nft_chains;
 mod nftables;
 mod permissions;
 mod process;
@@ -26,10 +30,14 @@ use crate::error_chain::ErrorChain;
 use crate::kernel::sysctl;
 use crate::model::{Family, Sysctls};
 
+pub use self::chains::{Chain, ChainRule, Condition, Entry, TrackState, Verdict};
+#[cfg(test)]
+pub(crate) use self::filter::recorded;
+pub use self::hook::{Hook, HookPoint};
 pub use self::manager::Manager;
 pub use self::permissions::{Writable, writable};
 pub use self::routes::{AddressInterface, InterfaceKind};
-pub use self::rules::{FirewallRules, Hook, HookPoint, MarkEffect, MarkRule, StateRule};
+pub use self::rules::{FirewallRules, MarkEffect, MarkRule, StateRule};
 
 /// What to read of the host; nothing else is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -70,7 +78,7 @@ pub struct Host {
     pub address_interfaces: Vec<AddressInterface>,
     /// The interfaces over which IPv6 routes lead that routers announced
     pub learned: Vec<String>,
-    /// What the rules of other programs do with marks and connection states
+    /// What the rules of other programs do with marks, connection states and packets
     pub filter: FirewallRules,
     /// Others who manage IPVS
     pub managers: Vec<Manager>,

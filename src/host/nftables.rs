@@ -1,11 +1,13 @@
-//! Finds in `nft -j list ruleset` the rules of other programs that set marks or match connection states.
+//! Finds in `nft -j list ruleset` the chains of other programs, and the rules that set marks or match connection states.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde_json::Value;
 
-use super::rules::{FirewallRules, Hook, HookPoint, MarkEffect, MarkRule, StateRule};
+use super::hook::{Hook, HookPoint};
+use super::nft_chains::Chains;
+use super::rules::{FirewallRules, MarkEffect, MarkRule, StateRule};
 use crate::model::Family;
 use crate::nft::TABLE;
 
@@ -75,11 +77,18 @@ pub(super) fn parse(
         });
     }
     let reached = graph.reached();
+    let is_others = |(family, table, _): &Named<'_>| {
+        let is_own = *family == "inet" && *table == TABLE;
+        !is_own && !iptables.iter().any(|(of, name)| word(*of) == *family && name == table)
+    };
+    let named_chains = all("chain").filter_map(|chain| Some((named(chain, "name")?, point(chain), chain)));
+    let named_maps = all("map").filter_map(|map| Some((named(map, "name")?, map)));
+    let others = named_chains.filter(|(name, _, _)| is_others(name));
+    let mut chains = Chains::new(others, named_maps, filter.chains.len());
     for rule in all("rule") {
         let Some(chain @ (family, table, name)) = named(rule, "chain") else { continue };
-        let is_own = family == "inet" && table == TABLE;
-        let is_listed_elsewhere = iptables.iter().any(|(of, name)| word(*of) == family && name == table);
-        let Some(points) = reached.get(&chain).filter(|_| !is_own && !is_listed_elsewhere) else { continue };
+        chains.add(chain, rule);
+        let Some(points) = reached.get(&chain).filter(|_| is_others(&chain)) else { continue };
         let family = match family {
             "ip" => Some(Family::V4),
             "ip6" => Some(Family::V6),
@@ -100,6 +109,7 @@ pub(super) fn parse(
             filter.states.push(StateRule { place: place(), family, points: points.clone() });
         }
     }
+    filter.chains.extend(chains.into_chains());
     Ok(())
 }
 
@@ -234,6 +244,7 @@ mod tests {
     fn found(text: &str, iptables: &[(Family, String)]) -> FirewallRules {
         let mut filter = FirewallRules::default();
         parse(text, iptables, &mut filter).unwrap();
+        filter.chains.clear();
         filter
     }
 
@@ -261,6 +272,7 @@ mod tests {
                     },
                 ],
                 states: vec![state("forward", at(Hook::Forward, 0)), state("input", at(Hook::Input, 0))],
+                chains: vec![],
                 known: vec![],
             }
         );
@@ -280,6 +292,7 @@ mod tests {
                     points: points.clone()
                 }],
                 states: vec![StateRule { place: place.into(), family, points }],
+                chains: vec![],
                 known: vec![],
             }
         );

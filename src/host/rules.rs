@@ -1,5 +1,7 @@
-//! Describes firewall rules of other programs: which marks they set, and which match the state of a connection.
+//! Describes firewall rules of other programs: which marks they set, which match the state of a connection, and what they drop.
 
+use super::chains::Chain;
+use super::hook::HookPoint;
 use crate::model::Family;
 
 /// What was found in the rules of other programs, of nftables and iptables.
@@ -9,6 +11,8 @@ pub struct FirewallRules {
     pub marks: Vec<MarkRule>,
     /// Rules that match the state of a connection
     pub states: Vec<StateRule>,
+    /// All chains, those of either family, by the numbers that jumps have
+    pub chains: Vec<Chain>,
     /// The families of which all rules could be read, so that what is not here is nowhere
     pub known: Vec<Family>,
 }
@@ -65,32 +69,6 @@ impl MarkEffect {
             Self::Computed | Self::Perhaps => true,
         }
     }
-}
-
-/// A place in the path of packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HookPoint {
-    /// Which hook
-    pub hook: Hook,
-    /// Its order among others at the same hook: the lowest is first
-    pub priority: i32,
-}
-
-/// The hooks of netfilter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Hook {
-    /// Before everything else, per interface
-    Ingress,
-    /// Before routing
-    Prerouting,
-    /// To the host itself; IPVS takes its packets here, at priority 99
-    Input,
-    /// Through the host
-    Forward,
-    /// From the host itself
-    Output,
-    /// After routing
-    Postrouting,
 }
 
 #[cfg(test)]
