@@ -8,5 +8,6 @@ mod lab;
 mod advice;
 mod director;
 mod lab_itself;
+mod stateful;
 mod untracked;
 mod words;
