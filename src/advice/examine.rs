@@ -56,6 +56,7 @@ pub fn undecided(host: &Host) -> Vec<&'static str> {
                 "one-way-connections",
                 "untracked-dropped",
                 "service-dropped",
+                "replies-dropped",
             ],
         }
     };

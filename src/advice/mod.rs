@@ -13,6 +13,7 @@ mod modules;
 mod network;
 mod permissions;
 mod question;
+mod replies;
 mod services;
 mod settings;
 mod walk;
@@ -94,6 +95,7 @@ pub fn advise(desired: &State, host: &Host, planned: Option<&Planned<'_>>) -> Ve
     network::strict_filters(&host.address_interfaces, &after, &mut advice);
     let dropped = dropped::Dropped::of(desired, &host.filter);
     dropped.warn(&after, &mut advice);
+    replies::dropped(desired, host, &mut advice);
     filter::connection_states(desired, &host.filter, &after, &dropped, &mut advice);
     services::hashed_to_quiesced(desired, planned, &mut advice);
     services::tied_to_quiesced(desired, &after, &mut advice);

@@ -1,10 +1,15 @@
 //! Says what of the host matters for a desired state, so that nothing else is looked at.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use super::modules;
+use super::replies;
 use crate::host::{HostScope, Target};
 use crate::model::{Family, ServiceKey, State, Sysctls, Table, sysctl};
+
+/// Of so many servers the route matters; those of a network mostly share it.
+const MOST_SERVERS: usize = 256;
 
 /// The kernel settings that matter.
 pub fn settings(desired: &State) -> Vec<&'static str> {
@@ -29,6 +34,7 @@ pub fn question(desired: &State, live: &Sysctls) -> HostScope {
     filter.dedup();
     HostScope {
         addresses: addresses(desired),
+        servers: servers(desired),
         learned_routes: begins_to_forward(desired, live).is_some(),
         filter,
         managers: true,
@@ -46,6 +52,13 @@ pub(super) fn begins_to_forward<'a>(desired: &'a State, live: &Sysctls) -> Optio
     let is_forwarding = |name: &str| matches!(sysctl::parts(name).as_slice(), ["net", "ipv6", "conf", of, "forwarding"] if *of != "default");
     let mut set = desired.sysctls.iter().filter(|(_, value)| *value != "0");
     set.find(|(name, _)| is_forwarding(name)).map(|(name, _)| name.as_str())
+}
+
+/// The servers whose replies the host forwards, or the first of very many.
+fn servers(desired: &State) -> Vec<IpAddr> {
+    let mut servers = HashSet::new();
+    let all = desired.services.values().flat_map(replies::forwarded).map(|server| server.address);
+    all.filter(|server| servers.insert(*server)).take(MOST_SERVERS).collect()
 }
 
 /// The virtual addresses: those of services, and those whose packets get a mark that a service listens on.

@@ -23,6 +23,7 @@ mod rtnetlink;
 mod rules;
 mod units;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -44,6 +45,8 @@ pub use self::rules::{FirewallRules, MarkEffect, MarkRule, StateRule};
 pub struct HostScope {
     /// Virtual addresses
     pub addresses: Vec<Target>,
+    /// The servers whose replies the host forwards
+    pub servers: Vec<IpAddr>,
     /// Whether the IPv6 routes that routers announced matter
     pub learned_routes: bool,
     /// The families for which the rules of nftables and iptables matter
@@ -80,6 +83,8 @@ pub struct Host {
     pub learned: Vec<String>,
     /// What the rules of other programs do with marks, connection states and packets
     pub filter: FirewallRules,
+    /// By which interfaces these servers are reached, where rules for what is forwarded make that matter
+    pub server_interfaces: HashMap<IpAddr, Vec<String>>,
     /// Others who manage IPVS
     pub managers: Vec<Manager>,
     /// The kernel settings of the file that are not there, and do not belong to an interface that may come
@@ -170,7 +175,7 @@ pub fn settings<'a>(names: impl IntoIterator<Item = &'a str>) -> Sysctls {
 
 /// Looks at the host, in the network namespace of this thread. `settings` are those that were read before.
 pub fn look(scope: HostScope, settings: Sysctls, roots: &Roots) -> Host {
-    let HostScope { addresses, learned_routes, filter, managers, sysctls, modules, ipv6 } = scope;
+    let HostScope { addresses, servers, learned_routes, filter, managers, sysctls, modules, ipv6 } = scope;
     let mut host = Host { settings, ..Host::default() };
     if let Err(error) = routes::look(addresses, learned_routes, &mut host) {
         host.unread.push(Part::Routes);
@@ -185,6 +190,15 @@ pub fn look(scope: HostScope, settings: Sysctls, roots: &Roots) -> Host {
         host.filter = filter::look(&filter, &roots.proc, &mut host.unknown);
         if filter.iter().any(|family| !host.filter.known.contains(family)) {
             host.unread.push(Part::Rules);
+        }
+        let is_forward = |chain: &Chain| chain.entry.is_some_and(|entry| entry.point.hook == Hook::Forward);
+        if !servers.is_empty() && host.filter.chains.iter().any(is_forward) {
+            match routes::interfaces_to(servers) {
+                Ok(interfaces) => host.server_interfaces = interfaces,
+                Err(error) => {
+                    host.unknown.push(format!("cannot read the routes to servers: {}", ErrorChain(&error)));
+                }
+            }
         }
     }
     let absent = |name: String| Some(AbsentSetting { reason: sysctl::absence(&name)?, name });

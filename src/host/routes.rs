@@ -209,6 +209,20 @@ fn default_route(
     Ok(found.map(|route| route.interfaces).unwrap_or_default().into_iter().filter_map(name).collect())
 }
 
+/// By which interfaces hosts are reached. Those to which there is no route, and the addresses of this host, are left out.
+pub(super) fn interfaces_to(hosts: Vec<IpAddr>) -> Result<HashMap<IpAddr, Vec<String>>, NetlinkError> {
+    let mut kernel = Rtnetlink::open()?;
+    let interfaces = interfaces(&mut kernel)?;
+    let requests: Vec<Vec<u8>> =
+        hosts.iter().map(|address| to(&Target { address: *address, mark: None }, 0, None)).collect();
+    let answers = kernel.routes(&requests)?;
+    let names = |answer: Answer| -> Option<Vec<String>> {
+        let route = route(answer.ok()?.first()?).filter(|route| route.kind == Rtn::Unicast)?;
+        route.interfaces.iter().map(|index| Some(interfaces.get(index)?.name.clone())).collect()
+    };
+    Ok(hosts.into_iter().zip(answers).filter_map(|(host, answer)| Some((host, names(answer)?))).collect())
+}
+
 /// The body of a request for the route to an address.
 fn to(target: &Target, flags: u32, source: Option<IpAddr>) -> Vec<u8> {
     let mut attributes = vec![(Rta::Dst, octets(target.address))];

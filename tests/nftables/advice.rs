@@ -60,6 +60,10 @@ fn a_stateful_firewall_needs_the_connections_of_nat() {
     file("", "nat");
     net.sh("echo 1 > /proc/sys/net/ipv4/vs/conntrack");
     assert_eq!(warned(&net), []);
+    // Where no rule forwards what comes from that interface, no state helps.
+    net.sh("ip link add eth1 type dummy; ip link set dev eth1 up; ip route add 192.168.8.0/24 dev eth1");
+    rules(&net, &FIREWALL.replace("ct state", "iifname eth2 ct state"));
+    assert_eq!(warned(&net), pairs(&[("replies-dropped", "tcp://10.0.0.13:80")]));
 }
 
 #[test]
