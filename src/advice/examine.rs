@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Advice, Planned, advise, port_like, question, settings, unusable};
+use super::{Advice, Planned, advise, port_like, question, settings, untracked, unusable};
 use crate::host::{self, Host, Part, Roots};
 use crate::model::{Connections, Desired, State};
 use crate::plan::Plan;
@@ -24,6 +24,7 @@ pub fn examine(desired: &State, file: &Path, modules: bool) -> Host {
 pub fn of_the_file(desired: &Desired) -> Vec<Advice> {
     let mut warnings = unusable(&desired.state.services, &desired.allow_empty);
     warnings.extend(port_like(&desired.port_like));
+    warnings.extend(untracked::nat(&desired.state));
     warnings
 }
 

@@ -16,6 +16,7 @@ mod question;
 mod replies;
 mod services;
 mod settings;
+mod untracked;
 mod walk;
 
 use std::borrow::Cow;
