@@ -77,16 +77,14 @@ impl Dropped {
         is_untracked: bool,
     ) {
         let to = |state| to_service(walk, key, packets, state);
-        let new = to(TrackState::New);
-        if !new.may_pass {
-            self.closed.extend(first(&new).map(|chain| (key, chain)));
+        let (new, untracked) = (to(TrackState::New), to(TrackState::Untracked));
+        let own = if is_untracked { &untracked } else { &new };
+        if !own.may_pass {
+            let dropped = if new.may_pass { &mut self.untracked } else { &mut self.closed };
+            dropped.extend(first(own).map(|chain| (key, chain)));
             return;
         }
-        let untracked = to(TrackState::Untracked);
         if is_untracked {
-            if !untracked.may_pass {
-                self.untracked.extend(first(&untracked).map(|chain| (key, chain)));
-            }
             return;
         }
         // Each packet of UDP is that of a new connection.
@@ -362,6 +360,15 @@ mod tests {
         assert_eq!(dr("tcp://10.0.0.1:444"), ["service-dropped tcp://10.0.0.1:444"]);
         // Its clients may be in the set.
         assert_eq!(dr("tcp://10.0.0.1:9000"), ["one-way-connections tcp://10.0.0.1:9000"]);
+    }
+
+    #[test]
+    fn packets_that_a_firewall_accepts_since_they_are_not_tracked_are_accepted() {
+        let chain = r#"{"nftables": [
+            {"chain": {"family": "inet", "table": "t", "name": "in", "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
+            {"rule": {"family": "inet", "table": "t", "chain": "in", "expr": [{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "untracked"]}}, {"accept": null}]}}]}"#;
+        assert_eq!(codes(chain, DR), ["service-dropped tcp://10.0.0.1:80"]);
+        assert_eq!(told(chain, &untracked(DR), "0"), []);
     }
 
     #[test]

@@ -85,6 +85,9 @@ impl<'a> Walk<'a> {
             outcome.may_pass &= one.may_pass;
             outcome.droppers.extend(one.droppers);
         }
+        if self.left.get() == 0 {
+            return Outcome { may_pass: true, droppers: BTreeSet::new() };
+        }
         outcome
     }
 

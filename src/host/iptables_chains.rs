@@ -23,7 +23,7 @@ const PASSING: [&str; 14] = [
 ];
 
 /// Matches that are no condition without an option.
-const PLAIN: [&str; 6] = ["tcp", "udp", "sctp", "conntrack", "state", "multiport"];
+const PLAIN: [&str; 7] = ["tcp", "udp", "sctp", "conntrack", "state", "multiport", "comment"];
 
 /// A table, as it was saved.
 pub(super) struct SavedTable<'a> {
@@ -143,4 +143,47 @@ fn interface(name: &str) -> Option<String> {
 fn ports(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
     let (first, last) = text.split_once(':').unwrap_or((text, text));
     Some(first.parse().ok()?..=last.parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> ChainRule {
+        let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        rule(&words, |name| (name == "mine").then_some(7))
+    }
+
+    #[test]
+    fn a_rule_is_read_as_far_as_it_can_be_and_the_rest_is_unknown() {
+        let text = "-s 10.0.0.0/8 -i eth1 -p tcp -m multiport --dports 80,8000:8010 -m comment -m conntrack ! --ctstate \
+                    INVALID,DNAT -j ACCEPT";
+        let conditions = vec![
+            Condition::Sources(vec![prefix("10.0.0.0/8").unwrap()]),
+            Condition::InputInterfaces(vec!["eth1".into()]),
+            Condition::Protocols(vec![Protocol::Tcp]),
+            Condition::Ports(vec![80..=80, 8000..=8010]),
+            Condition::NotStates(vec![TrackState::Invalid]),
+        ];
+        assert_eq!(read(text), ChainRule { conditions, verdict: Verdict::Accept });
+        for (text, condition) in [
+            ("-m addrtype --dst-type LOCAL", Condition::ToHost),
+            ("-p icmp", Condition::Protocols(vec![])),
+            ("! -d 10.0.0.1/32", Condition::Unknown),
+            ("-i eth+", Condition::Unknown),
+            ("-m limit", Condition::Unknown),
+            ("-m socket", Condition::Unknown),
+        ] {
+            assert_eq!(read(text), ChainRule { conditions: vec![condition], verdict: Verdict::Continue });
+        }
+        for (text, verdict) in [
+            ("-j REJECT --reject-with icmp-port-unreachable", Verdict::Drop),
+            ("-j LOG --log-prefix -j", Verdict::Continue),
+            ("-j mine", Verdict::Jump(7)),
+            ("-g mine", Verdict::Goto(7)),
+            ("-j NFQUEUE --queue-num 0", Verdict::Unknown),
+        ] {
+            assert_eq!(read(text), ChainRule { conditions: vec![], verdict });
+        }
+    }
 }
