@@ -22,8 +22,8 @@ use crate::model::Prune;
     long_about = "Keeps a Linux host's layer-4 load balancer (IPVS, the kernel side of LVS) equal to one file: it reads \
                   the live table, computes the smallest set of edits, carries them out, and reads the table back to \
                   prove it.",
-    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status) or the daemon is dead (status), 2 error, 3 refused \
-                  by a guard (apply).",
+    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused or the daemon dead (status), 2 error, 3 refused \
+                  by a guard or a pause (apply).",
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -88,7 +88,7 @@ impl Arguments {
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
         "schema" | "completions" | "export" => false,
-        "teardown" => option.get_id() != "file",
+        "teardown" | "resume" => option.get_id() != "file",
         _ => true,
     }
 }
@@ -111,7 +111,7 @@ pub enum Command {
 
     /// Make the kernel equal to the file: read, plan, execute, read back, verify
     ///
-    /// Exit code 0: verified, 2: error, 3: refused by a guard.
+    /// Exit code 0: verified, 2: error, 3: refused by a guard or a pause.
     Apply(Apply),
 
     /// The daemon: watch the file and the kernel, and keep them equal until SIGTERM
@@ -126,8 +126,23 @@ pub enum Command {
 
     /// Show what the daemon did last and why, whether all is in sync, and the table with its connections
     ///
-    /// Exit code 0: in sync, 1: not in sync, or the daemon ended without being stopped, 2: error.
+    /// Exit code 0: in sync, 1: not in sync, paused, or the daemon ended without being stopped, 2: error.
     Status(StatusOptions),
+
+    /// Look and report, but write nothing, for a time: for all that the file describes, or for some clusters
+    ///
+    /// In force as soon as this command has ended. `lbd apply` is refused meanwhile, and `lbd resume` ends it, as a reboot does.
+    /// Exit code 0: done, 2: error.
+    Pause(PauseOptions),
+
+    /// End a pause: of these clusters, or all
+    ///
+    /// Exit code 0: done, also where nothing was paused, 2: error.
+    Resume {
+        /// Only the pauses of these clusters
+        #[arg(value_name = "CLUSTER")]
+        clusters: Vec<String>,
+    },
 
     /// Remove what lbd owns, after a confirmation
     ///
@@ -215,7 +230,7 @@ pub struct Apply {
     #[arg(long)]
     pub strict: bool,
 
-    /// Apply the file also where a daemon keeps another one and will undo this
+    /// Apply the file also where a daemon keeps another one and will undo this, and in spite of a pause
     #[arg(long)]
     pub force: bool,
 
@@ -263,6 +278,41 @@ pub struct StatusOptions {
 fn interval(seconds: &str) -> Result<Duration, &'static str> {
     let seconds = seconds.parse().ok().filter(|seconds| (0.2..=86_400.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or("expected a number of seconds from 0.2 to 86400")
+}
+
+/// Arguments of `pause`.
+#[derive(Debug, Args)]
+pub struct PauseOptions {
+    /// Pause only these clusters: their services and servers
+    #[arg(value_name = "CLUSTER")]
+    pub clusters: Vec<String>,
+
+    /// How long: `90s`, `30m`, `2h` or `1d`, at most 30 days
+    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = length)]
+    pub length: Duration,
+
+    /// Why, for those who see the pause in `lbd status`
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: Option<String>,
+}
+
+/// How long a condition lasts; a bare number counts seconds, as in the file.
+fn length(text: &str) -> Result<Duration, &'static str> {
+    const LONGEST: Duration = Duration::from_secs(30 * 24 * 3_600);
+    let seconds = text.parse().map(Duration::from_secs).ok();
+    let length = seconds.or_else(|| humantime::parse_duration(text).ok());
+    length
+        .filter(|length| (Duration::from_secs(1)..=LONGEST).contains(length))
+        .ok_or("expected a time from 1s to 30d, such as 90s, 30m, 2h or 1d")
+}
+
+/// The reason of a condition: a line.
+fn reason(text: &str) -> Result<String, &'static str> {
+    const LONGEST: usize = 200;
+    if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
+        return Err("expected one line of at most 200 characters");
+    }
+    Ok(text.to_owned())
 }
 
 /// Arguments of `validate`.

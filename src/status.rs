@@ -40,6 +40,9 @@ pub struct Status {
     /// Why there is no state directory any more. Only the service manager can show this: without the directory nothing is on disk.
     #[serde(default)]
     pub no_directory: Option<String>,
+    /// The pauses in force: what, who, since and until when, and why
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<String>,
     /// The process that has the lock, while the daemon waits for it
     #[serde(default)]
     pub lock_holder: Option<String>,
@@ -104,6 +107,9 @@ pub enum PassReason {
     /// An interface that something waited for has appeared
     #[serde(rename = "interface appeared")]
     Link,
+    /// A command has changed the conditions, or one of them has ended
+    #[serde(rename = "condition changed")]
+    Condition,
     /// The operator requested it (SIGHUP)
     #[serde(rename = "requested", alias = "asked")]
     Requested,
@@ -127,6 +133,9 @@ pub enum PassOutcome {
     /// The same, but for entries whose repair is deferred, since another program keeps reverting them
     #[serde(rename = "deferred", alias = "waiting")]
     Deferred,
+    /// Nothing was written, or not all, because of pauses
+    #[serde(rename = "paused")]
+    Paused,
     /// A guard refused the file
     #[serde(rename = "refused")]
     Refused,
@@ -194,6 +203,8 @@ impl Status {
             Some(format!("bad file, keeping the last good state: {bad}"))
         } else if let Some(refused) = &self.refused {
             Some(format!("change refused, keeping the last good state: {refused}"))
+        } else if let Some(pause) = self.paused.first() {
+            Some(format!("paused: {pause}"))
         } else if let Some(holder) = &self.lock_holder {
             Some(format!("waiting for the lock, which {holder} has"))
         } else if let Some(gone) = &self.no_directory {

@@ -7,6 +7,7 @@ use super::inputs::StoredState;
 use super::other_file::other_file;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
+use crate::conditions::{Clock, Conditions};
 use crate::host::Host;
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
@@ -60,8 +61,10 @@ pub(super) fn run(
         }
         console.progress.apply(comparison.plan.len());
     };
+    let conditions = if options.force { Conditions::default() } else { store.load_conditions(Clock::now()) };
     let order = PassInput {
         desired: &desired,
+        conditions: &conditions,
         verified,
         text: &source.text,
         defers: None,
@@ -97,6 +100,18 @@ pub(super) fn run(
                 console.error(format_args!("refused in part: {guard_refusal}"));
             }
             ERROR
+        }
+        Outcome::Paused => {
+            let pauses = report.last.pauses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let done = if report.last.pauses.hold_everything() {
+                "refused, nothing was changed"
+            } else {
+                "refused in part, the rest is done"
+            };
+            console.error(format_args!(
+                "{done}: paused: {pauses}; `lbd resume` ends that, and `--force` applies the file in spite of it"
+            ));
+            REFUSED
         }
         Outcome::Unverified(reason) => {
             console.not_verified(reason);

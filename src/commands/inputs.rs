@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::{CommandError, Console};
 use crate::cli::{Arguments, Overrides};
+use crate::conditions::{Clock, Conditions};
 use crate::config::{self, Source};
 use crate::files::FileError;
 use crate::kernel::director::Director;
@@ -204,12 +205,15 @@ pub(super) struct StoredState {
     pub(super) record: Record,
     /// The state that was verified last
     pub(super) verified: LastVerified,
+    /// The conditions in force
+    pub(super) conditions: Conditions,
 }
 
 impl StoredState {
     /// No record: the compared state may be that of another host.
     pub(super) fn nothing() -> Self {
-        Self { record: Record::default(), verified: LastVerified::none() }
+        let (record, conditions) = (Record::default(), Conditions::default());
+        Self { record, verified: LastVerified::none(), conditions }
     }
 
     /// Reads them as a pass would. A corrupt record is replaced by the one that a pass would rebuild.
@@ -219,17 +223,23 @@ impl StoredState {
         desired: &Desired,
         console: &mut Console<'_>,
     ) -> Self {
+        let conditions = store.load_conditions(Clock::now());
+        if let Some(reason) = &conditions.unreadable {
+            console.warn(reason);
+        }
         match store.load() {
-            Ok(record) => Self { record, verified },
+            Ok(record) => Self { record, verified, conditions },
             Err(LoadError::Corrupt(reason)) => {
                 console.warn(format_args!(
                     "{reason}; the next pass will make a new one from the file that was verified last"
                 ));
-                Self { record: Record::rebuilt(verified.state(desired).unwrap_or(desired)), verified }
+                let record = Record::rebuilt(verified.state(desired).unwrap_or(desired));
+                Self { record, verified, conditions }
             }
             Err(LoadError::Unreadable(reason)) => Self {
                 record: Record::default(),
                 verified: LastVerified { unknown: Some(reason), ..verified },
+                conditions,
             },
         }
     }
@@ -237,6 +247,7 @@ impl StoredState {
     /// Compares the live state with the file.
     pub(super) fn compare(&self, live: Live, desired: &Desired) -> StateDiff {
         let mut comparison = StateDiff::new(live, desired, self.verified.state(desired), &self.record);
+        comparison.hold(&self.conditions);
         if self.verified.unknown().is_some() {
             comparison.defer(&Operation::deletes);
         }

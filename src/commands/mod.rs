@@ -9,6 +9,7 @@ mod export;
 mod inputs;
 mod other_file;
 mod part;
+mod pause;
 mod repeat;
 mod restore;
 mod run;
@@ -16,6 +17,7 @@ mod schema;
 mod status;
 mod teardown;
 mod validate;
+mod who;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -37,7 +39,7 @@ pub const DONE: u8 = 0;
 pub const DIFFERS: u8 = 1;
 /// Exit code: error.
 pub const ERROR: u8 = 2;
-/// Exit code of `apply`: refused by a guard.
+/// Exit code of `apply`: refused by a guard or a pause.
 pub const REFUSED: u8 = 3;
 
 /// Where a command writes: its result to `out`, everything else to `err`. The text of a message is escaped here, so that a message
@@ -138,6 +140,8 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
             Some(interval) => repeat::run(arguments, options, interval, console),
             None => status::run(arguments, options, &mut KernelReader::default(), console),
         },
+        Command::Pause(options) => pause::pause(arguments, options, console),
+        Command::Resume { clusters } => pause::resume(arguments, clusters, console),
         Command::Teardown { yes } => teardown::run(arguments, *yes, console),
         Command::Validate(options) => validate::run(arguments, options, console),
         Command::Export(options) => export::run(options, console),

@@ -6,6 +6,7 @@ use super::inputs::LastVerified;
 use super::other_file::other_file;
 use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::cli::Arguments;
+use crate::conditions::NO_CONDITIONS;
 use crate::config::Source;
 use crate::escape;
 use crate::kernel::director::Director;
@@ -22,6 +23,14 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
     if let Some(daemon) = other_file(&arguments.file, &store) {
         console.warn(daemon);
     }
+    match store.end_pauses_of_another_boot() {
+        Ok(ended) => {
+            ended
+                .iter()
+                .for_each(|pause| console.note(format_args!("this pause ended with the boot: {pause}")));
+        }
+        Err(error) => console.warn(error),
+    }
     let mut kernel = inputs::kernel(&console.progress)?;
     match inputs::desired(&arguments.file, &console.progress) {
         Ok((source, desired)) => {
@@ -34,6 +43,7 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
                 | Outcome::PartlyRefused(_)
                 | Outcome::Failed
                 | Outcome::Deferred
+                | Outcome::Paused
                 | Outcome::Unverified(_) => {
                     return finish(&report, &source.name, console);
                 }
@@ -67,6 +77,8 @@ fn pass(
     let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
     let order = PassInput {
         desired,
+        // Not even a pause keeps the table from being there.
+        conditions: &NO_CONDITIONS,
         verified: verified.state(desired),
         text: &source.text,
         defers: None,

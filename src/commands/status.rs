@@ -78,7 +78,8 @@ pub(super) fn run(
         ReportOutput::Text => report::observed_text(console.out, &observed)?,
         ReportOutput::Json => report::observed_json(console.out, &observed)?,
     }
-    Ok(if observed.is_in_sync() && !is_missing { DONE } else { DIFFERS })
+    let is_free = comparison.pauses.is_empty() && stored.conditions.unreadable.is_none();
+    Ok(if observed.is_in_sync() && is_free && !is_missing { DONE } else { DIFFERS })
 }
 
 /// What is known of the daemon; prints why something is not.

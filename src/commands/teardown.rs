@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::{CommandError, Console, DONE, ERROR, inputs};
 use crate::cli::Arguments;
+use crate::conditions::NO_CONDITIONS;
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::model::Operation;
@@ -38,12 +39,20 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     }
     let record = store.load()?;
     let desired = reconcile::after_teardown(&record);
-    let order = PassInput { desired: &desired, verified: None, text: "", defers: None, unknown: None };
+    let order = PassInput {
+        desired: &desired,
+        verified: None,
+        text: "",
+        conditions: &NO_CONDITIONS,
+        defers: None,
+        unknown: None,
+    };
     let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut announce)?;
     if report.outcome == Outcome::Verified {
         // A boot must not bring anything back.
         store.forget_verified().map_err(CommandError::StateFile)?;
+        store.end_conditions().map_err(CommandError::StateFile)?;
     }
     let recorded = inputs::record_change(&store, ChangedBy::Teardown, &report);
     drop((lock, daemon));

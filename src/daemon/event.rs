@@ -25,6 +25,8 @@ pub enum Event {
     Link,
     /// Another program changed nftables
     Ruleset,
+    /// A command has changed the conditions
+    Conditions,
     /// SIGHUP: the operator requests a pass
     Reload,
     /// SIGTERM or SIGINT

@@ -1,4 +1,4 @@
-//! Watches and reads the desired file in a thread of its own, so that a slow disk or writer never delays the loop.
+//! Watches and reads the desired file, and watches that of the conditions, in a thread of its own, so that a slow disk or writer never delays the loop.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::event::Event;
 use super::reader::FileReader;
-use crate::watch::Watch;
+use crate::watch::{ReadReason, Watch};
 
 /// The handle of the thread.
 pub(super) struct WatchedFile {
@@ -27,14 +27,19 @@ enum FileRequest {
 }
 
 impl WatchedFile {
-    /// Starts the thread. It sends what it reads as events, the first at once.
+    /// Starts the thread. It sends what it reads of the desired file as events, the first at once, and each time that a command has
+    /// written or removed the file of the conditions, which each pass reads.
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub(super) fn start(file: PathBuf, events: UnboundedSender<Event>) -> io::Result<Self> {
+    pub(super) fn start(
+        file: PathBuf,
+        conditions: PathBuf,
+        events: UnboundedSender<Event>,
+    ) -> io::Result<Self> {
         let (requests, requested) = unbounded_channel();
         let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-        let follow = move || runtime.block_on(follow(file, requested, events));
+        let follow = move || runtime.block_on(follow(file, conditions, requested, events));
         thread::Builder::new().name("file".to_owned()).spawn(follow)?;
         Ok(Self { requests })
     }
@@ -48,13 +53,15 @@ impl WatchedFile {
     }
 }
 
-/// Watches the file until the loop has ended.
+/// Watches the files until the loop has ended.
 async fn follow(
     file: PathBuf,
+    conditions: PathBuf,
     mut requested: UnboundedReceiver<FileRequest>,
     events: UnboundedSender<Event>,
 ) {
     let mut watch = Watch::new(&file);
+    let mut conditions = Watch::new(&conditions);
     let completion = watch.completion();
     let mut reader = FileReader::new(&file);
     let mut mode = None;
@@ -71,6 +78,12 @@ async fn follow(
                 if let Some(reading) = reader.read(&mut watch, &request).await {
                     debug!("read the file: {}", request.reason);
                     let _ = events.send(Event::File(reading));
+                }
+            }
+            request = conditions.changed() => {
+                // The first pass reads them in any case.
+                if request.reason != ReadReason::Started {
+                    let _ = events.send(Event::Conditions);
                 }
             }
             request = requested.recv() => match request {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::debug;
 
+use crate::conditions::{Clock, Conditions};
 use crate::error_chain::ErrorChain;
 use crate::kernel::{Kernel, KernelError, Look, Loss};
 use crate::model::{Operation, Subject};
@@ -53,6 +54,8 @@ pub enum Pass {
         pending: Option<Box<Attempt>>,
         /// The result of the goal that is kept, where it was applied
         goal: Option<Box<Attempt>>,
+        /// The conditions that were in force
+        conditions: Conditions,
         /// The last change, of this pass or by another command, if one is known
         last_change: Option<LastChange>,
         /// Problems that did not stop the pass
@@ -153,11 +156,14 @@ impl Passes {
         let began = Instant::now();
         let (found, unknown, was_found_here) = self.find_verified(&mut warnings);
         let kept = job.goal.as_ref().or(found.as_ref());
+        let conditions = self.store.load_conditions(Clock::now());
+        warnings.extend(conditions.unreadable.clone());
         let baseline = Baseline {
             kept,
             was_verified: job.goal_was_verified,
             was_found_here,
             unknown: unknown.as_deref(),
+            conditions: &conditions,
             job,
             lock: lock.as_ref(),
         };
@@ -169,7 +175,7 @@ impl Passes {
         let attempts = pending.iter().chain(&goal).map(AsRef::as_ref);
         let own_change = self.record_change(attempts, job.reason, at, &mut warnings);
         let last_change = own_change.or_else(|| self.store.load_last_change().ok().flatten());
-        Pass::Full { found, pending, goal, last_change, warnings, directory, at, cost: began.elapsed() }
+        Pass::Full { found, pending, goal, conditions, last_change, warnings, directory, at, cost: began.elapsed() }
     }
 
     /// Looks for services that the last pass has found and that are gone. What cannot be found out is left to the next resync.
@@ -271,14 +277,19 @@ impl Passes {
     }
 
     fn try_attempt(&mut self, goal: &Goal, baseline: &Baseline<'_>) -> Result<Report, KernelError> {
-        let Baseline { kept, was_verified, was_found_here: _, unknown, job, lock } = *baseline;
+        let Baseline { kept, was_verified, was_found_here: _, unknown, conditions, job, lock } = *baseline;
         let kernel = match &mut self.kernel {
             Some(kernel) => kernel,
             None => self.kernel.insert((self.connect)()?),
         };
         // An edit of the file starts from the state that was verified.
         let edited = match kept {
-            Some(kept) if kept.revision != goal.revision && was_verified && unknown.is_none() => {
+            Some(kept)
+                if kept.revision != goal.revision
+                    && was_verified
+                    && unknown.is_none()
+                    && conditions.are_none() =>
+            {
                 reconcile::edit(kernel.as_mut(), &kept.desired, &goal.desired, lock)
             }
             _ => Ok(Vec::new()),
@@ -290,6 +301,7 @@ impl Passes {
                 desired: &goal.desired,
                 verified,
                 text: &goal.text,
+                conditions,
                 defers: Some(&waits),
                 unknown,
             };
@@ -322,6 +334,8 @@ struct Baseline<'a> {
     was_found_here: bool,
     /// Why the state that was verified last cannot be read, if so
     unknown: Option<&'a str>,
+    /// The conditions in force
+    conditions: &'a Conditions,
     job: &'a Job,
     lock: Option<&'a Lock>,
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use self::execution::{Execution, execute};
 use self::session::RecordSession;
+use crate::conditions::Conditions;
 use crate::guard::GuardRefusal;
 use crate::kernel::{Kernel, KernelError, Permit, ReadScope, Refusal};
 use crate::model::{Action, Desired, Kind, Operation, Policy, State, sysctl};
@@ -38,6 +39,8 @@ pub enum Outcome {
     PartlyRefused(GuardRefusal),
     /// Everything was done but the operations that are deferred.
     Deferred,
+    /// Nothing was done, or everything but what is held, because of pauses: those of the last comparison.
+    Paused,
     /// Everything was added and edited, but nothing deleted or recorded, since it is not known what lbd owns: why.
     Unverified(String),
 }
@@ -115,6 +118,8 @@ pub struct PassInput<'a> {
     pub verified: Option<&'a Desired>,
     /// The desired file itself, kept once it is verified
     pub text: &'a str,
+    /// The conditions in force, under which the file is to be followed
+    pub conditions: &'a Conditions,
     /// Which operations are deferred to a later pass, if any are
     pub defers: Option<&'a dyn Fn(&Operation) -> bool>,
     /// Why the file that was verified last cannot be read, if so: nothing is deleted then
@@ -186,7 +191,7 @@ fn permitted_pass(
     store: &Store,
     announce: &mut dyn FnMut(&StateDiff),
 ) -> Result<Report, KernelError> {
-    let PassInput { desired, verified, text, defers, unknown } = *order;
+    let PassInput { desired, verified, text, conditions, defers, unknown } = *order;
     let mut session = RecordSession::open(store, verified.unwrap_or(desired));
     if let Some(reason) = unknown {
         session.is_unknown(reason);
@@ -205,6 +210,7 @@ fn permitted_pass(
         if let Some(defers) = defers {
             last.defer(defers);
         }
+        last.hold(conditions);
         let unknown = session.unknown();
         if unknown.is_some() {
             last.defer(&Operation::deletes);
@@ -215,6 +221,13 @@ fn permitted_pass(
             && let Some(reason) = unknown
         {
             Outcome::Unverified(reason)
+        } else if last.plan.is_empty()
+            && let Some(reason) = &conditions.unreadable
+            && !last.held.is_empty()
+        {
+            Outcome::Unverified(reason.clone())
+        } else if last.plan.is_empty() && (!last.held.is_empty() || last.pauses.hold_everything()) {
+            Outcome::Paused
         } else if last.plan.is_empty() && !last.deferred.is_empty() {
             Outcome::Deferred
         } else if last.plan.is_empty() {

@@ -3,15 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::conditions::{Conditions, Pauses};
 use crate::guard::{self, Before, GuardRefusal};
 use crate::kernel::Live;
 use crate::model::{
-    Connections, Desired, Family, Mark, MarkMatch, Operation, ServerKey, ServiceKey, ServiceOp, Services,
+    Connections, Desired, Family, Kind, Mark, MarkMatch, Operation, ServerKey, ServiceKey, ServiceOp, Services,
     Spared, State, SyncDaemon, SyncRole, sysctl,
 };
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::Record;
+use crate::target::Target;
 
 /// The difference between the live state and the desired one: what `diff` shows and `apply` executes.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub struct StateDiff {
     pub guard_refusal: Option<GuardRefusal>,
     /// Operations that are deferred to a later pass
     pub deferred: Vec<Operation>,
+    /// Operations that are left out as long as the conditions are in force
+    pub held: Vec<Operation>,
+    /// The pauses in force
+    pub pauses: Pauses,
     /// Operations that await an interface which is absent or down: no error, and no reason not to be in sync
     pub awaiting_link: Vec<Operation>,
     /// Why lbd's own nftables table could not be read, if so
@@ -105,6 +111,8 @@ impl StateDiff {
             foreign_sync,
             guard_refusal,
             deferred: Vec::new(),
+            held: Vec::new(),
+            pauses: Pauses::default(),
             awaiting_link,
             nftables_error,
             indices,
@@ -118,21 +126,49 @@ impl StateDiff {
 
     /// Moves out of the plan what is deferred to a later pass; the servers of a new service are deferred with it.
     pub fn defer(&mut self, defers: &dyn Fn(&Operation) -> bool) {
+        let deferred = self.take_out(defers);
+        self.deferred.extend(deferred);
+    }
+
+    /// Moves out of the plan what the conditions leave as it is.
+    pub fn hold(&mut self, conditions: &Conditions) {
+        if conditions.are_none() {
+            return;
+        }
+        let target = Target::new(conditions);
+        let clusters = self.clusters.clone();
+        let cluster = |service: &ServiceKey| clusters.iter().find_map(|clusters| clusters.get(service));
+        let holds = |operation: &Operation| {
+            let cluster = operation.service().and_then(cluster);
+            target.holds(operation, cluster.map(AsRef::as_ref))
+        };
+        let mut held = self.take_out(&holds);
+        // The rules are replaced as a whole, and those of what is held are among them.
+        if !held.is_empty() {
+            held.extend(self.take_out(&|operation| matches!(operation.kind(), Kind::Mark | Kind::Untracked)));
+        }
+        self.held = held;
+        self.pauses.clone_from(&conditions.pauses);
+    }
+
+    fn take_out(&mut self, takes: &dyn Fn(&Operation) -> bool) -> Vec<Operation> {
+        let mut taken = Vec::new();
         let mut without: HashSet<ServiceKey> = HashSet::new();
         // They come after the setting, and all together.
         let without_threads =
-            self.plan.operations().any(|operation| concerns_threads(operation) && defers(operation));
+            self.plan.operations().any(|operation| concerns_threads(operation) && takes(operation));
         for phase in self.plan.phases_mut() {
-            self.deferred.extend(phase.extract_if(.., |operation| {
+            taken.extend(phase.extract_if(.., |operation| {
                 let is_new = matches!(operation, Operation::Service(ServiceOp::Add { .. }));
                 let service = operation.service().copied();
-                let has_to_wait = defers(operation)
+                let has_to_wait = takes(operation)
                     || service.is_some_and(|of| without.contains(&of))
                     || without_threads && operation.is_for_threads();
                 without.extend(service.filter(|_| is_new && has_to_wait));
                 has_to_wait
             }));
         }
+        taken
     }
 
     /// Takes out all but the services of some clusters, and what is to be done to them.
@@ -145,6 +181,8 @@ impl StateDiff {
         let concerns = |operation: &Operation| operation.service().is_some_and(has);
         self.plan.phases_mut().into_iter().for_each(|phase| phase.retain(concerns));
         self.deferred.retain(concerns);
+        self.held.retain(concerns);
+        self.pauses.limit(is_kept);
         self.awaiting_link.retain(concerns);
         self.managed.services.retain(|service, _| has(service));
         self.foreign.clear();
@@ -169,7 +207,10 @@ impl StateDiff {
 
     /// Whether nothing is to be done, and nothing is refused.
     pub fn is_in_sync(&self) -> bool {
-        self.plan.is_empty() && self.deferred.is_empty() && self.guard_refusal.is_none()
+        self.plan.is_empty()
+            && self.deferred.is_empty()
+            && self.held.is_empty()
+            && self.guard_refusal.is_none()
     }
 
     /// How many virtual services and real servers lbd manages.

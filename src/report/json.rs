@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::impacts::{self, Impact};
 use crate::advice::Advice;
+use crate::conditions::{Pause, Pauses, Period};
 use crate::escape;
 use crate::model::{
     Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, ServiceOp, Services, Tunnel,
@@ -27,6 +28,12 @@ struct JsonDocument<'a> {
     in_sync: bool,
     operations: Vec<Row<'a>>,
     foreign: Vec<Foreign<'a>>,
+    /// The pauses in force
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    paused: Vec<serde_json::Value>,
+    /// What is left out because of conditions
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held: Vec<Row<'a>>,
     /// What awaits an interface
     #[serde(skip_serializing_if = "Vec::is_empty")]
     waiting: Vec<Row<'a>>,
@@ -137,6 +144,8 @@ pub fn comparison(out: &mut dyn Write, comparison: &StateDiff, advice: &[Advice]
         in_sync: comparison.is_in_sync(),
         operations: all_rows(comparison, &deleted, comparison.plan.operations()),
         foreign: foreign(&comparison.foreign),
+        paused: pauses(&comparison.pauses),
+        held: all_rows(comparison, &deleted, comparison.held.iter()),
         waiting: all_rows(comparison, &deleted, comparison.awaiting_link.iter()),
         summary: Summary::of(comparison.plan.operations()),
         failed: None,
@@ -163,6 +172,8 @@ pub fn report(
         in_sync: *outcome == Outcome::Verified,
         operations: all_rows(last, deleted, done.iter()),
         foreign: foreign(&last.foreign),
+        paused: pauses(&last.pauses),
+        held: all_rows(last, deleted, last.held.iter()),
         waiting: all_rows(last, deleted, last.awaiting_link.iter()),
         summary: Summary::of(done.iter()),
         failed: Some(failed.iter().flat_map(|failed| failed_rows(last, deleted, failed)).collect()),
@@ -171,6 +182,15 @@ pub fn report(
         warnings: warnings(advice),
     };
     write(out, &document)
+}
+
+/// The pauses in force; null as the cluster: everything is paused.
+pub(super) fn pauses(pauses: &Pauses) -> Vec<serde_json::Value> {
+    let pause = |pause: &Pause| {
+        let Pause { cluster, by, reason, period: Period { since, until, .. } } = pause;
+        json!({ "cluster": cluster, "by": by, "reason": reason, "since": since, "until": until })
+    };
+    pauses.iter().map(pause).collect()
 }
 
 /// What the director needs of the host and the file lacks, one by one.

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use anstyle::Style;
 use serde_json::{Value, json};
 
-use super::json::{VERSION, foreign as foreign_json};
+use super::json::{VERSION, foreign as foreign_json, pauses as pauses_json};
 use super::output::Output;
 use super::styled::{PLAIN, line};
-use super::text::{DELETE, HEAD, NOTE, foreign, in_part, size, waiting};
+use super::text::{DELETE, HEAD, NOTE, foreign, in_part, pauses, size, waiting};
 use super::warnings;
 use crate::escape;
 use crate::kernel::Live;
@@ -82,6 +82,10 @@ impl Observed<'_> {
 pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let comparison = observed.comparison;
     let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
+    let held = match comparison.held.len() {
+        0 => String::new(),
+        held => format!(", {held} held"),
+    };
     match &observed.file_problem {
         Some(problem) => say(out, DELETE, "bad file:", problem)?,
         None if observed.is_in_sync() => say(out, HEAD, "in sync:", &size(comparison))?,
@@ -89,9 +93,10 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
             out,
             DELETE,
             "not in sync:",
-            &format_args!("{add} to add, {edit} to edit, {delete} to delete (`lbd diff` shows them)"),
+            &format_args!("{add} to add, {edit} to edit, {delete} to delete{held} (`lbd diff` shows them)"),
         )?,
     }
+    pauses(out, comparison)?;
     let refused = comparison.guard_refusal.as_ref().map(ToString::to_string);
     if let (Some(guard_refusal), Some(text)) = (&comparison.guard_refusal, &refused) {
         say(out, DELETE, &format!("refused{}:", in_part(guard_refusal)), text)?;
@@ -231,6 +236,8 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         "not_examined": findings.map(|findings| &findings.not_examined),
         "unverified": observed.unknown,
         "summary": { "add": add, "edit": edit, "delete": delete },
+        "paused": pauses_json(&comparison.pauses),
+        "held": comparison.held.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "waiting": comparison.awaiting_link.iter().map(waits).collect::<Vec<_>>(),
         "foreign": foreign_json(&comparison.foreign),
         "services": observed.services().into_iter().map(service).collect::<Vec<_>>(),

@@ -1,5 +1,6 @@
 //! Writes a plan and its result as text: the operations in their order, their impact on traffic, and what is foreign.
 
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
@@ -25,6 +26,7 @@ pub(super) const NOTE: Style = Style::new().dimmed();
 /// Those of `out`.
 pub fn comparison(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
     operations(out, comparison)?;
+    held(out, comparison)?;
     waiting(out, comparison)?;
     foreign(out, comparison)?;
     if let Some(guard_refusal) = &comparison.guard_refusal {
@@ -35,7 +37,11 @@ pub fn comparison(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
         line(out, &[(HEAD, &"in sync:"), (PLAIN, &format_args!(" {}", size(comparison)))])
     } else {
         let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
-        line(out, &[(HEAD, &format_args!("{add} to add, {edit} to edit, {delete} to delete"))])
+        let held = match comparison.held.len() {
+            0 => String::new(),
+            held => format!(", {held} held"),
+        };
+        line(out, &[(HEAD, &format_args!("{add} to add, {edit} to edit, {delete} to delete{held}"))])
     }
 }
 
@@ -44,12 +50,22 @@ pub fn comparison(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
 /// # Errors
 /// Those of `out`.
 pub fn operations(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
+    let notes = impacts::notes(impacts::of(comparison));
+    list(out, comparison, comparison.plan.operations(), &notes)
+}
+
+/// Writes operations, in order, under the services that they concern, each with the note for its row.
+fn list<'a>(
+    out: &mut Output,
+    comparison: &StateDiff,
+    operations: impl Iterator<Item = &'a Operation>,
+    notes: &HashMap<usize, String>,
+) -> io::Result<()> {
     let starts = LineStarts::of(out);
     let mut heading: Option<Heading> = None;
     let mut lines = String::new();
-    let notes = impacts::notes(impacts::of(comparison));
     let mut row = 0;
-    for operation in comparison.plan.operations() {
+    for operation in operations {
         let under = Heading::of(operation);
         if heading.replace(under) != Some(under) {
             under.write(&mut lines, &starts, comparison).map_err(io::Error::other)?;
@@ -63,6 +79,24 @@ pub fn operations(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
         }
     }
     out.write_all(lines.as_bytes())
+}
+
+/// Writes the pauses in force, and what is held by conditions.
+fn held(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
+    pauses(out, comparison)?;
+    if comparison.held.is_empty() {
+        return Ok(());
+    }
+    line(out, &[(HEAD, &"held, and not done now:")])?;
+    list(out, comparison, comparison.held.iter(), &HashMap::new())
+}
+
+/// Writes the pauses in force.
+pub(super) fn pauses(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
+    for pause in comparison.pauses.iter() {
+        line(out, &[(EDIT, &"paused:"), (PLAIN, &format_args!(" {pause}"))])?;
+    }
+    Ok(())
 }
 
 /// The lines of an operation, with a note of what it does to live traffic.
@@ -284,6 +318,13 @@ pub fn report(out: &mut Output, report: &Report) -> io::Result<()> {
     let counts = format!("{add} added, {edit} edited, {delete} deleted");
     match outcome {
         Outcome::Refused(_) => operations(out, last),
+        Outcome::Paused => {
+            held(out, last)?;
+            line(
+                out,
+                &[(DELETE, &"not in sync:"), (PLAIN, &format_args!(" {counts}, {} held", last.held.len()))],
+            )
+        }
         Outcome::PartlyRefused(_) => {
             waiting(out, last)?;
             foreign(out, last)?;

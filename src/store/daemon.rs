@@ -26,10 +26,10 @@ const STATUS: &str = "status.json";
 /// The file of the [`LastChange`].
 const LAST_CHANGE: &str = "last_change.json";
 
-/// The version of the status file. Version 1 had neither version nor checksum.
-const STATUS_VERSION: u32 = 2;
-/// The version of the record of the last change; the first that has a checksum.
-const CHANGE_VERSION: u32 = 2;
+/// The version of the status file. Version 1 had neither version nor checksum; version 3 knows pauses.
+const STATUS_VERSION: u32 = 3;
+/// The version of the record of the last change. Version 2 was the first that has a checksum; version 3 knows conditions.
+const CHANGE_VERSION: u32 = 3;
 
 /// Why the lock against a second daemon cannot be taken. `Display` names the state directory.
 #[derive(Debug)]
@@ -115,7 +115,11 @@ impl Store {
         self.load_json(LAST_CHANGE, CHANGE_VERSION)
     }
 
-    fn load_json<T: DeserializeOwned>(&self, name: &str, version: u32) -> Result<Option<T>, LoadError> {
+    pub(super) fn load_json<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        version: u32,
+    ) -> Result<Option<T>, LoadError> {
         let Some(text) = self.directory.read(name, LARGEST)? else { return Ok(None) };
         let content = seal::check_json(&text, version).and_then(|()| {
             serde_json::from_slice(&text).map_err(|error| SealError::Corrupt(error.to_string()))

@@ -2,6 +2,7 @@
 //!
 //! A file that cannot be read never counts as missing: see [`LoadError`].
 
+mod conditions;
 mod daemon;
 mod lock;
 mod record;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::faulty_wire::{Fault, FaultyWire, Script};
 use crate::lab::Netns;
 use crate::running::{Table, printed};
+use lbd::conditions::NO_CONDITIONS;
 use lbd::config::{Source, load};
 use lbd::error_chain::ErrorChain;
 use lbd::kernel::ipvs::Ipvs;
@@ -35,7 +36,8 @@ impl File {
 
 fn pass(kernel: &mut dyn Kernel, file: &File, store: &Store) -> Result<Report, KernelError> {
     let File { text, desired } = file;
-    let order = PassInput { desired, verified: None, text, defers: None, unknown: None };
+    let order =
+        PassInput { desired, verified: None, text, conditions: &NO_CONDITIONS, defers: None, unknown: None };
     reconcile::pass(kernel, &order, store, None, &mut |_| {})
 }
 
@@ -198,7 +200,7 @@ impl Director {
                 outcome: Outcome::Refused(guard_refusal) | Outcome::PartlyRefused(guard_refusal),
                 ..
             }) => self.said(fault, &guard_refusal.to_string()),
-            Ok(Report { outcome: Outcome::Deferred | Outcome::Unverified(_), .. }) => {
+            Ok(Report { outcome: Outcome::Deferred | Outcome::Paused | Outcome::Unverified(_), .. }) => {
                 panic!("{context}: nothing was to wait, and the record can be read")
             }
             Err(error) => {

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::daemon::{Shared, file, goal};
 use crate::log;
 use crate::sealed::sealed;
+use lbd::conditions::NO_CONDITIONS;
 use lbd::config::{Source, load};
 use lbd::daemon::{Controller, DaemonAction, Event, Notice, Passes};
 use lbd::kernel::fake::Fake;
@@ -20,13 +21,13 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// The daemon without its loop: each pass is carried out as soon as it is ordered, and takes no time.
-struct Director {
-    kernel: Shared,
-    controller: Controller,
+pub(crate) struct Director {
+    pub(crate) kernel: Shared,
+    pub(crate) controller: Controller,
     passes: Passes,
-    store: Store,
-    now: Instant,
-    directory: TempDir,
+    pub(crate) store: Store,
+    pub(crate) now: Instant,
+    pub(crate) directory: TempDir,
     /// What was ordered beside passes and writings of the status
     awaited: Vec<Link>,
     notices: Vec<Notice>,
@@ -34,7 +35,7 @@ struct Director {
 }
 
 impl Director {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(tempfile::tempdir().unwrap(), Shared::default())
     }
 
@@ -51,7 +52,7 @@ impl Director {
     }
 
     /// The file as it is now; gives how long the next pass waits.
-    fn takes(&mut self, text: &str) -> Duration {
+    pub(crate) fn takes(&mut self, text: &str) -> Duration {
         self.reads(text);
         self.until_next_pass()
     }
@@ -65,13 +66,13 @@ impl Director {
         self.hears(Event::File(goal(text, self.revision)));
     }
 
-    fn hears(&mut self, event: Event) {
+    pub(crate) fn hears(&mut self, event: Event) {
         let actions = self.controller.handle(event, self.now);
         self.perform(actions);
     }
 
     /// The next pass comes because its time has; gives how long the one after it waits.
-    fn looks(&mut self) -> Duration {
+    pub(crate) fn looks(&mut self) -> Duration {
         self.now = self.controller.next_pass().unwrap();
         let actions = self.controller.wake(0, self.now);
         assert!(actions.iter().any(|action| matches!(action, DaemonAction::StartPass(_))), "no pass was due");
@@ -99,7 +100,7 @@ impl Director {
         }
     }
 
-    fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.notices.iter().any(|notice| matches!(notice, Notice::Ready(_)))
     }
 
@@ -123,6 +124,7 @@ impl Director {
             desired: &allowed,
             verified: None,
             text,
+            conditions: &NO_CONDITIONS,
             defers: None,
             unknown: None,
         };
@@ -130,7 +132,7 @@ impl Director {
     }
 
     /// The weights by service, as the kernel has them.
-    fn table(&self) -> Vec<(u8, u32)> {
+    pub(crate) fn table(&self) -> Vec<(u8, u32)> {
         let kernel = self.kernel.0.lock().unwrap();
         let key = |number: u8| format!("tcp://10.0.0.{number}:80").parse::<ServiceKey>().unwrap();
         let weight = |number: u8| {
@@ -141,18 +143,18 @@ impl Director {
     }
 
     /// Somebody else sets the weight of a service's server.
-    fn meddle(&self, number: u8, weight: u32) {
+    pub(crate) fn meddle(&self, number: u8, weight: u32) {
         let mut kernel = self.kernel.0.lock().unwrap();
         let key: ServiceKey = format!("tcp://10.0.0.{number}:80").parse().unwrap();
         let service = kernel.live.state.services.get_mut(&key).unwrap();
         service.servers_mut().values_mut().next().unwrap().weight = weight;
     }
 
-    fn executes(&self) -> usize {
+    pub(crate) fn executes(&self) -> usize {
         self.kernel.0.lock().unwrap().executes
     }
 
-    fn status_on_disk(&self) -> Status {
+    pub(crate) fn status_on_disk(&self) -> Status {
         self.store.load_status().unwrap().unwrap()
     }
 }

@@ -5,8 +5,9 @@
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use lbd::conditions::{Clock, Pause, Period};
 use lbd::config::{self, Source};
 use lbd::escape;
 use lbd::ipvsadm;
@@ -195,7 +196,11 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
         clusters: [(gone, of.cluster.into())].into_iter().collect::<Table<_, _>>().into(),
         ..Desired::default()
     };
-    StateDiff::new(live(of), &desired, Some(&verified), &Record::default())
+    let mut comparison = StateDiff::new(live(of), &desired, Some(&verified), &Record::default());
+    let period = Period::new(Clock { since_boot: 0, wall: SystemTime::UNIX_EPOCH }, Duration::from_secs(1));
+    let (cluster, reason) = (Some(of.cluster.into()), Some(of.said.into()));
+    comparison.pauses.add(Pause { cluster, by: of.said.into(), reason, period });
+    comparison
 }
 
 fn status(of: &Strings<'_>) -> Status {
@@ -217,6 +222,7 @@ fn status(of: &Strings<'_>) -> Status {
         failed: vec![said()],
         retry_at: Some(SystemTime::UNIX_EPOCH.into()),
         waiting: vec![said()],
+        paused: vec![said()],
         conflicts: vec![said()],
         lock_holder: Some(said()),
         no_directory: Some(said()),

@@ -6,6 +6,7 @@ use std::fs;
 
 use crate::sealed::sealed;
 use crate::tables::file;
+use lbd::conditions::NO_CONDITIONS;
 use lbd::config::{Source, load};
 use lbd::kernel::fake::Fake;
 use lbd::model::{Desired, MaxDelete, Policy, RealServer, ServiceKey};
@@ -47,7 +48,14 @@ impl Host {
         let verified = store.load_verified().unwrap();
         let other = verified.as_ref().filter(|verified| *verified != text).map(|text| self::desired(text));
         let verified = verified.as_ref().map(|_| other.as_ref().unwrap_or(&desired));
-        let order = PassInput { desired: &desired, verified, text, defers: None, unknown: None };
+        let order = PassInput {
+            desired: &desired,
+            verified,
+            text,
+            conditions: &NO_CONDITIONS,
+            defers: None,
+            unknown: None,
+        };
         pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap()
     }
 

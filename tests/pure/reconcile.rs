@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fs;
 
 use crate::sealed::sealed;
+use lbd::conditions::NO_CONDITIONS;
 use lbd::kernel::fake::Fake;
 use lbd::model::{
     Desired, Forwarding, MaxDelete, Operation, Prune, RealServer, SchedulerFlags, SchedulerName, Scheduling,
@@ -54,7 +55,14 @@ fn desired(services: &[(u8, &[(u8, u32)])]) -> Desired {
 }
 
 fn order(desired: &Desired) -> PassInput<'_> {
-    PassInput { desired, verified: None, text: "the file", defers: None, unknown: None }
+    PassInput {
+        desired,
+        verified: None,
+        text: "the file",
+        conditions: &NO_CONDITIONS,
+        defers: None,
+        unknown: None,
+    }
 }
 
 /// A kernel and a state directory, as a host has them, and what a command would read there as the last verified file.

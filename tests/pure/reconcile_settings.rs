@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use lbd::conditions::NO_CONDITIONS;
 use lbd::config::{Source, load};
 use lbd::kernel::fake::Fake;
 use lbd::model::{
@@ -49,7 +50,14 @@ impl Host {
     }
 
     fn pass(&mut self, desired: &Desired) -> Report {
-        let order = PassInput { desired, verified: None, text: "the file", defers: None, unknown: None };
+        let order = PassInput {
+            desired,
+            verified: None,
+            text: "the file",
+            conditions: &NO_CONDITIONS,
+            defers: None,
+            unknown: None,
+        };
         let store = self.store();
         pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap()
     }
@@ -190,7 +198,14 @@ fn another_number_of_threads_takes_a_restart_of_all_daemons_after_the_setting() 
     host.done(&with_ports(2, &["master", "backup"]));
     assert_eq!(host.kernel.live.state.sync_threads, Some(2));
     let four = with_ports(4, &["master", "backup"]);
-    let order = PassInput { desired: &four, verified: None, text: "", defers: None, unknown: None };
+    let order = PassInput {
+        desired: &four,
+        verified: None,
+        text: "",
+        conditions: &NO_CONDITIONS,
+        defers: None,
+        unknown: None,
+    };
     let (store, mut impacts) = (host.store(), Vec::new());
     let report = pass(&mut host.kernel, &order, &store, None, &mut |comparison| {
         impacts.extend(comparison.plan.operations().filter_map(|operation| comparison.impact(operation)));

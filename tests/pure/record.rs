@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::daemon::{Shared, file, goal};
 use crate::sealed::sealed;
+use lbd::conditions::NO_CONDITIONS;
 use lbd::daemon::{Controller, DaemonAction, Event, Goal, Notice, Passes};
 use lbd::kernel::{Kernel, namespace};
 use lbd::model::ServiceKey;
@@ -38,7 +39,14 @@ impl Host {
     fn applies(&self, services: &[(u8, u32)]) -> Report {
         let Goal { text, desired, .. } =
             goal(&format!("{}policy: {{ max_delete: 100% }}\n", file(services)), 1).unwrap();
-        let order = PassInput { desired: &desired, verified: None, text: &text, defers: None, unknown: None };
+        let order = PassInput {
+            desired: &desired,
+            verified: None,
+            text: &text,
+            conditions: &NO_CONDITIONS,
+            defers: None,
+            unknown: None,
+        };
         pass(&mut self.kernel.clone(), &order, &self.store(), None, &mut |_| {}).unwrap()
     }
 

@@ -204,8 +204,8 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
     let help = lbd(&directory, &["--help"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         help.contains(
-            "Exit codes: 0 done or in sync, 1 not in sync (diff, status) or the daemon is dead (status), 2 error, 3 refused by \
-             a guard (apply)."
+            "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused or the daemon dead (status), 2 error, 3 refused by \
+             a guard or a pause (apply)."
         ),
         "{help}"
     );
@@ -220,6 +220,8 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
         ("apply", [true, true]),
         ("run", [true, true]),
         ("status", [true, true]),
+        ("pause", [true, true]),
+        ("resume", [false, true]),
         ("validate", [true, true]),
     ] {
         let help = lbd(&directory, &[command, "--help"]).stdout;

@@ -43,7 +43,8 @@ impl Controller {
                 self.goal = Some(goal);
             }
             // A guard rejected it, or it is not known whether one would.
-            PassResult::Rejected | PassResult::Unreachable => {}
+            // Or nothing is tried, since everything is paused.
+            PassResult::Rejected | PassResult::Unreachable | PassResult::Paused => {}
         }
         result
     }

@@ -90,6 +90,7 @@ pub(super) fn interval(reason: PassReason, resync: Duration) -> Duration {
         | PassReason::Ruleset
         | PassReason::Retry
         | PassReason::Link
+        | PassReason::Condition
         | PassReason::Requested
         | PassReason::File
         | PassReason::Start => resync,

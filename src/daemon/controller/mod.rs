@@ -79,6 +79,8 @@ pub struct Controller {
     next: Instant,
     /// Why it runs then
     next_reason: PassReason,
+    /// When conditions end by themselves, and a pass is due for that
+    condition_pass: Option<Instant>,
     /// When a pass is due for a change of nftables, if there was one
     ruleset_pass: Option<Instant>,
     /// Until when changes of nftables are ignored
@@ -131,6 +133,7 @@ impl Controller {
             reloading: false,
             next: now + FIRST_READING,
             next_reason: PassReason::Start,
+            condition_pass: None,
             ruleset_pass: None,
             ruleset_quiet_until: now,
             is_stopping: false,
@@ -163,7 +166,8 @@ impl Controller {
 
     /// When the next pass starts if no event comes before; `None` while one runs.
     pub fn next_pass(&self) -> Option<Instant> {
-        self.running.is_none().then(|| self.ruleset_pass.map_or(self.next, |at| at.min(self.next)))
+        let dues = [self.ruleset_pass, self.condition_pass].into_iter().flatten();
+        self.running.is_none().then(|| dues.fold(self.next, Instant::min))
     }
 
     /// Takes in an event; returns the actions in their order.
@@ -187,6 +191,7 @@ impl Controller {
                 self.actions.push(DaemonAction::AwaitLinks(Vec::new()));
                 self.request_pass(PassReason::Link);
             }
+            Event::Conditions => self.request_pass(PassReason::Condition),
             Event::Ruleset => {
                 if self.goal.as_ref().is_some_and(|goal| goal.desired.state.needs_filter()) {
                     self.ruleset_pass = Some(now.max(self.ruleset_quiet_until));
@@ -227,6 +232,10 @@ impl Controller {
         if self.ruleset_pass.is_some_and(|at| at <= now) && self.running.is_none() {
             self.ruleset_pass = None;
             self.request_pass(PassReason::Ruleset);
+        }
+        if self.condition_pass.is_some_and(|at| at <= now) && self.running.is_none() {
+            self.condition_pass = None;
+            self.request_pass(PassReason::Condition);
         }
         if self.next <= now && self.running.is_none() {
             self.request_pass(self.next_reason);
@@ -348,7 +357,7 @@ impl Controller {
                 self.ruleset_quiet_until = now + cost * EVENT_IDLE_RATIO;
                 self.policy().resync.max(cost * IDLE_RATIO)
             }
-            Pass::Full { found, pending, goal, last_change, mut warnings, directory, at, cost } => {
+            Pass::Full { found, pending, goal, conditions, last_change, mut warnings, directory, at, cost } => {
                 let _span = info_span!("pass", reason = reason.to_string()).entered();
                 (self.quick_checks, self.last_pass_verified) = (0, false);
                 self.goal = self.goal.take().or(found);
@@ -360,6 +369,7 @@ impl Controller {
                     Some(attempt) => Some(self.finish_goal(*attempt, context, &mut warnings)),
                     None => ended,
                 };
+                self.note_conditions(&conditions, now);
                 self.warn(warnings);
                 self.status.conflicts = self.conflicts.list();
                 self.note_directory(directory);

@@ -8,6 +8,7 @@ use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use super::{Controller, looks};
+use crate::conditions::Conditions;
 use crate::daemon::pass::{Attempt, StateDirectory};
 use crate::error_chain::ErrorChain;
 use crate::guard::GuardRefusal;
@@ -36,6 +37,8 @@ pub(super) enum PassResult {
     Converged,
     /// The kernel refused an operation, or it is not known what lbd owns
     Incomplete,
+    /// Nothing was written, since everything is paused
+    Paused,
     /// A guard refused the file
     Rejected,
     /// The kernel could not be read or written
@@ -87,6 +90,8 @@ impl Controller {
         warnings.extend(of_pass);
         self.note_foreign(last.foreign.keys());
         self.note_waiting(&last.awaiting_link);
+        // What is held is written later, and no other program has changed it then.
+        self.waiting.extend(last.held.iter().map(Operation::subject));
         match outcome {
             Outcome::Verified | Outcome::PartlyRefused(_) | Outcome::Deferred => {
                 let is_held = outcome == Outcome::Deferred;
@@ -103,6 +108,14 @@ impl Controller {
                 };
                 self.note_end(end, context, summary);
                 PassResult::Converged
+            }
+            Outcome::Paused => {
+                // Programs that announce the table's addresses need not wait for the end of the pause.
+                self.is_ready = true;
+                self.note_refused_deletions(last.guard_refusal.as_ref());
+                self.status.failed.clear();
+                self.note_end(PassOutcome::Paused, context, summary);
+                if last.pauses.hold_everything() { PassResult::Paused } else { PassResult::Converged }
             }
             Outcome::Unverified(reason) => {
                 // Everything was added to the table, so that programs that announce its addresses may start.
@@ -152,6 +165,19 @@ impl Controller {
             error!("the file is applied, but for deletions that are refused: {text}");
         }
         self.status.refused_in_part = text;
+    }
+
+    /// Records the pauses in force, logs each once when it begins and when it is over, and when the next one ends.
+    pub(super) fn note_conditions(&mut self, conditions: &Conditions, now: Instant) {
+        let paused: Vec<String> = conditions.pauses.iter().map(ToString::to_string).collect();
+        for pause in paused.iter().filter(|pause| !self.status.paused.contains(pause)) {
+            warn!("paused, nothing is written: {pause}");
+        }
+        for pause in self.status.paused.iter().filter(|pause| !paused.contains(pause)) {
+            info!("no longer paused: {pause}");
+        }
+        self.status.paused = paused;
+        self.condition_pass = conditions.changes_in.map(|left| now + Duration::from_millis(left));
     }
 
     /// Records that the state directory was removed, and logs it once.

@@ -1,0 +1,33 @@
+//! Defines conditions: what modifies for a while what the desired file says. Each kind is a file of its own in the state directory.
+//!
+//! Commands write them under the lock of a pass, and each pass reads them under it, so that a condition is in force as soon as its
+//! command has ended. A condition never outlives its end, and one of an earlier boot has ended with that boot.
+
+mod clock;
+mod pause;
+
+pub use self::clock::{Clock, Period};
+pub use self::pause::{Pause, Pauses};
+
+/// The conditions in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Conditions {
+    /// What is paused
+    pub pauses: Pauses,
+    /// Why a file of conditions cannot be read, if so: weights and deletions stay as they are then
+    pub unreadable: Option<String>,
+    /// How long they stay as they are, in milliseconds; for ever where none ends by itself
+    pub changes_in: Option<u64>,
+}
+
+/// None: the kernel is to be what the file says.
+pub static NO_CONDITIONS: Conditions =
+    Conditions { pauses: Pauses::NONE, unreadable: None, changes_in: None };
+
+impl Conditions {
+    /// Whether there are none, so that the kernel is to be what the file says.
+    pub fn are_none(&self) -> bool {
+        let Self { pauses, unreadable, changes_in: _ } = self;
+        pauses.is_empty() && unreadable.is_none()
+    }
+}
