@@ -87,8 +87,8 @@ impl Arguments {
 /// Whether a command uses an option of all commands. The others accept it, since scripts pass it to each, and do not list it.
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
-        "schema" | "completions" | "export" => false,
-        "teardown" | "resume" => option.get_id() != "file",
+        "schema" | "completions" => false,
+        "teardown" | "resume" | "export" | "overrides" => option.get_id() != "file",
         _ => true,
     }
 }
@@ -128,6 +128,31 @@ pub enum Command {
     ///
     /// Exit code 0: in sync, 1: not in sync, paused, or the daemon ended without being stopped, 2: error.
     Status(StatusOptions),
+
+    /// Take servers out of service for a time: they keep their connections and get no new ones
+    ///
+    /// For this director only, and above the file until it ends. Exit code 0: done, 2: error, or with `--wait` not empty when it ended.
+    Drain(DrainOptions),
+
+    /// Give servers another weight for a time
+    ///
+    /// For this director only, and above the file until it ends; a change of the weight in the file ends it, too. Exit code 0: done,
+    /// 2: error.
+    Weight(WeightOptions),
+
+    /// End what `drain` and `weight` have set
+    ///
+    /// Exit code 0: done, 2: error, or there is no such override.
+    Undo(UndoOptions),
+
+    /// List what `drain` and `weight` have set: who, what, why, until when
+    ///
+    /// Exit code 0: done, 2: error.
+    Overrides {
+        /// Output format
+        #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
+        output: ReportOutput,
+    },
 
     /// Look and report, but write nothing, for a time: for all that the file describes, or for some clusters
     ///
@@ -243,6 +268,14 @@ pub struct Apply {
     pub overrides: Overrides,
 }
 
+impl Apply {
+    /// Without any option.
+    pub fn plain() -> Self {
+        let overrides = Overrides { prune: None, allow_empty: false, allow_deletes: false };
+        Self { output: ReportOutput::Text, strict: false, force: false, verbose: false, overrides }
+    }
+}
+
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
@@ -278,6 +311,92 @@ pub struct StatusOptions {
 fn interval(seconds: &str) -> Result<Duration, &'static str> {
     let seconds = seconds.parse().ok().filter(|seconds| (0.2..=86_400.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or("expected a number of seconds from 0.2 to 86400")
+}
+
+/// What an override is about, and how long it lasts.
+#[derive(Debug, Args)]
+pub struct Lasting {
+    /// The servers: `web/192.168.8.14` in one cluster, `192.168.8.14` in every cluster that has it, or a cluster's name for all of it
+    #[arg(value_name = "SERVER")]
+    pub name: String,
+
+    /// How long: `90s`, `30m`, `2h` or `1d`, at most 30 days, or `ever`
+    #[arg(long = "for", value_name = "TIME", default_value = "8h", value_parser = term)]
+    pub length: Term,
+
+    /// Why, for those who see it in `lbd status`
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: Option<String>,
+
+    /// Do not ask where the last usable server of a service is taken out
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Bring it into the kernel by a pass of this command, where no daemon runs
+    #[arg(long)]
+    pub apply: bool,
+}
+
+/// How long an override lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Term {
+    /// So long
+    Limited(Duration),
+    /// Until it is undone, or the file ends it
+    Unlimited,
+}
+
+fn term(text: &str) -> Result<Term, &'static str> {
+    if text == "ever" {
+        return Ok(Term::Unlimited);
+    }
+    length(text)
+        .map(Term::Limited)
+        .map_err(|_| "expected a time from 1s to 30d, such as 90s, 30m, 2h or 1d, or `ever`")
+}
+
+/// Arguments of `drain`.
+#[derive(Debug, Args)]
+pub struct DrainOptions {
+    /// What, how long and why
+    #[command(flatten)]
+    pub lasting: Lasting,
+
+    /// Take the servers out of the table: clients with a persistence template move at once, too, and connections end
+    #[arg(long)]
+    pub hard: bool,
+
+    /// Return when the connections are gone, or with 2 when the time is over
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// Arguments of `weight`.
+#[derive(Debug, Args)]
+pub struct WeightOptions {
+    /// What, how long and why
+    #[command(flatten)]
+    pub lasting: Lasting,
+
+    /// The weight, from 0 to 2147483647
+    #[arg(value_name = "WEIGHT", value_parser = clap::value_parser!(u32).range(0..=2_147_483_647))]
+    pub weight: u32,
+}
+
+/// Arguments of `undo`.
+#[derive(Debug, Args)]
+pub struct UndoOptions {
+    /// What `drain` or `weight` was given
+    #[arg(value_name = "SERVER", required_unless_present = "all")]
+    pub names: Vec<String>,
+
+    /// All of them
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+
+    /// Bring it into the kernel by a pass of this command, where no daemon runs
+    #[arg(long)]
+    pub apply: bool,
 }
 
 /// Arguments of `pause`.
@@ -345,6 +464,10 @@ pub struct Export {
     /// Convert saved `ipvsadm -S` rules instead of the live state; needs no kernel
     #[arg(long, value_name = "RULES")]
     pub from: Option<PathBuf>,
+
+    /// Write the weights that the kernel has, also where `lbd drain` or `lbd weight` has set them
+    #[arg(long, conflicts_with = "from")]
+    pub as_is: bool,
 
     /// Add the value of this kernel setting (`net.ipv4.ip_forward`); may be given several times
     #[arg(long, value_name = "NAME", conflicts_with = "from")]

@@ -5,7 +5,7 @@ mod host;
 mod presence;
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -43,6 +43,9 @@ pub struct Status {
     /// The pauses in force: what, who, since and until when, and why
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paused: Vec<String>,
+    /// The overrides in force: what, who, since and until when, and why
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<String>,
     /// The process that has the lock, while the daemon waits for it
     #[serde(default)]
     pub lock_holder: Option<String>,
@@ -167,7 +170,20 @@ impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         // What is written and read back is the same moment.
         let nanoseconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-        Self(time - std::time::Duration::from_nanos(nanoseconds.into()))
+        Self(time - Duration::from_nanos(nanoseconds.into()))
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(time: Timestamp) -> Self {
+        time.0
+    }
+}
+
+impl Timestamp {
+    /// How long after another moment it is; no time where it is before.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.duration_since(earlier.0).unwrap_or_default()
     }
 }
 
@@ -228,6 +244,11 @@ impl Status {
             }
             None => "starting".to_owned(),
         });
+        match self.overridden.len() {
+            0 => {}
+            1 => line.push_str("; 1 override"),
+            count => line.push_str(&format!("; {count} overrides")),
+        }
         match self.host.as_ref().map_or(0, HostFindings::count) {
             0 => {}
             1 => line.push_str("; 1 warning"),
@@ -239,8 +260,6 @@ impl Status {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{from_value, json, to_value};
 
     use super::*;

@@ -1,27 +1,126 @@
 //! Decides what the kernel should be right now: what the desired file says, modified by the conditions.
 
-use crate::conditions::Conditions;
-use crate::model::{Kind, Operation, ServerOp};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ptr;
+
+use crate::conditions::{Conditions, Effect, Override};
+use crate::model::{
+    Desired, Kind, Operation, RealServer, Scheduling, ServerKey, ServerOp, ServiceKey, VirtualService,
+};
 
 /// What the kernel should be right now.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Target<'a> {
-    conditions: &'a Conditions,
+    /// The state to plan against, with the policy of the file
+    pub desired: Cow<'a, Desired>,
+    /// The conditions
+    pub conditions: &'a Conditions,
+    /// Why servers are not what the file says
+    reasons: HashMap<(ServiceKey, ServerKey), &'a Override>,
 }
 
 impl<'a> Target<'a> {
-    /// The target under these conditions. Pure.
-    pub fn new(conditions: &'a Conditions) -> Self {
-        Self { conditions }
+    /// The target of a file under these conditions. Pure.
+    pub fn new(file: &'a Desired, conditions: &'a Conditions) -> Self {
+        let mut target = Self { desired: Cow::Borrowed(file), conditions, reasons: HashMap::new() };
+        if conditions.overrides.is_empty() {
+            return target;
+        }
+        // The last one about a server counts.
+        for reason in conditions.overrides.iter() {
+            target
+                .reasons
+                .extend(reason.servers(&file.state.services).into_iter().map(|server| (server, reason)));
+        }
+        if !target.reasons.is_empty() {
+            let services = &mut target.desired.to_mut().state.services;
+            for ((key, server), reason) in &target.reasons {
+                if let Some(service) = services.get_mut(key) {
+                    put(service, server, &reason.effect);
+                }
+            }
+        }
+        target
+    }
+
+    /// Why a server is not what the file says, if it is not.
+    pub fn reason(&self, service: &ServiceKey, server: &ServerKey) -> Option<&'a Override> {
+        self.reasons.get(&(*service, *server)).copied()
+    }
+
+    /// The servers that are not what the file says, each with the reason.
+    pub fn reasons(&self) -> &HashMap<(ServiceKey, ServerKey), &'a Override> {
+        &self.reasons
     }
 
     /// Whether the entry of an operation stays as it is for now, though the file wants another. `cluster` is the one that the
     /// operation belongs to.
     pub fn holds(&self, operation: &Operation, cluster: Option<&str>) -> bool {
-        let Conditions { pauses, unreadable, changes_in: _ } = self.conditions;
+        let Conditions { pauses, unreadable, .. } = self.conditions;
         // The rules are replaced as a whole, and those of a paused cluster are among them.
         let is_rules = matches!(operation.kind(), Kind::Mark | Kind::Untracked) && !pauses.is_empty();
-        is_rules || pauses.hold(cluster) || unreadable.is_some() && (operation.deletes() || is_weight(operation))
+        is_rules
+            || pauses.hold(cluster)
+            || unreadable.is_some() && (operation.deletes() || is_weight(operation))
+    }
+}
+
+/// The targets of a file and of the file that was verified before it, under the same conditions: what an override does is no change of
+/// the file, and the guards compare both.
+#[derive(Debug, Clone)]
+pub struct Targets<'a> {
+    /// That of the file
+    pub file: Target<'a>,
+    /// That of the file that was verified last, where it is known and another one
+    verified: Option<Target<'a>>,
+    is_verified: bool,
+}
+
+impl<'a> Targets<'a> {
+    /// `verified` is the state that was verified last: `file` itself where it is that, `None` where it is not known. Pure.
+    pub fn new(file: &'a Desired, verified: Option<&'a Desired>, conditions: &'a Conditions) -> Self {
+        let other = verified.filter(|verified| !ptr::eq(*verified, file));
+        Self {
+            file: Target::new(file, conditions),
+            verified: other.map(|verified| Target::new(verified, conditions)),
+            is_verified: verified.is_some() && other.is_none(),
+        }
+    }
+
+    /// The state that was verified last, under the conditions: that of the file itself where it is that.
+    pub fn verified(&self) -> Option<&Desired> {
+        let target = self.verified.as_ref().or(self.is_verified.then_some(&self.file));
+        target.map(|target| &*target.desired)
+    }
+}
+
+/// Puts an override into effect.
+fn put(service: &mut VirtualService, server: &ServerKey, effect: &Effect) {
+    let refuses = refuses_clients(&service.scheduling);
+    let weight = match effect {
+        Effect::Drain => 0,
+        Effect::Weight { to, .. } => *to,
+        Effect::Remove => {
+            service.servers_mut().shift_remove(server);
+            return;
+        }
+    };
+    if weight == 0 && refuses {
+        service.servers_mut().shift_remove(server);
+    } else if let Some(real) = service.servers_mut().get_mut(server) {
+        *real = RealServer { weight, ..*real };
+    }
+}
+
+/// Whether a server of weight 0 refuses the clients that the scheduler leads to it, in place of keeping their connections: it has
+/// a place in the table of sh and dh, and keeps the one that it had in that of mh (kernel-facts: seen on each).
+pub fn refuses_clients(scheduling: &Scheduling) -> bool {
+    match scheduling.scheduler.as_str() {
+        "dh" => true,
+        // The flag by the name `sh-fallback` or `mh-fallback`.
+        "sh" | "mh" => !scheduling.flags.flag_1,
+        _ => false,
     }
 }
 

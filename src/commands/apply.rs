@@ -7,7 +7,7 @@ use super::inputs::StoredState;
 use super::other_file::other_file;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
-use crate::conditions::{Clock, Conditions};
+use crate::conditions::{Clock, Pauses};
 use crate::host::Host;
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
@@ -61,7 +61,10 @@ pub(super) fn run(
         }
         console.progress.apply(comparison.plan.len());
     };
-    let conditions = if options.force { Conditions::default() } else { store.load_conditions(Clock::now()) };
+    let mut conditions = store.load_conditions(Clock::now());
+    if options.force {
+        conditions.pauses = Pauses::NONE;
+    }
     let order = PassInput {
         desired: &desired,
         conditions: &conditions,

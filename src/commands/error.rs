@@ -6,6 +6,7 @@ use std::io;
 
 use super::Console;
 use super::inputs::Input;
+use super::named::UnknownName;
 use super::other_file::OtherFile;
 use super::part::UnknownCluster;
 use crate::config::{Diagnostics, ReadCause, ReadError};
@@ -88,6 +89,17 @@ pub enum CommandError {
     NotConfirmed,
     /// There is no terminal to confirm at.
     NoTerminal,
+    /// What the operator named is about nothing in the file.
+    UnknownName(UnknownName),
+    /// There is no override of this name.
+    NoOverride {
+        /// The name
+        name: String,
+        /// The names that there are
+        names: String,
+    },
+    /// The overrides are recorded, and the pass did not bring them into the kernel.
+    NotApplied,
     /// The plan changed between its display and its confirmation.
     PlanChanged,
 }
@@ -174,8 +186,18 @@ impl fmt::Display for CommandError {
             }
             Self::NotConfirmed => f.write_str("nothing was changed"),
             Self::NoTerminal => {
-                f.write_str("no terminal to confirm at; use `--yes` to remove this; nothing was changed")
+                f.write_str("no terminal to confirm at; use `--yes` to do this; nothing was changed")
             }
+            Self::UnknownName(unknown) => unknown.fmt(f),
+            Self::NoOverride { name, names } if names.is_empty() => {
+                write!(f, "{name}: there is no such override, and no other")
+            }
+            Self::NoOverride { name, names } => {
+                write!(f, "{name}: there is no such override; there are those of {names}")
+            }
+            Self::NotApplied => f.write_str(
+                "the change is recorded, and the pass did not bring it into the kernel; see above",
+            ),
             Self::PlanChanged => f.write_str(
                 "something has changed since this was shown; nothing was removed; run `lbd teardown` again",
             ),
@@ -206,6 +228,9 @@ impl Error for CommandError {
             | Self::NothingVerified
             | Self::NotConfirmed
             | Self::NoTerminal
+            | Self::UnknownName(_)
+            | Self::NoOverride { .. }
+            | Self::NotApplied
             | Self::PlanChanged => None,
         }
     }

@@ -5,18 +5,23 @@ use std::io::Write;
 use std::path::Path;
 
 use super::inputs::Input;
-use super::{CommandError, Console, DONE, ERROR, inputs};
-use crate::cli::{Export, ExportOutput};
+use super::{CommandError, Console, DONE, ERROR, inputs, overrides};
+use crate::cli::{Arguments, Export, ExportOutput};
+use crate::conditions::Clock;
 use crate::config;
 use crate::ipvsadm::{self, LineError};
 use crate::kernel::{ReadScope, sysctl};
 use crate::model::State;
 use crate::progress::Progress;
 
-pub(super) fn run(options: &Export, console: &mut Console<'_>) -> Result<u8, CommandError> {
+pub(super) fn run(
+    arguments: &Arguments,
+    options: &Export,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
     let (state, lost) = match &options.from {
         Some(rules) => from_rules(rules, &console.progress)?,
-        None => (live(options, &console.progress)?, Vec::new()),
+        None => (live(arguments, options, console)?, Vec::new()),
     };
     console.progress.set_task("writing the table as a file");
     let mut unexpressed = lost.clone();
@@ -49,10 +54,32 @@ fn unwritable(error: impl Into<Box<dyn Error + Send + Sync>>) -> CommandError {
     CommandError::Unwritable(error.into())
 }
 
-fn live(options: &Export, progress: &Progress) -> Result<State, CommandError> {
+/// Puts back what lbd itself has taken out of service, or given another weight.
+fn restore_weights(
+    arguments: &Arguments,
+    state: &mut State,
+    console: &mut Console<'_>,
+) -> Result<(), CommandError> {
+    let store = inputs::store(arguments)?;
+    let conditions = store.load_conditions(Clock::now());
+    if let Some(reason) = &conditions.unreadable {
+        console.warn(format_args!("{reason}; the weights that it has set are written as they are"));
+    }
+    if !conditions.overrides.is_empty()
+        && let Some((_, verified)) = inputs::last_verified(&store, &console.progress)?
+    {
+        overrides::without(&mut state.services, &verified, &conditions);
+    }
+    Ok(())
+}
+
+fn live(arguments: &Arguments, options: &Export, console: &mut Console<'_>) -> Result<State, CommandError> {
     // Without lbd's own table in nftables, applying the export would remove it.
     let question = ReadScope { filter: true, ..ReadScope::default() };
-    let mut state = inputs::live(&question, progress)?.state;
+    let mut state = inputs::live(&question, &console.progress)?.state;
+    if !options.as_is {
+        restore_weights(arguments, &mut state, console)?;
+    }
     for name in &options.sysctl {
         let value =
             sysctl::read(name).map_err(|cause| CommandError::Setting { name: name.clone(), cause })?;

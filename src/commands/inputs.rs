@@ -16,6 +16,7 @@ use crate::progress::Progress;
 use crate::reconcile::{Outcome, Report, StateDiff, Summary};
 use crate::status::{ChangedBy, LastChange};
 use crate::store::{LoadError, Lock, Record, Store};
+use crate::target::Targets;
 
 /// Reads a file as text.
 pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, CommandError> {
@@ -246,8 +247,9 @@ impl StoredState {
 
     /// Compares the live state with the file.
     pub(super) fn compare(&self, live: Live, desired: &Desired) -> StateDiff {
-        let mut comparison = StateDiff::new(live, desired, self.verified.state(desired), &self.record);
-        comparison.hold(&self.conditions);
+        let targets = Targets::new(desired, self.verified.state(desired), &self.conditions);
+        let mut comparison = StateDiff::new(live, &targets.file.desired, targets.verified(), &self.record);
+        comparison.hold(&targets.file);
         if self.verified.unknown().is_some() {
             comparison.defer(&Operation::deletes);
         }

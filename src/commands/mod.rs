@@ -3,11 +3,14 @@
 mod advice;
 mod apply;
 mod completions;
+mod confirm;
 mod diff;
 mod error;
 mod export;
 mod inputs;
+mod named;
 mod other_file;
+mod overrides;
 mod part;
 mod pause;
 mod repeat;
@@ -140,11 +143,15 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
             Some(interval) => repeat::run(arguments, options, interval, console),
             None => status::run(arguments, options, &mut KernelReader::default(), console),
         },
+        Command::Drain(options) => overrides::drain(arguments, options, console),
+        Command::Weight(options) => overrides::weight(arguments, options, console),
+        Command::Undo(options) => overrides::undo(arguments, options, console),
+        Command::Overrides { output } => overrides::list(arguments, *output, console),
         Command::Pause(options) => pause::pause(arguments, options, console),
         Command::Resume { clusters } => pause::resume(arguments, clusters, console),
         Command::Teardown { yes } => teardown::run(arguments, *yes, console),
         Command::Validate(options) => validate::run(arguments, options, console),
-        Command::Export(options) => export::run(options, console),
+        Command::Export(options) => export::run(arguments, options, console),
         Command::Schema => schema::run(console),
         Command::Completions { shell } => completions::run(*shell, console),
     }

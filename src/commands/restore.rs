@@ -6,7 +6,7 @@ use super::inputs::LastVerified;
 use super::other_file::other_file;
 use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::cli::Arguments;
-use crate::conditions::NO_CONDITIONS;
+use crate::conditions::{Clock, Conditions, Pauses};
 use crate::config::Source;
 use crate::escape;
 use crate::kernel::director::Director;
@@ -73,12 +73,13 @@ fn pass(
     console: &mut Console<'_>,
 ) -> Result<Report, CommandError> {
     let lock = inputs::lock(store, "restore", console);
+    // Not even a pause keeps the table from being there.
+    let conditions = Conditions { pauses: Pauses::NONE, ..store.load_conditions(Clock::now()) };
     let verified = verified.unwrap_or_else(|| inputs::verified(store, source));
     let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
     let order = PassInput {
         desired,
-        // Not even a pause keeps the table from being there.
-        conditions: &NO_CONDITIONS,
+        conditions: &conditions,
         verified: verified.state(desired),
         text: &source.text,
         defers: None,

@@ -1,7 +1,8 @@
 //! `lbd teardown`: removes what lbd owns, and only that, and puts back the kernel settings that it changed.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::Write;
 
+use super::confirm::confirm;
 use super::{CommandError, Console, DONE, ERROR, inputs};
 use crate::cli::Arguments;
 use crate::conditions::NO_CONDITIONS;
@@ -23,8 +24,8 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     if !is_empty {
         report::operations_text(console.out, &shown)?;
         console.out.flush()?;
-        if !yes && !is_confirmed(console)? {
-            return Err(CommandError::NotConfirmed);
+        if !yes {
+            confirm("Remove this from the kernel?", console)?;
         }
     }
 
@@ -79,16 +80,4 @@ fn compare(kernel: &mut Director, store: &Store) -> Result<StateDiff, CommandErr
     let desired = reconcile::after_teardown(&record);
     let live = kernel.read(&reconcile::question(&desired, &record))?;
     Ok(StateDiff::new(live, &desired, None, &record))
-}
-
-/// Asks for confirmation at the terminal.
-fn is_confirmed(console: &mut Console<'_>) -> Result<bool, CommandError> {
-    if !io::stdin().is_terminal() {
-        return Err(CommandError::NoTerminal);
-    }
-    write!(console.err, "Remove this from the kernel? [y/N] ")?;
-    console.err.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

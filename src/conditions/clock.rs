@@ -54,6 +54,16 @@ impl Period {
         }
     }
 
+    /// The same period in a new boot, in which only the wall clock says what is left of it: nothing where that is behind its end, and
+    /// the whole of it where the clock is before its beginning, since it was set back.
+    pub fn in_new_boot(self, now: Clock) -> Self {
+        let wall = Timestamp::from(now.wall);
+        let length = self.until.since(self.since);
+        let left = if wall < self.since { length } else { self.until.since(wall) };
+        let milliseconds = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        Self { end: now.since_boot.saturating_add(milliseconds), ..self }
+    }
+
     /// How long it still lasts, in milliseconds; `None` where it is over.
     pub fn left(&self, now: Clock) -> Option<u64> {
         self.end.checked_sub(now.since_boot).filter(|left| *left > 0)
@@ -74,6 +84,10 @@ mod tests {
         assert_eq!(after(0, now.wall), Some(60_000));
         assert_eq!(after(59_999, SystemTime::UNIX_EPOCH), Some(1));
         assert_eq!(after(60_000, now.wall), None);
+        // A reboot in its middle, one after its end, and one with a clock that was set back.
+        let rebooted = |wall: SystemTime| period.in_new_boot(Clock { since_boot: 5_000, wall }).end;
+        let second = |seconds: u64| SystemTime::from(period.since) + Duration::from_secs(seconds);
+        assert_eq!([second(20), second(70), SystemTime::UNIX_EPOCH].map(rebooted), [45_000, 5_000, 65_000]);
         let later = Clock::now();
         assert!(later.since_boot >= now.since_boot && later.since_boot > 0);
     }

@@ -4,9 +4,11 @@
 //! command has ended. A condition never outlives its end, and one of an earlier boot has ended with that boot.
 
 mod clock;
+mod overrides;
 mod pause;
 
 pub use self::clock::{Clock, Period};
+pub use self::overrides::{Address, Effect, FileWeight, Override, Overrides, Scope, Text};
 pub use self::pause::{Pause, Pauses};
 
 /// The conditions in force.
@@ -14,6 +16,10 @@ pub use self::pause::{Pause, Pauses};
 pub struct Conditions {
     /// What is paused
     pub pauses: Pauses,
+    /// What operators have taken out of service, or given another weight
+    pub overrides: Overrides,
+    /// Overrides whose time is over, and which no pass has taken out of their file yet
+    pub ended: Overrides,
     /// Why a file of conditions cannot be read, if so: weights and deletions stay as they are then
     pub unreadable: Option<String>,
     /// How long they stay as they are, in milliseconds; for ever where none ends by itself
@@ -21,13 +27,18 @@ pub struct Conditions {
 }
 
 /// None: the kernel is to be what the file says.
-pub static NO_CONDITIONS: Conditions =
-    Conditions { pauses: Pauses::NONE, unreadable: None, changes_in: None };
+pub static NO_CONDITIONS: Conditions = Conditions {
+    pauses: Pauses::NONE,
+    overrides: Overrides::NONE,
+    ended: Overrides::NONE,
+    unreadable: None,
+    changes_in: None,
+};
 
 impl Conditions {
     /// Whether there are none, so that the kernel is to be what the file says.
     pub fn are_none(&self) -> bool {
-        let Self { pauses, unreadable, changes_in: _ } = self;
-        pauses.is_empty() && unreadable.is_none()
+        let Self { pauses, overrides, ended: _, unreadable, changes_in: _ } = self;
+        pauses.is_empty() && overrides.is_empty() && unreadable.is_none()
     }
 }

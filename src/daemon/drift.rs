@@ -3,20 +3,28 @@
 use std::collections::HashSet;
 
 use crate::model::{Operation, Subject};
-use crate::reconcile::FileChange;
+use crate::reconcile::{FileChange, Reasons};
 
 /// What explains the operations of a pass that are no drift.
 #[derive(Debug, Clone, Default)]
 pub struct Drift {
     /// What the file has changed since the kernel was equal to it; `None` where it never was: nothing is drift then
     pub(super) file: Option<FileChange>,
-    /// What waited for its interface, which was not there for another program to change
+    /// What waited for its interface, which was not there for another program to change, and what a condition has changed
     pub(super) waited: HashSet<Subject>,
     /// Whether another process of the daemon has verified the state: what waited then is not known
     pub(super) is_first: bool,
 }
 
 impl Drift {
+    /// Takes out what an override has changed: the servers that are now, or were at the pass before, for another reason not what the
+    /// file says.
+    pub(super) fn excuse(&mut self, before: &Reasons, now: &Reasons) {
+        let both = before.keys().chain(now.keys());
+        let changed = both.filter(|server| before.get(*server) != now.get(*server));
+        self.waited.extend(changed.map(|(service, server)| Subject::Server(*service, *server)));
+    }
+
     /// Whether an operation repairs drift.
     pub fn is_repaired_by(&self, operation: &Operation) -> bool {
         let may_have_waited =

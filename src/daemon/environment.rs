@@ -64,7 +64,7 @@ impl<'a> HostEnvironment<'a> {
         let threads = || -> io::Result<_> {
             Ok((
                 Worker::start(passes, sender.clone())?,
-                WatchedFile::start(file.to_owned(), store.conditions_file(), sender.clone())?,
+                WatchedFile::start(file.to_owned(), store.condition_files(), sender.clone())?,
                 Examiner::start(file.to_owned(), sender.clone())?,
                 StatusFile::start(store.clone())?,
             ))

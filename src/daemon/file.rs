@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::event::Event;
 use super::reader::FileReader;
-use crate::watch::{ReadReason, Watch};
+use crate::watch::{ReadReason, ReadRequest, Watch};
 
 /// The handle of the thread.
 pub(super) struct WatchedFile {
@@ -28,13 +28,13 @@ enum FileRequest {
 
 impl WatchedFile {
     /// Starts the thread. It sends what it reads of the desired file as events, the first at once, and each time that a command has
-    /// written or removed the file of the conditions, which each pass reads.
+    /// written or removed a file of conditions, which each pass reads.
     ///
     /// # Errors
     /// Where no thread can be started.
     pub(super) fn start(
         file: PathBuf,
-        conditions: PathBuf,
+        conditions: [PathBuf; 2],
         events: UnboundedSender<Event>,
     ) -> io::Result<Self> {
         let (requests, requested) = unbounded_channel();
@@ -56,12 +56,12 @@ impl WatchedFile {
 /// Watches the files until the loop has ended.
 async fn follow(
     file: PathBuf,
-    conditions: PathBuf,
+    conditions: [PathBuf; 2],
     mut requested: UnboundedReceiver<FileRequest>,
     events: UnboundedSender<Event>,
 ) {
     let mut watch = Watch::new(&file);
-    let mut conditions = Watch::new(&conditions);
+    let [mut pauses, mut overrides] = conditions.map(|file| Watch::new(&file));
     let completion = watch.completion();
     let mut reader = FileReader::new(&file);
     let mut mode = None;
@@ -80,17 +80,20 @@ async fn follow(
                     let _ = events.send(Event::File(reading));
                 }
             }
-            request = conditions.changed() => {
-                // The first pass reads them in any case.
-                if request.reason != ReadReason::Started {
-                    let _ = events.send(Event::Conditions);
-                }
-            }
+            request = pauses.changed() => note(&request, &events),
+            request = overrides.changed() => note(&request, &events),
             request = requested.recv() => match request {
                 Some(FileRequest::Read) => watch.request_read(),
                 Some(FileRequest::Check) => watch.recheck(),
                 None => return,
             },
         }
+    }
+}
+
+/// Reports a change of the conditions. The first pass reads them in any case.
+fn note(request: &ReadRequest, events: &UnboundedSender<Event>) {
+    if request.reason != ReadReason::Started {
+        let _ = events.send(Event::Conditions);
     }
 }

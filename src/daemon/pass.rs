@@ -9,7 +9,7 @@ use crate::conditions::{Clock, Conditions};
 use crate::error_chain::ErrorChain;
 use crate::kernel::{Kernel, KernelError, Look, Loss};
 use crate::model::{Operation, Subject};
-use crate::reconcile::{self, FileChange, Outcome, PassInput, Report, Summary};
+use crate::reconcile::{self, FileChange, Outcome, PassInput, Reasons, Report, Summary};
 use crate::status::{ChangedBy, LastChange, PassReason};
 use crate::store::{LoadError, Lock, Record, Store};
 
@@ -36,6 +36,8 @@ pub struct Job {
     pub backing_off: HashSet<Subject>,
     /// What waits for its interface
     pub waiting: HashSet<Subject>,
+    /// Why servers were not what the file says at the pass before
+    pub reasons: Reasons,
 }
 
 /// The result of a pass.
@@ -175,7 +177,17 @@ impl Passes {
         let attempts = pending.iter().chain(&goal).map(AsRef::as_ref);
         let own_change = self.record_change(attempts, job.reason, at, &mut warnings);
         let last_change = own_change.or_else(|| self.store.load_last_change().ok().flatten());
-        Pass::Full { found, pending, goal, conditions, last_change, warnings, directory, at, cost: began.elapsed() }
+        Pass::Full {
+            found,
+            pending,
+            goal,
+            conditions,
+            last_change,
+            warnings,
+            directory,
+            at,
+            cost: began.elapsed(),
+        }
     }
 
     /// Looks for services that the last pass has found and that are gone. What cannot be found out is left to the next resync.
@@ -272,7 +284,16 @@ impl Passes {
             self.kernel = None;
         }
         let has_done = result.as_ref().is_ok_and(|report| !report.done.is_empty());
-        let drift = if has_done { baseline.drift(goal) } else { Drift::default() };
+        let mut drift = if has_done { baseline.drift(goal) } else { Drift::default() };
+        if let Ok(report) = &result
+            && has_done
+        {
+            drift.excuse(&baseline.job.reasons, &report.last.reasons);
+            // Those that ended while no daemon ran.
+            let ended =
+                baseline.conditions.ended.iter().flat_map(|one| one.servers(&goal.desired.state.services));
+            drift.waited.extend(ended.map(|(service, server)| Subject::Server(service, server)));
+        }
         Attempt { goal: goal.clone(), result, drift }
     }
 

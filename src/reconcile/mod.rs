@@ -17,10 +17,11 @@ use crate::kernel::{Kernel, KernelError, Permit, ReadScope, Refusal};
 use crate::model::{Action, Desired, Kind, Operation, Policy, State, sysctl};
 use crate::ownership::Changed;
 use crate::store::{Lock, Record, Store};
+use crate::target::Targets;
 
 pub use self::edit::edit;
 pub use self::file_change::FileChange;
-pub use self::state_diff::StateDiff;
+pub use self::state_diff::{Reasons, StateDiff};
 
 /// How often one pass executes before it gives up: another program may be writing, too.
 const ROUNDS: usize = 3;
@@ -196,21 +197,23 @@ fn permitted_pass(
     if let Some(reason) = unknown {
         session.is_unknown(reason);
     }
-    let question = question(desired, &session.record);
+    let targets = Targets::new(desired, verified, conditions);
+    let target = &*targets.file.desired;
+    let question = question(target, &session.record);
     let mut done = Vec::new();
     let mut execution = Execution::default();
     let mut round = 0;
     loop {
         let mut last = StateDiff::new(
-            kernel.read_expecting(&question, &desired.state.services)?,
-            desired,
-            verified,
+            kernel.read_expecting(&question, &target.state.services)?,
+            target,
+            targets.verified(),
             &session.record,
         );
         if let Some(defers) = defers {
             last.defer(defers);
         }
-        last.hold(conditions);
+        last.hold(&targets.file);
         let unknown = session.unknown();
         if unknown.is_some() {
             last.defer(&Operation::deletes);
@@ -231,14 +234,15 @@ fn permitted_pass(
         } else if last.plan.is_empty() && !last.deferred.is_empty() {
             Outcome::Deferred
         } else if last.plan.is_empty() {
-            session.verified(desired, &last, text);
+            session.verified(target, &last, text);
+            session.settle(desired);
             last.guard_refusal.clone().map_or(Outcome::Verified, Outcome::PartlyRefused)
         } else if round == ROUNDS || execution.is_hopeless(&last.plan) {
             Outcome::Failed
         } else {
             announce(&last);
-            session.claim(desired, &last);
-            match execute(kernel, &mut last, desired) {
+            session.claim(target, &last);
+            match execute(kernel, &mut last, target) {
                 Ok(results) => {
                     execution = results;
                     session.started(&execution.done, &last);

@@ -1,6 +1,7 @@
 //! Reads the record at the start of a pass and writes it as the pass goes on; one that cannot be read is not overwritten.
 
 use super::StateDiff;
+use crate::conditions::Clock;
 use crate::model::{Desired, Kind, Operation, SyncDaemon, SyncLink, SyncOp, SyncRole};
 use crate::ownership;
 use crate::store::{LoadError, Record, Store};
@@ -114,6 +115,13 @@ impl<'a> RecordSession<'a> {
             self.warn(&error.to_string());
         }
         self.write();
+    }
+
+    /// Ends the overrides that the file has ended.
+    pub(super) fn settle(&mut self, file: &Desired) {
+        if let Err(error) = self.store.settle_overrides(&file.state.services, Clock::now()) {
+            self.warn(&error.to_string());
+        }
     }
 
     fn write(&mut self) {

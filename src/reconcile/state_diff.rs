@@ -3,17 +3,20 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::conditions::{Conditions, Pauses};
+use crate::conditions::{Override, Pauses};
 use crate::guard::{self, Before, GuardRefusal};
 use crate::kernel::Live;
 use crate::model::{
-    Connections, Desired, Family, Kind, Mark, MarkMatch, Operation, ServerKey, ServiceKey, ServiceOp, Services,
-    Spared, State, SyncDaemon, SyncRole, sysctl,
+    Connections, Desired, Family, Kind, Mark, MarkMatch, Operation, ServerKey, ServiceKey, ServiceOp,
+    Services, Spared, State, SyncDaemon, SyncRole, sysctl,
 };
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::Record;
 use crate::target::Target;
+
+/// Why servers are not what the file says.
+pub type Reasons = HashMap<(ServiceKey, ServerKey), Arc<Override>>;
 
 /// The difference between the live state and the desired one: what `diff` shows and `apply` executes.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct StateDiff {
     pub held: Vec<Operation>,
     /// The pauses in force
     pub pauses: Pauses,
+    /// Why servers are not what the file says
+    pub reasons: Reasons,
     /// Operations that await an interface which is absent or down: no error, and no reason not to be in sync
     pub awaiting_link: Vec<Operation>,
     /// Why lbd's own nftables table could not be read, if so
@@ -113,6 +118,7 @@ impl StateDiff {
             deferred: Vec::new(),
             held: Vec::new(),
             pauses: Pauses::default(),
+            reasons: HashMap::new(),
             awaiting_link,
             nftables_error,
             indices,
@@ -131,11 +137,11 @@ impl StateDiff {
     }
 
     /// Moves out of the plan what the conditions leave as it is.
-    pub fn hold(&mut self, conditions: &Conditions) {
+    pub fn hold(&mut self, target: &Target<'_>) {
+        let conditions = target.conditions;
         if conditions.are_none() {
             return;
         }
-        let target = Target::new(conditions);
         let clusters = self.clusters.clone();
         let cluster = |service: &ServiceKey| clusters.iter().find_map(|clusters| clusters.get(service));
         let holds = |operation: &Operation| {
@@ -149,6 +155,8 @@ impl StateDiff {
         }
         self.held = held;
         self.pauses.clone_from(&conditions.pauses);
+        let reasons = target.reasons().iter();
+        self.reasons = reasons.map(|(server, reason)| (*server, Arc::new(Override::clone(reason)))).collect();
     }
 
     fn take_out(&mut self, takes: &dyn Fn(&Operation) -> bool) -> Vec<Operation> {
@@ -183,6 +191,7 @@ impl StateDiff {
         self.deferred.retain(concerns);
         self.held.retain(concerns);
         self.pauses.limit(is_kept);
+        self.reasons.retain(|(service, _), _| has(service));
         self.awaiting_link.retain(concerns);
         self.managed.services.retain(|service, _| has(service));
         self.foreign.clear();
@@ -193,6 +202,12 @@ impl StateDiff {
             true => !refusal.spared.services.iter().any(has),
             false => !is_to_change,
         });
+    }
+
+    /// Why an operation is not what the file alone asks for, if so.
+    pub fn reason(&self, operation: &Operation) -> Option<&Override> {
+        let server = (*operation.service()?, *operation.server()?);
+        self.reasons.get(&server).map(AsRef::as_ref)
     }
 
     /// Why none of the plan may be executed until the operator confirms it.

@@ -10,8 +10,9 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::json;
 
 use super::impacts::{self, Impact};
+use super::text::overrides_of;
 use crate::advice::Advice;
-use crate::conditions::{Pause, Pauses, Period};
+use crate::conditions::{Effect, Override, Pause, Pauses, Period};
 use crate::escape;
 use crate::model::{
     Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, ServiceOp, Services, Tunnel,
@@ -31,6 +32,9 @@ struct JsonDocument<'a> {
     /// The pauses in force
     #[serde(skip_serializing_if = "Vec::is_empty")]
     paused: Vec<serde_json::Value>,
+    /// The overrides in force
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overridden: Vec<serde_json::Value>,
     /// What is left out because of conditions
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held: Vec<Row<'a>>,
@@ -66,6 +70,9 @@ struct Row<'a> {
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<Vec<ChangeRow>>,
+    /// Why the file alone does not ask for it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<serde_json::Value>,
     /// The servers that go with a deleted service
     #[serde(skip_serializing_if = "Option::is_none")]
     servers: Option<&'a [String]>,
@@ -145,6 +152,7 @@ pub fn comparison(out: &mut dyn Write, comparison: &StateDiff, advice: &[Advice]
         operations: all_rows(comparison, &deleted, comparison.plan.operations()),
         foreign: foreign(&comparison.foreign),
         paused: pauses(&comparison.pauses),
+        overridden: overrides(&overrides_of(comparison)),
         held: all_rows(comparison, &deleted, comparison.held.iter()),
         waiting: all_rows(comparison, &deleted, comparison.awaiting_link.iter()),
         summary: Summary::of(comparison.plan.operations()),
@@ -173,6 +181,7 @@ pub fn report(
         operations: all_rows(last, deleted, done.iter()),
         foreign: foreign(&last.foreign),
         paused: pauses(&last.pauses),
+        overridden: overrides(&overrides_of(last)),
         held: all_rows(last, deleted, last.held.iter()),
         waiting: all_rows(last, deleted, last.awaiting_link.iter()),
         summary: Summary::of(done.iter()),
@@ -191,6 +200,36 @@ pub(super) fn pauses(pauses: &Pauses) -> Vec<serde_json::Value> {
         json!({ "cluster": cluster, "by": by, "reason": reason, "since": since, "until": until })
     };
     pauses.iter().map(pause).collect()
+}
+
+/// The reason why a server is not what the file says.
+fn reason(of: &Override) -> serde_json::Value {
+    json!({ "kind": of.kind(), "text": of.to_string(), "since": of.since, "until": of.until() })
+}
+
+/// The overrides that concern the servers shown, one by one; null as the end: for ever.
+pub(super) fn overrides(overrides: &[&Override]) -> Vec<serde_json::Value> {
+    let row = |one: &&Override| {
+        let Override { name, scope: _, effect, by, reason, since, period: _ } = one;
+        let (effect, weight) = match effect {
+            Effect::Drain => ("drain", None),
+            Effect::Remove => ("remove", None),
+            Effect::Weight { to, .. } => ("weight", Some(to)),
+        };
+        json!({
+            "name": name, "effect": effect, "weight": weight, "by": by, "reason": reason, "since": since, "until": one.until()
+        })
+    };
+    overrides.iter().map(row).collect()
+}
+
+/// Writes the overrides that there are.
+///
+/// # Errors
+/// Those of `out`.
+pub fn override_list(out: &mut dyn Write, all: &[&Override]) -> io::Result<()> {
+    escape::json(out, &json!({ "version": VERSION, "overridden": overrides(all) }))?;
+    writeln!(out)
 }
 
 /// What the director needs of the host and the file lacks, one by one.
@@ -221,6 +260,7 @@ fn rows<'a>(comparison: &'a StateDiff, deleted: &'a DeletedServers, operation: &
         // A deleted mark lists its matches; another deleted object has no changes.
         changes: (action != Action::Delete || !changes.is_empty())
             .then(|| changes.into_iter().map(change).collect()),
+        reason: comparison.reason(operation).map(reason),
         servers,
     };
     operation.parts().into_iter().map(row).collect()

@@ -13,8 +13,8 @@ mod warnings;
 pub use commands::commands;
 pub use frame::{clear, frame};
 pub use json::{
-    DeletedServers, comparison as comparison_json, deleted_servers, report as report_json,
-    warnings as warnings_json,
+    DeletedServers, comparison as comparison_json, deleted_servers, override_list as override_list_json,
+    report as report_json, warnings as warnings_json,
 };
 pub use observed::{
     DaemonReport, Observed, daemon as daemon_text, json as observed_json, text as observed_text,

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use anstyle::Style;
 use serde_json::{Value, json};
 
-use super::json::{VERSION, foreign as foreign_json, pauses as pauses_json};
+use super::json::{VERSION, foreign as foreign_json, overrides as overrides_json, pauses as pauses_json};
 use super::output::Output;
 use super::styled::{PLAIN, line};
-use super::text::{DELETE, HEAD, NOTE, foreign, in_part, pauses, size, waiting};
+use super::text::{DELETE, HEAD, NOTE, foreign, in_part, overrides, overrides_of, pauses, size, waiting};
 use super::warnings;
 use crate::escape;
 use crate::kernel::Live;
@@ -97,6 +97,7 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         )?,
     }
     pauses(out, comparison)?;
+    overrides(out, comparison)?;
     let refused = comparison.guard_refusal.as_ref().map(ToString::to_string);
     if let (Some(guard_refusal), Some(text)) = (&comparison.guard_refusal, &refused) {
         say(out, DELETE, &format!("refused{}:", in_part(guard_refusal)), text)?;
@@ -237,6 +238,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         "unverified": observed.unknown,
         "summary": { "add": add, "edit": edit, "delete": delete },
         "paused": pauses_json(&comparison.pauses),
+        "overridden": overrides_json(&overrides_of(comparison)),
         "held": comparison.held.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "waiting": comparison.awaiting_link.iter().map(waits).collect::<Vec<_>>(),
         "foreign": foreign_json(&comparison.foreign),

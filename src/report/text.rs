@@ -9,7 +9,8 @@ use anstyle::{AnsiColor, Style};
 use super::impacts;
 use super::output::{COLLECTED, Output};
 use super::styled::{PLAIN, line};
-use crate::escape;
+use crate::conditions::Override;
+use crate::escape::{self, Escaped};
 use crate::guard::GuardRefusal;
 use crate::model::{Action, Kind, Operation, Part, ServiceKey, Set, SyncDaemon, Value};
 use crate::reconcile::{Outcome, Report, StateDiff, Summary};
@@ -33,6 +34,7 @@ pub fn comparison(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
         let refuses = format_args!("apply would refuse{}:", in_part(guard_refusal));
         line(out, &[(DELETE, &refuses), (PLAIN, &format_args!(" {guard_refusal}"))])?;
     }
+    overrides(out, comparison)?;
     if comparison.is_in_sync() {
         line(out, &[(HEAD, &"in sync:"), (PLAIN, &format_args!(" {}", size(comparison)))])
     } else {
@@ -71,6 +73,9 @@ fn list<'a>(
             under.write(&mut lines, &starts, comparison).map_err(io::Error::other)?;
         }
         of_operation(&mut lines, &starts, operation, notes.get(&row)).map_err(io::Error::other)?;
+        if let Some(reason) = comparison.reason(operation) {
+            note(&mut lines, &starts, reason).map_err(io::Error::other)?;
+        }
         row += impacts::height(operation);
         // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.
         if lines.len() >= COLLECTED {
@@ -97,6 +102,22 @@ pub(super) fn pauses(out: &mut Output, comparison: &StateDiff) -> io::Result<()>
         line(out, &[(EDIT, &"paused:"), (PLAIN, &format_args!(" {pause}"))])?;
     }
     Ok(())
+}
+
+/// Writes the overrides that concern the servers shown, each once.
+pub(super) fn overrides(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
+    for one in overrides_of(comparison) {
+        line(out, &[(EDIT, &"override:"), (PLAIN, &format_args!(" {one}"))])?;
+    }
+    Ok(())
+}
+
+/// The overrides that concern servers of a comparison, each once, in the order of their names.
+pub(super) fn overrides_of(comparison: &StateDiff) -> Vec<&Override> {
+    let mut all: Vec<&Override> = comparison.reasons.values().map(AsRef::as_ref).collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all.dedup();
+    all
 }
 
 /// The lines of an operation, with a note of what it does to live traffic.
@@ -127,13 +148,13 @@ fn of_operation(
         escape::tail(lines, start);
         lines.push('\n');
     }
-    match impact {
-        Some(impact) => {
-            let note = starts.note;
-            writeln!(lines, "      {note}{}{note:#}", escape::text(impact))
-        }
-        None => Ok(()),
-    }
+    impact.map_or(Ok(()), |impact| note(lines, starts, impact))
+}
+
+/// A line below an operation.
+fn note(lines: &mut String, starts: &LineStarts, text: impl fmt::Display) -> fmt::Result {
+    let note = starts.note;
+    writeln!(lines, "      {note}{}{note:#}", Escaped(text))
 }
 
 /// The heading of operations.

@@ -1,4 +1,4 @@
-//! Stores the conditions: a file for each kind, which ends with the boot.
+//! Stores the conditions: a file for each kind. Pauses end with the boot, overrides go on.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{LoadError, Store};
-use crate::conditions::{Clock, Conditions, Pauses};
+use crate::conditions::{Clock, Conditions, Overrides, Pauses};
 use crate::files::FileError;
 use crate::files::seal;
+use crate::model::Services;
 
 /// The file of the pauses.
 const PAUSES: &str = "pauses.json";
+/// The file of the overrides.
+const OVERRIDES: &str = "overrides.json";
 /// The version of the files of conditions; the first that has a checksum.
 const VERSION: u32 = 2;
 
@@ -26,16 +29,27 @@ struct OnDisk<T> {
 impl Store {
     /// Reads the conditions that are in force at this time.
     pub fn load_conditions(&self, now: Clock) -> Conditions {
+        let mut conditions = Conditions::default();
+        let mut problems = Vec::new();
         match self.load_pauses(now) {
-            Ok(mut pauses) => {
-                let changes_in = pauses.end_old(now);
-                Conditions { pauses, unreadable: None, changes_in }
-            }
+            Ok(pauses) => conditions.pauses = pauses,
             Err(error) => {
-                let way_out = "weights stay as they are and nothing is deleted; `lbd resume` removes the file, and with it all pauses";
-                Conditions { unreadable: Some(format!("{error}; {way_out}")), ..Conditions::default() }
+                problems.push(format!("{error}; `lbd resume` removes the file, and with it all pauses"))
             }
         }
+        match self.read_overrides(now) {
+            Ok((overrides, ended)) => (conditions.overrides, conditions.ended) = (overrides, ended),
+            Err(error) => {
+                problems
+                    .push(format!("{error}; `lbd undo --all` removes the file, and with it all overrides"));
+            }
+        }
+        conditions.unreadable = (!problems.is_empty()).then(|| {
+            format!("{}; weights stay as they are and nothing is deleted meanwhile", problems.join("; "))
+        });
+        let ends = [conditions.pauses.end_old(now), conditions.overrides.changes_in(now)];
+        conditions.changes_in = ends.into_iter().flatten().min();
+        conditions
     }
 
     /// Reads the pauses of this boot that are not over at this time.
@@ -48,6 +62,68 @@ impl Store {
             on_disk.filter(|file| file.boot == self.boot()).map(|file| file.conditions).unwrap_or_default();
         pauses.end_old(now);
         Ok(pauses)
+    }
+
+    /// Reads the overrides that are not over at this time, also those of an earlier boot.
+    ///
+    /// # Errors
+    /// Where there are some, and they cannot be read.
+    pub fn load_overrides(&self, now: Clock) -> Result<Overrides, LoadError> {
+        self.read_overrides(now).map(|(overrides, _)| overrides)
+    }
+
+    /// The same; and those that are over and still in the file.
+    fn read_overrides(&self, now: Clock) -> Result<(Overrides, Overrides), LoadError> {
+        let on_disk = self.load_json::<OnDisk<Overrides>>(OVERRIDES, VERSION)?;
+        let Some(OnDisk { boot, conditions: mut overrides }) = on_disk else { return Ok(Default::default()) };
+        if boot != self.boot() {
+            overrides.begin_boot(now);
+        }
+        let ended = overrides.end_old(now);
+        Ok((overrides, ended))
+    }
+
+    /// Writes the overrides, with their ends by the clock of this boot.
+    ///
+    /// # Errors
+    /// Where they cannot be written. The old ones stay in force then.
+    pub fn save_overrides(&self, overrides: &Overrides) -> Result<(), FileError> {
+        self.save_conditions(OVERRIDES, overrides, overrides.is_empty())
+    }
+
+    fn save_conditions(
+        &self,
+        name: &str,
+        conditions: &impl Serialize,
+        are_none: bool,
+    ) -> Result<(), FileError> {
+        if are_none {
+            return self.directory.remove(name);
+        }
+        let on_disk = OnDisk { boot: self.boot().to_owned(), conditions };
+        self.directory.replace(name, |file| file.write_all(&seal::json(VERSION, &on_disk)?))
+    }
+
+    /// Ends the overrides that this file has ended, and puts the ends of those of an earlier boot on the clock of this one. To be called
+    /// under the lock of a pass that has verified the file.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn settle_overrides(&self, file: &Services, now: Clock) -> Result<(), FileError> {
+        // What cannot be read is named elsewhere.
+        let Ok(Some(OnDisk { boot, conditions: before })) =
+            self.load_json::<OnDisk<Overrides>>(OVERRIDES, VERSION)
+        else {
+            return Ok(());
+        };
+        let mut overrides = before.clone();
+        let is_old = boot != self.boot();
+        if is_old {
+            overrides.begin_boot(now);
+        }
+        overrides.end_old(now);
+        overrides.end_by_file(file);
+        if is_old || overrides != before { self.save_overrides(&overrides) } else { Ok(()) }
     }
 
     /// Removes the pauses of an earlier boot, which have ended with it, and returns them; what cannot be read stays.
@@ -68,16 +144,12 @@ impl Store {
     /// # Errors
     /// Where they cannot be written. The old ones stay in force then.
     pub fn save_pauses(&self, pauses: &Pauses) -> Result<(), FileError> {
-        if pauses.is_empty() {
-            return self.directory.remove(PAUSES);
-        }
-        let on_disk = OnDisk { boot: self.boot().to_owned(), conditions: pauses };
-        self.directory.replace(PAUSES, |file| file.write_all(&seal::json(VERSION, &on_disk)?))
+        self.save_conditions(PAUSES, pauses, pauses.is_empty())
     }
 
-    /// The file in which commands write conditions, for the daemon to watch.
-    pub fn conditions_file(&self) -> PathBuf {
-        self.directory.path().join(PAUSES)
+    /// The files in which commands write conditions, for the daemon to watch.
+    pub fn condition_files(&self) -> [PathBuf; 2] {
+        [PAUSES, OVERRIDES].map(|name| self.directory.path().join(name))
     }
 
     /// Ends all conditions.
@@ -85,7 +157,8 @@ impl Store {
     /// # Errors
     /// Where their files cannot be removed.
     pub fn end_conditions(&self) -> Result<(), FileError> {
-        self.directory.remove(PAUSES)
+        self.directory.remove(PAUSES)?;
+        self.directory.remove(OVERRIDES)
     }
 }
 
@@ -112,7 +185,7 @@ mod tests {
             period,
         });
         store.save_pauses(&pauses).unwrap();
-        let in_force = Conditions { pauses, unreadable: None, changes_in: Some(60_000) };
+        let in_force = Conditions { pauses, changes_in: Some(60_000), ..Conditions::default() };
         assert_eq!(store.load_conditions(now), in_force);
         assert!(!in_force.are_none());
         let later = Clock { since_boot: now.since_boot + 60_000, ..now };

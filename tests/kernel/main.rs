@@ -23,6 +23,7 @@ mod ipvsadm;
 mod lab_itself;
 mod loss;
 mod modules;
+mod overrides;
 mod pause;
 mod progress;
 mod read;

@@ -154,7 +154,21 @@ impl Netns {
     fn lbd_arguments<A: AsRef<str>>(&self, args: &[A]) -> Vec<String> {
         let mut all: Vec<String> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
         // Only these verbs remember anything.
-        let stateful = ["run", "diff", "apply", "restore", "teardown", "status", "pause", "resume"];
+        let stateful = [
+            "run",
+            "diff",
+            "apply",
+            "restore",
+            "teardown",
+            "status",
+            "pause",
+            "resume",
+            "drain",
+            "weight",
+            "undo",
+            "overrides",
+            "export",
+        ];
         if all.iter().any(|arg| stateful.contains(&arg.as_str())) {
             all.push("--state-dir".to_owned());
             all.push(self.state_dir().to_str().expect("a plain path").to_owned());

@@ -223,6 +223,7 @@ fn status(of: &Strings<'_>) -> Status {
         retry_at: Some(SystemTime::UNIX_EPOCH.into()),
         waiting: vec![said()],
         paused: vec![said()],
+        overridden: vec![said()],
         conflicts: vec![said()],
         lock_holder: Some(said()),
         no_directory: Some(said()),

@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &["model"]),
     ("status", &[]),
     ("files", &[]),
-    ("conditions", &["status"]),
+    ("conditions", &["model", "status"]),
     ("target", &["conditions", "model"]),
     ("store", &["conditions", "files", "model", "ownership", "status"]),
     ("config", &["escape", "files", "model"]),
@@ -86,6 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "status",
             "store",
             "systemd",
+            "target",
         ],
     ),
 ];

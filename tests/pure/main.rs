@@ -22,6 +22,7 @@ mod house;
 mod ipvsadm;
 mod log;
 mod nft_listings;
+mod overrides;
 mod pauses;
 mod plan;
 mod reconcile;

@@ -213,7 +213,11 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
     for (command, uses) in [
         ("schema", [false, false]),
         ("completions", [false, false]),
-        ("export", [false, false]),
+        ("export", [false, true]),
+        ("drain", [true, true]),
+        ("weight", [true, true]),
+        ("undo", [true, true]),
+        ("overrides", [false, true]),
         ("teardown", [false, true]),
         ("restore", [true, true]),
         ("diff", [true, true]),

@@ -26,6 +26,7 @@ use super::goal::{Goal, UnusableFile};
 use super::pass::{Job, Pass};
 use crate::error_chain::ErrorChain;
 use crate::model::{Link, Policy, ServiceKey, Subject};
+use crate::reconcile::Reasons;
 use crate::status::{LastChange, PassReason, Status, Timestamp};
 
 /// After a pass, no pass runs for this many times its duration, so that passes take a twentieth of the time, however large the table is.
@@ -79,6 +80,8 @@ pub struct Controller {
     next: Instant,
     /// Why it runs then
     next_reason: PassReason,
+    /// Why servers were not what the file says at the last pass
+    reasons: Reasons,
     /// When conditions end by themselves, and a pass is due for that
     condition_pass: Option<Instant>,
     /// When a pass is due for a change of nftables, if there was one
@@ -133,6 +136,7 @@ impl Controller {
             reloading: false,
             next: now + FIRST_READING,
             next_reason: PassReason::Start,
+            reasons: Reasons::default(),
             condition_pass: None,
             ruleset_pass: None,
             ruleset_quiet_until: now,
@@ -339,6 +343,7 @@ impl Controller {
             pending: self.pending.clone(),
             backing_off: self.conflicts.backing_off(now),
             waiting: self.waiting.clone(),
+            reasons: self.reasons.clone(),
         };
         let answers_reload = std::mem::take(&mut self.reloading);
         self.running = Some(Running { reason, waits_for_lock: false, answers_reload });
@@ -357,7 +362,17 @@ impl Controller {
                 self.ruleset_quiet_until = now + cost * EVENT_IDLE_RATIO;
                 self.policy().resync.max(cost * IDLE_RATIO)
             }
-            Pass::Full { found, pending, goal, conditions, last_change, mut warnings, directory, at, cost } => {
+            Pass::Full {
+                found,
+                pending,
+                goal,
+                conditions,
+                last_change,
+                mut warnings,
+                directory,
+                at,
+                cost,
+            } => {
                 let _span = info_span!("pass", reason = reason.to_string()).entered();
                 (self.quick_checks, self.last_pass_verified) = (0, false);
                 self.goal = self.goal.take().or(found);

@@ -67,6 +67,7 @@ impl Controller {
                 return PassResult::Unreachable;
             }
         };
+        self.reasons.clone_from(&report.last.reasons);
         let repaired = report.done.iter().filter(|operation| drift.is_repaired_by(operation));
         let interval = looks::interval(context.reason, goal.desired.policy.resync);
         self.note_conflicts(repaired, interval, context.now);
@@ -79,7 +80,8 @@ impl Controller {
                 let when = if drift.is_first { " (changed while no daemon ran)" } else { "" };
                 warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}{when}");
             } else {
-                info!(service, server, cluster, operation = %action, changes, "applied: {operation}");
+                let reason = last.reason(operation).map(display);
+                info!(service, server, cluster, operation = %action, changes, reason, "applied: {operation}");
             }
         }
         let summary = Summary::of(done.iter());
@@ -167,7 +169,7 @@ impl Controller {
         self.status.refused_in_part = text;
     }
 
-    /// Records the pauses in force, logs each once when it begins and when it is over, and when the next one ends.
+    /// Records the conditions in force, logs each once when it begins and when it is over, and when the next one ends.
     pub(super) fn note_conditions(&mut self, conditions: &Conditions, now: Instant) {
         let paused: Vec<String> = conditions.pauses.iter().map(ToString::to_string).collect();
         for pause in paused.iter().filter(|pause| !self.status.paused.contains(pause)) {
@@ -177,6 +179,14 @@ impl Controller {
             info!("no longer paused: {pause}");
         }
         self.status.paused = paused;
+        let overridden: Vec<String> = conditions.overrides.iter().map(ToString::to_string).collect();
+        for one in overridden.iter().filter(|one| !self.status.overridden.contains(one)) {
+            info!("override: {one}");
+        }
+        for one in self.status.overridden.iter().filter(|one| !overridden.contains(one)) {
+            info!("override is over: {one}");
+        }
+        self.status.overridden = overridden;
         self.condition_pass = conditions.changes_in.map(|left| now + Duration::from_millis(left));
     }
 

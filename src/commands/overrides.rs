@@ -1,0 +1,294 @@
+//! `lbd drain`, `weight`, `undo` and `overrides`: an operator takes servers out of service, or gives them another weight, for a time.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use super::confirm::confirm;
+use super::named;
+use super::who::who;
+use super::{CommandError, Console, DONE, ERROR, apply, inputs};
+use crate::cli::{Apply, Arguments, DrainOptions, Lasting, ReportOutput, Term, UndoOptions, WeightOptions};
+use crate::conditions::{Clock, Conditions, Effect, FileWeight, Override, Overrides, Period, Scope};
+use crate::escape::{self, Escaped};
+use crate::kernel::{Kernel, ReadScope};
+use crate::model::{Connections, Desired, RealServer, ServerKey, ServiceKey, Services};
+use crate::report;
+use crate::store::Store;
+use crate::target::{Target, refuses_clients};
+
+/// Takes servers out of service.
+pub(super) fn drain(
+    arguments: &Arguments,
+    options: &DrainOptions,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let effect = |_: &Scope, _: &Desired| if options.hard { Effect::Remove } else { Effect::Drain };
+    let servers = set(arguments, &options.lasting, effect, console)?;
+    if options.wait { wait(arguments, &servers, &options.lasting.name, console) } else { Ok(DONE) }
+}
+
+/// Gives servers another weight.
+pub(super) fn weight(
+    arguments: &Arguments,
+    options: &WeightOptions,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let effect = |scope: &Scope, file: &Desired| {
+        let servers = scope.servers(&file.state.services).into_iter();
+        let from = servers.filter_map(|(service, server)| {
+            let real = file.state.services.get(&service)?.servers.get(&server)?;
+            Some(FileWeight::new(service, server, real.weight))
+        });
+        Effect::Weight { to: options.weight, from: from.collect() }
+    };
+    set(arguments, &options.lasting, effect, console)?;
+    Ok(DONE)
+}
+
+/// The servers that an override is about.
+type Concerned = Vec<(ServiceKey, ServerKey)>;
+
+/// Sets an override, after a confirmation where it takes out the last usable server of a service.
+fn set(
+    arguments: &Arguments,
+    lasting: &Lasting,
+    effect: impl Fn(&Scope, &Desired) -> Effect,
+    console: &mut Console<'_>,
+) -> Result<Concerned, CommandError> {
+    let (_, file) = inputs::desired(&arguments.file, &console.progress)?;
+    let store = inputs::store(arguments)?;
+    let scope = named::find(&lasting.name, &file).map_err(CommandError::UnknownName)?;
+    let now = Clock::now();
+    let new = Override {
+        name: lasting.name.clone(),
+        effect: effect(&scope, &file),
+        scope,
+        by: who(),
+        reason: lasting.reason.clone(),
+        since: now.wall.into(),
+        period: match lasting.length {
+            Term::Limited(length) => Some(Period::new(now, length)),
+            Term::Unlimited => None,
+        },
+    };
+    let before = store.load_overrides(now)?;
+    let emptied = emptied(&file, &before, &new);
+    if !emptied.is_empty() && !lasting.yes {
+        console.warn(format_args!("this takes out the last usable server of {}", emptied.join(", ")));
+        confirm("Take it out?", console)?;
+    }
+    let lock = inputs::lock(&store, "drain", console);
+    // Another command may have set one meanwhile.
+    let saved = store.load_overrides(now).map_err(CommandError::from).and_then(|mut overrides| {
+        overrides.add(new.clone());
+        store.save_overrides(&overrides).map_err(CommandError::StateFile)
+    });
+    drop(lock);
+    saved?;
+    let servers = new.servers(&file.state.services);
+    show(&file, &new, &servers, console)?;
+    bring(arguments, &store, lasting.apply, console)?;
+    Ok(servers)
+}
+
+/// The services that have a usable server under the overrides so far, and none with the new one.
+fn emptied(file: &Desired, before: &Overrides, new: &Override) -> Vec<String> {
+    let conditions = |overrides: Overrides| Conditions { overrides, ..Conditions::default() };
+    let mut after = before.clone();
+    after.add(new.clone());
+    let (before, after) = (conditions(before.clone()), conditions(after));
+    let (before, after) = (Target::new(file, &before), Target::new(file, &after));
+    let serves = |target: &Target<'_>, key: &ServiceKey| {
+        let service = target.desired.state.services.get(key);
+        service.is_some_and(|service| service.servers.values().any(RealServer::serves))
+    };
+    let lost = file.state.services.keys().filter(|key| serves(&before, key) && !serves(&after, key));
+    lost.map(|key| match file.clusters.get(key) {
+        Some(cluster) => format!("{key} ({cluster})"),
+        None => key.to_string(),
+    })
+    .collect()
+}
+
+/// Shows what an override does.
+fn show(
+    file: &Desired,
+    new: &Override,
+    servers: &[(ServiceKey, ServerKey)],
+    console: &mut Console<'_>,
+) -> Result<(), CommandError> {
+    writeln!(console.out, "{}", Escaped(new))?;
+    for (key, server) in servers {
+        let Some(service) = file.state.services.get(key) else { continue };
+        let Some(real) = service.servers.get(server) else { continue };
+        let cluster = file.clusters.get(key).map(|cluster| format!(" ({cluster})")).unwrap_or_default();
+        let to = match new.effect {
+            Effect::Remove => None,
+            Effect::Drain => Some(0),
+            Effect::Weight { to, .. } => Some(to),
+        };
+        let (refuses, scheduler) = (refuses_clients(&service.scheduling), &service.scheduling.scheduler);
+        let what = match to {
+            None => "taken out of the table".to_owned(),
+            Some(0) if refuses => {
+                format!(
+                    "taken out of the table, since {scheduler} refuses the clients of a server of weight 0"
+                )
+            }
+            Some(to) => format!("weight: {} -> {to}", real.weight),
+        };
+        writeln!(console.out, "  {key}{}  {server}  {what}", escape::text(&cluster))?;
+    }
+    console.out.flush()?;
+    console.note("for this director only; `lbd undo` ends it");
+    Ok(())
+}
+
+/// Brings the overrides into the kernel by a pass of this command, or says who does it.
+fn bring(
+    arguments: &Arguments,
+    store: &Store,
+    applies: bool,
+    console: &mut Console<'_>,
+) -> Result<(), CommandError> {
+    if applies {
+        let code = apply::run(arguments, &Apply::plain(), console)?;
+        return if code == DONE { Ok(()) } else { Err(CommandError::NotApplied) };
+    }
+    if store.daemon().is_ok_and(|daemon| daemon.is_none()) {
+        console.note(
+            "no daemon runs; the next `lbd apply` brings it into the kernel, as `--apply` does at once",
+        );
+    }
+    Ok(())
+}
+
+/// Waits until servers have no connections any more; ends with an error where the override ends before.
+fn wait(
+    arguments: &Arguments,
+    servers: &[(ServiceKey, ServerKey)],
+    name: &str,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    const INTERVAL: Duration = Duration::from_secs(1);
+    let store = inputs::store(arguments)?;
+    let mut kernel = inputs::kernel(&console.progress)?;
+    let mut shown = None;
+    loop {
+        let live = kernel.read(&ReadScope::default())?;
+        let is_there = |(service, server): &(ServiceKey, ServerKey)| {
+            live.state.services.get(service).and_then(|service| service.servers.get(server))
+        };
+        let takes_new = servers.iter().filter_map(is_there).any(RealServer::serves);
+        let all = servers.iter().filter_map(|server| live.connections.get(server));
+        let sum = |sum: u64, of: &Connections| {
+            sum + u64::from(of.active) + u64::from(of.inactive) + u64::from(of.persistent)
+        };
+        let left = all.fold(0, sum);
+        if left == 0 && !takes_new {
+            writeln!(console.out, "{}: no connections are left", escape::text(name))?;
+            return Ok(DONE);
+        }
+        if !store.load_overrides(Clock::now())?.iter().any(|one| one.name == name) {
+            console.error(format_args!("{name}: the override has ended, and {left} connections are left"));
+            return Ok(ERROR);
+        }
+        if shown != Some(left) {
+            console.note(format_args!(
+                "{name}: {}",
+                report::count(usize::try_from(left).unwrap_or(usize::MAX), "connection")
+            ));
+            shown = Some(left);
+        }
+        thread::sleep(INTERVAL);
+    }
+}
+
+/// Ends overrides.
+pub(super) fn undo(
+    arguments: &Arguments,
+    options: &UndoOptions,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let store = inputs::store(arguments)?;
+    let lock = inputs::lock(&store, "undo", console);
+    let overrides = match store.load_overrides(Clock::now()) {
+        Ok(overrides) => Ok((overrides, None)),
+        // The way out of a file that cannot be read.
+        Err(error) if options.all => Ok((Overrides::default(), Some(error))),
+        Err(error) => Err(CommandError::from(error)),
+    };
+    let result = overrides.and_then(|(mut overrides, problem)| {
+        let is_named = |one: &Override| options.all || options.names.contains(&one.name);
+        let ended = overrides.end(is_named);
+        store.save_overrides(&overrides).map_err(CommandError::StateFile)?;
+        Ok((overrides, ended, problem))
+    });
+    drop(lock);
+    let (overrides, ended, problem) = result?;
+    if let Some(problem) = problem {
+        console.warn(format_args!("{problem}; it is removed, and the overrides in it end"));
+    }
+    for one in &ended {
+        writeln!(console.out, "ended: {}", Escaped(one))?;
+    }
+    console.out.flush()?;
+    let unknown: Vec<&str> = options
+        .names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !ended.iter().any(|one| one.name == *name))
+        .collect();
+    if !unknown.is_empty() {
+        let names: Vec<&str> = overrides.iter().map(|one| one.name.as_str()).collect();
+        return Err(CommandError::NoOverride { name: unknown.join(", "), names: names.join(", ") });
+    }
+    if ended.is_empty() {
+        console.note("there are no overrides");
+        return Ok(DONE);
+    }
+    bring(arguments, &store, options.apply, console)?;
+    Ok(DONE)
+}
+
+/// Lists the overrides.
+pub(super) fn list(
+    arguments: &Arguments,
+    output: ReportOutput,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let store = inputs::store(arguments)?;
+    let overrides = store.load_overrides(Clock::now())?;
+    let all: Vec<&Override> = overrides.iter().collect();
+    match output {
+        ReportOutput::Text => {
+            for one in &all {
+                writeln!(console.out, "{}", Escaped(one))?;
+            }
+            if all.is_empty() {
+                console.note("there are no overrides");
+            }
+        }
+        ReportOutput::Json => report::override_list_json(console.out, &all)?,
+    }
+    Ok(DONE)
+}
+
+/// Puts the file's weights, and the servers that were taken out, back into a live state that is to be exported: what lbd itself took out
+/// of service is no part of what the file would say. `verified` is the file that was verified last.
+pub(super) fn without(services: &mut Services, verified: &Desired, conditions: &Conditions) {
+    let target = Target::new(verified, conditions);
+    let sorted: BTreeSet<_> = target.reasons().keys().collect();
+    for (key, server) in sorted {
+        let file = verified.state.services.get(key).and_then(|service| service.servers.get(server));
+        if let (Some(service), Some(file)) = (services.get_mut(key), file) {
+            let weight = file.weight;
+            match service.servers_mut().get_mut(server) {
+                Some(real) => real.weight = weight,
+                None => drop(service.servers_mut().insert(*server, *file)),
+            }
+        }
+    }
+}
