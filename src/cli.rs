@@ -129,6 +129,15 @@ pub enum Command {
     /// Exit code 0: in sync, 1: not in sync, paused, or the daemon ended without being stopped, 2: error.
     Status(StatusOptions),
 
+    /// Edit the file in $VISUAL or $EDITOR: validated, shown as a diff, confirmed, and renamed into place
+    ///
+    /// Exit code 0: done, or nothing new was written, 2: error, or not confirmed; what was written is kept beside the file then.
+    Edit {
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
+
     /// Take servers out of service for a time: they keep their connections and get no new ones
     ///
     /// For this director only, and above the file until it ends. Exit code 0: done, 2: error, or with `--wait` not empty when it ended.
@@ -266,6 +275,15 @@ pub struct Apply {
     /// Exceptions for this pass
     #[command(flatten)]
     pub overrides: Overrides,
+}
+
+impl Diff {
+    /// Without any option.
+    pub fn plain() -> Self {
+        let overrides = Overrides { prune: None, allow_empty: false, allow_deletes: false };
+        let (clusters, output) = (Vec::new(), DiffOutput::Text);
+        Self { clusters, output, live: None, strict: false, verbose: false, overrides }
+    }
 }
 
 impl Apply {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::Console;
+use super::edit::EditError;
 use super::inputs::Input;
 use super::named::UnknownName;
 use super::other_file::OtherFile;
@@ -91,6 +92,8 @@ pub enum CommandError {
     NoTerminal,
     /// What the operator named is about nothing in the file.
     UnknownName(UnknownName),
+    /// The desired file cannot be edited, or was not installed.
+    Edit(EditError),
     /// There is no override of this name.
     NoOverride {
         /// The name
@@ -189,6 +192,7 @@ impl fmt::Display for CommandError {
                 f.write_str("no terminal to confirm at; use `--yes` to do this; nothing was changed")
             }
             Self::UnknownName(unknown) => unknown.fmt(f),
+            Self::Edit(error) => error.fmt(f),
             Self::NoOverride { name, names } if names.is_empty() => {
                 write!(f, "{name}: there is no such override, and no other")
             }
@@ -214,6 +218,7 @@ impl Error for CommandError {
             Self::State(error) | Self::OwnerUnknown(error) => error.source(),
             Self::StateFile(error) => error.source(),
             Self::Locked(error) | Self::NotAlone(error) => error.source(),
+            Self::Edit(error) => error.source(),
             Self::Start(error) => error.source(),
             Self::Logging(error) => error.source(),
             Self::Setting { cause, .. } | Self::FewDescriptors { cause, .. } => Some(cause),

@@ -5,6 +5,7 @@ mod apply;
 mod completions;
 mod confirm;
 mod diff;
+mod edit;
 mod error;
 mod export;
 mod inputs;
@@ -143,6 +144,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
             Some(interval) => repeat::run(arguments, options, interval, console),
             None => status::run(arguments, options, &mut KernelReader::default(), console),
         },
+        Command::Edit { yes } => edit::run(arguments, *yes, console),
         Command::Drain(options) => overrides::drain(arguments, options, console),
         Command::Weight(options) => overrides::weight(arguments, options, console),
         Command::Undo(options) => overrides::undo(arguments, options, console),

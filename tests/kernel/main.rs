@@ -13,6 +13,7 @@ mod advice;
 mod attack;
 mod cli;
 mod daemon;
+mod edit;
 mod fake;
 mod fake_settings;
 mod filterless;

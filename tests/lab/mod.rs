@@ -191,7 +191,7 @@ fn python() -> Command {
 }
 
 #[track_caller]
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     use std::os::unix::process::ExitStatusExt;
     let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     let status = output.status.code().or_else(|| output.status.signal().map(|signal| 128 + signal));

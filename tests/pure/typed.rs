@@ -214,6 +214,7 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
         ("schema", [false, false]),
         ("completions", [false, false]),
         ("export", [false, true]),
+        ("edit", [true, true]),
         ("drain", [true, true]),
         ("weight", [true, true]),
         ("undo", [true, true]),
