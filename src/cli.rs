@@ -23,7 +23,7 @@ use crate::model::Prune;
                   the live table, computes the smallest set of edits, carries them out, and reads the table back to \
                   prove it.",
     after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused or the daemon dead (status), 2 error, 3 refused \
-                  by a guard or a pause (apply).",
+                  by a guard, a pause or `--expect` (apply).",
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -111,7 +111,7 @@ pub enum Command {
 
     /// Make the kernel equal to the file: read, plan, execute, read back, verify
     ///
-    /// Exit code 0: verified, 2: error, 3: refused by a guard or a pause.
+    /// Exit code 0: verified, 2: error, 3: refused by a guard, a pause or `--expect`.
     Apply(Apply),
 
     /// The daemon: watch the file and the kernel, and keep them equal until SIGTERM
@@ -260,6 +260,10 @@ pub struct Apply {
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: ReportOutput,
 
+    /// Carry out exactly the plan with this fingerprint, which `lbd diff` has shown, or nothing: exit code 3
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub expect: Option<String>,
+
     /// Change nothing while there are warnings about the host: exit code 2
     #[arg(long)]
     pub strict: bool,
@@ -290,7 +294,14 @@ impl Apply {
     /// Without any option.
     pub fn plain() -> Self {
         let overrides = Overrides { prune: None, allow_empty: false, allow_deletes: false };
-        Self { output: ReportOutput::Text, strict: false, force: false, verbose: false, overrides }
+        Self {
+            output: ReportOutput::Text,
+            expect: None,
+            strict: false,
+            force: false,
+            verbose: false,
+            overrides,
+        }
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) fn run(
         text: &source.text,
         defers: None,
         unknown: last_verified.unknown(),
+        expected: options.expect.as_deref(),
     };
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut show);
     let recorded =
@@ -103,6 +104,15 @@ pub(super) fn run(
                 console.error(format_args!("refused in part: {guard_refusal}"));
             }
             ERROR
+        }
+        Outcome::Unexpected(found) => {
+            match found {
+                Some(found) => console.error(format_args!(
+                    "refused, nothing was changed: the plan is not the expected one any more; this is {found}"
+                )),
+                None => console.error("refused, nothing was changed: nothing is to be done any more"),
+            }
+            REFUSED
         }
         Outcome::Paused => {
             let pauses = report.last.pauses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");

@@ -12,7 +12,7 @@ use crate::config;
 use crate::ipvsadm;
 use crate::kernel::Live;
 use crate::model::{Desired, Forwarding, State, Thresholds, Timeouts};
-use crate::reconcile;
+use crate::reconcile::{self, Fingerprint};
 use crate::report;
 
 pub(super) fn run(
@@ -47,9 +47,14 @@ pub(super) fn run(
         None => advice::of(&desired, &advice::look(&desired.state, &arguments.file, console), &comparison),
     };
     part.limit(&mut comparison, &mut warnings);
+    // A part of a plan, or one against an export, cannot be carried out.
+    let is_plan = options.live.is_none() && options.clusters.is_empty();
+    let fingerprint = is_plan.then(|| Fingerprint::of(&comparison)).flatten();
     match options.output {
-        DiffOutput::Text => report::comparison_text(console.out, &comparison)?,
-        DiffOutput::Json => report::comparison_json(console.out, &comparison, &warnings)?,
+        DiffOutput::Text => report::comparison_text(console.out, &comparison, fingerprint.as_ref())?,
+        DiffOutput::Json => {
+            report::comparison_json(console.out, &comparison, fingerprint.as_ref(), &warnings)?;
+        }
         DiffOutput::Ipvsadm => {
             for command in report::commands(&comparison) {
                 writeln!(console.out, "{command}")?;

@@ -44,6 +44,7 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
                 | Outcome::Failed
                 | Outcome::Deferred
                 | Outcome::Paused
+                | Outcome::Unexpected(_)
                 | Outcome::Unverified(_) => {
                     return finish(&report, &source.name, console);
                 }
@@ -84,6 +85,7 @@ fn pass(
         text: &source.text,
         defers: None,
         unknown: verified.unknown(),
+        expected: None,
     };
     let report = reconcile::pass(kernel, &order, store, lock.as_ref(), &mut announce);
     let recorded =

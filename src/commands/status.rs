@@ -6,6 +6,8 @@ use super::inputs::{KernelReader, LastVerified, StoredState};
 use super::part::Part;
 use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
+use crate::config;
+use crate::files::sha256;
 use crate::reconcile;
 use crate::report::{self, DaemonReport, Observed};
 use crate::status::Presence;
@@ -32,8 +34,12 @@ pub(super) fn run(
     }
     let is_missing = daemon.presence.is_missing(options.require_daemon);
     let mut file_problem = None;
-    let (desired, verified) = match inputs::desired(&arguments.file, &console.progress) {
-        Ok((source, desired)) => (desired, inputs::verified(&store, &source)),
+    let source = inputs::read(&arguments.file, &console.progress);
+    let file_sha256 = source.as_ref().ok().map(|source| sha256(&source.text));
+    let verified_sha256 = store.load_verified().ok().flatten().map(|text| sha256(&text));
+    let loaded = source.and_then(|source| Ok((config::load(&source)?, source)));
+    let (desired, verified) = match loaded {
+        Ok((desired, source)) => (desired, inputs::verified(&store, &source)),
         // While the file is not valid, the last verified state is kept: the kernel is compared with that.
         Err(error) => {
             file_problem = Some(error.line());
@@ -69,6 +75,8 @@ pub(super) fn run(
     let observed = Observed {
         file: arguments.file.display().to_string(),
         file_problem,
+        file_sha256,
+        verified_sha256,
         daemon,
         unknown: stored.verified.unknown().map(str::to_owned),
         comparison: &comparison,

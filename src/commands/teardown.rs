@@ -47,6 +47,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
         conditions: &NO_CONDITIONS,
         defers: None,
         unknown: None,
+        expected: None,
     };
     let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut announce)?;

@@ -57,7 +57,7 @@ pub enum Pass {
         /// The result of the goal that is kept, where it was applied
         goal: Option<Box<Attempt>>,
         /// The conditions that were in force
-        conditions: Conditions,
+        conditions: Box<Conditions>,
         /// The last change, of this pass or by another command, if one is known
         last_change: Option<LastChange>,
         /// Problems that did not stop the pass
@@ -181,7 +181,7 @@ impl Passes {
             found,
             pending,
             goal,
-            conditions,
+            conditions: Box::new(conditions),
             last_change,
             warnings,
             directory,
@@ -325,6 +325,7 @@ impl Passes {
                 conditions,
                 defers: Some(&waits),
                 unknown,
+                expected: None,
             };
             reconcile::pass(kernel.as_mut(), &order, &self.store, lock, &mut |_| {})
         };

@@ -3,6 +3,7 @@
 mod edit;
 mod execution;
 mod file_change;
+mod fingerprint;
 mod session;
 mod state_diff;
 
@@ -21,6 +22,7 @@ use crate::target::Targets;
 
 pub use self::edit::edit;
 pub use self::file_change::FileChange;
+pub use self::fingerprint::Fingerprint;
 pub use self::state_diff::{Reasons, StateDiff};
 
 /// How often one pass executes before it gives up: another program may be writing, too.
@@ -40,6 +42,8 @@ pub enum Outcome {
     PartlyRefused(GuardRefusal),
     /// Everything was done but the operations that are deferred.
     Deferred,
+    /// Nothing was done, since the plan is not the expected one: its fingerprint, or nothing is to be done.
+    Unexpected(Option<Fingerprint>),
     /// Nothing was done, or everything but what is held, because of pauses: those of the last comparison.
     Paused,
     /// Everything was added and edited, but nothing deleted or recorded, since it is not known what lbd owns: why.
@@ -125,6 +129,8 @@ pub struct PassInput<'a> {
     pub defers: Option<&'a dyn Fn(&Operation) -> bool>,
     /// Why the file that was verified last cannot be read, if so: nothing is deleted then
     pub unknown: Option<&'a str>,
+    /// The fingerprint of the one plan that may be carried out, if only one may
+    pub expected: Option<&'a str>,
 }
 
 /// The state after a teardown: none of the services, marks and sync daemons that lbd manages, and the settings that it
@@ -186,13 +192,21 @@ fn with_permit<T>(
     result
 }
 
+/// The outcome where only one plan may be carried out, and this is another one.
+fn unexpected(expected: Option<&str>, comparison: &StateDiff) -> Option<Outcome> {
+    let expected = expected?;
+    let found = Fingerprint::of(comparison);
+    let is_expected = found.as_ref().is_some_and(|found| found == expected);
+    (!is_expected).then_some(Outcome::Unexpected(found))
+}
+
 fn permitted_pass(
     kernel: &mut dyn Kernel,
     order: &PassInput<'_>,
     store: &Store,
     announce: &mut dyn FnMut(&StateDiff),
 ) -> Result<Report, KernelError> {
-    let PassInput { desired, verified, text, conditions, defers, unknown } = *order;
+    let PassInput { desired, verified, text, conditions, defers, unknown, expected } = *order;
     let mut session = RecordSession::open(store, verified.unwrap_or(desired));
     if let Some(reason) = unknown {
         session.is_unknown(reason);
@@ -231,6 +245,8 @@ fn permitted_pass(
             Outcome::Unverified(reason.clone())
         } else if last.plan.is_empty() && (!last.held.is_empty() || last.pauses.hold_everything()) {
             Outcome::Paused
+        } else if let Some(other) = unexpected(expected.filter(|_| round == 0), &last) {
+            other
         } else if last.plan.is_empty() && !last.deferred.is_empty() {
             Outcome::Deferred
         } else if last.plan.is_empty() {

@@ -18,7 +18,7 @@ use crate::model::{
     Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, ServiceOp, Services, Tunnel,
     Value,
 };
-use crate::reconcile::{Failed, Outcome, Report, StateDiff, Summary};
+use crate::reconcile::{Failed, Fingerprint, Outcome, Report, StateDiff, Summary};
 
 /// The version of the document. It changes only with a key that goes or gets another meaning.
 pub(super) const VERSION: u32 = 1;
@@ -45,6 +45,9 @@ struct JsonDocument<'a> {
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<Vec<FailedRow<'a>>>,
+    /// What identifies the plan, if there is one to carry out
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
     /// Why a guard refuses, or would
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
@@ -137,11 +140,16 @@ fn sorted<'a>(servers: impl Iterator<Item = &'a ServerKey>) -> Vec<String> {
     servers.into_iter().map(ServerKey::to_string).collect()
 }
 
-/// Writes what `apply` would do now.
+/// Writes what `apply` would do now; `fingerprint` identifies the plan, where it could be carried out.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn comparison(out: &mut dyn Write, comparison: &StateDiff, advice: &[Advice]) -> io::Result<()> {
+pub fn comparison(
+    out: &mut dyn Write,
+    comparison: &StateDiff,
+    fingerprint: Option<&Fingerprint>,
+    advice: &[Advice],
+) -> io::Result<()> {
     let deleted = deleted_servers(comparison);
     let impact = |Impact { message, rows }: Impact| {
         Some(ImpactRow { operation: *rows.first()?, operations: rows, message })
@@ -157,6 +165,7 @@ pub fn comparison(out: &mut dyn Write, comparison: &StateDiff, advice: &[Advice]
         waiting: all_rows(comparison, &deleted, comparison.awaiting_link.iter()),
         summary: Summary::of(comparison.plan.operations()),
         failed: None,
+        fingerprint: fingerprint.map(ToString::to_string),
         refused: comparison.guard_refusal.as_ref().map(ToString::to_string),
         impacts: impacts::of(comparison).into_iter().filter_map(impact).collect(),
         warnings: warnings(advice),
@@ -186,6 +195,7 @@ pub fn report(
         waiting: all_rows(last, deleted, last.awaiting_link.iter()),
         summary: Summary::of(done.iter()),
         failed: Some(failed.iter().flat_map(|failed| failed_rows(last, deleted, failed)).collect()),
+        fingerprint: Fingerprint::of(last).map(|fingerprint| fingerprint.to_string()),
         refused: last.guard_refusal.as_ref().map(ToString::to_string),
         impacts: Vec::new(),
         warnings: warnings(advice),

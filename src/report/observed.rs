@@ -24,6 +24,10 @@ pub struct Observed<'a> {
     pub file: String,
     /// What is wrong with it, if anything; the comparison is with the last verified state then
     pub file_problem: Option<String>,
+    /// The SHA-256 of its text, where it can be read
+    pub file_sha256: Option<String>,
+    /// The SHA-256 of the text of the file that was verified last, if there is one
+    pub verified_sha256: Option<String>,
     /// What is known of the daemon
     pub daemon: DaemonReport,
     /// Why it is not known what lbd owns, if so: what is to be deleted is not known either
@@ -223,7 +227,8 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let document = json!({
         "version": VERSION,
         "in_sync": observed.is_in_sync(),
-        "file": { "path": observed.file, "problem": observed.file_problem },
+        "file": { "path": observed.file, "problem": observed.file_problem, "sha256": observed.file_sha256 },
+        "verified": { "sha256": observed.verified_sha256 },
         "daemon": {
             "running": presence.holder().is_some(),
             "holder": presence.holder(),

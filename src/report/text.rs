@@ -13,7 +13,7 @@ use crate::conditions::Override;
 use crate::escape::{self, Escaped};
 use crate::guard::GuardRefusal;
 use crate::model::{Action, Kind, Operation, Part, ServiceKey, Set, SyncDaemon, Value};
-use crate::reconcile::{Outcome, Report, StateDiff, Summary};
+use crate::reconcile::{Fingerprint, Outcome, Report, StateDiff, Summary};
 
 const ADD: Style = AnsiColor::Green.on_default();
 const EDIT: Style = AnsiColor::Yellow.on_default();
@@ -21,11 +21,15 @@ pub(super) const DELETE: Style = AnsiColor::Red.on_default();
 pub(super) const HEAD: Style = Style::new().bold();
 pub(super) const NOTE: Style = Style::new().dimmed();
 
-/// Writes what `apply` would do now, and what is foreign.
+/// Writes what `apply` would do now, and what is foreign; `fingerprint` identifies the plan, where it could be carried out.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn comparison(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
+pub fn comparison(
+    out: &mut Output,
+    comparison: &StateDiff,
+    fingerprint: Option<&Fingerprint>,
+) -> io::Result<()> {
     operations(out, comparison)?;
     held(out, comparison)?;
     waiting(out, comparison)?;
@@ -43,6 +47,9 @@ pub fn comparison(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
             0 => String::new(),
             held => format!(", {held} held"),
         };
+        if let Some(fingerprint) = fingerprint {
+            line(out, &[(NOTE, &format_args!("fingerprint: {fingerprint}"))])?;
+        }
         line(out, &[(HEAD, &format_args!("{add} to add, {edit} to edit, {delete} to delete{held}"))])
     }
 }
@@ -338,7 +345,7 @@ pub fn report(out: &mut Output, report: &Report) -> io::Result<()> {
     let Summary { add, edit, delete } = Summary::of(done.iter());
     let counts = format!("{add} added, {edit} edited, {delete} deleted");
     match outcome {
-        Outcome::Refused(_) => operations(out, last),
+        Outcome::Refused(_) | Outcome::Unexpected(_) => operations(out, last),
         Outcome::Paused => {
             held(out, last)?;
             line(

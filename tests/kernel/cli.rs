@@ -49,7 +49,10 @@ tcp://10.0.0.13:80 (web)
 ";
     let diff = lbd(&net, &["diff"]);
     assert_eq!((diff.status, diff.stderr.as_str()), (1, ""));
-    assert_eq!(diff.stdout, format!("{plan}3 to add, 0 to edit, 0 to delete\n"));
+    assert_eq!(
+        diff.stdout,
+        format!("{plan}fingerprint: 935fe7d98c784958\n3 to add, 0 to edit, 0 to delete\n")
+    );
     assert_eq!(net.ipvsadm_save(), Vec::<String>::new());
     assert!(!net.state_dir().exists(), "diff wrote into the state directory");
 
@@ -171,6 +174,7 @@ fn the_json_of_diff_and_apply_is_what_scripts_were_promised() {
         json_of(&diff),
         json!({
             "version": 1, "in_sync": false, "operations": operations, "foreign": foreign, "summary": summary,
+            "fingerprint": "922ca800edb94eb0",
         })
     );
     let apply = lbd(&net, &["apply", "--output", "json"]);
@@ -356,6 +360,7 @@ tcp://10.0.0.13:80 (web)
   - server 127.0.0.1:80
       leaves 1 active connection hanging until the timeout (net.ipv4.vs.expire_nodest_conn is 0; to take a server out \
 gently, give it weight 0 first)
+fingerprint: 61b9069c7e59e31b
 0 to add, 1 to edit, 1 to delete
 "
     );

@@ -14,6 +14,7 @@ mod attack;
 mod cli;
 mod daemon;
 mod edit;
+mod expect;
 mod fake;
 mod fake_settings;
 mod filterless;

@@ -36,8 +36,15 @@ impl File {
 
 fn pass(kernel: &mut dyn Kernel, file: &File, store: &Store) -> Result<Report, KernelError> {
     let File { text, desired } = file;
-    let order =
-        PassInput { desired, verified: None, text, conditions: &NO_CONDITIONS, defers: None, unknown: None };
+    let order = PassInput {
+        desired,
+        verified: None,
+        text,
+        conditions: &NO_CONDITIONS,
+        defers: None,
+        unknown: None,
+        expected: None,
+    };
     reconcile::pass(kernel, &order, store, None, &mut |_| {})
 }
 
@@ -200,7 +207,10 @@ impl Director {
                 outcome: Outcome::Refused(guard_refusal) | Outcome::PartlyRefused(guard_refusal),
                 ..
             }) => self.said(fault, &guard_refusal.to_string()),
-            Ok(Report { outcome: Outcome::Deferred | Outcome::Paused | Outcome::Unverified(_), .. }) => {
+            Ok(Report {
+                outcome: Outcome::Deferred | Outcome::Paused | Outcome::Unexpected(_) | Outcome::Unverified(_),
+                ..
+            }) => {
                 panic!("{context}: nothing was to wait, and the record can be read")
             }
             Err(error) => {

@@ -96,6 +96,7 @@ firewall marks
          [5000-5010], source: 10.0.0.0/8, interface: eth7 }
   - mark chain mine
   - mark rule tcp dport 22 drop in prerouting
+fingerprint: 20d543cf32b2dc3b
 0 to add, 2 to edit, 2 to delete
 "
     );
@@ -126,6 +127,7 @@ firewall marks
 fwmark://11 (office)
   - service
       refuses new connections, and takes 2 servers (192.168.8.7:0, 192.168.8.17:0) with it
+fingerprint: 765fb3ede60d3149
 0 to add, 0 to edit, 2 to delete
 "
     );
@@ -174,6 +176,7 @@ fn fullnat_is_nat_with_a_rule_for_just_those_servers() {
         "\
 tcp://192.168.8.13:80 (web)
   ~ server 192.168.9.15:8080  forward: nat -> fullnat
+fingerprint: 98c33e04de0ea600
 0 to add, 1 to edit, 0 to delete
 "
     );

@@ -68,6 +68,7 @@ untracked packets
   - untracked  match: { protocol: tcp, address: 10.0.0.9, ports: [80] } -> none
 firewall marks
   - mark rule counter notrack in untracked
+fingerprint: 0f4a516ff2882133
 1 to add, 0 to edit, 2 to delete
 "
     );

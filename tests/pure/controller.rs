@@ -127,6 +127,7 @@ impl Director {
             conditions: &NO_CONDITIONS,
             defers: None,
             unknown: None,
+            expected: None,
         };
         lbd::reconcile::pass(&mut self.kernel.clone(), &order, &self.store, None, &mut |_| {}).unwrap();
     }

@@ -259,17 +259,19 @@ fn outputs(
     let observed = Observed {
         file: of.said.into(),
         file_problem: Some(of.said.into()),
+        file_sha256: None,
+        verified_sha256: None,
         daemon: daemon(of),
         unknown: Some(of.said.into()),
         comparison: &comparison,
         live: &live,
     };
     vec![
-        ("diff", stream(&|out| report::comparison_text(out, &comparison))),
+        ("diff", stream(&|out| report::comparison_text(out, &comparison, None))),
         ("apply", stream(&|out| report::report_text(out, &report))),
         ("status", stream(&|out| report::observed_text(out, &observed))),
         ("status without the kernel", stream(&|out| report::daemon_text(out, &daemon(of), None))),
-        ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, &[]))),
+        ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, None, &[]))),
         ("apply as JSON", stream(&|out| report::report_json(out, &report, &DeletedServers::new(), &[]))),
         ("status as JSON", stream(&|out| report::observed_json(out, &observed))),
     ]

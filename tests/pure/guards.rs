@@ -55,6 +55,7 @@ impl Host {
             conditions: &NO_CONDITIONS,
             defers: None,
             unknown: None,
+            expected: None,
         };
         pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap()
     }

@@ -25,7 +25,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nft", &["model"]),
     ("kernel", &["error_chain", "model", "nft"]),
     ("ipvsadm", &["escape", "model"]),
-    ("reconcile", &["conditions", "guard", "kernel", "model", "ownership", "plan", "store", "target"]),
+    (
+        "reconcile",
+        &["conditions", "files", "guard", "kernel", "model", "ownership", "plan", "store", "target"],
+    ),
     (
         "report",
         &[

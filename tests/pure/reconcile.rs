@@ -62,6 +62,7 @@ fn order(desired: &Desired) -> PassInput<'_> {
         conditions: &NO_CONDITIONS,
         defers: None,
         unknown: None,
+        expected: None,
     }
 }
 

@@ -57,6 +57,7 @@ impl Host {
             conditions: &NO_CONDITIONS,
             defers: None,
             unknown: None,
+            expected: None,
         };
         let store = self.store();
         pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap()
@@ -205,6 +206,7 @@ fn another_number_of_threads_takes_a_restart_of_all_daemons_after_the_setting() 
         conditions: &NO_CONDITIONS,
         defers: None,
         unknown: None,
+        expected: None,
     };
     let (store, mut impacts) = (host.store(), Vec::new());
     let report = pass(&mut host.kernel, &order, &store, None, &mut |comparison| {

@@ -46,6 +46,7 @@ impl Host {
             conditions: &NO_CONDITIONS,
             defers: None,
             unknown: None,
+            expected: None,
         };
         pass(&mut self.kernel.clone(), &order, &self.store(), None, &mut |_| {}).unwrap()
     }

@@ -111,6 +111,8 @@ impl Controller {
                 self.note_end(end, context, summary);
                 PassResult::Converged
             }
+            // Only a command expects a certain plan.
+            Outcome::Unexpected(_) => PassResult::Rejected,
             Outcome::Paused => {
                 // Programs that announce the table's addresses need not wait for the end of the pause.
                 self.is_ready = true;
