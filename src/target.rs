@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ptr;
 
-use crate::conditions::{Conditions, Effect, Override};
+use crate::conditions::{Conditions, Effect, FileServers, Override};
 use crate::model::{
     Desired, Kind, Operation, RealServer, Scheduling, ServerKey, ServerOp, ServiceKey, VirtualService,
 };
@@ -28,10 +28,9 @@ impl<'a> Target<'a> {
             return target;
         }
         // The last one about a server counts.
+        let servers = FileServers::of(&file.state.services);
         for reason in conditions.overrides.iter() {
-            target
-                .reasons
-                .extend(reason.servers(&file.state.services).into_iter().map(|server| (server, reason)));
+            target.reasons.extend(reason.servers(&servers).into_iter().map(|server| (server, reason)));
         }
         if !target.reasons.is_empty() {
             let services = &mut target.desired.to_mut().state.services;

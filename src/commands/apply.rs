@@ -133,6 +133,8 @@ pub(super) fn run(
         Outcome::Refused(guard_refusal) => {
             let changed = if report.done.is_empty() { ", nothing was changed" } else { "" };
             console.error(format_args!("refused{changed}: {guard_refusal}"));
+            // It may be one of them that leaves no other usable server.
+            report.last.overrides().into_iter().for_each(|one| console.note(format_args!("in force: {one}")));
             REFUSED
         }
         Outcome::PartlyRefused(guard_refusal) => {

@@ -101,6 +101,8 @@ pub enum CommandError {
         /// The names that there are
         names: String,
     },
+    /// There are as many overrides as a director keeps.
+    TooManyOverrides(usize),
     /// The overrides are recorded, and the pass did not bring them into the kernel.
     NotApplied,
     /// The plan changed between its display and its confirmation.
@@ -199,6 +201,12 @@ impl fmt::Display for CommandError {
             Self::NoOverride { name, names } => {
                 write!(f, "{name}: there is no such override; there are those of {names}")
             }
+            Self::TooManyOverrides(most) => {
+                write!(
+                    f,
+                    "there are {most} overrides already; nothing was changed; end some of them with `lbd undo`"
+                )
+            }
             Self::NotApplied => f.write_str(
                 "the change is recorded, and the pass did not bring it into the kernel; see above",
             ),
@@ -236,6 +244,7 @@ impl Error for CommandError {
             | Self::UnknownName(_)
             | Self::NoOverride { .. }
             | Self::NotApplied
+            | Self::TooManyOverrides(_)
             | Self::PlanChanged => None,
         }
     }

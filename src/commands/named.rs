@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::conditions::{Address, Scope, Text};
+use crate::conditions::{Address, FileServers, Scope, Text};
 use crate::config;
 use crate::model::{Desired, ServerKey, ServiceKey};
 
@@ -104,7 +104,7 @@ pub(super) fn find(name: &str, file: &Desired) -> Result<Scope, UnknownName> {
 }
 
 fn exists(scope: Scope, file: &Desired, unknown: impl FnOnce() -> UnknownName) -> Result<Scope, UnknownName> {
-    if scope.servers(&file.state.services).is_empty() { Err(unknown()) } else { Ok(scope) }
+    if scope.servers(&FileServers::of(&file.state.services)).is_empty() { Err(unknown()) } else { Ok(scope) }
 }
 
 /// An address with or without a port.
@@ -144,7 +144,7 @@ mod tests {
     fn a_name_is_a_server_of_a_cluster_a_server_of_all_or_a_cluster() {
         let file = file();
         let found = |name: &str| {
-            let servers = find(name, &file).unwrap().servers(&file.state.services);
+            let servers = find(name, &file).unwrap().servers(&FileServers::of(&file.state.services));
             servers.into_iter().map(|(service, server)| format!("{service} {server}")).collect::<Vec<_>>()
         };
         assert_eq!(

@@ -10,7 +10,9 @@ use super::named;
 use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, apply, inputs};
 use crate::cli::{Apply, Arguments, DrainOptions, Lasting, ReportOutput, Term, UndoOptions, WeightOptions};
-use crate::conditions::{Clock, Conditions, Effect, FileWeight, Override, Overrides, Period, Scope};
+use crate::conditions::{
+    Clock, Conditions, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Period, Scope,
+};
 use crate::escape::{self, Escaped};
 use crate::kernel::{Kernel, ReadScope};
 use crate::model::{Connections, Desired, RealServer, ServerKey, ServiceKey, Services};
@@ -36,7 +38,7 @@ pub(super) fn weight(
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
     let effect = |scope: &Scope, file: &Desired| {
-        let servers = scope.servers(&file.state.services).into_iter();
+        let servers = scope.servers(&FileServers::of(&file.state.services)).into_iter();
         let from = servers.filter_map(|(service, server)| {
             let real = file.state.services.get(&service)?.servers.get(&server)?;
             Some(FileWeight::new(service, server, real.weight))
@@ -83,11 +85,14 @@ fn set(
     // Another command may have set one meanwhile.
     let saved = store.load_overrides(now).map_err(CommandError::from).and_then(|mut overrides| {
         overrides.add(new.clone());
+        if overrides.len() > MOST_OVERRIDES {
+            return Err(CommandError::TooManyOverrides(MOST_OVERRIDES));
+        }
         store.save_overrides(&overrides).map_err(CommandError::StateFile)
     });
     drop(lock);
     saved?;
-    let servers = new.servers(&file.state.services);
+    let servers = new.servers(&FileServers::of(&file.state.services));
     show(&file, &new, &servers, console)?;
     bring(arguments, &store, lasting.apply, console)?;
     Ok(servers)

@@ -8,7 +8,9 @@ mod overrides;
 mod pause;
 
 pub use self::clock::{Clock, Period};
-pub use self::overrides::{Address, Effect, FileWeight, Override, Overrides, Scope, Text};
+pub use self::overrides::{
+    Address, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Scope, Text,
+};
 pub use self::pause::{Pause, Pauses};
 
 /// The conditions in force.

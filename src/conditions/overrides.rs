@@ -1,5 +1,7 @@
 //! Defines overrides: an operator takes servers out of service, or gives them another weight, above what the file says.
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -92,44 +94,78 @@ impl FileWeight {
         Self { service: Text(service), address, weight }
     }
 
-    /// Whether the server still has this weight in the file.
-    fn holds_in(&self, file: &Services) -> bool {
+    /// The server.
+    fn server(&self) -> (ServiceKey, ServerKey) {
         let Address { address, port } = self.address;
-        let server = ServerKey { address, port: port.unwrap_or_default() };
-        let real = file.get(&self.service.0).and_then(|service| service.servers.get(&server));
-        real.is_some_and(|real| real.weight == self.weight)
+        (self.service.0, ServerKey { address, port: port.unwrap_or_default() })
+    }
+
+    /// Whether the server still has this weight in the file.
+    fn holds_in(&self, file: &FileServers<'_>) -> bool {
+        let (service, server) = self.server();
+        file.weight(&service, &server) == Some(self.weight)
+    }
+}
+
+/// The servers of a file, to be found by their addresses: a thousand overrides are about a hundred thousand servers.
+pub struct FileServers<'a> {
+    services: &'a Services,
+    by_address: OnceCell<HashMap<IpAddr, Vec<(ServiceKey, ServerKey)>>>,
+}
+
+impl<'a> FileServers<'a> {
+    /// Those of these services.
+    pub fn of(services: &'a Services) -> Self {
+        Self { services, by_address: OnceCell::new() }
+    }
+
+    fn everywhere(&self, address: &Address) -> Vec<(ServiceKey, ServerKey)> {
+        let by_address = self.by_address.get_or_init(|| {
+            let mut all: HashMap<_, Vec<_>> = HashMap::new();
+            for (key, service) in self.services {
+                for server in service.servers.keys() {
+                    all.entry(server.address).or_default().push((*key, *server));
+                }
+            }
+            all
+        });
+        let found = by_address.get(&address.address).into_iter().flatten();
+        found.filter(|(_, server)| address.is(server)).copied().collect()
+    }
+
+    fn of_service(&self, key: &ServiceKey, address: Option<&Address>) -> Vec<(ServiceKey, ServerKey)> {
+        let of = self.services.get(key).into_iter().flat_map(|service| service.servers.keys());
+        let found = of.filter(|server| address.is_none_or(|address| address.is(server)));
+        found.map(|server| (*key, *server)).collect()
+    }
+
+    fn weight(&self, service: &ServiceKey, server: &ServerKey) -> Option<u32> {
+        Some(self.services.get(service)?.servers.get(server)?.weight)
     }
 }
 
 impl Scope {
     /// The servers of the file that are in it.
-    pub fn servers(&self, file: &Services) -> Vec<(ServiceKey, ServerKey)> {
-        let servers = |key: &ServiceKey, address: Option<&Address>| {
-            let of = file.get(key).into_iter().flat_map(|service| service.servers.keys());
-            let found = of.filter(|server| address.is_none_or(|address| address.is(server)));
-            found.map(|server| (*key, *server)).collect::<Vec<_>>()
-        };
+    pub fn servers(&self, file: &FileServers<'_>) -> Vec<(ServiceKey, ServerKey)> {
         match self {
-            Self::Everywhere(address) => file.keys().flat_map(|key| servers(key, Some(address))).collect(),
+            Self::Everywhere(address) => file.everywhere(address),
             Self::In(services, address) => {
-                services.iter().flat_map(|key| servers(&key.0, Some(address))).collect()
+                services.iter().flat_map(|key| file.of_service(&key.0, Some(address))).collect()
             }
-            Self::All(services) => services.iter().flat_map(|key| servers(&key.0, None)).collect(),
+            Self::All(services) => services.iter().flat_map(|key| file.of_service(&key.0, None)).collect(),
         }
     }
 }
 
 impl Override {
     /// The servers of the file that it is about. One whose weight in the file is not what it was is not among those of a weight.
-    pub fn servers(&self, file: &Services) -> Vec<(ServiceKey, ServerKey)> {
-        if let Effect::Weight { from, .. } = &self.effect {
-            let of = |weight: &FileWeight| {
-                let Address { address, port } = weight.address;
-                (weight.service.0, ServerKey { address, port: port.unwrap_or_default() })
-            };
-            return from.iter().filter(|weight| weight.holds_in(file)).map(of).collect();
+    pub fn servers(&self, file: &FileServers<'_>) -> Vec<(ServiceKey, ServerKey)> {
+        match &self.effect {
+            Effect::Weight { from, .. } => {
+                from.iter().filter(|weight| weight.holds_in(file)).map(FileWeight::server).collect()
+            }
+            Effect::Drain | Effect::Remove => self.scope.servers(file),
         }
-        self.scope.servers(file)
     }
 
     /// Its kind, for scripts.
@@ -168,9 +204,17 @@ impl fmt::Display for Override {
 #[serde(transparent)]
 pub struct Overrides(Vec<Override>);
 
+/// The most overrides that a director keeps: all of them are looked at in each pass.
+pub const MOST_OVERRIDES: usize = 1_000;
+
 impl Overrides {
     /// There are none.
     pub const NONE: Self = Self(Vec::new());
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
@@ -213,7 +257,7 @@ impl Overrides {
 
     /// Takes out what a change of the file has ended: what is about none of its servers any more, or about one that has another weight
     /// now. Returns whether anything was.
-    pub fn end_by_file(&mut self, file: &Services) -> bool {
+    pub fn end_by_file(&mut self, file: &FileServers<'_>) -> bool {
         let before = self.clone();
         for one in &mut self.0 {
             if let Effect::Weight { from, .. } = &mut one.effect {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::debug;
 
-use crate::conditions::{Clock, Conditions};
+use crate::conditions::{Clock, Conditions, FileServers};
 use crate::error_chain::ErrorChain;
 use crate::kernel::{Kernel, KernelError, Look, Loss};
 use crate::model::{Operation, Subject};
@@ -290,8 +290,8 @@ impl Passes {
         {
             drift.excuse(&baseline.job.reasons, &report.last.reasons);
             // Those that ended while no daemon ran.
-            let ended =
-                baseline.conditions.ended.iter().flat_map(|one| one.servers(&goal.desired.state.services));
+            let servers = FileServers::of(&goal.desired.state.services);
+            let ended = baseline.conditions.ended.iter().flat_map(|one| one.servers(&servers));
             drift.waited.extend(ended.map(|(service, server)| Subject::Server(service, server)));
         }
         Attempt { goal: goal.clone(), result, drift }

@@ -210,6 +210,14 @@ impl StateDiff {
         self.reasons.get(&server).map(AsRef::as_ref)
     }
 
+    /// The overrides that concern servers, each once, in the order of their names.
+    pub fn overrides(&self) -> Vec<&Override> {
+        let mut all: Vec<&Override> = self.reasons.values().map(AsRef::as_ref).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all.dedup();
+        all
+    }
+
     /// Why none of the plan may be executed until the operator confirms it.
     pub fn refusal(&self) -> Option<&GuardRefusal> {
         self.guard_refusal.as_ref().filter(|guard_refusal| !guard_refusal.is_partial())

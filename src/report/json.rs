@@ -10,7 +10,6 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::json;
 
 use super::impacts::{self, Impact};
-use super::text::overrides_of;
 use crate::advice::Advice;
 use crate::conditions::{Effect, Override, Pause, Pauses, Period};
 use crate::escape;
@@ -160,7 +159,7 @@ pub fn comparison(
         operations: all_rows(comparison, &deleted, comparison.plan.operations()),
         foreign: foreign(&comparison.foreign),
         paused: pauses(&comparison.pauses),
-        overridden: overrides(&overrides_of(comparison)),
+        overridden: overrides(&comparison.overrides()),
         held: all_rows(comparison, &deleted, comparison.held.iter()),
         waiting: all_rows(comparison, &deleted, comparison.awaiting_link.iter()),
         summary: Summary::of(comparison.plan.operations()),
@@ -190,7 +189,7 @@ pub fn report(
         operations: all_rows(last, deleted, done.iter()),
         foreign: foreign(&last.foreign),
         paused: pauses(&last.pauses),
-        overridden: overrides(&overrides_of(last)),
+        overridden: overrides(&last.overrides()),
         held: all_rows(last, deleted, last.held.iter()),
         waiting: all_rows(last, deleted, last.awaiting_link.iter()),
         summary: Summary::of(done.iter()),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::json::{VERSION, foreign as foreign_json, overrides as overrides_json, pauses as pauses_json};
 use super::output::Output;
 use super::styled::{PLAIN, line};
-use super::text::{DELETE, HEAD, NOTE, foreign, in_part, overrides, overrides_of, pauses, size, waiting};
+use super::text::{DELETE, HEAD, NOTE, foreign, in_part, overrides, pauses, size, waiting};
 use super::warnings;
 use crate::escape;
 use crate::kernel::Live;
@@ -243,7 +243,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         "unverified": observed.unknown,
         "summary": { "add": add, "edit": edit, "delete": delete },
         "paused": pauses_json(&comparison.pauses),
-        "overridden": overrides_json(&overrides_of(comparison)),
+        "overridden": overrides_json(&comparison.overrides()),
         "held": comparison.held.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "waiting": comparison.awaiting_link.iter().map(waits).collect::<Vec<_>>(),
         "foreign": foreign_json(&comparison.foreign),

@@ -9,7 +9,6 @@ use anstyle::{AnsiColor, Style};
 use super::impacts;
 use super::output::{COLLECTED, Output};
 use super::styled::{PLAIN, line};
-use crate::conditions::Override;
 use crate::escape::{self, Escaped};
 use crate::guard::GuardRefusal;
 use crate::model::{Action, Kind, Operation, Part, ServiceKey, Set, SyncDaemon, Value};
@@ -113,18 +112,10 @@ pub(super) fn pauses(out: &mut Output, comparison: &StateDiff) -> io::Result<()>
 
 /// Writes the overrides that concern the servers shown, each once.
 pub(super) fn overrides(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
-    for one in overrides_of(comparison) {
+    for one in comparison.overrides() {
         line(out, &[(EDIT, &"override:"), (PLAIN, &format_args!(" {one}"))])?;
     }
     Ok(())
-}
-
-/// The overrides that concern servers of a comparison, each once, in the order of their names.
-pub(super) fn overrides_of(comparison: &StateDiff) -> Vec<&Override> {
-    let mut all: Vec<&Override> = comparison.reasons.values().map(AsRef::as_ref).collect();
-    all.sort_by(|one, other| one.name.cmp(&other.name));
-    all.dedup();
-    all
 }
 
 /// The lines of an operation, with a note of what it does to live traffic.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{LoadError, Store};
-use crate::conditions::{Clock, Conditions, Overrides, Pauses};
+use crate::conditions::{Clock, Conditions, FileServers, MOST_OVERRIDES, Overrides, Pauses};
 use crate::files::FileError;
 use crate::files::seal;
 use crate::model::Services;
@@ -31,17 +31,23 @@ impl Store {
     pub fn load_conditions(&self, now: Clock) -> Conditions {
         let mut conditions = Conditions::default();
         let mut problems = Vec::new();
-        match self.load_pauses(now) {
-            Ok(pauses) => conditions.pauses = pauses,
-            Err(error) => {
-                problems.push(format!("{error}; `lbd resume` removes the file, and with it all pauses"))
+        let (pauses, overrides) = (self.load_pauses(now), self.read_overrides(now));
+        if let (Err(error), Err(other)) = (&pauses, &overrides)
+            && error == other
+        {
+            // It is the directory that cannot be read.
+            problems.push(error.to_string());
+        } else {
+            let way_out = |error: LoadError, command: &str, what: &str| {
+                format!("{error}; `{command}` removes the file, and with it all {what}")
+            };
+            match pauses {
+                Ok(pauses) => conditions.pauses = pauses,
+                Err(error) => problems.push(way_out(error, "lbd resume", "pauses")),
             }
-        }
-        match self.read_overrides(now) {
-            Ok((overrides, ended)) => (conditions.overrides, conditions.ended) = (overrides, ended),
-            Err(error) => {
-                problems
-                    .push(format!("{error}; `lbd undo --all` removes the file, and with it all overrides"));
+            match overrides {
+                Ok((overrides, ended)) => (conditions.overrides, conditions.ended) = (overrides, ended),
+                Err(error) => problems.push(way_out(error, "lbd undo --all", "overrides")),
             }
         }
         conditions.unreadable = (!problems.is_empty()).then(|| {
@@ -76,6 +82,13 @@ impl Store {
     fn read_overrides(&self, now: Clock) -> Result<(Overrides, Overrides), LoadError> {
         let on_disk = self.load_json::<OnDisk<Overrides>>(OVERRIDES, VERSION)?;
         let Some(OnDisk { boot, conditions: mut overrides }) = on_disk else { return Ok(Default::default()) };
+        if overrides.len() > MOST_OVERRIDES {
+            let name = self.directory.path().join(OVERRIDES);
+            return Err(LoadError::Corrupt(format!(
+                "{}: more than {MOST_OVERRIDES} overrides",
+                name.display()
+            )));
+        }
         if boot != self.boot() {
             overrides.begin_boot(now);
         }
@@ -122,7 +135,7 @@ impl Store {
             overrides.begin_boot(now);
         }
         overrides.end_old(now);
-        overrides.end_by_file(file);
+        overrides.end_by_file(&FileServers::of(file));
         if is_old || overrides != before { self.save_overrides(&overrides) } else { Ok(()) }
     }
 
@@ -168,7 +181,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::conditions::{Pause, Period};
+    use crate::conditions::{Effect, Override, Pause, Period, Scope};
 
     #[test]
     fn pauses_are_in_force_until_their_end_in_the_same_boot() {
@@ -198,6 +211,40 @@ mod tests {
         store.save_pauses(&Pauses::default()).unwrap();
         assert_eq!(store.load_conditions(now), Conditions::default());
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_with_the_command_that_removes_it() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("state");
+        fs::create_dir(&path).unwrap();
+        let store = Store::new(&path, None).unwrap();
+        let now = Clock::now();
+        let says = || store.load_conditions(now).unreadable.unwrap();
+        let one = Override {
+            name: "web".into(),
+            scope: Scope::All(Vec::new()),
+            effect: Effect::Drain,
+            by: "alice".into(),
+            reason: None,
+            since: now.wall.into(),
+            period: None,
+        };
+        let too_many = OnDisk { boot: store.boot().to_owned(), conditions: vec![one; MOST_OVERRIDES + 1] };
+        fs::write(path.join(OVERRIDES), seal::json(VERSION, &too_many).unwrap()).unwrap();
+        let meanwhile = "weights stay as they are and nothing is deleted meanwhile";
+        let name = path.display();
+        assert_eq!(
+            says(),
+            format!(
+                "{name}/overrides.json: more than 1000 overrides; `lbd undo --all` removes the file, and with it all overrides; \
+                 {meanwhile}"
+            )
+        );
+        // Where it is the directory, no file is to be removed.
+        fs::remove_dir_all(&path).unwrap();
+        std::os::unix::fs::symlink("state", &path).unwrap();
+        assert_eq!(says(), format!("{name}: Too many levels of symbolic links (os error 40); {meanwhile}"));
     }
 
     #[test]

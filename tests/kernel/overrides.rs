@@ -106,3 +106,18 @@ fn without_a_daemon_the_command_or_the_next_apply_brings_an_override_and_restore
     );
     assert_eq!((lbd(&net, "teardown --yes").status, lbd(&net, "overrides").stdout.as_str()), (0, ""));
 }
+
+#[test]
+fn a_file_that_takes_the_last_server_beside_a_drained_one_is_refused_and_the_override_named() {
+    let net = Netns::new();
+    net.write("desired.yaml", FILE);
+    assert_eq!(lbd(&net, "apply").status, 0);
+    assert_eq!(lbd(&net, "drain web/192.168.8.14 --apply").status, 0);
+    net.write("desired.yaml", &FILE.replace(", { address: 192.168.8.15, weight: 3 }", ""));
+    let refused = lbd(&net, "apply");
+    assert_eq!((refused.status, live(&net)), (3, servers([Some(0), Some(3)], 1)), "{refused:?}");
+    assert!(
+        refused.stderr.contains("\nnote: in force: web/192.168.8.14 is drained by root from "),
+        "{refused:?}"
+    );
+}
