@@ -45,10 +45,7 @@ pub mod plan;
 /// Warnings: what a director needs and the file does not set.
 pub mod advice;
 
-/// What modifies the desired file for a while: pauses and overrides.
-pub mod conditions;
-
-/// Decides what the kernel should be right now: the desired file, modified by the conditions.
+/// Decides what the kernel should be right now: the desired file, modified for a while by conditions: pauses and overrides.
 pub mod target;
 
 /// Decides which virtual services lbd may touch.

@@ -7,7 +7,6 @@ use super::inputs::StoredState;
 use super::other_file::other_file;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
-use crate::conditions::{Clock, Pauses};
 use crate::host::Host;
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
@@ -15,6 +14,7 @@ use crate::model::Desired;
 use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
 use crate::report::{self, DeletedServers};
 use crate::status::ChangedBy;
+use crate::target::{Clock, Pauses};
 
 /// What prints the warnings in full, and changes nothing.
 const IN_FULL: &str = "lbd diff --verbose";
@@ -116,7 +116,7 @@ pub(super) fn run(
         }
         Outcome::Paused => {
             let pauses = report.last.pauses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            let done = if report.last.pauses.hold_everything() {
+            let done = if report.last.pauses.cover_everything() {
                 "refused, nothing was changed"
             } else {
                 "refused in part, the rest is done"

@@ -7,12 +7,12 @@ use std::path::Path;
 use super::inputs::Input;
 use super::{CommandError, Console, DONE, ERROR, inputs, overrides};
 use crate::cli::{Arguments, Export, ExportOutput};
-use crate::conditions::Clock;
 use crate::config;
 use crate::ipvsadm::{self, LineError};
 use crate::kernel::{ReadScope, sysctl};
 use crate::model::State;
 use crate::progress::Progress;
+use crate::target::Clock;
 
 pub(super) fn run(
     arguments: &Arguments,

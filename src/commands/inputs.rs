@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use super::{CommandError, Console};
 use crate::cli::{Arguments, Overrides};
-use crate::conditions::{Clock, Conditions};
 use crate::config::{self, Source};
 use crate::files::FileError;
 use crate::kernel::director::Director;
@@ -16,7 +15,7 @@ use crate::progress::Progress;
 use crate::reconcile::{Outcome, Report, StateDiff, Summary};
 use crate::status::{ChangedBy, LastChange};
 use crate::store::{LoadError, Lock, Record, Store};
-use crate::target::Targets;
+use crate::target::{Clock, Conditions, Targets};
 
 /// Reads a file as text.
 pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, CommandError> {
@@ -249,7 +248,7 @@ impl StoredState {
     pub(super) fn compare(&self, live: Live, desired: &Desired) -> StateDiff {
         let targets = Targets::new(desired, self.verified.state(desired), &self.conditions);
         let mut comparison = StateDiff::new(live, &targets.file.desired, targets.verified(), &self.record);
-        comparison.hold(&targets.file);
+        comparison.leave_out(&targets.file);
         if self.verified.unknown().is_some() {
             comparison.defer(&Operation::deletes);
         }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::conditions::{Address, FileServers, Scope, Text};
 use crate::config;
 use crate::model::{Desired, ServerKey, ServiceKey};
+use crate::target::{Address, FileServers, Scope, Text};
 
 /// A name that is about nothing in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]

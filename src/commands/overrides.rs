@@ -10,15 +10,15 @@ use super::named;
 use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, apply, inputs};
 use crate::cli::{Apply, Arguments, DrainOptions, Lasting, ReportOutput, Term, UndoOptions, WeightOptions};
-use crate::conditions::{
-    Clock, Conditions, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Period, Scope,
-};
 use crate::escape::{self, Escaped};
 use crate::kernel::{Kernel, ReadScope};
 use crate::model::{Connections, Desired, RealServer, ServerKey, ServiceKey, Services};
 use crate::report;
 use crate::store::Store;
-use crate::target::{Target, refuses_clients};
+use crate::target::{
+    Clock, Conditions, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Period, Scope,
+    Target, refuses_clients,
+};
 
 /// Takes servers out of service.
 pub(super) fn drain(

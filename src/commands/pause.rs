@@ -6,10 +6,10 @@ use super::part::Part;
 use super::who::who;
 use super::{CommandError, Console, DONE, inputs};
 use crate::cli::{Arguments, PauseOptions};
-use crate::conditions::{Clock, Pause, Pauses, Period};
 use crate::escape::Escaped;
 use crate::ownership::Owned;
 use crate::store::Store;
+use crate::target::{Clock, Pause, Pauses, Period};
 
 /// Pauses everything, or clusters.
 pub(super) fn pause(

@@ -6,7 +6,6 @@ use super::inputs::LastVerified;
 use super::other_file::other_file;
 use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::cli::Arguments;
-use crate::conditions::{Clock, Conditions, Pauses};
 use crate::config::Source;
 use crate::escape;
 use crate::kernel::director::Director;
@@ -16,6 +15,7 @@ use crate::report;
 use crate::status::ChangedBy;
 use crate::store::Store;
 use crate::systemd::Notifier;
+use crate::target::{Clock, Conditions, Pauses};
 
 pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, CommandError> {
     advice::warn_of_file(&arguments.file, console);

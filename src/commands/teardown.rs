@@ -5,7 +5,6 @@ use std::io::Write;
 use super::confirm::confirm;
 use super::{CommandError, Console, DONE, ERROR, inputs};
 use crate::cli::Arguments;
-use crate::conditions::NO_CONDITIONS;
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::model::Operation;
@@ -13,6 +12,7 @@ use crate::reconcile::{self, Outcome, PassInput, StateDiff};
 use crate::report;
 use crate::status::ChangedBy;
 use crate::store::{Lock, Store};
+use crate::target::NO_CONDITIONS;
 
 pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;

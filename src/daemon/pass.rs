@@ -5,13 +5,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::debug;
 
-use crate::conditions::{Clock, Conditions, FileServers};
 use crate::error_chain::ErrorChain;
 use crate::kernel::{Kernel, KernelError, Look, Loss};
 use crate::model::{Operation, Subject};
 use crate::reconcile::{self, FileChange, Outcome, PassInput, Reasons, Report, Summary};
 use crate::status::{ChangedBy, LastChange, PassReason};
 use crate::store::{LoadError, Lock, Record, Store};
+use crate::target::{Clock, Conditions, FileServers};
 
 use super::drift::Drift;
 use super::goal::Goal;

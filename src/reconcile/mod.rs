@@ -12,13 +12,12 @@ use std::sync::Arc;
 
 use self::execution::{Execution, execute};
 use self::session::RecordSession;
-use crate::conditions::Conditions;
 use crate::guard::GuardRefusal;
 use crate::kernel::{Kernel, KernelError, Permit, ReadScope, Refusal};
 use crate::model::{Action, Desired, Kind, Operation, Policy, State, sysctl};
 use crate::ownership::Changed;
 use crate::store::{Lock, Record, Store};
-use crate::target::Targets;
+use crate::target::{Conditions, Targets};
 
 pub use self::edit::edit;
 pub use self::file_change::FileChange;
@@ -44,7 +43,7 @@ pub enum Outcome {
     Deferred,
     /// Nothing was done, since the plan is not the expected one: its fingerprint, or nothing is to be done.
     Unexpected(Option<Fingerprint>),
-    /// Nothing was done, or everything but what is held, because of pauses: those of the last comparison.
+    /// Nothing was done, or everything but what is left out, because of pauses: those of the last comparison.
     Paused,
     /// Everything was added and edited, but nothing deleted or recorded, since it is not known what lbd owns: why.
     Unverified(String),
@@ -227,7 +226,7 @@ fn permitted_pass(
         if let Some(defers) = defers {
             last.defer(defers);
         }
-        last.hold(&targets.file);
+        last.leave_out(&targets.file);
         let unknown = session.unknown();
         if unknown.is_some() {
             last.defer(&Operation::deletes);
@@ -240,10 +239,10 @@ fn permitted_pass(
             Outcome::Unverified(reason)
         } else if last.plan.is_empty()
             && let Some(reason) = &conditions.unreadable
-            && !last.held.is_empty()
+            && !last.left_out.is_empty()
         {
             Outcome::Unverified(reason.clone())
-        } else if last.plan.is_empty() && (!last.held.is_empty() || last.pauses.hold_everything()) {
+        } else if last.plan.is_empty() && (!last.left_out.is_empty() || last.pauses.cover_everything()) {
             Outcome::Paused
         } else if let Some(other) = unexpected(expected.filter(|_| round == 0), &last) {
             other

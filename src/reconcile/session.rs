@@ -1,10 +1,10 @@
 //! Reads the record at the start of a pass and writes it as the pass goes on; one that cannot be read is not overwritten.
 
 use super::StateDiff;
-use crate::conditions::Clock;
 use crate::model::{Desired, Kind, Operation, SyncDaemon, SyncLink, SyncOp, SyncRole};
 use crate::ownership;
 use crate::store::{LoadError, Record, Store};
+use crate::target::Clock;
 
 /// The record while a pass runs, and what went wrong with it.
 pub(super) struct RecordSession<'a> {

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::conditions::{Override, Pauses};
 use crate::guard::{self, Before, GuardRefusal};
 use crate::kernel::Live;
 use crate::model::{
@@ -13,7 +12,7 @@ use crate::model::{
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::Record;
-use crate::target::Target;
+use crate::target::{Override, Pauses, Target};
 
 /// Why servers are not what the file says.
 pub type Reasons = HashMap<(ServiceKey, ServerKey), Arc<Override>>;
@@ -32,7 +31,7 @@ pub struct StateDiff {
     /// Operations that are deferred to a later pass
     pub deferred: Vec<Operation>,
     /// Operations that are left out as long as the conditions are in force
-    pub held: Vec<Operation>,
+    pub left_out: Vec<Operation>,
     /// The pauses in force
     pub pauses: Pauses,
     /// Why servers are not what the file says
@@ -116,7 +115,7 @@ impl StateDiff {
             foreign_sync,
             guard_refusal,
             deferred: Vec::new(),
-            held: Vec::new(),
+            left_out: Vec::new(),
             pauses: Pauses::default(),
             reasons: HashMap::new(),
             awaiting_link,
@@ -137,23 +136,24 @@ impl StateDiff {
     }
 
     /// Moves out of the plan what the conditions leave as it is.
-    pub fn hold(&mut self, target: &Target<'_>) {
+    pub fn leave_out(&mut self, target: &Target<'_>) {
         let conditions = target.conditions;
         if conditions.are_none() {
             return;
         }
         let clusters = self.clusters.clone();
         let cluster = |service: &ServiceKey| clusters.iter().find_map(|clusters| clusters.get(service));
-        let holds = |operation: &Operation| {
+        let leaves_out = |operation: &Operation| {
             let cluster = operation.service().and_then(cluster);
-            target.holds(operation, cluster.map(AsRef::as_ref))
+            target.leaves_out(operation, cluster.map(AsRef::as_ref))
         };
-        let mut held = self.take_out(&holds);
-        // The rules are replaced as a whole, and those of what is held are among them.
-        if !held.is_empty() {
-            held.extend(self.take_out(&|operation| matches!(operation.kind(), Kind::Mark | Kind::Untracked)));
+        let mut left_out = self.take_out(&leaves_out);
+        // The rules are replaced as a whole, and those of what is left out are among them.
+        if !left_out.is_empty() {
+            left_out
+                .extend(self.take_out(&|operation| matches!(operation.kind(), Kind::Mark | Kind::Untracked)));
         }
-        self.held = held;
+        self.left_out = left_out;
         self.pauses.clone_from(&conditions.pauses);
         let reasons = target.reasons().iter();
         self.reasons = reasons.map(|(server, reason)| (*server, Arc::new(Override::clone(reason)))).collect();
@@ -189,7 +189,7 @@ impl StateDiff {
         let concerns = |operation: &Operation| operation.service().is_some_and(has);
         self.plan.phases_mut().into_iter().for_each(|phase| phase.retain(concerns));
         self.deferred.retain(concerns);
-        self.held.retain(concerns);
+        self.left_out.retain(concerns);
         self.pauses.limit(is_kept);
         self.reasons.retain(|(service, _), _| has(service));
         self.awaiting_link.retain(concerns);
@@ -232,7 +232,7 @@ impl StateDiff {
     pub fn is_in_sync(&self) -> bool {
         self.plan.is_empty()
             && self.deferred.is_empty()
-            && self.held.is_empty()
+            && self.left_out.is_empty()
             && self.guard_refusal.is_none()
     }
 

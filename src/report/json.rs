@@ -11,13 +11,13 @@ use serde_json::json;
 
 use super::impacts::{self, Impact};
 use crate::advice::Advice;
-use crate::conditions::{Effect, Override, Pause, Pauses, Period};
 use crate::escape;
 use crate::model::{
     Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, ServiceOp, Services, Tunnel,
     Value,
 };
 use crate::reconcile::{Failed, Fingerprint, Outcome, Report, StateDiff, Summary};
+use crate::target::{Effect, Override, Pause, Pauses, Period};
 
 /// The version of the document. It changes only with a key that goes or gets another meaning.
 pub(super) const VERSION: u32 = 1;
@@ -36,7 +36,7 @@ struct JsonDocument<'a> {
     overridden: Vec<serde_json::Value>,
     /// What is left out because of conditions
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    held: Vec<Row<'a>>,
+    left_out: Vec<Row<'a>>,
     /// What awaits an interface
     #[serde(skip_serializing_if = "Vec::is_empty")]
     waiting: Vec<Row<'a>>,
@@ -160,7 +160,7 @@ pub fn comparison(
         foreign: foreign(&comparison.foreign),
         paused: pauses(&comparison.pauses),
         overridden: overrides(&comparison.overrides()),
-        held: all_rows(comparison, &deleted, comparison.held.iter()),
+        left_out: all_rows(comparison, &deleted, comparison.left_out.iter()),
         waiting: all_rows(comparison, &deleted, comparison.awaiting_link.iter()),
         summary: Summary::of(comparison.plan.operations()),
         failed: None,
@@ -190,7 +190,7 @@ pub fn report(
         foreign: foreign(&last.foreign),
         paused: pauses(&last.pauses),
         overridden: overrides(&last.overrides()),
-        held: all_rows(last, deleted, last.held.iter()),
+        left_out: all_rows(last, deleted, last.left_out.iter()),
         waiting: all_rows(last, deleted, last.awaiting_link.iter()),
         summary: Summary::of(done.iter()),
         failed: Some(failed.iter().flat_map(|failed| failed_rows(last, deleted, failed)).collect()),

@@ -86,9 +86,9 @@ impl Observed<'_> {
 pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let comparison = observed.comparison;
     let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
-    let held = match comparison.held.len() {
+    let left_out = match comparison.left_out.len() {
         0 => String::new(),
-        held => format!(", {held} held"),
+        count => format!(", {count} left out"),
     };
     match &observed.file_problem {
         Some(problem) => say(out, DELETE, "bad file:", problem)?,
@@ -97,7 +97,9 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
             out,
             DELETE,
             "not in sync:",
-            &format_args!("{add} to add, {edit} to edit, {delete} to delete{held} (`lbd diff` shows them)"),
+            &format_args!(
+                "{add} to add, {edit} to edit, {delete} to delete{left_out} (`lbd diff` shows them)"
+            ),
         )?,
     }
     pauses(out, comparison)?;
@@ -244,7 +246,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         "summary": { "add": add, "edit": edit, "delete": delete },
         "paused": pauses_json(&comparison.pauses),
         "overridden": overrides_json(&comparison.overrides()),
-        "held": comparison.held.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "left_out": comparison.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "waiting": comparison.awaiting_link.iter().map(waits).collect::<Vec<_>>(),
         "foreign": foreign_json(&comparison.foreign),
         "services": observed.services().into_iter().map(service).collect::<Vec<_>>(),

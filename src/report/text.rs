@@ -30,7 +30,7 @@ pub fn comparison(
     fingerprint: Option<&Fingerprint>,
 ) -> io::Result<()> {
     operations(out, comparison)?;
-    held(out, comparison)?;
+    left_out(out, comparison)?;
     waiting(out, comparison)?;
     foreign(out, comparison)?;
     if let Some(guard_refusal) = &comparison.guard_refusal {
@@ -42,14 +42,14 @@ pub fn comparison(
         line(out, &[(HEAD, &"in sync:"), (PLAIN, &format_args!(" {}", size(comparison)))])
     } else {
         let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
-        let held = match comparison.held.len() {
+        let left_out = match comparison.left_out.len() {
             0 => String::new(),
-            held => format!(", {held} held"),
+            count => format!(", {count} left out"),
         };
         if let Some(fingerprint) = fingerprint {
             line(out, &[(NOTE, &format_args!("fingerprint: {fingerprint}"))])?;
         }
-        line(out, &[(HEAD, &format_args!("{add} to add, {edit} to edit, {delete} to delete{held}"))])
+        line(out, &[(HEAD, &format_args!("{add} to add, {edit} to edit, {delete} to delete{left_out}"))])
     }
 }
 
@@ -92,14 +92,14 @@ fn list<'a>(
     out.write_all(lines.as_bytes())
 }
 
-/// Writes the pauses in force, and what is held by conditions.
-fn held(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
+/// Writes the pauses in force, and what they leave out.
+fn left_out(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
     pauses(out, comparison)?;
-    if comparison.held.is_empty() {
+    if comparison.left_out.is_empty() {
         return Ok(());
     }
-    line(out, &[(HEAD, &"held, and not done now:")])?;
-    list(out, comparison, comparison.held.iter(), &HashMap::new())
+    line(out, &[(HEAD, &"left out for now:")])?;
+    list(out, comparison, comparison.left_out.iter(), &HashMap::new())
 }
 
 /// Writes the pauses in force.
@@ -338,10 +338,13 @@ pub fn report(out: &mut Output, report: &Report) -> io::Result<()> {
     match outcome {
         Outcome::Refused(_) | Outcome::Unexpected(_) => operations(out, last),
         Outcome::Paused => {
-            held(out, last)?;
+            left_out(out, last)?;
             line(
                 out,
-                &[(DELETE, &"not in sync:"), (PLAIN, &format_args!(" {counts}, {} held", last.held.len()))],
+                &[
+                    (DELETE, &"not in sync:"),
+                    (PLAIN, &format_args!(" {counts}, {} left out", last.left_out.len())),
+                ],
             )
         }
         Outcome::PartlyRefused(_) => {

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{LoadError, Store};
-use crate::conditions::{Clock, Conditions, FileServers, MOST_OVERRIDES, Overrides, Pauses};
 use crate::files::FileError;
 use crate::files::seal;
 use crate::model::Services;
+use crate::target::{Clock, Conditions, FileServers, MOST_OVERRIDES, Overrides, Pauses};
 
 /// The file of the pauses.
 const PAUSES: &str = "pauses.json";
@@ -181,7 +181,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::conditions::{Effect, Override, Pause, Period, Scope};
+    use crate::target::{Effect, Override, Pause, Period, Scope};
 
     #[test]
     fn pauses_are_in_force_until_their_end_in_the_same_boot() {

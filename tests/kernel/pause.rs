@@ -61,14 +61,14 @@ fn while_lbd_is_paused_others_may_change_the_table_and_when_it_goes_on_it_repair
         (&document["paused"][0]["cluster"], &document["paused"][0]["reason"]),
         (&Value::Null, &json!("upgrade"))
     );
-    assert_eq!(document["held"].as_array().unwrap().len(), 2, "{document}");
+    assert_eq!(document["left_out"].as_array().unwrap().len(), 2, "{document}");
     assert!(error.starts_with("error: refused, nothing was changed: paused: everything by "), "{error}");
     assert_eq!(net.ipvsadm_save(), rules(5, 5));
     let status = lbd(&net, "status");
     let lines: Vec<&str> = status.stdout.lines().take(2).collect();
     assert_eq!(
         (status.status, lines[0]),
-        (1, "not in sync: 0 to add, 0 to edit, 0 to delete, 2 held (`lbd diff` shows them)")
+        (1, "not in sync: 0 to add, 0 to edit, 0 to delete, 2 left out (`lbd diff` shows them)")
     );
     assert!(
         lines[1].starts_with("paused: everything by ") && lines[1].ends_with(": upgrade"),

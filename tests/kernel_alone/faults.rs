@@ -9,7 +9,6 @@ use std::rc::Rc;
 use super::faulty_wire::{Fault, FaultyWire, Script};
 use crate::lab::Netns;
 use crate::running::{Table, printed};
-use lbd::conditions::NO_CONDITIONS;
 use lbd::config::{Source, load};
 use lbd::error_chain::ErrorChain;
 use lbd::kernel::ipvs::Ipvs;
@@ -17,6 +16,7 @@ use lbd::kernel::{Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refu
 use lbd::model::{Desired, Operation, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
 use lbd::reconcile::{self, Outcome, PassInput, Report};
 use lbd::store::Store;
+use lbd::target::NO_CONDITIONS;
 
 fn desired(text: &str) -> Desired {
     load(&Source::new("desired.yaml", text)).unwrap_or_else(|_| panic!("a bad file in a test: {text}"))

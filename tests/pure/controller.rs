@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::daemon::{Shared, file, goal};
 use crate::log;
 use crate::sealed::sealed;
-use lbd::conditions::NO_CONDITIONS;
 use lbd::config::{Source, load};
 use lbd::daemon::{Controller, DaemonAction, Event, Notice, Passes};
 use lbd::kernel::fake::Fake;
@@ -17,6 +16,7 @@ use lbd::kernel::{Kernel, Look, Loss};
 use lbd::model::{Link, ServiceKey};
 use lbd::status::{ChangedBy, LastChange, PassOutcome, PassReason, Status};
 use lbd::store::Store;
+use lbd::target::NO_CONDITIONS;
 use tempfile::TempDir;
 use tokio::time::Instant;
 

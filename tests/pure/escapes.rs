@@ -7,7 +7,6 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use lbd::conditions::{Clock, Pause, Period};
 use lbd::config::{self, Source};
 use lbd::escape;
 use lbd::ipvsadm;
@@ -21,6 +20,7 @@ use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
 use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output};
 use lbd::status::{HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer};
 use lbd::store::Record;
+use lbd::target::{Clock, Pause, Period};
 use proptest::prelude::*;
 
 /// What others may write somewhere: anything, and often what means something.

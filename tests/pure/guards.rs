@@ -6,12 +6,12 @@ use std::fs;
 
 use crate::sealed::sealed;
 use crate::tables::file;
-use lbd::conditions::NO_CONDITIONS;
 use lbd::config::{Source, load};
 use lbd::kernel::fake::Fake;
 use lbd::model::{Desired, MaxDelete, Policy, RealServer, ServiceKey};
 use lbd::reconcile::{Outcome, PassInput, Report, pass};
 use lbd::store::Store;
+use lbd::target::NO_CONDITIONS;
 use tempfile::TempDir;
 
 /// A kernel and a state directory, as a host has them.

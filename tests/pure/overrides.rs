@@ -9,13 +9,11 @@ use crate::cli::{self, lbd};
 use crate::controller::Director;
 use crate::daemon::file;
 use crate::log;
-use lbd::conditions::{
-    Address, Clock, Conditions, Effect, FileWeight, Override, Overrides, Period, Scope, Text,
-};
 use lbd::config::{Source, load};
 use lbd::daemon::Event;
 use lbd::model::{Desired, ServerKey, ServiceKey};
 use lbd::target::Target;
+use lbd::target::{Address, Clock, Conditions, Effect, FileWeight, Override, Overrides, Period, Scope, Text};
 use serde_json::{Value, json};
 
 fn key(number: u8) -> ServiceKey {

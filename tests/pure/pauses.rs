@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::cli::{self, lbd};
 use crate::controller::Director;
 use crate::daemon::file;
-use lbd::conditions::{Clock, Pause, Pauses, Period};
 use lbd::daemon::Event;
 use lbd::status::{PassOutcome, PassReason};
 use lbd::store::Store;
+use lbd::target::{Clock, Pause, Pauses, Period};
 use serde_json::{Value, json};
 
 /// Pauses everything (`None`) or clusters for so many seconds, as `lbd pause` does.

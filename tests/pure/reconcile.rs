@@ -6,7 +6,6 @@ use std::error::Error;
 use std::fs;
 
 use crate::sealed::sealed;
-use lbd::conditions::NO_CONDITIONS;
 use lbd::kernel::fake::Fake;
 use lbd::model::{
     Desired, Forwarding, MaxDelete, Operation, Prune, RealServer, SchedulerFlags, SchedulerName, Scheduling,
@@ -14,6 +13,7 @@ use lbd::model::{
 };
 use lbd::reconcile::{Outcome, PassInput, Report, pass};
 use lbd::store::Store;
+use lbd::target::NO_CONDITIONS;
 use tempfile::TempDir;
 
 const EINVAL: i32 = 22;

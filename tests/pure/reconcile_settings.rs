@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use lbd::conditions::NO_CONDITIONS;
 use lbd::config::{Source, load};
 use lbd::kernel::fake::Fake;
 use lbd::model::{
@@ -10,6 +9,7 @@ use lbd::model::{
 };
 use lbd::reconcile::{self, Outcome, PassInput, Report, pass};
 use lbd::store::{Record, Store};
+use lbd::target::NO_CONDITIONS;
 use tempfile::TempDir;
 
 const EINVAL: i32 = 22;

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use crate::daemon::{Shared, file, goal};
 use crate::sealed::sealed;
-use lbd::conditions::NO_CONDITIONS;
 use lbd::daemon::{Controller, DaemonAction, Event, Goal, Notice, Passes};
 use lbd::kernel::{Kernel, namespace};
 use lbd::model::ServiceKey;
 use lbd::reconcile::{Outcome, PassInput, Report, pass};
 use lbd::store::Store;
+use lbd::target::NO_CONDITIONS;
 use tempfile::TempDir;
 use tokio::time::Instant;
 

@@ -8,13 +8,13 @@ use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use super::{Controller, looks};
-use crate::conditions::Conditions;
 use crate::daemon::pass::{Attempt, StateDirectory};
 use crate::error_chain::ErrorChain;
 use crate::guard::GuardRefusal;
 use crate::model::{Action, Change, Operation, Part, ServiceKey, Value};
 use crate::reconcile::{Failed, Outcome, Report, Summary};
 use crate::status::{LastPass, PassOutcome, PassReason};
+use crate::target::Conditions;
 
 /// How many operations of a pass are logged one by one: a table of a hundred thousand servers must not fill a disk.
 const LOGGED: usize = 200;
@@ -92,8 +92,8 @@ impl Controller {
         warnings.extend(of_pass);
         self.note_foreign(last.foreign.keys());
         self.note_waiting(&last.awaiting_link);
-        // What is held is written later, and no other program has changed it then.
-        self.waiting.extend(last.held.iter().map(Operation::subject));
+        // What is left out is written later, and no other program has changed it then.
+        self.waiting.extend(last.left_out.iter().map(Operation::subject));
         match outcome {
             Outcome::Verified | Outcome::PartlyRefused(_) | Outcome::Deferred => {
                 let is_held = outcome == Outcome::Deferred;
@@ -119,7 +119,7 @@ impl Controller {
                 self.note_refused_deletions(last.guard_refusal.as_ref());
                 self.status.failed.clear();
                 self.note_end(PassOutcome::Paused, context, summary);
-                if last.pauses.hold_everything() { PassResult::Paused } else { PassResult::Converged }
+                if last.pauses.cover_everything() { PassResult::Paused } else { PassResult::Converged }
             }
             Outcome::Unverified(reason) => {
                 // Everything was added to the table, so that programs that announce its addresses may start.

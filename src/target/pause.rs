@@ -49,12 +49,12 @@ impl Pauses {
     }
 
     /// Whether everything is paused.
-    pub fn hold_everything(&self) -> bool {
+    pub fn cover_everything(&self) -> bool {
         self.0.iter().any(|pause| pause.cluster.is_none())
     }
 
     /// Whether a cluster is paused, or, for `None`, what belongs to no cluster.
-    pub fn hold(&self, cluster: Option<&str>) -> bool {
+    pub fn cover(&self, cluster: Option<&str>) -> bool {
         self.0.iter().any(|pause| pause.cluster.is_none() || pause.cluster.as_deref() == cluster)
     }
 
@@ -103,16 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_holds_its_cluster_and_one_of_everything_all() {
+    fn a_pause_covers_its_cluster_and_one_of_everything_all() {
         let some = pauses(&[pause(Some("web"), 60), pause(Some("dns"), 60)]);
         assert_eq!(
-            [Some("web"), Some("dns"), Some("shop"), None].map(|name| some.hold(name)),
+            [Some("web"), Some("dns"), Some("shop"), None].map(|name| some.cover(name)),
             [true, true, false, false]
         );
-        assert!(!some.hold_everything());
+        assert!(!some.cover_everything());
         let all = pauses(&[pause(Some("web"), 60), pause(None, 60)]);
-        assert_eq!([Some("web"), Some("shop"), None].map(|name| all.hold(name)), [true; 3]);
-        assert!(all.hold_everything());
+        assert_eq!([Some("web"), Some("shop"), None].map(|name| all.cover(name)), [true; 3]);
+        assert!(all.cover_everything());
         assert_eq!(all.iter().next(), Some(&pause(None, 60)));
     }
 

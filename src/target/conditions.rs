@@ -3,15 +3,8 @@
 //! Commands write them under the lock of a pass, and each pass reads them under it, so that a condition is in force as soon as its
 //! command has ended. A condition never outlives its end, and one of an earlier boot has ended with that boot.
 
-mod clock;
-mod overrides;
-mod pause;
-
-pub use self::clock::{Clock, Period};
-pub use self::overrides::{
-    Address, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Scope, Text,
-};
-pub use self::pause::{Pause, Pauses};
+use super::overrides::Overrides;
+use super::pause::Pauses;
 
 /// The conditions in force.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

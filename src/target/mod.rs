@@ -1,13 +1,24 @@
 //! Decides what the kernel should be right now: what the desired file says, modified by the conditions.
 
+mod clock;
+mod conditions;
+mod overrides;
+mod pause;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ptr;
 
-use crate::conditions::{Conditions, Effect, FileServers, Override};
 use crate::model::{
     Desired, Kind, Operation, RealServer, Scheduling, ServerKey, ServerOp, ServiceKey, VirtualService,
 };
+
+pub use self::clock::{Clock, Period};
+pub use self::conditions::{Conditions, NO_CONDITIONS};
+pub use self::overrides::{
+    Address, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Scope, Text,
+};
+pub use self::pause::{Pause, Pauses};
 
 /// What the kernel should be right now.
 #[derive(Debug, Clone)]
@@ -53,14 +64,14 @@ impl<'a> Target<'a> {
         &self.reasons
     }
 
-    /// Whether the entry of an operation stays as it is for now, though the file wants another. `cluster` is the one that the
+    /// Whether an operation is left out for now, so that its entry stays as it is, though the file wants another. `cluster` is the one that the
     /// operation belongs to.
-    pub fn holds(&self, operation: &Operation, cluster: Option<&str>) -> bool {
+    pub fn leaves_out(&self, operation: &Operation, cluster: Option<&str>) -> bool {
         let Conditions { pauses, unreadable, .. } = self.conditions;
         // The rules are replaced as a whole, and those of a paused cluster are among them.
         let is_rules = matches!(operation.kind(), Kind::Mark | Kind::Untracked) && !pauses.is_empty();
         is_rules
-            || pauses.hold(cluster)
+            || pauses.cover(cluster)
             || unreadable.is_some() && (operation.deletes() || is_weight(operation))
     }
 }
