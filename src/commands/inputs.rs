@@ -224,10 +224,14 @@ impl StoredState {
         console: &mut Console<'_>,
     ) -> Self {
         let conditions = store.load_conditions(Clock::now());
-        if let Some(reason) = &conditions.unreadable {
+        let record = store.load();
+        // Whoever may not look into the state directory is told so once.
+        if let Some(reason) =
+            conditions.unreadable.as_ref().filter(|_| !matches!(record, Err(LoadError::Unreadable(_))))
+        {
             console.warn(reason);
         }
-        match store.load() {
+        match record {
             Ok(record) => Self { record, verified, conditions },
             Err(LoadError::Corrupt(reason)) => {
                 console.warn(format_args!(

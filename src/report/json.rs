@@ -183,6 +183,7 @@ pub fn report(
     advice: &[Advice],
 ) -> io::Result<()> {
     let Report { outcome, done, failed, last, warnings: _ } = report;
+    let other_plan = if let Outcome::Unexpected(found) = outcome { found.as_ref() } else { None };
     let document = JsonDocument {
         version: VERSION,
         in_sync: *outcome == Outcome::Verified,
@@ -194,7 +195,7 @@ pub fn report(
         waiting: all_rows(last, deleted, last.awaiting_link.iter()),
         summary: Summary::of(done.iter()),
         failed: Some(failed.iter().flat_map(|failed| failed_rows(last, deleted, failed)).collect()),
-        fingerprint: Fingerprint::of(last).map(|fingerprint| fingerprint.to_string()),
+        fingerprint: other_plan.map(ToString::to_string),
         refused: last.guard_refusal.as_ref().map(ToString::to_string),
         impacts: Vec::new(),
         warnings: warnings(advice),
