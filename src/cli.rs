@@ -1,5 +1,6 @@
 //! Defines the commands and options of `lbd` with their help texts; man page and completions come from here.
 
+mod conditions;
 mod tips;
 
 use std::ffi::OsString;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use self::conditions::{DrainOptions, Lasting, PauseOptions, Term, UndoOptions, WeightOptions};
 pub use self::tips::is_file_name;
 
 use crate::model::Prune;
@@ -340,127 +342,6 @@ pub struct StatusOptions {
 fn interval(seconds: &str) -> Result<Duration, &'static str> {
     let seconds = seconds.parse().ok().filter(|seconds| (0.2..=86_400.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or("expected a number of seconds from 0.2 to 86400")
-}
-
-/// What an override is about, and how long it lasts.
-#[derive(Debug, Args)]
-pub struct Lasting {
-    /// The servers: `web/192.168.8.14` in one cluster, `192.168.8.14` in every cluster that has it, or a cluster's name for all of it
-    #[arg(value_name = "SERVER")]
-    pub name: String,
-
-    /// How long: `90s`, `30m`, `2h` or `1d`, at most 30 days, or `ever`
-    #[arg(long = "for", value_name = "TIME", default_value = "8h", value_parser = term)]
-    pub length: Term,
-
-    /// Why, for those who see it in `lbd status`
-    #[arg(long, value_name = "TEXT", value_parser = reason)]
-    pub reason: Option<String>,
-
-    /// Do not ask where the last usable server of a service is taken out
-    #[arg(long, short)]
-    pub yes: bool,
-
-    /// Bring it into the kernel by a pass of this command, where no daemon runs
-    #[arg(long)]
-    pub apply: bool,
-}
-
-/// How long an override lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Term {
-    /// So long
-    Limited(Duration),
-    /// Until it is undone, or the file ends it
-    Unlimited,
-}
-
-fn term(text: &str) -> Result<Term, &'static str> {
-    if text == "ever" {
-        return Ok(Term::Unlimited);
-    }
-    length(text)
-        .map(Term::Limited)
-        .map_err(|_| "expected a time from 1s to 30d, such as 90s, 30m, 2h or 1d, or `ever`")
-}
-
-/// Arguments of `drain`.
-#[derive(Debug, Args)]
-pub struct DrainOptions {
-    /// What, how long and why
-    #[command(flatten)]
-    pub lasting: Lasting,
-
-    /// Take the servers out of the table: clients with a persistence template move at once, too, and connections end
-    #[arg(long)]
-    pub hard: bool,
-
-    /// Return when the connections are gone, or with 2 when the time is over
-    #[arg(long)]
-    pub wait: bool,
-}
-
-/// Arguments of `weight`.
-#[derive(Debug, Args)]
-pub struct WeightOptions {
-    /// What, how long and why
-    #[command(flatten)]
-    pub lasting: Lasting,
-
-    /// The weight, from 0 to 2147483647
-    #[arg(value_name = "WEIGHT", value_parser = clap::value_parser!(u32).range(0..=2_147_483_647))]
-    pub weight: u32,
-}
-
-/// Arguments of `undo`.
-#[derive(Debug, Args)]
-pub struct UndoOptions {
-    /// What `drain` or `weight` was given
-    #[arg(value_name = "SERVER", required_unless_present = "all")]
-    pub names: Vec<String>,
-
-    /// All of them
-    #[arg(long, conflicts_with = "names")]
-    pub all: bool,
-
-    /// Bring it into the kernel by a pass of this command, where no daemon runs
-    #[arg(long)]
-    pub apply: bool,
-}
-
-/// Arguments of `pause`.
-#[derive(Debug, Args)]
-pub struct PauseOptions {
-    /// Pause only these clusters: their services and servers
-    #[arg(value_name = "CLUSTER")]
-    pub clusters: Vec<String>,
-
-    /// How long: `90s`, `30m`, `2h` or `1d`, at most 30 days
-    #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = length)]
-    pub length: Duration,
-
-    /// Why, for those who see the pause in `lbd status`
-    #[arg(long, value_name = "TEXT", value_parser = reason)]
-    pub reason: Option<String>,
-}
-
-/// How long a condition lasts; a bare number counts seconds, as in the file.
-fn length(text: &str) -> Result<Duration, &'static str> {
-    const LONGEST: Duration = Duration::from_secs(30 * 24 * 3_600);
-    let seconds = text.parse().map(Duration::from_secs).ok();
-    let length = seconds.or_else(|| humantime::parse_duration(text).ok());
-    length
-        .filter(|length| (Duration::from_secs(1)..=LONGEST).contains(length))
-        .ok_or("expected a time from 1s to 30d, such as 90s, 30m, 2h or 1d")
-}
-
-/// The reason of a condition: a line.
-fn reason(text: &str) -> Result<String, &'static str> {
-    const LONGEST: usize = 200;
-    if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
-        return Err("expected one line of at most 200 characters");
-    }
-    Ok(text.to_owned())
 }
 
 /// Arguments of `validate`.

@@ -12,7 +12,6 @@ use crate::reconcile::{self, Outcome, PassInput, StateDiff};
 use crate::report;
 use crate::status::ChangedBy;
 use crate::store::{Lock, Store};
-use crate::target::NO_CONDITIONS;
 
 pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
@@ -40,15 +39,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     }
     let record = store.load()?;
     let desired = reconcile::after_teardown(&record);
-    let order = PassInput {
-        desired: &desired,
-        verified: None,
-        text: "",
-        conditions: &NO_CONDITIONS,
-        defers: None,
-        unknown: None,
-        expected: None,
-    };
+    let order = PassInput::new(&desired, "");
     let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut announce)?;
     if report.outcome == Outcome::Verified {

@@ -17,7 +17,7 @@ use crate::kernel::{Kernel, KernelError, Permit, ReadScope, Refusal};
 use crate::model::{Action, Desired, Kind, Operation, Policy, State, sysctl};
 use crate::ownership::Changed;
 use crate::store::{Lock, Record, Store};
-use crate::target::{Conditions, Targets};
+use crate::target::{Conditions, NO_CONDITIONS, Targets};
 
 pub use self::edit::edit;
 pub use self::file_change::FileChange;
@@ -130,6 +130,21 @@ pub struct PassInput<'a> {
     pub unknown: Option<&'a str>,
     /// The fingerprint of the one plan that may be carried out, if only one may
     pub expected: Option<&'a str>,
+}
+
+impl<'a> PassInput<'a> {
+    /// A pass for a desired state and its text, without anything else that is known.
+    pub fn new(desired: &'a Desired, text: &'a str) -> Self {
+        Self {
+            desired,
+            verified: None,
+            text,
+            conditions: &NO_CONDITIONS,
+            defers: None,
+            unknown: None,
+            expected: None,
+        }
+    }
 }
 
 /// The state after a teardown: none of the services, marks and sync daemons that lbd manages, and the settings that it

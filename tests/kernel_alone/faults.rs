@@ -16,7 +16,6 @@ use lbd::kernel::{Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refu
 use lbd::model::{Desired, Operation, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
 use lbd::reconcile::{self, Outcome, PassInput, Report};
 use lbd::store::Store;
-use lbd::target::NO_CONDITIONS;
 
 fn desired(text: &str) -> Desired {
     load(&Source::new("desired.yaml", text)).unwrap_or_else(|_| panic!("a bad file in a test: {text}"))
@@ -36,15 +35,7 @@ impl File {
 
 fn pass(kernel: &mut dyn Kernel, file: &File, store: &Store) -> Result<Report, KernelError> {
     let File { text, desired } = file;
-    let order = PassInput {
-        desired,
-        verified: None,
-        text,
-        conditions: &NO_CONDITIONS,
-        defers: None,
-        unknown: None,
-        expected: None,
-    };
+    let order = PassInput::new(desired, text);
     reconcile::pass(kernel, &order, store, None, &mut |_| {})
 }
 

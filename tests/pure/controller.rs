@@ -16,7 +16,6 @@ use lbd::kernel::{Kernel, Look, Loss};
 use lbd::model::{Link, ServiceKey};
 use lbd::status::{ChangedBy, LastChange, PassOutcome, PassReason, Status};
 use lbd::store::Store;
-use lbd::target::NO_CONDITIONS;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -120,15 +119,7 @@ impl Director {
         let mut allowed = (*goal(text, 0).unwrap().desired).clone();
         allowed.policy.max_delete = lbd::model::MaxDelete::Percent(100);
         allowed.policy.allow_empty = true;
-        let order = lbd::reconcile::PassInput {
-            desired: &allowed,
-            verified: None,
-            text,
-            conditions: &NO_CONDITIONS,
-            defers: None,
-            unknown: None,
-            expected: None,
-        };
+        let order = lbd::reconcile::PassInput::new(&allowed, text);
         lbd::reconcile::pass(&mut self.kernel.clone(), &order, &self.store, None, &mut |_| {}).unwrap();
     }
 

@@ -11,7 +11,6 @@ use lbd::kernel::fake::Fake;
 use lbd::model::{Desired, MaxDelete, Policy, RealServer, ServiceKey};
 use lbd::reconcile::{Outcome, PassInput, Report, pass};
 use lbd::store::Store;
-use lbd::target::NO_CONDITIONS;
 use tempfile::TempDir;
 
 /// A kernel and a state directory, as a host has them.
@@ -48,15 +47,7 @@ impl Host {
         let verified = store.load_verified().unwrap();
         let other = verified.as_ref().filter(|verified| *verified != text).map(|text| self::desired(text));
         let verified = verified.as_ref().map(|_| other.as_ref().unwrap_or(&desired));
-        let order = PassInput {
-            desired: &desired,
-            verified,
-            text,
-            conditions: &NO_CONDITIONS,
-            defers: None,
-            unknown: None,
-            expected: None,
-        };
+        let order = PassInput { verified, ..PassInput::new(&desired, text) };
         pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap()
     }
 

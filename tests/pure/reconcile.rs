@@ -13,7 +13,6 @@ use lbd::model::{
 };
 use lbd::reconcile::{Outcome, PassInput, Report, pass};
 use lbd::store::Store;
-use lbd::target::NO_CONDITIONS;
 use tempfile::TempDir;
 
 const EINVAL: i32 = 22;
@@ -55,15 +54,7 @@ fn desired(services: &[(u8, &[(u8, u32)])]) -> Desired {
 }
 
 fn order(desired: &Desired) -> PassInput<'_> {
-    PassInput {
-        desired,
-        verified: None,
-        text: "the file",
-        conditions: &NO_CONDITIONS,
-        defers: None,
-        unknown: None,
-        expected: None,
-    }
+    PassInput::new(desired, "the file")
 }
 
 /// A kernel and a state directory, as a host has them, and what a command would read there as the last verified file.

@@ -9,7 +9,6 @@ use lbd::model::{
 };
 use lbd::reconcile::{self, Outcome, PassInput, Report, pass};
 use lbd::store::{Record, Store};
-use lbd::target::NO_CONDITIONS;
 use tempfile::TempDir;
 
 const EINVAL: i32 = 22;
@@ -50,15 +49,7 @@ impl Host {
     }
 
     fn pass(&mut self, desired: &Desired) -> Report {
-        let order = PassInput {
-            desired,
-            verified: None,
-            text: "the file",
-            conditions: &NO_CONDITIONS,
-            defers: None,
-            unknown: None,
-            expected: None,
-        };
+        let order = PassInput::new(desired, "the file");
         let store = self.store();
         pass(&mut self.kernel, &order, &store, None, &mut |_| {}).unwrap()
     }
@@ -199,15 +190,7 @@ fn another_number_of_threads_takes_a_restart_of_all_daemons_after_the_setting() 
     host.done(&with_ports(2, &["master", "backup"]));
     assert_eq!(host.kernel.live.state.sync_threads, Some(2));
     let four = with_ports(4, &["master", "backup"]);
-    let order = PassInput {
-        desired: &four,
-        verified: None,
-        text: "",
-        conditions: &NO_CONDITIONS,
-        defers: None,
-        unknown: None,
-        expected: None,
-    };
+    let order = PassInput::new(&four, "");
     let (store, mut impacts) = (host.store(), Vec::new());
     let report = pass(&mut host.kernel, &order, &store, None, &mut |comparison| {
         impacts.extend(comparison.plan.operations().filter_map(|operation| comparison.impact(operation)));

@@ -13,7 +13,6 @@ use lbd::kernel::{Kernel, namespace};
 use lbd::model::ServiceKey;
 use lbd::reconcile::{Outcome, PassInput, Report, pass};
 use lbd::store::Store;
-use lbd::target::NO_CONDITIONS;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -39,15 +38,7 @@ impl Host {
     fn applies(&self, services: &[(u8, u32)]) -> Report {
         let Goal { text, desired, .. } =
             goal(&format!("{}policy: {{ max_delete: 100% }}\n", file(services)), 1).unwrap();
-        let order = PassInput {
-            desired: &desired,
-            verified: None,
-            text: &text,
-            conditions: &NO_CONDITIONS,
-            defers: None,
-            unknown: None,
-            expected: None,
-        };
+        let order = PassInput::new(&desired, &text);
         pass(&mut self.kernel.clone(), &order, &self.store(), None, &mut |_| {}).unwrap()
     }
 
