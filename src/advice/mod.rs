@@ -4,6 +4,7 @@
 
 mod addresses;
 mod after;
+mod drain;
 mod dropped;
 mod examine;
 mod filter;
@@ -29,6 +30,7 @@ use crate::model::{Connections, ServerKey, ServiceKey, Services, State};
 use crate::plan::Plan;
 
 pub use self::addresses::port_like;
+pub use self::drain::undrainable;
 pub use self::examine::{examine, in_sync, of_the_file, undecided};
 pub use self::group::{Shortened, by_finding, grouped, in_full, shortened};
 pub use self::permissions::of_file;

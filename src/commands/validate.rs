@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::advice::Detail;
 use super::{CommandError, Console, DONE, ERROR, advice, inputs};
-use crate::advice::Advice;
+use crate::advice::{Advice, undrainable};
 use crate::cli::{Arguments, ReportOutput, Validate};
 use crate::config::Diagnostics;
 use crate::escape;
@@ -20,10 +20,12 @@ pub(super) fn run(
 ) -> Result<u8, CommandError> {
     match (inputs::desired(&arguments.file, &console.progress), options.output) {
         (Ok((source, desired)), output) => {
-            let warnings = match options.host {
+            let mut warnings = match options.host {
                 true => look(arguments, &desired, console),
                 false => advice::of_the_file(&desired),
             };
+            let more = undrainable(&desired, &warnings);
+            warnings.extend(more);
             match output {
                 ReportOutput::Text => {
                     let in_full =

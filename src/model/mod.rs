@@ -1,6 +1,7 @@
 //! The data that all rooms share: a director's state, the desired file, and the operations; without serialisation or I/O.
 
 mod desired;
+mod drain;
 pub mod link;
 pub mod mark;
 mod named;
@@ -17,6 +18,7 @@ mod timeouts;
 pub mod untracked;
 
 pub use desired::{Desired, MaxDelete, Policy, Prune};
+pub use drain::{DEFAULT_DRAIN, Drains};
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
 pub use named::Named;

@@ -11,8 +11,8 @@ use crate::model::{
 
 pub use super::choice::{Choice, Listed};
 pub use super::scalar::{
-    Address, DurationText, Group, Interface, Limit, Listener, MarkNumber, Mask, MaxDeleteText, MessageLength,
-    Name, Number, Port, PortNumber, PrefixText, Scalar, SchedulerWord, SysctlValue, Weight,
+    Address, DrainText, DurationText, Group, Interface, Limit, Listener, MarkNumber, Mask, MaxDeleteText,
+    MessageLength, Name, Number, Port, PortNumber, PrefixText, Scalar, SchedulerWord, SysctlValue, Weight,
 };
 
 /// What an IPVS load balancer (LVS director) shall be. `lbd` keeps the kernel equal to this file.
@@ -114,6 +114,12 @@ pub struct Cluster {
     #[schemars(extend("default" = false))]
     pub untracked: bool,
 
+    /// How long a server that leaves this cluster, or leaves with it, keeps its connections: it gets weight 0, and is deleted as soon as they are gone, or
+    /// when this time is over; `0` deletes it at once. At most 30 days. Default: that of `defaults`, else 5 minutes
+    /// for TCP, SCTP and firewall marks, at least the `persistence`; 0 for UDP.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub drain: Option<DrainText>,
+
     /// Whether a change of the file may take away the last server with a weight above 0 of a virtual service of this
     /// cluster. Default: that of `policy`, else false.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -192,6 +198,11 @@ pub struct FullServer {
     /// `upper_threshold`. Default: three quarters of it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub lower_threshold: Option<Limit>,
+
+    /// How long this server keeps its connections when it leaves the file; `0` deletes it at once. At most 30 days. Default:
+    /// that of its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub drain: Option<DrainText>,
 }
 
 impl FullServer {
@@ -204,6 +215,7 @@ impl FullServer {
             tunnel: None,
             upper_threshold: None,
             lower_threshold: None,
+            drain: None,
         }
     }
 }
@@ -344,6 +356,11 @@ pub struct Defaults {
     /// How packets get to the servers. Default: `dr`, as in ipvsadm.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub forward: Option<Choice<ForwardingMethod>>,
+
+    /// How long a server that leaves the file keeps its connections; `0` deletes it at once. At most 30 days. Default: 5
+    /// minutes for TCP, SCTP and firewall marks, at least the `persistence`; 0 for UDP.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub drain: Option<DrainText>,
 }
 
 /// How far lbd may go.

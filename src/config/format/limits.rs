@@ -20,7 +20,10 @@ pub(in crate::config) const TIMEOUT: RangeInclusive<u32> = 1..=2_147_483;
 /// Seconds between two checks of the live state.
 pub(in crate::config) const RESYNC: RangeInclusive<u32> = 1..=86_400;
 
-/// Seconds of any duration: the longest of them all.
+/// Seconds that a server drains.
+pub(in crate::config) const DRAIN: RangeInclusive<u32> = 0..=30 * 86_400;
+
+/// Seconds of any duration that is not 0: the longest of them all.
 pub(in crate::config) const DURATION: RangeInclusive<u32> = PERSISTENCE;
 
 /// The share of services that a change may delete, in percent.
@@ -66,6 +69,7 @@ mod tests {
         ] {
             assert!(schema.contains(&stated), "{stated}");
         }
+        assert!(*DRAIN.end() == 30 * 24 * 60 * 60 && schema.contains("At most 30 days."));
         assert!(RESYNC == (1..=24 * 60 * 60) && schema.contains("1 second to 1 day"));
     }
 }

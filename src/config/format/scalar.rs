@@ -258,6 +258,16 @@ scalars! {
         "examples": ["30s", "5m", 300]
     };
 
+    /// A duration that may be 0: `0`, `N` (seconds), `Ns`, `Nm`, `Nh`, `Nd`.
+    DrainText as "Drain": {
+        "title": "a duration or 0",
+        "anyOf": [
+            { "type": "integer", "minimum": (limits::DRAIN.start()), "maximum": (limits::DRAIN.end()) },
+            { "type": "string", "pattern": "^[0-9]+[smhd]?$" }
+        ],
+        "examples": ["5m", "90s", 0]
+    };
+
     /// A firewall mark, decimal or `0x…`.
     MarkNumber: {
         "title": "a firewall mark",

@@ -58,6 +58,7 @@ pub(super) fn rewritten(
         forward: common.map(Choice),
         untracked,
         allow_empty: false,
+        drain: None,
         // In the order in which they were added: `sh` and `dh` map the clients by it.
         servers: service
             .servers

@@ -10,14 +10,14 @@ use indexmap::map::Entry;
 use super::listener::{self, ListenerPlace};
 use super::server::Wanted;
 use super::untracked::{self, Untracked};
-use super::{scheduling, server};
+use super::{scheduling, server, value};
 use crate::config::format::document::{Choice, Cluster, Defaults, Listen, ServerEntry};
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::limits::{MOST_SERVERS, NAME_LENGTH};
 use crate::config::format::path::{KeyPath, key_path};
 use crate::escape;
 use crate::model::{
-    Forwarding, ForwardingMethod, Mark, SchedulingCache, Servers, ServiceKey, Table, VirtualService,
+    Drains, Forwarding, ForwardingMethod, Mark, SchedulingCache, Servers, ServiceKey, Table, VirtualService,
 };
 
 /// The forwarding method of a cluster without `forward`: that of ipvsadm.
@@ -38,6 +38,8 @@ pub(super) struct Clusters {
     pub(super) untracked: Untracked,
     /// The addresses of servers that look like an address and a port
     pub(super) port_like: Vec<IpAddr>,
+    /// How long servers drain
+    pub(super) drains: Drains,
     neighbour: SchedulingCache,
     /// How many there are
     count: usize,
@@ -56,6 +58,8 @@ impl Clusters {
         if let Some(word) = defaults.as_ref().and_then(|defaults| defaults.scheduler.as_ref()) {
             scheduling::check_default(word, key_path!["defaults", "scheduler"], issues);
         }
+        let drain = defaults.as_ref().and_then(|defaults| defaults.drain.as_ref());
+        let drain = drain.and_then(|drain| value::drain(drain, || key_path!["defaults", "drain"], issues));
         Self {
             owners: Table::default(),
             services: Vec::new(),
@@ -64,6 +68,7 @@ impl Clusters {
             allow_empty: HashSet::new(),
             untracked: Untracked::default(),
             port_like: Vec::new(),
+            drains: Drains::new(drain),
             neighbour: SchedulingCache::default(),
             count: 0,
             servers: 0,
@@ -94,6 +99,8 @@ impl Clusters {
             .or(defaults.and_then(|defaults| defaults.forward))
             .map_or(DEFAULT_METHOD, |Choice(method)| method);
         let rules = scheduling::rules(cluster, defaults, &here, issues);
+        let drain = cluster.drain.as_ref();
+        let drain = drain.and_then(|drain| value::drain(drain, || here.then("drain"), issues));
         let servers = servers(cluster, inherited, &here, issues);
         let port_like = servers.iter().filter(|(_, wanted)| wanted.is_port_like);
         self.port_like.extend(port_like.map(|(_, wanted)| wanted.address));
@@ -147,6 +154,14 @@ impl Clusters {
                 continue;
             }
             let scheduling = scheduling::scheduling(&rules, cluster, &service, listener, &here, issues);
+            if let Some(drain) = drain {
+                self.drains.set_service(service, drain);
+            }
+            for (_, wanted) in &servers {
+                if let Some(drain) = wanted.drain {
+                    self.drains.set_server(service, wanted.key(&service), drain);
+                }
+            }
             let behind = Behind { cluster, index, service, sync: self.sync };
             let servers = behind.servers(&servers, &mut reported, issues);
             let scheduling = self.neighbour.share(scheduling);

@@ -28,6 +28,7 @@ pub(super) fn resolve(document: Document) -> (Desired, Issues) {
     desired.state.untracked = resolved.untracked.packets(&desired.state.marks, &mut issues);
     desired.clusters = resolved.owners.into();
     desired.allow_empty = resolved.allow_empty;
+    desired.drains = resolved.drains.into();
     desired.port_like = resolved.port_like;
     desired.state.services = resolved.services.into_iter().collect();
     desired.state.sysctls = settings::sysctls(&sysctls, &mut issues);

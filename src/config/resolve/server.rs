@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-use super::address;
+use super::{address, value};
 use crate::config::format::document::{Choice, FullServer, Limit, ServerEntry, TunnelEntry};
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::path::{KeyPath, key_path};
@@ -20,6 +21,8 @@ pub(super) struct Wanted {
     /// Whether the address looks like one with a port
     pub(super) is_port_like: bool,
     pub(super) real: RealServer,
+    /// How long it drains, where its entry says it
+    pub(super) drain: Option<Duration>,
 }
 
 /// Reads one entry of `servers`; `inherited` is the forwarding method of its cluster.
@@ -42,6 +45,8 @@ pub(super) fn server(
         },
         Some(full) => real_server(full, inherited, &here, issues),
     };
+    let drain = full.and_then(|full| full.drain.as_ref());
+    let drain = drain.and_then(|drain| value::drain(drain, || here().then("drain"), issues));
     match address::server(text.as_str()) {
         Ok((address, port)) => {
             if let Some(why) = address::unusable(address) {
@@ -57,7 +62,7 @@ pub(super) fn server(
                 return None;
             }
             let is_port_like = port.is_none() && address::is_port_like(text.as_str());
-            Some(Wanted { address, port, is_port_like, real })
+            Some(Wanted { address, port, is_port_like, real, drain })
         }
         Err(error) => {
             issues.push(
@@ -110,7 +115,7 @@ fn real_server(
     here: &impl Fn() -> KeyPath,
     issues: &mut Issues,
 ) -> RealServer {
-    let FullServer { address: _, weight, forward, tunnel, upper_threshold, lower_threshold } = full;
+    let FullServer { address: _, weight, forward, tunnel, upper_threshold, lower_threshold, drain: _ } = full;
     let method = forward.map_or(inherited, |Choice(method)| method);
     let tunnel = match tunnel {
         None => Tunnel::IPIP,

@@ -2,10 +2,11 @@
 
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
-use crate::config::format::document::{DurationText, MarkNumber, Mask, MaxDeleteText, Scalar};
+use crate::config::format::document::{DrainText, DurationText, MarkNumber, Mask, MaxDeleteText, Scalar};
 use crate::config::format::issue::{Issue, Issues};
-use crate::config::format::limits::{MARK, MOST_PERCENT};
+use crate::config::format::limits::{DRAIN, MARK, MOST_PERCENT};
 use crate::config::format::path::KeyPath;
 use crate::model::{Family, MaxDelete};
 
@@ -19,7 +20,25 @@ pub(super) fn seconds(
     path: impl FnOnce() -> KeyPath,
     issues: &mut Issues,
 ) -> Option<u32> {
-    let number = match &duration.0 {
+    in_range(&duration.0, range, path, issues)
+}
+
+/// How long a server drains, if it is a time in the range.
+pub(super) fn drain(
+    duration: &DrainText,
+    path: impl FnOnce() -> KeyPath,
+    issues: &mut Issues,
+) -> Option<Duration> {
+    in_range(&duration.0, DRAIN, path, issues).map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+fn in_range(
+    duration: &Scalar,
+    range: RangeInclusive<u32>,
+    path: impl FnOnce() -> KeyPath,
+    issues: &mut Issues,
+) -> Option<u32> {
+    let number = match duration {
         Scalar::Number(number) => u64::try_from(*number).ok(),
         Scalar::Text(text) => parse_seconds(text),
     };
@@ -33,7 +52,7 @@ pub(super) fn seconds(
     };
     let (least, most) = (range.start(), range.end());
     issues.push(
-        Issue::new(path(), format!("`{}` {wrong}", duration.0))
+        Issue::new(path(), format!("`{duration}` {wrong}"))
             .expected(format!("{least} to {most} seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`")),
     );
     None

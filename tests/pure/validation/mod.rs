@@ -25,7 +25,7 @@ mod yaml;
 const LISTS: [(&str, &str); 8] = [
     (
         "<cluster keys>",
-        "one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, persistence_engine, one_packet, forward, untracked, allow_empty, servers",
+        "one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, persistence_engine, one_packet, forward, untracked, drain, allow_empty, servers",
     ),
     ("<top keys>", "one of version, sysctls, marks, timeouts, sync, defaults, clusters, policy"),
     (

@@ -31,7 +31,7 @@ error: unknown key `schduler`
   |     ^^^^^^^^
   |
   = note: expected one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, \
-persistence_engine, one_packet, forward, untracked, allow_empty, servers
+persistence_engine, one_packet, forward, untracked, drain, allow_empty, servers
   = help: did you mean `scheduler`?
 
 error: `weight` cannot be text

@@ -131,3 +131,16 @@ fn policy() {
         ("policy: { max_deletes: 1 }", &["3:11 unknown key `max_deletes` | one of prune, allow_empty, max_delete, resync | max_delete"]),
     ]);
 }
+
+#[test]
+fn how_long_a_server_drains() {
+    check(top, &[
+        ("defaults: { drain: -1 }", &["3:20 `-1` is not a duration | 0 to 2592000 seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`"]),
+        ("defaults: { drain: 31d }", &["3:20 `31d` is too long | 0 to 2592000 seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`"]),
+        ("defaults: { drain: 5 minutes }", &["3:20 `5 minutes` is not a duration | 0 to 2592000 seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`"]),
+        ("defaults: { drain: never }", &["3:20 `never` is not a duration | 0 to 2592000 seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`"]),
+        ("defaults: { drain: }", &["3:13 `drain` is empty | a duration or 0 such as `5m` or `90s`"]),
+        ("defaults: { drain: no }", &["3:20 `no` is not a duration | 0 to 2592000 seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`"]),
+        ("defaults: { drian: 5m }", &["3:13 unknown key `drian` | one of scheduler, forward, drain | drain"]),
+    ]);
+}

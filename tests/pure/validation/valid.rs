@@ -342,3 +342,32 @@ clusters:
     let counts: Vec<_> = desired.state.services.values().map(|service| service.servers.len()).collect();
     assert_eq!(counts, [2, 2]);
 }
+
+#[test]
+fn a_leaving_server_drains_as_long_as_the_most_specific_drain_says() {
+    let clusters = "
+  - { name: web, listen: [tcp://10.0.0.1:80, udp://10.0.0.1:53], servers: [192.168.8.1] }
+  - { name: shop, listen: [tcp://10.0.0.2:80, sctp://10.0.0.2:80, fwmark://1], persistence: 1h, servers: [192.168.8.1] }
+  - { name: short, listen: sctp://10.0.0.3:80, persistence: 90s, servers: [192.168.8.1] }
+  - name: own
+    listen: [tcp://10.0.0.4:80, udp://10.0.0.4:53]
+    persistence: 1h
+    drain: 90s
+    servers: [192.168.8.1, { address: 192.168.8.2, drain: 2m }, { address: 192.168.8.3, drain: 0 }]
+";
+    let found = |defaults: &str| {
+        let desired = desired(&format!("version: 1\nmarks: [{{ mark: 1 }}]\n{defaults}clusters:{clusters}"));
+        let services = desired.state.services.iter();
+        let servers =
+            services.flat_map(|(key, service)| service.servers.keys().map(move |server| (key, server)));
+        servers.map(|(service, server)| desired.drain(service, server).as_secs()).collect::<Vec<_>>()
+    };
+    let own = [90, 120, 0, 90, 120, 0];
+    assert_eq!(found(""), [[300, 0, 3_600, 3_600, 3_600, 300].as_slice(), &own].concat());
+    // What is written is taken as it is, also where it is shorter than the persistence.
+    assert_eq!(found("defaults: { drain: 1d }\n"), [[86_400; 6].as_slice(), &own].concat());
+    assert_eq!(found("defaults: { drain: 1 }\n"), [[1; 6].as_slice(), &own].concat());
+    let unknown = Desired::default();
+    let server = ServerKey { address: [192, 168, 8, 1].into(), port: 80 };
+    assert_eq!(unknown.drain(&key("tcp://10.0.0.1:80"), &server), Duration::from_secs(300));
+}
