@@ -278,6 +278,14 @@ pub struct Apply {
     #[arg(long)]
     pub verbose: bool,
 
+    /// How long servers that leave the file with this pass keep their connections, such as 30s, 10m or 0; 0 also ends the drains under way
+    #[arg(long, value_name = "TIME", value_parser = conditions::drain_length)]
+    pub drain: Option<Duration>,
+
+    /// Return when nothing drains any more
+    #[arg(long)]
+    pub wait: bool,
+
     /// Exceptions for this pass
     #[command(flatten)]
     pub overrides: Overrides,
@@ -302,6 +310,8 @@ impl Apply {
             strict: false,
             force: false,
             verbose: false,
+            drain: None,
+            wait: false,
             overrides,
         }
     }

@@ -150,7 +150,7 @@ pub(super) fn hanging(
             "connections-hang",
             format!("{server} of {service}"),
             format!("is deleted with live connections, which hang until their timeout, since {SETTING} is 0"),
-            format!("give it weight 0 and delete it when they are gone, or add `{SETTING}: 1` to `sysctls`"),
+            format!("let it drain until they are gone, or add `{SETTING}: 1` to `sysctls`"),
         ));
     };
     for operation in plan.operations() {
@@ -326,7 +326,7 @@ mod tests {
                 subject,
                 "is deleted with live connections, which hang until their timeout, since \
                  net.ipv4.vs.expire_nodest_conn is 0",
-                "give it weight 0 and delete it when they are gone, or add `net.ipv4.vs.expire_nodest_conn: 1` to \
+                "let it drain until they are gone, or add `net.ipv4.vs.expire_nodest_conn: 1` to \
                  `sysctls`",
             )
         };

@@ -116,6 +116,12 @@ fn length(text: &str) -> Result<Duration, &'static str> {
         .ok_or("expected a time from 1s to 30d, such as 90s, 30m, 2h or 1d")
 }
 
+/// How long a server that leaves the file drains; a bare number counts seconds, as in the file.
+pub(super) fn drain_length(text: &str) -> Result<Duration, &'static str> {
+    if text == "0" { Ok(Duration::ZERO) } else { length(text) }
+        .map_err(|_| "expected 0, or a time from 1s to 30d, such as 90s, 30m, 2h or 1d")
+}
+
 /// The reason of a condition: a line.
 fn reason(text: &str) -> Result<String, &'static str> {
     const LONGEST: usize = 200;

@@ -1,11 +1,12 @@
 //! `lbd apply`: makes the kernel equal to the file, and proves it.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use super::advice::Detail;
 use super::inputs::StoredState;
 use super::other_file::other_file;
-use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, inputs};
+use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, draining, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
 use crate::host::Host;
 use crate::kernel::Kernel;
@@ -14,7 +15,7 @@ use crate::model::Desired;
 use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
 use crate::report::{self, DeletedServers};
 use crate::status::ChangedBy;
-use crate::target::{Clock, Pauses};
+use crate::target::{Clock, Departure, Drains, Pauses};
 
 /// What prints the warnings in full, and changes nothing.
 const IN_FULL: &str = "lbd diff --verbose";
@@ -61,7 +62,13 @@ pub(super) fn run(
         }
         console.progress.apply(comparison.plan.len());
     };
-    let mut conditions = store.load_conditions(Clock::now());
+    let now = Clock::now();
+    let departure = options.drain.map_or(Departure::Drain, Departure::DrainFor);
+    if departure == Departure::DrainFor(Duration::ZERO) && store.load_drains().is_err() {
+        // The way out of a file that cannot be read.
+        store.save_drains(&Drains::NONE).map_err(CommandError::StateFile)?;
+    }
+    let mut conditions = store.load_conditions(now);
     if options.force {
         conditions.pauses = Pauses::NONE;
     }
@@ -73,6 +80,8 @@ pub(super) fn run(
         defers: None,
         unknown: last_verified.unknown(),
         expected: options.expect.as_deref(),
+        departure,
+        now,
     };
     let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut show);
     let recorded =
@@ -96,6 +105,11 @@ pub(super) fn run(
         ReportOutput::Json => report::report_json(console.out, &report, &deleted, &warnings)?,
     }
     console.out.flush()?;
+    let drains = &report.last.draining;
+    if options.wait && !drains.is_empty() && report.outcome == Outcome::Verified {
+        return draining::wait(&source, &desired, options, &store, &mut kernel, console);
+    }
+    draining::note_who_ends(drains, &store, console);
     Ok(match &report.outcome {
         Outcome::Verified => DONE,
         Outcome::Failed | Outcome::Deferred => {

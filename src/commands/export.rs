@@ -10,9 +10,9 @@ use crate::cli::{Arguments, Export, ExportOutput};
 use crate::config;
 use crate::ipvsadm::{self, LineError};
 use crate::kernel::{ReadScope, sysctl};
-use crate::model::State;
+use crate::model::{Services, State};
 use crate::progress::Progress;
-use crate::target::Clock;
+use crate::target::{Clock, Drains};
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -54,6 +54,16 @@ fn unwritable(error: impl Into<Box<dyn Error + Send + Sync>>) -> CommandError {
     CommandError::Unwritable(error.into())
 }
 
+/// Takes out what has left the file and only keeps its connections.
+fn without_draining(services: &mut Services, drains: &Drains) {
+    for ((key, server), _) in drains.iter() {
+        let Some(service) = services.get_mut(key) else { continue };
+        if service.servers_mut().shift_remove(server).is_some() && service.servers.is_empty() {
+            services.shift_remove(key);
+        }
+    }
+}
+
 /// Puts back what lbd itself has taken out of service, or given another weight.
 fn restore_weights(
     arguments: &Arguments,
@@ -62,6 +72,7 @@ fn restore_weights(
 ) -> Result<(), CommandError> {
     let store = inputs::store(arguments)?;
     let conditions = store.load_conditions(Clock::now());
+    without_draining(&mut state.services, &conditions.drains);
     if let Some(reason) = &conditions.unreadable {
         console.warn(format_args!("{reason}; the weights that it has set are written as they are"));
     }

@@ -12,10 +12,10 @@ use crate::kernel::director::Director;
 use crate::kernel::{Kernel, Live, ReadScope, namespace};
 use crate::model::{Desired, MaxDelete, Operation, Policy};
 use crate::progress::Progress;
-use crate::reconcile::{Outcome, Report, StateDiff, Summary};
+use crate::reconcile::{self, Outcome, Report, StateDiff, Summary};
 use crate::status::{ChangedBy, LastChange};
 use crate::store::{LoadError, Lock, Record, Store};
-use crate::target::{Clock, Conditions, Targets};
+use crate::target::{Clock, Conditions, Departure, Targets};
 
 /// Reads a file as text.
 pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, CommandError> {
@@ -251,7 +251,15 @@ impl StoredState {
     /// Compares the live state with the file.
     pub(super) fn compare(&self, live: Live, desired: &Desired) -> StateDiff {
         let targets = Targets::new(desired, self.verified.state(desired), &self.conditions);
-        let mut comparison = StateDiff::new(live, &targets.file.desired, targets.verified(), &self.record);
+        let leaving = targets.leaving(
+            reconcile::live_connections(&live),
+            &self.record.owned,
+            Departure::Drain,
+            Clock::now(),
+        );
+        let target = &targets.file.desired;
+        let mut comparison =
+            StateDiff::with_leaving(live, target, targets.verified(), &self.record, &leaving);
         comparison.leave_out(&targets.file);
         if self.verified.unknown().is_some() {
             comparison.defer(&Operation::deletes);

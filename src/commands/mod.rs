@@ -5,6 +5,7 @@ mod apply;
 mod completions;
 mod confirm;
 mod diff;
+mod draining;
 mod edit;
 mod error;
 mod export;

@@ -11,13 +11,14 @@ use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, apply, inputs};
 use crate::cli::{Apply, Arguments, DrainOptions, Lasting, ReportOutput, Term, UndoOptions, WeightOptions};
 use crate::escape::{self, Escaped};
-use crate::kernel::{Kernel, ReadScope};
+use crate::kernel::Kernel;
 use crate::model::{Connections, Desired, RealServer, ServerKey, ServiceKey, Services};
+use crate::reconcile;
 use crate::report;
 use crate::store::Store;
 use crate::target::{
-    Clock, Conditions, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Period, Scope,
-    Target, refuses_clients,
+    Clock, Conditions, Drains, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Period,
+    Scope, Target, refuses_clients,
 };
 
 /// Takes servers out of service.
@@ -181,18 +182,22 @@ fn wait(
     let store = inputs::store(arguments)?;
     let mut kernel = inputs::kernel(&console.progress)?;
     let mut shown = None;
+    let mut waiting = Drains::waiting_for(servers, Clock::now());
+    let mut services: Vec<ServiceKey> = servers.iter().map(|(service, _)| *service).collect();
+    services.dedup();
     loop {
-        let live = kernel.read(&ReadScope::default())?;
+        let live = kernel.read_services(&services)?;
+        waiting.take_out_ended(&reconcile::live_connections(&live), Clock::now());
         let is_there = |(service, server): &(ServiceKey, ServerKey)| {
             live.state.services.get(service).and_then(|service| service.servers.get(server))
         };
         let takes_new = servers.iter().filter_map(is_there).any(RealServer::serves);
-        let all = servers.iter().filter_map(|server| live.connections.get(server));
+        let all = waiting.iter().filter_map(|(server, _)| live.connections.get(server));
         let sum = |sum: u64, of: &Connections| {
             sum + u64::from(of.active) + u64::from(of.inactive) + u64::from(of.persistent)
         };
         let left = all.fold(0, sum);
-        if left == 0 && !takes_new {
+        if waiting.is_empty() && !takes_new {
             writeln!(console.out, "{}: no connections are left", escape::text(name))?;
             return Ok(DONE);
         }

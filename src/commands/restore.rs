@@ -15,7 +15,7 @@ use crate::report;
 use crate::status::ChangedBy;
 use crate::store::Store;
 use crate::systemd::Notifier;
-use crate::target::{Clock, Conditions, Pauses};
+use crate::target::{Clock, Conditions, Departure, Pauses};
 
 pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, CommandError> {
     advice::warn_of_file(&arguments.file, console);
@@ -23,11 +23,15 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
     if let Some(daemon) = other_file(&arguments.file, &store) {
         console.warn(daemon);
     }
-    match store.end_pauses_of_another_boot() {
-        Ok(ended) => {
-            ended
-                .iter()
-                .for_each(|pause| console.note(format_args!("this pause ended with the boot: {pause}")));
+    match store.end_conditions_of_another_boot() {
+        Ok((pauses, drains)) => {
+            for pause in pauses.iter() {
+                console.note(format_args!("this pause ended with the boot: {pause}"));
+            }
+            if !drains.is_empty() {
+                let count = report::count(drains.iter().count(), "drain");
+                console.note(format_args!("{count} ended with the boot"));
+            }
         }
         Err(error) => console.warn(error),
     }
@@ -75,7 +79,8 @@ fn pass(
 ) -> Result<Report, CommandError> {
     let lock = inputs::lock(store, "restore", console);
     // Not even a pause keeps the table from being there.
-    let conditions = Conditions { pauses: Pauses::NONE, ..store.load_conditions(Clock::now()) };
+    let now = Clock::now();
+    let conditions = Conditions { pauses: Pauses::NONE, ..store.load_conditions(now) };
     let verified = verified.unwrap_or_else(|| inputs::verified(store, source));
     let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
     let order = PassInput {
@@ -86,6 +91,8 @@ fn pass(
         defers: None,
         unknown: verified.unknown(),
         expected: None,
+        departure: Departure::Drain,
+        now,
     };
     let report = reconcile::pass(kernel, &order, store, lock.as_ref(), &mut announce);
     let recorded =

@@ -17,12 +17,11 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// Takes out what an override has changed: the servers that are now, or were at the pass before, for another reason not what the
-    /// file says.
+    /// Takes out what a condition has changed: what is now, or was at the pass before, for another reason not what the file says.
     pub(super) fn excuse(&mut self, before: &Reasons, now: &Reasons) {
         let both = before.keys().chain(now.keys());
-        let changed = both.filter(|server| before.get(*server) != now.get(*server));
-        self.waited.extend(changed.map(|(service, server)| Subject::Server(*service, *server)));
+        let changed = both.filter(|subject| before.get(*subject) != now.get(*subject));
+        self.waited.extend(changed.cloned());
     }
 
     /// Whether an operation repairs drift.

@@ -11,7 +11,7 @@ use crate::model::{Operation, Subject};
 use crate::reconcile::{self, FileChange, Outcome, PassInput, Reasons, Report, Summary};
 use crate::status::{ChangedBy, LastChange, PassReason};
 use crate::store::{LoadError, Lock, Record, Store};
-use crate::target::{Clock, Conditions, FileServers};
+use crate::target::{Clock, Conditions, Departure, Drains, FileServers};
 
 use super::drift::Drift;
 use super::goal::Goal;
@@ -78,6 +78,8 @@ pub struct Looked {
     pub look: Look,
     /// What it found; nothing where it could not find out
     pub loss: Loss,
+    /// Whether a server that drains has no connections any more
+    pub has_drained: bool,
     /// How long it took
     pub cost: Duration,
 }
@@ -134,12 +136,22 @@ pub struct Passes {
     verified: Option<Goal>,
     /// Whether it was read so far
     knows_verified: bool,
+    /// What drains, with what the looks have found since the last pass
+    drains: Drains,
 }
 
 impl Passes {
     /// Does not connect yet.
     pub fn new(connect: Connect, store: Store, daemon: Option<Lock>) -> Self {
-        Self { connect, kernel: None, store, daemon, verified: None, knows_verified: false }
+        Self {
+            connect,
+            kernel: None,
+            store,
+            daemon,
+            verified: None,
+            knows_verified: false,
+            drains: Drains::NONE,
+        }
     }
 
     /// Carries out one pass. `waits` is called with the holder of the lock where another process has it, `begins` once the lock
@@ -158,7 +170,9 @@ impl Passes {
         let began = Instant::now();
         let (found, unknown, was_found_here) = self.find_verified(&mut warnings);
         let kept = job.goal.as_ref().or(found.as_ref());
-        let conditions = self.store.load_conditions(Clock::now());
+        let now = Clock::now();
+        let mut conditions = self.store.load_conditions(now);
+        conditions.drains.recall(&self.drains);
         warnings.extend(conditions.unreadable.clone());
         let baseline = Baseline {
             kept,
@@ -168,12 +182,19 @@ impl Passes {
             conditions: &conditions,
             job,
             lock: lock.as_ref(),
+            now,
         };
         let pending = job.pending.as_ref().map(|goal| Box::new(self.attempt(goal, &baseline)));
         // While a file is refused, the goal before it is kept.
         let is_its_turn = pending.as_ref().is_none_or(|attempt| attempt.is_refused());
         let goal = kept.filter(|_| is_its_turn).map(|goal| Box::new(self.attempt(goal, &baseline)));
         let at = SystemTime::now();
+        if let Some(report) = goal.as_ref().or(pending.as_ref()).and_then(|of| of.result.as_ref().ok()) {
+            conditions.drains.clone_from(&report.last.draining);
+            conditions.changes_in =
+                conditions.changes_in.into_iter().chain(conditions.drains.changes_in(now)).min();
+        }
+        self.drains.clone_from(&conditions.drains);
         let attempts = pending.iter().chain(&goal).map(AsRef::as_ref);
         let own_change = self.record_change(attempts, job.reason, at, &mut warnings);
         let last_change = own_change.or_else(|| self.store.load_last_change().ok().flatten());
@@ -200,7 +221,19 @@ impl Passes {
         });
         // A command that has the lock may be deleting services; what it leaves is seen by the next look.
         let loss = if loss == Loss::Certain && self.store.is_locked() { Loss::None } else { loss };
-        Looked { look, loss, cost: began.elapsed() }
+        Looked { look, loss, has_drained: self.look_at_drains(), cost: began.elapsed() }
+    }
+
+    /// Looks at the connections of what drains, and says whether a pass is due for it.
+    fn look_at_drains(&mut self) -> bool {
+        let (Some(kernel), false) = (&mut self.kernel, self.drains.is_empty()) else { return false };
+        match kernel.read_services(&self.drains.services()) {
+            Ok(live) => self.drains.look(&reconcile::live_connections(&live), Clock::now()),
+            Err(error) => {
+                debug!("cannot look at what drains: {}", ErrorChain(&error));
+                false
+            }
+        }
     }
 
     /// Records what the attempts of a pass have changed, if anything; returns it.
@@ -298,7 +331,8 @@ impl Passes {
     }
 
     fn try_attempt(&mut self, goal: &Goal, baseline: &Baseline<'_>) -> Result<Report, KernelError> {
-        let Baseline { kept, was_verified, was_found_here: _, unknown, conditions, job, lock } = *baseline;
+        let Baseline { kept, was_verified, was_found_here: _, unknown, conditions, job, lock, now } =
+            *baseline;
         let kernel = match &mut self.kernel {
             Some(kernel) => kernel,
             None => self.kernel.insert((self.connect)()?),
@@ -326,6 +360,8 @@ impl Passes {
                 defers: Some(&waits),
                 unknown,
                 expected: None,
+                departure: Departure::Drain,
+                now,
             };
             reconcile::pass(kernel.as_mut(), &order, &self.store, lock, &mut |_| {})
         };
@@ -360,6 +396,7 @@ struct Baseline<'a> {
     conditions: &'a Conditions,
     job: &'a Job,
     lock: Option<&'a Lock>,
+    now: Clock,
 }
 
 impl Baseline<'_> {

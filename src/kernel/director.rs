@@ -232,10 +232,10 @@ impl Kernel for Director {
         self.ipvs.find_loss(look)
     }
 
-    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
-        let mut services = self.ipvs.read_services(keys)?;
-        full_nat(&mut services, &self.table.source_nat);
-        Ok(services)
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError> {
+        let mut live = self.ipvs.read_services(keys)?;
+        full_nat(&mut live.state.services, &self.table.source_nat);
+        Ok(live)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {

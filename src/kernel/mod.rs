@@ -53,11 +53,11 @@ pub trait Kernel {
     /// Where the kernel cannot be read: nothing is known then.
     fn find_loss(&mut self, look: Look) -> Result<Loss, KernelError>;
 
-    /// Reads some virtual services with their servers; those that are not there are left out.
+    /// Reads some virtual services with their servers and connections, and nothing else; those that are not there are left out.
     ///
     /// # Errors
     /// As for [`Kernel::read`].
-    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError>;
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError>;
 
     /// Carries out the operations in their order, and returns the single edits that the kernel refused. A refused one does
     /// not stop the ones after it.
@@ -144,6 +144,8 @@ pub struct Live {
     pub connections: HashMap<(ServiceKey, ServerKey), Connections>,
     /// `net.ipv4.vs.expire_nodest_conn`: whether the connections of a deleted server end at once (true) or hang
     pub expire_nodest_conn: bool,
+    /// `net.ipv4.vs.expire_quiescent_template`: whether clients are no longer tied to a server of weight 0 (true)
+    pub expire_quiescent_template: bool,
     /// The interfaces of the scope that are not there
     pub absent: HashSet<String>,
     /// Those of the scope that are there and are not up

@@ -9,7 +9,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 
 use super::named::named;
-use super::{Drains, ServiceKey, State, Table};
+use super::{DrainTimes, ServiceKey, State, Table};
 
 /// A desired file that is valid.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,7 +23,7 @@ pub struct Desired {
     /// The addresses of servers whose last group looks like a port, such as `fd00::2:8080`
     pub port_like: Vec<IpAddr>,
     /// How long servers keep their connections when they leave the file, where the file says it; the kernel knows nothing of it
-    pub drains: Arc<Drains>,
+    pub drains: Arc<DrainTimes>,
     /// The limits of what lbd may change
     pub policy: Policy,
 }

@@ -13,7 +13,7 @@ pub const DEFAULT_DRAIN: Duration = Duration::from_secs(5 * 60);
 /// How long servers keep their connections when they leave the file, where the file says it. What says the same as what is above it is not
 /// kept: ten thousand services need no entry for a value that `defaults` has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Drains {
+pub struct DrainTimes {
     /// That of `defaults`
     default: Option<Duration>,
     /// Those of clusters, for each of their virtual services
@@ -22,7 +22,7 @@ pub struct Drains {
     servers: HashMap<(ServiceKey, ServerKey), Duration, RandomState>,
 }
 
-impl Drains {
+impl DrainTimes {
     /// Those of a file with this value in `defaults`.
     pub fn new(default: Option<Duration>) -> Self {
         Self { default, ..Self::default() }
@@ -89,13 +89,13 @@ mod tests {
             ("tcp://10.0.0.1:80".parse().unwrap(), "tcp://10.0.0.2:80".parse().unwrap());
         let server = |number: u8| ServerKey { address: [192, 168, 8, number].into(), port: 80 };
         let minutes = |number: u64| Duration::from_secs(number * 60);
-        let mut drains = Drains::new(Some(minutes(1)));
+        let mut drains = DrainTimes::new(Some(minutes(1)));
         drains.set_service(service, minutes(2));
         drains.set_service(other, minutes(1));
         drains.set_server(service, server(1), minutes(2));
         drains.set_server(service, server(2), minutes(1));
         drains.set_server(other, server(1), minutes(1));
-        let expected = Drains {
+        let expected = DrainTimes {
             default: Some(minutes(1)),
             services: [(service, minutes(2))].into_iter().collect(),
             servers: [((service, server(2)), minutes(1))].into_iter().collect(),

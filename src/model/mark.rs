@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use super::Protocol;
+use super::{Family, Protocol, ServiceKey};
 
 /// Packets that get a firewall mark before IPVS sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,42 @@ impl MarkMatch {
             address = address.filter(|prefix| !is_wide(prefix));
         }
         Self { protocol, address, ports: merged(ports), source, interface }
+    }
+
+    /// Whether some packet is among both.
+    pub fn meets(&self, other: &Self) -> bool {
+        fn both<T>(one: Option<T>, other: Option<T>, meet: impl Fn(T, T) -> bool) -> bool {
+            one.zip(other).is_none_or(|(one, other)| meet(one, other))
+        }
+        let meet_in = |one: &RangeInclusive<u16>, other: &RangeInclusive<u16>| {
+            one.start() <= other.end() && other.start() <= one.end()
+        };
+        let mut ports = self.ports.iter();
+        let are_ports = self.ports.is_empty()
+            || other.ports.is_empty()
+            || ports.any(|one| other.ports.iter().any(|other| meet_in(one, other)));
+        let families = [self.family(), other.family()];
+        let [one, of_other] = families;
+        are_ports
+            && both(one, of_other, |one, other| one == other)
+            && both(self.protocol, other.protocol, |one, other| one == other)
+            && both(self.address, other.address, Prefix::meets)
+            && both(self.source, other.source, Prefix::meets)
+            && both(self.interface.as_ref(), other.interface.as_ref(), |one, other| one == other)
+    }
+
+    /// The family of the packets, where only one can be.
+    fn family(&self) -> Option<Family> {
+        self.address.or(self.source).map(|prefix| Family::of(prefix.address))
+    }
+
+    /// Whether some packet to a service that listens on an address is among them.
+    pub fn reaches(&self, service: &ServiceKey) -> bool {
+        let ServiceKey::Address { protocol, address, port } = *service else { return false };
+        self.protocol.is_none_or(|of| of == protocol)
+            && self.family().is_none_or(|family| family == Family::of(address))
+            && self.address.is_none_or(|prefix| prefix.contains(address))
+            && (port == 0 || self.ports.is_empty() || self.ports.iter().any(|range| range.contains(&port)))
     }
 }
 
@@ -106,6 +142,17 @@ impl Prefix {
             }
         };
         Self { address, length }
+    }
+
+    /// Whether an address lies in it.
+    pub fn contains(self, address: IpAddr) -> bool {
+        Family::of(self.address) == Family::of(address) && Self::around(address, self.length) == self
+    }
+
+    /// Whether some address lies in both.
+    pub fn meets(self, other: Self) -> bool {
+        let (wide, narrow) = if self.length <= other.length { (self, other) } else { (other, self) };
+        wide.contains(narrow.address)
     }
 }
 

@@ -18,7 +18,7 @@ mod timeouts;
 pub mod untracked;
 
 pub use desired::{Desired, MaxDelete, Policy, Prune};
-pub use drain::{DEFAULT_DRAIN, Drains};
+pub use drain::{DEFAULT_DRAIN, DrainTimes};
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
 pub use named::Named;

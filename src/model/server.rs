@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::str::FromStr;
 
 use super::named::named;
 
@@ -14,6 +15,15 @@ pub struct ServerKey {
     pub address: IpAddr,
     /// Port in host byte order; 0 keeps the port that the client sent to
     pub port: u16,
+}
+
+impl FromStr for ServerKey {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let address: SocketAddr = text.parse()?;
+        Ok(Self { address: address.ip(), port: address.port() })
+    }
 }
 
 impl fmt::Display for ServerKey {
@@ -165,11 +175,14 @@ pub struct Connections {
     pub inactive: u32,
     /// Persistence templates
     pub persistent: u32,
+    /// The packets in both directions that the server's counters have, which only a server with connections has here
+    pub packets: u64,
 }
 
 impl Connections {
     /// Whether there is none of any kind.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Self { active, inactive, persistent, packets: _ } = *self;
+        (active, inactive, persistent) == (0, 0, 0)
     }
 }

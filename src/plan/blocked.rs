@@ -1,12 +1,8 @@
 //! Decides which services are blocked: nothing of them may be quiesced or deleted, since its replacement was rejected.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 
-use crate::model::{
-    Family, Mark, MarkMatch, Operation, Prefix, RealServer, ReplaceMarks, ServerKey, ServiceKey, Services,
-    State,
-};
+use crate::model::{Mark, Operation, RealServer, ReplaceMarks, ServerKey, ServiceKey, Services, State};
 
 /// The services in which nothing may be quiesced or deleted yet, since the kernel rejected the servers that were to serve:
 /// of the desired servers with a weight, none is there. And the services that may not be deleted yet, since their packets
@@ -29,28 +25,9 @@ pub fn blocked(live: &State, desired: &State, refused: &[Operation]) -> HashSet<
 fn is_led_by(from: &[Mark], to: &[Mark], service: &ServiceKey) -> bool {
     match *service {
         ServiceKey::FirewallMark { mark, .. } => from.iter().any(|rules| rules.mark == mark),
-        ServiceKey::Address { protocol, address, port } => {
-            let covers = |packets: &MarkMatch| {
-                packets.protocol.is_none_or(|of| of == protocol)
-                    && packets.address.is_none_or(|prefix| contains(prefix, address))
-                    && packets.source.is_none_or(|source| Family::of(source.address) == Family::of(address))
-                    && (packets.ports.is_empty() || packets.ports.iter().any(|range| range.contains(&port)))
-            };
-            to.iter().flat_map(|mark| &mark.matches).any(covers)
+        ServiceKey::Address { .. } => {
+            to.iter().flat_map(|mark| &mark.matches).any(|packets| packets.reaches(service))
         }
-    }
-}
-
-fn contains(prefix: Prefix, address: IpAddr) -> bool {
-    let length = u32::from(prefix.length);
-    match (prefix.address, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            (u32::from(network) ^ u32::from(address)).leading_zeros() >= length
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => {
-            (u128::from(network) ^ u128::from(address)).leading_zeros() >= length
-        }
-        _ => false,
     }
 }
 

@@ -98,7 +98,12 @@ fn server_change(
             effect += &format!(", and keeps {}", count(connections));
         }
         if is_persistent(around, service) {
-            effect += "; clients tied to it still come, unless net.ipv4.vs.expire_quiescent_template is 1";
+            let tied = match connections.persistent {
+                0 => "clients tied to it".to_owned(),
+                1 => "1 client tied to it".to_owned(),
+                clients => format!("{clients} clients tied to it"),
+            };
+            effect += &format!("; {tied} still come, unless net.ipv4.vs.expire_quiescent_template is 1");
         }
         effects.push(effect);
     }
@@ -165,8 +170,7 @@ fn ending(around: &Surroundings<'_>, connections: Connections) -> Option<String>
         Some(format!("resets {}", count(connections)))
     } else {
         Some(format!(
-            "leaves {} hanging until the timeout (net.ipv4.vs.expire_nodest_conn is 0; to take a server out gently, \
-             give it weight 0 first)",
+            "leaves {} hanging until the timeout (net.ipv4.vs.expire_nodest_conn is 0)",
             count(connections)
         ))
     }
@@ -189,11 +193,12 @@ fn is_persistent(around: &Surroundings<'_>, service: &ServiceKey) -> bool {
 fn total(around: &Surroundings<'_>, service: &ServiceKey) -> Connections {
     let servers = around.live.get(service).map(|service| service.servers.keys());
     servers.into_iter().flatten().fold(Connections::default(), |sum, server| {
-        let Connections { active, inactive, persistent } = (around.connections)(service, server);
+        let Connections { active, inactive, persistent, packets } = (around.connections)(service, server);
         Connections {
             active: sum.active.saturating_add(active),
             inactive: sum.inactive.saturating_add(inactive),
             persistent: sum.persistent.saturating_add(persistent),
+            packets: sum.packets.saturating_add(packets),
         }
     })
 }

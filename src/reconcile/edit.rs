@@ -3,8 +3,10 @@
 use super::StateDiff;
 use super::execution::execute;
 use crate::guard::{self, Before};
-use crate::kernel::{Kernel, KernelError, Live};
-use crate::model::{Desired, Operation, ServiceKey, Services, Spared, State};
+use crate::kernel::{Kernel, KernelError};
+use crate::model::{
+    Desired, Operation, RealServer, ServerKey, ServiceKey, Services, Spared, State, VirtualService,
+};
 use crate::ownership::Owned;
 use crate::store::{Lock, Record};
 
@@ -40,12 +42,31 @@ pub fn edit(
     }
     let live = kernel.read_services(&touched)?;
     // One that is not there was deleted by another program: for the full pass.
-    let wanted = |service: &ServiceKey| Some((*service, new.services.get(service)?.clone()));
-    let services = live.keys().filter_map(wanted).collect();
+    let wanted = |(service, there): (&ServiceKey, &VirtualService)| {
+        let mut wanted = new.services.get(service)?.clone();
+        keep_leaving(&mut wanted, there, |server| before.drain(service, server).is_zero());
+        Some((*service, wanted))
+    };
+    let services = live.state.services.iter().filter_map(wanted).collect();
     let desired = Desired { state: State { services, ..State::default() }, ..Desired::default() };
-    let live = Live { state: State { services: live, ..State::default() }, ..Live::default() };
     let mut comparison = StateDiff::new(live, &desired, Some(&desired), &Record::default());
     super::with_permit(kernel, lock, |kernel| Ok(execute(kernel, &mut comparison, &desired)?.done))
+}
+
+/// Keeps the servers that leave a service and may have to drain as they are: the full pass decides that.
+fn keep_leaving(
+    wanted: &mut VirtualService,
+    live: &VirtualService,
+    goes_at_once: impl Fn(&ServerKey) -> bool,
+) {
+    let leaves = |(server, _): &(&ServerKey, &RealServer)| {
+        !wanted.servers.contains_key(*server) && !goes_at_once(server)
+    };
+    let leaving: Vec<(ServerKey, RealServer)> =
+        live.servers.iter().filter(leaves).map(|(server, real)| (*server, *real)).collect();
+    if !leaving.is_empty() {
+        wanted.servers_mut().extend(leaving);
+    }
 }
 
 /// Whether two states are the same but for their virtual services.

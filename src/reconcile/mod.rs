@@ -13,11 +13,11 @@ use std::sync::Arc;
 use self::execution::{Execution, execute};
 use self::session::RecordSession;
 use crate::guard::GuardRefusal;
-use crate::kernel::{Kernel, KernelError, Permit, ReadScope, Refusal};
+use crate::kernel::{Kernel, KernelError, Live, Permit, ReadScope, Refusal};
 use crate::model::{Action, Desired, Kind, Operation, Policy, State, sysctl};
 use crate::ownership::Changed;
 use crate::store::{Lock, Record, Store};
-use crate::target::{Conditions, NO_CONDITIONS, Targets};
+use crate::target::{Clock, Conditions, Departure, LiveConnections, NO_CONDITIONS, Targets};
 
 pub use self::edit::edit;
 pub use self::file_change::FileChange;
@@ -130,6 +130,10 @@ pub struct PassInput<'a> {
     pub unknown: Option<&'a str>,
     /// The fingerprint of the one plan that may be carried out, if only one may
     pub expected: Option<&'a str>,
+    /// What becomes of what leaves the file
+    pub departure: Departure,
+    /// The time at which it runs
+    pub now: Clock,
 }
 
 impl<'a> PassInput<'a> {
@@ -143,6 +147,8 @@ impl<'a> PassInput<'a> {
             defers: None,
             unknown: None,
             expected: None,
+            departure: Departure::Drain,
+            now: Clock::now(),
         }
     }
 }
@@ -206,6 +212,15 @@ fn with_permit<T>(
     result
 }
 
+/// What a reading says of connections.
+pub fn live_connections(live: &Live) -> LiveConnections<'_> {
+    LiveConnections {
+        services: &live.state.services,
+        connections: &live.connections,
+        expire_quiescent_template: live.expire_quiescent_template,
+    }
+}
+
 /// The outcome where only one plan may be carried out, and this is another one.
 fn unexpected(expected: Option<&str>, comparison: &StateDiff) -> Option<Outcome> {
     let expected = expected?;
@@ -220,8 +235,8 @@ fn permitted_pass(
     store: &Store,
     announce: &mut dyn FnMut(&StateDiff),
 ) -> Result<Report, KernelError> {
-    let PassInput { desired, verified, text, conditions, defers, unknown, expected } = *order;
-    let mut session = RecordSession::open(store, verified.unwrap_or(desired));
+    let PassInput { desired, verified, text, conditions, defers, unknown, expected, departure, now } = *order;
+    let mut session = RecordSession::open(store, verified.unwrap_or(desired), conditions);
     if let Some(reason) = unknown {
         session.is_unknown(reason);
     }
@@ -231,13 +246,14 @@ fn permitted_pass(
     let mut done = Vec::new();
     let mut execution = Execution::default();
     let mut round = 0;
+    let mut leaving = None;
     loop {
-        let mut last = StateDiff::new(
-            kernel.read_expecting(&question, &target.state.services)?,
-            target,
-            targets.verified(),
-            &session.record,
-        );
+        let live = kernel.read_expecting(&question, &target.state.services)?;
+        // Once: connections that end while the pass runs must not keep it running.
+        let leaving = leaving.get_or_insert_with(|| {
+            targets.leaving(live_connections(&live), &session.record.owned, departure, now)
+        });
+        let mut last = StateDiff::with_leaving(live, target, targets.verified(), &session.record, leaving);
         if let Some(defers) = defers {
             last.defer(defers);
         }
@@ -265,13 +281,13 @@ fn permitted_pass(
             Outcome::Deferred
         } else if last.plan.is_empty() {
             session.verified(target, &last, text);
-            session.settle(desired);
+            session.settle(desired, &last, leaving, now);
             last.guard_refusal.clone().map_or(Outcome::Verified, Outcome::PartlyRefused)
         } else if round == ROUNDS || execution.is_hopeless(&last.plan) {
             Outcome::Failed
         } else {
             announce(&last);
-            session.claim(target, &last);
+            session.claim(target, &last, leaving);
             match execute(kernel, &mut last, target) {
                 Ok(results) => {
                     execution = results;

@@ -4,7 +4,7 @@ use super::StateDiff;
 use crate::model::{Desired, Kind, Operation, SyncDaemon, SyncLink, SyncOp, SyncRole};
 use crate::ownership;
 use crate::store::{LoadError, Record, Store};
-use crate::target::Clock;
+use crate::target::{Clock, Conditions, Drains, Leaving, Pauses};
 
 /// The record while a pass runs, and what went wrong with it.
 pub(super) struct RecordSession<'a> {
@@ -13,16 +13,27 @@ pub(super) struct RecordSession<'a> {
     on_disk: Option<Record>,
     /// Why the record, or the last verified file, is not known: it is not overwritten then
     unknown: Option<String>,
+    /// The drains on disk; `None` where they are not known: their file is not overwritten then
+    drains: Option<Drains>,
+    /// What is paused
+    pauses: &'a Pauses,
     pub(super) warnings: Vec<String>,
 }
 
 impl<'a> RecordSession<'a> {
     /// Reads the record. A spoilt one is kept under another name, and made again from `verified`, the file that was
     /// verified last.
-    pub(super) fn open(store: &'a Store, verified: &Desired) -> Self {
+    pub(super) fn open(store: &'a Store, verified: &Desired, conditions: &'a Conditions) -> Self {
         store.mend();
-        let mut session =
-            Self { store, record: Record::default(), on_disk: None, unknown: None, warnings: Vec::new() };
+        let mut session = Self {
+            store,
+            record: Record::default(),
+            on_disk: None,
+            unknown: None,
+            drains: store.load_drains().ok().filter(|_| conditions.unreadable.is_none()),
+            pauses: &conditions.pauses,
+            warnings: Vec::new(),
+        };
         match store.load_for_pass() {
             Ok((record, is_bound)) => {
                 session.on_disk = is_bound.then(|| record.clone());
@@ -57,12 +68,23 @@ impl<'a> RecordSession<'a> {
     }
 
     /// Records what is about to be added and changed, before it is: after a crash in the middle, all of it is still owned.
-    pub(super) fn claim(&mut self, desired: &Desired, comparison: &StateDiff) {
+    pub(super) fn claim(&mut self, desired: &Desired, comparison: &StateDiff, leaving: &Leaving) {
         let StateDiff { plan, managed, .. } = comparison;
         ownership::claim(&mut self.record.owned, desired);
         self.record.changed.claim(desired, &managed.sysctls, plan.operations());
         self.record.spared = comparison.spared();
         self.write();
+        let pauses = self.pauses;
+        self.write_drains(leaving.during_pass(&|service| pauses.cover(comparison.cluster(service))));
+    }
+
+    fn write_drains(&mut self, drains: Drains) {
+        if self.drains.as_ref().is_some_and(|on_disk| *on_disk != drains) {
+            match self.store.save_drains(&drains) {
+                Ok(()) => self.drains = Some(drains),
+                Err(error) => self.warn(&error.to_string()),
+            }
+        }
     }
 
     /// Records on which interface the sync master was started, where it was. What a pass leaves undone must not start it again.
@@ -90,7 +112,9 @@ impl<'a> RecordSession<'a> {
         let wanted = &desired.state.services;
         let owned = &mut self.record.owned;
         ownership::claim(owned, desired);
-        ownership::release(owned, wanted, |service| comparison.foreign.contains_key(service));
+        ownership::release(owned, wanted, |service| {
+            comparison.foreign.contains_key(service) || comparison.draining.concern(service)
+        });
         let live = &comparison.managed.sysctls;
         let changed = &mut self.record.changed;
         changed.claim(desired, live, std::iter::empty());
@@ -99,6 +123,8 @@ impl<'a> RecordSession<'a> {
         let known = changed.master_link.as_ref().map(|link| link.interface.clone());
         let had_filter = changed.filter;
         changed.release(desired, live);
+        // The rules of what drains are in it.
+        changed.filter |= comparison.needs_filter();
         // A table that cannot be read may still be there, and is lbd's own.
         if let Some(reason) = comparison.nftables_error.as_ref().filter(|_| had_filter) {
             changed.filter = true;
@@ -117,11 +143,13 @@ impl<'a> RecordSession<'a> {
         self.write();
     }
 
-    /// Ends the overrides that the file has ended.
-    pub(super) fn settle(&mut self, file: &Desired) {
-        if let Err(error) = self.store.settle_overrides(&file.state.services, Clock::now()) {
+    /// Ends the conditions that the file has ended, and the drains that are over.
+    pub(super) fn settle(&mut self, file: &Desired, comparison: &StateDiff, leaving: &Leaving, now: Clock) {
+        if let Err(error) = self.store.settle_overrides(&file.state.services, now) {
             self.warn(&error.to_string());
         }
+        let pauses = self.pauses;
+        self.write_drains(leaving.after_pass(&|service| pauses.cover(comparison.cluster(service))));
     }
 
     fn write(&mut self) {

@@ -1,21 +1,23 @@
 //! Compares the live state with the desired one: the plan, what is foreign, and what is deferred.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::guard::{self, Before, GuardRefusal};
 use crate::kernel::Live;
 use crate::model::{
-    Connections, Desired, Family, Kind, Mark, MarkMatch, Operation, ServerKey, ServiceKey, ServiceOp,
-    Services, Spared, State, SyncDaemon, SyncRole, sysctl,
+    Action, Connections, Desired, Family, Kind, Mark, MarkMatch, Operation, ServerKey, ServiceKey, ServiceOp,
+    Services, Spared, State, Subject, SyncDaemon, SyncRole, Table, sysctl,
 };
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::Record;
-use crate::target::{Override, Pauses, Target};
+use crate::target::{DrainEnd, Drains, Leaving, Override, Pauses, Reason, Target};
 
-/// Why servers are not what the file says.
-pub type Reasons = HashMap<(ServiceKey, ServerKey), Arc<Override>>;
+/// Why objects are not what the file alone says.
+pub type Reasons = HashMap<Subject, Arc<Reason>>;
 
 /// The difference between the live state and the desired one: what `diff` shows and `apply` executes.
 #[derive(Debug)]
@@ -34,7 +36,9 @@ pub struct StateDiff {
     pub left_out: Vec<Operation>,
     /// The pauses in force
     pub pauses: Pauses,
-    /// Why servers are not what the file says
+    /// What has left the file and keeps its connections
+    pub draining: Drains,
+    /// Why objects are not what the file alone says
     pub reasons: Reasons,
     /// Operations that await an interface which is absent or down: no error, and no reason not to be in sync
     pub awaiting_link: Vec<Operation>,
@@ -57,19 +61,47 @@ impl StateDiff {
     /// `verified` is the state that was verified last, for the guards: `desired` itself where it is that, `None` where
     /// it is not known.
     pub fn new(live: Live, desired: &Desired, verified: Option<&Desired>, record: &Record) -> Self {
-        let Live { state, connections, expire_nodest_conn, absent, down, indices, nftables_error } = live;
-        let wanted = &desired.state.services;
+        Self::with_leaving(live, desired, verified, record, &Leaving::NONE)
+    }
+
+    /// The same, with what becomes of what leaves the file.
+    pub fn with_leaving(
+        live: Live,
+        desired: &Desired,
+        verified: Option<&Desired>,
+        record: &Record,
+        leaving: &Leaving,
+    ) -> Self {
+        let target = with_draining(desired, &live.state, leaving);
+        let Live {
+            state,
+            connections,
+            expire_nodest_conn,
+            expire_quiescent_template: _,
+            absent,
+            down,
+            indices,
+            nftables_error,
+        } = live;
+        let wanted = &target.services;
         let (mut services, mut foreign) =
             ownership::part(state.services, wanted, &record.owned, desired.policy.prune);
+        // What drains alone is neither owned nor deleted: its leaving was counted when it left.
+        let only_drains =
+            |service: &ServiceKey| leaving.has_left(service) && !desired.state.services.contains_key(service);
+        let (owned, counted) = (record.owned.keys().any(only_drains), services.keys().any(only_drains));
+        let owned = without(&record.owned, owned, &only_drains);
+        let counted = without(&services, counted, &only_drains);
         let before = Before {
             verified,
             verified_services: &record.verified,
-            owned: &record.owned,
-            managed: &services,
+            owned: &owned,
+            managed: &counted,
             foreign: &foreign,
             spared: &record.spared,
         };
         let guard_refusal = guard::check(&before, desired);
+        drop(counted);
         if let Some(guard_refusal) = guard_refusal.as_ref().filter(|guard_refusal| guard_refusal.is_partial())
         {
             let spared: HashSet<&ServiceKey> = guard_refusal.spared.services.iter().collect();
@@ -96,7 +128,7 @@ impl StateDiff {
         {
             managed.stale_sync.push(SyncRole::Master);
         }
-        let mut plan = plan::plan(&managed, &desired.state);
+        let mut plan = plan::plan(&managed, &target);
         let mut awaiting_link = Vec::new();
         if !(absent.is_empty() && down.is_empty()) {
             let is_early = |operation: &mut Operation| {
@@ -117,7 +149,8 @@ impl StateDiff {
             deferred: Vec::new(),
             left_out: Vec::new(),
             pauses: Pauses::default(),
-            reasons: HashMap::new(),
+            draining: leaving.draining.clone(),
+            reasons: reasons_of(leaving),
             awaiting_link,
             nftables_error,
             indices,
@@ -154,9 +187,19 @@ impl StateDiff {
                 .extend(self.take_out(&|operation| matches!(operation.kind(), Kind::Mark | Kind::Untracked)));
         }
         self.left_out = left_out;
+        // What a pause leaves as it is has yet to begin to drain.
+        self.draining.retain(&|service| {
+            !conditions.pauses.cover(clusters.iter().find_map(|of| of.get(service)).map(AsRef::as_ref))
+        });
         self.pauses.clone_from(&conditions.pauses);
-        let reasons = target.reasons().iter();
-        self.reasons = reasons.map(|(server, reason)| (*server, Arc::new(Override::clone(reason)))).collect();
+        // One override can be about a hundred thousand servers.
+        let mut shared: HashMap<*const Override, Arc<Reason>> = HashMap::new();
+        for ((service, server), reason) in target.reasons() {
+            let shared = shared
+                .entry(std::ptr::from_ref(*reason))
+                .or_insert_with(|| Arc::new(Reason::Override(Override::clone(reason))));
+            self.reasons.insert(Subject::Server(*service, *server), Arc::clone(shared));
+        }
     }
 
     fn take_out(&mut self, takes: &dyn Fn(&Operation) -> bool) -> Vec<Operation> {
@@ -191,7 +234,8 @@ impl StateDiff {
         self.deferred.retain(concerns);
         self.left_out.retain(concerns);
         self.pauses.limit(is_kept);
-        self.reasons.retain(|(service, _), _| has(service));
+        self.draining.retain(&has);
+        self.reasons.retain(|subject, _| subject.service().is_some_and(has));
         self.awaiting_link.retain(concerns);
         self.managed.services.retain(|service, _| has(service));
         self.foreign.clear();
@@ -205,14 +249,23 @@ impl StateDiff {
     }
 
     /// Why an operation is not what the file alone asks for, if so.
-    pub fn reason(&self, operation: &Operation) -> Option<&Override> {
-        let server = (*operation.service()?, *operation.server()?);
-        self.reasons.get(&server).map(AsRef::as_ref)
+    pub fn reason(&self, operation: &Operation) -> Option<&Reason> {
+        // Mostly there are none.
+        if self.reasons.is_empty() {
+            return None;
+        }
+        // That of a service is why it is deleted.
+        let is_edited = operation.server().is_none() && operation.action() != Action::Delete;
+        self.reasons.get(&operation.subject()).filter(|_| !is_edited).map(AsRef::as_ref)
     }
 
     /// The overrides that concern servers, each once, in the order of their names.
-    pub fn overrides(&self) -> Vec<&Override> {
-        let mut all: Vec<&Override> = self.reasons.values().map(AsRef::as_ref).collect();
+    pub fn overrides<'a>(&'a self) -> Vec<&'a Override> {
+        let an_override = |reason: &'a Arc<Reason>| match &**reason {
+            Reason::Override(one) => Some(one),
+            Reason::Drain(_) | Reason::DrainEnd(_) => None,
+        };
+        let mut all: Vec<&Override> = self.reasons.values().filter_map(an_override).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         all.dedup();
         all
@@ -257,6 +310,11 @@ impl StateDiff {
         self.clusters.iter().find_map(|clusters| clusters.get(service)).map(AsRef::as_ref)
     }
 
+    /// Whether lbd's own nftables table has to be there, now.
+    pub(super) fn needs_filter(&self) -> bool {
+        self.managed.needs_filter()
+    }
+
     /// The live services that lbd may change.
     pub fn services(&self) -> &Services {
         &self.managed.services
@@ -280,6 +338,44 @@ impl StateDiff {
             },
         )
     }
+}
+
+/// What is desired together with what drains.
+fn with_draining<'a>(desired: &'a Desired, live: &State, leaving: &Leaving) -> Cow<'a, State> {
+    let mut target = Cow::Borrowed(&desired.state);
+    if !leaving.draining.is_empty() {
+        leaving.keep(target.to_mut(), live);
+    }
+    target
+}
+
+/// A table without some entries, if it has any.
+fn without<'a, K: Clone + Hash + Eq, V: Clone>(
+    table: &'a Table<K, V>,
+    has_some: bool,
+    is_left_out: &dyn Fn(&K) -> bool,
+) -> Cow<'a, Table<K, V>> {
+    let mut table = Cow::Borrowed(table);
+    if has_some {
+        table.to_mut().retain(|key, _| !is_left_out(key));
+    }
+    table
+}
+
+/// Why objects are not what the file alone says, of what leaves it; a service has the reason of its servers.
+fn reasons_of(leaving: &Leaving) -> Reasons {
+    let mut reasons = Reasons::new();
+    let mut services: BTreeMap<ServiceKey, DrainEnd> = BTreeMap::new();
+    for ((service, server), end) in &leaving.ended {
+        reasons.insert(Subject::Server(*service, *server), Arc::new(Reason::DrainEnd(end.clone())));
+        services.entry(*service).and_modify(|other| other.add(end)).or_insert_with(|| end.clone());
+    }
+    let of_service = |(service, end)| (Subject::Service(service), Arc::new(Reason::DrainEnd(end)));
+    reasons.extend(services.into_iter().map(of_service));
+    for ((service, server), drain) in leaving.draining.iter() {
+        reasons.insert(Subject::Server(*service, *server), Arc::new(Reason::Drain(drain.clone())));
+    }
+    reasons
 }
 
 /// Whether the number of threads of the sync daemons depends on an operation.

@@ -13,11 +13,11 @@ use super::impacts::{self, Impact};
 use crate::advice::Advice;
 use crate::escape;
 use crate::model::{
-    Action, Change, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, ServiceOp, Services, Tunnel,
-    Value,
+    Action, Change, Connections, Kind, MarkMatch, Operation, Part, ServerKey, ServiceKey, ServiceOp,
+    Services, Tunnel, Value,
 };
 use crate::reconcile::{Failed, Fingerprint, Outcome, Report, StateDiff, Summary};
-use crate::target::{Effect, Override, Pause, Pauses, Period};
+use crate::target::{Drain, Effect, Override, Pause, Pauses, Period, Reason, ServerOf};
 
 /// The version of the document. It changes only with a key that goes or gets another meaning.
 pub(super) const VERSION: u32 = 1;
@@ -34,6 +34,8 @@ struct JsonDocument<'a> {
     /// The overrides in force
     #[serde(skip_serializing_if = "Vec::is_empty")]
     overridden: Vec<serde_json::Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    draining: Vec<serde_json::Value>,
     /// What is left out because of conditions
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<Row<'a>>,
@@ -160,6 +162,7 @@ pub fn comparison(
         foreign: foreign(&comparison.foreign),
         paused: pauses(&comparison.pauses),
         overridden: overrides(&comparison.overrides()),
+        draining: draining(comparison),
         left_out: all_rows(comparison, &deleted, comparison.left_out.iter()),
         waiting: all_rows(comparison, &deleted, comparison.awaiting_link.iter()),
         summary: Summary::of(comparison.plan.operations()),
@@ -191,6 +194,7 @@ pub fn report(
         foreign: foreign(&last.foreign),
         paused: pauses(&last.pauses),
         overridden: overrides(&last.overrides()),
+        draining: draining(last),
         left_out: all_rows(last, deleted, last.left_out.iter()),
         waiting: all_rows(last, deleted, last.awaiting_link.iter()),
         summary: Summary::of(done.iter()),
@@ -213,8 +217,27 @@ pub(super) fn pauses(pauses: &Pauses) -> Vec<serde_json::Value> {
 }
 
 /// The reason why a server is not what the file says.
-fn reason(of: &Override) -> serde_json::Value {
-    json!({ "kind": of.kind(), "text": of.to_string(), "since": of.since, "until": of.until() })
+fn reason(of: &Reason) -> serde_json::Value {
+    json!({ "kind": of.kind(), "text": of.to_string(), "since": of.since(), "until": of.until() })
+}
+
+/// What has left the file and keeps its connections, server by server.
+pub(super) fn draining(comparison: &StateDiff) -> Vec<serde_json::Value> {
+    let row = |((service, server), drain): (&ServerOf, &Drain)| {
+        let Connections { active, inactive, persistent, packets: _ } =
+            comparison.connections(service, server);
+        json!({
+            "cluster": drain.cluster,
+            "service": service.to_string(),
+            "server": server.to_string(),
+            "since": drain.period.since,
+            "until": drain.period.until,
+            "active": active,
+            "inactive": inactive,
+            "persistent": persistent,
+        })
+    };
+    comparison.draining.iter().map(row).collect()
 }
 
 /// The overrides that concern the servers shown, one by one; null as the end: for ever.

@@ -6,10 +6,13 @@ use std::io::{self, Write};
 use anstyle::Style;
 use serde_json::{Value, json};
 
-use super::json::{VERSION, foreign as foreign_json, overrides as overrides_json, pauses as pauses_json};
+use super::json::{
+    VERSION, draining as draining_json, foreign as foreign_json, overrides as overrides_json,
+    pauses as pauses_json,
+};
 use super::output::Output;
 use super::styled::{PLAIN, line};
-use super::text::{DELETE, HEAD, NOTE, foreign, in_part, overrides, pauses, size, waiting};
+use super::text::{DELETE, HEAD, NOTE, draining, foreign, in_part, overrides, pauses, size, waiting};
 use super::warnings;
 use crate::escape;
 use crate::kernel::Live;
@@ -104,6 +107,7 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     }
     pauses(out, comparison)?;
     overrides(out, comparison)?;
+    draining(out, comparison)?;
     let refused = comparison.guard_refusal.as_ref().map(ToString::to_string);
     if let (Some(guard_refusal), Some(text)) = (&comparison.guard_refusal, &refused) {
         say(out, DELETE, &format!("refused{}:", in_part(guard_refusal)), text)?;
@@ -179,7 +183,8 @@ fn table(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         let rest = format_args!("{cluster}  {}", scheduling.scheduler);
         line(out, &[(HEAD, service), (PLAIN, &rest)])?;
         for (server, RealServer { weight, forwarding, .. }) in servers.iter() {
-            let Connections { active, inactive, persistent } = observed.connections(service, server);
+            let Connections { active, inactive, persistent, packets: _ } =
+                observed.connections(service, server);
             let quiesced = if *weight == 0 { " (quiesced)" } else { "" };
             let persistent =
                 if persistent > 0 { format!(", {persistent} persistent") } else { String::new() };
@@ -199,7 +204,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let comparison = observed.comparison;
     let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
     let server = |service: &ServiceKey, server: &ServerKey, real: &RealServer| -> Value {
-        let Connections { active, inactive, persistent } = observed.connections(service, server);
+        let Connections { active, inactive, persistent, packets: _ } = observed.connections(service, server);
         json!({
             "server": server.to_string(),
             "forward": real.forwarding.to_string(),
@@ -246,6 +251,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         "summary": { "add": add, "edit": edit, "delete": delete },
         "paused": pauses_json(&comparison.pauses),
         "overridden": overrides_json(&comparison.overrides()),
+        "draining": draining_json(comparison),
         "left_out": comparison.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "waiting": comparison.awaiting_link.iter().map(waits).collect::<Vec<_>>(),
         "foreign": foreign_json(&comparison.foreign),

@@ -11,7 +11,7 @@ use super::output::{COLLECTED, Output};
 use super::styled::{PLAIN, line};
 use crate::escape::{self, Escaped};
 use crate::guard::GuardRefusal;
-use crate::model::{Action, Kind, Operation, Part, ServiceKey, Set, SyncDaemon, Value};
+use crate::model::{Action, Connections, Kind, Operation, Part, ServiceKey, Set, SyncDaemon, Value};
 use crate::reconcile::{Fingerprint, Outcome, Report, StateDiff, Summary};
 
 const ADD: Style = AnsiColor::Green.on_default();
@@ -38,6 +38,11 @@ pub fn comparison(
         line(out, &[(DELETE, &refuses), (PLAIN, &format_args!(" {guard_refusal}"))])?;
     }
     overrides(out, comparison)?;
+    if let Some(last) = comparison.draining.iter().map(|(_, drain)| drain.period.until).max() {
+        let drain = count(comparison.draining.iter().count(), "server");
+        let text = format_args!(" {drain}, until {last} at the latest (`lbd status` lists them)");
+        line(out, &[(EDIT, &"draining:"), (PLAIN, &text)])?;
+    }
     if comparison.is_in_sync() {
         line(out, &[(HEAD, &"in sync:"), (PLAIN, &format_args!(" {}", size(comparison)))])
     } else {
@@ -114,6 +119,24 @@ pub(super) fn pauses(out: &mut Output, comparison: &StateDiff) -> io::Result<()>
 pub(super) fn overrides(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
     for one in comparison.overrides() {
         line(out, &[(EDIT, &"override:"), (PLAIN, &format_args!(" {one}"))])?;
+    }
+    Ok(())
+}
+
+/// Writes what has left the file and keeps its connections.
+pub(super) fn draining(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
+    for ((service, server), drain) in comparison.draining.iter() {
+        let Connections { active, inactive, persistent, packets: _ } =
+            comparison.connections(service, server);
+        let tied = match persistent {
+            0 => String::new(),
+            persistent => format!(", {} tied to it still come", count(persistent as usize, "client")),
+        };
+        let until = drain.period.until;
+        let text = format_args!(
+            " {server} of {service} until {until}, {active} active and {inactive} inactive connections{tied}"
+        );
+        line(out, &[(EDIT, &"draining:"), (PLAIN, &text)])?;
     }
     Ok(())
 }

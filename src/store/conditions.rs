@@ -3,18 +3,21 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{LoadError, Store};
 use crate::files::FileError;
 use crate::files::seal;
 use crate::model::Services;
-use crate::target::{Clock, Conditions, FileServers, MOST_OVERRIDES, Overrides, Pauses};
+use crate::target::{Clock, Conditions, Drains, FileServers, MOST_OVERRIDES, Overrides, Pauses};
 
 /// The file of the pauses.
 const PAUSES: &str = "pauses.json";
 /// The file of the overrides.
 const OVERRIDES: &str = "overrides.json";
+/// The file of the drains, which passes write.
+const DRAINS: &str = "drains.json";
 /// The version of the files of conditions; the first that has a checksum.
 const VERSION: u32 = 2;
 
@@ -31,9 +34,11 @@ impl Store {
     pub fn load_conditions(&self, now: Clock) -> Conditions {
         let mut conditions = Conditions::default();
         let mut problems = Vec::new();
-        let (pauses, overrides) = (self.load_pauses(now), self.read_overrides(now));
-        if let (Err(error), Err(other)) = (&pauses, &overrides)
+        let (pauses, overrides, drains) =
+            (self.load_pauses(now), self.read_overrides(now), self.load_drains());
+        if let (Err(error), Err(other), Err(third)) = (&pauses, &overrides, &drains)
             && error == other
+            && error == third
         {
             // It is the directory that cannot be read.
             problems.push(error.to_string());
@@ -49,11 +54,19 @@ impl Store {
                 Ok((overrides, ended)) => (conditions.overrides, conditions.ended) = (overrides, ended),
                 Err(error) => problems.push(way_out(error, "lbd undo --all", "overrides")),
             }
+            match drains {
+                Ok(drains) => conditions.drains = drains,
+                Err(error) => problems.push(way_out(error, "lbd apply --drain=0", "drains")),
+            }
         }
         conditions.unreadable = (!problems.is_empty()).then(|| {
             format!("{}; weights stay as they are and nothing is deleted meanwhile", problems.join("; "))
         });
-        let ends = [conditions.pauses.end_old(now), conditions.overrides.changes_in(now)];
+        let ends = [
+            conditions.pauses.end_old(now),
+            conditions.overrides.changes_in(now),
+            conditions.drains.changes_in(now),
+        ];
         conditions.changes_in = ends.into_iter().flatten().min();
         conditions
     }
@@ -68,6 +81,23 @@ impl Store {
             on_disk.filter(|file| file.boot == self.boot()).map(|file| file.conditions).unwrap_or_default();
         pauses.end_old(now);
         Ok(pauses)
+    }
+
+    /// Reads the drains of this boot, also those whose time is over: the pass that deletes their servers takes them out.
+    ///
+    /// # Errors
+    /// Where there are some, and they cannot be read.
+    pub fn load_drains(&self) -> Result<Drains, LoadError> {
+        let on_disk: Option<OnDisk<Drains>> = self.load_json(DRAINS, VERSION)?;
+        Ok(on_disk.filter(|file| file.boot == self.boot()).map(|file| file.conditions).unwrap_or_default())
+    }
+
+    /// Writes the drains, for this boot.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn save_drains(&self, drains: &Drains) -> Result<(), FileError> {
+        self.save_conditions(DRAINS, drains, drains.is_empty())
     }
 
     /// Reads the overrides that are not over at this time, also those of an earlier boot.
@@ -139,16 +169,20 @@ impl Store {
         if is_old || overrides != before { self.save_overrides(&overrides) } else { Ok(()) }
     }
 
-    /// Removes the pauses of an earlier boot, which have ended with it, and returns them; what cannot be read stays.
+    /// Removes the pauses and drains of an earlier boot, which have ended with it, and returns them; what cannot be read stays.
     ///
     /// # Errors
-    /// Where their file cannot be removed.
-    pub fn end_pauses_of_another_boot(&self) -> Result<Pauses, FileError> {
-        match self.load_json::<OnDisk<Pauses>>(PAUSES, VERSION) {
+    /// Where their files cannot be removed.
+    pub fn end_conditions_of_another_boot(&self) -> Result<(Pauses, Drains), FileError> {
+        Ok((self.end_another_boots(PAUSES)?, self.end_another_boots(DRAINS)?))
+    }
+
+    fn end_another_boots<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, FileError> {
+        match self.load_json::<OnDisk<T>>(name, VERSION) {
             Ok(Some(file)) if file.boot != self.boot() => {
-                self.directory.remove(PAUSES).map(|()| file.conditions)
+                self.directory.remove(name).map(|()| file.conditions)
             }
-            Ok(_) | Err(_) => Ok(Pauses::default()),
+            Ok(_) | Err(_) => Ok(T::default()),
         }
     }
 
@@ -171,6 +205,7 @@ impl Store {
     /// Where their files cannot be removed.
     pub fn end_conditions(&self) -> Result<(), FileError> {
         self.directory.remove(PAUSES)?;
+        self.directory.remove(DRAINS)?;
         self.directory.remove(OVERRIDES)
     }
 }
@@ -258,8 +293,8 @@ mod tests {
         let on_disk = OnDisk { boot: "another".to_owned(), conditions: &pauses };
         fs::write(directory.path().join(PAUSES), seal::json(VERSION, &on_disk).unwrap()).unwrap();
         assert_eq!(store.load_conditions(now), Conditions::default());
-        assert_eq!(store.end_pauses_of_another_boot().unwrap(), pauses);
+        assert_eq!(store.end_conditions_of_another_boot().unwrap(), (pauses, Drains::NONE));
         assert!(!directory.path().join(PAUSES).exists());
-        assert_eq!(store.end_pauses_of_another_boot().unwrap(), Pauses::default());
+        assert_eq!(store.end_conditions_of_another_boot().unwrap(), Default::default());
     }
 }

@@ -3,6 +3,7 @@
 //! Commands write them under the lock of a pass, and each pass reads them under it, so that a condition is in force as soon as its
 //! command has ended. A condition never outlives its end, and one of an earlier boot has ended with that boot.
 
+use super::drains::Drains;
 use super::overrides::Overrides;
 use super::pause::Pauses;
 
@@ -13,6 +14,8 @@ pub struct Conditions {
     pub pauses: Pauses,
     /// What operators have taken out of service, or given another weight
     pub overrides: Overrides,
+    /// What has left the file and keeps its connections
+    pub drains: Drains,
     /// Overrides whose time is over, and which no pass has taken out of their file yet
     pub ended: Overrides,
     /// Why a file of conditions cannot be read, if so: weights and deletions stay as they are then
@@ -25,6 +28,7 @@ pub struct Conditions {
 pub static NO_CONDITIONS: Conditions = Conditions {
     pauses: Pauses::NONE,
     overrides: Overrides::NONE,
+    drains: Drains::NONE,
     ended: Overrides::NONE,
     unreadable: None,
     changes_in: None,
@@ -33,7 +37,7 @@ pub static NO_CONDITIONS: Conditions = Conditions {
 impl Conditions {
     /// Whether there are none, so that the kernel is to be what the file says.
     pub fn are_none(&self) -> bool {
-        let Self { pauses, overrides, ended: _, unreadable, changes_in: _ } = self;
-        pauses.is_empty() && overrides.is_empty() && unreadable.is_none()
+        let Self { pauses, overrides, drains, ended: _, unreadable, changes_in: _ } = self;
+        pauses.is_empty() && overrides.is_empty() && drains.is_empty() && unreadable.is_none()
     }
 }

@@ -2,23 +2,33 @@
 
 mod clock;
 mod conditions;
+mod drains;
+mod leaving;
 mod overrides;
 mod pause;
+mod reason;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ptr;
 
+use compact_str::CompactString;
+
 use crate::model::{
-    Desired, Kind, Operation, RealServer, Scheduling, ServerKey, ServerOp, ServiceKey, VirtualService,
+    Desired, Kind, Operation, RealServer, Scheduling, ServerKey, ServerOp, ServiceKey, Table, VirtualService,
 };
+
+use self::leaving::Departing;
 
 pub use self::clock::{Clock, Period};
 pub use self::conditions::{Conditions, NO_CONDITIONS};
+pub use self::drains::{Drain, DrainEnd, Drains, LiveConnections, ServerOf};
+pub use self::leaving::{Departure, Leaving};
 pub use self::overrides::{
     Address, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Scope, Text,
 };
 pub use self::pause::{Pause, Pauses};
+pub use self::reason::Reason;
 
 /// What the kernel should be right now.
 #[derive(Debug, Clone)]
@@ -82,6 +92,10 @@ impl<'a> Target<'a> {
 pub struct Targets<'a> {
     /// That of the file
     pub file: Target<'a>,
+    /// The file itself
+    source: &'a Desired,
+    /// The file that was verified before it, where it is known and another one
+    source_before: Option<&'a Desired>,
     /// That of the file that was verified last, where it is known and another one
     verified: Option<Target<'a>>,
     is_verified: bool,
@@ -93,9 +107,30 @@ impl<'a> Targets<'a> {
         let other = verified.filter(|verified| !ptr::eq(*verified, file));
         Self {
             file: Target::new(file, conditions),
+            source: file,
+            source_before: other,
             verified: other.map(|verified| Target::new(verified, conditions)),
             is_verified: verified.is_some() && other.is_none(),
         }
+    }
+
+    /// Decides what becomes of what leaves the file, for a live state. Pure.
+    pub fn leaving(
+        &self,
+        live: LiveConnections<'_>,
+        owned: &Table<ServiceKey, CompactString>,
+        departure: Departure,
+        now: Clock,
+    ) -> Leaving {
+        let departing = Departing {
+            file: self.source,
+            verified: self.source_before,
+            owned,
+            under_way: &self.file.conditions.drains,
+            departure,
+            live,
+        };
+        Leaving::new(&departing, now)
     }
 
     /// The state that was verified last, under the conditions: that of the file itself where it is that.

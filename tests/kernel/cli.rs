@@ -343,14 +343,17 @@ fn live_connections_are_named_before_they_are_cut() {
     net.sh("ip addr add 10.0.0.13/32 dev lo; echo 1 > /proc/sys/net/ipv4/ip_forward");
     desired(
         &net,
-        "\n  - { name: web, listen: 'tcp://10.0.0.13:80', forward: dr, servers: [127.0.0.1, 127.0.0.2] }",
+        "\n  - { name: web, listen: 'tcp://10.0.0.13:80', forward: dr, drain: 0, servers: [127.0.0.1, 127.0.0.2] }",
     );
     assert_eq!(lbd(&net, &["apply"]).status, 0);
     net.sh("ipvsadm -e -t 10.0.0.13:80 -r 127.0.0.2:80 -g -w 0");
     let server = std::net::TcpListener::bind("10.0.0.13:80").unwrap();
     let client = std::net::TcpStream::connect("10.0.0.13:80").unwrap();
     let accepted = server.accept().unwrap();
-    desired(&net, "\n  - { name: web, listen: 'tcp://10.0.0.13:80', forward: dr, servers: [127.0.0.2] }");
+    desired(
+        &net,
+        "\n  - { name: web, listen: 'tcp://10.0.0.13:80', forward: dr, drain: 0, servers: [127.0.0.2] }",
+    );
     let diff = lbd(&net, &["diff"]);
     assert_eq!(
         diff.stdout,
@@ -358,8 +361,7 @@ fn live_connections_are_named_before_they_are_cut() {
 tcp://10.0.0.13:80 (web)
   ~ server 127.0.0.2:80  weight: 0 -> 1
   - server 127.0.0.1:80
-      leaves 1 active connection hanging until the timeout (net.ipv4.vs.expire_nodest_conn is 0; to take a server out \
-gently, give it weight 0 first)
+      leaves 1 active connection hanging until the timeout (net.ipv4.vs.expire_nodest_conn is 0)
 fingerprint: 61b9069c7e59e31b
 0 to add, 1 to edit, 1 to delete
 "

@@ -13,6 +13,7 @@ mod advice;
 mod attack;
 mod cli;
 mod daemon;
+mod drains;
 mod edit;
 mod expect;
 mod fake;

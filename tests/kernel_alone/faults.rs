@@ -61,7 +61,7 @@ impl Kernel for Noted {
         self.kernel.find_loss(look)
     }
 
-    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError> {
         self.kernel.read_services(keys)
     }
 

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 pub(crate) struct Director {
     pub(crate) kernel: Shared,
     pub(crate) controller: Controller,
-    passes: Passes,
+    pub(crate) passes: Passes,
     pub(crate) store: Store,
     pub(crate) now: Instant,
     pub(crate) directory: TempDir,

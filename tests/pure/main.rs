@@ -6,6 +6,7 @@ mod generate;
 mod tables;
 
 mod daemon;
+mod drains;
 mod sealed;
 
 mod bulk;

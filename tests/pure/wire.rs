@@ -119,7 +119,7 @@ fn expected() -> Understood {
                     (
                         server("127.0.0.1:8080"),
                         RealServer { thresholds: limits(100, 50), ..real(5, Forwarding::Nat) },
-                        Connections { active: 1, inactive: 0, persistent: 1 },
+                        Connections { active: 1, inactive: 0, persistent: 1, packets: 0 },
                     ),
                 ],
             ),

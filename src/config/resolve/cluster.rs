@@ -17,7 +17,8 @@ use crate::config::format::limits::{MOST_SERVERS, NAME_LENGTH};
 use crate::config::format::path::{KeyPath, key_path};
 use crate::escape;
 use crate::model::{
-    Drains, Forwarding, ForwardingMethod, Mark, SchedulingCache, Servers, ServiceKey, Table, VirtualService,
+    DrainTimes, Forwarding, ForwardingMethod, Mark, SchedulingCache, Servers, ServiceKey, Table,
+    VirtualService,
 };
 
 /// The forwarding method of a cluster without `forward`: that of ipvsadm.
@@ -39,7 +40,7 @@ pub(super) struct Clusters {
     /// The addresses of servers that look like an address and a port
     pub(super) port_like: Vec<IpAddr>,
     /// How long servers drain
-    pub(super) drains: Drains,
+    pub(super) drains: DrainTimes,
     neighbour: SchedulingCache,
     /// How many there are
     count: usize,
@@ -68,7 +69,7 @@ impl Clusters {
             allow_empty: HashSet::new(),
             untracked: Untracked::default(),
             port_like: Vec::new(),
-            drains: Drains::new(drain),
+            drains: DrainTimes::new(drain),
             neighbour: SchedulingCache::default(),
             count: 0,
             servers: 0,

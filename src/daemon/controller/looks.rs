@@ -1,4 +1,5 @@
-//! Decides when it is looked whether services are gone, and how far: numbers each second, lists as far as they cost next to nothing.
+//! Decides when it is looked whether services are gone, and how far: numbers each second, lists as far as they cost next to nothing;
+//! and with it whether what drains still has connections.
 
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl Looks {
         Some(if lists { Look::Lists } else { Look::Numbers })
     }
 
-    fn ended(&mut self, Looked { look, loss, cost }: Looked, now: Instant) {
+    fn ended(&mut self, Looked { look, loss, has_drained: _, cost }: Looked, now: Instant) {
         self.is_running = false;
         self.next = now + INTERVAL.max(cost * IDLE_RATIO);
         match (look, loss) {
@@ -101,7 +102,7 @@ impl Controller {
     /// When the next look is due. None while a pass runs, which reads all services itself, nor where there is nothing to lose.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let has_services = self.goal.as_ref().is_some_and(|goal| !goal.desired.state.services.is_empty());
-        self.looks.deadline().filter(|_| has_services && self.running.is_none())
+        self.looks.deadline().filter(|_| (has_services || self.drains) && self.running.is_none())
     }
 
     /// Looks for services that are gone, if that is due.
@@ -116,8 +117,13 @@ impl Controller {
     /// Takes in the result of a look. A pass that was started meanwhile has yet to read the services.
     pub(super) fn finish_look(&mut self, looked: Looked, now: Instant) {
         self.looks.ended(looked, now);
-        if looked.loss == Loss::Certain && self.running.is_none() {
-            self.request_pass(PassReason::Services);
+        if self.running.is_none() {
+            if looked.loss == Loss::Certain {
+                self.request_pass(PassReason::Services);
+            }
+            if looked.has_drained {
+                self.request_pass(PassReason::Condition);
+            }
         }
     }
 }
@@ -140,7 +146,8 @@ mod tests {
             looked.push((look, at(next)));
             let cost = if look == Look::Lists { lists } else { Duration::ZERO };
             now = next + cost;
-            looks.ended(Looked { look, loss: finds(look, at(next)), cost }, now);
+            let loss = finds(look, at(next));
+            looks.ended(Looked { look, loss, has_drained: false, cost }, now);
         }
         looked
     }

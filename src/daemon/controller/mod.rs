@@ -82,6 +82,8 @@ pub struct Controller {
     next_reason: PassReason,
     /// Why servers were not what the file says at the last pass
     reasons: Reasons,
+    /// Whether anything drains
+    drains: bool,
     /// When conditions end by themselves, and a pass is due for that
     condition_pass: Option<Instant>,
     /// When a pass is due for a change of nftables, if there was one
@@ -137,6 +139,7 @@ impl Controller {
             next: now + FIRST_READING,
             next_reason: PassReason::Start,
             reasons: Reasons::default(),
+            drains: false,
             condition_pass: None,
             ruleset_pass: None,
             ruleset_quiet_until: now,

@@ -189,6 +189,7 @@ impl Controller {
             info!("override is over: {one}");
         }
         self.status.overridden = overridden;
+        self.drains = !conditions.drains.is_empty();
         self.condition_pass = conditions.changes_in.map(|left| now + Duration::from_millis(left));
     }
 

@@ -357,9 +357,17 @@ impl Kernel for Fake {
         Ok(if self.found.iter().all(is_there) { Loss::None } else { Loss::Certain })
     }
 
-    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
-        let services = &self.live.state.services;
-        Ok(keys.iter().filter_map(|key| Some((*key, services.get(key)?.clone()))).collect())
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError> {
+        let all = &self.live;
+        let service = |key: &ServiceKey| Some((*key, all.state.services.get(key)?.clone()));
+        let connections = all.connections.iter().filter(|((service, _), _)| keys.contains(service));
+        Ok(Live {
+            state: State { services: keys.iter().filter_map(service).collect(), ..State::default() },
+            connections: connections.map(|(server, of)| (*server, *of)).collect(),
+            expire_nodest_conn: all.expire_nodest_conn,
+            expire_quiescent_template: all.expire_quiescent_template,
+            ..Live::default()
+        })
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {

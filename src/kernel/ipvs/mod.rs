@@ -326,7 +326,7 @@ impl Kernel for Ipvs {
         found
     }
 
-    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError> {
         self.read_some(keys)
     }
 

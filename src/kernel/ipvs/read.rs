@@ -22,6 +22,12 @@ const ATTEMPTS: usize = 30;
 
 /// Absent while the module is not loaded, and hidden from user namespaces by some kernels.
 const EXPIRE_NODEST_CONN: &str = "/proc/sys/net/ipv4/vs/expire_nodest_conn";
+const EXPIRE_QUIESCENT_TEMPLATE: &str = "/proc/sys/net/ipv4/vs/expire_quiescent_template";
+
+/// Whether a setting is there, and not 0.
+fn is_set(path: &str) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
+}
 
 impl Ipvs {
     /// The whole live state. What is as expected is shared.
@@ -46,15 +52,15 @@ impl Ipvs {
         live.state.services = services;
         live.state.timeouts = self.timeouts()?;
         live.state.sync = self.sync_daemons()?;
-        live.expire_nodest_conn =
-            std::fs::read_to_string(EXPIRE_NODEST_CONN).is_ok_and(|value| value.trim() != "0");
+        live.expire_nodest_conn = is_set(EXPIRE_NODEST_CONN);
+        live.expire_quiescent_template = is_set(EXPIRE_QUIESCENT_TEMPLATE);
         Ok(live)
     }
 
-    /// Some services with their servers; those that are not there are left out.
-    pub(super) fn read_some(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
-        let mut services = Services::with_capacity_and_hasher(keys.len(), Default::default());
-        let (mut expected_servers, mut connections) = (0, HashMap::new());
+    /// Some services with their servers and connections; those that are not there are left out.
+    pub(super) fn read_some(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError> {
+        let mut live = Live::default();
+        let mut expected_servers = 0;
         for key in keys {
             let mut found = None;
             let answer = self.query(cmd::GET_SERVICE, NlmF::ACK, Some(key), |attributes| {
@@ -65,11 +71,13 @@ impl Ipvs {
                 return Err(KernelError::Refused { query: Query::Service(*key), errno: answer.errno });
             }
             let Some((key, scheduling)) = found else { continue };
-            if let Some(servers) = self.servers(&key, &mut expected_servers, &mut connections)? {
-                services.insert(key, VirtualService::new(scheduling, servers));
+            if let Some(servers) = self.servers(&key, &mut expected_servers, &mut live.connections)? {
+                live.state.services.insert(key, VirtualService::new(scheduling, servers));
             }
         }
-        Ok(services)
+        live.expire_nodest_conn = is_set(EXPIRE_NODEST_CONN);
+        live.expire_quiescent_template = is_set(EXPIRE_QUIESCENT_TEMPLATE);
+        Ok(live)
     }
 
     /// Reads a list until it is known to be whole.

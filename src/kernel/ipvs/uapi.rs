@@ -65,10 +65,18 @@ pub(crate) mod dest {
     pub(crate) const INACT_CONNS: u16 = 8;
     pub(crate) const PERSIST_CONNS: u16 = 9;
     pub(crate) const ADDR_FAMILY: u16 = 11;
+    /// Since Linux 4.1
+    pub(crate) const STATS64: u16 = 12;
     pub(crate) const TUN_TYPE: u16 = 13;
     /// Big-endian
     pub(crate) const TUN_PORT: u16 = 14;
     pub(crate) const TUN_FLAGS: u16 = 15;
+}
+
+/// `IPVS_STATS_ATTR_*`: inside `STATS64`
+pub(crate) mod stats {
+    pub(crate) const IN_PACKETS: u16 = 2;
+    pub(crate) const OUT_PACKETS: u16 = 3;
 }
 
 /// `IPVS_DAEMON_ATTR_*`: inside `DAEMON`

@@ -75,6 +75,11 @@ pub(crate) fn u32_of(value: &[u8]) -> Option<u32> {
     value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }
 
+/// A number in host order at the start of a value.
+pub(crate) fn u64_of(value: &[u8]) -> Option<u64> {
+    value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
+}
+
 /// A number in network order at the start of a value.
 pub(crate) fn be32_of(value: &[u8]) -> Option<u32> {
     value.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))

@@ -171,6 +171,16 @@ pub enum Subject {
     Untracked,
 }
 
+impl Subject {
+    /// The virtual service that it is or belongs to, if any.
+    pub fn service(&self) -> Option<&ServiceKey> {
+        match self {
+            Self::Service(service) | Self::Server(service, _) => Some(service),
+            Self::Sysctl(_) | Self::Timeouts | Self::Sync(_) | Self::Marks | Self::Untracked => None,
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -30,7 +30,7 @@ impl Kernel for Shared {
         self.0.lock().unwrap().find_loss(look)
     }
 
-    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Services, KernelError> {
+    fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError> {
         self.0.lock().unwrap().read_services(keys)
     }
 

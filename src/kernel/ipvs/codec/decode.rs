@@ -9,9 +9,9 @@ use std::num::NonZeroU32;
 use neli::consts::genl::CtrlAttr;
 
 use super::numbers::{self, Forward};
-use crate::kernel::ipvs::uapi::{attr, daemon, dest, state, svc, svc_f};
+use crate::kernel::ipvs::uapi::{attr, daemon, dest, state, stats, svc, svc_f};
 use crate::kernel::netlink::Malformed;
-use crate::kernel::netlink::attribute::{Attributes, be16_of, find, text_of, u16_of, u32_of};
+use crate::kernel::netlink::attribute::{Attributes, be16_of, find, text_of, u16_of, u32_of, u64_of};
 use crate::model::{
     Connections, EngineName, Family, Persistence, PersistenceMask, RealServer, SchedulerName, Scheduling,
     ServerKey, ServiceKey, SyncDaemon, SyncRole, Thresholds, Timeouts,
@@ -103,6 +103,7 @@ pub fn server(
     let (mut upper, mut lower, mut family) = (None, None, 0);
     let mut tunnel = Forward::default();
     let mut connections = Connections::default();
+    let mut counters = None;
     for attribute in Attributes::new(nest) {
         let (kind, value) = attribute?;
         match kind {
@@ -115,12 +116,16 @@ pub fn server(
             dest::ACTIVE_CONNS => connections.active = u32_of(value).unwrap_or_default(),
             dest::INACT_CONNS => connections.inactive = u32_of(value).unwrap_or_default(),
             dest::PERSIST_CONNS => connections.persistent = u32_of(value).unwrap_or_default(),
+            dest::STATS64 => counters = Some(value),
             dest::ADDR_FAMILY => family = u16_of(value).unwrap_or_default(),
             dest::TUN_TYPE => tunnel.tunnel_type = value.first().copied().unwrap_or_default(),
             dest::TUN_PORT => tunnel.tunnel_port = be16_of(value).unwrap_or_default(),
             dest::TUN_FLAGS => tunnel.tunnel_flags = u16_of(value).unwrap_or_default(),
             _ => {}
         }
+    }
+    if let Some(counters) = counters.filter(|_| !connections.is_empty()) {
+        connections.packets = packets(counters)?;
     }
     let family = match family {
         // It is that of the service.
@@ -144,6 +149,18 @@ pub fn server(
         thresholds: Thresholds { upper: NonZeroU32::new(upper), lower: NonZeroU32::new(lower) },
     };
     Ok((key, server, connections))
+}
+
+/// The packets of both directions, from the attributes of an `IPVS_DEST_ATTR_STATS64`.
+fn packets(counters: &[u8]) -> Result<u64, Malformed> {
+    let mut packets = 0_u64;
+    for attribute in Attributes::new(counters) {
+        let (kind, value) = attribute?;
+        if matches!(kind, stats::IN_PACKETS | stats::OUT_PACKETS) {
+            packets = packets.saturating_add(u64_of(value).unwrap_or_default());
+        }
+    }
+    Ok(packets)
 }
 
 /// The timeouts, from the attributes of an `IPVS_CMD_SET_CONFIG`.

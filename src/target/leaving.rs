@@ -1,0 +1,206 @@
+//! Decides what becomes of the servers that leave the file: they drain, or are deleted at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use compact_str::CompactString;
+
+use super::clock::{Clock, Period};
+use super::drains::{Drain, DrainEnd, Drains, LiveConnections, ServerOf};
+use super::refuses_clients;
+use crate::model::{
+    Desired, Mark, MarkMatch, Prune, RealServer, ServerKey, ServiceKey, State, Table, VirtualService,
+};
+
+/// What becomes of the servers that leave the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Departure {
+    /// They drain as long as the file said that had them.
+    #[default]
+    Drain,
+    /// They drain so long. Zero: they are deleted at once, and so is what drains already.
+    DrainFor(Duration),
+}
+
+/// What leaves the file, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Leaving {
+    /// What drains
+    pub draining: Drains,
+    /// What is to be deleted, though it was to drain, and why
+    pub ended: BTreeMap<ServerOf, DrainEnd>,
+    /// What was draining at the beginning, and is in the file again, not there any more, or in `ended`
+    over: Drains,
+}
+
+/// What is known of what leaves the file.
+pub struct Departing<'a> {
+    /// The file
+    pub file: &'a Desired,
+    /// The file that was verified last, where it is known and another one
+    pub verified: Option<&'a Desired>,
+    /// The services of lbd, with the clusters that they are of
+    pub owned: &'a Table<ServiceKey, CompactString>,
+    /// The drains under way
+    pub under_way: &'a Drains,
+    /// What becomes of what leaves
+    pub departure: Departure,
+    /// The live state
+    pub live: LiveConnections<'a>,
+}
+
+impl Leaving {
+    /// Nothing leaves.
+    pub const NONE: Self = Self { draining: Drains::NONE, ended: BTreeMap::new(), over: Drains::NONE };
+
+    /// Decides what becomes of what leaves the file. Pure.
+    pub fn new(of: &Departing<'_>, now: Clock) -> Self {
+        let mut leaving = Self::default();
+        for (server, drain) in of.under_way.iter() {
+            leaving.go_on(of, *server, drain.clone(), now);
+        }
+        for (service, old) in of.verified.into_iter().flat_map(|verified| &verified.state.services) {
+            let wanted = of.file.state.services.get(service);
+            let is_same = wanted.is_some_and(|new| Arc::ptr_eq(&new.servers, &old.servers));
+            if is_same {
+                continue;
+            }
+            let leaves = |server: &&ServerKey| wanted.is_none_or(|new| !new.servers.contains_key(*server));
+            for server in old.servers.keys().filter(leaves) {
+                leaving.begin(of, (*service, *server), now);
+            }
+        }
+        leaving
+    }
+
+    /// Goes on with a drain that is under way.
+    fn go_on(&mut self, of: &Departing<'_>, server: ServerOf, mut drain: Drain, now: Clock) {
+        if of.is_in_file(&server) || !of.live.has(&server) {
+            self.over.insert(server, drain);
+            return;
+        }
+        let end = if of.departure == Departure::DrainFor(Duration::ZERO) {
+            Some(DrainEnd::Ended)
+        } else {
+            of.refusing(&server.0).or_else(|| drain.look(&server, &of.live, now))
+        };
+        match end {
+            Some(end) => {
+                self.ended.insert(server, end);
+                self.over.insert(server, drain);
+            }
+            None => self.draining.insert(server, drain),
+        }
+    }
+
+    /// Begins the drain of a server that leaves the file, if it has connections and is to keep them.
+    fn begin(&mut self, of: &Departing<'_>, server: ServerOf, now: Clock) {
+        let (service, key) = &server;
+        let is_new = self.draining.get(&server).is_none() && !self.ended.contains_key(&server);
+        let connections = of.live.of(&server);
+        if !is_new || !of.live.has(&server) || connections.is_empty() || of.stays(service) {
+            return;
+        }
+        let length = match of.departure {
+            Departure::Drain => of.verified.map_or(Duration::ZERO, |verified| verified.drain(service, key)),
+            Departure::DrainFor(length) => length,
+        };
+        if length.is_zero() {
+            return;
+        }
+        if let Some(refuses) = of.refusing(service) {
+            self.ended.insert(server, refuses);
+            return;
+        }
+        let cluster = of.owned.get(service).map(ToString::to_string);
+        // One that has begun before, and was interrupted by a file that no pass has verified.
+        let before = self.over.remove(&server).map(|drain| drain.period);
+        let period = before.unwrap_or_else(|| Period::new(now, length));
+        let mut drain = Drain::new(cluster, period);
+        match drain.look(&server, &of.live, now) {
+            Some(end) => drop(self.ended.insert(server, end)),
+            None => self.draining.insert(server, drain),
+        }
+    }
+
+    /// Whether a service has servers that left before, so that what becomes of them now is no change of the file.
+    pub fn has_left(&self, service: &ServiceKey) -> bool {
+        self.draining.concern(service) || self.over.concern(service)
+    }
+
+    /// What is to be on disk while the pass runs: what drains, and what was draining. After a crash it goes on from there.
+    pub fn during_pass(&self, is_paused: &dyn Fn(&ServiceKey) -> bool) -> Drains {
+        let mut all = self.after_pass(is_paused);
+        self.over.iter().for_each(|(server, drain)| all.insert(*server, drain.clone()));
+        all
+    }
+
+    /// What is to be on disk once the pass has verified the file. What a pause leaves out has yet to begin.
+    pub fn after_pass(&self, is_paused: &dyn Fn(&ServiceKey) -> bool) -> Drains {
+        let mut all = self.draining.clone();
+        all.retain(&|service| !is_paused(service));
+        all
+    }
+
+    /// Adds what drains to what is desired: the servers as they are, with weight 0, and the rules of their marks whose packets the file
+    /// gives to nothing else. Established connections need no mark, and a rule that stays leads new clients to a service without a
+    /// usable server.
+    pub fn keep(&self, desired: &mut State, live: &State) {
+        self.keep_marks(desired, live);
+        for ((service, server), _) in self.draining.iter() {
+            let Some(there) = live.services.get(service) else { continue };
+            let Some(real) = there.servers.get(server) else { continue };
+            let kept = desired.services.entry(*service).or_insert_with(|| VirtualService {
+                scheduling: Arc::clone(&there.scheduling),
+                servers: Arc::default(),
+            });
+            let real = RealServer { weight: 0, ..*real };
+            kept.servers_mut().insert(*server, real);
+        }
+    }
+}
+
+impl Leaving {
+    fn keep_marks(&self, desired: &mut State, live: &State) {
+        for service in self.draining.services() {
+            let ServiceKey::FirewallMark { mark, .. } = service else { continue };
+            if desired.services.contains_key(&service) {
+                continue;
+            }
+            let is_free = |packets: &&MarkMatch| {
+                let mut others = desired.marks.iter().flat_map(|of| &of.matches);
+                !others.any(|other| other.meets(packets))
+                    && !desired.services.keys().any(|service| packets.reaches(service))
+            };
+            let rules = live.marks.iter().filter(|rules| rules.mark == mark);
+            let kept: Vec<MarkMatch> =
+                rules.flat_map(|rules| &rules.matches).filter(is_free).cloned().collect();
+            match desired.marks.iter_mut().find(|of| of.mark == mark) {
+                Some(of) => of.matches.extend(kept),
+                None if kept.is_empty() => {}
+                None => desired.marks.push(Mark { mark, matches: kept }),
+            }
+        }
+    }
+}
+
+impl Departing<'_> {
+    fn is_in_file(&self, (service, server): &ServerOf) -> bool {
+        let services = &self.file.state.services;
+        services.get(service).is_some_and(|service| service.servers.contains_key(server))
+    }
+
+    /// Whether a service stays in the kernel though the file has it no more.
+    fn stays(&self, service: &ServiceKey) -> bool {
+        self.file.policy.prune == Prune::Never && !self.file.state.services.contains_key(service)
+    }
+
+    /// Why a server of a service cannot drain, if so: by the scheduler that it has now, and the one that it is to have.
+    fn refusing(&self, service: &ServiceKey) -> Option<DrainEnd> {
+        let both = [self.live.services.get(service), self.file.state.services.get(service)];
+        let mut schedulings = both.into_iter().flatten().map(|service| &service.scheduling);
+        let refuses = schedulings.find(|scheduling| refuses_clients(scheduling))?;
+        Some(DrainEnd::Refuses { scheduler: refuses.scheduler.to_string() })
+    }
+}

@@ -1,0 +1,56 @@
+//! Defines why something is not what the file alone says.
+
+use std::fmt;
+
+use super::drains::{Drain, DrainEnd};
+use super::overrides::Override;
+use crate::status::Timestamp;
+
+/// Why something is not what the file alone says: the condition, for people and scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// An operator has overridden the file.
+    Override(Override),
+    /// It left the file, and keeps its connections for a while.
+    Drain(Drain),
+    /// Its drain has ended, or there is none for it.
+    DrainEnd(DrainEnd),
+}
+
+impl Reason {
+    /// Its kind, for scripts.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Override(one) => one.kind(),
+            Self::Drain(_) | Self::DrainEnd(_) => "drain",
+        }
+    }
+
+    /// Since when, where that is known.
+    pub fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::Override(one) => Some(one.since),
+            Self::Drain(drain) => Some(drain.period.since),
+            Self::DrainEnd(_) => None,
+        }
+    }
+
+    /// When it ends by itself at the latest, if it does.
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Override(one) => one.until(),
+            Self::Drain(drain) => Some(drain.period.until),
+            Self::DrainEnd(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Override(one) => one.fmt(f),
+            Self::Drain(drain) => drain.fmt(f),
+            Self::DrainEnd(end) => end.fmt(f),
+        }
+    }
+}
