@@ -7,6 +7,7 @@ mod lab;
 
 mod advice;
 mod director;
+mod drains;
 mod lab_itself;
 mod stateful;
 mod untracked;
