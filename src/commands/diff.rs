@@ -39,6 +39,7 @@ pub(super) fn run(
     };
     console.progress.set_task("comparing");
     let mut comparison = stored.compare(live, &desired);
+    comparison.is_of_export = options.live.is_some();
     if let Some(error) = &comparison.nftables_error {
         console.warn(error);
     }

@@ -4,6 +4,7 @@ mod edit;
 mod execution;
 mod file_change;
 mod fingerprint;
+mod of_export;
 mod session;
 mod state_diff;
 

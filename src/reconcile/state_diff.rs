@@ -40,6 +40,8 @@ pub struct StateDiff {
     pub draining: Drains,
     /// Why objects are not what the file alone says
     pub reasons: Reasons,
+    /// Whether the live state is an export, perhaps that of another director, whose conditions are not known
+    pub is_of_export: bool,
     /// Operations that await an interface which is absent or down: no error, and no reason not to be in sync
     pub awaiting_link: Vec<Operation>,
     /// Why lbd's own nftables table could not be read, if so
@@ -151,6 +153,7 @@ impl StateDiff {
             pauses: Pauses::default(),
             draining: leaving.draining.clone(),
             reasons: reasons_of(leaving),
+            is_of_export: false,
             awaiting_link,
             nftables_error,
             indices,

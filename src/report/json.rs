@@ -77,6 +77,9 @@ struct Row<'a> {
     /// Why the file alone does not ask for it
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<serde_json::Value>,
+    /// Whether a condition of the director that was exported may be the reason
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    perhaps_condition: bool,
     /// The servers that go with a deleted service
     #[serde(skip_serializing_if = "Option::is_none")]
     servers: Option<&'a [String]>,
@@ -294,6 +297,7 @@ fn rows<'a>(comparison: &'a StateDiff, deleted: &'a DeletedServers, operation: &
         changes: (action != Action::Delete || !changes.is_empty())
             .then(|| changes.into_iter().map(change).collect()),
         reason: comparison.reason(operation).map(reason),
+        perhaps_condition: comparison.is_perhaps_of_condition(operation),
         servers,
     };
     operation.parts().into_iter().map(row).collect()

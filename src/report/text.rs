@@ -20,6 +20,9 @@ pub(super) const DELETE: Style = AnsiColor::Red.on_default();
 pub(super) const HEAD: Style = Style::new().bold();
 pub(super) const NOTE: Style = Style::new().dimmed();
 
+/// Below an operation that an export asks for, which knows no conditions.
+const PERHAPS_CONDITION: &str = "perhaps a condition: a server that drains or is overridden has weight 0";
+
 /// Writes what `apply` would do now, and what is foreign; `fingerprint` identifies the plan, where it could be carried out.
 ///
 /// # Errors
@@ -86,6 +89,9 @@ fn list<'a>(
         of_operation(&mut lines, &starts, operation, notes.get(&row)).map_err(io::Error::other)?;
         if let Some(reason) = comparison.reason(operation) {
             note(&mut lines, &starts, reason).map_err(io::Error::other)?;
+        }
+        if comparison.is_perhaps_of_condition(operation) {
+            note(&mut lines, &starts, PERHAPS_CONDITION).map_err(io::Error::other)?;
         }
         row += impacts::height(operation);
         // A plan can have a hundred thousand of these, and each line by itself is dear to the stream.

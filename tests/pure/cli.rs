@@ -209,6 +209,54 @@ foreign, left alone:
 }
 
 #[test]
+fn a_weight_of_zero_in_an_export_is_perhaps_a_condition() {
+    let live = "\
+-A -t 10.0.0.13:80 -s rr
+-a -t 10.0.0.13:80 -r 192.168.8.14:80 -m -w 0
+-a -t 10.0.0.13:80 -r 192.168.8.15:80 -m -w 1
+-a -t 10.0.0.13:80 -r 192.168.8.16:80 -m -w 0
+-a -t 10.0.0.13:80 -r 192.168.8.17:80 -m -w 1
+-A -t 10.0.0.14:80 -s rr
+-a -t 10.0.0.14:80 -r 192.168.8.14:80 -m -w 0
+-A -t 10.0.0.15:80 -s rr
+";
+    let file = format!("{GOOD}policy: {{ prune: all, max_delete: 100% }}\n");
+    let directory = directory(&[("a.yaml", &file), ("live", live)]);
+    let output = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "live"]);
+    let perhaps = "      perhaps a condition: a server that drains or is overridden has weight 0\n";
+    assert_eq!(
+        (output.status, output.stdout.as_str()),
+        (
+            1,
+            format!(
+                "\
+tcp://10.0.0.13:80 (web)
+  ~ server 192.168.8.14:80  weight: 0 -> 1
+{perhaps}  ~ server 192.168.8.15:80  weight: 1 -> 3
+  - server 192.168.8.16:80
+{perhaps}  - server 192.168.8.17:80
+tcp://10.0.0.14:80
+  - service
+      refuses new connections, and takes 1 server (192.168.8.14:80) with it
+{perhaps}tcp://10.0.0.15:80
+  - service
+      refuses new connections, and takes 0 servers with it
+0 to add, 2 to edit, 4 to delete
+"
+            )
+            .as_str()
+        )
+    );
+    let output = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "live", "--output", "json"]);
+    let document: Value = serde_json::from_str(&output.stdout).unwrap();
+    let rows = document["operations"].as_array().unwrap();
+    let marked = rows.iter().map(|row| row.get("perhaps_condition").cloned());
+    let yes = Some(Value::Bool(true));
+    assert_eq!(marked.collect::<Vec<_>>(), [yes.clone(), None, yes.clone(), None, yes, None]);
+    assert_eq!((output.status, &document["in_sync"]), (1, &Value::Bool(false)));
+}
+
+#[test]
 fn rules_that_no_file_can_ask_for_are_named() {
     let rules = "-A -t 10.0.0.13:80 -s rr\n-A -t web.example.com:80 -s rr\n";
     let directory = directory(&[("rules", rules)]);
