@@ -30,7 +30,7 @@ pub use self::environment::HostEnvironment;
 pub use self::event::{DaemonAction, Event, Notice};
 pub use self::findings::Examination;
 pub use self::goal::{Goal, UnusableFile};
-pub use self::pass::{Attempt, Connect, Job, Looked, Pass, Passes, StateDirectory};
+pub use self::pass::{Attempt, Connect, Job, Looked, Pass, Passes, ReadClock, StateDirectory};
 
 /// The environment of the daemon: the source of its events, and the executor of its actions.
 pub trait Environment {

@@ -16,6 +16,9 @@ use crate::target::{Clock, Conditions, Departure, Drains, FileServers};
 use super::drift::Drift;
 use super::goal::Goal;
 
+/// Reads the clocks, by which conditions begin and end.
+pub type ReadClock = Box<dyn Fn() -> Clock + Send>;
+
 /// Connects to a kernel.
 pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError> + Send>;
 
@@ -128,6 +131,7 @@ impl Attempt {
 /// Carries out passes over one connection to the kernel, which is renewed after an error.
 pub struct Passes {
     connect: Connect,
+    clock: ReadClock,
     kernel: Option<Box<dyn Kernel>>,
     store: Store,
     /// The lock against a second daemon
@@ -145,6 +149,7 @@ impl Passes {
     pub fn new(connect: Connect, store: Store, daemon: Option<Lock>) -> Self {
         Self {
             connect,
+            clock: Box::new(Clock::now),
             kernel: None,
             store,
             daemon,
@@ -152,6 +157,11 @@ impl Passes {
             knows_verified: false,
             drains: Drains::NONE,
         }
+    }
+
+    /// The same by other clocks than those of the host.
+    pub fn with_clock(self, clock: ReadClock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Carries out one pass. `waits` is called with the holder of the lock where another process has it, `begins` once the lock
@@ -170,7 +180,7 @@ impl Passes {
         let began = Instant::now();
         let (found, unknown, was_found_here) = self.find_verified(&mut warnings);
         let kept = job.goal.as_ref().or(found.as_ref());
-        let now = Clock::now();
+        let now = (self.clock)();
         let mut conditions = self.store.load_conditions(now);
         conditions.drains.recall(&self.drains);
         warnings.extend(conditions.unreadable.clone());
@@ -188,7 +198,7 @@ impl Passes {
         // While a file is refused, the goal before it is kept.
         let is_its_turn = pending.as_ref().is_none_or(|attempt| attempt.is_refused());
         let goal = kept.filter(|_| is_its_turn).map(|goal| Box::new(self.attempt(goal, &baseline)));
-        let at = SystemTime::now();
+        let at = (self.clock)().wall;
         if let Some(report) = goal.as_ref().or(pending.as_ref()).and_then(|of| of.result.as_ref().ok()) {
             conditions.drains.clone_from(&report.last.draining);
             conditions.changes_in =
@@ -228,7 +238,7 @@ impl Passes {
     fn look_at_drains(&mut self) -> bool {
         let (Some(kernel), false) = (&mut self.kernel, self.drains.is_empty()) else { return false };
         match kernel.read_services(&self.drains.services()) {
-            Ok(live) => self.drains.look(&reconcile::live_connections(&live), Clock::now()),
+            Ok(live) => self.drains.look(&reconcile::live_connections(&live), (self.clock)()),
             Err(error) => {
                 debug!("cannot look at what drains: {}", ErrorChain(&error));
                 false

@@ -72,6 +72,13 @@ impl Store {
         Ok(Self { directory: Directory::new(directory), scope: Scope::here(cookie)? })
     }
 
+    /// The same directory, as a host sees it that has booted again.
+    #[cfg(feature = "fake")]
+    pub fn in_boot(mut self, boot: &str) -> Self {
+        boot.clone_into(&mut self.scope.boot);
+        self
+    }
+
     /// Reads the record; an empty one where there is none yet.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::daemon::{Shared, file, goal};
 use crate::log;
@@ -16,6 +16,7 @@ use lbd::kernel::{Kernel, Look, Loss};
 use lbd::model::{Link, ServiceKey};
 use lbd::status::{ChangedBy, LastChange, PassOutcome, PassReason, Status};
 use lbd::store::Store;
+use lbd::target::Clock;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -26,6 +27,9 @@ pub(crate) struct Director {
     pub(crate) passes: Passes,
     pub(crate) store: Store,
     pub(crate) now: Instant,
+    /// When it was started, by the time of the loop and by the clocks of its passes, which go on together
+    started: (Instant, Clock),
+    clock: Arc<Mutex<Clock>>,
     pub(crate) directory: TempDir,
     /// What was ordered beside passes and writings of the status
     awaited: Vec<Link>,
@@ -43,11 +47,26 @@ impl Director {
         let store = Store::new(directory.path(), None).unwrap();
         let connect = kernel.clone();
         let connect = Box::new(move || Ok(Box::new(connect.clone()) as Box<dyn Kernel>));
+        let clock = Arc::new(Mutex::new(Clock::now()));
+        let (reads, started) = (Arc::clone(&clock), (Instant::now(), *clock.lock().unwrap()));
         let passes = Passes::new(connect, store.clone(), Some(store.lock_daemon("run").unwrap()));
-        let now = Instant::now();
+        let passes = passes.with_clock(Box::new(move || *reads.lock().unwrap()));
+        let now = started.0;
         let controller = Controller::new("desired.yaml".into(), None, || 0.0, now);
         let (awaited, notices) = (Vec::new(), Vec::new());
-        Self { kernel, controller, passes, store, now, directory, awaited, notices, revision: 0 }
+        Self {
+            kernel,
+            controller,
+            passes,
+            store,
+            now,
+            started,
+            clock,
+            directory,
+            awaited,
+            notices,
+            revision: 0,
+        }
     }
 
     /// The file as it is now; gives how long the next pass waits.
@@ -79,10 +98,18 @@ impl Director {
         self.until_next_pass()
     }
 
+    /// The clocks at this time of the loop.
+    pub(crate) fn clock(&self) -> Clock {
+        let (began, Clock { since_boot, wall }) = self.started;
+        let since = self.now - began;
+        Clock { since_boot: since_boot + u64::try_from(since.as_millis()).unwrap(), wall: wall + since }
+    }
+
     fn perform(&mut self, actions: Vec<DaemonAction>) {
         for action in actions {
             match action {
                 DaemonAction::StartPass(job) => {
+                    *self.clock.lock().unwrap() = self.clock();
                     let pass = self.passes.run(&job, |holder| panic!("{holder} has the lock"), || ());
                     self.hears(Event::PassEnded(Box::new(pass)));
                 }
@@ -259,7 +286,7 @@ fn what_fails_is_tried_again_with_growing_pauses_until_it_succeeds() {
         failed[0].starts_with("add service tcp://10.0.0.1:80: this kernel cannot load scheduler `wlc`"),
         "{failed:?}"
     );
-    let (retry_at, now) = (director.status_on_disk().retry_at.unwrap(), SystemTime::now());
+    let (retry_at, now) = (director.status_on_disk().retry_at.unwrap(), director.clock().wall);
     assert!((now.into()..=(now + Duration::from_secs(31)).into()).contains(&retry_at), "{retry_at}");
     director.kernel.0.lock().unwrap().schedulers = Fake::default().schedulers;
     assert_eq!(director.looks(), Duration::from_secs(30));
