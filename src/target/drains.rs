@@ -148,10 +148,6 @@ impl Drains {
         self.0.insert(server, drain);
     }
 
-    pub(super) fn remove(&mut self, server: &ServerOf) -> Option<Drain> {
-        self.0.remove(server)
-    }
-
     /// Keeps those of some services.
     pub fn retain(&mut self, is_kept: &dyn Fn(&ServiceKey) -> bool) {
         self.0.retain(|(service, _), _| is_kept(service));

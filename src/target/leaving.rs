@@ -30,7 +30,8 @@ pub struct Leaving {
     pub draining: Drains,
     /// What is to be deleted, though it was to drain, and why
     pub ended: BTreeMap<ServerOf, DrainEnd>,
-    /// What was draining at the beginning, and is in the file again, not there any more, or in `ended`
+    /// What was draining at the beginning, and is in the file again, not there any more, or in `ended`. It stays on disk until the pass
+    /// has verified the file: after another file that no pass verified, what leaves again goes on with its first end
     over: Drains,
 }
 
@@ -114,10 +115,7 @@ impl Leaving {
             return;
         }
         let cluster = of.owned.get(service).map(ToString::to_string);
-        // One that has begun before, and was interrupted by a file that no pass has verified.
-        let before = self.over.remove(&server).map(|drain| drain.period);
-        let period = before.unwrap_or_else(|| Period::new(now, length));
-        let mut drain = Drain::new(cluster, period);
+        let mut drain = Drain::new(cluster, Period::new(now, length));
         match drain.look(&server, &of.live, now) {
             Some(end) => drop(self.ended.insert(server, end)),
             None => self.draining.insert(server, drain),

@@ -103,7 +103,8 @@ fn a_cluster_that_moves_from_a_mark_to_an_address_keeps_its_connections_and_take
     let marked = "\
 marks: [{ mark: 10, match: [{ protocol: tcp, address: 10.8.0.1, ports: [80] }] }]
 clusters: [{ name: web, listen: 'fwmark://10', forward: nat, servers: [192.168.8.14] }]";
-    let addressed = "clusters: [{ name: web, listen: 'tcp://10.8.0.1:80', forward: nat, servers: [192.168.8.15] }]";
+    let addressed =
+        "clusters: [{ name: web, listen: 'tcp://10.8.0.1:80', forward: nat, servers: [192.168.8.15] }]";
     apply(&net, marked, &[]);
     let old = connect();
     assert_eq!(answers(&old), 14);
@@ -133,7 +134,8 @@ fn what_fullnat_needs_stays_until_its_cluster_has_drained() {
     let both = "clusters:
   - { name: web, listen: 'tcp://10.8.0.1:80', forward: fullnat, servers: [192.168.8.14] }
   - { name: other, listen: 'tcp://10.8.0.1:81', forward: nat, servers: [192.168.8.15] }";
-    let one = "clusters: [{ name: other, listen: 'tcp://10.8.0.1:81', forward: nat, servers: [192.168.8.15] }]";
+    let one =
+        "clusters: [{ name: other, listen: 'tcp://10.8.0.1:81', forward: nat, servers: [192.168.8.15] }]";
     apply(&net, both, &[]);
     let old = connect();
     assert_eq!(answers(&old), 14);
