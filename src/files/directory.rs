@@ -6,13 +6,14 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, BufWriter, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
-use rustix::fs::{fchmod, fchown, fstat, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::fs::{fchmod, fchown, fstat, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
+use rustix::path::Arg;
 use rustix::process::geteuid;
 
 use super::error::{FileCause, FileError};
@@ -27,6 +28,8 @@ const DIRECTORY_MODE: u32 = 0o700;
 #[derive(Debug, Clone)]
 pub struct Directory {
     path: PathBuf,
+    /// Its name in another directory of lbd, whose owner may have put anything there
+    inside: Option<&'static str>,
 }
 
 /// Identifies a file independently of its name.
@@ -61,7 +64,13 @@ struct Opened {
 impl Directory {
     /// Does not open it yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { path: path.to_owned(), inside: None }
+    }
+
+    /// A directory of this name in this one. It is no link, and belongs to root or to this one's owner.
+    #[must_use]
+    pub fn inside(&self, name: &'static str) -> Self {
+        Self { path: self.path.join(name), inside: Some(name) }
     }
 
     /// Its path.
@@ -74,22 +83,47 @@ impl Directory {
     }
 
     fn open(&self) -> Result<Opened, FileError> {
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let open = || {
-            let descriptor = openat(CWD, &self.path, flags, Mode::empty())?;
-            let stat = fstat(&descriptor)?;
-            Ok(Opened { descriptor, user: Uid::from_raw(stat.st_uid), group: Gid::from_raw(stat.st_gid) })
+        let Some(name) = self.inside else {
+            return self.opened(Opened::at(CWD, &self.path, OFlags::empty()));
         };
-        open().map_err(|error: Errno| match error {
+        let outer = self.outer().open()?;
+        let opened = match Opened::at(&outer.descriptor, name, OFlags::NOFOLLOW) {
+            Err(Errno::NOTDIR) => return Err(FileError::new(self.path.clone(), FileCause::NotDirectory)),
+            opened => self.opened(opened)?,
+        };
+        match opened.user {
+            user if user.is_root() || user == outer.user || user == geteuid() => Ok(opened),
+            user => Err(FileError::new(self.path.clone(), FileCause::Owner(user.as_raw()))),
+        }
+    }
+
+    fn opened(&self, result: Result<Opened, Errno>) -> Result<Opened, FileError> {
+        result.map_err(|error| match error {
             Errno::ACCESS => FileError::new(self.path.clone(), FileCause::Closed),
             error => FileError::new(self.path.clone(), error),
         })
     }
 
+    /// The directory that this one is inside of.
+    fn outer(&self) -> Self {
+        Self { path: self.path.parent().unwrap_or(&self.path).to_owned(), inside: None }
+    }
+
     /// Opens the directory; creates it where it is missing, for its owner alone.
     fn open_or_make(&self) -> Result<Opened, FileError> {
-        match self.open() {
-            Err(error) if error.is_absent() => {
+        match (self.open(), self.inside) {
+            (Err(error), Some(name)) if error.is_absent() => {
+                let outer = self.outer().open_or_make()?;
+                match mkdirat(&outer.descriptor, name, Mode::RWXU) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(FileError::new(self.path.clone(), error)),
+                }
+                let opened = self.open()?;
+                // It belongs to whom that one belongs to, whoever writes there first.
+                outer.take_over(&opened.descriptor, Mode::RWXU);
+                self.open()
+            }
+            (Err(error), None) if error.is_absent() => {
                 DirBuilder::new()
                     .recursive(true)
                     .mode(DIRECTORY_MODE)
@@ -97,7 +131,7 @@ impl Directory {
                     .map_err(|error| FileError::new(self.path.clone(), error))?;
                 self.open()
             }
-            opened => opened,
+            (opened, _) => opened,
         }
     }
 
@@ -218,6 +252,35 @@ impl Directory {
         })
     }
 
+    /// Opens a file to be read and to be written at its end, readable for all who may enter the directory. File and directory are
+    /// created where they are missing.
+    ///
+    /// # Errors
+    /// Where it cannot be opened, or cannot be trusted.
+    pub fn open_to_append(&self, name: &str) -> Result<File, FileError> {
+        let opened = self.open_or_make()?;
+        let file = self.open_in(&opened, name, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)?;
+        opened.take_over(&file, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH);
+        Ok(file)
+    }
+
+    /// The names of at most `limit` files; none where the directory does not exist.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn names(&self, limit: usize) -> Result<Vec<String>, FileError> {
+        let opened = match self.open() {
+            Ok(opened) => opened,
+            Err(error) if error.is_absent() => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let entries =
+            Dir::read_from(&opened.descriptor).map_err(|error| FileError::new(self.path.clone(), error))?;
+        // What is no text is no name of lbd's.
+        let names = entries.flatten().filter_map(|entry| entry.file_name().to_str().map(str::to_owned).ok());
+        Ok(names.filter(|name| name != "." && name != "..").take(limit).collect())
+    }
+
     /// Renames a file; a file of the new name is replaced.
     ///
     /// # Errors
@@ -277,6 +340,14 @@ impl Directory {
 }
 
 impl Opened {
+    /// Opens a directory.
+    fn at(directory: impl AsFd, name: impl Arg, flags: OFlags) -> Result<Self, Errno> {
+        let flags = flags | OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let descriptor = openat(directory, name, flags, Mode::empty())?;
+        let stat = fstat(&descriptor)?;
+        Ok(Self { descriptor, user: Uid::from_raw(stat.st_uid), group: Gid::from_raw(stat.st_gid) })
+    }
+
     /// Checks whether a file can be trusted.
     fn check(&self, stat: &Stat) -> Result<(), FileCause> {
         let kind = FileType::from_raw_mode(stat.st_mode);
@@ -297,7 +368,8 @@ impl Opened {
 
     /// Gives a file the directory's owner and group, and a mode. Only root can change the owner; other writers need not, in their
     /// own directory.
-    fn take_over(&self, file: &File, mode: Mode) {
+    fn take_over(&self, file: impl AsFd, mode: Mode) {
+        let file = file.as_fd();
         let Ok(stat) = fstat(file) else { return };
         let is_other = stat.st_uid != self.user.as_raw() || stat.st_gid != self.group.as_raw();
         if is_other {

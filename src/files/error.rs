@@ -24,6 +24,8 @@ pub enum FileCause {
     Closed,
     /// It is not a regular file.
     NotRegular(FileType),
+    /// It is no directory, where one belongs.
+    NotDirectory,
     /// It has several names, and can be changed by another one.
     HardLinks,
     /// It belongs to a user who is neither root nor the owner of the directory.
@@ -68,6 +70,7 @@ impl fmt::Display for FileError {
             FileCause::NotRegular(kind) => {
                 write!(f, "{path}: is {}, not a regular file; remove it", name(*kind))
             }
+            FileCause::NotDirectory => write!(f, "{path}: is not a directory; remove it"),
             FileCause::HardLinks => {
                 write!(f, "{path}: has more than one hard link, so that other users can change it; remove it")
             }

@@ -142,3 +142,39 @@ fn a_directory_that_is_made_is_for_its_owner_alone() {
     let mode = fs::metadata(root.path().join("var/lbd")).unwrap().mode() & 0o7777;
     assert_eq!(mode, 0o700);
 }
+
+// User lbd, to whom the outer one belongs, may put anything into the place of the inner one.
+#[test]
+fn a_directory_inside_is_made_with_the_owner_of_the_outer_one_and_is_no_link() {
+    let (root, outer) = directory();
+    let inner = outer.inside("history");
+    assert_eq!(inner.read("a", LIMIT).unwrap(), None);
+    assert_eq!(inner.names(9).unwrap(), Vec::<String>::new());
+    inner.replace("a", |file| file.write_all(b"one")).unwrap();
+    assert_eq!(inner.read("a", LIMIT).unwrap().as_deref(), Some(&b"one"[..]));
+    let path = root.path().join("history");
+    let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(
+        (mode, inner.names(9).unwrap(), inner.names(0).unwrap().len()),
+        (0o700, vec!["a".to_owned()], 0)
+    );
+    fs::remove_dir_all(&path).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    symlink(elsewhere.path(), &path).unwrap();
+    let error = message(inner.replace("a", |file| file.write_all(b"one")).unwrap_err(), &root);
+    assert_eq!(error, "DIR/history: is not a directory; remove it");
+    assert!(inner.read("a", LIMIT).is_err() && inner.names(9).is_err());
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_appended_comes_behind_what_is_there() {
+    let (root, directory) = directory();
+    for text in ["one\n", "two\n"] {
+        directory.open_to_append("log").unwrap().write_all(text.as_bytes()).unwrap();
+    }
+    assert_eq!(fs::read_to_string(root.path().join("log")).unwrap(), "one\ntwo\n");
+    fs::remove_file(root.path().join("log")).unwrap();
+    symlink("elsewhere", root.path().join("log")).unwrap();
+    assert!(directory.open_to_append("log").is_err());
+}
