@@ -1,6 +1,7 @@
 //! Defines the commands and options of `lbd` with their help texts; man page and completions come from here.
 
 mod conditions;
+mod history;
 mod tips;
 
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueE
 use clap_complete::Shell;
 
 pub use self::conditions::{DrainOptions, Lasting, PauseOptions, Term, UndoOptions, WeightOptions};
+pub use self::history::{HistoryCommand, HistoryOptions};
 pub use self::tips::is_file_name;
 
 use crate::model::Prune;
@@ -90,7 +92,7 @@ impl Arguments {
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
         "schema" | "completions" => false,
-        "teardown" | "resume" | "export" | "overrides" => option.get_id() != "file",
+        "teardown" | "resume" | "export" | "overrides" | "history" => option.get_id() != "file",
         _ => true,
     }
 }
@@ -139,6 +141,11 @@ pub enum Command {
         #[arg(long, short)]
         yes: bool,
     },
+
+    /// List the files that were verified, the newest first: when, by whom, what was done; the one in force is marked
+    ///
+    /// `policy.history` says how many are kept. Exit code 0: done, 2: error.
+    History(HistoryOptions),
 
     /// Take servers out of service for a time: they keep their connections and get no new ones
     ///
@@ -242,6 +249,10 @@ pub struct Diff {
     #[arg(long, value_name = "EXPORT")]
     pub live: Option<PathBuf>,
 
+    /// Compare with this file of the history instead of the desired file: what `lbd rollback` to it would do
+    #[arg(long, value_name = "NUMBER", conflicts_with = "live")]
+    pub against: Option<u64>,
+
     /// Treat warnings about the host as errors: exit code 2
     #[arg(long, conflicts_with = "live")]
     pub strict: bool,
@@ -296,7 +307,7 @@ impl Diff {
     pub fn plain() -> Self {
         let overrides = Overrides { prune: None, allow_empty: false, allow_deletes: false };
         let (clusters, output) = (Vec::new(), DiffOutput::Text);
-        Self { clusters, output, live: None, strict: false, verbose: false, overrides }
+        Self { clusters, output, live: None, against: None, strict: false, verbose: false, overrides }
     }
 }
 

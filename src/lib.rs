@@ -11,6 +11,7 @@
 //! - *blocked*: left out because its replacement was rejected; *awaiting link*: its interface is not there yet
 //! - *condition*: what modifies the file for a while: a *pause*, an operator's *override*, or a *drain*, by which a server that left the file keeps its
 //!   connections; *target*: the file under its conditions
+//! - *history*: the files that were verified, each with a number, and the events
 //! - *record*: what lbd owns, kept in the state directory; *goal*: one revision of the desired file in the daemon
 //!
 //! Below are the rooms, in the order to read them; `docs/architecture.md` has the arrows between them, and which files a new attribute
@@ -58,7 +59,10 @@ pub mod guard;
 /// Opens and writes files that another user may have prepared.
 pub mod files;
 
-/// Records on disk what lbd owns and what was last verified.
+/// The history: which files were verified, by whom, and what happened.
+pub mod history;
+
+/// Records on disk what lbd owns, what was last verified, and the history.
 pub mod store;
 
 /// One pass: read, plan, execute, read again.

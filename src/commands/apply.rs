@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::advice::Detail;
 use super::inputs::StoredState;
 use super::other_file::other_file;
+use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, draining, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
+use crate::history::{Counts, Trigger};
 use crate::host::Host;
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
@@ -72,11 +74,13 @@ pub(super) fn run(
     if options.force {
         conditions.pauses = Pauses::NONE;
     }
+    let trigger = Trigger { command: ChangedBy::Apply, by: Some(who()), done: Counts::default() };
     let order = PassInput {
         desired: &desired,
         conditions: &conditions,
         verified,
         text: &source.text,
+        trigger: Some(&trigger),
         defers: None,
         unknown: last_verified.unknown(),
         expected: options.expect.as_deref(),

@@ -6,9 +6,9 @@ use std::path::Path;
 use super::advice::Detail;
 use super::inputs::{Input, StoredState};
 use super::part::Part;
-use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, inputs};
+use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, history, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
-use crate::config;
+use crate::config::{self, Source};
 use crate::ipvsadm;
 use crate::kernel::Live;
 use crate::model::{Desired, Forwarding, State, Thresholds, Timeouts};
@@ -20,15 +20,37 @@ pub(super) fn run(
     options: &Diff,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)
-        .map_err(|error| Part::explain(&options.clusters, error))?;
+    let (source, desired) = match options.against {
+        Some(number) => {
+            let source = history::text(&inputs::store(arguments)?, number)?;
+            console.note(format_args!(
+                "compared with {}: this is what `lbd rollback {number}` would do",
+                source.name
+            ));
+            let desired = config::load(&source)?;
+            (source, desired)
+        }
+        None => inputs::desired(&arguments.file, &console.progress)
+            .map_err(|error| Part::explain(&options.clusters, error))?,
+    };
+    show(arguments, options, &source, desired, console)
+}
+
+/// Compares a state with the live one, and shows the difference. `source` is its text.
+pub(super) fn show(
+    arguments: &Arguments,
+    options: &Diff,
+    source: &Source,
+    mut desired: Desired,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
     desired.policy = inputs::policy(desired.policy, &options.overrides);
     let stored = match &options.live {
         // An export does not contain what lbd owns, and may come from another host.
         Some(_) => StoredState::nothing(),
         None => {
             let store = inputs::store(arguments)?;
-            let verified = inputs::verified(&store, &source);
+            let verified = inputs::verified(&store, source);
             StoredState::read(&store, verified, &desired, console)
         }
     };
@@ -48,8 +70,8 @@ pub(super) fn run(
         None => advice::of(&desired, &advice::look(&desired.state, &arguments.file, console), &comparison),
     };
     part.limit(&mut comparison, &mut warnings);
-    // A part of a plan, or one against an export, cannot be carried out.
-    let is_plan = options.live.is_none() && options.clusters.is_empty();
+    // A part of a plan, or one against an export or for another file, cannot be carried out.
+    let is_plan = options.live.is_none() && options.against.is_none() && options.clusters.is_empty();
     let fingerprint = is_plan.then(|| Fingerprint::of(&comparison)).flatten();
     match options.output {
         DiffOutput::Text => report::comparison_text(console.out, &comparison, fingerprint.as_ref())?,

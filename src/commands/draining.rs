@@ -104,6 +104,8 @@ fn end(
         defers: None,
         unknown: verified.unknown(),
         expected: None,
+        // The file was verified before.
+        trigger: None,
         departure: Departure::Drain,
         now,
     };

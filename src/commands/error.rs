@@ -6,6 +6,7 @@ use std::io;
 
 use super::Console;
 use super::edit::EditError;
+use super::history::UnknownFile;
 use super::inputs::Input;
 use super::named::UnknownName;
 use super::other_file::OtherFile;
@@ -94,6 +95,8 @@ pub enum CommandError {
     UnknownName(UnknownName),
     /// The desired file cannot be edited, or was not installed.
     Edit(EditError),
+    /// The history has no file of this number.
+    UnknownFile(UnknownFile),
     /// There is no override of this name.
     NoOverride {
         /// The name
@@ -195,6 +198,7 @@ impl fmt::Display for CommandError {
             }
             Self::UnknownName(unknown) => unknown.fmt(f),
             Self::Edit(error) => error.fmt(f),
+            Self::UnknownFile(unknown) => unknown.fmt(f),
             Self::NoOverride { name, names } if names.is_empty() => {
                 write!(f, "{name}: there is no such override, and no other")
             }
@@ -242,6 +246,7 @@ impl Error for CommandError {
             | Self::NotConfirmed
             | Self::NoTerminal
             | Self::UnknownName(_)
+            | Self::UnknownFile(_)
             | Self::NoOverride { .. }
             | Self::NotApplied
             | Self::TooManyOverrides(_)

@@ -173,6 +173,7 @@ pub(super) fn policy(file: Policy, overrides: &Overrides) -> Policy {
         allow_empty: file.allow_empty || allow_empty,
         max_delete: if allow_deletes { MaxDelete::Percent(100) } else { file.max_delete },
         resync: file.resync,
+        history: file.history,
     }
 }
 

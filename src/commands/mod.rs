@@ -9,6 +9,7 @@ mod draining;
 mod edit;
 mod error;
 mod export;
+mod history;
 mod inputs;
 mod named;
 mod other_file;
@@ -146,6 +147,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
             None => status::run(arguments, options, &mut KernelReader::default(), console),
         },
         Command::Edit { yes } => edit::run(arguments, *yes, console),
+        Command::History(options) => history::run(arguments, options, console),
         Command::Drain(options) => overrides::drain(arguments, options, console),
         Command::Weight(options) => overrides::weight(arguments, options, console),
         Command::Undo(options) => overrides::undo(arguments, options, console),

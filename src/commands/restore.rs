@@ -8,6 +8,7 @@ use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::cli::Arguments;
 use crate::config::Source;
 use crate::escape;
+use crate::history::{Counts, Trigger};
 use crate::kernel::director::Director;
 use crate::model::Desired;
 use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
@@ -83,11 +84,13 @@ fn pass(
     let conditions = Conditions { pauses: Pauses::NONE, ..store.load_conditions(now) };
     let verified = verified.unwrap_or_else(|| inputs::verified(store, source));
     let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
+    let trigger = Trigger { command: ChangedBy::Restore, by: None, done: Counts::default() };
     let order = PassInput {
         desired,
         conditions: &conditions,
         verified: verified.state(desired),
         text: &source.text,
+        trigger: Some(&trigger),
         defers: None,
         unknown: verified.unknown(),
         expected: None,

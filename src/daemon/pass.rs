@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tracing::debug;
 
 use crate::error_chain::ErrorChain;
+use crate::history::Trigger;
 use crate::kernel::{Kernel, KernelError, Look, Loss};
 use crate::model::{Operation, Subject};
 use crate::reconcile::{self, FileChange, Outcome, PassInput, Reasons, Report, Summary};
@@ -359,6 +360,11 @@ impl Passes {
             }
             _ => Ok(Vec::new()),
         };
+        let trigger = Trigger {
+            command: ChangedBy::Run { reason: job.reason },
+            by: None,
+            done: Summary::of(edited.iter().flatten()).counts(),
+        };
         let waits = |operation: &Operation| job.backing_off.contains(&operation.subject());
         let mut pass = |verified: Option<&Goal>| {
             let verified = verified.map(|verified| &*verified.desired);
@@ -366,6 +372,7 @@ impl Passes {
                 desired: &goal.desired,
                 verified,
                 text: &goal.text,
+                trigger: Some(&trigger),
                 conditions,
                 defers: Some(&waits),
                 unknown,

@@ -40,6 +40,8 @@ pub struct Policy {
     pub max_delete: MaxDelete,
     /// How often the live state is checked though nothing announced a change
     pub resync: Duration,
+    /// How many verified files the history keeps
+    pub history: u32,
 }
 
 impl Default for Policy {
@@ -49,6 +51,7 @@ impl Default for Policy {
             allow_empty: false,
             max_delete: MaxDelete::Percent(50),
             resync: Duration::from_secs(30),
+            history: 50,
         }
     }
 }

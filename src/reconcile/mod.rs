@@ -14,6 +14,7 @@ use std::sync::Arc;
 use self::execution::{Execution, execute};
 use self::session::RecordSession;
 use crate::guard::GuardRefusal;
+use crate::history::{Counts, Trigger};
 use crate::kernel::{Kernel, KernelError, Live, Permit, ReadScope, Refusal};
 use crate::model::{Action, Desired, Kind, Operation, Policy, State, sysctl};
 use crate::ownership::Changed;
@@ -92,6 +93,12 @@ impl Summary {
         add + edit + delete
     }
 
+    /// The same for the history.
+    pub fn counts(self) -> Counts {
+        let Self { add: added, edit: edited, delete: deleted } = self;
+        Counts { added, edited, deleted }
+    }
+
     /// Counts the objects that operations add, edit and delete.
     pub fn of<'a>(operations: impl Iterator<Item = &'a Operation>) -> Self {
         let mut summary = Self::default();
@@ -123,6 +130,8 @@ pub struct PassInput<'a> {
     pub verified: Option<&'a Desired>,
     /// The desired file itself, kept once it is verified
     pub text: &'a str,
+    /// Who or what had the pass run, for the history; without it, no history is kept
+    pub trigger: Option<&'a Trigger>,
     /// The conditions in force, under which the file is to be followed
     pub conditions: &'a Conditions,
     /// Which operations are deferred to a later pass, if any are
@@ -144,6 +153,7 @@ impl<'a> PassInput<'a> {
             desired,
             verified: None,
             text,
+            trigger: None,
             conditions: &NO_CONDITIONS,
             defers: None,
             unknown: None,
@@ -236,7 +246,8 @@ fn permitted_pass(
     store: &Store,
     announce: &mut dyn FnMut(&StateDiff),
 ) -> Result<Report, KernelError> {
-    let PassInput { desired, verified, text, conditions, defers, unknown, expected, departure, now } = *order;
+    let PassInput { desired, verified, text, trigger, conditions, defers, unknown, expected, departure, now } =
+        *order;
     let mut session = RecordSession::open(store, verified.unwrap_or(desired), conditions);
     if let Some(reason) = unknown {
         session.is_unknown(reason);
@@ -281,6 +292,7 @@ fn permitted_pass(
         } else if last.plan.is_empty() && !last.deferred.is_empty() {
             Outcome::Deferred
         } else if last.plan.is_empty() {
+            session.keep(text, trigger, &done, target.policy.history);
             session.verified(target, &last, text);
             session.settle(desired, &last, leaving, now);
             last.guard_refusal.clone().map_or(Outcome::Verified, Outcome::PartlyRefused)

@@ -1,6 +1,7 @@
 //! Reads the record at the start of a pass and writes it as the pass goes on; one that cannot be read is not overwritten.
 
-use super::StateDiff;
+use super::{StateDiff, Summary};
+use crate::history::Trigger;
 use crate::model::{Desired, Kind, Operation, SyncDaemon, SyncLink, SyncOp, SyncRole};
 use crate::ownership;
 use crate::store::{LoadError, Record, Store};
@@ -141,6 +142,15 @@ impl<'a> RecordSession<'a> {
             self.warn(&error.to_string());
         }
         self.write();
+    }
+
+    /// Adds a file that is verified to the history, where it was not verified before.
+    pub(super) fn keep(&mut self, text: &str, trigger: Option<&Trigger>, done: &[Operation], most: u32) {
+        let Some(trigger) = trigger.filter(|_| !self.store.is_verified(text)) else { return };
+        let done = Summary::of(done.iter()).counts();
+        if let Err(error) = self.store.note_verified(text, trigger, done, most as usize) {
+            self.warnings.push(format!("{error}; lbd goes on, but the history lacks this file"));
+        }
     }
 
     /// Ends the conditions that the file has ended, and the drains that are over.

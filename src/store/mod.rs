@@ -4,6 +4,7 @@
 
 mod conditions;
 mod daemon;
+mod history;
 mod lock;
 mod record;
 
@@ -143,7 +144,7 @@ impl Store {
     /// Where it cannot be written. The old copy stays intact then.
     pub fn save_verified(&self, text: &str) -> Result<(), FileError> {
         let head = seal::text_head(text);
-        if self.directory.open_file(VERIFIED).is_ok_and(|file| is_equal(file, &head, text).unwrap_or(false)) {
+        if self.is_verified(text) {
             return Ok(());
         }
         self.directory.replace(VERIFIED, |file| {

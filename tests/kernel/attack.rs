@@ -196,6 +196,7 @@ fn whoever_owns_the_state_directory_makes_root_write_nowhere_else() {
         "status.json",
         "last_change.json",
         "last_change.json.new",
+        "history",
     ] {
         // A file that exists is truncated, one that does not is made: the second for what was opened to be made.
         let targets: &[&str] = if name.ends_with("lock") { &["victim", "nologin"] } else { &["victim"] };
@@ -223,7 +224,9 @@ fn roots_umask_does_not_take_the_record_from_the_daemon() {
     net.write("other.yaml", &file("resync: 1s", [80, 81], 2));
     let lbd = lab::lbd();
     net.sh(&format!("umask 077; {lbd} -f other.yaml --state-dir state apply --force > /dev/null 2>&1"));
-    for (name, mode) in [("state.json", 0o644), ("verified.yaml", 0o644), ("lock", 0o600)] {
+    for (name, mode) in
+        [("state.json", 0o644), ("verified.yaml", 0o644), ("history/index.json", 0o644), ("lock", 0o600)]
+    {
         let metadata = fs::metadata(net.state_dir().join(name)).unwrap();
         assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (LBD, LBD, mode), "{name}");
     }

@@ -21,6 +21,7 @@ mod fake_settings;
 mod filterless;
 mod glance;
 mod guards;
+mod history;
 mod ipvs;
 mod ipvsadm;
 mod lab_itself;

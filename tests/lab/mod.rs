@@ -167,6 +167,7 @@ impl Netns {
             "weight",
             "undo",
             "overrides",
+            "history",
             "export",
         ];
         if all.iter().any(|arg| stateful.contains(&arg.as_str())) {

@@ -19,6 +19,7 @@ mod examples;
 mod export;
 mod generated;
 mod guards;
+mod history;
 mod house;
 mod ipvsadm;
 mod log;

@@ -219,6 +219,7 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
         ("weight", [true, true]),
         ("undo", [true, true]),
         ("overrides", [false, true]),
+        ("history", [false, true]),
         ("teardown", [false, true]),
         ("restore", [true, true]),
         ("diff", [true, true]),

@@ -11,8 +11,9 @@ use crate::model::{
 
 pub use super::choice::{Choice, Listed};
 pub use super::scalar::{
-    Address, DrainText, DurationText, Group, Interface, Limit, Listener, MarkNumber, Mask, MaxDeleteText,
-    MessageLength, Name, Number, Port, PortNumber, PrefixText, Scalar, SchedulerWord, SysctlValue, Weight,
+    Address, DrainText, DurationText, Group, Interface, KeptFiles, Limit, Listener, MarkNumber, Mask,
+    MaxDeleteText, MessageLength, Name, Number, Port, PortNumber, PrefixText, Scalar, SchedulerWord,
+    SysctlValue, Weight,
 };
 
 /// What an IPVS load balancer (LVS director) shall be. `lbd` keeps the kernel equal to this file.
@@ -390,6 +391,11 @@ pub struct PolicyEntry {
     /// service is gone is noticed within two seconds, however long this is.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub resync: Option<DurationText>,
+
+    /// How many verified files the history keeps, 0 to 1000: for `lbd history` and `lbd rollback`. Default: 50.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    #[schemars(extend("default" = 50))]
+    pub history: Option<KeptFiles>,
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -329,6 +329,9 @@ pub type Weight = Number<0, 2_147_483_647>;
 /// A limit of connections.
 pub type Limit = Number<0, 2_147_483_647>;
 
+/// How many files the history keeps.
+pub type KeptFiles = Number<0, 1_000>;
+
 /// The length of a sync message.
 pub type MessageLength = Number<1, { limits::LONGEST_SYNC_MESSAGE }>;
 

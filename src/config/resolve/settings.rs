@@ -279,7 +279,7 @@ pub(super) fn check_interface(name: &Interface, here: KeyPath, issues: &mut Issu
 /// How far lbd may go.
 pub(super) fn policy(entry: Option<&PolicyEntry>, issues: &mut Issues) -> Policy {
     let mut policy = Policy::default();
-    let Some(PolicyEntry { prune, allow_empty, max_delete, resync }) = entry else { return policy };
+    let Some(PolicyEntry { prune, allow_empty, max_delete, resync, history }) = entry else { return policy };
     if let Some(Choice(prune)) = prune {
         policy.prune = *prune;
     }
@@ -293,6 +293,9 @@ pub(super) fn policy(entry: Option<&PolicyEntry>, issues: &mut Issues) -> Policy
         && let Some(seconds) = value::seconds(duration, RESYNC, || key_path!["policy", "resync"], issues)
     {
         policy.resync = Duration::from_secs(seconds.into());
+    }
+    if let Some(history) = history {
+        policy.history = history.get();
     }
     policy
 }

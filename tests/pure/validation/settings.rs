@@ -128,7 +128,8 @@ fn policy() {
         ("policy: { max_delete: half }", &["3:23 `half` is neither a share nor a number of services | a share from `0%` to `100%`, or a number from 0 to 4294967295"]),
         ("policy: { resync: 0 }", &["3:19 `0` is too short | 1 to 86400 seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`"]),
         ("policy: { resync: 2d }", &["3:19 `2d` is too long | 1 to 86400 seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`"]),
-        ("policy: { max_deletes: 1 }", &["3:11 unknown key `max_deletes` | one of prune, allow_empty, max_delete, resync | max_delete"]),
+        ("policy: { max_deletes: 1 }", &["3:11 unknown key `max_deletes` | one of prune, allow_empty, max_delete, resync, history | max_delete"]),
+        ("policy: { history: 1001 }", &["3:20 `1001` is too large for `history` | a number from 0 to 1000"]),
     ]);
 }
 

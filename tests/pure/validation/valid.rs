@@ -286,7 +286,7 @@ clusters:
     allow_empty: true
     servers: []
   - { name: other, listen: sctp://10.0.0.13:81, allow_empty: false, servers: [] }
-policy: { prune: never, allow_empty: true, max_delete: 3, resync: 1d }
+policy: { prune: never, allow_empty: true, max_delete: 3, resync: 1d, history: 7 }
 "#,
     );
     let sysctls = [
@@ -318,6 +318,7 @@ policy: { prune: never, allow_empty: true, max_delete: 3, resync: 1d }
             allow_empty: true,
             max_delete: MaxDelete::Count(3),
             resync: Duration::from_secs(86_400),
+            history: 7,
         }
     );
     assert_eq!(desired.allow_empty, [key("sctp://10.0.0.13:80")].into());

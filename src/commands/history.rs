@@ -1,0 +1,90 @@
+//! `lbd history`: lists the files that were verified, and writes the text of one.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use super::{CommandError, Console, DONE, inputs};
+use crate::cli::{Arguments, HistoryCommand, HistoryOptions, ReportOutput};
+use crate::config::Source;
+use crate::escape;
+use crate::files::sha256;
+use crate::history::{Entry, History};
+use crate::report;
+use crate::store::Store;
+
+/// A number that no file of the history has. `Display` says which ones there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownFile {
+    number: u64,
+    /// The numbers of the oldest and of the newest file, where there are some
+    kept: Option<(u64, u64)>,
+}
+
+impl fmt::Display for UnknownFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, kept } = self;
+        match kept {
+            Some((oldest, newest)) => {
+                write!(
+                    f,
+                    "{number}: the history has no file of this number; it has {oldest} to {newest} (`lbd history`)"
+                )
+            }
+            None => {
+                write!(f, "{number}: the history is empty; it begins with the next file that is verified")
+            }
+        }
+    }
+}
+
+pub(super) fn run(
+    arguments: &Arguments,
+    options: &HistoryOptions,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let store = inputs::store(arguments)?;
+    match &options.command {
+        Some(HistoryCommand::Show { number }) => show(&store, *number, console),
+        None => list(&store, options.output, console),
+    }
+}
+
+fn list(store: &Store, output: ReportOutput, console: &mut Console<'_>) -> Result<u8, CommandError> {
+    let history = store.load_history()?;
+    let in_force = store.load_verified()?.and_then(|text| Some(history.with_digest(&sha256(&text))?.number));
+    match output {
+        ReportOutput::Json => report::history_json(console.out, &history, in_force)?,
+        ReportOutput::Text if history.entries().is_empty() => {
+            console.note("the history is empty; it begins with the next file that is verified");
+        }
+        ReportOutput::Text => report::history_text(console.out, &history, in_force)?,
+    }
+    Ok(DONE)
+}
+
+fn show(store: &Store, number: u64, console: &mut Console<'_>) -> Result<u8, CommandError> {
+    let text = text(store, number)?.text;
+    if io::stdout().is_terminal() {
+        for line in text.lines() {
+            writeln!(console.out, "{}", escape::text(line))?;
+        }
+    } else {
+        // To be used as a file again.
+        console.out.write_all(text.as_bytes())?;
+    }
+    Ok(DONE)
+}
+
+/// Reads a file of the history.
+pub(super) fn text(store: &Store, number: u64) -> Result<Source, CommandError> {
+    let history = store.load_history()?;
+    let entry = history.get(number).ok_or_else(|| unknown(&history, number))?;
+    let text = store.load_history_text(entry)?;
+    Ok(Source::new(format!("file {number} of the history"), text))
+}
+
+fn unknown(history: &History, number: u64) -> CommandError {
+    let number_of = |entry: Option<&Entry>| entry.map(|entry| entry.number);
+    let (oldest, newest) = (history.entries().first(), history.entries().last());
+    CommandError::UnknownFile(UnknownFile { number, kept: number_of(oldest).zip(number_of(newest)) })
+}

@@ -1,0 +1,62 @@
+//! Writes the list of the files that were verified, as text and as JSON.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+
+use super::json::VERSION;
+use super::output::Output;
+use super::styled::{PLAIN, line};
+use crate::escape;
+use crate::history::{Entry, History};
+
+/// How much of a SHA-256 people need.
+const SHORT_DIGEST: usize = 12;
+
+/// Writes the files, the newest first; `in_force` is the number of the one that was verified last.
+///
+/// # Errors
+/// Those of `out`.
+pub fn text(out: &mut Output, history: &History, in_force: Option<u64>) -> io::Result<()> {
+    let bold = AnsiColor::Green.on_default().bold();
+    let rows = history.entries().iter().rev().map(|entry| {
+        let Entry { number, at, cause, counts, sha256, bytes: _ } = entry;
+        let digest: String = sha256.chars().take(SHORT_DIGEST).collect();
+        let cause = escape::text(&cause.to_string()).into_owned();
+        [number.to_string(), at.to_string(), cause, counts.to_string(), digest]
+    });
+    let head = ["number", "time", "by", "changes", "sha-256"].map(str::to_owned);
+    let rows: Vec<[String; 5]> = [head].into_iter().chain(rows).collect();
+    let mut widths = [0; 5];
+    for row in &rows {
+        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = cell.chars().count().max(*width));
+    }
+    let numbers = history.entries().iter().rev().map(|entry| Some(entry.number));
+    for (row, number) in rows.iter().zip([None].into_iter().chain(numbers)) {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let is_in_force = number.is_some() && number == in_force;
+        let (mark, style): (&str, Style) = if is_in_force { ("* ", bold) } else { ("  ", PLAIN) };
+        line(out, &[(style, &mark), (style, &cells.join("  "))])?;
+    }
+    Ok(())
+}
+
+/// Writes the files as one document, the newest first.
+///
+/// # Errors
+/// Those of `out`.
+pub fn json(out: &mut dyn Write, history: &History, in_force: Option<u64>) -> io::Result<()> {
+    let entry = |entry: &Entry| -> serde_json::Result<Value> {
+        let mut value = serde_json::to_value(entry)?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("verified".to_owned(), entry.cause.is_verified().into());
+            fields.insert("in_force".to_owned(), (Some(entry.number) == in_force).into());
+        }
+        Ok(value)
+    };
+    let entries: Vec<Value> = history.entries().iter().rev().map(entry).collect::<Result<_, _>>()?;
+    escape::json(out, &json!({ "version": VERSION, "history": entries }))?;
+    writeln!(out)
+}
