@@ -5,9 +5,10 @@ use std::fmt;
 use std::io;
 
 use super::Console;
-use super::edit::EditError;
+use super::edit::EditorError;
 use super::history::UnknownFile;
 use super::inputs::Input;
+use super::install::InstallError;
 use super::named::UnknownName;
 use super::other_file::OtherFile;
 use super::part::UnknownCluster;
@@ -93,8 +94,10 @@ pub enum CommandError {
     NoTerminal,
     /// What the operator named is about nothing in the file.
     UnknownName(UnknownName),
-    /// The desired file cannot be edited, or was not installed.
-    Edit(EditError),
+    /// The editor did not edit the desired file.
+    Edit(EditorError),
+    /// A text did not become the desired file.
+    Install(InstallError),
     /// The history has no file of this number.
     UnknownFile(UnknownFile),
     /// There is no override of this name.
@@ -198,6 +201,7 @@ impl fmt::Display for CommandError {
             }
             Self::UnknownName(unknown) => unknown.fmt(f),
             Self::Edit(error) => error.fmt(f),
+            Self::Install(error) => error.fmt(f),
             Self::UnknownFile(unknown) => unknown.fmt(f),
             Self::NoOverride { name, names } if names.is_empty() => {
                 write!(f, "{name}: there is no such override, and no other")
@@ -230,7 +234,7 @@ impl Error for CommandError {
             Self::State(error) | Self::OwnerUnknown(error) => error.source(),
             Self::StateFile(error) => error.source(),
             Self::Locked(error) | Self::NotAlone(error) => error.source(),
-            Self::Edit(error) => error.source(),
+            Self::Install(error) => error.source(),
             Self::Start(error) => error.source(),
             Self::Logging(error) => error.source(),
             Self::Setting { cause, .. } | Self::FewDescriptors { cause, .. } => Some(cause),
@@ -247,6 +251,7 @@ impl Error for CommandError {
             | Self::NoTerminal
             | Self::UnknownName(_)
             | Self::UnknownFile(_)
+            | Self::Edit(_)
             | Self::NoOverride { .. }
             | Self::NotApplied
             | Self::TooManyOverrides(_)

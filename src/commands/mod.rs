@@ -11,6 +11,7 @@ mod error;
 mod export;
 mod history;
 mod inputs;
+mod install;
 mod named;
 mod other_file;
 mod overrides;

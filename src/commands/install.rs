@@ -1,0 +1,145 @@
+//! Puts a text into the place of the desired file: a copy beside it, with its owner and mode, that is renamed once it is complete on disk.
+
+use std::fmt;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process;
+
+/// The mode of a desired file where there was none.
+const MODE: u32 = 0o644;
+
+/// Why a text did not become the desired file. `Display` says what to do.
+#[derive(Debug)]
+pub enum InstallError {
+    /// The desired file is a link to a file in another directory, where another program may write it.
+    Elsewhere(PathBuf),
+    /// The copy cannot be made or put into place.
+    Copy {
+        /// The copy
+        copy: PathBuf,
+        /// The cause
+        cause: io::Error,
+    },
+    /// Another program has changed the desired file meanwhile.
+    Changed,
+}
+
+impl fmt::Display for InstallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Elsewhere(target) => write!(
+                f,
+                "the desired file is a link to {}, in another directory; change it where it comes from, or name that file: `-f {}`",
+                target.display(),
+                target.display()
+            ),
+            Self::Copy { copy, cause: _ } => write!(f, "{}", copy.display()),
+            Self::Changed => f.write_str(
+                "another program has changed the desired file meanwhile; nothing was changed; compare both, and try it again",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for InstallError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Copy { cause, .. } => Some(cause),
+            Self::Elsewhere(_) | Self::Changed => None,
+        }
+    }
+}
+
+/// A copy beside the desired file. It is removed again, unless it is kept or installed.
+pub(super) struct Copy {
+    /// Where it is
+    pub(super) path: PathBuf,
+    /// Whether it stays when this is dropped
+    pub(super) is_kept: bool,
+}
+
+impl Copy {
+    /// Makes one of a text, with the owner and the mode of the desired file. `file` is a path without links.
+    pub(super) fn of(file: &Path, text: &str) -> Result<Self, InstallError> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        // Editors know the language by the end of the name.
+        let path = file.with_file_name(format!(".{name}.{}.yaml", process::id()));
+        let copy = Self { path, is_kept: false };
+        copy.write(file, text).map_err(|cause| copy.error(cause))?;
+        Ok(copy)
+    }
+
+    fn error(&self, cause: io::Error) -> InstallError {
+        InstallError::Copy { copy: self.path.clone(), cause }
+    }
+
+    fn write(&self, file: &Path, text: &str) -> io::Result<()> {
+        let rights = rights(file)?;
+        let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
+        copy.write_all(text.as_bytes())?;
+        keep_rights(&copy, rights.as_ref())
+    }
+
+    /// Renames it into the place of the desired file, complete on disk before.
+    pub(super) fn install(mut self, file: &Path) -> Result<(), InstallError> {
+        self.is_kept = true;
+        install(&self.path, file).map_err(|cause| self.error(cause))
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Renames a file beside the desired file into its place, with its owner and mode, complete on disk before.
+pub(super) fn install(copy: &Path, file: &Path) -> io::Result<()> {
+    let opened = File::open(copy)?;
+    // An editor may have written a new file.
+    keep_rights(&opened, rights(file)?.as_ref())?;
+    opened.sync_all()?;
+    fs::rename(copy, file)?;
+    file.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+/// The owner and the mode of the desired file, if there is one.
+fn rights(file: &Path) -> io::Result<Option<Metadata>> {
+    match fs::metadata(file) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a file the owner, group and mode of another.
+fn keep_rights(file: &File, of: Option<&Metadata>) -> io::Result<()> {
+    let now = file.metadata()?;
+    if let Some(of) = of.filter(|of| (now.uid(), now.gid()) != (of.uid(), of.gid())) {
+        std::os::unix::fs::fchown(file, Some(of.uid()), Some(of.gid()))?;
+    }
+    let mode = of.map_or(MODE, |of| of.mode() & 0o7777);
+    if now.mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+/// The desired file itself, by a path without links; it need not exist.
+pub(super) fn place(file: &Path) -> Result<PathBuf, InstallError> {
+    let error = |cause| InstallError::Copy { copy: file.to_owned(), cause };
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = fs::canonicalize(parent).map_err(error)?;
+    match fs::canonicalize(file) {
+        Ok(target) if target.parent() == Some(&directory) => Ok(target),
+        Ok(target) => Err(InstallError::Elsewhere(target)),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound && !file.is_symlink() => {
+            Ok(directory.join(file.file_name().unwrap_or_default()))
+        }
+        Err(cause) => Err(error(cause)),
+    }
+}
