@@ -12,7 +12,7 @@ use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueE
 use clap_complete::Shell;
 
 pub use self::conditions::{DrainOptions, Lasting, PauseOptions, Term, UndoOptions, WeightOptions};
-pub use self::history::{HistoryCommand, HistoryOptions};
+pub use self::history::{HistoryCommand, HistoryOptions, RollbackOptions};
 pub use self::tips::is_file_name;
 
 use crate::model::Prune;
@@ -27,7 +27,7 @@ use crate::model::Prune;
                   the live table, computes the smallest set of edits, carries them out, and reads the table back to \
                   prove it.",
     after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused or the daemon dead (status), 2 error, 3 refused \
-                  by a guard, a pause or `--expect` (apply).",
+                  by a guard, a pause or `--expect` (apply, rollback).",
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -146,6 +146,12 @@ pub enum Command {
     ///
     /// `policy.history` says how many are kept. Exit code 0: done, 2: error.
     History(HistoryOptions),
+
+    /// Make a file of the history the desired file again, and the kernel equal to it
+    ///
+    /// Shown as a diff and confirmed first; what it replaces goes into the history. Exit code 0: verified, 2: error, or not confirmed,
+    /// 3: refused by a guard or a pause.
+    Rollback(RollbackOptions),
 
     /// Take servers out of service for a time: they keep their connections and get no new ones
     ///

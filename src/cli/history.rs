@@ -27,3 +27,27 @@ pub enum HistoryCommand {
         number: u64,
     },
 }
+
+/// Arguments of `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackOptions {
+    /// The number of the file, as `lbd history` lists it
+    #[arg(value_name = "NUMBER")]
+    pub number: u64,
+
+    /// Make it the desired file at once
+    #[arg(long, required = true)]
+    pub now: bool,
+
+    /// Do not ask for confirmation
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Allow a file with no clusters to empty the table, and services to lose their last server with a weight above 0
+    #[arg(long)]
+    pub allow_empty: bool,
+
+    /// Allow more deletions of services and servers than `policy.max_delete`
+    #[arg(long)]
+    pub allow_deletes: bool,
+}

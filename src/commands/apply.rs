@@ -9,6 +9,8 @@ use super::other_file::other_file;
 use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, draining, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
+use crate::config::Source;
+use crate::escape;
 use crate::history::{Counts, Trigger};
 use crate::host::Host;
 use crate::kernel::Kernel;
@@ -17,6 +19,7 @@ use crate::model::Desired;
 use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
 use crate::report::{self, DeletedServers};
 use crate::status::ChangedBy;
+use crate::store::Store;
 use crate::target::{Clock, Departure, Drains, Pauses};
 
 /// What prints the warnings in full, and changes nothing.
@@ -35,27 +38,67 @@ pub(super) fn run(
         Some(daemon) => return Err(CommandError::OtherFile(daemon)),
         None => {}
     }
+    let order = Order { source: &source, desired: &desired, command: ChangedBy::Apply, install: None };
+    carry_out(arguments, options, order, &store, console)
+}
+
+/// What to apply.
+pub(super) struct Order<'a> {
+    /// The text of the file
+    pub(super) source: &'a Source,
+    /// The state that it describes, with the exceptions of the command line
+    pub(super) desired: &'a Desired,
+    /// The command
+    pub(super) command: ChangedBy,
+    /// What makes it the desired file, under the lock and before the pass, and what to say then; nothing where it is that already
+    pub(super) install: Option<(&'a mut dyn FnMut() -> Result<(), CommandError>, String)>,
+}
+
+/// Makes the kernel equal to a file by one pass.
+pub(super) fn carry_out(
+    arguments: &Arguments,
+    options: &Apply,
+    order: Order<'_>,
+    store: &Store,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let Order { source, desired, command, install } = order;
     let mut kernel = inputs::kernel(&console.progress)?;
     let host = advice::look(&desired.state, &arguments.file, console);
     if options.strict {
-        let verified = inputs::verified(&store, &source);
-        let stored = StoredState::read(&store, verified, &desired, console);
-        if let Some(code) = refuse(&mut kernel, &desired, &stored, &host, options, console)? {
+        let verified = inputs::verified(store, source);
+        let stored = StoredState::read(store, verified, desired, console);
+        if let Some(code) = refuse(&mut kernel, desired, &stored, &host, options, console)? {
             return Ok(code);
         }
     }
-    let lock = inputs::lock(&store, "apply", console);
-    // Another command may have changed it before the lock was taken.
-    let last_verified = inputs::verified(&store, &source);
-    let verified = last_verified.state(&desired);
+    let lock = inputs::lock(store, command.command(), console);
+    let departure = options.drain.map_or(Departure::Drain, Departure::DrainFor);
+    if departure == Departure::DrainFor(Duration::ZERO) && store.load_drains().is_err() {
+        // The way out of a file that cannot be read.
+        store.save_drains(&Drains::NONE).map_err(CommandError::StateFile)?;
+    }
     // A pager that is not paged must not block the holder of the lock.
     console.out.detach();
+    let unchanged = if install.is_some() { ", the kernel was not changed" } else { ", nothing was changed" };
+    if let Some((install, says)) = install {
+        let installed = install();
+        if let Err(error) = installed {
+            drop(lock);
+            console.out.attach()?;
+            return Err(error);
+        }
+        writeln!(console.out, "{}", escape::text(&says))?;
+    }
+    // Another command may have changed it before the lock was taken.
+    let last_verified = inputs::verified(store, source);
+    let verified = last_verified.state(desired);
     let out = &mut *console.out;
     let mut warnings = None;
     let mut shown: io::Result<()> = Ok(());
     let mut deleted = DeletedServers::new();
     let mut show = |comparison: &StateDiff| {
-        warnings.get_or_insert_with(|| advice::of(&desired, &host, comparison));
+        warnings.get_or_insert_with(|| advice::of(desired, &host, comparison));
         if options.output == ReportOutput::Json {
             deleted.extend(report::deleted_servers(comparison));
         }
@@ -65,18 +108,13 @@ pub(super) fn run(
         console.progress.apply(comparison.plan.len());
     };
     let now = Clock::now();
-    let departure = options.drain.map_or(Departure::Drain, Departure::DrainFor);
-    if departure == Departure::DrainFor(Duration::ZERO) && store.load_drains().is_err() {
-        // The way out of a file that cannot be read.
-        store.save_drains(&Drains::NONE).map_err(CommandError::StateFile)?;
-    }
     let mut conditions = store.load_conditions(now);
     if options.force {
         conditions.pauses = Pauses::NONE;
     }
-    let trigger = Trigger { command: ChangedBy::Apply, by: Some(who()), done: Counts::default() };
+    let trigger = Trigger { command, by: Some(who()), done: Counts::default() };
     let order = PassInput {
-        desired: &desired,
+        desired,
         conditions: &conditions,
         verified,
         text: &source.text,
@@ -87,9 +125,8 @@ pub(super) fn run(
         departure,
         now,
     };
-    let report = reconcile::pass(&mut kernel, &order, &store, lock.as_ref(), &mut show);
-    let recorded =
-        report.as_ref().map_or(Ok(()), |report| inputs::record_change(&store, ChangedBy::Apply, report));
+    let report = reconcile::pass(&mut kernel, &order, store, lock.as_ref(), &mut show);
+    let recorded = report.as_ref().map_or(Ok(()), |report| inputs::record_change(store, command, report));
     drop(lock);
     console.out.attach()?;
     last_verified.warn(console);
@@ -100,7 +137,7 @@ pub(super) fn run(
         console.warn(warning);
     }
     // Without operations, nothing was announced.
-    let warnings = warnings.unwrap_or_else(|| advice::of(&desired, &host, &report.last));
+    let warnings = warnings.unwrap_or_else(|| advice::of(desired, &host, &report.last));
     match options.output {
         ReportOutput::Text => {
             advice::print(&warnings, Detail::of(options.verbose, IN_FULL), console);
@@ -111,9 +148,9 @@ pub(super) fn run(
     console.out.flush()?;
     let drains = &report.last.draining;
     if options.wait && !drains.is_empty() && report.outcome == Outcome::Verified {
-        return draining::wait(&source, &desired, options, &store, &mut kernel, console);
+        return draining::wait(source, desired, options, store, &mut kernel, console);
     }
-    draining::note_who_ends(drains, &store, console);
+    draining::note_who_ends(drains, store, console);
     Ok(match &report.outcome {
         Outcome::Verified => DONE,
         Outcome::Failed | Outcome::Deferred => {
@@ -126,18 +163,18 @@ pub(super) fn run(
         Outcome::Unexpected(found) => {
             match found {
                 Some(found) => console.error(format_args!(
-                    "refused, nothing was changed: the plan is not the expected one any more; this is {found}"
+                    "refused{unchanged}: the plan is not the expected one any more; this is {found}"
                 )),
-                None => console.error("refused, nothing was changed: nothing is to be done any more"),
+                None => console.error(format_args!("refused{unchanged}: nothing is to be done any more")),
             }
             REFUSED
         }
         Outcome::Paused => {
             let pauses = report.last.pauses.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             let done = if report.last.pauses.cover_everything() {
-                "refused, nothing was changed"
+                format!("refused{unchanged}")
             } else {
-                "refused in part, the rest is done"
+                "refused in part, the rest is done".to_owned()
             };
             console.error(format_args!(
                 "{done}: paused: {pauses}; `lbd resume` ends that, and `--force` applies the file in spite of it"
@@ -149,7 +186,7 @@ pub(super) fn run(
             ERROR
         }
         Outcome::Refused(guard_refusal) => {
-            let changed = if report.done.is_empty() { ", nothing was changed" } else { "" };
+            let changed = if report.done.is_empty() { unchanged } else { "" };
             console.error(format_args!("refused{changed}: {guard_refusal}"));
             // It may be one of them that leaves no other usable server.
             report.last.overrides().into_iter().for_each(|one| console.note(format_args!("in force: {one}")));

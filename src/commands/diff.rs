@@ -12,7 +12,7 @@ use crate::config::{self, Source};
 use crate::ipvsadm;
 use crate::kernel::Live;
 use crate::model::{Desired, Forwarding, State, Thresholds, Timeouts};
-use crate::reconcile::{self, Fingerprint};
+use crate::reconcile::{self, Fingerprint, StateDiff};
 use crate::report;
 
 pub(super) fn run(
@@ -33,17 +33,17 @@ pub(super) fn run(
         None => inputs::desired(&arguments.file, &console.progress)
             .map_err(|error| Part::explain(&options.clusters, error))?,
     };
-    show(arguments, options, &source, desired, console)
+    Ok(show(arguments, options, &source, desired, console)?.0)
 }
 
-/// Compares a state with the live one, and shows the difference. `source` is its text.
+/// Compares a state with the live one, and shows the difference; gives the exit code with it. `source` is the text of the state.
 pub(super) fn show(
     arguments: &Arguments,
     options: &Diff,
     source: &Source,
     mut desired: Desired,
     console: &mut Console<'_>,
-) -> Result<u8, CommandError> {
+) -> Result<(u8, StateDiff), CommandError> {
     desired.policy = inputs::policy(desired.policy, &options.overrides);
     let stored = match &options.live {
         // An export does not contain what lbd owns, and may come from another host.
@@ -95,12 +95,13 @@ pub(super) fn show(
     if let Some(reason) = stored.verified.unknown() {
         console.not_verified(reason);
     }
-    Ok(match comparison.is_in_sync() {
+    let code = match comparison.is_in_sync() {
         _ if stored.verified.unknown().is_some() => ERROR,
         _ if options.strict && !warnings.is_empty() => ERROR,
         true => DONE,
         false => DIFFERS,
-    })
+    };
+    Ok((code, comparison))
 }
 
 /// Reads a live state from a file: an export of lbd, or the output of `ipvsadm -Sn`. What such a file does not contain is removed

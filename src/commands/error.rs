@@ -63,6 +63,8 @@ pub enum CommandError {
     UnknownCluster(UnknownCluster),
     /// A daemon keeps another file, and would undo this.
     OtherFile(OtherFile),
+    /// The same, where nothing can be forced.
+    KeepsOtherFile(OtherFile),
     /// Another process has the daemon's lock.
     Locked(DaemonLockError),
     /// `teardown` must not run beside a daemon, and cannot take the daemon's lock.
@@ -172,6 +174,10 @@ impl fmt::Display for CommandError {
                 "{daemon}; nothing was changed; change that file, stop the daemon first (systemctl stop lbd.service), or use \
                  `--force`"
             ),
+            Self::KeepsOtherFile(daemon) => write!(
+                f,
+                "{daemon}; nothing was changed; name that file with -f, or stop the daemon first (systemctl stop lbd.service)"
+            ),
             Self::Locked(error) => error.fmt(f),
             Self::NotAlone(error @ DaemonLockError::Daemon { .. }) => {
                 write!(f, "{error}; stop it first: systemctl stop lbd.service")
@@ -244,6 +250,7 @@ impl Error for CommandError {
             | Self::Rules { .. }
             | Self::UnknownCluster(_)
             | Self::OtherFile(_)
+            | Self::KeepsOtherFile(_)
             | Self::UnwatchedFile
             | Self::ReadOnce
             | Self::NothingVerified

@@ -19,6 +19,7 @@ mod part;
 mod pause;
 mod repeat;
 mod restore;
+mod rollback;
 mod run;
 mod schema;
 mod status;
@@ -46,7 +47,7 @@ pub const DONE: u8 = 0;
 pub const DIFFERS: u8 = 1;
 /// Exit code: error.
 pub const ERROR: u8 = 2;
-/// Exit code of `apply`: refused by a guard or a pause.
+/// Exit code of `apply` and `rollback`: refused by a guard or a pause.
 pub const REFUSED: u8 = 3;
 
 /// Where a command writes: its result to `out`, everything else to `err`. The text of a message is escaped here, so that a message
@@ -149,6 +150,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         },
         Command::Edit { yes } => edit::run(arguments, *yes, console),
         Command::History(options) => history::run(arguments, options, console),
+        Command::Rollback(options) => rollback::run(arguments, options, console),
         Command::Drain(options) => overrides::drain(arguments, options, console),
         Command::Weight(options) => overrides::weight(arguments, options, console),
         Command::Undo(options) => overrides::undo(arguments, options, console),

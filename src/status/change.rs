@@ -38,6 +38,8 @@ fn is_zero(number: &usize) -> bool {
 pub enum ChangedBy {
     /// `lbd apply`
     Apply,
+    /// `lbd rollback`
+    Rollback,
     /// `lbd restore`
     Restore,
     /// `lbd teardown`
@@ -47,6 +49,19 @@ pub enum ChangedBy {
         /// Why its pass ran
         reason: PassReason,
     },
+}
+
+impl ChangedBy {
+    /// The command, as it is typed behind `lbd`.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Rollback => "rollback",
+            Self::Restore => "restore",
+            Self::Teardown => "teardown",
+            Self::Run { .. } => "run",
+        }
+    }
 }
 
 impl LastChange {
@@ -82,9 +97,9 @@ impl fmt::Display for LastChange {
 impl fmt::Display for ChangedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Apply => f.write_str("lbd apply"),
-            Self::Restore => f.write_str("lbd restore"),
-            Self::Teardown => f.write_str("lbd teardown"),
+            Self::Apply | Self::Rollback | Self::Restore | Self::Teardown => {
+                write!(f, "lbd {}", self.command())
+            }
             Self::Run { reason } => reason.fmt(f),
         }
     }

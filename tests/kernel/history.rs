@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::lab::{Netns, Output};
+use crate::running::{Daemon, soon};
 
 const FILE: &str = "\
 version: 1
@@ -58,4 +62,85 @@ fn each_applied_file_is_listed_and_compared_with_the_kernel() {
     assert_eq!(lbd(&net, "teardown --yes").status, 0);
     assert_eq!(listed(&net), json!([[2, "apply", "root", 1, false], [1, "apply", "root", 0, false]]));
     assert_eq!(fs::read_dir(net.path("state/history")).unwrap().count(), 3);
+}
+
+#[test]
+fn a_rollback_makes_a_file_the_desired_one_again_and_keeps_the_one_that_it_replaces() {
+    let net = Netns::new();
+    let file = net.path("desired.yaml");
+    for weight in [1, 3] {
+        net.write("desired.yaml", &with(weight));
+        assert_eq!(lbd(&net, "apply").status, 0);
+    }
+    // Never applied.
+    net.write("desired.yaml", &with(5));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let asked = lbd(&net, "rollback 1 --now");
+    assert_eq!((asked.status, net.ipvsadm_save()), (2, rules(3)), "{asked:?}");
+    let says = "error: no terminal to confirm at; use `--yes` to do this; nothing was changed\n";
+    assert!(asked.stderr.ends_with(says) && asked.stdout.contains("weight: 3 -> 1\n"), "{asked:?}");
+    assert_eq!(lbd(&net, "rollback 1 --yes").status, 2);
+    let done = lbd(&net, "rollback 1 --now --yes");
+    assert_eq!((done.status, net.ipvsadm_save()), (0, rules(1)), "{done:?}");
+    let says = "
+verified: 0 added, 1 edited, 0 deleted; 1 virtual service, 1 real server
+";
+    assert!(
+        done.stdout.contains(
+            "
+installed: /"
+        ) && done.stdout.ends_with(says),
+        "{done:?}"
+    );
+    let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((fs::read_to_string(&file).unwrap(), mode), (with(1), 0o640));
+    let listed = |newest: usize| listed(&net)[newest].clone();
+    assert_eq!(
+        (listed(0), listed(1)),
+        (json!([4, "rollback", "root", 1, true]), json!([3, null, "root", 0, false]))
+    );
+    assert_eq!(lbd(&net, "history show 3").stdout, with(5));
+    let again = lbd(&net, "rollback 1 --now --yes");
+    assert!(again.status == 0 && again.stderr.contains("is the desired file already"), "{again:?}");
+    // A desired file that was removed comes back, too.
+    fs::remove_file(&file).unwrap();
+    assert_eq!((lbd(&net, "rollback 2 --now --yes").status, net.ipvsadm_save()), (0, rules(3)));
+    assert_eq!(lbd(&net, "pause").status, 0);
+    let refused = lbd(&net, "rollback 1 --now --yes");
+    assert!(
+        refused.status == 3 && refused.stderr.contains("nothing was changed: paused: everything"),
+        "{refused:?}"
+    );
+    assert_eq!((lbd(&net, "resume").status, fs::read_to_string(&file).unwrap()), (0, with(3)));
+    fs::rename(&file, net.path("state/real.yaml")).unwrap();
+    symlink("state/real.yaml", &file).unwrap();
+    let linked = lbd(&net, "rollback 1 --now --yes");
+    assert!(linked.status == 2 && linked.stderr.contains("in another directory"), "{linked:?}");
+}
+
+#[test]
+fn beside_a_daemon_a_rollback_takes_effect_once_and_its_options_hold_for_the_daemon_too() {
+    let net = Netns::new();
+    let empty = "version: 1\nclusters: []\n";
+    net.write("desired.yaml", empty);
+    let daemon = Daemon::start(&net);
+    let listed =
+        |count: usize| soon(Duration::from_secs(10), || listed(&net).as_array().unwrap().len() == count);
+    assert!(listed(1).is_some(), "{}", daemon.log());
+    net.write("desired.yaml", FILE);
+    assert!(listed(2).is_some(), "{}", daemon.log());
+    let refused = lbd(&net, "rollback 1 --now --yes");
+    assert_eq!((refused.status, net.ipvsadm_save()), (3, rules(1)), "{refused:?}");
+    assert!(refused.stderr.contains("refused, nothing was changed: the file has no clusters"), "{refused:?}");
+    assert_eq!(fs::read_to_string(net.path("desired.yaml")).unwrap(), FILE);
+    let done = lbd(&net, "rollback 1 --now --yes --allow-empty");
+    assert_eq!((done.status, net.ipvsadm_save()), (0, vec![]), "{done:?}");
+    assert_eq!(lbd(&net, "rollback 2 --now --yes").status, 0);
+    assert!(listed(4).is_some());
+    // The daemon has taken up each file, and has nothing to do and nothing to refuse.
+    daemon.signal(Signal::SIGHUP);
+    let in_sync = soon(Duration::from_secs(10), || lbd(&net, "status").status == 0);
+    assert!(in_sync.is_some() && net.ipvsadm_save() == rules(1), "{}", daemon.log());
+    assert!(!daemon.log().contains("drift"), "{}", daemon.log());
+    assert!(listed(4).is_some());
 }

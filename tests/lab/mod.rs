@@ -168,6 +168,7 @@ impl Netns {
             "undo",
             "overrides",
             "history",
+            "rollback",
             "export",
         ];
         if all.iter().any(|arg| stateful.contains(&arg.as_str())) {

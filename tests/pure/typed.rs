@@ -205,7 +205,7 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
     assert!(
         help.contains(
             "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused or the daemon dead (status), 2 error, 3 refused by \
-             a guard, a pause or `--expect` (apply)."
+             a guard, a pause or `--expect` (apply, rollback)."
         ),
         "{help}"
     );
@@ -220,6 +220,7 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
         ("undo", [true, true]),
         ("overrides", [false, true]),
         ("history", [false, true]),
+        ("rollback", [true, true]),
         ("teardown", [false, true]),
         ("restore", [true, true]),
         ("diff", [true, true]),

@@ -1,0 +1,105 @@
+//! `lbd rollback`: makes a file of the history the desired file again, and the kernel equal to it.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::apply::{self, Order};
+use super::confirm::confirm;
+use super::install::{self, Copy, InstallError};
+use super::other_file::other_file;
+use super::who::who;
+use super::{CommandError, Console, DONE, ERROR, REFUSED, diff, history, inputs};
+use crate::cli::{Apply, Arguments, Diff, Overrides, RollbackOptions};
+use crate::config::{self, ReadCause};
+use crate::status::ChangedBy;
+use crate::store::Store;
+use crate::target::Clock;
+
+pub(super) fn run(
+    arguments: &Arguments,
+    options: &RollbackOptions,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    if arguments.file == Path::new("-") {
+        return Err(CommandError::ReadOnce);
+    }
+    let file = install::place(&arguments.file).map_err(CommandError::Install)?;
+    let store = inputs::store(arguments)?;
+    if let Some(daemon) = other_file(&arguments.file, &store) {
+        return Err(CommandError::KeepsOtherFile(daemon));
+    }
+    // User lbd may write the history: what is shown is what is installed, so it is read once.
+    let source = history::text(&store, options.number)?;
+    let desired = config::load(&source)?;
+    let replaced = current(&file)?;
+    if replaced.as_deref() == Some(&*source.text) {
+        console.note(format_args!(
+            "{} is the desired file already; nothing was changed; `lbd apply` makes the kernel equal to it",
+            source.name
+        ));
+        return Ok(DONE);
+    }
+    if let Some(pauses) = paused(&store) {
+        console.error(format_args!("refused, nothing was changed: paused: {pauses}; `lbd resume` ends that"));
+        return Ok(REFUSED);
+    }
+    let overrides =
+        || Overrides { prune: None, allow_empty: options.allow_empty, allow_deletes: options.allow_deletes };
+    let shown = Diff { overrides: overrides(), against: Some(options.number), ..Diff::plain() };
+    let (code, comparison) = diff::show(arguments, &shown, &source, desired.clone(), console)?;
+    console.out.flush()?;
+    if code == ERROR {
+        console.error("nothing was changed");
+        return Ok(ERROR);
+    }
+    if let Some(guard_refusal) = comparison.refusal() {
+        console.error(format_args!("refused, nothing was changed: {guard_refusal}"));
+        console.note("`lbd rollback` takes the options `--allow-empty` and `--allow-deletes`, too");
+        return Ok(REFUSED);
+    }
+    drop(comparison);
+    if !options.yes {
+        confirm("Make this the desired file, and apply it?", console)?;
+    }
+    let most = desired.policy.history.max(1) as usize;
+    let mut desired = desired;
+    desired.policy = inputs::policy(desired.policy, &overrides());
+    let mut install = || {
+        let is_still = match &replaced {
+            Some(text) => config::is_still(&file, text),
+            None => !file.exists(),
+        };
+        if !is_still {
+            return Err(CommandError::Install(InstallError::Changed));
+        }
+        // What is replaced is not lost: without the history, nothing is replaced.
+        if let Some(text) = &replaced {
+            store.note_replaced(text, &who(), most)?;
+        }
+        let copy = Copy::of(&file, &source.text).map_err(CommandError::Install)?;
+        copy.install(&file).map_err(CommandError::Install)
+    };
+    let order = Order {
+        source: &source,
+        desired: &desired,
+        command: ChangedBy::Rollback,
+        install: Some((&mut install, format!("installed: {}", file.display()))),
+    };
+    apply::carry_out(arguments, &Apply::plain(), order, &store, console)
+}
+
+/// The text of the desired file, if there is one.
+fn current(file: &Path) -> Result<Option<String>, CommandError> {
+    match config::read(file) {
+        Ok(source) => Ok(Some(source.text)),
+        Err(error) if matches!(error.cause, ReadCause::Missing) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The pauses in force, if there are some.
+fn paused(store: &Store) -> Option<String> {
+    let pauses = store.load_conditions(Clock::now()).pauses;
+    let texts: Vec<String> = pauses.iter().map(ToString::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
