@@ -183,7 +183,7 @@ impl Passes {
         let kept = job.goal.as_ref().or(found.as_ref());
         let now = (self.clock)();
         let mut conditions = self.store.load_conditions(now);
-        conditions.drains.recall(&self.drains);
+        conditions.drains.recall_all(&self.drains);
         warnings.extend(conditions.unreadable.clone());
         let baseline = Baseline {
             kept,

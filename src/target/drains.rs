@@ -158,14 +158,21 @@ impl Drains {
         self.0.values().map(|drain| drain.period.left(now).unwrap_or(0)).min()
     }
 
-    /// Takes over what this process remembers: since when servers are quiet, and drains that could not be written to disk. One that
-    /// another process has ended is not in the kernel any more, or is in the file again.
-    pub fn recall(&mut self, remembered: &Self) {
-        for (server, known) in &remembered.0 {
-            let drain = self.0.entry(*server).or_insert_with(|| known.clone());
-            if drain.period == known.period {
+    /// Takes over since when servers are quiet from drains that this process has looked at.
+    pub fn recall(&mut self, seen: &Self) {
+        for (server, drain) in &mut self.0 {
+            if let Some(known) = seen.0.get(server).filter(|known| known.period == drain.period) {
                 drain.quiet = known.quiet;
             }
+        }
+    }
+
+    /// The same, and takes over the drains that are missing: they could not be written to disk, or another process has ended them, and
+    /// their servers are not in the kernel any more, or in the file again.
+    pub fn recall_all(&mut self, known: &Self) {
+        self.recall(known);
+        for (server, drain) in &known.0 {
+            self.0.entry(*server).or_insert_with(|| drain.clone());
         }
     }
 

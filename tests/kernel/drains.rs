@@ -98,7 +98,23 @@ fn lab() -> (Netns, [TcpListener; 2]) {
     (net, servers)
 }
 
+// They mostly wait, each in a network namespace of its own.
 #[test]
+fn what_leaves_the_file_keeps_its_connections_until_they_or_its_time_are_over() {
+    let scenarios = [
+        thread::spawn(
+            a_server_that_leaves_keeps_its_connections_through_a_crash_and_gets_no_new_ones_until_it_is_back,
+        ),
+        thread::spawn(at_the_deadline_what_is_left_is_cut_or_hangs_as_the_kernel_was_set),
+        thread::spawn(without_a_daemon_apply_starts_a_drain_and_the_next_apply_ends_it_or_the_same_one_waits),
+    ];
+    for scenario in scenarios {
+        if let Err(panic) = scenario.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
 fn a_server_that_leaves_keeps_its_connections_through_a_crash_and_gets_no_new_ones_until_it_is_back() {
     let (net, _servers) = lab();
     net.write("desired.yaml", &file("192.168.8.1, 192.168.8.2", ""));
@@ -192,7 +208,6 @@ fn a_server_that_leaves_keeps_its_connections_through_a_crash_and_gets_no_new_on
     assert!(!daemon.log().contains("drift"), "{}", daemon.log());
 }
 
-#[test]
 fn at_the_deadline_what_is_left_is_cut_or_hangs_as_the_kernel_was_set() {
     for (expire, end) in [("1", ErrorKind::ConnectionReset), ("0", ErrorKind::WouldBlock)] {
         let (net, _servers) = lab();
@@ -213,7 +228,6 @@ fn at_the_deadline_what_is_left_is_cut_or_hangs_as_the_kernel_was_set() {
     }
 }
 
-#[test]
 fn without_a_daemon_apply_starts_a_drain_and_the_next_apply_ends_it_or_the_same_one_waits() {
     let (net, _servers) = lab();
     net.write("desired.yaml", &file("192.168.8.1, 192.168.8.2", "drain: 3s, "));
