@@ -153,9 +153,10 @@ impl Drains {
         self.0.retain(|(service, _), _| is_kept(service));
     }
 
-    /// How long all of them stay as they are at most, in milliseconds; `None` where there are none.
+    /// How long all of them stay as they are at most, in milliseconds; `None` where none ends by itself. What is over already, and is kept by
+    /// a pause, ends with it: a pass after another would change nothing.
     pub fn changes_in(&self, now: Clock) -> Option<u64> {
-        self.0.values().map(|drain| drain.period.left(now).unwrap_or(0)).min()
+        self.0.values().filter_map(|drain| drain.period.left(now)).min()
     }
 
     /// Takes over since when servers are quiet from drains that this process has looked at.

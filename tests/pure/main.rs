@@ -11,6 +11,7 @@ mod sealed;
 
 mod bulk;
 mod cli;
+mod conditions;
 mod controller;
 mod escapes;
 mod event_loop;

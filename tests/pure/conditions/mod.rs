@@ -1,0 +1,158 @@
+//! Conditions in any order on virtual time: overrides, pauses and drains, edits of the file, connections, restarts, crashes and reboots.
+//!
+//! Whatever happens, the kernel equals the target after a pass, no condition survives its end, connections of a server that leaves are
+//! never cut before their time, and once all conditions are over the kernel is what the file says.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod host;
+
+use std::collections::BTreeMap;
+
+use self::host::Host;
+use lbd::model::{ServerKey, ServiceKey};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// A service and one of its servers.
+type ServerOf = (ServiceKey, ServerKey);
+
+/// Services and servers by the last byte of their addresses.
+const NUMBERS: [u8; 3] = [1, 2, 3];
+
+/// No condition of a test lasts longer, in seconds.
+const LONGEST: u64 = 90;
+
+fn service(number: u8) -> ServiceKey {
+    format!("tcp://10.0.0.{number}:80").parse().unwrap()
+}
+
+fn server(number: u8) -> ServerKey {
+    ServerKey { address: [192, 168, 8, number].into(), port: 80 }
+}
+
+/// A cluster of the file.
+#[derive(Debug, Clone)]
+struct Cluster {
+    /// Weights of the servers
+    servers: BTreeMap<u8, u32>,
+    /// How many seconds its servers drain
+    drain: u64,
+}
+
+/// The clusters of a file by the number of their service.
+type Clusters = BTreeMap<u8, Cluster>;
+
+fn text(clusters: &Clusters) -> String {
+    let mut text = "version: 1\npolicy: { max_delete: 100%, allow_empty: true }\nclusters:".to_owned();
+    for (number, Cluster { servers, drain }) in clusters {
+        let server =
+            |(number, weight): (&u8, &u32)| format!("{{ address: 192.168.8.{number}, weight: {weight} }}");
+        let servers: Vec<String> = servers.iter().map(server).collect();
+        text += &format!(
+            "\n- {{ name: c{number}, listen: tcp://10.0.0.{number}:80, forward: nat, drain: {drain}, servers: [{}] }}",
+            servers.join(", ")
+        );
+    }
+    if clusters.is_empty() { text + " []\n" } else { text + "\n" }
+}
+
+/// What an override does.
+#[derive(Debug, Clone, Copy)]
+enum Does {
+    Drain,
+    Remove,
+    Weight(u32),
+}
+
+/// Of which servers.
+#[derive(Debug, Clone, Copy)]
+enum Of {
+    /// One server of one service
+    One(u8, u8),
+    /// One server everywhere
+    Everywhere(u8),
+    /// All of a service
+    All(u8),
+}
+
+/// What happens.
+#[derive(Debug, Clone)]
+enum Step {
+    /// The file is edited
+    Edit(Clusters),
+    /// An operator sets an override, for so many seconds or for ever
+    Override(Of, Does, Option<u64>),
+    /// An operator ends all overrides
+    Undo,
+    /// An operator pauses everything or one cluster
+    Pause(Option<u8>, u64),
+    /// An operator ends all pauses
+    Resume,
+    /// Time goes by, in milliseconds
+    Wait(u64),
+    /// The daemon is started anew
+    Restart,
+    /// The file is edited, the kernel cannot be written after so many operations, and the daemon is started anew
+    Crash(Clusters, usize),
+    /// The host boots again. By so many seconds the wall clock was set back
+    Reboot(u64),
+    /// Clients connect to a server, where it takes new ones
+    Connect(u8, u8),
+    /// The clients of a server close their connections, which the kernel still lists
+    Close(u8, u8),
+    /// The connections of a server have packets
+    Packets(u8, u8),
+    /// The connections of a server are gone
+    Gone(u8, u8),
+    /// Another program sets a weight
+    Meddle(u8, u8, u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let number = || select(NUMBERS.to_vec());
+    let clusters = || {
+        let servers = btree_map(number(), 0..4_u32, 0..=3);
+        let cluster =
+            (servers, select(vec![0, 20, 60])).prop_map(|(servers, drain)| Cluster { servers, drain });
+        btree_map(number(), cluster, 0..=3)
+    };
+    let of = prop_oneof![
+        (number(), number()).prop_map(|(service, server)| Of::One(service, server)),
+        number().prop_map(Of::Everywhere),
+        number().prop_map(Of::All),
+    ];
+    let does = prop_oneof![Just(Does::Drain), Just(Does::Remove), (0..9_u32).prop_map(Does::Weight)];
+    let pair = || (number(), number());
+    prop_oneof![
+        6 => clusters().prop_map(Step::Edit),
+        3 => (of, does, option::of(1..=LONGEST)).prop_map(|(of, does, seconds)| Step::Override(of, does, seconds)),
+        1 => Just(Step::Undo),
+        1 => (option::of(number()), 1..=LONGEST).prop_map(|(cluster, seconds)| Step::Pause(cluster, seconds)),
+        1 => Just(Step::Resume),
+        5 => (1..=LONGEST * 1_000).prop_map(Step::Wait),
+        1 => Just(Step::Restart),
+        1 => (clusters(), 0..4_usize).prop_map(|(clusters, after)| Step::Crash(clusters, after)),
+        1 => select(vec![0, 0, 3_600]).prop_map(Step::Reboot),
+        6 => pair().prop_map(|(service, server)| Step::Connect(service, server)),
+        2 => pair().prop_map(|(service, server)| Step::Close(service, server)),
+        1 => pair().prop_map(|(service, server)| Step::Packets(service, server)),
+        2 => pair().prop_map(|(service, server)| Step::Gone(service, server)),
+        1 => (number(), number(), 0..9_u32).prop_map(|(service, server, weight)| Step::Meddle(service, server, weight)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn conditions_converge_end_and_cut_nothing_early(steps in vec(step(), 1..30)) {
+        let mut host = Host::new();
+        for step in steps {
+            host.happens(step);
+        }
+        host.ends();
+    }
+}
