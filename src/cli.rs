@@ -144,7 +144,7 @@ pub enum Command {
 
     /// List the files that were verified, the newest first: when, by whom, what was done; the one in force is marked
     ///
-    /// `policy.history` says how many are kept. Exit code 0: done, 2: error.
+    /// `policy.history` says how many are kept. With `--events`: what happened, and who did it. Exit code 0: done, 2: error.
     History(HistoryOptions),
 
     /// Make a file of the history the desired file again, and the kernel equal to it

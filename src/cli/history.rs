@@ -1,5 +1,7 @@
 //! Defines the options of the commands about the history: `history` and `rollback`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 use super::ReportOutput;
@@ -11,6 +13,18 @@ pub struct HistoryOptions {
     /// What else to do than to list the files
     #[command(subcommand)]
     pub command: Option<HistoryCommand>,
+
+    /// List the events instead, the oldest first: what was applied, repaired, refused, overridden, paused, restored
+    #[arg(long)]
+    pub events: bool,
+
+    /// Only the events of this time: `2h`, `1d` or `1w`
+    #[arg(long, value_name = "TIME", requires = "events", value_parser = length)]
+    pub since: Option<Duration>,
+
+    /// Only the events that concern these clusters, or none in particular
+    #[arg(value_name = "CLUSTER", requires = "events")]
+    pub clusters: Vec<String>,
 
     /// Output format
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
@@ -50,4 +64,10 @@ pub struct RollbackOptions {
     /// Allow more deletions of services and servers than `policy.max_delete`
     #[arg(long)]
     pub allow_deletes: bool,
+}
+
+/// How far back events are listed; a bare number counts seconds.
+fn length(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().map(Duration::from_secs).ok();
+    seconds.or_else(|| humantime::parse_duration(text).ok()).ok_or("expected a time, such as 2h, 1d or 1w")
 }

@@ -50,8 +50,16 @@ pub(super) struct Order<'a> {
     pub(super) desired: &'a Desired,
     /// The command
     pub(super) command: ChangedBy,
-    /// What makes it the desired file, under the lock and before the pass, and what to say then; nothing where it is that already
-    pub(super) install: Option<(&'a mut dyn FnMut() -> Result<(), CommandError>, String)>,
+    /// How it becomes the desired file; nothing where it is that already
+    pub(super) install: Option<Install<'a>>,
+}
+
+/// How a file becomes the desired one.
+pub(super) struct Install<'a> {
+    /// What is done under the lock, before the pass
+    pub(super) run: &'a mut dyn FnMut() -> Result<(), CommandError>,
+    /// What to say when it is done
+    pub(super) says: String,
 }
 
 /// Makes the kernel equal to a file by one pass.
@@ -81,8 +89,8 @@ pub(super) fn carry_out(
     // A pager that is not paged must not block the holder of the lock.
     console.out.detach();
     let unchanged = if install.is_some() { ", the kernel was not changed" } else { ", nothing was changed" };
-    if let Some((install, says)) = install {
-        let installed = install();
+    if let Some(Install { run, says }) = install {
+        let installed = run();
         if let Err(error) = installed {
             drop(lock);
             console.out.attach()?;

@@ -24,7 +24,7 @@ pub(super) fn run(
         Some(number) => {
             let source = history::text(&inputs::store(arguments)?, number)?;
             console.note(format_args!(
-                "compared with {}: this is what `lbd rollback {number}` would do",
+                "compared with {}: this is what `lbd rollback {number} --now` would do",
                 source.name
             ));
             let desired = config::load(&source)?;

@@ -5,16 +5,19 @@ use std::fmt;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::confirm::confirm;
 use super::install::{self, Copy, InstallError};
+use super::who::who;
 use super::{CommandError, Console, DONE, diff, inputs};
 use crate::cli::{Arguments, Command as Verb, Diff};
 use crate::config;
 use crate::daemon::StartError;
+use crate::history::{EventKind, HistoryEvent};
 
 /// Why the editor did not edit. `Display` says what to do.
 #[derive(Debug)]
@@ -60,7 +63,10 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     }
     copy.install(&file).map_err(CommandError::Install)?;
     writeln!(console.out, "installed: {}", crate::escape::text(&file.display().to_string()))?;
-    let daemon = inputs::store(arguments)?.daemon();
+    let store = inputs::store(arguments)?;
+    let event = HistoryEvent::new(SystemTime::now(), EventKind::Edited, file.display()).by(who());
+    console.warn_of(store.note_event(&event));
+    let daemon = store.daemon();
     if daemon.is_ok_and(|daemon| daemon.is_none()) {
         console.note("no daemon runs; `lbd apply` makes the kernel equal to it");
     }

@@ -4,15 +4,17 @@ use std::fmt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::who::who;
 use super::{CommandError, Console};
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
 use crate::files::FileError;
+use crate::history::{EventKind, HistoryEvent};
 use crate::kernel::director::Director;
 use crate::kernel::{Kernel, Live, ReadScope, namespace};
 use crate::model::{Desired, MaxDelete, Operation, Policy};
 use crate::progress::Progress;
-use crate::reconcile::{self, Outcome, Report, StateDiff, Summary};
+use crate::reconcile::{self, Outcome, Report, StateDiff, Summary, noted};
 use crate::status::{ChangedBy, LastChange};
 use crate::store::{LoadError, Lock, Record, Store};
 use crate::target::{Clock, Conditions, Departure, Targets};
@@ -189,15 +191,40 @@ pub(super) fn lock(store: &Store, command: &str, console: &mut Console<'_>) -> O
     lock.map_err(|error| console.warn(format_args!("{error}; going on without the lock"))).ok()
 }
 
-/// Records what the pass of a command has changed, if anything; gives the error. The lock keeps other passes away meanwhile.
+/// Records what the pass of a command has changed, if anything, and what a guard refused; gives the error. The lock keeps other passes
+/// away meanwhile.
 pub(super) fn record_change(store: &Store, by: ChangedBy, report: &Report) -> Result<(), FileError> {
+    let noted = note(store, by, report);
     if report.done.is_empty() {
-        return Ok(());
+        return noted;
     }
     let Summary { add: added, edit: edited, delete: deleted } = Summary::of(report.done.iter());
     let verified = matches!(report.outcome, Outcome::Verified | Outcome::PartlyRefused(_));
     let at = SystemTime::now().into();
-    store.save_last_change(&LastChange { at, by, verified, added, edited, deleted, drift: 0 })
+    store.save_last_change(&LastChange { at, by, verified, added, edited, deleted, drift: 0 })?;
+    noted
+}
+
+/// Notes in the history what the pass of a command has changed, and what a guard refused.
+fn note(store: &Store, by: ChangedBy, report: &Report) -> Result<(), FileError> {
+    let event = |kind: EventKind, text: &dyn fmt::Display| {
+        let event = HistoryEvent::new(SystemTime::now(), kind, text);
+        // At boot it is no user.
+        if by == ChangedBy::Restore { event } else { event.by(who()) }
+    };
+    let end = match &report.outcome {
+        Outcome::Refused(guard_refusal) | Outcome::PartlyRefused(guard_refusal) => {
+            store.note_event(&event(EventKind::Refused, &format_args!("{by}: {guard_refusal}")))?;
+            ""
+        }
+        Outcome::Failed | Outcome::Unverified(_) => ", not verified",
+        Outcome::Verified | Outcome::Deferred | Outcome::Unexpected(_) | Outcome::Paused => "",
+    };
+    if report.done.is_empty() {
+        return Ok(());
+    }
+    let done: Vec<&Operation> = report.done.iter().collect();
+    store.note_event(&noted(event(EventKind::Applied, &format_args!("{by}{end}")), &done, &report.last))
 }
 
 /// What is stored, for a command that only looks.

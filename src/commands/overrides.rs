@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::confirm::confirm;
 use super::named;
@@ -11,6 +11,8 @@ use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, apply, inputs};
 use crate::cli::{Apply, Arguments, DrainOptions, Lasting, ReportOutput, Term, UndoOptions, WeightOptions};
 use crate::escape::{self, Escaped};
+use crate::files::FileError;
+use crate::history::{EventKind, HistoryEvent};
 use crate::kernel::Kernel;
 use crate::model::{Connections, Desired, RealServer, ServerKey, ServiceKey, Services};
 use crate::reconcile;
@@ -84,6 +86,7 @@ fn set(
     }
     let lock = inputs::lock(&store, "drain", console);
     // Another command may have set one meanwhile.
+    let settled = store.note_ended_overrides(now);
     let saved = store.load_overrides(now).map_err(CommandError::from).and_then(|mut overrides| {
         overrides.add(new.clone());
         if overrides.len() > MOST_OVERRIDES {
@@ -91,12 +94,24 @@ fn set(
         }
         store.save_overrides(&overrides).map_err(CommandError::StateFile)
     });
+    let noted =
+        if saved.is_ok() { note(&store, EventKind::OverrideSet, std::slice::from_ref(&new)) } else { Ok(()) };
     drop(lock);
     saved?;
+    console.warn_of(settled);
+    console.warn_of(noted);
     let servers = new.servers(&FileServers::of(&file.state.services));
     show(&file, &new, &servers, console)?;
     bring(arguments, &store, lasting.apply, console)?;
     Ok(servers)
+}
+
+/// Notes that overrides were set or ended.
+fn note(store: &Store, kind: EventKind, overrides: &[Override]) -> Result<(), FileError> {
+    let (by, now) = (who(), SystemTime::now());
+    overrides.iter().try_for_each(|one| {
+        store.note_event(&HistoryEvent::new(now, kind, one).by(by.as_str()).of(one.cluster()))
+    })
 }
 
 /// The services that have a usable server under the overrides so far, and none with the new one.
@@ -224,6 +239,7 @@ pub(super) fn undo(
 ) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
     let lock = inputs::lock(&store, "undo", console);
+    let settled = store.note_ended_overrides(Clock::now());
     let overrides = match store.load_overrides(Clock::now()) {
         Ok(overrides) => Ok((overrides, None)),
         // The way out of a file that cannot be read.
@@ -236,7 +252,13 @@ pub(super) fn undo(
         store.save_overrides(&overrides).map_err(CommandError::StateFile)?;
         Ok((overrides, ended, problem))
     });
+    let noted = match &result {
+        Ok((_, ended, _)) => note(&store, EventKind::OverrideUndone, ended),
+        Err(_) => Ok(()),
+    };
     drop(lock);
+    console.warn_of(settled);
+    console.warn_of(noted);
     let (overrides, ended, problem) = result?;
     if let Some(problem) = problem {
         console.warn(format_args!("{problem}; it is removed, and the overrides in it end"));

@@ -1,12 +1,15 @@
 //! `lbd pause` and `lbd resume`: lbd looks and reports, and writes nothing for a time.
 
 use std::io::Write;
+use std::time::SystemTime;
 
 use super::part::Part;
 use super::who::who;
 use super::{CommandError, Console, DONE, inputs};
 use crate::cli::{Arguments, PauseOptions};
 use crate::escape::Escaped;
+use crate::files::FileError;
+use crate::history::{EventKind, HistoryEvent};
 use crate::ownership::Owned;
 use crate::store::Store;
 use crate::target::{Clock, Pause, Pauses, Period};
@@ -27,6 +30,7 @@ pub(super) fn pause(
     };
     let lock = inputs::lock(&store, "pause", console);
     let now = Clock::now();
+    let settled = store.settle_pauses(now);
     let pauses = store.load_pauses(now);
     let problem =
         pauses.as_ref().err().map(|error| format!("{error}; it is replaced, and the pauses in it end"));
@@ -39,8 +43,11 @@ pub(super) fn pause(
     let begun: Vec<Pause> = begun.collect();
     begun.iter().cloned().for_each(|pause| pauses.add(pause));
     let saved = store.save_pauses(&pauses);
+    let noted = if saved.is_ok() { note(&store, EventKind::PauseSet, &begun) } else { Ok(()) };
     drop(lock);
     saved.map_err(CommandError::StateFile)?;
+    console.warn_of(settled);
+    console.warn_of(noted);
     if let Some(problem) = problem {
         console.warn(problem);
     }
@@ -51,6 +58,15 @@ pub(super) fn pause(
         console.note("no daemon runs; `lbd apply` is refused meanwhile");
     }
     Ok(DONE)
+}
+
+/// Notes that pauses were set or ended.
+fn note(store: &Store, kind: EventKind, pauses: &[Pause]) -> Result<(), FileError> {
+    let (by, now) = (who(), SystemTime::now());
+    pauses.iter().try_for_each(|pause| {
+        let event = HistoryEvent::new(now, kind, pause).by(by.as_str());
+        store.note_event(&event.of(pause.cluster.as_deref()))
+    })
 }
 
 /// The clusters of the file; those of the last verified state where the file cannot be used.
@@ -74,6 +90,7 @@ pub(super) fn resume(
 ) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
     let lock = inputs::lock(&store, "resume", console);
+    let settled = store.settle_pauses(Clock::now());
     let pauses = store.load_pauses(Clock::now());
     let problem =
         pauses.as_ref().err().map(|error| format!("{error}; it is removed, and the pauses in it end"));
@@ -83,8 +100,11 @@ pub(super) fn resume(
         named => named.iter().flat_map(|cluster| pauses.end(Some(cluster))).collect(),
     };
     let saved = store.save_pauses(&pauses);
+    let noted = if saved.is_ok() { note(&store, EventKind::PauseResumed, &ended) } else { Ok(()) };
     drop(lock);
     saved.map_err(CommandError::StateFile)?;
+    console.warn_of(settled);
+    console.warn_of(noted);
     if let Some(problem) = problem {
         console.warn(problem);
     }

@@ -1,6 +1,7 @@
 //! `lbd restore`: the boot-time pass, from the file or from the last state that was applied and verified.
 
 use std::io::Write;
+use std::time::SystemTime;
 
 use super::inputs::LastVerified;
 use super::other_file::other_file;
@@ -8,7 +9,7 @@ use super::{CommandError, Console, DONE, ERROR, advice, inputs};
 use crate::cli::Arguments;
 use crate::config::Source;
 use crate::escape;
-use crate::history::{Counts, Trigger};
+use crate::history::{Counts, EventKind, HistoryEvent, Trigger};
 use crate::kernel::director::Director;
 use crate::model::Desired;
 use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
@@ -51,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
                 | Outcome::Paused
                 | Outcome::Unexpected(_)
                 | Outcome::Unverified(_) => {
-                    return finish(&report, &source.name, console);
+                    return finish(&report, &source.name, &store, console);
                 }
             }
         }
@@ -66,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
     };
     let report = pass(&mut kernel, &desired, &source, Some(LastVerified::same()), &store, console)?;
     console.warn("restored from the last state that was verified, not from the file");
-    finish(&report, &source.name, console)
+    finish(&report, &source.name, &store, console)
 }
 
 /// Runs one pass under the lock. `verified` is the state that was verified last, where it is known already.
@@ -106,7 +107,7 @@ fn pass(
     Ok(report?)
 }
 
-fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, CommandError> {
+fn finish(report: &Report, from: &str, store: &Store, console: &mut Console<'_>) -> Result<u8, CommandError> {
     for warning in &report.warnings {
         console.warn(warning);
     }
@@ -115,6 +116,8 @@ fn finish(report: &Report, from: &str, console: &mut Console<'_>) -> Result<u8, 
         Outcome::Unverified(_) => "restored, but not verified, from",
         _ => "could not be restored from",
     };
+    let event = HistoryEvent::new(SystemTime::now(), EventKind::Restored, format_args!("{verdict} {from}"));
+    console.warn_of(store.note_event(&event));
     Notifier::from_env().status(&format!("{verdict} {from}"));
     writeln!(console.out, "{verdict} {}", escape::text(from))?;
     report::report_text(console.out, report)?;

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::SystemTime;
 
-use super::apply::{self, Order};
+use super::apply::{self, Install, Order};
 use super::confirm::confirm;
 use super::install::{self, Copy, InstallError};
 use super::other_file::other_file;
@@ -11,6 +12,7 @@ use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, diff, history, inputs};
 use crate::cli::{Apply, Arguments, Diff, Overrides, RollbackOptions};
 use crate::config::{self, ReadCause};
+use crate::history::{EventKind, HistoryEvent};
 use crate::status::ChangedBy;
 use crate::store::Store;
 use crate::target::Clock;
@@ -64,6 +66,7 @@ pub(super) fn run(
     let most = desired.policy.history.max(1) as usize;
     let mut desired = desired;
     desired.policy = inputs::policy(desired.policy, &overrides());
+    let mut unnoted = None;
     let mut install = || {
         let is_still = match &replaced {
             Some(text) => config::is_still(&file, text),
@@ -77,15 +80,21 @@ pub(super) fn run(
             store.note_replaced(text, &who(), most)?;
         }
         let copy = Copy::of(&file, &source.text).map_err(CommandError::Install)?;
-        copy.install(&file).map_err(CommandError::Install)
+        copy.install(&file).map_err(CommandError::Install)?;
+        let event = HistoryEvent::new(SystemTime::now(), EventKind::RolledBack, &source.name).by(who());
+        // What is done already is not undone for it.
+        unnoted = store.note_event(&event).err();
+        Ok(())
     };
     let order = Order {
         source: &source,
         desired: &desired,
         command: ChangedBy::Rollback,
-        install: Some((&mut install, format!("installed: {}", file.display()))),
+        install: Some(Install { run: &mut install, says: format!("installed: {}", file.display()) }),
     };
-    apply::carry_out(arguments, &Apply::plain(), order, &store, console)
+    let code = apply::carry_out(arguments, &Apply::plain(), order, &store, console);
+    console.warn_of(unnoted.map_or(Ok(()), Err));
+    code
 }
 
 /// The text of the desired file, if there is one.

@@ -114,6 +114,7 @@ impl Environment for HostEnvironment<'_> {
             DaemonAction::CheckFile => self.file.check(),
             DaemonAction::AwaitLinks(links) => self.awaited = links,
             DaemonAction::WriteStatus(status) => self.status.write(status),
+            DaemonAction::NoteEvent(event) => self.status.note(event),
             DaemonAction::LogInvalid(problem) => {
                 error!("the file is not valid, the last good state is kept: {problem}")
             }

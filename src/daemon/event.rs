@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::history::HistoryEvent;
 use crate::kernel::Look;
 use crate::model::{Desired, Link};
 use crate::status::Status;
@@ -56,6 +57,8 @@ pub enum DaemonAction {
     AwaitLinks(Vec<Link>),
     /// Write the status to disk
     WriteStatus(Box<Status>),
+    /// Note an event in the history
+    NoteEvent(Box<HistoryEvent>),
     /// Log that the file is not valid; comes after the status is written, so that both agree
     LogInvalid(String),
     /// Notify the service manager

@@ -4,6 +4,7 @@ mod edit;
 mod execution;
 mod file_change;
 mod fingerprint;
+mod noted;
 mod of_export;
 mod session;
 mod state_diff;
@@ -24,6 +25,7 @@ use crate::target::{Clock, Conditions, Departure, LiveConnections, NO_CONDITIONS
 pub use self::edit::edit;
 pub use self::file_change::FileChange;
 pub use self::fingerprint::Fingerprint;
+pub use self::noted::{changed_fields, noted};
 pub use self::state_diff::{Reasons, StateDiff};
 
 /// How often one pass executes before it gives up: another program may be writing, too.

@@ -1,6 +1,6 @@
 //! Reads the record at the start of a pass and writes it as the pass goes on; one that cannot be read is not overwritten.
 
-use super::{StateDiff, Summary};
+use super::{StateDiff, Summary, noted};
 use crate::history::Trigger;
 use crate::model::{Desired, Kind, Operation, SyncDaemon, SyncLink, SyncOp, SyncRole};
 use crate::ownership;
@@ -153,13 +153,19 @@ impl<'a> RecordSession<'a> {
         }
     }
 
-    /// Ends the conditions that the file has ended, and the drains that are over.
+    /// Ends the conditions that the file has ended, and those whose time is over.
     pub(super) fn settle(&mut self, file: &Desired, comparison: &StateDiff, leaving: &Leaving, now: Clock) {
-        if let Err(error) = self.store.settle_overrides(&file.state.services, now) {
+        let overrides = self.store.settle_overrides(&file.state.services, now);
+        for error in [overrides, self.store.settle_pauses(now)].into_iter().filter_map(Result::err) {
             self.warn(&error.to_string());
         }
         let pauses = self.pauses;
         self.write_drains(leaving.after_pass(&|service| pauses.cover(comparison.cluster(service))));
+        if let Some(event) = noted::drains_ended(leaving, comparison, now)
+            && let Err(error) = self.store.note_event(&event)
+        {
+            self.warnings.push(error.to_string());
+        }
     }
 
     fn write(&mut self) {

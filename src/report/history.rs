@@ -1,4 +1,4 @@
-//! Writes the list of the files that were verified, as text and as JSON.
+//! Writes the list of the files that were verified, and that of the events, as text and as JSON.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use super::json::VERSION;
 use super::output::Output;
 use super::styled::{PLAIN, line};
 use crate::escape;
-use crate::history::{Entry, History};
+use crate::history::{Entry, EventKind, History, HistoryEvent};
 
 /// How much of a SHA-256 people need.
 const SHORT_DIGEST: usize = 12;
@@ -38,7 +38,7 @@ pub fn text(out: &mut Output, history: &History, in_force: Option<u64>) -> io::R
             row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         let is_in_force = number.is_some() && number == in_force;
         let (mark, style): (&str, Style) = if is_in_force { ("* ", bold) } else { ("  ", PLAIN) };
-        line(out, &[(style, &mark), (style, &cells.join("  "))])?;
+        line(out, &[(style, &mark), (style, &cells.join("  ").trim_end())])?;
     }
     Ok(())
 }
@@ -58,5 +58,64 @@ pub fn json(out: &mut dyn Write, history: &History, in_force: Option<u64>) -> io
     };
     let entries: Vec<Value> = history.entries().iter().rev().map(entry).collect::<Result<_, _>>()?;
     escape::json(out, &json!({ "version": VERSION, "history": entries }))?;
+    writeln!(out)
+}
+
+/// Writes the events: a line for each, and one for each of the changes that it names.
+///
+/// # Errors
+/// Those of `out`.
+pub fn events_text(out: &mut Output, events: &[HistoryEvent]) -> io::Result<()> {
+    for event in events {
+        let HistoryEvent { at, kind, by, text, clusters: _, counts, fields, changes } = event;
+        let style = match kind {
+            EventKind::Drift | EventKind::Conflict | EventKind::Refused | EventKind::TrialRolledBack => {
+                AnsiColor::Yellow.on_default()
+            }
+            EventKind::Applied
+            | EventKind::Restored
+            | EventKind::Edited
+            | EventKind::RolledBack
+            | EventKind::OverrideSet
+            | EventKind::OverrideUndone
+            | EventKind::OverrideEnded
+            | EventKind::PauseSet
+            | EventKind::PauseResumed
+            | EventKind::PauseEnded
+            | EventKind::DrainEnded
+            | EventKind::TrialBegun
+            | EventKind::TrialConfirmed
+            | EventKind::TrialCancelled
+            | EventKind::TrialTimedOut => PLAIN,
+        };
+        let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let counted = counts.map(|counts| format!("; {counts}")).unwrap_or_default();
+        let fields: Vec<String> = fields.iter().map(|(field, number)| format!("{field}: {number}")).collect();
+        let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
+        line(
+            out,
+            &[
+                (PLAIN, &format_args!("{at}  ")),
+                (style, kind),
+                (PLAIN, &format_args!("{by}: {text}{counted}{fields}")),
+            ],
+        )?;
+        for change in changes {
+            line(out, &[(PLAIN, &format_args!("    {change}"))])?;
+        }
+        let total = counts.map_or(0, |counts| counts.added + counts.edited + counts.deleted);
+        if let Some(more) = total.checked_sub(changes.len()).filter(|more| *more > 0 && !changes.is_empty()) {
+            line(out, &[(PLAIN, &format_args!("    and {more} more"))])?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the events as one document.
+///
+/// # Errors
+/// Those of `out`.
+pub fn events_json(out: &mut dyn Write, events: &[HistoryEvent]) -> io::Result<()> {
+    escape::json(out, &json!({ "version": VERSION, "events": events }))?;
     writeln!(out)
 }

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::{LoadError, Store};
 use crate::files::FileError;
 use crate::files::seal;
+use crate::history::{EventKind, HistoryEvent};
 use crate::model::Services;
-use crate::target::{Clock, Conditions, Drains, FileServers, MOST_OVERRIDES, Overrides, Pauses};
+use crate::target::{Clock, Conditions, Drains, FileServers, MOST_OVERRIDES, Overrides, Pause, Pauses};
 
 /// The file of the pauses.
 const PAUSES: &str = "pauses.json";
@@ -164,9 +165,66 @@ impl Store {
         if is_old {
             overrides.begin_boot(now);
         }
-        overrides.end_old(now);
+        let over = overrides.end_old(now);
+        let mut by_file = overrides.clone();
         overrides.end_by_file(&FileServers::of(file));
-        if is_old || overrides != before { self.save_overrides(&overrides) } else { Ok(()) }
+        by_file.end(|one| overrides.iter().any(|other| other.scope == one.scope));
+        if is_old || overrides != before {
+            self.save_overrides(&overrides)?;
+        }
+        self.note_ended(&over, "its time is over", now)?;
+        self.note_ended(&by_file, "the file has changed", now)
+    }
+
+    /// Notes which overrides are over, for a command that is about to write the others.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn note_ended_overrides(&self, now: Clock) -> Result<(), FileError> {
+        // What cannot be read is named by the command.
+        let ended = self.read_overrides(now).map(|(_, ended)| ended).unwrap_or_default();
+        self.note_ended(&ended, "its time is over", now)
+    }
+
+    fn note_ended(&self, ended: &Overrides, why: &str, now: Clock) -> Result<(), FileError> {
+        ended.iter().try_for_each(|one| {
+            let text = format_args!("{one} ({why})");
+            self.note_event(&HistoryEvent::new(now.wall, EventKind::OverrideEnded, text).of(one.cluster()))
+        })
+    }
+
+    /// Takes the pauses that are over out of their file, and notes that. To be called under the lock of a pass.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn settle_pauses(&self, now: Clock) -> Result<(), FileError> {
+        // What cannot be read is named elsewhere.
+        let Ok(Some(OnDisk { boot, conditions: mut pauses })) =
+            self.load_json::<OnDisk<Pauses>>(PAUSES, VERSION)
+        else {
+            return Ok(());
+        };
+        let is_old = boot != self.boot();
+        let ended: Vec<Pause> = if is_old { pauses.end(None) } else { pauses.over(now).cloned().collect() };
+        if ended.is_empty() {
+            return Ok(());
+        }
+        pauses.end_old(now);
+        self.save_pauses(&pauses)?;
+        self.note_ended_pauses(ended.iter(), if is_old { "with the boot" } else { "its time is over" }, now)
+    }
+
+    fn note_ended_pauses<'a>(
+        &self,
+        mut ended: impl Iterator<Item = &'a Pause>,
+        why: &str,
+        now: Clock,
+    ) -> Result<(), FileError> {
+        ended.try_for_each(|pause| {
+            let text = format_args!("{pause} ({why})");
+            let event = HistoryEvent::new(now.wall, EventKind::PauseEnded, text);
+            self.note_event(&event.of(pause.cluster.as_deref()))
+        })
     }
 
     /// Removes the pauses and drains of an earlier boot, which have ended with it, and returns them; what cannot be read stays.
@@ -174,7 +232,9 @@ impl Store {
     /// # Errors
     /// Where their files cannot be removed.
     pub fn end_conditions_of_another_boot(&self) -> Result<(Pauses, Drains), FileError> {
-        Ok((self.end_another_boots(PAUSES)?, self.end_another_boots(DRAINS)?))
+        let pauses: Pauses = self.end_another_boots(PAUSES)?;
+        self.note_ended_pauses(pauses.iter(), "with the boot", Clock::now())?;
+        Ok((pauses, self.end_another_boots(DRAINS)?))
     }
 
     fn end_another_boots<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, FileError> {
@@ -216,7 +276,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::target::{Effect, Override, Pause, Period, Scope};
+    use crate::target::{Effect, Override, Period, Scope};
 
     #[test]
     fn pauses_are_in_force_until_their_end_in_the_same_boot() {

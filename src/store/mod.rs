@@ -4,6 +4,7 @@
 
 mod conditions;
 mod daemon;
+mod events;
 mod history;
 mod lock;
 mod record;

@@ -168,6 +168,14 @@ impl Override {
         }
     }
 
+    /// The cluster that it was set for, by the name that was typed; none where it is about all of them.
+    pub fn cluster(&self) -> Option<&str> {
+        match self.scope {
+            Scope::Everywhere(_) => None,
+            Scope::In(..) | Scope::All(_) => self.name.split('/').next(),
+        }
+    }
+
     /// Its kind, for scripts.
     pub fn kind(&self) -> &'static str {
         match self.effect {

@@ -76,6 +76,11 @@ impl Pauses {
         self.0.retain(|pause| pause.cluster.as_deref().is_none_or(is_kept));
     }
 
+    /// Those that are over.
+    pub fn over(&self, now: Clock) -> impl Iterator<Item = &Pause> {
+        self.0.iter().filter(move |pause| pause.period.left(now).is_none())
+    }
+
     /// Takes out what is over; gives how long the others stay as they are, in milliseconds.
     pub fn end_old(&mut self, now: Clock) -> Option<u64> {
         self.0.retain(|pause| pause.period.left(now).is_some());

@@ -54,14 +54,15 @@ fn each_applied_file_is_listed_and_compared_with_the_kernel() {
     assert_eq!((shown.status, shown.stdout.as_str()), (0, FILE));
     let diff = lbd(&net, "diff --against 1");
     assert_eq!(diff.status, 1);
-    let note = "note: compared with file 1 of the history: this is what `lbd rollback 1` would do\n";
+    let note = "note: compared with file 1 of the history: this is what `lbd rollback 1 --now` would do\n";
     assert!(diff.stderr.starts_with(note), "{diff:?}");
     assert!(diff.stdout.contains("\n  ~ server 192.168.8.14:80  weight: 3 -> 1\n"), "{diff:?}");
     assert_eq!(lbd(&net, "diff --against 2").status, 0);
     // What is torn down is in no history, and the history stays.
     assert_eq!(lbd(&net, "teardown --yes").status, 0);
     assert_eq!(listed(&net), json!([[2, "apply", "root", 1, false], [1, "apply", "root", 0, false]]));
-    assert_eq!(fs::read_dir(net.path("state/history")).unwrap().count(), 3);
+    // Two texts, the list, and the events.
+    assert_eq!(fs::read_dir(net.path("state/history")).unwrap().count(), 4);
 }
 
 #[test]
@@ -143,4 +144,61 @@ fn beside_a_daemon_a_rollback_takes_effect_once_and_its_options_hold_for_the_dae
     assert!(in_sync.is_some() && net.ipvsadm_save() == rules(1), "{}", daemon.log());
     assert!(!daemon.log().contains("drift"), "{}", daemon.log());
     assert!(listed(4).is_some());
+}
+
+/// The kinds of the events, and who did them.
+fn events(net: &Netns, words: &str) -> Vec<(String, Option<String>)> {
+    let list = lbd(net, &format!("history --events -o json{words}"));
+    let document: Value = serde_json::from_str(&list.stdout).unwrap();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let events = document["events"].as_array().unwrap().iter();
+    events.map(|event| (text(&event["kind"]).unwrap(), text(&event["by"]))).collect()
+}
+
+#[test]
+fn what_happened_is_listed_by_the_daemon_and_the_commands_together() {
+    let net = Netns::new();
+    net.write("desired.yaml", FILE);
+    assert_eq!(lbd(&net, "apply").status, 0);
+    net.sh("ipvsadm -e -t 10.0.0.1:80 -r 192.168.8.14 -g -w 9");
+    let daemon = Daemon::start(&net);
+    let has = |kind: &str, words: &str| {
+        let found = soon(Duration::from_secs(10), || events(&net, words).iter().any(|(one, _)| one == kind));
+        assert!(found.is_some(), "{kind}: {:?}\n{}", events(&net, ""), daemon.log());
+    };
+    has("drift", "");
+    assert_eq!(lbd(&net, "weight web/192.168.8.14 7 --for 1s").status, 0);
+    has("override_ended", " web");
+    assert_eq!(lbd(&net, "pause web --reason why").status, 0);
+    assert_eq!(lbd(&net, "resume").status, 0);
+    net.write("desired.yaml", "version: 1\nclusters: []\n");
+    has("refused", " --since 1h");
+    net.write("desired.yaml", &with(1));
+    assert_eq!(lbd(&net, "restore").status, 0);
+    assert_eq!(lbd(&net, "drain web --yes").status, 0);
+    assert_eq!(lbd(&net, "undo --all").status, 0);
+    let root = || Some("root".to_owned());
+    // What the daemon applied for the conditions comes when its pass does.
+    let mut all = events(&net, "");
+    assert_eq!(all.remove(0), ("applied".to_owned(), root()));
+    all.retain(|(kind, _)| kind != "applied");
+    let expected = [
+        ("drift", None),
+        ("override_set", root()),
+        ("override_ended", None),
+        ("pause_set", root()),
+        ("pause_resumed", root()),
+        ("refused", None),
+        ("restored", None),
+        ("override_set", root()),
+        ("override_undone", root()),
+    ];
+    assert_eq!(all, expected.map(|(kind, by)| (kind.to_owned(), by)));
+    let text = lbd(&net, "history --events").stdout;
+    assert!(
+        text.contains("\n    edit server 192.168.8.14:80 of tcp://10.0.0.1:80: weight: 9 -> 1\n"),
+        "{text}"
+    );
+    let none = ("applied".to_owned(), root());
+    assert!(!events(&net, " --since 1w dns").contains(&none));
 }

@@ -114,6 +114,8 @@ impl Director {
                     self.hears(Event::PassEnded(Box::new(pass)));
                 }
                 DaemonAction::WriteStatus(status) => self.store.save_status(&status).unwrap(),
+                // A history that cannot be written stops nothing.
+                DaemonAction::NoteEvent(event) => drop(self.store.note_event(&event)),
                 DaemonAction::AwaitLinks(links) => self.awaited = links,
                 DaemonAction::Notify(notice) => self.notices.push(notice),
                 // Looks for lost services have tests of their own.

@@ -134,6 +134,7 @@ impl Environment for Stage {
             DaemonAction::ExamineHost(_)
             | DaemonAction::WriteStatus(_)
             | DaemonAction::CheckFile
+            | DaemonAction::NoteEvent(_)
             | DaemonAction::AwaitLinks(_)
             | DaemonAction::LogInvalid(_) => {}
         }

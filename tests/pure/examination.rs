@@ -77,6 +77,7 @@ impl Director {
                 | DaemonAction::Look(_)
                 | DaemonAction::WriteStatus(_)
                 | DaemonAction::AwaitLinks(_)
+                | DaemonAction::NoteEvent(_)
                 | DaemonAction::ReadFile
                 | DaemonAction::CheckFile
                 | DaemonAction::LogInvalid(_) => {}

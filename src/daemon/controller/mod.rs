@@ -7,6 +7,7 @@ mod account;
 mod attempts;
 mod examination;
 mod looks;
+mod noted;
 mod outcome;
 mod watchdog;
 

@@ -11,8 +11,9 @@ use super::{Controller, looks};
 use crate::daemon::pass::{Attempt, StateDirectory};
 use crate::error_chain::ErrorChain;
 use crate::guard::GuardRefusal;
-use crate::model::{Action, Change, Operation, Part, ServiceKey, Value};
-use crate::reconcile::{Failed, Outcome, Report, Summary};
+use crate::history::{EventKind, HistoryEvent};
+use crate::model::{Operation, ServiceKey};
+use crate::reconcile::{Failed, Outcome, Report, StateDiff, Summary, changed_fields};
 use crate::status::{LastPass, PassOutcome, PassReason};
 use crate::target::Conditions;
 
@@ -68,14 +69,15 @@ impl Controller {
             }
         };
         self.reasons.clone_from(&report.last.reasons);
+        self.note_changes(&report, &drift, context);
         let repaired = report.done.iter().filter(|operation| drift.is_repaired_by(operation));
         let interval = looks::interval(context.reason, goal.desired.policy.resync);
-        self.note_conflicts(repaired, interval, context.now);
+        self.note_conflicts(repaired, &report.last, interval, context);
         let Report { outcome, done, failed, last, warnings: of_pass } = report;
         for operation in done.iter().take(LOGGED) {
             let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
             let (service, server) = (operation.service().map(display), operation.server().map(display));
-            let (action, changes) = (operation.action(), changes(operation));
+            let (action, changes) = (operation.action(), changed_fields(operation));
             if drift.is_repaired_by(operation) {
                 let when = if drift.is_first { " (changed while no daemon ran)" } else { "" };
                 warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}{when}");
@@ -98,7 +100,7 @@ impl Controller {
             Outcome::Verified | Outcome::PartlyRefused(_) | Outcome::Deferred => {
                 let is_held = outcome == Outcome::Deferred;
                 self.is_ready |= !is_held;
-                self.note_refused_deletions(last.guard_refusal.as_ref());
+                self.note_refused_deletions(last.guard_refusal.as_ref(), context);
                 if !self.status.failed.is_empty() {
                     info!("in sync again");
                     self.status.failed.clear();
@@ -116,7 +118,7 @@ impl Controller {
             Outcome::Paused => {
                 // Programs that announce the table's addresses need not wait for the end of the pause.
                 self.is_ready = true;
-                self.note_refused_deletions(last.guard_refusal.as_ref());
+                self.note_refused_deletions(last.guard_refusal.as_ref(), context);
                 self.status.failed.clear();
                 self.note_end(PassOutcome::Paused, context, summary);
                 if last.pauses.cover_everything() { PassResult::Paused } else { PassResult::Converged }
@@ -129,7 +131,7 @@ impl Controller {
                 PassResult::Incomplete
             }
             Outcome::Failed => {
-                self.note_refused_deletions(last.guard_refusal.as_ref());
+                self.note_refused_deletions(last.guard_refusal.as_ref(), context);
                 for Failed { operation, refusal } in failed.iter().take(LOGGED) {
                     let text = format!("{operation}: {refusal}");
                     if self.status.failed.contains(&text) {
@@ -154,6 +156,7 @@ impl Controller {
                 let text = accepted_by_apply(&guard_refusal);
                 if self.status.refused.as_ref() != Some(&text) {
                     error!("the file is refused, the last good state is kept: {text}");
+                    self.note_event(HistoryEvent::new(context.at, EventKind::Refused, &text));
                     self.status.refused = Some(text);
                     self.note_end(PassOutcome::Refused, context, summary);
                 }
@@ -163,10 +166,11 @@ impl Controller {
     }
 
     /// Records deletions that a guard refuses while the rest of the file is applied, and logs them once.
-    fn note_refused_deletions(&mut self, guard_refusal: Option<&GuardRefusal>) {
+    fn note_refused_deletions(&mut self, guard_refusal: Option<&GuardRefusal>, context: PassContext) {
         let text = guard_refusal.map(accepted_by_apply);
         if let Some(text) = text.as_ref().filter(|text| self.status.refused_in_part.as_ref() != Some(*text)) {
             error!("the file is applied, but for deletions that are refused: {text}");
+            self.note_event(HistoryEvent::new(context.at, EventKind::Refused, text));
         }
         self.status.refused_in_part = text;
     }
@@ -285,13 +289,16 @@ impl Controller {
     fn note_conflicts<'a>(
         &mut self,
         repaired: impl Iterator<Item = &'a Operation>,
+        last: &StateDiff,
         interval: Duration,
-        now: Instant,
+        context: PassContext,
     ) {
         let mut seen = HashSet::new();
+        let mut reverted = Vec::new();
         for operation in repaired {
             // Several rounds of one pass are one repair.
-            if seen.insert(operation.subject()) && self.conflicts.repaired(operation, interval, now) {
+            if seen.insert(operation.subject()) && self.conflicts.repaired(operation, interval, context.now) {
+                reverted.push(operation);
                 error!(
                     service = operation.service().map(display),
                     server = operation.server().map(display),
@@ -300,6 +307,7 @@ impl Controller {
                 );
             }
         }
+        self.note_event_of_conflicts(&reverted, last, context);
     }
 
     /// Logs warnings, each once as long as every pass repeats it.
@@ -321,22 +329,4 @@ impl Controller {
 /// The message of a guard, and what the daemon does after the operator has followed its advice.
 fn accepted_by_apply(guard_refusal: &GuardRefusal) -> String {
     format!("{guard_refusal}; the daemon accepts what `lbd apply` has applied")
-}
-
-/// The fields that an operation sets, for the log; none for a deletion.
-fn changes(operation: &Operation) -> Option<String> {
-    let parts = operation.parts();
-    let several = parts.len() > 1;
-    let change = |part: &Part, Change { field, from, to }: &Change| {
-        let text =
-            |value: &Option<Value>| value.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
-        let of = part.name.as_ref().filter(|_| several).map(|name| format!("{name} ")).unwrap_or_default();
-        match part.action {
-            Action::Add => format!("{of}{field}: {}", text(to)),
-            Action::Edit | Action::Delete => format!("{of}{field}: {} -> {}", text(from), text(to)),
-        }
-    };
-    let changes: Vec<String> =
-        parts.iter().flat_map(|part| part.changes.iter().map(|of| change(part, of))).collect();
-    (!changes.is_empty()).then(|| changes.join(", "))
 }

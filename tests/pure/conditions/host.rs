@@ -151,6 +151,7 @@ impl Host {
                     self.hear(Event::Looked(looked));
                 }
                 DaemonAction::ExamineHost(_)
+                | DaemonAction::NoteEvent(_)
                 | DaemonAction::ReadFile
                 | DaemonAction::CheckFile
                 | DaemonAction::AwaitLinks(_)
