@@ -13,6 +13,8 @@ pub const MOST_ENTRIES: usize = 1_000;
 pub const MOST_BYTES: u64 = 64 << 20;
 /// How many digits a SHA-256 has.
 pub const DIGEST: usize = 64;
+/// The greatest number of a file: a greater one is not from lbd, and some readers of JSON round it.
+const MOST_NUMBER: u64 = 1 << 53;
 /// How long the name of a user is at most, in bytes; a longer one is not from lbd.
 const LONGEST_NAME: usize = 256;
 
@@ -131,9 +133,10 @@ impl Default for History {
 }
 
 impl History {
-    /// No files; numbers go on after this one.
+    /// No files; numbers go on after this one, or begin anew where that cannot be the number of a file.
     pub fn after(number: u64) -> Self {
-        Self { next: number.saturating_add(1), entries: Vec::new() }
+        let last = if number < MOST_NUMBER { number } else { 0 };
+        Self { next: last + 1, entries: Vec::new() }
     }
 
     /// The files, the oldest first.
@@ -198,6 +201,9 @@ impl History {
         }
         if self.entries.iter().any(|entry| entry.cause.by().is_some_and(|by| by.len() > LONGEST_NAME)) {
             return Some("the name of a user is too long");
+        }
+        if self.next > MOST_NUMBER {
+            return Some("its numbers are too great");
         }
         let numbers = self.entries.iter().map(|entry| entry.number).chain([self.next]);
         (!numbers.is_sorted_by(|one, next| one < next)).then_some("its numbers do not ascend")
@@ -268,6 +274,8 @@ mod tests {
         assert_eq!(problem(&|history| history.entries.swap(0, 1)), wrong);
         assert_eq!(problem(&|history| history.entries[1].number = 1), wrong);
         assert_eq!(problem(&|history| history.next = 2), wrong);
+        assert_eq!(problem(&|history| history.next = u64::MAX), Some("its numbers are too great"));
+        assert_eq!([7, u64::MAX].map(|number| History::after(number).last_number()), [7, 0]);
         let no_digest = Some("an entry has no SHA-256");
         for text in ["", "../../../../etc/shadow", &digest(1)[1..], &"A".repeat(64), &"\u{e9}".repeat(32)] {
             assert_eq!(problem(&|history| history.entries[0].sha256 = text.to_owned()), no_digest, "{text}");

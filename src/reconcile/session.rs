@@ -148,8 +148,11 @@ impl<'a> RecordSession<'a> {
     pub(super) fn keep(&mut self, text: &str, trigger: Option<&Trigger>, done: &[Operation], most: u32) {
         let Some(trigger) = trigger.filter(|_| !self.store.is_verified(text)) else { return };
         let done = Summary::of(done.iter()).counts();
-        if let Err(error) = self.store.note_verified(text, trigger, done, most as usize) {
-            self.warnings.push(format!("{error}; lbd goes on, but the history lacks this file"));
+        match self.store.note_verified(text, trigger, done, most as usize) {
+            Ok(warning) => self.warnings.extend(warning),
+            Err(error) => {
+                self.warnings.push(format!("{error}; lbd goes on, but the history lacks this file"))
+            }
         }
     }
 

@@ -81,7 +81,8 @@ impl Store {
     }
 
     /// Adds a file that a pass has verified, unless it is the newest one; `most` is how many are kept. To be called under the lock of a pass,
-    /// before the text is kept as the one that was verified last: where the history is empty, that one is added before it.
+    /// before the text is kept as the one that was verified last: where the history is empty, that one is added before it. Gives a
+    /// warning where the history was corrupt, and begins anew.
     ///
     /// # Errors
     /// Where it cannot be written, or the list cannot be read.
@@ -91,7 +92,7 @@ impl Store {
         trigger: &Trigger,
         done: Counts,
         most: usize,
-    ) -> Result<(), LoadError> {
+    ) -> Result<Option<String>, LoadError> {
         let Trigger { command, by, done: before } = trigger;
         let counts = Counts {
             added: before.added + done.added,
@@ -99,14 +100,16 @@ impl Store {
             deleted: before.deleted + done.deleted,
         };
         let cause = Cause::Verified { command: *command, by: by.clone() };
-        let mut history = self.history_to_write()?;
+        let (mut history, warning) = self.history_to_write()?;
         if history.last_number() == 0 && most > 0 {
             self.add_earlier(&mut history, text, most)?;
         }
-        if history.is_newest(&sha256(text)) {
-            return Ok(());
+        let digest = sha256(text);
+        if !history.is_newest(&digest) {
+            let now = SystemTime::now().into();
+            self.add_to_history(&mut history, now, cause, counts, (text, digest), most)?;
         }
-        self.add_to_history(&mut history, SystemTime::now().into(), cause, counts, text, most)
+        Ok(warning)
     }
 
     /// Adds a desired file that another one is about to replace, unless the history has it. To be called under the lock of a pass.
@@ -114,18 +117,21 @@ impl Store {
     /// # Errors
     /// Where it cannot be written, or the list cannot be read.
     pub fn note_replaced(&self, text: &str, by: &str, most: usize) -> Result<(), LoadError> {
-        let mut history = self.history_to_write()?;
-        if history.with_digest(&sha256(text)).is_some() {
+        let (mut history, _) = self.history_to_write()?;
+        let digest = sha256(text);
+        if history.with_digest(&digest).is_some() {
             return Ok(());
         }
         let cause = Cause::Replaced { by: by.to_owned() };
-        self.add_to_history(&mut history, SystemTime::now().into(), cause, Counts::default(), text, most)
+        let counts = Counts::default();
+        self.add_to_history(&mut history, SystemTime::now().into(), cause, counts, (text, digest), most)
     }
 
-    /// The list, to be written again: a corrupt one is kept under another name, and numbers go on after its own where they can be read.
-    fn history_to_write(&self) -> Result<History, LoadError> {
+    /// The list, to be written again: a corrupt one is kept under another name, as the warning says, and numbers go on after its own
+    /// where they can be read.
+    fn history_to_write(&self) -> Result<(History, Option<String>), LoadError> {
         match self.load_history() {
-            Err(LoadError::Corrupt(_)) => {
+            Err(LoadError::Corrupt(reason)) => {
                 #[derive(Deserialize)]
                 struct Last {
                     next: u64,
@@ -134,9 +140,10 @@ impl Store {
                 let text = directory.read(INDEX, LARGEST_INDEX)?.unwrap_or_default();
                 let last: Option<OnDisk<Last>> = serde_json::from_slice(&text).ok();
                 directory.rename(INDEX, CORRUPT)?;
-                Ok(History::after(last.map_or(0, |last| last.history.next)))
+                let warning = format!("{reason}; it is kept as {CORRUPT}, and the history begins anew");
+                Ok((History::after(last.map_or(0, |last| last.history.next)), Some(warning)))
             }
-            history => history,
+            history => history.map(|history| (history, None)),
         }
     }
 
@@ -149,7 +156,8 @@ impl Store {
         let written =
             self.directory.open_file(VERIFIED).ok().and_then(|file| file.metadata().ok()?.modified().ok());
         let at = written.unwrap_or_else(SystemTime::now).into();
-        self.add_to_history(history, at, Cause::Earlier, Counts::default(), &earlier, most)
+        let text = (&*earlier, sha256(&earlier));
+        self.add_to_history(history, at, Cause::Earlier, Counts::default(), text, most)
     }
 
     fn add_to_history(
@@ -158,11 +166,10 @@ impl Store {
         at: Timestamp,
         cause: Cause,
         counts: Counts,
-        text: &str,
+        (text, digest): (&str, String),
         most: usize,
     ) -> Result<(), LoadError> {
         let directory = self.history_directory();
-        let digest = sha256(text);
         let name = text_name(&digest);
         history.add(at, cause, counts, (digest, text.len() as u64), most);
         let is_kept = history.entries().last().is_some_and(|entry| text_name(&entry.sha256) == name);
@@ -207,7 +214,7 @@ mod tests {
     }
 
     fn verified(store: &Store, text: &str, most: usize) {
-        store.note_verified(text, &trigger(), Counts::default(), most).unwrap();
+        assert_eq!(store.note_verified(text, &trigger(), Counts::default(), most), Ok(None));
         store.save_verified(text).unwrap();
     }
 
@@ -292,7 +299,11 @@ mod tests {
         assert_eq!(store.load_history().map_err(reason), Err(says.to_owned()));
         // The next file goes on after it.
         fs::remove_file(&text).unwrap();
-        verified(&store, "two", 50);
+        let warning = store.note_verified("two", &trigger(), Counts::default(), 50).unwrap().unwrap();
+        assert!(
+            warning.ends_with("; it is kept as index.json.bad, and the history begins anew"),
+            "{warning}"
+        );
         assert_eq!((texts(&store), at(CORRUPT).exists()), (expected(&[(3, "two")]), true));
         fs::write(&index, vec![b' '; 3 << 20]).unwrap();
         assert!(matches!(store.load_history(), Err(LoadError::Unreadable(_))));
