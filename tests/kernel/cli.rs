@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::fs;
 use std::process::Stdio;
 
 use crate::lab::{self, Netns, Output};
@@ -562,16 +563,24 @@ fn a_full_disk_is_survived_and_told() {
     let net = Netns::new();
     net.ready();
     desired(&net, WEB);
-    net.sh("mkdir state && mount -t tmpfs -o size=16k full state && head -c 16384 /dev/zero > state/filler");
+    net.sh("mkdir state && mount -t tmpfs -o size=64k full state && head -c 65536 /dev/zero > state/filler");
     let apply = lbd(&net, &["apply"]);
     assert_eq!(apply.status, 0, "{apply:?}");
     assert!(apply.stderr.contains("state.json: No space left on device"), "{}", apply.stderr);
     assert_eq!(net.ipvsadm_save(), WEB_RULES);
-    assert_eq!(net.sh("ls state"), "filler\nlock\n");
+    assert_eq!(net.sh("ls state"), "filler\nhistory\nlock\n");
+    assert_eq!(
+        lbd(&net, &["history"]).stderr,
+        "note: the history is empty; it begins with the next file that is verified\n"
+    );
     // With room again the next pass remembers what it owns.
     net.sh("rm state/filler");
     let apply = lbd(&net, &["apply"]);
     assert_eq!((apply.status, apply.stderr.as_str()), (0, ""));
+    assert_eq!(
+        lbd(&net, &["history", "show", "1"]).stdout,
+        fs::read_to_string(net.path("desired.yaml")).unwrap()
+    );
     desired(&net, " []");
     assert_eq!(lbd(&net, &["apply", "--allow-empty"]).status, 0);
     assert_eq!(net.ipvsadm_save(), Vec::<String>::new());
