@@ -162,8 +162,8 @@ impl<'a> RecordSession<'a> {
         for error in [overrides, self.store.settle_pauses(now)].into_iter().filter_map(Result::err) {
             self.warn(&error.to_string());
         }
-        let pauses = self.pauses;
-        self.write_drains(leaving.after_pass(&|service| pauses.cover(comparison.cluster(service))));
+        // A pass that was verified leaves nothing out.
+        self.write_drains(leaving.draining.clone());
         if let Some(event) = noted::drains_ended(leaving, comparison, now)
             && let Err(error) = self.store.note_event(&event)
         {

@@ -189,11 +189,14 @@ impl StateDiff {
             left_out
                 .extend(self.take_out(&|operation| matches!(operation.kind(), Kind::Mark | Kind::Untracked)));
         }
+        // What a pause leaves as it is has yet to begin to drain; what was draining before it goes on.
+        if !self.draining.is_empty() {
+            let subjects: HashSet<Subject> = left_out.iter().map(Operation::subject).collect();
+            self.draining.retain(&|of| {
+                conditions.drains.get(of).is_some() || !subjects.contains(&Subject::Server(of.0, of.1))
+            });
+        }
         self.left_out = left_out;
-        // What a pause leaves as it is has yet to begin to drain.
-        self.draining.retain(&|service| {
-            !conditions.pauses.cover(clusters.iter().find_map(|of| of.get(service)).map(AsRef::as_ref))
-        });
         self.pauses.clone_from(&conditions.pauses);
         // One override can be about a hundred thousand servers.
         let mut shared: HashMap<*const Override, Arc<Reason>> = HashMap::new();
@@ -237,7 +240,7 @@ impl StateDiff {
         self.deferred.retain(concerns);
         self.left_out.retain(concerns);
         self.pauses.limit(is_kept);
-        self.draining.retain(&has);
+        self.draining.retain(&|(service, _)| has(service));
         self.reasons.retain(|subject, _| subject.service().is_some_and(has));
         self.awaiting_link.retain(concerns);
         self.managed.services.retain(|service, _| has(service));

@@ -148,9 +148,9 @@ impl Drains {
         self.0.insert(server, drain);
     }
 
-    /// Keeps those of some services.
-    pub fn retain(&mut self, is_kept: &dyn Fn(&ServiceKey) -> bool) {
-        self.0.retain(|(service, _), _| is_kept(service));
+    /// Keeps those of some servers.
+    pub fn retain(&mut self, is_kept: &dyn Fn(&ServerOf) -> bool) {
+        self.0.retain(|server, _| is_kept(server));
     }
 
     /// How long all of them stay as they are at most, in milliseconds; `None` where none ends by itself. What is over already, and is kept by

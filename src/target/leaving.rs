@@ -1,6 +1,6 @@
 //! Decides what becomes of the servers that leave the file: they drain, or are deleted at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub struct Leaving {
     /// What was draining at the beginning, and is in the file again, not there any more, or in `ended`. It stays on disk until the pass
     /// has verified the file: after another file that no pass verified, what leaves again goes on with its first end
     over: Drains,
+    /// What began to drain in this pass
+    begun: BTreeSet<ServerOf>,
 }
 
 /// What is known of what leaves the file.
@@ -53,7 +55,8 @@ pub struct Departing<'a> {
 
 impl Leaving {
     /// Nothing leaves.
-    pub const NONE: Self = Self { draining: Drains::NONE, ended: BTreeMap::new(), over: Drains::NONE };
+    pub const NONE: Self =
+        Self { draining: Drains::NONE, ended: BTreeMap::new(), over: Drains::NONE, begun: BTreeSet::new() };
 
     /// Decides what becomes of what leaves the file. Pure.
     pub fn new(of: &Departing<'_>, now: Clock) -> Self {
@@ -118,7 +121,10 @@ impl Leaving {
         let mut drain = Drain::new(cluster, Period::new(now, length));
         match drain.look(&server, &of.live, now) {
             Some(end) => drop(self.ended.insert(server, end)),
-            None => self.draining.insert(server, drain),
+            None => {
+                self.draining.insert(server, drain);
+                self.begun.insert(server);
+            }
         }
     }
 
@@ -127,17 +133,12 @@ impl Leaving {
         self.draining.concern(service) || self.over.concern(service)
     }
 
-    /// What is to be on disk while the pass runs: what drains, and what was draining. After a crash it goes on from there.
+    /// What is to be on disk while the pass runs: what drains, and what was draining. After a crash it goes on from there. What a pause leaves
+    /// out has yet to begin; what was draining before it goes on.
     pub fn during_pass(&self, is_paused: &dyn Fn(&ServiceKey) -> bool) -> Drains {
-        let mut all = self.after_pass(is_paused);
-        self.over.iter().for_each(|(server, drain)| all.insert(*server, drain.clone()));
-        all
-    }
-
-    /// What is to be on disk once the pass has verified the file. What a pause leaves out has yet to begin.
-    pub fn after_pass(&self, is_paused: &dyn Fn(&ServiceKey) -> bool) -> Drains {
         let mut all = self.draining.clone();
-        all.retain(&|service| !is_paused(service));
+        all.retain(&|server| !(self.begun.contains(server) && is_paused(&server.0)));
+        self.over.iter().for_each(|(server, drain)| all.insert(*server, drain.clone()));
         all
     }
 

@@ -92,7 +92,9 @@ impl Host {
             passes_now: 0,
             done: Vec::new(),
         };
-        host.edit(Clusters::new());
+        let servers: BTreeMap<u8, u32> = NUMBERS.into_iter().map(|number| (number, 1)).collect();
+        let cluster = |number| (number, Cluster { servers: servers.clone(), drain: 60 });
+        host.edit(NUMBERS.into_iter().map(cluster).collect());
         host
     }
 
@@ -144,6 +146,11 @@ impl Host {
                     let before = self.live();
                     let pass = self.passes.run(&job, |holder| panic!("{holder} has the lock"), || ());
                     self.check_operations(&before);
+                    // What leaves after a file that no pass has verified goes on with its first end.
+                    let clusters = &self.clusters;
+                    if self.store.load_verified().unwrap() == Some(text(clusters)) {
+                        self.left.retain(|of, _| !is_in(clusters, of));
+                    }
                     self.hear(Event::PassEnded(Box::new(pass)));
                 }
                 DaemonAction::Look(look) => {
@@ -178,14 +185,13 @@ impl Host {
         let verified = self.store.load_verified().unwrap().unwrap_or_default();
         let verified = self.files.get(&verified).cloned().unwrap_or_default();
         for (number, Cluster { servers, drain }) in verified {
-            for of in servers.keys().map(|of| (service(number), server(*of))) {
+            let servers = servers.keys().map(|of| (service(number), server(*of)));
+            for of in servers.filter(|of| !is_in(&clusters, of)) {
                 self.left.entry(of).or_insert((self.now, Duration::from_secs(drain)));
             }
         }
         self.files.insert(text(&clusters), clusters.clone());
         self.clusters = clusters;
-        let clusters = &self.clusters;
-        self.left.retain(|of, _| !is_in(clusters, of));
     }
 
     fn edit(&mut self, clusters: Clusters) {
@@ -241,6 +247,14 @@ impl Host {
                 _ => {}
             }
         }
+        // What is gone begins anew, should it come back.
+        let gone = operations.iter().filter(|operation| operation.deletes()).filter_map(Operation::service);
+        let gone: Vec<ServiceKey> = gone.copied().collect();
+        let live = self.live().state.services;
+        let is_there = |(service, server): &ServerOf| {
+            live.get(service).is_some_and(|service| service.servers.contains_key(server))
+        };
+        self.left.retain(|of, _| !gone.contains(&of.0) || is_there(of));
         self.done.extend(operations);
     }
 
@@ -367,6 +381,17 @@ impl Host {
         self.start();
     }
 
+    /// Clients connect to a server, if it takes new ones.
+    fn connect(&mut self, of: ServerOf) {
+        let mut kernel = self.kernel.0.lock().unwrap();
+        let there = kernel.live.state.services.get(&of.0).and_then(|service| service.servers.get(&of.1));
+        if there.is_some_and(|real| real.weight > 0) {
+            kernel.live.connections.entry(of).or_default();
+            drop(kernel);
+            self.connections(of, |all| (all.active, all.packets) = (all.active + 2, all.packets + 10));
+        }
+    }
+
     /// Changes the connections of a server that is in the kernel; none where it has none.
     fn connections(&mut self, of: ServerOf, change: impl FnOnce(&mut Connections)) {
         let mut kernel = self.kernel.0.lock().unwrap();
@@ -383,7 +408,7 @@ impl Host {
         self.done.clear();
         self.passes_now = 0;
         match step {
-            Step::Edit(clusters) => self.edit(clusters),
+            Step::Edit(change) => self.edit(change.of(self.clusters.clone())),
             Step::Override(of, does, seconds) => self.set_override(of, does, seconds),
             Step::Undo => self.undo(),
             Step::Pause(cluster, seconds) => self.pause(cluster, seconds),
@@ -393,8 +418,8 @@ impl Host {
             }
             Step::Wait(milliseconds) => self.wait(Duration::from_millis(milliseconds)),
             Step::Restart => self.start(),
-            Step::Crash(clusters, after) => {
-                self.write(clusters);
+            Step::Crash(change, after) => {
+                self.write(change.of(self.clusters.clone()));
                 // As often as a pass tries it.
                 for _ in 0..3 {
                     self.kernel.0.lock().unwrap().break_execute(after, "crash");
@@ -407,17 +432,12 @@ impl Host {
                 self.start();
             }
             Step::Reboot(set_back) => self.reboot(set_back),
-            Step::Connect(of, number) => {
-                let of = (service(of), server(number));
-                let mut kernel = self.kernel.0.lock().unwrap();
-                let there =
-                    kernel.live.state.services.get(&of.0).and_then(|service| service.servers.get(&of.1));
-                if there.is_some_and(|real| real.weight > 0) {
-                    kernel.live.connections.entry(of).or_default();
+            Step::Clients => {
+                for number in NUMBERS {
+                    NUMBERS.into_iter().for_each(|of| self.connect((service(of), server(number))));
                 }
-                drop(kernel);
-                self.connections(of, |all| (all.active, all.packets) = (all.active + 2, all.packets + 10));
             }
+            Step::Connect(of, number) => self.connect((service(of), server(number))),
             Step::Close(of, number) => self.connections((service(of), server(number)), |all| {
                 *all = Connections {
                     active: 0,

@@ -78,11 +78,43 @@ enum Of {
     All(u8),
 }
 
+/// How the file is edited.
+#[derive(Debug, Clone)]
+enum Change {
+    /// A server has this weight, or leaves
+    Server(u8, u8, Option<u32>),
+    /// The servers of a cluster drain so many seconds
+    Drain(u8, u64),
+    /// A cluster leaves
+    Leave(u8),
+    /// All of it
+    All(Clusters),
+}
+
+impl Change {
+    /// The file after it.
+    fn of(self, mut clusters: Clusters) -> Clusters {
+        let new = || Cluster { servers: BTreeMap::new(), drain: 60 };
+        match self {
+            Self::Server(cluster, server, Some(weight)) => {
+                clusters.entry(cluster).or_insert_with(new).servers.insert(server, weight);
+            }
+            Self::Server(cluster, server, None) => {
+                clusters.entry(cluster).or_insert_with(new).servers.remove(&server);
+            }
+            Self::Drain(cluster, drain) => clusters.entry(cluster).or_insert_with(new).drain = drain,
+            Self::Leave(cluster) => drop(clusters.remove(&cluster)),
+            Self::All(all) => return all,
+        }
+        clusters
+    }
+}
+
 /// What happens.
 #[derive(Debug, Clone)]
 enum Step {
     /// The file is edited
-    Edit(Clusters),
+    Edit(Change),
     /// An operator sets an override, for so many seconds or for ever
     Override(Of, Does, Option<u64>),
     /// An operator ends all overrides
@@ -96,9 +128,11 @@ enum Step {
     /// The daemon is started anew
     Restart,
     /// The file is edited, the kernel cannot be written after so many operations, and the daemon is started anew
-    Crash(Clusters, usize),
+    Crash(Change, usize),
     /// The host boots again. By so many seconds the wall clock was set back
     Reboot(u64),
+    /// Clients connect to every server that takes new ones
+    Clients,
     /// Clients connect to a server, where it takes new ones
     Connect(u8, u8),
     /// The clients of a server close their connections, which the kernel still lists
@@ -113,11 +147,19 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let number = || select(NUMBERS.to_vec());
+    let drain = || select(vec![0, 20, 60]);
     let clusters = || {
         let servers = btree_map(number(), 0..4_u32, 0..=3);
-        let cluster =
-            (servers, select(vec![0, 20, 60])).prop_map(|(servers, drain)| Cluster { servers, drain });
+        let cluster = (servers, drain()).prop_map(|(servers, drain)| Cluster { servers, drain });
         btree_map(number(), cluster, 0..=3)
+    };
+    let change = || {
+        prop_oneof![
+            6 => (number(), number(), option::of(0..4_u32)).prop_map(|(of, server, weight)| Change::Server(of, server, weight)),
+            1 => (number(), drain()).prop_map(|(of, seconds)| Change::Drain(of, seconds)),
+            1 => number().prop_map(Change::Leave),
+            1 => clusters().prop_map(Change::All),
+        ]
     };
     let of = prop_oneof![
         (number(), number()).prop_map(|(service, server)| Of::One(service, server)),
@@ -127,16 +169,17 @@ fn step() -> impl Strategy<Value = Step> {
     let does = prop_oneof![Just(Does::Drain), Just(Does::Remove), (0..9_u32).prop_map(Does::Weight)];
     let pair = || (number(), number());
     prop_oneof![
-        6 => clusters().prop_map(Step::Edit),
+        8 => change().prop_map(Step::Edit),
         3 => (of, does, option::of(1..=LONGEST)).prop_map(|(of, does, seconds)| Step::Override(of, does, seconds)),
         1 => Just(Step::Undo),
         1 => (option::of(number()), 1..=LONGEST).prop_map(|(cluster, seconds)| Step::Pause(cluster, seconds)),
         1 => Just(Step::Resume),
-        5 => (1..=LONGEST * 1_000).prop_map(Step::Wait),
+        5 => select(vec![1_000, 4_000, 9_000, 16_000, 31_000, 61_001]).prop_map(Step::Wait),
         1 => Just(Step::Restart),
-        1 => (clusters(), 0..4_usize).prop_map(|(clusters, after)| Step::Crash(clusters, after)),
+        1 => (change(), 0..4_usize).prop_map(|(change, after)| Step::Crash(change, after)),
         1 => select(vec![0, 0, 3_600]).prop_map(Step::Reboot),
-        6 => pair().prop_map(|(service, server)| Step::Connect(service, server)),
+        4 => Just(Step::Clients),
+        2 => pair().prop_map(|(service, server)| Step::Connect(service, server)),
         2 => pair().prop_map(|(service, server)| Step::Close(service, server)),
         1 => pair().prop_map(|(service, server)| Step::Packets(service, server)),
         2 => pair().prop_map(|(service, server)| Step::Gone(service, server)),
@@ -148,7 +191,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn conditions_converge_end_and_cut_nothing_early(steps in vec(step(), 1..30)) {
+    fn conditions_converge_end_and_cut_nothing_early(steps in vec(step(), 1..40)) {
         let mut host = Host::new();
         for step in steps {
             host.happens(step);
