@@ -27,6 +27,7 @@ mod ipvsadm;
 mod lab_itself;
 mod loss;
 mod modules;
+mod operators;
 mod overrides;
 mod pause;
 mod progress;
