@@ -146,6 +146,8 @@ pub struct Live {
     pub expire_nodest_conn: bool,
     /// `net.ipv4.vs.expire_quiescent_template`: whether clients are no longer tied to a server of weight 0 (true)
     pub expire_quiescent_template: bool,
+    /// `net.ipv4.vs.run_estimation` is 0: the kernel takes no packets into its counters any more
+    pub counters_rest: bool,
     /// The interfaces of the scope that are not there
     pub absent: HashSet<String>,
     /// Those of the scope that are there and are not up

@@ -231,6 +231,7 @@ pub fn live_connections(live: &Live) -> LiveConnections<'_> {
         services: &live.state.services,
         connections: &live.connections,
         expire_quiescent_template: live.expire_quiescent_template,
+        counters_rest: live.counters_rest,
     }
 }
 

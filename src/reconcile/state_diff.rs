@@ -80,6 +80,7 @@ impl StateDiff {
             connections,
             expire_nodest_conn,
             expire_quiescent_template: _,
+            counters_rest: _,
             absent,
             down,
             indices,

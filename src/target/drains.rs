@@ -223,6 +223,8 @@ pub struct LiveConnections<'a> {
     pub connections: &'a HashMap<ServerOf, Connections>,
     /// `net.ipv4.vs.expire_quiescent_template`: a server of weight 0 gets no clients by a persistence template
     pub expire_quiescent_template: bool,
+    /// The kernel takes no packets into its counters, so that nothing is known to be quiet
+    pub counters_rest: bool,
 }
 
 impl LiveConnections<'_> {
@@ -253,10 +255,11 @@ impl Drain {
         let Connections { active, inactive, persistent, packets } = live.of(server);
         let was_quiet = self.quiet.filter(|quiet| quiet.packets == packets);
         self.quiet = (active == 0).then(|| was_quiet.unwrap_or(Quiet { since: now.since_boot, packets }));
-        // For UDP the kernel knows inactive ones only.
+        // For UDP the kernel knows inactive ones only. The counters are up to two seconds late.
         let is_udp = matches!(server.0, ServiceKey::Address { protocol: Protocol::Udp, .. });
-        let is_quiet =
-            !is_udp && self.quiet.is_some_and(|quiet| now.since_boot.saturating_sub(quiet.since) >= QUIET);
+        let is_quiet = !is_udp
+            && !live.counters_rest
+            && self.quiet.is_some_and(|quiet| now.since_boot.saturating_sub(quiet.since) >= QUIET);
         if active == 0 && persistent == 0 && (inactive == 0 || is_quiet) {
             Some(DrainEnd::Drained)
         } else if self.period.left(now).is_none() {

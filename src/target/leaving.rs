@@ -11,6 +11,7 @@ use super::drains::{Drain, DrainEnd, Drains, LiveConnections, ServerOf};
 use super::refuses_clients;
 use crate::model::{
     Desired, Mark, MarkMatch, Prune, RealServer, ServerKey, ServiceKey, State, Table, VirtualService,
+    untracked,
 };
 
 /// What becomes of the servers that leave the file.
@@ -142,11 +143,11 @@ impl Leaving {
         all
     }
 
-    /// Adds what drains to what is desired: the servers as they are, with weight 0, and the rules of their marks whose packets the file
-    /// gives to nothing else. Established connections need no mark, and a rule that stays leads new clients to a service without a
+    /// Adds what drains to what is desired: the servers as they are, with weight 0, and the rules of services that have left whose packets the
+    /// file gives to nothing else. Established connections need no mark, and a rule that stays leads new clients to a service without a
     /// usable server.
     pub fn keep(&self, desired: &mut State, live: &State) {
-        self.keep_marks(desired, live);
+        self.keep_rules(desired, live);
         for ((service, server), _) in self.draining.iter() {
             let Some(there) = live.services.get(service) else { continue };
             let Some(real) = there.servers.get(server) else { continue };
@@ -161,25 +162,40 @@ impl Leaving {
 }
 
 impl Leaving {
-    fn keep_marks(&self, desired: &mut State, live: &State) {
-        for service in self.draining.services() {
-            let ServiceKey::FirewallMark { mark, .. } = service else { continue };
-            if desired.services.contains_key(&service) {
-                continue;
-            }
+    /// Adds the rules of services that are not in the file any more: of marks, and of packets that are not tracked.
+    fn keep_rules(&self, desired: &mut State, live: &State) {
+        let mut left = self.draining.services();
+        left.retain(|service| !desired.services.contains_key(service));
+        let (mut marks, mut untracked): (Vec<Mark>, Vec<MarkMatch>) = Default::default();
+        for service in &left {
             let is_free = |packets: &&MarkMatch| {
                 let mut others = desired.marks.iter().flat_map(|of| &of.matches);
                 !others.any(|other| other.meets(packets))
                     && !desired.services.keys().any(|service| packets.reaches(service))
             };
-            let rules = live.marks.iter().filter(|rules| rules.mark == mark);
-            let kept: Vec<MarkMatch> =
-                rules.flat_map(|rules| &rules.matches).filter(is_free).cloned().collect();
-            match desired.marks.iter_mut().find(|of| of.mark == mark) {
-                Some(of) => of.matches.extend(kept),
-                None if kept.is_empty() => {}
-                None => desired.marks.push(Mark { mark, matches: kept }),
+            if let ServiceKey::FirewallMark { mark, .. } = *service
+                && marks.iter().all(|rules| rules.mark != mark)
+            {
+                let rules = live.marks.iter().filter(|rules| rules.mark == mark);
+                let matches = rules.flat_map(|rules| &rules.matches).filter(is_free).cloned().collect();
+                marks.push(Mark { mark, matches });
             }
+            let of_service = untracked::packets(service, &live.marks);
+            untracked
+                .extend(of_service.iter().filter(is_free).filter(|of| live.untracked.contains(of)).cloned());
+        }
+        for rules in marks {
+            match desired.marks.iter_mut().find(|of| of.mark == rules.mark) {
+                Some(of) => of.matches.extend(rules.matches),
+                None if rules.matches.is_empty() => {}
+                None => desired.marks.push(rules),
+            }
+        }
+        untracked.retain(|packets| !desired.untracked.contains(packets));
+        if !untracked.is_empty() {
+            untracked.append(&mut desired.untracked);
+            desired.untracked = untracked::sorted(untracked);
+            desired.untracked.dedup();
         }
     }
 }

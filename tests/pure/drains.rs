@@ -126,6 +126,10 @@ fn a_server_without_connections_goes_at_once_and_one_with_some_when_they_are_gon
     lab.connect(WEB, SERVER, [0, 2, 0], 201);
     assert_eq!(lab.does(&file(&[ONE])), [""; 0]);
     lab.after(10);
+    // Without counters nothing is known to be quiet.
+    lab.kernel.live.counters_rest = true;
+    assert_eq!(lab.does(&file(&[ONE])), [""; 0]);
+    lab.kernel.live.counters_rest = false;
     assert_eq!(lab.does(&file(&[ONE])), [format!("{GONE} (drained)")]);
     assert_eq!(lab.draining(), [""; 0]);
 }
@@ -286,6 +290,24 @@ fn the_mark_rules_of_a_cluster_that_left_stay_unless_the_file_gives_their_packet
         ["delete mark rules", "delete service fwmark://10 (drained)"]
     );
     assert_eq!(rules(&lab), [""; 0]);
+}
+
+// Without its rule, the packets of an established connection would be dropped as invalid.
+#[test]
+fn packets_that_are_not_tracked_stay_so_until_their_cluster_has_drained() {
+    let mut lab = Lab::new();
+    let untracked = BOTH.replace("forward: nat", "forward: dr, untracked: true");
+    let other = "{ name: other, listen: tcp://10.0.0.3:80, forward: nat, servers: [192.168.8.3] }";
+    lab.does(&file(&[&untracked, other]));
+    lab.connect(WEB, SERVER, [1, 0, 0], 0);
+    let rules = lab.kernel.live.state.untracked.clone();
+    assert_eq!(rules.len(), 1);
+    lab.does(&file(&[other]));
+    assert_eq!(lab.kernel.live.state.untracked, rules);
+    assert_eq!(lab.does(&file(&[other])), [""; 0]);
+    lab.after(300);
+    lab.does(&file(&[other]));
+    assert_eq!(lab.kernel.live.state.untracked, []);
 }
 
 #[test]

@@ -366,6 +366,7 @@ impl Kernel for Fake {
             connections: connections.map(|(server, of)| (*server, *of)).collect(),
             expire_nodest_conn: all.expire_nodest_conn,
             expire_quiescent_template: all.expire_quiescent_template,
+            counters_rest: all.counters_rest,
             ..Live::default()
         })
     }

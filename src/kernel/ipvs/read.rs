@@ -24,6 +24,16 @@ const ATTEMPTS: usize = 30;
 const EXPIRE_NODEST_CONN: &str = "/proc/sys/net/ipv4/vs/expire_nodest_conn";
 const EXPIRE_QUIESCENT_TEMPLATE: &str = "/proc/sys/net/ipv4/vs/expire_quiescent_template";
 
+/// Linux 5.10 has none; its counters always go on.
+const RUN_ESTIMATION: &str = "/proc/sys/net/ipv4/vs/run_estimation";
+
+/// Reads the settings that say what becomes of connections.
+fn read_settings(live: &mut Live) {
+    live.expire_nodest_conn = is_set(EXPIRE_NODEST_CONN);
+    live.expire_quiescent_template = is_set(EXPIRE_QUIESCENT_TEMPLATE);
+    live.counters_rest = std::fs::read_to_string(RUN_ESTIMATION).is_ok_and(|value| value.trim() == "0");
+}
+
 /// Whether a setting is there, and not 0.
 fn is_set(path: &str) -> bool {
     std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
@@ -52,8 +62,7 @@ impl Ipvs {
         live.state.services = services;
         live.state.timeouts = self.timeouts()?;
         live.state.sync = self.sync_daemons()?;
-        live.expire_nodest_conn = is_set(EXPIRE_NODEST_CONN);
-        live.expire_quiescent_template = is_set(EXPIRE_QUIESCENT_TEMPLATE);
+        read_settings(&mut live);
         Ok(live)
     }
 
@@ -75,8 +84,7 @@ impl Ipvs {
                 live.state.services.insert(key, VirtualService::new(scheduling, servers));
             }
         }
-        live.expire_nodest_conn = is_set(EXPIRE_NODEST_CONN);
-        live.expire_quiescent_template = is_set(EXPIRE_QUIESCENT_TEMPLATE);
+        read_settings(&mut live);
         Ok(live)
     }
 
