@@ -17,6 +17,7 @@ use super::{CommandError, Console, DONE, diff, inputs};
 use crate::cli::{Arguments, Command as Verb, Diff};
 use crate::config;
 use crate::daemon::StartError;
+use crate::files::sha256;
 use crate::history::{EventKind, HistoryEvent};
 
 /// Why the editor did not edit. `Display` says what to do.
@@ -43,9 +44,9 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     let file = install::place(&arguments.file).map_err(CommandError::Install)?;
     let mut copy = Copy::of(&file, &original.text).map_err(CommandError::Install)?;
     let result = edit(arguments, &mut copy, &original.text, yes, console);
-    match result {
-        Ok(true) => {}
-        Ok(false) => {
+    let text = match result {
+        Ok(Some(text)) => text,
+        Ok(None) => {
             console.note("nothing was changed");
             return Ok(DONE);
         }
@@ -56,16 +57,21 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
             }
             return Err(error);
         }
-    }
+    };
+    let store = inputs::store(arguments)?;
+    // Under it, the daemon does not verify the file before the history has who edited it.
+    let lock = inputs::lock(&store, "edit", console);
     if !config::is_still(&file, &original.text) {
+        drop(lock);
         console.note(format_args!("what you have written is kept in {}", copy.path.display()));
         return Err(CommandError::Install(InstallError::Changed));
     }
     copy.install(&file).map_err(CommandError::Install)?;
-    writeln!(console.out, "installed: {}", crate::escape::text(&file.display().to_string()))?;
-    let store = inputs::store(arguments)?;
     let event = HistoryEvent::new(SystemTime::now(), EventKind::Edited, file.display()).by(who());
-    console.warn_of(store.note_event(&event));
+    let noted = store.note_event(&event.installs(sha256(&text)));
+    drop(lock);
+    writeln!(console.out, "installed: {}", crate::escape::text(&file.display().to_string()))?;
+    console.warn_of(noted);
     let daemon = store.daemon();
     if daemon.is_ok_and(|daemon| daemon.is_none()) {
         console.note("no daemon runs; `lbd apply` makes the kernel equal to it");
@@ -73,30 +79,30 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     Ok(DONE)
 }
 
-/// Has the copy edited until it is valid and confirmed. Gives whether it says anything new.
+/// Has the copy edited until it is valid and confirmed. Gives its text, if that is new.
 fn edit(
     arguments: &Arguments,
     copy: &mut Copy,
     original: &str,
     yes: bool,
     console: &mut Console<'_>,
-) -> Result<bool, CommandError> {
-    loop {
+) -> Result<Option<String>, CommandError> {
+    let text = loop {
         start_editor(&copy.path)?;
         let source = inputs::read(&copy.path, &console.progress)?;
         if source.text == original {
-            return Ok(false);
+            return Ok(None);
         }
         copy.is_kept = true;
         match config::load(&source) {
-            Ok(_) => break,
+            Ok(_) => break source.text,
             Err(problems) => {
                 let error = CommandError::from(problems);
                 error.show(console);
                 confirm("Edit it again?", console)?;
             }
         }
-    }
+    };
     let of_copy = Arguments {
         file: copy.path.clone(),
         state_dir: arguments.state_dir.clone(),
@@ -107,7 +113,7 @@ fn edit(
     if !yes {
         confirm("Install this as the desired file?", console)?;
     }
-    Ok(true)
+    Ok(Some(text))
 }
 
 /// Runs the editor until it has ended.

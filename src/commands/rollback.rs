@@ -12,6 +12,7 @@ use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, diff, history, inputs};
 use crate::cli::{Apply, Arguments, Diff, Overrides, RollbackOptions};
 use crate::config::{self, ReadCause};
+use crate::files::sha256;
 use crate::history::{EventKind, HistoryEvent};
 use crate::status::ChangedBy;
 use crate::store::Store;
@@ -82,6 +83,7 @@ pub(super) fn run(
         let copy = Copy::of(&file, &source.text).map_err(CommandError::Install)?;
         copy.install(&file).map_err(CommandError::Install)?;
         let event = HistoryEvent::new(SystemTime::now(), EventKind::RolledBack, &source.name).by(who());
+        let event = event.installs(sha256(&source.text));
         // What is done already is not undone for it.
         unnoted = store.note_event(&event).err();
         Ok(())

@@ -17,6 +17,8 @@ pub const DIGEST: usize = 64;
 const MOST_NUMBER: u64 = 1 << 53;
 /// How long the name of a user is at most, in bytes; a longer one is not from lbd.
 const LONGEST_NAME: usize = 256;
+/// The same in characters, of up to four bytes each.
+const LONGEST_NAME_CHARS: usize = LONGEST_NAME / 4;
 
 /// How many objects were added, edited and deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -56,7 +58,7 @@ pub enum Cause {
         /// The command
         #[serde(flatten)]
         command: ChangedBy,
-        /// The user who typed it, if one did
+        /// The user who typed it, or who edited the file with lbd, if one did
         by: Option<String>,
     },
     /// It was verified by an lbd that kept no history.
@@ -69,6 +71,16 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// A pass of a command has verified the file; `by` is the user who is behind it, if one is known.
+    pub fn verified(command: ChangedBy, by: Option<&str>) -> Self {
+        Self::Verified { command, by: by.map(cut) }
+    }
+
+    /// A user has replaced the file, and no pass has verified it.
+    pub fn replaced(by: &str) -> Self {
+        Self::Replaced { by: cut(by) }
+    }
+
     /// Whether a pass has verified the file.
     pub fn is_verified(&self) -> bool {
         match self {
@@ -87,10 +99,20 @@ impl Cause {
     }
 }
 
+/// The name of a user, cut where it is too long.
+fn cut(name: &str) -> String {
+    name.chars().take(LONGEST_NAME_CHARS).collect()
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Verified { command: ChangedBy::Run { reason }, by: _ } => write!(f, "lbd run ({reason})"),
+            Self::Verified { command: ChangedBy::Run { reason }, by: None } => {
+                write!(f, "lbd run ({reason})")
+            }
+            Self::Verified { command: ChangedBy::Run { reason }, by: Some(by) } => {
+                write!(f, "lbd run ({reason} by {by})")
+            }
             Self::Verified { command, by: Some(by) } => write!(f, "{command} by {by}"),
             Self::Verified { command, by: None } => command.fmt(f),
             Self::Earlier => f.write_str("an lbd without a history"),
@@ -285,6 +307,8 @@ mod tests {
             problem(&|history| history.entries[0].cause = long.clone()),
             Some("the name of a user is too long")
         );
+        let cut = Cause::replaced(&"\u{1f600}".repeat(999));
+        assert_eq!(problem(&|history| history.entries[0].cause = cut.clone()), None);
         let many = |history: &mut History| history.entries = vec![history.entries[0].clone(); 1_001];
         assert_eq!(problem(&many), Some("it has too many entries"));
     }
@@ -297,6 +321,10 @@ mod tests {
             (
                 Cause::Verified { command: ChangedBy::Run { reason: PassReason::File }, by: None },
                 "lbd run (file changed)",
+            ),
+            (
+                Cause::verified(ChangedBy::Run { reason: PassReason::File }, Some("alice")),
+                "lbd run (file changed by alice)",
             ),
             (Cause::Earlier, "an lbd without a history"),
             (Cause::Replaced { by: "bob".into() }, "replaced by bob, not verified"),

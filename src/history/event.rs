@@ -103,6 +103,9 @@ pub struct HistoryEvent {
     /// The clusters that it concerns; none: all, or none in particular
     #[serde(default)]
     pub clusters: Vec<String>,
+    /// The SHA-256 of the file that it made the desired one, if it did
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// How many objects were added, edited and deleted, where some were
     #[serde(flatten)]
     pub counts: Option<Counts>,
@@ -131,6 +134,7 @@ impl HistoryEvent {
             by: None,
             text: shortened(&text.to_string()),
             clusters: Vec::new(),
+            sha256: None,
             counts: None,
             fields: BTreeMap::new(),
             changes: Vec::new(),
@@ -147,6 +151,12 @@ impl HistoryEvent {
     #[must_use]
     pub fn of(self, cluster: Option<&str>) -> Self {
         Self { clusters: cluster.map(str::to_owned).into_iter().collect(), ..self }
+    }
+
+    /// The same, with the SHA-256 of the file that it made the desired one.
+    #[must_use]
+    pub fn installs(self, sha256: String) -> Self {
+        Self { sha256: Some(sha256), ..self }
     }
 
     /// Whether it concerns a cluster: it names it, or none in particular.

@@ -67,7 +67,7 @@ pub fn json(out: &mut dyn Write, history: &History, in_force: Option<u64>) -> io
 /// Those of `out`.
 pub fn events_text(out: &mut Output, events: &[HistoryEvent]) -> io::Result<()> {
     for event in events {
-        let HistoryEvent { at, kind, by, text, clusters: _, counts, fields, changes } = event;
+        let HistoryEvent { at, kind, by, text, clusters: _, sha256: _, counts, fields, changes } = event;
         let style = match kind {
             EventKind::Drift | EventKind::Conflict | EventKind::Refused | EventKind::TrialRolledBack => {
                 AnsiColor::Yellow.on_default()

@@ -1,7 +1,7 @@
 //! Stores the events: lines at the end of a file, which is renamed when it is long; the one before it is kept.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 use super::history::DIRECTORY;
@@ -42,6 +42,20 @@ impl Store {
         let is_torn = is_torn(&file).map_err(error)?;
         let text = if is_torn { [b"\n", line.as_slice()].concat() } else { line };
         file.write_all(&text).map_err(error)
+    }
+
+    /// The user who made the file with this SHA-256 the desired one by a command, if that was not long ago.
+    pub(super) fn installer(&self, sha256: &str) -> Option<String> {
+        /// How much of the newest events is read.
+        const TAIL: u64 = 64 << 10;
+        let file = self.directory.inside(DIRECTORY).open_file(EVENTS).ok()?;
+        let begin = file.metadata().ok()?.len().saturating_sub(TAIL);
+        let mut text = Vec::new();
+        let mut file = file;
+        file.seek(SeekFrom::Start(begin)).ok()?;
+        file.take(TAIL).read_to_end(&mut text).ok()?;
+        let (events, _) = read_events(&text);
+        events.into_iter().rev().find(|event| event.sha256.as_deref() == Some(sha256))?.by
     }
 
     /// Reads the events, the oldest first, and how many lines could not be read.

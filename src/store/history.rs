@@ -10,7 +10,7 @@ use super::{LoadError, Store, VERIFIED, is_equal};
 use crate::files::seal::{self, SealError};
 use crate::files::{Directory, FileError, sha256};
 use crate::history::{Cause, Counts, Entry, History, MOST_BYTES, MOST_ENTRIES, Trigger};
-use crate::status::Timestamp;
+use crate::status::{ChangedBy, Timestamp};
 
 /// The directory of the history.
 pub(super) const DIRECTORY: &str = "history";
@@ -99,13 +99,20 @@ impl Store {
             edited: before.edited + done.edited,
             deleted: before.deleted + done.deleted,
         };
-        let cause = Cause::Verified { command: *command, by: by.clone() };
         let (mut history, warning) = self.history_to_write()?;
         if history.last_number() == 0 && most > 0 {
             self.add_earlier(&mut history, text, most)?;
         }
         let digest = sha256(text);
         if !history.is_newest(&digest) {
+            // The daemon does not see who changed the file; a command that did has said so.
+            let by = match command {
+                ChangedBy::Run { .. } => self.installer(&digest),
+                ChangedBy::Apply | ChangedBy::Rollback | ChangedBy::Restore | ChangedBy::Teardown => {
+                    by.clone()
+                }
+            };
+            let cause = Cause::verified(*command, by.as_deref());
             let now = SystemTime::now().into();
             self.add_to_history(&mut history, now, cause, counts, (text, digest), most)?;
         }
@@ -122,7 +129,7 @@ impl Store {
         if history.with_digest(&digest).is_some() {
             return Ok(());
         }
-        let cause = Cause::Replaced { by: by.to_owned() };
+        let cause = Cause::replaced(by);
         let counts = Counts::default();
         self.add_to_history(&mut history, SystemTime::now().into(), cause, counts, (text, digest), most)
     }
@@ -207,7 +214,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::status::ChangedBy;
 
     fn trigger() -> Trigger {
         Trigger { command: ChangedBy::Apply, by: Some("alice".into()), done: Counts::default() }

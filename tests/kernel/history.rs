@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::lab::{Netns, Output};
+use crate::lab::{Netns, Output, run};
 use crate::running::{Daemon, soon};
 
 const FILE: &str = "\
@@ -138,12 +138,20 @@ fn beside_a_daemon_a_rollback_takes_effect_once_and_its_options_hold_for_the_dae
     assert_eq!((done.status, net.ipvsadm_save()), (0, vec![]), "{done:?}");
     assert_eq!(lbd(&net, "rollback 2 --now --yes").status, 0);
     assert!(listed(4).is_some());
+    // Who edits it by a command is known, though the daemon applies it.
+    let mut edit = net.lbd_command(&["-f", "desired.yaml", "edit", "--yes"]);
+    let edited = run(edit.env("EDITOR", "sed -i 's/weight: 1/weight: 4/'").env_remove("VISUAL"));
+    assert_eq!(edited.status, 0, "{edited:?}");
+    assert!(listed(5).is_some(), "{}", daemon.log());
+    let list = lbd(&net, "history").stdout;
+    assert!(list.contains("  lbd run (file changed by root)  0 added, 1 edited, 0 deleted  "), "{list}");
+    assert_eq!(lbd(&net, "rollback 2 --now --yes").status, 0);
     // The daemon has taken up each file, and has nothing to do and nothing to refuse.
     daemon.signal(Signal::SIGHUP);
     let in_sync = soon(Duration::from_secs(10), || lbd(&net, "status").status == 0);
     assert!(in_sync.is_some() && net.ipvsadm_save() == rules(1), "{}", daemon.log());
     assert!(!daemon.log().contains("drift"), "{}", daemon.log());
-    assert!(listed(4).is_some());
+    assert!(listed(6).is_some());
 }
 
 /// The kinds of the events, and who did them.

@@ -167,6 +167,7 @@ impl Netns {
             "weight",
             "undo",
             "overrides",
+            "edit",
             "history",
             "rollback",
             "export",
