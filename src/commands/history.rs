@@ -76,7 +76,12 @@ fn events(store: &Store, options: &HistoryOptions, console: &mut Console<'_>) ->
 
 fn list(store: &Store, output: ReportOutput, console: &mut Console<'_>) -> Result<u8, CommandError> {
     let history = store.load_history()?;
-    let in_force = store.load_verified()?.and_then(|text| Some(history.with_digest(&sha256(&text))?.number));
+    // Without it, the list is still of use.
+    let verified = store.load_verified().unwrap_or_else(|error| {
+        console.warn(error);
+        None
+    });
+    let in_force = verified.and_then(|text| Some(history.with_digest(&sha256(&text))?.number));
     match output {
         ReportOutput::Json => report::history_json(console.out, &history, in_force)?,
         ReportOutput::Text if history.entries().is_empty() => {

@@ -101,6 +101,10 @@ fn the_list_marks_the_file_in_force_and_a_text_comes_back_as_it_was() {
     assert_eq!(Value::from(values.to_vec()), expected);
     assert_eq!(entry["sha256"], json!(lbd::files::sha256(GOOD)));
     assert_eq!(run(&["history", "show", "1"]), (0, hostile.to_owned(), String::new()));
+    fs::write(directory.path().join("state/verified.yaml"), "# kept by lbd, version 1, crc32 0\n").unwrap();
+    let (status, text, stderr) = run(&["history"]);
+    assert_eq!((status, text.lines().count(), text.contains("* ")), (0, 4, false), "{text}");
+    assert_eq!(stderr, "warning: state/verified.yaml: its checksum does not match its content\n");
     let unknown = "error: 7: the history has no file of this number; it has 1 to 3 (`lbd history`)\n";
     for arguments in [&["history", "show", "7"][..], &["diff", "--against", "7"]] {
         assert_eq!(run(arguments), (2, String::new(), unknown.to_owned()), "{arguments:?}");
