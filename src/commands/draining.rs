@@ -40,12 +40,12 @@ pub(super) fn wait(
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
     let mut seen = Drains::NONE;
-    let mut shown = None;
+    let (mut shown, mut has_ended) = (None, false);
     loop {
         let mut drains = store.load_drains()?;
         drains.recall(&seen);
         if drains.is_empty() {
-            if shown.is_some() {
+            if shown.is_some() || has_ended {
                 console.note("nothing drains any more");
             }
             return Ok(DONE);
@@ -60,7 +60,11 @@ pub(super) fn wait(
             if !end(source, desired, &seen, options, store, kernel, console)? {
                 return Ok(ERROR);
             }
-            continue;
+            has_ended = true;
+            // What a pause keeps is looked at again later.
+            if store.load_drains()?.iter().count() < seen.iter().count() {
+                continue;
+            }
         }
         let left = (drains.iter().count(), connections);
         if shown != Some(left) {
