@@ -11,7 +11,9 @@ use std::time::Duration;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use self::conditions::{DrainOptions, Lasting, PauseOptions, Term, UndoOptions, WeightOptions};
+pub use self::conditions::{
+    DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
+};
 pub use self::history::{HistoryCommand, HistoryOptions, RollbackOptions};
 pub use self::tips::is_file_name;
 
@@ -27,7 +29,7 @@ use crate::model::Prune;
                   the live table, computes the smallest set of edits, carries them out, and reads the table back to \
                   prove it.",
     after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused or the daemon dead (status), 2 error, 3 refused \
-                  by a guard, a pause or `--expect` (apply, rollback).",
+                  by a guard, a pause, a trial or `--expect` (apply, pause, try, confirm, rollback).",
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -192,6 +194,27 @@ pub enum Command {
         #[arg(value_name = "CLUSTER")]
         clusters: Vec<String>,
     },
+
+    /// Have the kernel follow another file for a time, and then the desired file again, unless `lbd confirm` comes before
+    ///
+    /// What the other file takes away is quiesced and not deleted meanwhile. A time-out, a crash, a reboot or a lost session ends it, as
+    /// `lbd cancel` does. Where no daemon runs, this command keeps the trial until it ends. Exit code 0: under trial and verified, or
+    /// confirmed, 2: error, or rolled back, 3: refused by a guard, a pause or another trial.
+    Try(TryOptions),
+
+    /// Make the file of the trial under way the desired file
+    ///
+    /// Exit code 0: done and verified, 2: error, 3: the desired file has changed since the trial began.
+    Confirm {
+        /// Also where the desired file has changed since the trial began: it is replaced
+        #[arg(long)]
+        over: bool,
+    },
+
+    /// End the trial under way, and have the kernel follow the desired file again
+    ///
+    /// Exit code 0: done and verified, also where there is no trial, 2: error.
+    Cancel,
 
     /// Remove what lbd owns, after a confirmation
     ///

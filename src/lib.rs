@@ -9,8 +9,8 @@
 //! - *guard*: the rule by which a change of the file that looks like an accident is *refused*
 //! - *conflict*: another program keeps reverting an edit, which is then *deferred*, longer each time
 //! - *blocked*: left out because its replacement was rejected; *awaiting link*: its interface is not there yet
-//! - *condition*: what modifies the file for a while: a *pause*, an operator's *override*, or a *drain*, by which a server that left the file keeps its
-//!   connections; *target*: the file under its conditions
+//! - *condition*: what modifies the file for a while: a *pause*, an operator's *override*, a *trial* of another file, or a *drain*, by which a
+//!   server that left the file keeps its connections; *target*: the file under its conditions
 //! - *history*: the files that were verified, each with a number, and the events
 //! - *record*: what lbd owns, kept in the state directory; *goal*: one revision of the desired file in the daemon
 //!
@@ -47,7 +47,7 @@ pub mod plan;
 /// Warnings: what a director needs and the file does not set.
 pub mod advice;
 
-/// Decides what the kernel should be right now: the desired file, modified for a while by conditions: pauses, overrides and drains.
+/// Decides what the kernel should be right now: the desired file, modified for a while by conditions: pauses, overrides, trials and drains.
 pub mod target;
 
 /// Decides which virtual services lbd may touch.

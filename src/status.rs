@@ -46,6 +46,9 @@ pub struct Status {
     /// The overrides in force: what, who, since and until when, and why
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overridden: Vec<String>,
+    /// The trial under way: its file, who, since and until when, and why
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<String>,
     /// The process that has the lock, while the daemon waits for it
     #[serde(default)]
     pub lock_holder: Option<String>,
@@ -240,7 +243,8 @@ impl Status {
                 };
                 let change =
                     last_change.map(|LastChange { at, by, .. }| format!("; last change {at} ({by})"));
-                format!("in sync{}{waiting}", change.unwrap_or_default())
+                let trial = self.trial.as_ref().map(|trial| format!(" with the trial of {trial}"));
+                format!("in sync{}{}{waiting}", trial.unwrap_or_default(), change.unwrap_or_default())
             }
             None => "starting".to_owned(),
         });

@@ -1,5 +1,6 @@
-//! Defines the options of the commands that set conditions: `drain`, `weight`, `undo` and `pause`.
+//! Defines the options of the commands that set conditions: `drain`, `weight`, `undo`, `pause` and `try`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -104,6 +105,34 @@ pub struct PauseOptions {
     /// Why, for those who see the pause in `lbd status`
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
+}
+
+/// Arguments of `try`.
+#[derive(Debug, Args)]
+pub struct TryOptions {
+    /// The file to be tried, a complete desired file; `-` is standard input
+    #[arg(value_name = "NEW")]
+    pub tried: PathBuf,
+
+    /// How long: `90s`, `2m` or `1h`, at most 30 days
+    #[arg(long = "for", value_name = "TIME", default_value = "2m", value_parser = length)]
+    pub length: Duration,
+
+    /// Why, for those who see the trial in `lbd status`
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub reason: Option<String>,
+
+    /// Go on also where an operation fails, or a service loses its last usable server
+    #[arg(long)]
+    pub keep_going: bool,
+
+    /// Allow services to lose their last server with a weight above 0, and a file with no clusters; also once it is confirmed
+    #[arg(long)]
+    pub allow_empty: bool,
+
+    /// Allow more deletions of services and servers than `policy.max_delete`; also once it is confirmed
+    #[arg(long)]
+    pub allow_deletes: bool,
 }
 
 /// How long a condition lasts; a bare number counts seconds, as in the file.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::advice::Detail;
 use super::inputs::StoredState;
 use super::other_file::other_file;
+use super::tried::{Followed, TrialError, followed};
 use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, draining, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
@@ -20,7 +21,7 @@ use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
 use crate::report::{self, DeletedServers};
 use crate::status::ChangedBy;
 use crate::store::Store;
-use crate::target::{Clock, Departure, Drains, Pauses};
+use crate::target::{Clock, Departure, Drains, Pauses, Trial};
 
 /// What prints the warnings in full, and changes nothing.
 const IN_FULL: &str = "lbd diff --verbose";
@@ -30,15 +31,24 @@ pub(super) fn run(
     options: &Apply,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    let (source, mut desired) = inputs::desired(&arguments.file, &console.progress)?;
-    desired.policy = inputs::policy(desired.policy, &options.overrides);
     let store = inputs::store(arguments)?;
+    let Followed { source, mut desired, trial } = followed(&arguments.file, Some(&store), console)?;
+    desired.policy = inputs::policy(desired.policy, &options.overrides);
+    if let Some(trial) = &trial {
+        console.note(format_args!("a trial is under way, and this applies its file: {trial}"));
+    }
     match other_file(&arguments.file, &store) {
         Some(daemon) if options.force => console.warn(daemon),
         Some(daemon) => return Err(CommandError::OtherFile(daemon)),
         None => {}
     }
-    let order = Order { source: &source, desired: &desired, command: ChangedBy::Apply, install: None };
+    let order = Order {
+        source: &source,
+        desired: &desired,
+        trial: trial.as_ref(),
+        command: ChangedBy::Apply,
+        install: None,
+    };
     carry_out(arguments, options, order, &store, console)
 }
 
@@ -48,6 +58,8 @@ pub(super) struct Order<'a> {
     pub(super) source: &'a Source,
     /// The state that it describes, with the exceptions of the command line
     pub(super) desired: &'a Desired,
+    /// The trial that it belongs to, if it is the file of one
+    pub(super) trial: Option<&'a Trial>,
     /// The command
     pub(super) command: ChangedBy,
     /// How it becomes the desired file; nothing where it is that already
@@ -70,17 +82,23 @@ pub(super) fn carry_out(
     store: &Store,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    let Order { source, desired, command, install } = order;
+    let Order { source, desired, trial, command, install } = order;
     let mut kernel = inputs::kernel(&console.progress)?;
     let host = advice::look(&desired.state, &arguments.file, console);
     if options.strict {
         let verified = inputs::verified(store, source);
-        let stored = StoredState::read(store, verified, desired, console);
+        let stored = StoredState::read(store, verified, desired, console).in_trial(trial.cloned());
         if let Some(code) = refuse(&mut kernel, desired, &stored, &host, options, console)? {
             return Ok(code);
         }
     }
     let lock = inputs::lock(store, command.command(), console);
+    let now = Clock::now();
+    let mut conditions = store.load_conditions(now);
+    if let Some(other) = conditions.trial.as_ref().filter(|now| !trial.is_some_and(|trial| trial.is(now))) {
+        console.error(TrialError::UnderWay(Box::new(other.clone())));
+        return Ok(REFUSED);
+    }
     let departure = options.drain.map_or(Departure::Drain, Departure::DrainFor);
     if departure == Departure::DrainFor(Duration::ZERO) && store.load_drains().is_err() {
         // The way out of a file that cannot be read.
@@ -115,8 +133,6 @@ pub(super) fn carry_out(
         }
         console.progress.apply(comparison.plan.len());
     };
-    let now = Clock::now();
-    let mut conditions = store.load_conditions(now);
     if options.force {
         conditions.pauses = Pauses::NONE;
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::advice::Detail;
 use super::inputs::{Input, StoredState};
 use super::part::Part;
+use super::tried::{Followed, followed};
 use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, history, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config::{self, Source};
@@ -14,13 +15,14 @@ use crate::kernel::Live;
 use crate::model::{Desired, Forwarding, State, Thresholds, Timeouts};
 use crate::reconcile::{self, Fingerprint, StateDiff};
 use crate::report;
+use crate::target::Trial;
 
 pub(super) fn run(
     arguments: &Arguments,
     options: &Diff,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    let (source, desired) = match options.against {
+    let (source, desired, trial) = match options.against {
         Some(number) => {
             let source = history::text(&inputs::store(arguments)?, number)?;
             console.note(format_args!(
@@ -28,20 +30,34 @@ pub(super) fn run(
                 source.name
             ));
             let desired = config::load(&source)?;
-            (source, desired)
+            (source, desired, None)
         }
-        None => inputs::desired(&arguments.file, &console.progress)
-            .map_err(|error| Part::explain(&options.clusters, error))?,
+        None => {
+            // An export may come from another host.
+            let store = match &options.live {
+                Some(_) => None,
+                None => Some(inputs::store(arguments)?),
+            };
+            let followed = followed(&arguments.file, store.as_ref(), console);
+            let Followed { source, desired, trial } =
+                followed.map_err(|error| Part::explain(&options.clusters, error))?;
+            (source, desired, trial)
+        }
     };
-    Ok(show(arguments, options, &source, desired, console)?.0)
+    if let Some(trial) = &trial {
+        console.note(format_args!("a trial is under way, and this is about its file: {trial}"));
+    }
+    Ok(show(arguments, options, &source, desired, trial, console)?.0)
 }
 
-/// Compares a state with the live one, and shows the difference; gives the exit code with it. `source` is the text of the state.
+/// Compares a state with the live one, and shows the difference; gives the exit code with it. `source` is the text of the state, of a
+/// trial where it is the file of one.
 pub(super) fn show(
     arguments: &Arguments,
     options: &Diff,
     source: &Source,
     mut desired: Desired,
+    trial: Option<Trial>,
     console: &mut Console<'_>,
 ) -> Result<(u8, StateDiff), CommandError> {
     desired.policy = inputs::policy(desired.policy, &options.overrides);
@@ -51,7 +67,7 @@ pub(super) fn show(
         None => {
             let store = inputs::store(arguments)?;
             let verified = inputs::verified(&store, source);
-            StoredState::read(&store, verified, &desired, console)
+            StoredState::read(&store, verified, &desired, console).in_trial(trial)
         }
     };
     let part = Part::new(&options.clusters, [&desired.clusters, &stored.record.owned])?;

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::confirm::confirm;
 use super::install::{self, Copy, InstallError};
+use super::tried::trial_of;
 use super::who::who;
 use super::{CommandError, Console, DONE, diff, inputs};
 use crate::cli::{Arguments, Command as Verb, Diff};
@@ -72,6 +73,10 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     drop(lock);
     writeln!(console.out, "installed: {}", crate::escape::text(&file.display().to_string()))?;
     console.warn_of(noted);
+    if let Some(trial) = trial_of(&arguments.file, &store) {
+        console.note(format_args!("it waits for the end of the trial under way: {trial}"));
+        return Ok(DONE);
+    }
     let daemon = store.daemon();
     if daemon.is_ok_and(|daemon| daemon.is_none()) {
         console.note("no daemon runs; `lbd apply` makes the kernel equal to it");

@@ -12,6 +12,7 @@ use super::install::InstallError;
 use super::named::UnknownName;
 use super::other_file::OtherFile;
 use super::part::UnknownCluster;
+use super::tried::TrialError;
 use crate::config::{Diagnostics, ReadCause, ReadError};
 use crate::daemon::StartError;
 use crate::error_chain::ErrorChain;
@@ -102,6 +103,8 @@ pub enum CommandError {
     Install(InstallError),
     /// The history has no file of this number.
     UnknownFile(UnknownFile),
+    /// A trial is not begun, or not confirmed.
+    Trial(TrialError),
     /// There is no override of this name.
     NoOverride {
         /// The name
@@ -209,6 +212,7 @@ impl fmt::Display for CommandError {
             Self::Edit(error) => error.fmt(f),
             Self::Install(error) => error.fmt(f),
             Self::UnknownFile(unknown) => unknown.fmt(f),
+            Self::Trial(error) => error.fmt(f),
             Self::NoOverride { name, names } if names.is_empty() => {
                 write!(f, "{name}: there is no such override, and no other")
             }
@@ -259,6 +263,7 @@ impl Error for CommandError {
             | Self::UnknownName(_)
             | Self::UnknownFile(_)
             | Self::Edit(_)
+            | Self::Trial(_)
             | Self::NoOverride { .. }
             | Self::NotApplied
             | Self::TooManyOverrides(_)

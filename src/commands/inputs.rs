@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::reconcile::{self, Outcome, Report, StateDiff, Summary, noted};
 use crate::status::{ChangedBy, LastChange};
 use crate::store::{LoadError, Lock, Record, Store};
-use crate::target::{Clock, Conditions, Departure, Targets};
+use crate::target::{Clock, Conditions, Departure, Targets, Trial};
 
 /// Reads a file as text.
 pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, CommandError> {
@@ -276,6 +276,12 @@ impl StoredState {
         }
     }
 
+    /// The same where the file that is looked at is that of this trial, or of none.
+    pub(super) fn in_trial(mut self, trial: Option<Trial>) -> Self {
+        self.conditions.trial = trial;
+        self
+    }
+
     /// Compares the live state with the file.
     pub(super) fn compare(&self, live: Live, desired: &Desired) -> StateDiff {
         let targets = Targets::new(desired, self.verified.state(desired), &self.conditions);
@@ -285,9 +291,7 @@ impl StoredState {
             Departure::Drain,
             Clock::now(),
         );
-        let target = &targets.file.desired;
-        let mut comparison =
-            StateDiff::with_leaving(live, target, targets.verified(), &self.record, &leaving);
+        let mut comparison = StateDiff::of(live, &targets, &self.record, &leaving);
         comparison.leave_out(&targets.file);
         if self.verified.unknown().is_some() {
             comparison.defer(&Operation::deletes);

@@ -24,6 +24,8 @@ mod run;
 mod schema;
 mod status;
 mod teardown;
+mod trial;
+mod tried;
 mod validate;
 mod who;
 
@@ -47,7 +49,7 @@ pub const DONE: u8 = 0;
 pub const DIFFERS: u8 = 1;
 /// Exit code: error.
 pub const ERROR: u8 = 2;
-/// Exit code of `apply` and `rollback`: refused by a guard or a pause.
+/// Exit code: refused, by a guard, a pause, a trial, or since something has changed.
 pub const REFUSED: u8 = 3;
 
 /// Where a command writes: its result to `out`, everything else to `err`. The text of a message is escaped here, so that a message
@@ -157,6 +159,9 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Overrides { output } => overrides::list(arguments, *output, console),
         Command::Pause(options) => pause::pause(arguments, options, console),
         Command::Resume { clusters } => pause::resume(arguments, clusters, console),
+        Command::Try(options) => trial::run(arguments, options, console),
+        Command::Confirm { over } => trial::confirm(arguments, *over, console),
+        Command::Cancel => trial::cancel(arguments, console),
         Command::Teardown { yes } => teardown::run(arguments, *yes, console),
         Command::Validate(options) => validate::run(arguments, options, console),
         Command::Export(options) => export::run(arguments, options, console),

@@ -4,8 +4,9 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use super::part::Part;
+use super::tried::TrialError;
 use super::who::who;
-use super::{CommandError, Console, DONE, inputs};
+use super::{CommandError, Console, DONE, REFUSED, inputs};
 use crate::cli::{Arguments, PauseOptions};
 use crate::escape::Escaped;
 use crate::files::FileError;
@@ -30,6 +31,10 @@ pub(super) fn pause(
     };
     let lock = inputs::lock(&store, "pause", console);
     let now = Clock::now();
+    if let Some(trial) = store.load_conditions(now).trial {
+        console.error(TrialError::UnderWay(Box::new(trial)));
+        return Ok(REFUSED);
+    }
     let settled = store.settle_pauses(now);
     let pauses = store.load_pauses(now);
     let problem =

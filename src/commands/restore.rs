@@ -17,7 +17,7 @@ use crate::report;
 use crate::status::ChangedBy;
 use crate::store::Store;
 use crate::systemd::Notifier;
-use crate::target::{Clock, Conditions, Departure, Pauses};
+use crate::target::{Clock, Conditions, Departure, Pauses, TrialEnd};
 
 pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, CommandError> {
     advice::warn_of_file(&arguments.file, console);
@@ -37,6 +37,7 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
         }
         Err(error) => console.warn(error),
     }
+    end_trial(&store, console);
     let mut kernel = inputs::kernel(&console.progress)?;
     match inputs::desired(&arguments.file, &console.progress) {
         Ok((source, desired)) => {
@@ -70,6 +71,20 @@ pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8
     finish(&report, &source.name, &store, console)
 }
 
+/// Ends a trial: that of an earlier boot has ended with it, and the file is what is restored.
+fn end_trial(store: &Store, console: &mut Console<'_>) {
+    let ended = store.end_trial_of_another_boot().map(|ended| {
+        if let Some(trial) = ended {
+            console.note(format_args!("this trial ended with the boot: {trial}"));
+        }
+    });
+    console.warn_of(ended);
+    if let Some(trial) = store.load_conditions(Clock::now()).trial {
+        console.note(format_args!("this trial is ended: {trial}"));
+        console.warn_of(store.end_trial(&trial, TrialEnd::RolledBack { why: "`lbd restore`".to_owned() }));
+    }
+}
+
 /// Runs one pass under the lock. `verified` is the state that was verified last, where it is known already.
 fn pass(
     kernel: &mut Director,
@@ -82,7 +97,7 @@ fn pass(
     let lock = inputs::lock(store, "restore", console);
     // Not even a pause keeps the table from being there.
     let now = Clock::now();
-    let conditions = Conditions { pauses: Pauses::NONE, ..store.load_conditions(now) };
+    let conditions = Conditions { pauses: Pauses::NONE, trial: None, ..store.load_conditions(now) };
     let verified = verified.unwrap_or_else(|| inputs::verified(store, source));
     let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
     let trigger = Trigger { command: ChangedBy::Restore, by: None, done: Counts::default() };

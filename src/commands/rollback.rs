@@ -8,6 +8,7 @@ use super::apply::{self, Install, Order};
 use super::confirm::confirm;
 use super::install::{self, Copy, InstallError};
 use super::other_file::other_file;
+use super::tried::TrialError;
 use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, diff, history, inputs};
 use crate::cli::{Apply, Arguments, Diff, Overrides, RollbackOptions};
@@ -46,10 +47,14 @@ pub(super) fn run(
         console.error(format_args!("refused, nothing was changed: paused: {pauses}; `lbd resume` ends that"));
         return Ok(REFUSED);
     }
+    if let Some(trial) = store.load_conditions(Clock::now()).trial {
+        console.error(TrialError::UnderWay(Box::new(trial)));
+        return Ok(REFUSED);
+    }
     let overrides =
         || Overrides { prune: None, allow_empty: options.allow_empty, allow_deletes: options.allow_deletes };
     let shown = Diff { overrides: overrides(), against: Some(options.number), ..Diff::plain() };
-    let (code, comparison) = diff::show(arguments, &shown, &source, desired.clone(), console)?;
+    let (code, comparison) = diff::show(arguments, &shown, &source, desired.clone(), None, console)?;
     console.out.flush()?;
     if code == ERROR {
         console.error("nothing was changed");
@@ -91,6 +96,7 @@ pub(super) fn run(
     let order = Order {
         source: &source,
         desired: &desired,
+        trial: None,
         command: ChangedBy::Rollback,
         install: Some(Install { run: &mut install, says: format!("installed: {}", file.display()) }),
     };

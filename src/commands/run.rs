@@ -40,7 +40,8 @@ fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, CommandError
     let progress = Arc::new(AtomicU64::new(0));
     let passes = {
         let (connect, store) = (connect(Arc::clone(&progress)), store.clone());
-        move || Passes::new(connect, store, lock)
+        let file = arguments.file.clone();
+        move || Passes::new(connect, store, lock).with_file(&file)
     };
     // Commands compare it with theirs, in another working directory.
     let file = path::absolute(&arguments.file).unwrap_or_else(|_| arguments.file.clone());

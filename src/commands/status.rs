@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::inputs::{KernelReader, LastVerified, StoredState};
 use super::part::Part;
+use super::tried::{trial_of, tried};
 use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::config;
@@ -37,7 +38,13 @@ pub(super) fn run(
     let source = inputs::read(&arguments.file, &console.progress);
     let file_sha256 = source.as_ref().ok().map(|source| sha256(&source.text));
     let verified_sha256 = store.load_verified().ok().flatten().map(|text| sha256(&text));
-    let loaded = source.and_then(|source| Ok((config::load(&source)?, source)));
+    // During a trial the kernel follows its file; the desired file waits.
+    let trial = trial_of(&arguments.file, &store);
+    let loaded = match &trial {
+        Some(trial) => tried(trial).map(|(source, desired)| (desired, source)),
+        None => source.and_then(|source| Ok((config::load(&source)?, source))),
+    };
+    let waits = trial.as_ref().is_some_and(|trial| file_sha256.as_ref() != Some(&trial.desired_sha256));
     let (desired, verified) = match loaded {
         Ok((desired, source)) => (desired, inputs::verified(&store, &source)),
         // While the file is not valid, the last verified state is kept: the kernel is compared with that.
@@ -47,7 +54,7 @@ pub(super) fn run(
             (verified.map(|(_, desired)| desired).unwrap_or_default(), LastVerified::same())
         }
     };
-    let stored = StoredState::read(&store, verified, &desired, console);
+    let stored = StoredState::read(&store, verified, &desired, console).in_trial(trial);
     let part = Part::new(&options.clusters, [&desired.clusters, &stored.record.owned])?;
     let question = reconcile::question(&desired, &stored.record);
     let mut live = match kernel.read(&question, &console.progress) {
@@ -76,6 +83,7 @@ pub(super) fn run(
         file: arguments.file.display().to_string(),
         file_problem,
         file_sha256,
+        waits,
         verified_sha256,
         daemon,
         unknown: stored.verified.unknown().map(str::to_owned),

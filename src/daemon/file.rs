@@ -34,7 +34,7 @@ impl WatchedFile {
     /// Where no thread can be started.
     pub(super) fn start(
         file: PathBuf,
-        conditions: [PathBuf; 2],
+        conditions: [PathBuf; 3],
         events: UnboundedSender<Event>,
     ) -> io::Result<Self> {
         let (requests, requested) = unbounded_channel();
@@ -56,12 +56,12 @@ impl WatchedFile {
 /// Watches the files until the loop has ended.
 async fn follow(
     file: PathBuf,
-    conditions: [PathBuf; 2],
+    conditions: [PathBuf; 3],
     mut requested: UnboundedReceiver<FileRequest>,
     events: UnboundedSender<Event>,
 ) {
     let mut watch = Watch::new(&file);
-    let [mut pauses, mut overrides] = conditions.map(|file| Watch::new(&file));
+    let [mut pauses, mut overrides, mut trial] = conditions.map(|file| Watch::new(&file));
     let completion = watch.completion();
     let mut reader = FileReader::new(&file);
     let mut mode = None;
@@ -82,6 +82,7 @@ async fn follow(
             }
             request = pauses.changed() => note(&request, &events),
             request = overrides.changed() => note(&request, &events),
+            request = trial.changed() => note(&request, &events),
             request = requested.recv() => match request {
                 Some(FileRequest::Read) => watch.request_read(),
                 Some(FileRequest::Check) => watch.recheck(),

@@ -15,6 +15,8 @@ mod goal;
 mod pass;
 mod reader;
 mod status_file;
+mod trial;
+mod tried_file;
 mod worker;
 
 use std::fmt;

@@ -1,6 +1,7 @@
 //! Carries out one pass of the daemon: its order, its result, and the connection to the kernel.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use tracing::debug;
@@ -12,10 +13,11 @@ use crate::model::{Operation, Subject};
 use crate::reconcile::{self, FileChange, Outcome, PassInput, Reasons, Report, Summary};
 use crate::status::{ChangedBy, LastChange, PassReason};
 use crate::store::{LoadError, Lock, Record, Store};
-use crate::target::{Clock, Conditions, Departure, Drains, FileServers};
+use crate::target::{Clock, Conditions, Departure, Drains, FileServers, NO_CONDITIONS};
 
 use super::drift::Drift;
 use super::goal::Goal;
+use super::tried_file::TriedFile;
 
 /// Reads the clocks, by which conditions begin and end.
 pub type ReadClock = Box<dyn Fn() -> Clock + Send>;
@@ -56,6 +58,8 @@ pub enum Pass {
     Full {
         /// The state that was verified last, in the first pass that could read it
         found: Option<Goal>,
+        /// The result of the file of a trial, if there is a trial
+        trial: Option<Box<Attempt>>,
         /// The result of the pending file, if there was one
         pending: Option<Box<Attempt>>,
         /// The result of the goal that is kept, where it was applied
@@ -134,15 +138,19 @@ pub struct Passes {
     connect: Connect,
     clock: ReadClock,
     kernel: Option<Box<dyn Kernel>>,
-    store: Store,
+    pub(super) store: Store,
+    /// The desired file: that of a trial lies beside it
+    pub(super) file: PathBuf,
     /// The lock against a second daemon
     daemon: Option<Lock>,
     /// The state that was verified last: what the guards compare with
-    verified: Option<Goal>,
+    pub(super) verified: Option<Goal>,
     /// Whether it was read so far
     knows_verified: bool,
     /// What drains, with what the looks have found since the last pass
     drains: Drains,
+    /// The file of the trial under way
+    pub(super) tried: Option<TriedFile>,
 }
 
 impl Passes {
@@ -153,11 +161,18 @@ impl Passes {
             clock: Box::new(Clock::now),
             kernel: None,
             store,
+            file: PathBuf::new(),
             daemon,
             verified: None,
             knows_verified: false,
             drains: Drains::NONE,
+            tried: None,
         }
+    }
+
+    /// The same for the desired file of this name, beside which the file of a trial lies. Without it, no trial can be followed.
+    pub fn with_file(self, file: &Path) -> Self {
+        Self { file: file.to_owned(), ..self }
     }
 
     /// The same by other clocks than those of the host.
@@ -185,32 +200,44 @@ impl Passes {
         let mut conditions = self.store.load_conditions(now);
         conditions.drains.recall_all(&self.drains);
         warnings.extend(conditions.unreadable.clone());
-        let baseline = Baseline {
+        let under_none = Baseline {
             kept,
             was_verified: job.goal_was_verified,
             was_found_here,
             unknown: unknown.as_deref(),
-            conditions: &conditions,
+            conditions: &NO_CONDITIONS,
             job,
             lock: lock.as_ref(),
             now,
         };
-        let pending = job.pending.as_ref().map(|goal| Box::new(self.attempt(goal, &baseline)));
+        let mut trial = self
+            .trial_goal(&mut conditions, unknown.as_deref(), &mut warnings)
+            .map(|goal| Box::new(self.attempt(&goal, &Baseline { conditions: &conditions, ..under_none })));
+        let in_trial =
+            trial.as_ref().is_some_and(|tried| self.trial_goes_on(tried, &mut conditions, &mut warnings));
+        // One that was not even begun is no result.
+        trial.take_if(|tried| tried.is_refused());
+        let baseline = Baseline { conditions: &conditions, ..under_none };
+        // In a trial another file waits.
+        let pending = job.pending.as_ref().filter(|_| !in_trial);
+        let pending = pending.map(|goal| Box::new(self.attempt(goal, &baseline)));
         // While a file is refused, the goal before it is kept.
-        let is_its_turn = pending.as_ref().is_none_or(|attempt| attempt.is_refused());
+        let is_its_turn = !in_trial && pending.as_ref().is_none_or(|attempt| attempt.is_refused());
         let goal = kept.filter(|_| is_its_turn).map(|goal| Box::new(self.attempt(goal, &baseline)));
         let at = (self.clock)().wall;
-        if let Some(report) = goal.as_ref().or(pending.as_ref()).and_then(|of| of.result.as_ref().ok()) {
+        let attempted = goal.as_ref().or(pending.as_ref()).or(trial.as_ref());
+        if let Some(report) = attempted.and_then(|of| of.result.as_ref().ok()) {
             conditions.drains.clone_from(&report.last.draining);
             conditions.changes_in =
                 conditions.changes_in.into_iter().chain(conditions.drains.changes_in(now)).min();
         }
         self.drains.clone_from(&conditions.drains);
-        let attempts = pending.iter().chain(&goal).map(AsRef::as_ref);
+        let attempts = trial.iter().chain(&pending).chain(&goal).map(AsRef::as_ref);
         let own_change = self.record_change(attempts, job.reason, at, &mut warnings);
         let last_change = own_change.or_else(|| self.store.load_last_change().ok().flatten());
         Pass::Full {
             found,
+            trial,
             pending,
             goal,
             conditions: Box::new(conditions),
@@ -328,7 +355,9 @@ impl Passes {
             self.kernel = None;
         }
         let has_done = result.as_ref().is_ok_and(|report| !report.done.is_empty());
-        let mut drift = if has_done { baseline.drift(goal) } else { Drift::default() };
+        // What takes a trial back is no drift.
+        let may_be_drift = has_done && baseline.conditions.ended_trial.is_none();
+        let mut drift = if may_be_drift { baseline.drift(goal) } else { Drift::default() };
         if let Ok(report) = &result
             && has_done
         {
@@ -390,7 +419,8 @@ impl Passes {
             report = pass(Some(&elsewhere))?;
             self.verified = Some(elsewhere);
         }
-        if matches!(report.outcome, Outcome::Verified | Outcome::PartlyRefused(_)) {
+        let is_verified = matches!(report.outcome, Outcome::Verified | Outcome::PartlyRefused(_));
+        if is_verified && conditions.trial.is_none() {
             self.verified = Some(goal.clone());
         }
         // (Where an edit failed, the pass has planned it again.)
@@ -400,6 +430,7 @@ impl Passes {
 }
 
 /// What the attempts of one pass have in common.
+#[derive(Clone, Copy)]
 struct Baseline<'a> {
     /// The goal that is kept, if there is one
     kept: Option<&'a Goal>,

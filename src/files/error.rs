@@ -30,6 +30,8 @@ pub enum FileCause {
     HardLinks,
     /// It belongs to a user who is neither root nor the owner of the directory.
     Owner(u32),
+    /// Other users may write it; its mode.
+    Writable(u32),
     /// It is longer than this many bytes.
     TooLarge(u64),
 }
@@ -78,6 +80,9 @@ impl fmt::Display for FileError {
                 f,
                 "{path}: belongs to user {user}, not to root or the owner of its directory; remove it, or change its owner"
             ),
+            FileCause::Writable(mode) => {
+                write!(f, "{path}: can be written by other users (mode {mode:04o}); only root may be able to")
+            }
             FileCause::TooLarge(limit) => {
                 write!(f, "{path}: is larger than the limit of {} MiB; remove it", limit >> 20)
             }

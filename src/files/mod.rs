@@ -1,5 +1,6 @@
 //! Opens and writes files that another user may have prepared: without following links, without blocking, and with limits.
 
+pub mod beside;
 mod digest;
 mod directory;
 mod error;

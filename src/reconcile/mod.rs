@@ -8,6 +8,7 @@ mod noted;
 mod of_export;
 mod session;
 mod state_diff;
+mod trial;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use self::file_change::FileChange;
 pub use self::fingerprint::Fingerprint;
 pub use self::noted::{changed_fields, noted};
 pub use self::state_diff::{Reasons, StateDiff};
+pub use self::trial::lost_services;
 
 /// How often one pass executes before it gives up: another program may be writing, too.
 const ROUNDS: usize = 3;
@@ -256,7 +258,8 @@ fn permitted_pass(
         session.is_unknown(reason);
     }
     let targets = Targets::new(desired, verified, conditions);
-    let target = &*targets.file.desired;
+    let target = targets.kernel();
+    session.begin_trial(conditions.trial.as_ref());
     let question = question(target, &session.record);
     let mut done = Vec::new();
     let mut execution = Execution::default();
@@ -268,7 +271,7 @@ fn permitted_pass(
         let leaving = leaving.get_or_insert_with(|| {
             targets.leaving(live_connections(&live), &session.record.owned, departure, now)
         });
-        let mut last = StateDiff::with_leaving(live, target, targets.verified(), &session.record, leaving);
+        let mut last = StateDiff::of(live, &targets, &session.record, leaving);
         if let Some(defers) = defers {
             last.defer(defers);
         }
@@ -295,14 +298,20 @@ fn permitted_pass(
         } else if last.plan.is_empty() && !last.deferred.is_empty() {
             Outcome::Deferred
         } else if last.plan.is_empty() {
-            session.keep(text, trigger, &done, target.policy.history);
-            session.verified(target, &last, text);
-            session.settle(desired, &last, leaving, now);
+            match conditions.trial {
+                Some(_) => session.tried(&targets, &last, leaving),
+                None => {
+                    session.keep(text, trigger, &done, target.policy.history);
+                    session.verified(target, &last, text);
+                    session.settle(desired, &last, leaving, now);
+                }
+            }
             last.guard_refusal.clone().map_or(Outcome::Verified, Outcome::PartlyRefused)
         } else if round == ROUNDS || execution.is_hopeless(&last.plan) {
             Outcome::Failed
         } else {
             announce(&last);
+            session.note_trial(&targets, &last);
             session.claim(target, &last, leaving);
             match execute(kernel, &mut last, target) {
                 Ok(results) => {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{StateDiff, Summary};
 use crate::history::{EventKind, HistoryEvent, MOST_CHANGES, MOST_CLUSTERS, shortened};
 use crate::model::{Action, Change, Kind, Operation, Part, Value};
-use crate::target::{Clock, DrainEnd, Leaving, ServerOf};
+use crate::target::{Clock, DrainEnd, Leaving, ServerOf, Trial, TrialEnd};
 
 /// The event with what these operations did. However many there are, it stays short.
 #[must_use]
@@ -46,6 +46,19 @@ pub(super) fn drains_ended(leaving: &Leaving, comparison: &StateDiff, now: Clock
             .collect(),
         ..HistoryEvent::new(now.wall, EventKind::DrainEnded, text)
     })
+}
+
+/// The event of a trial whose effects a pass has taken back, or whose file it has verified as the desired file.
+pub(super) fn trial_ended(trial: &Trial, now: Clock) -> HistoryEvent {
+    let event = |kind| HistoryEvent::new(now.wall, kind, trial);
+    match &trial.ended {
+        None => event(EventKind::TrialTimedOut),
+        Some(TrialEnd::Confirmed { by }) => event(EventKind::TrialConfirmed).by(by.as_str()),
+        Some(TrialEnd::Cancelled { by }) => event(EventKind::TrialCancelled).by(by.as_str()),
+        Some(TrialEnd::RolledBack { why }) => {
+            HistoryEvent::new(now.wall, EventKind::TrialRolledBack, format_args!("{trial}; {why}"))
+        }
+    }
 }
 
 /// The fields that an operation sets, as text; none for a deletion.

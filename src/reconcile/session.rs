@@ -5,7 +5,7 @@ use crate::history::Trigger;
 use crate::model::{Desired, Kind, Operation, SyncDaemon, SyncLink, SyncOp, SyncRole};
 use crate::ownership;
 use crate::store::{LoadError, Record, Store};
-use crate::target::{Clock, Conditions, Drains, Leaving, Pauses};
+use crate::target::{Clock, Conditions, Drains, Leaving, Pauses, Targets, Trial};
 
 /// The record while a pass runs, and what went wrong with it.
 pub(super) struct RecordSession<'a> {
@@ -19,6 +19,8 @@ pub(super) struct RecordSession<'a> {
     /// What is paused
     pauses: &'a Pauses,
     pub(super) warnings: Vec<String>,
+    /// The trial under way, if there is one
+    trial: Option<Trial>,
 }
 
 impl<'a> RecordSession<'a> {
@@ -34,6 +36,7 @@ impl<'a> RecordSession<'a> {
             drains: store.load_drains().ok().filter(|_| conditions.unreadable.is_none()),
             pauses: &conditions.pauses,
             warnings: Vec::new(),
+            trial: None,
         };
         match store.load_for_pass() {
             Ok((record, is_bound)) => {
@@ -156,7 +159,55 @@ impl<'a> RecordSession<'a> {
         }
     }
 
-    /// Ends the conditions that the file has ended, and those whose time is over.
+    /// The pass follows the file of this trial, if there is one.
+    pub(super) fn begin_trial(&mut self, trial: Option<&Trial>) {
+        self.trial = trial.cloned();
+    }
+
+    /// Records what the trial adds, and the settings that only its file names, before anything is changed.
+    pub(super) fn note_trial(&mut self, targets: &Targets<'_>, comparison: &StateDiff) {
+        let live = &comparison.managed;
+        if let (Some(trial), Some(before)) = (&mut self.trial, targets.verified())
+            && trial.note(&targets.file.desired, &before.state, &live.sysctls, live.timeouts)
+        {
+            self.write_trial();
+        }
+    }
+
+    /// Records that the kernel is as the file of the trial describes it. That file is neither kept nor compared with later ones.
+    pub(super) fn tried(&mut self, targets: &Targets<'_>, comparison: &StateDiff, leaving: &Leaving) {
+        self.note_trial(targets, comparison);
+        self.claim(targets.kernel(), comparison, leaving);
+        if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.verified) {
+            trial.verified = true;
+            self.write_trial();
+        }
+        self.write_drains(leaving.draining.clone());
+    }
+
+    fn write_trial(&mut self) {
+        if let Some(Err(error)) = self.trial.as_ref().map(|trial| self.store.save_trial(trial)) {
+            self.warn(&error.to_string());
+        }
+    }
+
+    /// Forgets a trial that is over, whose effects were taken back.
+    fn settle_trial(&mut self, now: Clock) {
+        // What cannot be read is named elsewhere.
+        let Ok(Some(trial)) = self.store.load_trial() else { return };
+        if !trial.is_over(now) {
+            return;
+        }
+        if let Err(error) = self.store.forget_trial() {
+            self.warn(&error.to_string());
+            return;
+        }
+        if let Err(error) = self.store.note_event(&noted::trial_ended(&trial, now)) {
+            self.warnings.push(error.to_string());
+        }
+    }
+
+    /// Ends the conditions that the file has ended, and those whose time is over, a trial among them.
     pub(super) fn settle(&mut self, file: &Desired, comparison: &StateDiff, leaving: &Leaving, now: Clock) {
         let overrides = self.store.settle_overrides(&file.state.services, now);
         for error in [overrides, self.store.settle_pauses(now)].into_iter().filter_map(Result::err) {
@@ -164,6 +215,7 @@ impl<'a> RecordSession<'a> {
         }
         // A pass that was verified leaves nothing out.
         self.write_drains(leaving.draining.clone());
+        self.settle_trial(now);
         if let Some(event) = noted::drains_ended(leaving, comparison, now)
             && let Err(error) = self.store.note_event(&event)
         {

@@ -14,7 +14,7 @@ use crate::model::{
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::Record;
-use crate::target::{DrainEnd, Drains, Leaving, Override, Pauses, Reason, Target};
+use crate::target::{DrainEnd, Drains, Leaving, Override, Pauses, Reason, Target, Targets, Trial};
 
 /// Why objects are not what the file alone says.
 pub type Reasons = HashMap<Subject, Arc<Reason>>;
@@ -42,6 +42,8 @@ pub struct StateDiff {
     pub reasons: Reasons,
     /// Whether the live state is an export, perhaps that of another director, whose conditions are not known
     pub is_of_export: bool,
+    /// The trial under way, if there is one
+    pub trial: Option<Trial>,
     /// Operations that await an interface which is absent or down: no error, and no reason not to be in sync
     pub awaiting_link: Vec<Operation>,
     /// Why lbd's own nftables table could not be read, if so
@@ -63,14 +65,24 @@ impl StateDiff {
     /// `verified` is the state that was verified last, for the guards: `desired` itself where it is that, `None` where
     /// it is not known.
     pub fn new(live: Live, desired: &Desired, verified: Option<&Desired>, record: &Record) -> Self {
-        Self::with_leaving(live, desired, verified, record, &Leaving::NONE)
+        Self::between(live, desired, desired, verified, &HashSet::new(), record, &Leaving::NONE)
     }
 
-    /// The same, with what becomes of what leaves the file.
-    pub fn with_leaving(
+    /// Compares `live` with what the kernel should be, with what becomes of what leaves the file. Pure.
+    pub fn of(live: Live, targets: &Targets<'_>, record: &Record, leaving: &Leaving) -> Self {
+        let (desired, file) = (targets.kernel(), &targets.file.desired);
+        let added: HashSet<&ServiceKey> = targets.added_by_trial().collect();
+        Self::between(live, desired, file, targets.verified(), &added, record, leaving)
+    }
+
+    /// Compares `live` with `desired`; the guards look at `file` and `verified`. The services that an ended trial has `added` leave,
+    /// whatever the policy says.
+    fn between(
         live: Live,
         desired: &Desired,
+        file: &Desired,
         verified: Option<&Desired>,
+        added: &HashSet<&ServiceKey>,
         record: &Record,
         leaving: &Leaving,
     ) -> Self {
@@ -89,6 +101,14 @@ impl StateDiff {
         let wanted = &target.services;
         let (mut services, mut foreign) =
             ownership::part(state.services, wanted, &record.owned, desired.policy.prune);
+        let was_added = |service: &ServiceKey| {
+            added.contains(service) && record.owned.contains_key(service) && !wanted.contains_key(service)
+        };
+        let mut of_trial = Services::default();
+        if !added.is_empty() {
+            of_trial.extend(services.extract_if(.., |service, _| was_added(service)));
+            of_trial.extend(foreign.extract_if(.., |service, _| was_added(service)));
+        }
         // What drains alone is neither owned nor deleted: its leaving was counted when it left.
         let only_drains =
             |service: &ServiceKey| leaving.has_left(service) && !desired.state.services.contains_key(service);
@@ -103,13 +123,14 @@ impl StateDiff {
             foreign: &foreign,
             spared: &record.spared,
         };
-        let guard_refusal = guard::check(&before, desired);
+        let guard_refusal = guard::check(&before, file);
         drop(counted);
         if let Some(guard_refusal) = guard_refusal.as_ref().filter(|guard_refusal| guard_refusal.is_partial())
         {
             let spared: HashSet<&ServiceKey> = guard_refusal.spared.services.iter().collect();
             foreign.extend(services.extract_if(.., |service, _| spared.contains(service)));
         }
+        services.extend(of_trial);
         let (sync, foreign_sync) = state.sync.into_iter().partition(|daemon| {
             record.changed.sync.contains(&daemon.role)
                 || desired.state.sync.iter().any(|wanted| wanted.role == daemon.role)
@@ -155,6 +176,7 @@ impl StateDiff {
             draining: leaving.draining.clone(),
             reasons: reasons_of(leaving),
             is_of_export: false,
+            trial: None,
             awaiting_link,
             nftables_error,
             indices,
@@ -199,6 +221,7 @@ impl StateDiff {
         }
         self.left_out = left_out;
         self.pauses.clone_from(&conditions.pauses);
+        self.trial.clone_from(&conditions.trial);
         // One override can be about a hundred thousand servers.
         let mut shared: HashMap<*const Override, Arc<Reason>> = HashMap::new();
         for ((service, server), reason) in target.reasons() {

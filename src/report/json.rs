@@ -17,7 +17,7 @@ use crate::model::{
     Services, Tunnel, Value,
 };
 use crate::reconcile::{Failed, Fingerprint, Outcome, Report, StateDiff, Summary};
-use crate::target::{Drain, Effect, Override, Pause, Pauses, Period, Reason, ServerOf};
+use crate::target::{Drain, Effect, Override, Pause, Pauses, Period, Reason, ServerOf, Trial};
 
 /// The version of the document. It changes only with a key that goes or gets another meaning.
 pub(super) const VERSION: u32 = 1;
@@ -31,6 +31,9 @@ struct JsonDocument<'a> {
     /// The pauses in force
     #[serde(skip_serializing_if = "Vec::is_empty")]
     paused: Vec<serde_json::Value>,
+    /// The trial under way
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial: Option<serde_json::Value>,
     /// The overrides in force
     #[serde(skip_serializing_if = "Vec::is_empty")]
     overridden: Vec<serde_json::Value>,
@@ -164,6 +167,7 @@ pub fn comparison(
         operations: all_rows(comparison, &deleted, comparison.plan.operations()),
         foreign: foreign(&comparison.foreign),
         paused: pauses(&comparison.pauses),
+        trial: comparison.trial.as_ref().map(trial),
         overridden: overrides(&comparison.overrides()),
         draining: draining(comparison),
         left_out: all_rows(comparison, &deleted, comparison.left_out.iter()),
@@ -196,6 +200,7 @@ pub fn report(
         operations: all_rows(last, deleted, done.iter()),
         foreign: foreign(&last.foreign),
         paused: pauses(&last.pauses),
+        trial: last.trial.as_ref().map(trial),
         overridden: overrides(&last.overrides()),
         draining: draining(last),
         left_out: all_rows(last, deleted, last.left_out.iter()),
@@ -217,6 +222,12 @@ pub(super) fn pauses(pauses: &Pauses) -> Vec<serde_json::Value> {
         json!({ "cluster": cluster, "by": by, "reason": reason, "since": since, "until": until })
     };
     pauses.iter().map(pause).collect()
+}
+
+/// A trial.
+pub(super) fn trial(of: &Trial) -> serde_json::Value {
+    let Trial { file, by, reason, period: Period { since, until, .. }, verified, .. } = of;
+    json!({ "file": file, "by": by, "reason": reason, "since": since, "until": until, "verified": verified })
 }
 
 /// The reason why a server is not what the file says.

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 
 use super::json::{
     VERSION, draining as draining_json, foreign as foreign_json, overrides as overrides_json,
-    pauses as pauses_json,
+    pauses as pauses_json, trial as trial_json,
 };
 use super::output::Output;
 use super::styled::{PLAIN, line};
-use super::text::{DELETE, HEAD, NOTE, draining, foreign, in_part, overrides, pauses, size, waiting};
+use super::text::{
+    DELETE, EDIT, HEAD, NOTE, draining, foreign, in_part, overrides, pauses, size, trial, waiting,
+};
 use super::warnings;
 use crate::escape;
 use crate::kernel::Live;
@@ -29,6 +31,8 @@ pub struct Observed<'a> {
     pub file_problem: Option<String>,
     /// The SHA-256 of its text, where it can be read
     pub file_sha256: Option<String>,
+    /// Whether it has changed since the trial under way began, and waits for the end of that
+    pub waits: bool,
     /// The SHA-256 of the text of the file that was verified last, if there is one
     pub verified_sha256: Option<String>,
     /// What is known of the daemon
@@ -106,6 +110,10 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         )?,
     }
     pauses(out, comparison)?;
+    trial(out, comparison)?;
+    if observed.waits {
+        say(out, EDIT, "the desired file has changed,", &"and waits for the end of the trial")?;
+    }
     overrides(out, comparison)?;
     draining(out, comparison)?;
     let refused = comparison.guard_refusal.as_ref().map(ToString::to_string);
@@ -250,6 +258,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         "unverified": observed.unknown,
         "summary": { "add": add, "edit": edit, "delete": delete },
         "paused": pauses_json(&comparison.pauses),
+        "trial": comparison.trial.as_ref().map(trial_json),
         "overridden": overrides_json(&comparison.overrides()),
         "draining": draining_json(comparison),
         "left_out": comparison.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),

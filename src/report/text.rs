@@ -15,7 +15,7 @@ use crate::model::{Action, Connections, Kind, Operation, Part, ServiceKey, Set, 
 use crate::reconcile::{Fingerprint, Outcome, Report, StateDiff, Summary};
 
 const ADD: Style = AnsiColor::Green.on_default();
-const EDIT: Style = AnsiColor::Yellow.on_default();
+pub(super) const EDIT: Style = AnsiColor::Yellow.on_default();
 pub(super) const DELETE: Style = AnsiColor::Red.on_default();
 pub(super) const HEAD: Style = Style::new().bold();
 pub(super) const NOTE: Style = Style::new().dimmed();
@@ -119,6 +119,12 @@ pub(super) fn pauses(out: &mut Output, comparison: &StateDiff) -> io::Result<()>
         line(out, &[(EDIT, &"paused:"), (PLAIN, &format_args!(" {pause}"))])?;
     }
     Ok(())
+}
+
+/// Writes the trial under way, if there is one.
+pub(super) fn trial(out: &mut Output, comparison: &StateDiff) -> io::Result<()> {
+    let trial = comparison.trial.as_ref();
+    trial.map_or(Ok(()), |trial| line(out, &[(EDIT, &"trial:"), (PLAIN, &format_args!(" {trial}"))]))
 }
 
 /// Writes the overrides that concern the servers shown, each once.

@@ -40,6 +40,10 @@ pub enum ChangedBy {
     Apply,
     /// `lbd rollback`
     Rollback,
+    /// `lbd try`
+    Try,
+    /// `lbd confirm`
+    Confirm,
     /// `lbd restore`
     Restore,
     /// `lbd teardown`
@@ -57,6 +61,8 @@ impl ChangedBy {
         match self {
             Self::Apply => "apply",
             Self::Rollback => "rollback",
+            Self::Try => "try",
+            Self::Confirm => "confirm",
             Self::Restore => "restore",
             Self::Teardown => "teardown",
             Self::Run { .. } => "run",
@@ -97,7 +103,7 @@ impl fmt::Display for LastChange {
 impl fmt::Display for ChangedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Apply | Self::Rollback | Self::Restore | Self::Teardown => {
+            Self::Apply | Self::Rollback | Self::Try | Self::Confirm | Self::Restore | Self::Teardown => {
                 write!(f, "lbd {}", self.command())
             }
             Self::Run { reason } => reason.fmt(f),

@@ -1,4 +1,4 @@
-//! Stores the conditions: a file for each kind. Pauses end with the boot, overrides go on.
+//! Stores the conditions: a file for each kind. Pauses and trials end with the boot, overrides go on.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,7 +11,9 @@ use crate::files::FileError;
 use crate::files::seal;
 use crate::history::{EventKind, HistoryEvent};
 use crate::model::Services;
-use crate::target::{Clock, Conditions, Drains, FileServers, MOST_OVERRIDES, Overrides, Pause, Pauses};
+use crate::target::{
+    Clock, Conditions, Drains, FileServers, MOST_OVERRIDES, Overrides, Pause, Pauses, Trial, TrialEnd,
+};
 
 /// The file of the pauses.
 const PAUSES: &str = "pauses.json";
@@ -19,6 +21,8 @@ const PAUSES: &str = "pauses.json";
 const OVERRIDES: &str = "overrides.json";
 /// The file of the drains, which passes write.
 const DRAINS: &str = "drains.json";
+/// The file of the trial.
+const TRIAL: &str = "trial.json";
 /// The version of the files of conditions; the first that has a checksum.
 const VERSION: u32 = 2;
 
@@ -35,8 +39,8 @@ impl Store {
     pub fn load_conditions(&self, now: Clock) -> Conditions {
         let mut conditions = Conditions::default();
         let mut problems = Vec::new();
-        let (pauses, overrides, drains) =
-            (self.load_pauses(now), self.read_overrides(now), self.load_drains());
+        let (pauses, overrides, drains, trial) =
+            (self.load_pauses(now), self.read_overrides(now), self.load_drains(), self.load_trial());
         if let (Err(error), Err(other), Err(third)) = (&pauses, &overrides, &drains)
             && error == other
             && error == third
@@ -45,19 +49,29 @@ impl Store {
             problems.push(error.to_string());
         } else {
             let way_out = |error: LoadError, command: &str, what: &str| {
-                format!("{error}; `{command}` removes the file, and with it all {what}")
+                format!("{error}; `{command}` removes the file, and with it {what}")
             };
             match pauses {
                 Ok(pauses) => conditions.pauses = pauses,
-                Err(error) => problems.push(way_out(error, "lbd resume", "pauses")),
+                Err(error) => problems.push(way_out(error, "lbd resume", "all pauses")),
             }
             match overrides {
                 Ok((overrides, ended)) => (conditions.overrides, conditions.ended) = (overrides, ended),
-                Err(error) => problems.push(way_out(error, "lbd undo --all", "overrides")),
+                Err(error) => problems.push(way_out(error, "lbd undo --all", "all overrides")),
+            }
+            match trial {
+                Ok(trial) => {
+                    (conditions.ended_trial, conditions.trial) =
+                        trial.map_or((None, None), |trial| match trial.is_over(now) {
+                            true => (Some(trial), None),
+                            false => (None, Some(trial)),
+                        });
+                }
+                Err(error) => problems.push(way_out(error, "lbd cancel", "the trial")),
             }
             match drains {
                 Ok(drains) => conditions.drains = drains,
-                Err(error) => problems.push(way_out(error, "lbd apply --drain=0", "drains")),
+                Err(error) => problems.push(way_out(error, "lbd apply --drain=0", "all drains")),
             }
         }
         conditions.unreadable = (!problems.is_empty()).then(|| {
@@ -67,6 +81,7 @@ impl Store {
             conditions.pauses.end_old(now),
             conditions.overrides.changes_in(now),
             conditions.drains.changes_in(now),
+            conditions.trial.as_ref().and_then(|trial| trial.period.left(now)),
         ];
         conditions.changes_in = ends.into_iter().flatten().min();
         conditions
@@ -255,8 +270,8 @@ impl Store {
     }
 
     /// The files in which commands write conditions, for the daemon to watch.
-    pub fn condition_files(&self) -> [PathBuf; 2] {
-        [PAUSES, OVERRIDES].map(|name| self.directory.path().join(name))
+    pub fn condition_files(&self) -> [PathBuf; 3] {
+        [PAUSES, OVERRIDES, TRIAL].map(|name| self.directory.path().join(name))
     }
 
     /// Ends all conditions.
@@ -264,9 +279,58 @@ impl Store {
     /// # Errors
     /// Where their files cannot be removed.
     pub fn end_conditions(&self) -> Result<(), FileError> {
-        self.directory.remove(PAUSES)?;
-        self.directory.remove(DRAINS)?;
-        self.directory.remove(OVERRIDES)
+        [PAUSES, DRAINS, OVERRIDES, TRIAL].into_iter().try_for_each(|name| self.directory.remove(name))
+    }
+
+    /// Reads the trial of this boot, in force or over.
+    ///
+    /// # Errors
+    /// Where there is one, and it cannot be read, or would put back what no desired file can set.
+    pub fn load_trial(&self) -> Result<Option<Trial>, LoadError> {
+        let on_disk: Option<OnDisk<Trial>> = self.load_json(TRIAL, VERSION)?;
+        let trial = on_disk.filter(|file| file.boot == self.boot()).map(|file| file.conditions);
+        match trial {
+            Some(trial) if !trial.is_sound() => {
+                let name = self.directory.path().join(TRIAL);
+                Err(LoadError::Corrupt(format!("{}: not a trial of lbd", name.display())))
+            }
+            trial => Ok(trial),
+        }
+    }
+
+    /// Writes a trial, of this boot.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn save_trial(&self, trial: &Trial) -> Result<(), FileError> {
+        self.save_conditions(TRIAL, trial, false)
+    }
+
+    /// Ends a trial: the next pass puts the state before it back.
+    ///
+    /// # Errors
+    /// Where that cannot be written.
+    pub fn end_trial(&self, trial: &Trial, end: TrialEnd) -> Result<(), FileError> {
+        self.save_trial(&Trial { ended: Some(end), ..trial.clone() })
+    }
+
+    /// Removes the file of a trial: one whose effects were taken back, or that cannot be read.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub fn forget_trial(&self) -> Result<(), FileError> {
+        self.directory.remove(TRIAL)
+    }
+
+    /// Removes the trial of an earlier boot, which has ended with it, and returns it; what cannot be read stays.
+    ///
+    /// # Errors
+    /// Where its file cannot be removed.
+    pub fn end_trial_of_another_boot(&self) -> Result<Option<Trial>, FileError> {
+        match self.load_json::<OnDisk<Trial>>(TRIAL, VERSION) {
+            Ok(Some(file)) if file.boot != self.boot() => self.forget_trial().map(|()| Some(file.conditions)),
+            Ok(_) | Err(_) => Ok(None),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use super::drains::Drains;
 use super::overrides::Overrides;
 use super::pause::Pauses;
+use super::trial::{Trial, TrialEnd};
 
 /// The conditions in force.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +19,10 @@ pub struct Conditions {
     pub drains: Drains,
     /// Overrides whose time is over, and which no pass has taken out of their file yet
     pub ended: Overrides,
+    /// The trial under way, if there is one: the kernel follows its file in place of the desired one
+    pub trial: Option<Trial>,
+    /// A trial that is over, and whose effects no pass has taken back yet
+    pub ended_trial: Option<Trial>,
     /// Why a file of conditions cannot be read, if so: weights and deletions stay as they are then
     pub unreadable: Option<String>,
     /// How long they stay as they are, in milliseconds; for ever where none ends by itself
@@ -30,14 +35,25 @@ pub static NO_CONDITIONS: Conditions = Conditions {
     overrides: Overrides::NONE,
     drains: Drains::NONE,
     ended: Overrides::NONE,
+    trial: None,
+    ended_trial: None,
     unreadable: None,
     changes_in: None,
 };
 
 impl Conditions {
+    /// Ends the trial under way, if there is one: its effects are to be taken back.
+    pub fn end_trial(&mut self, end: TrialEnd) {
+        if let Some(trial) = self.trial.take() {
+            self.ended_trial = Some(Trial { ended: Some(end), ..trial });
+        }
+    }
+
     /// Whether there are none, so that the kernel is to be what the file says.
     pub fn are_none(&self) -> bool {
-        let Self { pauses, overrides, drains, ended: _, unreadable, changes_in: _ } = self;
-        pauses.is_empty() && overrides.is_empty() && drains.is_empty() && unreadable.is_none()
+        let Self { pauses, overrides, drains, ended: _, trial, ended_trial, unreadable, changes_in: _ } =
+            self;
+        let is_tried = trial.is_some() || ended_trial.is_some();
+        pauses.is_empty() && overrides.is_empty() && drains.is_empty() && !is_tried && unreadable.is_none()
     }
 }

@@ -6,7 +6,9 @@ mod drains;
 mod leaving;
 mod overrides;
 mod pause;
+mod quiesced;
 mod reason;
+mod trial;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -29,6 +31,7 @@ pub use self::overrides::{
 };
 pub use self::pause::{Pause, Pauses};
 pub use self::reason::Reason;
+pub use self::trial::{Allowed, Settings, TRIAL_COPY, Trial, TrialEnd};
 
 /// What the kernel should be right now.
 #[derive(Debug, Clone)]
@@ -45,6 +48,9 @@ impl<'a> Target<'a> {
     /// The target of a file under these conditions. Pure.
     pub fn new(file: &'a Desired, conditions: &'a Conditions) -> Self {
         let mut target = Self { desired: Cow::Borrowed(file), conditions, reasons: HashMap::new() };
+        if let Some(ended) = conditions.ended_trial.as_ref().filter(|ended| !ended.settings.is_empty()) {
+            ended.settings.put_back(&mut target.desired.to_mut().state);
+        }
         if conditions.overrides.is_empty() {
             return target;
         }
@@ -99,18 +105,26 @@ pub struct Targets<'a> {
     /// That of the file that was verified last, where it is known and another one
     verified: Option<Target<'a>>,
     is_verified: bool,
+    /// In a trial, that of the file with all that it takes away
+    in_trial: Option<Desired>,
 }
 
 impl<'a> Targets<'a> {
     /// `verified` is the state that was verified last: `file` itself where it is that, `None` where it is not known. Pure.
     pub fn new(file: &'a Desired, verified: Option<&'a Desired>, conditions: &'a Conditions) -> Self {
         let other = verified.filter(|verified| !ptr::eq(*verified, file));
+        let source = file;
+        let file = Target::new(file, conditions);
+        let verified_target = other.map(|verified| Target::new(verified, conditions));
+        let before = verified_target.as_ref().filter(|_| conditions.trial.is_some());
         Self {
-            file: Target::new(file, conditions),
-            source: file,
-            source_before: other,
-            verified: other.map(|verified| Target::new(verified, conditions)),
+            // In a trial, what leaves stays.
+            source_before: other.filter(|_| conditions.trial.is_none()),
+            source,
+            in_trial: before.map(|before| trial::during(&file.desired, &before.desired)),
             is_verified: verified.is_some() && other.is_none(),
+            file,
+            verified: verified_target,
         }
     }
 
@@ -131,6 +145,17 @@ impl<'a> Targets<'a> {
             live,
         };
         Leaving::new(&departing, now)
+    }
+
+    /// What the kernel should be: the file under the conditions; in a trial also all that it takes away, quiesced.
+    pub fn kernel(&self) -> &Desired {
+        self.in_trial.as_ref().unwrap_or(&self.file.desired)
+    }
+
+    /// The services that an ended trial has added: they leave without any question.
+    pub fn added_by_trial(&self) -> impl Iterator<Item = &ServiceKey> {
+        let ended = self.file.conditions.ended_trial.iter();
+        ended.flat_map(|ended| &ended.added).map(|Text(service)| service)
     }
 
     /// The state that was verified last, under the conditions: that of the file itself where it is that.

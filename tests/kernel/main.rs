@@ -37,5 +37,6 @@ mod settings;
 mod strangers;
 mod sync;
 mod sync_alive;
+mod trial;
 mod undone;
 mod warnings;

@@ -170,6 +170,10 @@ impl Netns {
             "edit",
             "history",
             "rollback",
+            "edit",
+            "try",
+            "confirm",
+            "cancel",
             "export",
         ];
         if all.iter().any(|arg| stateful.contains(&arg.as_str())) {

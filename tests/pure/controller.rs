@@ -49,7 +49,9 @@ impl Director {
         let connect = Box::new(move || Ok(Box::new(connect.clone()) as Box<dyn Kernel>));
         let clock = Arc::new(Mutex::new(Clock::now()));
         let (reads, started) = (Arc::clone(&clock), (Instant::now(), *clock.lock().unwrap()));
-        let passes = Passes::new(connect, store.clone(), Some(store.lock_daemon("run").unwrap()));
+        let lock = store.lock_daemon("run").unwrap();
+        let passes =
+            Passes::new(connect, store.clone(), Some(lock)).with_file(&directory.path().join("desired.yaml"));
         let passes = passes.with_clock(Box::new(move || *reads.lock().unwrap()));
         let now = started.0;
         let controller = Controller::new("desired.yaml".into(), None, || 0.0, now);
@@ -137,7 +139,7 @@ impl Director {
     }
 
     /// Another process of the daemon goes on where this one was.
-    fn restarts(self) -> Self {
+    pub(crate) fn restarts(self) -> Self {
         let Self { kernel, passes, directory, .. } = self;
         drop(passes);
         Self::on(directory, kernel)

@@ -20,7 +20,7 @@ use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
 use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output};
 use lbd::status::{HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer};
 use lbd::store::Record;
-use lbd::target::{Clock, Pause, Period};
+use lbd::target::{Allowed, Clock, Pause, Period, Settings, Trial};
 use proptest::prelude::*;
 
 /// What others may write somewhere: anything, and often what means something.
@@ -199,7 +199,22 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
     let mut comparison = StateDiff::new(live(of), &desired, Some(&verified), &Record::default());
     let period = Period::new(Clock { since_boot: 0, wall: SystemTime::UNIX_EPOCH }, Duration::from_secs(1));
     let (cluster, reason) = (Some(of.cluster.into()), Some(of.said.into()));
-    comparison.pauses.add(Pause { cluster, by: of.said.into(), reason, period });
+    comparison.pauses.add(Pause { cluster, by: of.said.into(), reason: reason.clone(), period });
+    comparison.trial = Some(Trial {
+        file: of.said.into(),
+        desired: of.said.into(),
+        by: of.said.into(),
+        reason,
+        period,
+        sha256: of.said.into(),
+        desired_sha256: of.said.into(),
+        allowed: Allowed::default(),
+        keep_going: false,
+        verified: true,
+        added: vec![],
+        settings: Settings::default(),
+        ended: None,
+    });
     comparison
 }
 
@@ -224,6 +239,7 @@ fn status(of: &Strings<'_>) -> Status {
         waiting: vec![said()],
         paused: vec![said()],
         overridden: vec![said()],
+        trial: Some(said()),
         conflicts: vec![said()],
         lock_holder: Some(said()),
         no_directory: Some(said()),
@@ -260,6 +276,7 @@ fn outputs(
         file: of.said.into(),
         file_problem: Some(of.said.into()),
         file_sha256: None,
+        waits: true,
         verified_sha256: None,
         daemon: daemon(of),
         unknown: Some(of.said.into()),

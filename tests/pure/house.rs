@@ -51,6 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "advice",
             "config",
             "error_chain",
+            "files",
             "guard",
             "history",
             "kernel",

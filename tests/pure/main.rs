@@ -32,6 +32,7 @@ mod reconcile;
 mod reconcile_settings;
 mod record;
 mod schema;
+mod trials;
 mod typed;
 mod validation;
 mod watch;

@@ -205,7 +205,7 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
     assert!(
         help.contains(
             "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused or the daemon dead (status), 2 error, 3 refused by \
-             a guard, a pause or `--expect` (apply, rollback)."
+             a guard, a pause, a trial or `--expect` (apply, pause, try, confirm, rollback)."
         ),
         "{help}"
     );
@@ -215,6 +215,9 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
         ("completions", [false, false]),
         ("export", [false, true]),
         ("edit", [true, true]),
+        ("try", [true, true]),
+        ("confirm", [true, true]),
+        ("cancel", [true, true]),
         ("drain", [true, true]),
         ("weight", [true, true]),
         ("undo", [true, true]),

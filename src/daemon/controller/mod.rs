@@ -312,6 +312,9 @@ impl Controller {
                     self.status.refused = None;
                 }
                 self.conflicts.forget_all();
+                if let Some(trial) = &self.status.trial {
+                    info!("the desired file has changed, and waits for the end of the trial of {trial}");
+                }
                 self.pending = Some(goal);
             }
             Err(error) => {
@@ -337,6 +340,7 @@ impl Controller {
         let quick = may_be_quick
             && self.last_pass_verified
             && self.pending.is_none()
+            && self.status.trial.is_none()
             && self.quick_checks < QUICK_CHECKS;
         self.conflicts.forget_old(now);
         let job = Job {
@@ -368,6 +372,7 @@ impl Controller {
             }
             Pass::Full {
                 found,
+                trial,
                 pending,
                 goal,
                 conditions,
@@ -382,8 +387,13 @@ impl Controller {
                 self.goal = self.goal.take().or(found);
                 self.last_change = last_change.or(self.last_change);
                 let context = PassContext { reason, at, now };
-                let did_nothing = pending.iter().chain(&goal).all(|attempt| attempt.did_nothing());
-                let ended = pending.map(|attempt| self.finish_pending(*attempt, context, &mut warnings));
+                let mut attempts = trial.iter().chain(&pending).chain(&goal);
+                let did_nothing = attempts.all(|attempt| attempt.did_nothing());
+                let ended = trial.map(|attempt| self.note(*attempt, context, &mut warnings));
+                let ended = match pending {
+                    Some(attempt) => Some(self.finish_pending(*attempt, context, &mut warnings)),
+                    None => ended,
+                };
                 let ended = match goal {
                     Some(attempt) => Some(self.finish_goal(*attempt, context, &mut warnings)),
                     None => ended,

@@ -15,7 +15,7 @@ use crate::history::{EventKind, HistoryEvent};
 use crate::model::{Operation, ServiceKey};
 use crate::reconcile::{Failed, Outcome, Report, StateDiff, Summary, changed_fields};
 use crate::status::{LastPass, PassOutcome, PassReason};
-use crate::target::Conditions;
+use crate::target::{Conditions, Trial};
 
 /// How many operations of a pass are logged one by one: a table of a hundred thousand servers must not fill a disk.
 const LOGGED: usize = 200;
@@ -194,6 +194,18 @@ impl Controller {
         }
         self.status.overridden = overridden;
         self.drains = !conditions.drains.is_empty();
+        let trial = conditions.trial.as_ref().map(ToString::to_string);
+        if self.status.trial != trial {
+            if let Some(over) = &self.status.trial {
+                let why = conditions.ended_trial.as_ref().map(Trial::end);
+                let why = why.unwrap_or_else(|| "confirmed or cancelled".to_owned());
+                info!("the trial is over ({why}): {over}");
+            }
+            if let Some(begun) = &trial {
+                info!("a trial has begun: {begun}");
+            }
+        }
+        self.status.trial = trial;
         self.condition_pass = conditions.changes_in.map(|left| now + Duration::from_millis(left));
     }
 

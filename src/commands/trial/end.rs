@@ -1,0 +1,202 @@
+//! `lbd confirm` and `lbd cancel`: the file of a trial becomes the desired file, or the kernel follows the desired file again.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::{pass, refused, roll_back};
+use crate::cli::Arguments;
+use crate::commands::install::place;
+use crate::commands::other_file::other_file;
+use crate::commands::tried::{Notes, TrialError, TrialFiles, parse};
+use crate::commands::who::who;
+use crate::commands::{CommandError, Console, DONE, ERROR, REFUSED, inputs};
+use crate::config::{self, Source};
+use crate::escape;
+use crate::history::{Counts, Trigger};
+use crate::kernel::Live;
+use crate::model::Desired;
+use crate::reconcile::{Outcome, PassInput, StateDiff};
+use crate::report;
+use crate::status::ChangedBy;
+use crate::store::{Record, Store};
+use crate::target::{Clock, Trial, TrialEnd};
+
+/// Makes the file of the trial the desired file.
+pub(in crate::commands) fn confirm(
+    arguments: &Arguments,
+    over: bool,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    refused(install_and_pass(arguments, over, console), console)
+}
+
+fn install_and_pass(
+    arguments: &Arguments,
+    over: bool,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let (store, files) = prepare(arguments)?;
+    let mut kernel = inputs::kernel(&console.progress)?;
+    let lock = inputs::lock(&store, "confirm", console);
+    let (trial, source, desired) = match install(arguments, &store, &files, over) {
+        Ok(installed) => installed,
+        Err(NotInstalled::Changed(before, now)) => {
+            drop(lock);
+            show_change(&before, &now, console)?;
+            return Err(CommandError::Trial(TrialError::Changed));
+        }
+        Err(NotInstalled::Error(error)) => return Err(error),
+    };
+    store.end_trial(&trial, TrialEnd::Confirmed { by: who() }).map_err(CommandError::StateFile)?;
+    console.out.detach();
+    let last_verified = inputs::verified(&store, &source);
+    let conditions = store.load_conditions(Clock::now());
+    let trigger = Trigger { command: ChangedBy::Confirm, by: Some(who()), done: Counts::default() };
+    let order = PassInput {
+        conditions: &conditions,
+        verified: last_verified.state(&desired),
+        unknown: last_verified.unknown(),
+        trigger: Some(&trigger),
+        ..PassInput::new(&desired, &source.text)
+    };
+    let report = pass(&mut kernel, &order, &store, lock.as_ref(), ChangedBy::Confirm, console);
+    drop(lock);
+    console.out.attach()?;
+    let report = report?;
+    last_verified.warn(console);
+    writeln!(console.out, "installed: {}", escape::text(&trial.desired))?;
+    report::report_text(console.out, &report)?;
+    console.out.flush()?;
+    match &report.outcome {
+        Outcome::Verified => return Ok(DONE),
+        Outcome::Refused(refusal) | Outcome::PartlyRefused(refusal) => {
+            console.error(format_args!("the file is installed, and refused: {refusal}"));
+            return Ok(REFUSED);
+        }
+        Outcome::Failed | Outcome::Deferred => console.print_failures(&report.failed),
+        Outcome::Unverified(reason) => console.not_verified(reason),
+        Outcome::Unexpected(_) | Outcome::Paused => {}
+    }
+    console.error("the file is installed, and not verified");
+    Ok(ERROR)
+}
+
+/// Finds the state directory, and the files of a trial of this desired file.
+fn prepare(arguments: &Arguments) -> Result<(Store, TrialFiles), CommandError> {
+    if arguments.file == Path::new("-") {
+        return Err(CommandError::ReadOnce);
+    }
+    let store = inputs::store(arguments)?;
+    if let Some(daemon) = other_file(&arguments.file, &store) {
+        return Err(CommandError::OtherFile(daemon));
+    }
+    let place = place(&arguments.file).map_err(CommandError::Install)?;
+    let files = TrialFiles::of(&place).map_err(CommandError::Trial)?;
+    Ok((store, files))
+}
+
+/// Why the file of a trial was not installed.
+enum NotInstalled {
+    /// The desired file has changed since it began: what it was, and what it is now.
+    Changed(Source, Source),
+    Error(CommandError),
+}
+
+impl From<CommandError> for NotInstalled {
+    fn from(error: CommandError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<TrialError> for NotInstalled {
+    fn from(error: TrialError) -> Self {
+        Self::Error(CommandError::Trial(error))
+    }
+}
+
+/// Renames the copy of the trial's file into place. That a trial is in force, and verified, is in the state directory; what is installed,
+/// whether its time is over, and what the desired file was, is what root has noted.
+fn install(
+    arguments: &Arguments,
+    store: &Store,
+    files: &TrialFiles,
+    over: bool,
+) -> Result<(Trial, Source, Desired), NotInstalled> {
+    let now = Clock::now();
+    let conditions = store.load_conditions(now);
+    if let Some(reason) = conditions.unreadable {
+        return Err(TrialError::Unreadable(reason).into());
+    }
+    let Some(trial) = conditions.trial else {
+        return Err(TrialError::None(conditions.ended_trial.map(Box::new)).into());
+    };
+    let Notes { boot, trial: noted, desired: before } = files.notes()?;
+    if boot != store.boot() || noted.is_over(now) || !noted.is(&trial) {
+        return Err(TrialError::NotIntact(
+            "the trial under way is not the one that `lbd try` began".to_owned(),
+        )
+        .into());
+    }
+    if !trial.verified {
+        return Err(TrialError::NotVerified(Box::new(trial)).into());
+    }
+    let (copy, source) = files.copy(&noted)?;
+    let desired = parse(&source, &noted).map_err(CommandError::from)?;
+    // Without waiting: the lock is taken.
+    let replaced = config::read_closed(&arguments.file).map_err(CommandError::from)?;
+    if replaced.text != before && !over {
+        return Err(NotInstalled::Changed(Source::new(replaced.name.clone(), before), replaced));
+    }
+    // What is replaced is not lost: without the history, nothing is replaced.
+    let most = desired.policy.history.max(1) as usize;
+    store.note_replaced(&replaced.text, &who(), most).map_err(CommandError::from)?;
+    files.install(&copy)?;
+    Ok((trial, source, desired))
+}
+
+/// Shows what has changed in the desired file since the trial began, where both are valid.
+fn show_change(before: &Source, now: &Source, console: &mut Console<'_>) -> Result<(), CommandError> {
+    match (config::load(before), config::load(now)) {
+        (Ok(before), Ok(now)) => {
+            let record = Record::rebuilt(&before);
+            let live = Live { state: before.state.clone(), ..Live::default() };
+            report::comparison_text(console.out, &StateDiff::new(live, &now, Some(&now), &record), None)?;
+            console.out.flush()?;
+        }
+        (Ok(_), Err(problems)) => CommandError::from(problems).show(console),
+        (Err(_), _) => {}
+    }
+    Ok(())
+}
+
+/// Ends the trial, and takes its effects back.
+pub(in crate::commands) fn cancel(
+    arguments: &Arguments,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let (store, files) = prepare(arguments)?;
+    let lock = inputs::lock(&store, "cancel", console);
+    let trial = store.load_trial();
+    let ended = match &trial {
+        Ok(None) => Ok(()),
+        Ok(Some(trial)) if trial.is_over(Clock::now()) => Ok(()),
+        Ok(Some(trial)) => store.end_trial(trial, TrialEnd::Cancelled { by: who() }),
+        // The way out of a file that cannot be read.
+        Err(_) => store.forget_trial(),
+    };
+    drop(lock);
+    ended.map_err(CommandError::StateFile)?;
+    match trial {
+        Ok(None) => {
+            files.remove().map_err(CommandError::Trial)?;
+            console.note("no trial is under way");
+            return Ok(DONE);
+        }
+        Ok(Some(trial)) => console.note(format_args!("the trial has ended: {trial}")),
+        Err(problem) => console.warn(format_args!(
+            "{problem}; it is removed: settings that the trial has changed stay as they are, and what it has added leaves as by a change of \
+             the file"
+        )),
+    }
+    roll_back(arguments, &files, console)
+}

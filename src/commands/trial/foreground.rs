@@ -1,0 +1,160 @@
+//! Keeps a trial where no daemon does: passes until its time is over, or another command ends it.
+
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{self, Runtime};
+use tokio::select;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
+
+use super::{bad_end, pass, roll_back, rolled_back};
+use crate::cli::Arguments;
+use crate::commands::tried::{TrialFiles, tried};
+use crate::commands::{CommandError, Console, DONE, ERROR, inputs};
+use crate::daemon::StartError;
+use crate::files::sha256;
+use crate::kernel::director::Director;
+use crate::reconcile::PassInput;
+use crate::status::ChangedBy;
+use crate::store::Store;
+use crate::target::{Clock, Trial};
+
+/// How often the condition is read: another command may have ended the trial.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// The signals: SIGHUP, of a lost session, is received and ignored; the others end the trial. They are received from before it begins:
+/// SIGHUP would kill the process in the middle of its first pass.
+pub(super) struct Signals {
+    runtime: Runtime,
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> Result<Self, CommandError> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| CommandError::Start(StartError::Threads(error)))?;
+        let entered = runtime.enter();
+        let listen = |kind| signal(kind).map_err(|error| CommandError::Start(StartError::Signals(error)));
+        let (hangup, interrupt, terminate) = (
+            listen(SignalKind::hangup())?,
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+        );
+        drop(entered);
+        Ok(Self { runtime, hangup, interrupt, terminate })
+    }
+
+    /// Waits for so long; gives whether a signal has come that ends the trial.
+    fn come_within(&mut self, time: Duration) -> bool {
+        let Self { runtime, hangup, interrupt, terminate } = self;
+        runtime.block_on(async {
+            let end = sleep(time);
+            tokio::pin!(end);
+            loop {
+                select! {
+                    () = &mut end => return false,
+                    _ = hangup.recv() => {}
+                    _ = interrupt.recv() => return true,
+                    _ = terminate.recv() => return true,
+                }
+            }
+        })
+    }
+}
+
+/// How a trial has ended.
+enum End {
+    /// It must not go on: why; nothing where its time is over.
+    Over(Option<String>),
+    /// Another command has ended it: whether by confirming it.
+    Elsewhere(bool),
+}
+
+/// Keeps a trial that has begun until it ends; gives the exit code.
+pub(super) fn keep(
+    arguments: &Arguments,
+    trial: &Trial,
+    store: &Store,
+    files: &TrialFiles,
+    kernel: &mut Director,
+    signals: &mut Signals,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    console.note(
+        "no daemon runs: this command keeps the trial, ignores SIGHUP, and takes the trial back at its end, or at Ctrl-C; where it is \
+         killed, the next pass after the end does (`lbd apply`, or a daemon)",
+    );
+    let mut last_pass = Instant::now();
+    let end = loop {
+        if signals.come_within(INTERVAL) {
+            break End::Over(Some("a signal has ended it".to_owned()));
+        }
+        if let Some(end) = look(arguments, trial, store, &mut last_pass, kernel, console)? {
+            break end;
+        }
+    };
+    match end {
+        End::Elsewhere(true) => {
+            console.note("the trial was confirmed");
+            Ok(DONE)
+        }
+        End::Elsewhere(false) => {
+            console.error("another command has ended the trial");
+            Ok(ERROR)
+        }
+        End::Over(why) => {
+            let lock = inputs::lock(store, "try", console);
+            // Another command may have ended it meanwhile; a pass has written into it.
+            let now = store.load_trial()?.filter(|now| now.is(trial));
+            let end = why.clone().map(rolled_back);
+            let ended = now.zip(end).map_or(Ok(()), |(now, end)| store.end_trial(&now, end));
+            drop(lock);
+            ended.map_err(CommandError::StateFile)?;
+            let why = why.as_deref().unwrap_or("its time is over");
+            console.error(format_args!("the trial is rolled back: {why}"));
+            roll_back(arguments, files, console)?;
+            Ok(ERROR)
+        }
+    }
+}
+
+/// Looks whether the trial has ended, and runs a pass where one is due.
+fn look(
+    arguments: &Arguments,
+    trial: &Trial,
+    store: &Store,
+    last_pass: &mut Instant,
+    kernel: &mut Director,
+    console: &mut Console<'_>,
+) -> Result<Option<End>, CommandError> {
+    let now = store.load_trial()?.filter(|now| now.is(trial));
+    let Some(now) = now.filter(|now| now.ended.is_none()) else {
+        let is_confirmed = inputs::read(&arguments.file, &console.progress)
+            .is_ok_and(|source| sha256(&source.text) == trial.sha256);
+        return Ok(Some(End::Elsewhere(is_confirmed)));
+    };
+    if now.is_over(Clock::now()) {
+        return Ok(Some(End::Over(None)));
+    }
+    let (source, desired) = tried(&now)?;
+    if last_pass.elapsed() < desired.policy.resync {
+        return Ok(None);
+    }
+    *last_pass = Instant::now();
+    let lock = inputs::lock(store, "try", console);
+    let verified = inputs::verified(store, &source);
+    let conditions = store.load_conditions(Clock::now());
+    let is_on = conditions.trial.as_ref().is_some_and(|now| now.is(trial));
+    let Some(before) = verified.state(&desired).filter(|_| is_on) else { return Ok(None) };
+    let order = PassInput {
+        conditions: &conditions,
+        verified: Some(before),
+        unknown: verified.unknown(),
+        ..PassInput::new(&desired, &source.text)
+    };
+    let report = pass(kernel, &order, store, lock.as_ref(), ChangedBy::Try, console)?;
+    let bad = bad_end(&report, &desired, before, &conditions).filter(|_| !trial.keep_going);
+    Ok(bad.map(|why| End::Over(Some(why))))
+}

@@ -1,0 +1,334 @@
+//! `lbd try`: the kernel follows another file for a time, and then the desired file again, unless it was confirmed.
+
+mod end;
+mod foreground;
+
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use self::foreground::Signals;
+use super::install::place;
+use super::other_file::other_file;
+use super::tried::{Notes, TrialError, TrialFiles};
+use super::who::who;
+use super::{CommandError, Console, DONE, ERROR, REFUSED, apply, inputs};
+use crate::cli::{Apply, Arguments, TryOptions};
+use crate::config::{self, Source};
+use crate::escape::Escaped;
+use crate::files::sha256;
+use crate::history::{EventKind, HistoryEvent};
+use crate::kernel::Kernel;
+use crate::kernel::director::Director;
+use crate::model::{Desired, ServiceKey};
+use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
+use crate::report;
+use crate::status::ChangedBy;
+use crate::store::{Lock, Store};
+use crate::target::{Allowed, Clock, Conditions, Period, Settings, Trial, TrialEnd};
+
+pub(super) use self::end::{cancel, confirm};
+
+/// Begins a trial.
+pub(super) fn run(
+    arguments: &Arguments,
+    options: &TryOptions,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let terms = Terms {
+        length: options.length,
+        reason: options.reason.clone(),
+        keep_going: options.keep_going,
+        allowed: Allowed { empty: options.allow_empty, deletes: options.allow_deletes },
+    };
+    let source = inputs::read(&options.tried, &console.progress)?;
+    try_text(arguments, &source, terms, console)
+}
+
+/// The terms of a trial.
+pub(super) struct Terms {
+    /// How long it lasts
+    pub(super) length: Duration,
+    /// Why, in the operator's words
+    pub(super) reason: Option<String>,
+    /// Whether it goes on where something fails
+    pub(super) keep_going: bool,
+    /// What the guards allow
+    pub(super) allowed: Allowed,
+}
+
+/// Begins a trial of a text; where no daemon runs, keeps it until it ends. Gives the exit code.
+pub(super) fn try_text(
+    arguments: &Arguments,
+    source: &Source,
+    terms: Terms,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    refused(begin_and_keep(arguments, source, terms, console), console)
+}
+
+/// Shows a refusal; its exit code is not that of an error.
+fn refused(result: Result<u8, CommandError>, console: &mut Console<'_>) -> Result<u8, CommandError> {
+    match result {
+        Err(CommandError::Trial(error)) if error.is_refusal() => {
+            console.error(error);
+            Ok(REFUSED)
+        }
+        other => other,
+    }
+}
+
+fn begin_and_keep(
+    arguments: &Arguments,
+    source: &Source,
+    terms: Terms,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    if arguments.file == Path::new("-") {
+        return Err(CommandError::ReadOnce);
+    }
+    let mut desired = config::load(source)?;
+    desired.policy = terms.allowed.policy(desired.policy);
+    let store = inputs::store(arguments)?;
+    if let Some(daemon) = other_file(&arguments.file, &store) {
+        return Err(CommandError::OtherFile(daemon));
+    }
+    let place = place(&arguments.file).map_err(CommandError::Install)?;
+    let files = TrialFiles::of(&place).map_err(CommandError::Trial)?;
+    // It is what the trial ends with.
+    let (before, _) = inputs::desired(&arguments.file, &console.progress)?;
+    if before.text == source.text {
+        console.note("this is the desired file already");
+        return Ok(DONE);
+    }
+    let mut kernel = inputs::kernel(&console.progress)?;
+    let mut signals = Signals::new()?;
+    let lock = inputs::lock(&store, "try", console);
+    let now = Clock::now();
+    let new = NewTrial {
+        trial: Trial {
+            file: source.name.clone(),
+            desired: place.display().to_string(),
+            by: who(),
+            reason: terms.reason,
+            // From the moment at which the lock is taken.
+            period: Period::new(now, terms.length),
+            sha256: sha256(&source.text),
+            desired_sha256: sha256(&before.text),
+            allowed: terms.allowed,
+            keep_going: terms.keep_going,
+            verified: false,
+            added: Vec::new(),
+            settings: Settings::default(),
+            ended: None,
+        },
+        source,
+        desired: &desired,
+        before: &before,
+    };
+    let begun = begin(new, &mut kernel, &store, &files, lock.as_ref(), console);
+    drop(lock);
+    console.out.attach()?;
+    let (trial, begun) = begun?;
+    match begun {
+        Begun::Refused(report) => {
+            report::report_text(console.out, &report)?;
+            if let Some(refusal) = report.last.refusal() {
+                console.error(format_args!("refused, nothing was changed: {refusal}"));
+            }
+            Ok(REFUSED)
+        }
+        Begun::RolledBack(report, why) => {
+            if let Some(report) = report {
+                console.print_failures(&report.failed);
+            }
+            console.error(format_args!("the trial is rolled back: {why}"));
+            roll_back(arguments, &files, console)?;
+            Ok(ERROR)
+        }
+        Begun::Verified(report) => {
+            report::report_text(console.out, &report)?;
+            let event =
+                HistoryEvent::new(SystemTime::now(), EventKind::TrialBegun, &trial).by(trial.by.as_str());
+            console.warn_of(store.note_event(&event));
+            writeln!(console.out, "under trial: {}", Escaped(&trial))?;
+            console.out.flush()?;
+            console.note(format_args!(
+                "`lbd confirm` makes it the desired file; `lbd cancel`, or else its time, ends the trial"
+            ));
+            if store.daemon().is_ok_and(|daemon| daemon.is_none()) {
+                return foreground::keep(
+                    arguments,
+                    &trial,
+                    &store,
+                    &files,
+                    &mut kernel,
+                    &mut signals,
+                    console,
+                );
+            }
+            Ok(DONE)
+        }
+    }
+}
+
+/// What is to be tried.
+struct NewTrial<'a> {
+    trial: Trial,
+    source: &'a Source,
+    desired: &'a Desired,
+    /// The desired file
+    before: &'a Source,
+}
+
+/// How a trial began.
+enum Begun {
+    /// A guard refused it, and none is left.
+    Refused(Box<Report>),
+    /// It must not go on, and has ended: why.
+    RolledBack(Option<Box<Report>>, String),
+    /// It is under way.
+    Verified(Box<Report>),
+}
+
+/// Begins a trial, under the lock: writes it down, and runs its first pass.
+fn begin(
+    new: NewTrial<'_>,
+    kernel: &mut Director,
+    store: &Store,
+    files: &TrialFiles,
+    lock: Option<&Lock>,
+    console: &mut Console<'_>,
+) -> Result<(Trial, Begun), CommandError> {
+    let NewTrial { trial, source, desired, before } = new;
+    let mut conditions = store.load_conditions(Clock::now());
+    check_conditions(&conditions).map_err(CommandError::Trial)?;
+    let last_verified = inputs::verified(store, source);
+    let no_way_back = |reason: &str| CommandError::Trial(TrialError::NoWayBack(reason.to_owned()));
+    if let Some(reason) = last_verified.unknown() {
+        return Err(no_way_back(reason));
+    }
+    let verified = last_verified.state(desired).ok_or_else(|| no_way_back("no file was verified so far"))?;
+    let is_new = |key: &&ServiceKey| !verified.state.services.contains_key(*key);
+    let record = store.load()?;
+    let live = kernel.read(&reconcile::question(desired, &record))?;
+    let is_foreign =
+        |key: &&ServiceKey| live.state.services.contains_key(*key) && !record.owned.contains_key(*key);
+    let foreign = desired.state.services.keys().filter(is_new).filter(is_foreign);
+    let foreign: Vec<ServiceKey> = foreign.copied().collect();
+    if !foreign.is_empty() {
+        return Err(CommandError::Trial(TrialError::Foreign(foreign)));
+    }
+    let notes = Notes { boot: store.boot().to_owned(), trial: trial.clone(), desired: before.text.clone() };
+    files.write(&source.text, &notes).map_err(CommandError::Trial)?;
+    store.save_trial(&trial).map_err(CommandError::StateFile)?;
+    conditions.trial = Some(trial.clone());
+    // A pager that is not paged must not block the holder of the lock.
+    console.out.detach();
+    let order = PassInput {
+        conditions: &conditions,
+        verified: Some(verified),
+        ..PassInput::new(desired, &source.text)
+    };
+    let report = pass(kernel, &order, store, lock, ChangedBy::Try, console);
+    let report = match report {
+        Ok(report) if report.done.is_empty() && report.last.refusal().is_some() => {
+            store.forget_trial().map_err(CommandError::StateFile)?;
+            files.remove().map_err(CommandError::Trial)?;
+            return Ok((trial, Begun::Refused(Box::new(report))));
+        }
+        Ok(report) => report,
+        Err(error) => {
+            store.end_trial(&trial, rolled_back(error.line())).map_err(CommandError::StateFile)?;
+            return Ok((trial, Begun::RolledBack(None, error.line())));
+        }
+    };
+    // The pass has written into it.
+    let trial = store.load_trial()?.unwrap_or(trial);
+    match bad_end(&report, desired, verified, &conditions).filter(|_| !trial.keep_going) {
+        Some(why) => {
+            store.end_trial(&trial, rolled_back(why.clone())).map_err(CommandError::StateFile)?;
+            Ok((trial, Begun::RolledBack(Some(Box::new(report)), why)))
+        }
+        None => Ok((trial, Begun::Verified(Box::new(report)))),
+    }
+}
+
+fn rolled_back(why: String) -> TrialEnd {
+    TrialEnd::RolledBack { why }
+}
+
+/// Checks that the conditions allow a trial.
+fn check_conditions(conditions: &Conditions) -> Result<(), TrialError> {
+    if let Some(reason) = &conditions.unreadable {
+        return Err(TrialError::Unreadable(reason.clone()));
+    }
+    if let Some(trial) = &conditions.trial {
+        return Err(TrialError::UnderWay(Box::new(trial.clone())));
+    }
+    if let Some(trial) = &conditions.ended_trial {
+        return Err(TrialError::NotTakenBack(Box::new(trial.clone())));
+    }
+    if conditions.pauses.is_empty() {
+        return Ok(());
+    }
+    let pauses: Vec<String> = conditions.pauses.iter().map(ToString::to_string).collect();
+    Err(TrialError::Paused(pauses.join("; ")))
+}
+
+/// Why a trial must not go on after a pass, if so.
+fn bad_end(
+    report: &Report,
+    desired: &Desired,
+    verified: &Desired,
+    conditions: &Conditions,
+) -> Option<String> {
+    let lost = reconcile::lost_services(desired, Some(verified), conditions, report);
+    if let Some(service) = lost.first() {
+        return Some(format!("no usable server was left in {service}"));
+    }
+    match &report.outcome {
+        Outcome::Verified | Outcome::PartlyRefused(_) => None,
+        Outcome::Failed => Some("not all of it could be carried out".to_owned()),
+        Outcome::Refused(refusal) => Some(format!("a guard refuses it: {refusal}")),
+        Outcome::Unverified(reason) => Some(reason.clone()),
+        Outcome::Deferred | Outcome::Unexpected(_) | Outcome::Paused => Some("it is not verified".to_owned()),
+    }
+}
+
+/// Runs a pass under the lock, and shows what it does. The output is detached meanwhile.
+fn pass(
+    kernel: &mut Director,
+    order: &PassInput<'_>,
+    store: &Store,
+    lock: Option<&Lock>,
+    by: ChangedBy,
+    console: &mut Console<'_>,
+) -> Result<Report, CommandError> {
+    let mut shown = Ok(());
+    let out = &mut *console.out;
+    let progress = &console.progress;
+    let mut show = |comparison: &StateDiff| {
+        if shown.is_ok() {
+            shown = report::operations_text(out, comparison).and_then(|()| out.flush());
+        }
+        progress.apply(comparison.plan.len());
+    };
+    let report = reconcile::pass(kernel, order, store, lock, &mut show)?;
+    shown?;
+    console.warn_of(inputs::record_change(store, by, &report));
+    for warning in &report.warnings {
+        console.warn(warning);
+    }
+    Ok(report)
+}
+
+/// Takes the effects of a trial that has ended back, by an ordinary pass, and removes its files.
+fn roll_back(
+    arguments: &Arguments,
+    files: &TrialFiles,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    files.remove().map_err(CommandError::Trial)?;
+    apply::run(arguments, &Apply::plain(), console)
+}

@@ -1,0 +1,239 @@
+//! Keeps in a state what leaves it, quiesced: it keeps its connections and gets no new clients.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use super::refuses_clients;
+use crate::model::{
+    Desired, Family, Mark, MarkMatch, Prefix, Prune, RealServer, ServerKey, ServiceKey, State, SyncDaemon,
+    VirtualService, untracked,
+};
+
+/// Adds to a desired state all that it lacks of the state before it. Servers get weight 0, but for those that would refuse clients of
+/// a service that stays (see [`refuses_clients`]), which are not kept; nor is what cannot be there together: the kernel runs no sync daemon
+/// while a service has a server of another family. Of the rules of services that leave, those are kept whose packets
+/// `desired` gives to no other service.
+pub(super) fn keep(desired: &mut Desired, before: &Desired) {
+    let (state, old) = (&mut desired.state, &before.state);
+    // What the file has comes first.
+    let is_mixed = has_mixed(state);
+    let is_kept =
+        |daemon: &&SyncDaemon| !is_mixed && !state.sync.iter().any(|other| other.role == daemon.role);
+    let kept: Vec<SyncDaemon> = old.sync.iter().filter(is_kept).cloned().collect();
+    state.sync.extend(kept);
+    let may_be_mixed = state.sync.is_empty();
+    keep_servers(state, old, may_be_mixed);
+    let is_new = |key: &&ServiceKey| !old.services.contains_key(*key);
+    let taken: Vec<MarkMatch> =
+        state.services.keys().filter(is_new).flat_map(|key| untracked::packets(key, &state.marks)).collect();
+    // What another setting of the policy leaves alone is no part of it.
+    if desired.policy.prune == Prune::Never {
+        return;
+    }
+    let leaving: Vec<ServiceKey> =
+        old.services.keys().filter(|key| !state.services.contains_key(*key)).copied().collect();
+    for key in &leaving {
+        let Some(VirtualService { scheduling, servers }) = old.services.get(key) else { continue };
+        let mut service = VirtualService { scheduling: Arc::clone(scheduling), servers: Arc::clone(servers) };
+        if service.servers.values().any(RealServer::serves) {
+            service.servers_mut().values_mut().for_each(|real| real.weight = 0);
+        }
+        if !may_be_mixed && service.servers.keys().any(|server| is_mixed_in(key, server)) {
+            service.servers_mut().retain(|server, _| !is_mixed_in(key, server));
+        }
+        state.services.insert(*key, service);
+        if let Some(cluster) = before.clusters.get(key) {
+            Arc::make_mut(&mut desired.clusters).insert(*key, cluster.clone());
+        }
+    }
+    keep_rules(state, old, &leaving, &taken);
+}
+
+/// Adds the servers that leave services that stay.
+fn keep_servers(state: &mut State, old: &State, may_be_mixed: bool) {
+    for (key, service) in &mut state.services {
+        let Some(before) = old.services.get(key) else { continue };
+        if Arc::ptr_eq(&before.servers, &service.servers) || refuses_clients(&service.scheduling) {
+            continue;
+        }
+        let leaving = before.servers.iter().filter(|(server, _)| {
+            !service.servers.contains_key(*server) && (may_be_mixed || !is_mixed_in(key, server))
+        });
+        let leaving: Vec<_> =
+            leaving.map(|(server, real)| (*server, RealServer { weight: 0, ..*real })).collect();
+        if !leaving.is_empty() {
+            service.servers_mut().extend(leaving);
+        }
+    }
+}
+
+/// Whether a server is of another family than its service.
+fn is_mixed_in(service: &ServiceKey, server: &ServerKey) -> bool {
+    Family::of(server.address) != service.family()
+}
+
+fn has_mixed(state: &State) -> bool {
+    let mut services = state.services.iter();
+    services.any(|(key, service)| service.servers.keys().any(|server| is_mixed_in(key, server)))
+}
+
+/// Adds the mark rules, and those of untracked packets, of the services that leave; `taken` are the packets of new services.
+fn keep_rules(state: &mut State, old: &State, leaving: &[ServiceKey], taken: &[MarkMatch]) {
+    let is_free = |packets: &MarkMatch| !taken.iter().any(|other| overlap(packets, other));
+    for rules in &old.marks {
+        let leaves = leaving.iter().any(|key| key.mark() == Some(rules.mark));
+        if leaves && !state.marks.iter().any(|other| other.mark == rules.mark) {
+            let matches = rules.matches.iter().filter(|packets| is_free(packets)).cloned().collect();
+            state.marks.push(Mark { mark: rules.mark, matches });
+        }
+    }
+    let of_leaving = leaving.iter().flat_map(|key| untracked::packets(key, &old.marks));
+    let kept: Vec<MarkMatch> = of_leaving
+        .filter(|packets| old.untracked.contains(packets))
+        .filter(|packets| is_free(packets) && !state.untracked.contains(packets))
+        .collect();
+    if !kept.is_empty() {
+        let mut all = std::mem::take(&mut state.untracked);
+        all.extend(kept);
+        all = untracked::sorted(all);
+        all.dedup();
+        state.untracked = all;
+    }
+}
+
+/// Whether there are packets that both match.
+fn overlap(one: &MarkMatch, other: &MarkMatch) -> bool {
+    let MarkMatch { protocol, address, ports, source, interface } = one;
+    let has_shared = |one: &[RangeInclusive<u16>], other: &[RangeInclusive<u16>]| {
+        one.is_empty()
+            || other.is_empty()
+            || one
+                .iter()
+                .any(|one| other.iter().any(|other| one.start() <= other.end() && other.start() <= one.end()))
+    };
+    protocol.is_none_or(|protocol| other.protocol.is_none_or(|other| other == protocol))
+        && prefixes_overlap(*address, other.address)
+        && prefixes_overlap(*source, other.source)
+        && has_shared(ports, &other.ports)
+        && interface.as_ref().is_none_or(|name| other.interface.as_ref().is_none_or(|other| other == name))
+}
+
+/// Whether an address is in both; no prefix has every address.
+fn prefixes_overlap(one: Option<Prefix>, other: Option<Prefix>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return true };
+    let length = one.length.min(other.length);
+    let network = |prefix: Prefix| -> IpAddr { Prefix::around(prefix.address, length).address };
+    Family::of(one.address) == Family::of(other.address) && network(one) == network(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{SchedulerFlags, SchedulerName, Scheduling, Servers};
+
+    fn scheduling(name: &str) -> Scheduling {
+        Scheduling {
+            scheduler: SchedulerName::new(name).unwrap(),
+            flags: SchedulerFlags::default(),
+            persistence: None,
+            engine: None,
+            one_packet: false,
+        }
+    }
+
+    /// A service with servers of these last bytes and weights.
+    fn service(scheduler: &str, servers: &[(u8, u32)]) -> VirtualService {
+        let server = |(number, weight): &(u8, u32)| {
+            let key = ServerKey { address: IpAddr::from([192, 168, 8, *number]), port: 80 };
+            let real = RealServer {
+                weight: *weight,
+                forwarding: crate::model::Forwarding::Nat,
+                thresholds: crate::model::Thresholds::default(),
+            };
+            (key, real)
+        };
+        VirtualService::new(scheduling(scheduler), servers.iter().map(server).collect::<Servers>())
+    }
+
+    fn desired(services: &[(&str, VirtualService)]) -> Desired {
+        let services: Vec<(ServiceKey, VirtualService)> =
+            services.iter().map(|(key, service)| (key.parse().unwrap(), service.clone())).collect();
+        Desired {
+            clusters: Arc::new(services.iter().map(|(key, _)| (*key, "c".into())).collect()),
+            state: State { services: services.into_iter().collect(), ..State::default() },
+            ..Desired::default()
+        }
+    }
+
+    fn packets(text: &str, ports: &[RangeInclusive<u16>]) -> MarkMatch {
+        let (address, length) = text.split_once('/').unwrap();
+        MarkMatch {
+            protocol: Some(crate::model::Protocol::Tcp),
+            address: Some(Prefix { address: address.parse().unwrap(), length: length.parse().unwrap() }),
+            ports: ports.to_vec(),
+            source: None,
+            interface: None,
+        }
+    }
+
+    #[test]
+    fn what_leaves_stays_with_weight_0_but_for_a_server_that_would_refuse_clients() {
+        let before = desired(&[
+            ("tcp://10.0.0.1:80", service("rr", &[(1, 5), (2, 5)])),
+            ("tcp://10.0.0.2:80", service("sh", &[(1, 5), (2, 5)])),
+            ("tcp://10.0.0.3:80", service("sh", &[(1, 5), (2, 0)])),
+        ]);
+        let mut file = desired(&[
+            ("tcp://10.0.0.1:80", service("rr", &[(2, 7), (3, 1)])),
+            ("tcp://10.0.0.2:80", service("sh", &[(2, 7)])),
+        ]);
+        keep(&mut file, &before);
+        let expected = desired(&[
+            ("tcp://10.0.0.1:80", service("rr", &[(1, 0), (2, 7), (3, 1)])),
+            ("tcp://10.0.0.2:80", service("sh", &[(2, 7)])),
+            ("tcp://10.0.0.3:80", service("sh", &[(1, 0), (2, 0)])),
+        ]);
+        assert_eq!(file, expected);
+    }
+
+    #[test]
+    fn with_prune_never_a_service_that_leaves_is_left_alone() {
+        let before = desired(&[("tcp://10.0.0.1:80", service("rr", &[(1, 5)]))]);
+        let mut file = desired(&[]);
+        file.policy.prune = Prune::Never;
+        let expected = file.clone();
+        keep(&mut file, &before);
+        assert_eq!(file, expected);
+    }
+
+    #[test]
+    fn the_rules_of_what_leaves_stay_but_for_packets_that_go_to_a_new_service() {
+        let web = || packets("10.0.0.1/32", &[80..=80]);
+        let mail = || packets("10.0.0.0/24", &[25..=25]);
+        let mut before = desired(&[("fwmark://7", service("rr", &[(1, 5)]))]);
+        before.state.marks = vec![Mark { mark: 7, matches: vec![web(), mail()] }];
+        before.state.untracked = vec![mail(), web()];
+        let mut file = desired(&[("tcp://10.0.0.1:80", service("rr", &[(1, 5)]))]);
+        keep(&mut file, &before);
+        assert_eq!(file.state.marks, [Mark { mark: 7, matches: vec![mail()] }]);
+        assert_eq!(file.state.untracked, [mail()]);
+    }
+
+    #[test]
+    fn packets_overlap_where_each_of_their_fields_does() {
+        let one = packets("10.0.0.0/24", &[80..=90]);
+        for (other, expected) in [
+            (packets("10.0.0.9/32", &[90..=99]), true),
+            (packets("10.0.0.9/32", &[]), true),
+            (packets("10.0.0.9/32", &[91..=99]), false),
+            (packets("10.0.1.9/32", &[90..=99]), false),
+            (packets("0.0.0.0/0", &[80..=80]), true),
+            (packets("::/0", &[80..=80]), false),
+            (MarkMatch { protocol: Some(crate::model::Protocol::Udp), ..packets("10.0.0.9/32", &[]) }, false),
+            (MarkMatch { interface: Some("eth0".into()), ..packets("10.0.0.9/32", &[]) }, true),
+        ] {
+            assert_eq!((overlap(&one, &other), overlap(&other, &one)), (expected, expected), "{other}");
+        }
+    }
+}
