@@ -136,7 +136,7 @@ pub struct TryOptions {
 }
 
 /// How long a condition lasts; a bare number counts seconds, as in the file.
-fn length(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn length(text: &str) -> Result<Duration, &'static str> {
     const LONGEST: Duration = Duration::from_secs(30 * 24 * 3_600);
     let seconds = text.parse().map(Duration::from_secs).ok();
     let length = seconds.or_else(|| humantime::parse_duration(text).ok());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::ReportOutput;
+use super::conditions::length as trial_length;
 
 /// Arguments of `history`.
 #[derive(Debug, Args)]
@@ -50,8 +51,12 @@ pub struct RollbackOptions {
     pub number: u64,
 
     /// Make it the desired file at once
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "length", conflicts_with = "length")]
     pub now: bool,
+
+    /// Try it so long, as `lbd try` does: `90s`, `2m` or `1h`, at most 30 days
+    #[arg(long = "for", value_name = "TIME", value_parser = trial_length)]
+    pub length: Option<Duration>,
 
     /// Do not ask for confirmation
     #[arg(long, short)]

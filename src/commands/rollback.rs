@@ -1,4 +1,4 @@
-//! `lbd rollback`: makes a file of the history the desired file again, and the kernel equal to it.
+//! `lbd rollback`: makes a file of the history the desired file again, and the kernel equal to it, at once or as a trial.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,6 +8,7 @@ use super::apply::{self, Install, Order};
 use super::confirm::confirm;
 use super::install::{self, Copy, InstallError};
 use super::other_file::other_file;
+use super::trial::{self, Terms};
 use super::tried::TrialError;
 use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, diff, history, inputs};
@@ -17,7 +18,7 @@ use crate::files::sha256;
 use crate::history::{EventKind, HistoryEvent};
 use crate::status::ChangedBy;
 use crate::store::Store;
-use crate::target::Clock;
+use crate::target::{Allowed, Clock};
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -67,7 +68,16 @@ pub(super) fn run(
     }
     drop(comparison);
     if !options.yes {
-        confirm("Make this the desired file, and apply it?", console)?;
+        let question = match options.length {
+            Some(_) => "Try this file?",
+            None => "Make this the desired file, and apply it?",
+        };
+        confirm(question, console)?;
+    }
+    if let Some(length) = options.length {
+        let allowed = Allowed { empty: options.allow_empty, deletes: options.allow_deletes };
+        let terms = Terms { length, reason: None, keep_going: false, allowed };
+        return trial::try_text(arguments, &source, terms, console);
     }
     let most = desired.policy.history.max(1) as usize;
     let mut desired = desired;

@@ -219,6 +219,30 @@ fn a_trial_whose_command_was_killed_is_taken_back_by_the_next_pass_after_its_end
 }
 
 #[test]
+fn a_file_of_the_history_is_tried_and_confirmed_and_the_one_that_it_replaces_is_kept() {
+    let net = host();
+    net.write("desired.yaml", NEW);
+    assert_eq!(lbd(&net, "apply --allow-deletes --drain=0").status, 0);
+    let before = state(&net);
+    let alone = lbd(&net, "rollback 1 --for 1 --yes");
+    assert_eq!((alone.status, state(&net)), (2, before), "{alone:?}");
+    assert!(alone.stdout.contains("\nunder trial: file 1 of the history by "), "{alone:?}");
+    let daemon = Daemon::start(&net);
+    daemon.wait_for("started");
+    // It was never verified, and is not lost.
+    let unverified = NEW.replace("192.168.8.17", "192.168.8.18");
+    assert_eq!(lbd(&net, "rollback 1 --for 1h --yes").status, 0);
+    net.write("desired.yaml", &unverified);
+    assert_eq!((lbd(&net, "confirm").status, lbd(&net, "confirm --over").status), (3, 0));
+    assert_eq!(fs::read_to_string(net.path("desired.yaml")).unwrap(), OLD);
+    assert_eq!(lbd(&net, "history show 3").stdout, unverified);
+    let events = lbd(&net, "history --events").stdout;
+    for event in ["trial begun", "trial timed out", "trial confirmed"] {
+        assert!(events.contains(event), "{event}: {events}");
+    }
+}
+
+#[test]
 fn nothing_but_what_root_has_tried_is_installed() {
     let net = host();
     let daemon = Daemon::start(&net);
