@@ -108,9 +108,12 @@ impl Store {
             // The daemon does not see who changed the file; a command that did has said so.
             let by = match command {
                 ChangedBy::Run { .. } => self.installer(&digest),
-                ChangedBy::Apply | ChangedBy::Rollback | ChangedBy::Restore | ChangedBy::Teardown => {
-                    by.clone()
-                }
+                ChangedBy::Apply
+                | ChangedBy::Rollback
+                | ChangedBy::Try
+                | ChangedBy::Confirm
+                | ChangedBy::Restore
+                | ChangedBy::Teardown => by.clone(),
             };
             let cause = Cause::verified(*command, by.as_deref());
             let now = SystemTime::now().into();
