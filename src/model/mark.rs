@@ -236,4 +236,32 @@ mod tests {
         assert_eq!(normal(all, None, &[]), (all, None, vec![]));
         assert_eq!(normal(some, some, &[]), (some, some, vec![]));
     }
+
+    fn some(text: &str, ports: &[RangeInclusive<u16>]) -> MarkMatch {
+        let (address, length) = text.split_once('/').unwrap();
+        MarkMatch {
+            protocol: Some(Protocol::Tcp),
+            address: prefix(address, length.parse().unwrap()),
+            ports: ports.to_vec(),
+            source: None,
+            interface: None,
+        }
+    }
+
+    #[test]
+    fn packets_are_among_both_where_each_of_their_fields_may_be() {
+        let one = some("10.0.0.0/24", &[80..=90]);
+        for (other, expected) in [
+            (some("10.0.0.9/32", &[90..=99]), true),
+            (some("10.0.0.9/32", &[]), true),
+            (some("10.0.0.9/32", &[91..=99]), false),
+            (some("10.0.1.9/32", &[90..=99]), false),
+            (some("0.0.0.0/0", &[80..=80]), true),
+            (some("::/0", &[80..=80]), false),
+            (MarkMatch { protocol: Some(Protocol::Udp), ..some("10.0.0.9/32", &[]) }, false),
+            (MarkMatch { interface: Some("eth0".into()), ..some("10.0.0.9/32", &[]) }, true),
+        ] {
+            assert_eq!((one.meets(&other), other.meets(&one)), (expected, expected), "{other}");
+        }
+    }
 }

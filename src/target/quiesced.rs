@@ -1,12 +1,10 @@
 //! Keeps in a state what leaves it, quiesced: it keeps its connections and gets no new clients.
 
-use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::refuses_clients;
 use crate::model::{
-    Desired, Family, Mark, MarkMatch, Prefix, Prune, RealServer, ServerKey, ServiceKey, State, SyncDaemon,
+    Desired, Family, Mark, MarkMatch, Prune, RealServer, ServerKey, ServiceKey, State, SyncDaemon,
     VirtualService, untracked,
 };
 
@@ -80,7 +78,7 @@ fn has_mixed(state: &State) -> bool {
 
 /// Adds the mark rules, and those of untracked packets, of the services that leave; `taken` are the packets of new services.
 fn keep_rules(state: &mut State, old: &State, leaving: &[ServiceKey], taken: &[MarkMatch]) {
-    let is_free = |packets: &MarkMatch| !taken.iter().any(|other| overlap(packets, other));
+    let is_free = |packets: &MarkMatch| !taken.iter().any(|other| other.meets(packets));
     for rules in &old.marks {
         let leaves = leaving.iter().any(|key| key.mark() == Some(rules.mark));
         if leaves && !state.marks.iter().any(|other| other.mark == rules.mark) {
@@ -102,35 +100,13 @@ fn keep_rules(state: &mut State, old: &State, leaving: &[ServiceKey], taken: &[M
     }
 }
 
-/// Whether there are packets that both match.
-fn overlap(one: &MarkMatch, other: &MarkMatch) -> bool {
-    let MarkMatch { protocol, address, ports, source, interface } = one;
-    let has_shared = |one: &[RangeInclusive<u16>], other: &[RangeInclusive<u16>]| {
-        one.is_empty()
-            || other.is_empty()
-            || one
-                .iter()
-                .any(|one| other.iter().any(|other| one.start() <= other.end() && other.start() <= one.end()))
-    };
-    protocol.is_none_or(|protocol| other.protocol.is_none_or(|other| other == protocol))
-        && prefixes_overlap(*address, other.address)
-        && prefixes_overlap(*source, other.source)
-        && has_shared(ports, &other.ports)
-        && interface.as_ref().is_none_or(|name| other.interface.as_ref().is_none_or(|other| other == name))
-}
-
-/// Whether an address is in both; no prefix has every address.
-fn prefixes_overlap(one: Option<Prefix>, other: Option<Prefix>) -> bool {
-    let (Some(one), Some(other)) = (one, other) else { return true };
-    let length = one.length.min(other.length);
-    let network = |prefix: Prefix| -> IpAddr { Prefix::around(prefix.address, length).address };
-    Family::of(one.address) == Family::of(other.address) && network(one) == network(other)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+    use std::ops::RangeInclusive;
+
     use super::*;
-    use crate::model::{SchedulerFlags, SchedulerName, Scheduling, Servers};
+    use crate::model::{Prefix, SchedulerFlags, SchedulerName, Scheduling, Servers};
 
     fn scheduling(name: &str) -> Scheduling {
         Scheduling {
@@ -218,22 +194,5 @@ mod tests {
         keep(&mut file, &before);
         assert_eq!(file.state.marks, [Mark { mark: 7, matches: vec![mail()] }]);
         assert_eq!(file.state.untracked, [mail()]);
-    }
-
-    #[test]
-    fn packets_overlap_where_each_of_their_fields_does() {
-        let one = packets("10.0.0.0/24", &[80..=90]);
-        for (other, expected) in [
-            (packets("10.0.0.9/32", &[90..=99]), true),
-            (packets("10.0.0.9/32", &[]), true),
-            (packets("10.0.0.9/32", &[91..=99]), false),
-            (packets("10.0.1.9/32", &[90..=99]), false),
-            (packets("0.0.0.0/0", &[80..=80]), true),
-            (packets("::/0", &[80..=80]), false),
-            (MarkMatch { protocol: Some(crate::model::Protocol::Udp), ..packets("10.0.0.9/32", &[]) }, false),
-            (MarkMatch { interface: Some("eth0".into()), ..packets("10.0.0.9/32", &[]) }, true),
-        ] {
-            assert_eq!((overlap(&one, &other), overlap(&other, &one)), (expected, expected), "{other}");
-        }
     }
 }
