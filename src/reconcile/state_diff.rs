@@ -72,7 +72,15 @@ impl StateDiff {
     pub fn of(live: Live, targets: &Targets<'_>, record: &Record, leaving: &Leaving) -> Self {
         let (desired, file) = (targets.kernel(), &targets.file.desired);
         let added: HashSet<&ServiceKey> = targets.added_by_trial().collect();
-        Self::between(live, desired, file, targets.verified(), &added, record, leaving)
+        let verified = targets.verified();
+        let mut comparison = Self::between(live, desired, file, verified, &added, record, leaving);
+        if let Some(trial) = &targets.file.conditions.trial {
+            let reason = Arc::new(Reason::Trial(trial.period));
+            let kept = targets.quiesced().into_iter();
+            let kept = kept.map(|(service, server)| (Subject::Server(service, server), Arc::clone(&reason)));
+            comparison.reasons.extend(kept);
+        }
+        comparison
     }
 
     /// Compares `live` with `desired`; the guards look at `file` and `verified`. The services that an ended trial has `added` leave,
@@ -293,7 +301,7 @@ impl StateDiff {
     pub fn overrides<'a>(&'a self) -> Vec<&'a Override> {
         let an_override = |reason: &'a Arc<Reason>| match &**reason {
             Reason::Override(one) => Some(one),
-            Reason::Drain(_) | Reason::DrainEnd(_) => None,
+            Reason::Drain(_) | Reason::DrainEnd(_) | Reason::Trial(_) => None,
         };
         let mut all: Vec<&Override> = self.reasons.values().filter_map(an_override).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));

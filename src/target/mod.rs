@@ -152,6 +152,18 @@ impl<'a> Targets<'a> {
         self.in_trial.as_ref().unwrap_or(&self.file.desired)
     }
 
+    /// The servers that a trial keeps, though its file does not have them.
+    pub fn quiesced(&self) -> Vec<ServerOf> {
+        let file = &self.file.desired.state.services;
+        let kept = self.in_trial.iter().flat_map(|kept| &kept.state.services);
+        let of = |(key, service): (&ServiceKey, &VirtualService)| -> Vec<ServerOf> {
+            let in_file = file.get(key).map(|service| &service.servers);
+            let is_kept = |server: &&ServerKey| in_file.is_none_or(|of| !of.contains_key(*server));
+            service.servers.keys().filter(is_kept).map(|server| (*key, *server)).collect()
+        };
+        kept.flat_map(of).collect()
+    }
+
     /// The services that an ended trial has added: they leave without any question.
     pub fn added_by_trial(&self) -> impl Iterator<Item = &ServiceKey> {
         let ended = self.file.conditions.ended_trial.iter();

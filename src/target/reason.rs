@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::clock::Period;
 use super::drains::{Drain, DrainEnd};
 use super::overrides::Override;
 use crate::status::Timestamp;
@@ -15,6 +16,8 @@ pub enum Reason {
     Drain(Drain),
     /// Its drain has ended, or there is none for it.
     DrainEnd(DrainEnd),
+    /// The file of a trial does not have it; it stays as long as the trial is under way.
+    Trial(Period),
 }
 
 impl Reason {
@@ -23,6 +26,7 @@ impl Reason {
         match self {
             Self::Override(one) => one.kind(),
             Self::Drain(_) | Self::DrainEnd(_) => "drain",
+            Self::Trial(_) => "trial",
         }
     }
 
@@ -32,6 +36,7 @@ impl Reason {
             Self::Override(one) => Some(one.since),
             Self::Drain(drain) => Some(drain.period.since),
             Self::DrainEnd(_) => None,
+            Self::Trial(period) => Some(period.since),
         }
     }
 
@@ -41,6 +46,7 @@ impl Reason {
             Self::Override(one) => one.until(),
             Self::Drain(drain) => Some(drain.period.until),
             Self::DrainEnd(_) => None,
+            Self::Trial(period) => Some(period.until),
         }
     }
 }
@@ -51,6 +57,7 @@ impl fmt::Display for Reason {
             Self::Override(one) => one.fmt(f),
             Self::Drain(drain) => drain.fmt(f),
             Self::DrainEnd(end) => end.fmt(f),
+            Self::Trial(period) => write!(f, "not in the file of the trial; kept until {}", period.until),
         }
     }
 }

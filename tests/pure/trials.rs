@@ -215,6 +215,12 @@ proptest! {
         for _ in 0..passes {
             let report = pass(&mut kernel, &store, &tried, Some(&before));
             is_verified = report.outcome == Outcome::Verified;
+            for operation in &report.done {
+                let is_quiesced = matches!(operation, Operation::Server(ServerOp::Edit { service, server, .. })
+                    if !new.services.get(service).is_some_and(|of| of.servers.contains_key(server)));
+                let reason = report.last.reason(operation).map(|reason| reason.kind());
+                prop_assert!(!is_quiesced || reason == Some("trial"), "{}", operation);
+            }
             // A service that is left alone may keep a sync daemon from running.
             prop_assert!(is_verified || tried.policy.prune == Prune::Never, "{:?}", report.failed);
             prop_assert_eq!(deleted(&report.done, &kernel), Vec::<String>::new());
