@@ -91,8 +91,11 @@ pub(super) fn keep(
         if signals.come_within(INTERVAL) {
             break End::Over(Some("a signal has ended it".to_owned()));
         }
-        if let Some(end) = look(arguments, trial, store, &mut last_pass, kernel, console)? {
-            break end;
+        match look(arguments, trial, store, &mut last_pass, kernel, console) {
+            Ok(Some(end)) => break end,
+            Ok(None) => {}
+            // Nobody else would end the trial.
+            Err(error) => break End::Over(Some(error.line())),
         }
     };
     match end {
