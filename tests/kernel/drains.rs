@@ -216,14 +216,14 @@ fn at_the_deadline_what_is_left_is_cut_or_hangs_as_the_kernel_was_set() {
         let daemon = Daemon::start(&net);
         becomes(&net, 10, &[(1, 1), (2, 1)]);
         let connections: Vec<TcpStream> = (0..2).map(|_| connect()).collect();
-        let mut of: Vec<_> = connections.iter().map(|connection| answers(connection)).collect();
+        let mut of: Vec<_> = connections.iter().map(answers).collect();
         net.write("desired.yaml", &file("192.168.8.2", ""));
         becomes(&net, 10, &[(1, 0), (2, 1)]);
         becomes(&net, 10, &[(2, 1)]);
         daemon.wait_for("reason=deadline: 1 connection is cut");
         let cut = of.iter_mut().find(|of| **of == Ok(1)).unwrap();
         *cut = Err(end);
-        let now: Vec<_> = connections.iter().map(|connection| answers(connection)).collect();
+        let now: Vec<_> = connections.iter().map(answers).collect();
         assert_eq!(now, of, "expire_nodest_conn is {expire}");
     }
 }
