@@ -5,14 +5,15 @@ use std::io::Write;
 use std::path::Path;
 
 use super::inputs::Input;
+use super::tried::tried;
 use super::{CommandError, Console, DONE, ERROR, inputs, overrides};
 use crate::cli::{Arguments, Export, ExportOutput};
 use crate::config;
 use crate::ipvsadm::{self, LineError};
 use crate::kernel::{ReadScope, sysctl};
-use crate::model::{Services, State};
+use crate::model::State;
 use crate::progress::Progress;
-use crate::target::{Clock, Drains};
+use crate::target::{Clock, ServerOf};
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -54,34 +55,51 @@ fn unwritable(error: impl Into<Box<dyn Error + Send + Sync>>) -> CommandError {
     CommandError::Unwritable(error.into())
 }
 
-/// Takes out what has left the file and only keeps its connections.
-fn without_draining(services: &mut Services, drains: &Drains) {
-    for ((key, server), _) in drains.iter() {
-        let Some(service) = services.get_mut(key) else { continue };
-        if service.servers_mut().shift_remove(server).is_some() && service.servers.is_empty() {
-            services.shift_remove(key);
-        }
-    }
-}
-
-/// Puts back what lbd itself has taken out of service, or given another weight.
-fn restore_weights(
+/// Makes the live state what the file would say: without what has left it and only keeps its connections, and with the weights of the file
+/// under overrides.
+fn without_conditions(
     arguments: &Arguments,
     state: &mut State,
     console: &mut Console<'_>,
 ) -> Result<(), CommandError> {
     let store = inputs::store(arguments)?;
     let conditions = store.load_conditions(Clock::now());
-    without_draining(&mut state.services, &conditions.drains);
+    take_out(state, conditions.drains.iter().map(|(server, _)| *server));
     if let Some(reason) = &conditions.unreadable {
         console.warn(format_args!("{reason}; the weights that it has set are written as they are"));
     }
-    if !conditions.overrides.is_empty()
-        && let Some((_, verified)) = inputs::last_verified(&store, &console.progress)?
-    {
-        overrides::without(&mut state.services, &verified, &conditions);
+    if conditions.overrides.is_empty() && conditions.trial.is_none() {
+        return Ok(());
     }
+    let Some((_, mut file)) = inputs::last_verified(&store, &console.progress)? else { return Ok(()) };
+    if let Some(trial) = &conditions.trial {
+        let (_, tried) = tried(trial)?;
+        // What a trial takes away is quiesced until it ends.
+        let has = |(service, server): &ServerOf| {
+            tried.state.services.get(service).is_some_and(|service| service.servers.contains_key(server))
+        };
+        let all = file
+            .state
+            .services
+            .iter()
+            .flat_map(|(key, service)| service.servers.keys().map(|server| (*key, *server)));
+        take_out(state, all.filter(|server| !has(server)));
+        file = tried;
+    }
+    overrides::without(&mut state.services, &file, &conditions);
     Ok(())
+}
+
+/// Takes servers out, and with the last one of a service the service and its marks.
+fn take_out(state: &mut State, servers: impl Iterator<Item = ServerOf>) {
+    for (key, server) in servers {
+        let Some(service) = state.services.get_mut(&key) else { continue };
+        if service.servers_mut().shift_remove(&server).is_some() && service.servers.is_empty() {
+            state.services.shift_remove(&key);
+            let uses = |mark: u32| state.services.keys().any(|service| service.mark() == Some(mark));
+            state.marks.retain(|rules| key.mark() != Some(rules.mark) || uses(rules.mark));
+        }
+    }
 }
 
 fn live(arguments: &Arguments, options: &Export, console: &mut Console<'_>) -> Result<State, CommandError> {
@@ -89,7 +107,7 @@ fn live(arguments: &Arguments, options: &Export, console: &mut Console<'_>) -> R
     let question = ReadScope { filter: true, ..ReadScope::default() };
     let mut state = inputs::live(&question, &console.progress)?.state;
     if !options.as_is {
-        restore_weights(arguments, &mut state, console)?;
+        without_conditions(arguments, &mut state, console)?;
     }
     for name in &options.sysctl {
         let value =

@@ -120,6 +120,10 @@ fn what_is_confirmed_beside_a_daemon_is_the_desired_file_and_what_it_took_away_g
     let diff = lbd(&net, "diff");
     assert!(diff.status == 0 && diff.stderr.contains("this is about its file: new.yaml by "), "{diff:?}");
     assert_eq!(lbd(&net, "apply").status, 0);
+    let exported = lbd(&net, "export -o ipvsadm");
+    let mut exported: Vec<&str> = exported.stdout.lines().collect();
+    exported.sort_unstable();
+    assert_eq!(exported, table(false));
     let confirmed = lbd(&net, "confirm");
     assert_eq!(confirmed.status, 0, "{confirmed:?}");
     assert_eq!(net.ipvsadm_save(), table(false));
