@@ -1,18 +1,22 @@
 //! A host on virtual time: its kernel, its clocks, its state directory, and the daemon, with what must always be so.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use super::{Cluster, Clusters, Does, LONGEST, NUMBERS, Of, ServerOf, Step, server, service, text};
 use crate::daemon::{Shared, goal};
 use lbd::daemon::{Controller, DaemonAction, Event, Goal, Passes};
+use lbd::files::{beside, sha256};
 use lbd::kernel::fake::Fake;
 use lbd::kernel::{Kernel, Live};
 use lbd::model::{Connections, Operation, ServerKey, ServerOp, ServiceKey, ServiceOp, VirtualService};
 use lbd::store::Store;
 use lbd::target::{
-    Address, Clock, Conditions, Effect, FileServers, FileWeight, Override, Pause, Period, Scope, Target, Text,
+    Address, Allowed, Clock, Conditions, Effect, FileServers, FileWeight, Override, Pause, Period, Scope,
+    Settings, TRIAL_COPY, Target, Text, Trial, TrialEnd,
 };
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -43,6 +47,8 @@ pub(super) struct Host {
     ends: HashMap<String, Option<Instant>>,
     /// When all pauses end at the latest
     pauses_end: Instant,
+    /// When the trial ends at the latest
+    trial_ends: Instant,
     /// Since when servers are not in the file any more, and how long the file that was verified last lets them drain
     left: HashMap<ServerOf, (Instant, Duration)>,
     /// Since when a server has neither an active connection nor a packet
@@ -54,11 +60,17 @@ pub(super) struct Host {
 }
 
 /// A daemon that was just started.
-fn daemon(kernel: &Shared, store: &Store, clock: &Arc<Mutex<Clock>>, now: Instant) -> (Controller, Passes) {
+fn daemon(
+    kernel: &Shared,
+    store: &Store,
+    clock: &Arc<Mutex<Clock>>,
+    file: &Path,
+    now: Instant,
+) -> (Controller, Passes) {
     let (kernel, clock) = (kernel.clone(), Arc::clone(clock));
     let connect = Box::new(move || Ok(Box::new(kernel.clone()) as Box<dyn Kernel>));
     let passes = Passes::new(connect, store.clone(), None);
-    let passes = passes.with_clock(Box::new(move || *clock.lock().unwrap()));
+    let passes = passes.with_clock(Box::new(move || *clock.lock().unwrap())).with_file(file);
     (Controller::new("desired.yaml".into(), None, || 0.0, now), passes)
 }
 
@@ -70,7 +82,8 @@ impl Host {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let booted = (now, Clock { since_boot: 20_000, wall });
         let clock = Arc::new(Mutex::new(booted.1));
-        let (controller, passes) = daemon(&kernel, &store, &clock, now);
+        let (controller, passes) =
+            daemon(&kernel, &store, &clock, &directory.path().join("desired.yaml"), now);
         let mut host = Self {
             kernel,
             controller,
@@ -87,6 +100,7 @@ impl Host {
             files: HashMap::new(),
             ends: HashMap::new(),
             pauses_end: now,
+            trial_ends: now,
             left: HashMap::new(),
             quiet: HashMap::new(),
             passes_now: 0,
@@ -121,7 +135,13 @@ impl Host {
 
     /// Starts another daemon, which reads the file.
     fn start(&mut self) {
-        (self.controller, self.passes) = daemon(&self.kernel, &self.store, &self.clock, self.now);
+        (self.controller, self.passes) = daemon(
+            &self.kernel,
+            &self.store,
+            &self.clock,
+            &self.directory.path().join("desired.yaml"),
+            self.now,
+        );
         self.read_file();
     }
 
@@ -265,6 +285,19 @@ impl Host {
         if active == 0 && (inactive == 0 || is_quiet()) {
             return;
         }
+        // A trial follows a file of its own, of which an operator may have taken it out.
+        let live = FileServers::of(&before.state.services);
+        let mut removes = conditions.overrides.iter().filter(|one| one.effect == Effect::Remove);
+        let mut is_removed = || removes.any(|one| one.servers(&live).contains(&of));
+        let in_trial = self.store.load_trial().unwrap().is_some();
+        if in_trial && is_removed() {
+            return;
+        }
+        // An edit waits in a trial, and what has left the file before it drains to its end.
+        let is_over = self.left.get(&of).is_some_and(|(since, drain)| *since + *drain <= self.now);
+        if in_trial && is_over {
+            return;
+        }
         if is_in(&self.clusters, &of) {
             assert!(self.removed(conditions).contains(&of), "{of:?} is deleted, and the file has it");
         } else if let Some((since, drain)) = self.left.get(&of) {
@@ -285,8 +318,11 @@ impl Host {
             assert!(self.ends[&one.name].is_none_or(|end| end > now), "{one} is still in force");
         }
         assert!(conditions.pauses.is_empty() || self.pauses_end > now, "a pause is still in force");
-        // A pause keeps it as it is, and so does a conflict with another program.
-        if !conditions.pauses.is_empty() || !self.controller.status().conflicts.is_empty() {
+        let trial = self.store.load_trial().unwrap();
+        assert!(trial.is_none() || self.trial_ends > now, "the trial is still under way");
+        // In a trial another file is followed. A pause keeps it as it is, and so does a conflict with another program.
+        if trial.is_some() || !conditions.pauses.is_empty() || !self.controller.status().conflicts.is_empty()
+        {
             return;
         }
         let on_disk = self.store.load_overrides(Clock { since_boot: 0, ..self.clock() }).unwrap();
@@ -363,6 +399,46 @@ impl Host {
         self.hear(Event::Conditions);
     }
 
+    /// Tries a file, as the command does.
+    fn try_file(&mut self, clusters: &Clusters, seconds: u64) {
+        let has_pause = !self.store.load_pauses(self.clock()).unwrap().is_empty();
+        if has_pause || self.store.load_trial().unwrap().is_some() {
+            return;
+        }
+        let text = text(clusters);
+        // A drain ends where the file that is followed has its server again.
+        self.left.retain(|of, _| !is_in(clusters, of));
+        let path = self.directory.path().join("desired.yaml");
+        fs::write(&path, "the desired file").unwrap();
+        let copy = beside::beside(&path, TRIAL_COPY);
+        let _ = fs::remove_file(&copy);
+        beside::create(&copy, &fs::metadata(&path).unwrap(), text.as_bytes()).unwrap();
+        let length = Duration::from_secs(seconds);
+        let trial = Trial {
+            file: "new.yaml".to_owned(),
+            desired: "desired.yaml".to_owned(),
+            by: "alice".to_owned(),
+            reason: None,
+            period: Period::new(self.clock(), length),
+            sha256: sha256(&text),
+            desired_sha256: String::new(),
+            allowed: Allowed::default(),
+            keep_going: true,
+            verified: false,
+            added: Vec::new(),
+            settings: Settings::default(),
+            ended: None,
+        };
+        self.trial_ends = self.now + length;
+        self.store.save_trial(&trial).unwrap();
+        self.hear(Event::Conditions);
+        let has_begun = self.store.load_trial().unwrap().is_some_and(|trial| trial.verified);
+        assert!(
+            has_begun || !self.controller.status().conflicts.is_empty(),
+            "the file of the trial is not followed"
+        );
+    }
+
     fn reboot(&mut self, set_back: u64) {
         self.boots += 1;
         self.is_behind |= set_back > 0;
@@ -371,7 +447,7 @@ impl Host {
         self.set_now(self.now);
         *self.kernel.0.lock().unwrap() = Fake::default();
         self.store = Store::new(self.directory.path(), None).unwrap().in_boot(&self.boots.to_string());
-        self.pauses_end = self.now;
+        (self.pauses_end, self.trial_ends) = (self.now, self.now);
         self.left.clear();
         self.quiet.clear();
         if self.is_behind {
@@ -411,7 +487,20 @@ impl Host {
             Step::Edit(change) => self.edit(change.of(self.clusters.clone())),
             Step::Override(of, does, seconds) => self.set_override(of, does, seconds),
             Step::Undo => self.undo(),
-            Step::Pause(cluster, seconds) => self.pause(cluster, seconds),
+            // The commands refuse a pause in a trial, and a trial in a pause.
+            Step::Pause(cluster, seconds) => {
+                if self.store.load_trial().unwrap().is_none() {
+                    self.pause(cluster, seconds);
+                }
+            }
+            Step::Try(change, seconds) => self.try_file(&change.of(self.clusters.clone()), seconds),
+            Step::Cancel => {
+                if let Some(trial) = self.store.load_trial().unwrap() {
+                    let end = TrialEnd::Cancelled { by: "bob".to_owned() };
+                    self.store.end_trial(&trial, end).unwrap();
+                    self.hear(Event::Conditions);
+                }
+            }
             Step::Resume => {
                 self.store.save_pauses(&Default::default()).unwrap();
                 self.hear(Event::Conditions);

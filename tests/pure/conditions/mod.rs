@@ -1,4 +1,4 @@
-//! Conditions in any order on virtual time: overrides, pauses and drains, edits of the file, connections, restarts, crashes and reboots.
+//! Conditions in any order on virtual time: overrides, pauses, trials and drains, edits of the file, connections, restarts, crashes and reboots.
 //!
 //! Whatever happens, the kernel equals the target after a pass, no condition survives its end, connections of a server that leaves are
 //! never cut before their time, and once all conditions are over the kernel is what the file says.
@@ -123,6 +123,10 @@ enum Step {
     Pause(Option<u8>, u64),
     /// An operator ends all pauses
     Resume,
+    /// An operator tries a file for so many seconds
+    Try(Change, u64),
+    /// An operator ends the trial
+    Cancel,
     /// Time goes by, in milliseconds
     Wait(u64),
     /// The daemon is started anew
@@ -174,6 +178,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Undo),
         1 => (option::of(number()), 1..=LONGEST).prop_map(|(cluster, seconds)| Step::Pause(cluster, seconds)),
         1 => Just(Step::Resume),
+        1 => (change(), 1..=LONGEST).prop_map(|(change, seconds)| Step::Try(change, seconds)),
+        1 => Just(Step::Cancel),
         5 => select(vec![1_000, 4_000, 9_000, 16_000, 31_000, 61_001]).prop_map(Step::Wait),
         1 => Just(Step::Restart),
         1 => (change(), 0..4_usize).prop_map(|(change, after)| Step::Crash(change, after)),
