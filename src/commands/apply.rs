@@ -146,6 +146,7 @@ pub(super) fn carry_out(
         defers: None,
         unknown: last_verified.unknown(),
         expected: options.expect.as_deref(),
+        followed: None,
         departure,
         now,
     };

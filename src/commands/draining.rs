@@ -110,6 +110,7 @@ fn end(
         expected: None,
         // The file was verified before.
         trigger: None,
+        followed: None,
         departure: Departure::Drain,
         now,
     };

@@ -286,6 +286,7 @@ impl StoredState {
     pub(super) fn compare(&self, live: Live, desired: &Desired) -> StateDiff {
         let targets = Targets::new(desired, self.verified.state(desired), &self.conditions);
         let leaving = targets.leaving(
+            None,
             reconcile::live_connections(&live),
             &self.record.owned,
             Departure::Drain,

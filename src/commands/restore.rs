@@ -110,6 +110,7 @@ fn pass(
         defers: None,
         unknown: verified.unknown(),
         expected: None,
+        followed: None,
         departure: Departure::Drain,
         now,
     };

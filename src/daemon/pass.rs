@@ -406,6 +406,7 @@ impl Passes {
                 defers: Some(&waits),
                 unknown,
                 expected: None,
+                followed: kept.filter(|kept| kept.revision != goal.revision).map(|kept| &*kept.desired),
                 departure: Departure::Drain,
                 now,
             };

@@ -144,6 +144,8 @@ pub struct PassInput<'a> {
     pub unknown: Option<&'a str>,
     /// The fingerprint of the one plan that may be carried out, if only one may
     pub expected: Option<&'a str>,
+    /// The file that was followed before, where no pass could verify it: what leaves it leaves the file
+    pub followed: Option<&'a Desired>,
     /// What becomes of what leaves the file
     pub departure: Departure,
     /// The time at which it runs
@@ -162,6 +164,7 @@ impl<'a> PassInput<'a> {
             defers: None,
             unknown: None,
             expected: None,
+            followed: None,
             departure: Departure::Drain,
             now: Clock::now(),
         }
@@ -251,8 +254,19 @@ fn permitted_pass(
     store: &Store,
     announce: &mut dyn FnMut(&StateDiff),
 ) -> Result<Report, KernelError> {
-    let PassInput { desired, verified, text, trigger, conditions, defers, unknown, expected, departure, now } =
-        *order;
+    let PassInput {
+        desired,
+        verified,
+        text,
+        trigger,
+        conditions,
+        defers,
+        unknown,
+        expected,
+        followed,
+        departure,
+        now,
+    } = *order;
     let mut session = RecordSession::open(store, verified.unwrap_or(desired), conditions);
     if let Some(reason) = unknown {
         session.is_unknown(reason);
@@ -269,7 +283,7 @@ fn permitted_pass(
         let live = kernel.read_expecting(&question, &target.state.services)?;
         // Once: connections that end while the pass runs must not keep it running.
         let leaving = leaving.get_or_insert_with(|| {
-            targets.leaving(live_connections(&live), &session.record.owned, departure, now)
+            targets.leaving(followed, live_connections(&live), &session.record.owned, departure, now)
         });
         let mut last = StateDiff::of(live, &targets, &session.record, leaving);
         if let Some(defers) = defers {

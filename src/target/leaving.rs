@@ -42,8 +42,8 @@ pub struct Leaving {
 pub struct Departing<'a> {
     /// The file
     pub file: &'a Desired,
-    /// The file that was verified last, where it is known and another one
-    pub verified: Option<&'a Desired>,
+    /// The file that was verified last, and one that was followed after it and that no pass could verify, where they are other ones
+    pub before: [Option<&'a Desired>; 2],
     /// The services of lbd, with the clusters that they are of
     pub owned: &'a Table<ServiceKey, CompactString>,
     /// The drains under way
@@ -65,7 +65,15 @@ impl Leaving {
         for (server, drain) in of.under_way.iter() {
             leaving.go_on(of, *server, drain.clone(), now);
         }
-        for (service, old) in of.verified.into_iter().flat_map(|verified| &verified.state.services) {
+        for before in of.before.into_iter().flatten() {
+            leaving.compare(of, before, now);
+        }
+        leaving
+    }
+
+    /// Begins the drains of what leaves a file before this one.
+    fn compare(&mut self, of: &Departing<'_>, before: &Desired, now: Clock) {
+        for (service, old) in &before.state.services {
             let wanted = of.file.state.services.get(service);
             let is_same = wanted.is_some_and(|new| Arc::ptr_eq(&new.servers, &old.servers));
             if is_same {
@@ -73,10 +81,9 @@ impl Leaving {
             }
             let leaves = |server: &&ServerKey| wanted.is_none_or(|new| !new.servers.contains_key(*server));
             for server in old.servers.keys().filter(leaves) {
-                leaving.begin(of, (*service, *server), now);
+                self.begin(of, before, (*service, *server), now);
             }
         }
-        leaving
     }
 
     /// Goes on with a drain that is under way.
@@ -100,7 +107,7 @@ impl Leaving {
     }
 
     /// Begins the drain of a server that leaves the file, if it has connections and is to keep them.
-    fn begin(&mut self, of: &Departing<'_>, server: ServerOf, now: Clock) {
+    fn begin(&mut self, of: &Departing<'_>, before: &Desired, server: ServerOf, now: Clock) {
         let (service, key) = &server;
         let is_new = self.draining.get(&server).is_none() && !self.ended.contains_key(&server);
         let connections = of.live.of(&server);
@@ -108,7 +115,7 @@ impl Leaving {
             return;
         }
         let length = match of.departure {
-            Departure::Drain => of.verified.map_or(Duration::ZERO, |verified| verified.drain(service, key)),
+            Departure::Drain => before.drain(service, key),
             Departure::DrainFor(length) => length,
         };
         if length.is_zero() {

@@ -128,9 +128,11 @@ impl<'a> Targets<'a> {
         }
     }
 
-    /// Decides what becomes of what leaves the file, for a live state. Pure.
+    /// Decides what becomes of what leaves the file, for a live state; `followed` is a file that was followed after the one that was verified
+    /// last, and that no pass could verify. Pure.
     pub fn leaving(
         &self,
+        followed: Option<&Desired>,
         live: LiveConnections<'_>,
         owned: &Table<ServiceKey, CompactString>,
         departure: Departure,
@@ -138,7 +140,7 @@ impl<'a> Targets<'a> {
     ) -> Leaving {
         let departing = Departing {
             file: self.source,
-            verified: self.source_before,
+            before: [self.source_before, followed.filter(|_| self.in_trial.is_none())],
             owned,
             under_way: &self.file.conditions.drains,
             departure,

@@ -437,3 +437,22 @@ fn a_daemon_that_cannot_write_its_drains_down_remembers_them() {
     assert_eq!(director.table(), [(1, 0), (2, 1)]);
     assert!(drains.exists());
 }
+
+// A pause of one cluster keeps a file from being verified, and the others go on.
+#[test]
+fn what_leaves_a_file_that_no_pass_could_verify_drains_too() {
+    let mut director = Director::new();
+    director.takes(&daemon::file(&[(1, 1), (2, 1)]));
+    let mut pauses = Pauses::NONE;
+    let period = Period::new(Clock::now(), Duration::from_secs(3_600));
+    pauses.add(Pause { cluster: Some("c2".into()), by: "alice".into(), reason: None, period });
+    director.store.save_pauses(&pauses).unwrap();
+    director.meddle(2, 5);
+    director.takes(&daemon::file(&[(1, 1), (2, 1), (3, 1)]));
+    assert_eq!(director.table(), [(1, 1), (2, 5), (3, 1)]);
+    let server = ("tcp://10.0.0.3:80".parse().unwrap(), "192.168.8.14:80".parse().unwrap());
+    let connections = Connections { active: 1, ..Connections::default() };
+    director.kernel.0.lock().unwrap().live.connections.insert(server, connections);
+    director.takes(&daemon::file(&[(1, 1), (2, 1)]));
+    assert_eq!(director.table(), [(1, 1), (2, 5), (3, 0)]);
+}
