@@ -147,11 +147,10 @@ fn beside_a_daemon_a_rollback_takes_effect_once_and_its_options_hold_for_the_dae
     assert!(list.contains("  lbd run (file changed by root)  0 added, 1 edited, 0 deleted  "), "{list}");
     assert_eq!(lbd(&net, "rollback 2 --now --yes").status, 0);
     // The daemon has taken up each file, and has nothing to do and nothing to refuse.
-    daemon.signal(Signal::SIGHUP);
+    assert!(listed(6).is_some());
     let in_sync = soon(Duration::from_secs(10), || lbd(&net, "status").status == 0);
     assert!(in_sync.is_some() && net.ipvsadm_save() == rules(1), "{}", daemon.log());
     assert!(!daemon.log().contains("drift"), "{}", daemon.log());
-    assert!(listed(6).is_some());
 }
 
 /// The kinds of the events, and who did them.

@@ -11,7 +11,7 @@ fn a_scheduler_without_a_module_is_a_warning_of_the_host_and_others_are_none() {
     net.sh("ip address add 10.0.0.13/32 dev lo");
     let cluster = |name: &str, scheduler: &str| {
         format!(
-            "  - {{ name: {name}, listen: 'tcp://10.0.0.13:80', scheduler: {scheduler}, servers: [192.168.8.14] }}\n"
+            "  - {{ name: {name}, listen: 'tcp://10.0.0.13:80', scheduler: {scheduler}, drain: 0, servers: [192.168.8.14] }}\n"
         )
     };
     let missing = "warning: tcp://10.0.0.13:80: the kernel refuses it, since its scheduler nosuch is the module ip_vs_nosuch, which \
