@@ -54,6 +54,11 @@ pub enum Pass {
         /// How long it took
         cost: Duration,
     },
+    /// Nothing was done, since another process has verified another file meanwhile: the desired file is to be read first.
+    Superseded {
+        /// How long it took
+        cost: Duration,
+    },
     /// The kernel was read.
     Full {
         /// The state that was verified last, in the first pass that could read it
@@ -149,6 +154,8 @@ pub struct Passes {
     knows_verified: bool,
     /// What drains, with what the looks have found since the last pass
     drains: Drains,
+    /// Whether a pass was left out for another file that was verified, and that is not the desired file
+    gave_way: bool,
     /// The file of the trial under way
     pub(super) tried: Option<TriedFile>,
 }
@@ -166,6 +173,7 @@ impl Passes {
             verified: None,
             knows_verified: false,
             drains: Drains::NONE,
+            gave_way: false,
             tried: None,
         }
     }
@@ -194,6 +202,9 @@ impl Passes {
         let lock = lock.map_err(|error| warnings.push(format!("{error}; going on without the lock"))).ok();
         begins();
         let began = Instant::now();
+        if self.is_superseded(job) {
+            return Pass::Superseded { cost: began.elapsed() };
+        }
         let (found, unknown, was_found_here) = self.find_verified(&mut warnings);
         let kept = job.goal.as_ref().or(found.as_ref());
         let now = (self.clock)();
@@ -323,6 +334,19 @@ impl Passes {
         self.verified.clone_from(&found);
         let was_found_here = found.is_some() && self.store.has_record_from_here();
         (found, None, was_found_here)
+    }
+
+    /// Whether another process has verified another file since this one was, so that what this one asks for would undo that: `lbd rollback`
+    /// renames the file and applies it before the daemon has read it. Once: where the desired file is still this one, it counts.
+    fn is_superseded(&mut self, job: &Job) -> bool {
+        let is_other = |goal: &Goal| {
+            let is_own = self.verified.as_ref().is_some_and(|verified| verified.text == goal.text);
+            is_own && !self.store.is_verified(&goal.text)
+        };
+        let is_other =
+            job.pending.is_none() && job.goal_was_verified && job.goal.as_ref().is_some_and(is_other);
+        let gave_way = std::mem::replace(&mut self.gave_way, is_other);
+        is_other && !gave_way
     }
 
     /// Whether a quick check finds the kernel unchanged since the last pass verified it.

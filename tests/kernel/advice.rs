@@ -371,7 +371,9 @@ fn live_connections_of_a_deleted_server_hang_unless_a_setting_ends_them() {
     let net = Netns::new();
     net.sh("ip addr add 10.0.0.13/32 dev lo; echo 1 > /proc/sys/net/ipv4/ip_forward");
     let cluster = |servers: &str| {
-        format!("  - {{ name: web, listen: 'tcp://10.0.0.13:80', forward: dr, drain: 0, servers: [{servers}] }}")
+        format!(
+            "  - {{ name: web, listen: 'tcp://10.0.0.13:80', forward: dr, drain: 0, servers: [{servers}] }}"
+        )
     };
     desired(&net, "", &cluster("127.0.0.1"));
     assert_eq!(lbd(&net, &["apply", "--strict"]).status, 0);

@@ -652,3 +652,24 @@ fn a_port_and_a_name_that_change_are_no_deletion() {
         assert_eq!(ports, [port]);
     }
 }
+
+// `lbd rollback` renames the file and applies it; a pass that was due before the daemon had read it put the old table back for a moment.
+#[test]
+fn what_another_process_has_applied_is_not_undone_before_the_desired_file_was_read() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1)]));
+    director.operator_applies(&file(&[(1, 5), (2, 1)]));
+    let lines = log::of(|| director.hears(Event::Reload));
+    assert_eq!((director.table(), lines), (vec![(1, 5), (2, 1)], vec![]));
+    director.takes(&file(&[(1, 5), (2, 1)]));
+    assert_eq!(director.table(), [(1, 5), (2, 1)]);
+    // Where the desired file is another one, it is undone.
+    director.operator_applies(&file(&[(1, 7), (2, 1)]));
+    director.hears(Event::Reload);
+    assert_eq!(director.table(), [(1, 7), (2, 1)]);
+    director.looks();
+    assert_eq!(director.table(), [(1, 5), (2, 1)]);
+    director.meddle(1, 9);
+    director.hears(Event::Reload);
+    assert_eq!(director.table(), [(1, 5), (2, 1)]);
+}

@@ -36,7 +36,7 @@ const IDLE_RATIO: u32 = 20;
 const EVENT_IDLE_RATIO: u32 = 4;
 /// After this many quick checks, the next resync reads the whole table.
 const QUICK_CHECKS: u32 = 9;
-/// How long the first pass waits for the file to be read.
+/// How long a pass waits for the file to be read: the first one, and one that another file has superseded.
 const FIRST_READING: Duration = Duration::from_secs(5);
 
 /// The state of the daemon.
@@ -369,6 +369,15 @@ impl Controller {
                 self.quick_checks += 1;
                 self.ruleset_quiet_until = now + cost * EVENT_IDLE_RATIO;
                 self.policy().resync.max(cost * IDLE_RATIO)
+            }
+            Pass::Superseded { cost } => {
+                debug!(
+                    reason = reason.to_string(),
+                    "another file was applied; reading the desired file first"
+                );
+                self.last_pass_verified = false;
+                self.actions.push(DaemonAction::ReadFile);
+                FIRST_READING.max(cost * IDLE_RATIO)
             }
             Pass::Full {
                 found,
