@@ -93,16 +93,16 @@ pub(super) fn carry_out(
         }
     }
     let lock = inputs::lock(store, command.command(), console);
+    let departure = options.drain.map_or(Departure::Drain, Departure::DrainFor);
+    if departure == Departure::DrainFor(Duration::ZERO) && store.load_drains().is_err() {
+        // The way out of a file that cannot be read.
+        store.save_drains(&Drains::NONE).map_err(CommandError::StateFile)?;
+    }
     let now = Clock::now();
     let mut conditions = store.load_conditions(now);
     if let Some(other) = conditions.trial.as_ref().filter(|now| !trial.is_some_and(|trial| trial.is(now))) {
         console.error(TrialError::UnderWay(Box::new(other.clone())));
         return Ok(REFUSED);
-    }
-    let departure = options.drain.map_or(Departure::Drain, Departure::DrainFor);
-    if departure == Departure::DrainFor(Duration::ZERO) && store.load_drains().is_err() {
-        // The way out of a file that cannot be read.
-        store.save_drains(&Drains::NONE).map_err(CommandError::StateFile)?;
     }
     // A pager that is not paged must not block the holder of the lock.
     console.out.detach();

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
+use super::inputs::LastVerified;
 use super::{CommandError, Console, DONE, ERROR, inputs};
 use crate::cli::{Apply, ReportOutput};
 use crate::config::Source;
@@ -77,7 +78,8 @@ pub(super) fn wait(
     }
 }
 
-/// Ends the drains that are over by a pass; says whether it was verified.
+/// Ends the drains that are over by a pass; says whether it was verified. It is about the file that was verified last: where another
+/// command has applied another file meanwhile, this one must not take that back.
 fn end(
     source: &Source,
     desired: &Desired,
@@ -90,8 +92,24 @@ fn end(
     let lock = inputs::lock(store, "apply", console);
     let now = Clock::now();
     let mut conditions = store.load_conditions(now);
+    if conditions.trial.is_some() {
+        // Whoever keeps the trial ends the drains.
+        return Ok(true);
+    }
     conditions.drains.recall(seen);
-    let verified = inputs::verified(store, source);
+    let mut verified = inputs::verified(store, source);
+    let other = match verified.is_same() {
+        true => None,
+        // What is wrong with it, `verified` says.
+        false => inputs::last_verified(store, &console.progress).unwrap_or_default(),
+    };
+    let (source, desired) = match &other {
+        Some((source, desired)) => {
+            verified = LastVerified::same();
+            (source, desired)
+        }
+        None => (source, desired),
+    };
     console.out.detach();
     let out = &mut *console.out;
     let mut shown = Ok(());

@@ -68,6 +68,8 @@ pub(super) fn run(
         }
     };
     let mut comparison = stored.compare(live.clone(), &desired);
+    // What a pass has yet to begin does not drain.
+    comparison.draining.retain(&|server| stored.conditions.drains.get(server).is_some());
     if let Some(error) = &comparison.nftables_error {
         console.warn(error);
     }

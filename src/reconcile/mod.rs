@@ -344,6 +344,10 @@ fn permitted_pass(
             round += 1;
             continue;
         };
+        if matches!(outcome, Outcome::Refused(_) | Outcome::Unexpected(_)) {
+            // What would leave has not left.
+            last.draining.retain(&|of| conditions.drains.get(of).is_some());
+        }
         let failed = if outcome == Outcome::Failed { execution.failed(&last.plan) } else { Vec::new() };
         return Ok(Report { outcome, done, failed, last, warnings: session.warnings });
     }

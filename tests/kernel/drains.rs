@@ -230,11 +230,12 @@ fn at_the_deadline_what_is_left_is_cut_or_hangs_as_the_kernel_was_set() {
 
 fn without_a_daemon_apply_starts_a_drain_and_the_next_apply_ends_it_or_the_same_one_waits() {
     let (net, _servers) = lab();
-    net.write("desired.yaml", &file("192.168.8.1, 192.168.8.2", "drain: 3s, "));
+    net.write("desired.yaml", &file("192.168.8.1, 192.168.8.2", "drain: 6s, "));
     assert_eq!(lbd(&net, "apply").status, 0);
     let connections: Vec<TcpStream> = (0..2).map(|_| connect()).collect();
     connections.iter().for_each(|connection| assert!(answers(connection).is_ok()));
-    net.write("desired.yaml", &file("192.168.8.2", "drain: 3s, "));
+    net.write("desired.yaml", &file("192.168.8.2", "drain: 6s, "));
+    assert_eq!(status(&net)["draining"], json!([]), "no pass has begun that");
     let apply = lbd(&net, "apply");
     assert_eq!(apply.status, 0, "{apply:?}");
     let note = "no daemon runs: the next `lbd apply` ends that, or this one with `--wait`";
@@ -251,6 +252,21 @@ fn without_a_daemon_apply_starts_a_drain_and_the_next_apply_ends_it_or_the_same_
     assert!(apply.stdout.contains("      deadline: 1 connection is cut\n"), "{apply:?}");
     assert!(apply.stderr.ends_with("note: nothing drains any more\n"), "{apply:?}");
 
+    // One that waits does not take back what another command applies meanwhile.
+    net.write("desired.yaml", &file("192.168.8.1, 192.168.8.2", "drain: 6s, "));
+    assert_eq!(lbd(&net, "apply").status, 0);
+    let connections: Vec<TcpStream> = (0..2).map(|_| connect()).collect();
+    connections.iter().for_each(|connection| assert!(answers(connection).is_ok()));
+    net.write("desired.yaml", &file("192.168.8.2", "drain: 6s, "));
+    let waited = thread::scope(|scope| {
+        let waits = scope.spawn(|| lbd(&net, "apply --wait"));
+        becomes(&net, 10, &[(1, 0), (2, 1)]);
+        net.write("desired.yaml", &file("{ address: 192.168.8.2, weight: 5 }", "drain: 6s, "));
+        assert_eq!(lbd(&net, "apply").status, 0);
+        waits.join().unwrap()
+    });
+    assert_eq!((waited.status, table(&net)), (0, vec![(2, 5)]), "{waited:?}");
+
     // A whole cluster, whose drain is ended by hand.
     let apply_empty = |words: &str| {
         net.write("desired.yaml", "version: 1\nclusters: []\n");
@@ -258,6 +274,8 @@ fn without_a_daemon_apply_starts_a_drain_and_the_next_apply_ends_it_or_the_same_
     };
     let kept = connect();
     answers(&kept).unwrap();
+    let refused = apply_empty("apply");
+    assert_eq!((refused.status, refused.stderr.contains("draining")), (3, false), "{refused:?}");
     let apply = apply_empty("apply --allow-empty");
     assert_eq!(apply.status, 0, "{apply:?}");
     assert_eq!(table(&net), [(2, 0)]);
@@ -267,4 +285,14 @@ fn without_a_daemon_apply_starts_a_drain_and_the_next_apply_ends_it_or_the_same_
     let apply = apply_empty("apply --drain=0");
     assert_eq!((apply.status, net.ipvsadm_save()), (0, vec![]), "{apply:?}");
     assert!(apply.stdout.contains("the drain was ended by --drain=0"), "{apply:?}");
+    // It is also the way out of a file that cannot be read.
+    net.write("desired.yaml", &file("192.168.8.2", ""));
+    assert_eq!(lbd(&net, "apply").status, 0);
+    let _kept = connect();
+    apply_empty("apply --allow-empty");
+    net.write("state/drains.json", "{");
+    let apply = apply_empty("apply --allow-empty");
+    assert_eq!((apply.status, table(&net)), (2, vec![(2, 0)]), "{apply:?}");
+    let apply = apply_empty("apply --drain=0 --allow-empty");
+    assert_eq!((apply.status, net.ipvsadm_save()), (0, vec![]), "{apply:?}");
 }
