@@ -11,7 +11,7 @@ use crate::cli::{Arguments, Export, ExportOutput};
 use crate::config;
 use crate::ipvsadm::{self, LineError};
 use crate::kernel::{ReadScope, sysctl};
-use crate::model::State;
+use crate::model::{State, untracked};
 use crate::progress::Progress;
 use crate::target::{Clock, ServerOf};
 
@@ -90,12 +90,22 @@ fn without_conditions(
     Ok(())
 }
 
-/// Takes servers out, and with the last one of a service the service and its marks.
+/// Takes servers out, and with the last one of a service the service, its marks and what of its packets is not tracked.
 fn take_out(state: &mut State, servers: impl Iterator<Item = ServerOf>) {
     for (key, server) in servers {
         let Some(service) = state.services.get_mut(&key) else { continue };
         if service.servers_mut().shift_remove(&server).is_some() && service.servers.is_empty() {
             state.services.shift_remove(&key);
+            let mut packets = untracked::packets(&key, &state.marks);
+            packets.retain(|packets| state.untracked.contains(packets));
+            // Mostly there are none.
+            if !packets.is_empty() {
+                for other in state.services.keys() {
+                    let of_other = untracked::packets(other, &state.marks);
+                    packets.retain(|packets| !of_other.contains(packets));
+                }
+            }
+            state.untracked.retain(|untracked| !packets.contains(untracked));
             let uses = |mark: u32| state.services.keys().any(|service| service.mark() == Some(mark));
             state.marks.retain(|rules| key.mark() != Some(rules.mark) || uses(rules.mark));
         }
@@ -136,4 +146,32 @@ fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), 
         .map(|problem| format!("{}:{}: {}: {}", source.name, problem.line, problem.error, problem.text))
         .collect();
     Ok((parsed.state, problems))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load};
+
+    // An export ended with 2 while a cluster with `untracked: true` drained.
+    #[test]
+    fn with_its_last_server_a_service_goes_and_its_packets_are_tracked() {
+        let state = |clusters: &str| {
+            let text = format!(
+                "version: 1\nmarks:\n  - {{ mark: 7, match: [{{ protocol: tcp, address: 10.0.0.7, ports: [80] }}] }}\nclusters:\n\
+                 - {{ name: kept, listen: 'tcp://10.0.0.1:80', untracked: true, servers: [192.168.8.1] }}\n{clusters}"
+            );
+            load(&Source::new("x", text)).unwrap().state
+        };
+        let mut live = state(
+            "- { name: left, listen: 'tcp://10.0.0.2:80', untracked: true, servers: [192.168.8.1] }\n\
+             - { name: marked, listen: 'fwmark://7', untracked: true, servers: [192.168.8.1] }\n",
+        );
+        let left = [("tcp://10.0.0.2:80", "192.168.8.1:80"), ("fwmark://7", "192.168.8.1:0")];
+        let left = left.map(|(service, server)| (service.parse().unwrap(), server.parse().unwrap()));
+        take_out(&mut live, left.into_iter());
+        let kept = state("");
+        assert_eq!((live.services, live.untracked), (kept.services, kept.untracked));
+        assert!(live.marks.is_empty());
+    }
 }
