@@ -203,20 +203,18 @@ fn wait(
     loop {
         let live = kernel.read_services(&services)?;
         waiting.take_out_ended(&reconcile::live_connections(&live), Clock::now());
-        let is_there = |(service, server): &(ServiceKey, ServerKey)| {
-            live.state.services.get(service).and_then(|service| service.servers.get(server))
-        };
-        let takes_new = servers.iter().filter_map(is_there).any(RealServer::serves);
         let all = waiting.iter().filter_map(|(server, _)| live.connections.get(server));
         let sum = |sum: u64, of: &Connections| {
             sum + u64::from(of.active) + u64::from(of.inactive) + u64::from(of.persistent)
         };
         let left = all.fold(0, sum);
-        if waiting.is_empty() && !takes_new {
+        if waiting.is_empty() {
             writeln!(console.out, "{}: no connections are left", escape::text(name))?;
             return Ok(DONE);
         }
-        if !store.load_overrides(Clock::now())?.iter().any(|one| one.name == name) {
+        // Another command may have given them a weight meanwhile.
+        let drains = |one: &Override| one.name == name && one.kind() == "drain";
+        if !store.load_overrides(Clock::now())?.iter().any(drains) {
             console.error(format_args!("{name}: the override has ended, and {left} connections are left"));
             return Ok(ERROR);
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::{Clock, Period};
 use super::overrides::Text;
-use crate::model::{Connections, Protocol, ServerKey, ServiceKey, Services};
+use crate::model::{Connections, Protocol, RealServer, ServerKey, ServiceKey, Services};
 
 /// After this time without an active connection and without a packet a server has drained, though the kernel still lists inactive
 /// connections: a director of dr sees only half of how a connection is closed, and lists it for two minutes more.
@@ -60,6 +60,8 @@ pub enum DrainEnd {
         /// The scheduler
         scheduler: String,
     },
+    /// The file wants a sync daemon, which the kernel runs beside no server of another family than its service's.
+    OtherFamily,
     /// The operator has ended it.
     Ended,
 }
@@ -84,6 +86,9 @@ impl fmt::Display for DrainEnd {
             Self::Refuses { scheduler } => {
                 write!(f, "not drained: {scheduler} refuses the clients of a server of weight 0")
             }
+            Self::OtherFamily => f.write_str(
+                "not drained: the kernel runs no sync daemon beside a server of another family than its service's",
+            ),
             Self::Ended => f.write_str("the drain was ended by --drain=0"),
         }
     }
@@ -139,9 +144,13 @@ impl Drains {
         Self(servers.iter().map(|server| (*server, drain.clone())).collect())
     }
 
-    /// Takes out what has drained, or is not there any more.
+    /// Takes out what has drained, or is not there any more. A server that still takes new connections has not drained, though it may have
+    /// none at the moment.
     pub fn take_out_ended(&mut self, live: &LiveConnections<'_>, now: Clock) {
-        self.0.retain(|server, drain| live.has(server) && drain.look(server, live, now).is_none());
+        self.0.retain(|server, drain| {
+            let has_ended = drain.look(server, live, now).is_some();
+            live.get(server).is_some_and(|real| real.serves() || !has_ended)
+        });
     }
 
     pub(super) fn insert(&mut self, server: ServerOf, drain: Drain) {
@@ -228,8 +237,12 @@ pub struct LiveConnections<'a> {
 }
 
 impl LiveConnections<'_> {
-    pub(super) fn has(&self, (service, server): &ServerOf) -> bool {
-        self.services.get(service).is_some_and(|service| service.servers.contains_key(server))
+    pub(super) fn has(&self, server: &ServerOf) -> bool {
+        self.get(server).is_some()
+    }
+
+    fn get(&self, (service, server): &ServerOf) -> Option<&RealServer> {
+        self.services.get(service)?.servers.get(server)
     }
 
     /// The connections that count: templates only where clients still come by them.

@@ -10,7 +10,7 @@ use super::clock::{Clock, Period};
 use super::drains::{Drain, DrainEnd, Drains, LiveConnections, ServerOf};
 use super::refuses_clients;
 use crate::model::{
-    Desired, Mark, MarkMatch, Prune, RealServer, ServerKey, ServiceKey, State, Table, VirtualService,
+    Desired, Family, Mark, MarkMatch, Prune, RealServer, ServerKey, ServiceKey, State, Table, VirtualService,
     untracked,
 };
 
@@ -95,7 +95,8 @@ impl Leaving {
         let end = if of.departure == Departure::DrainFor(Duration::ZERO) {
             Some(DrainEnd::Ended)
         } else {
-            of.refusing(&server.0).or_else(|| drain.look(&server, &of.live, now))
+            // Another scheduler in the kernel than in the file is drift, which the pass repairs.
+            of.refusing(&server, None).or_else(|| drain.look(&server, &of.live, now))
         };
         match end {
             Some(end) => {
@@ -121,7 +122,7 @@ impl Leaving {
         if length.is_zero() {
             return;
         }
-        if let Some(refuses) = of.refusing(service) {
+        if let Some(refuses) = of.refusing(&server, of.live.services.get(service)) {
             self.ended.insert(server, refuses);
             return;
         }
@@ -188,8 +189,9 @@ impl Leaving {
                 marks.push(Mark { mark, matches });
             }
             let of_service = untracked::packets(service, &live.marks);
+            // Whether they are free depends on all services.
             untracked
-                .extend(of_service.iter().filter(is_free).filter(|of| live.untracked.contains(of)).cloned());
+                .extend(of_service.iter().filter(|of| live.untracked.contains(of)).filter(is_free).cloned());
         }
         for rules in marks {
             match desired.marks.iter_mut().find(|of| of.mark == rules.mark) {
@@ -218,10 +220,14 @@ impl Departing<'_> {
         self.file.policy.prune == Prune::Never && !self.file.state.services.contains_key(service)
     }
 
-    /// Why a server of a service cannot drain, if so: by the scheduler that it has now, and the one that it is to have.
-    fn refusing(&self, service: &ServiceKey) -> Option<DrainEnd> {
-        let both = [self.live.services.get(service), self.file.state.services.get(service)];
-        let mut schedulings = both.into_iter().flatten().map(|service| &service.scheduling);
+    /// Why a server cannot drain, if so: by the scheduler that its service is to have, and by the one of `live`, where that counts as well. Of
+    /// a service that leaves itself no scheduler counts: none of its clients would get another server.
+    fn refusing(&self, (service, server): &ServerOf, live: Option<&VirtualService>) -> Option<DrainEnd> {
+        if !self.file.state.sync.is_empty() && Family::of(server.address) != service.family() {
+            return Some(DrainEnd::OtherFamily);
+        }
+        let wanted = self.file.state.services.get(service)?;
+        let mut schedulings = [Some(wanted), live].into_iter().flatten().map(|service| &service.scheduling);
         let refuses = schedulings.find(|scheduling| refuses_clients(scheduling))?;
         Some(DrainEnd::Refuses { scheduler: refuses.scheduler.to_string() })
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::controller::Director;
@@ -12,7 +13,7 @@ use lbd::config::{Source, load};
 use lbd::daemon::Event;
 use lbd::kernel::Look;
 use lbd::kernel::fake::Fake;
-use lbd::model::{Connections, Desired, Operation, ServerKey, ServiceKey};
+use lbd::model::{Connections, Desired, Operation, SchedulerName, ServerKey, ServiceKey};
 use lbd::reconcile::{self, Outcome, PassInput, Report};
 use lbd::store::Store;
 use lbd::target::{Clock, Departure, Drains, Pause, Pauses, Period};
@@ -233,6 +234,75 @@ fn what_would_refuse_its_clients_with_weight_0_is_deleted_at_once_and_says_why()
     }
 }
 
+// `lbd drain --wait` returned when a server happened to have no connection before the daemon took it out of service.
+#[test]
+fn a_server_that_is_waited_for_has_drained_when_it_has_no_connections_and_gets_no_new_ones() {
+    let mut lab = Lab::new();
+    lab.does(&file(&[BOTH]));
+    let server = (WEB.parse().unwrap(), SERVER.parse().unwrap());
+    let waits = |lab: &Lab, waiting: &mut Drains| {
+        waiting.take_out_ended(&reconcile::live_connections(&lab.kernel.live), lab.now);
+        !waiting.is_empty()
+    };
+    let mut waiting = Drains::waiting_for(&[server], lab.now);
+    assert!(waits(&lab, &mut waiting));
+    lab.connect(WEB, SERVER, [1, 0, 0], 0);
+    lab.does(&file(&[&BOTH.replace("[192.168.8.1", "[{ address: 192.168.8.1, weight: 0 }")]));
+    assert!(waits(&lab, &mut waiting));
+    lab.connect(WEB, SERVER, [0, 0, 0], 0);
+    assert!(!waits(&lab, &mut waiting));
+    let mut waiting = Drains::waiting_for(&[server], lab.now);
+    lab.does(&file(&[ONE]));
+    assert!(!waits(&lab, &mut waiting));
+}
+
+// Its clients would get no other server anyway, and another program's change of a scheduler must not cut connections.
+#[test]
+fn a_scheduler_that_refuses_clients_cuts_no_connections_where_its_service_leaves_or_another_program_has_set_it()
+ {
+    let mut lab = Lab::new();
+    let other = "{ name: other, listen: tcp://10.0.0.2:80, forward: nat, servers: [192.168.8.3] }";
+    let sh = BOTH.replace("forward: nat", "forward: nat, scheduler: sh");
+    lab.does(&file(&[&sh, other]));
+    lab.connect(WEB, SERVER, [1, 0, 0], 0);
+    let without = "delete server 192.168.8.2:80 from tcp://10.0.0.1:80";
+    assert_eq!(lab.does(&file(&[other])), [DRAINS, without]);
+    lab.after(300);
+    assert_eq!(
+        lab.does(&file(&[other])),
+        ["delete service tcp://10.0.0.1:80 (deadline: 1 connection is cut)"]
+    );
+
+    lab.does(&file(&[BOTH, other]));
+    lab.connect(WEB, SERVER, [1, 0, 0], 0);
+    assert_eq!(lab.does(&file(&[ONE, other])), [DRAINS]);
+    let service = lab.kernel.live.state.services.get_mut(&WEB.parse::<ServiceKey>().unwrap()).unwrap();
+    Arc::make_mut(&mut service.scheduling).scheduler = SchedulerName::new("sh").unwrap();
+    assert_eq!(lab.does(&file(&[ONE, other])), ["edit service tcp://10.0.0.1:80"]);
+    assert_eq!(lab.draining(), ["192.168.8.1:80 of tcp://10.0.0.1:80"]);
+    // The file itself: then its clients would be refused.
+    let refused = format!("{GONE} (not drained: sh refuses the clients of a server of weight 0)");
+    let one = ONE.replace("forward: nat", "forward: nat, scheduler: sh");
+    assert_eq!(lab.does(&file(&[&one, other])), ["edit service tcp://10.0.0.1:80", refused.as_str()]);
+}
+
+// The kernel would have refused the sync daemon for as long as the server drained.
+#[test]
+fn a_server_of_another_family_does_not_drain_beside_a_sync_daemon() {
+    let mut lab = Lab::new();
+    let with = |servers: &str| {
+        format!("{{ name: web, listen: tcp://10.0.0.1:80, servers: [192.168.8.2{servers}] }}")
+    };
+    let six = ", { address: 'fd00:8::1', forward: tun }";
+    let (server, gone) = ("[fd00:8::1]:80", "delete server [fd00:8::1]:80 from tcp://10.0.0.1:80");
+    lab.does(&file(&[&with(six)]));
+    lab.connect(WEB, server, [1, 0, 0], 0);
+    let sync = "sync: [{ role: master, interface: lo }]\n";
+    let did = lab.does(&format!("{}{sync}", file(&[&with("")])));
+    let why = "the kernel runs no sync daemon beside a server of another family than its service's";
+    assert_eq!(did, [format!("{gone} (not drained: {why})"), "start sync master on lo".to_owned()]);
+}
+
 #[test]
 fn a_cluster_that_leaves_keeps_its_services_and_a_new_one_takes_them_over_in_place() {
     let mut lab = Lab::new();
@@ -356,7 +426,7 @@ fn the_guards_count_a_server_when_it_leaves_and_not_again_when_it_has_drained() 
     }
     let refused = lab.pass(&strict(&clusters[3..]), Departure::Drain);
     assert!(matches!(refused.outcome, Outcome::Refused(_)), "{:?}", refused.outcome);
-    assert_eq!(lab.draining(), [""; 0]);
+    assert_eq!((lab.draining(), refused.last.draining), (vec![], Drains::NONE));
     assert_eq!(lab.does(&strict(&clusters[2..])).len(), 2);
     // Two of three are draining, and one more may leave.
     assert_eq!(lab.does(&strict(&clusters[3..])).len(), 1);
