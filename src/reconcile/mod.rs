@@ -344,9 +344,16 @@ fn permitted_pass(
             round += 1;
             continue;
         };
-        if matches!(outcome, Outcome::Refused(_) | Outcome::Unexpected(_)) {
+        match &outcome {
             // What would leave has not left.
-            last.draining.retain(&|of| conditions.drains.get(of).is_some());
+            Outcome::Refused(_) | Outcome::Unexpected(_) => {
+                last.draining.retain(&|of| conditions.drains.get(of).is_some());
+            }
+            // Without an operation, nothing was recorded so far.
+            Outcome::Failed | Outcome::Deferred | Outcome::Paused | Outcome::Unverified(_) => {
+                session.note_drains(&last, leaving);
+            }
+            Outcome::Verified | Outcome::PartlyRefused(_) => {}
         }
         let failed = if outcome == Outcome::Failed { execution.failed(&last.plan) } else { Vec::new() };
         return Ok(Report { outcome, done, failed, last, warnings: session.warnings });

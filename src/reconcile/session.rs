@@ -78,6 +78,11 @@ impl<'a> RecordSession<'a> {
         self.record.changed.claim(desired, &managed.sysctls, plan.operations());
         self.record.spared = comparison.spared();
         self.write();
+        self.note_drains(comparison, leaving);
+    }
+
+    /// Records what drains, and what was draining, as long as no pass has verified the file.
+    pub(super) fn note_drains(&mut self, comparison: &StateDiff, leaving: &Leaving) {
         let pauses = self.pauses;
         self.write_drains(leaving.during_pass(&|service| pauses.cover(comparison.cluster(service))));
     }

@@ -34,6 +34,9 @@ pub struct Leaving {
     /// What was draining at the beginning, and is in the file again, not there any more, or in `ended`. It stays on disk until the pass
     /// has verified the file: after another file that no pass verified, what leaves again goes on with its first end
     over: Drains,
+    /// What of it does not stay on disk: it is not there any more, or was in the file when its time was over. If it leaves again, that is
+    /// another drain
+    forgotten: BTreeSet<ServerOf>,
     /// What began to drain in this pass
     begun: BTreeSet<ServerOf>,
 }
@@ -56,8 +59,13 @@ pub struct Departing<'a> {
 
 impl Leaving {
     /// Nothing leaves.
-    pub const NONE: Self =
-        Self { draining: Drains::NONE, ended: BTreeMap::new(), over: Drains::NONE, begun: BTreeSet::new() };
+    pub const NONE: Self = Self {
+        draining: Drains::NONE,
+        ended: BTreeMap::new(),
+        over: Drains::NONE,
+        forgotten: BTreeSet::new(),
+        begun: BTreeSet::new(),
+    };
 
     /// Decides what becomes of what leaves the file. Pure.
     pub fn new(of: &Departing<'_>, now: Clock) -> Self {
@@ -88,7 +96,11 @@ impl Leaving {
 
     /// Goes on with a drain that is under way.
     fn go_on(&mut self, of: &Departing<'_>, server: ServerOf, mut drain: Drain, now: Clock) {
-        if of.is_in_file(&server) || !of.live.has(&server) {
+        let is_there = of.live.has(&server);
+        if of.is_in_file(&server) || !is_there {
+            if !is_there || drain.period.left(now).is_none() {
+                self.forgotten.insert(server);
+            }
             self.over.insert(server, drain);
             return;
         }
@@ -147,7 +159,8 @@ impl Leaving {
     pub fn during_pass(&self, is_paused: &dyn Fn(&ServiceKey) -> bool) -> Drains {
         let mut all = self.draining.clone();
         all.retain(&|server| !(self.begun.contains(server) && is_paused(&server.0)));
-        self.over.iter().for_each(|(server, drain)| all.insert(*server, drain.clone()));
+        let stays = self.over.iter().filter(|(server, _)| !self.forgotten.contains(server));
+        stays.for_each(|(server, drain)| all.insert(*server, drain.clone()));
         all
     }
 

@@ -171,6 +171,38 @@ fn what_is_back_in_the_file_is_one_edit_and_goes_on_with_its_first_end_where_no_
     assert_eq!(lab.does(&file(&[ONE])), [format!("{GONE} (deadline: 1 connection is cut)")]);
 }
 
+// Where a pause or a refusal of the kernel kept files from being verified for hours, what left again was cut at once.
+#[test]
+fn what_leaves_again_after_its_first_end_drains_again_though_no_pass_verified_a_file_meanwhile() {
+    let mut lab = Lab::new();
+    let other = |weight: u32| {
+        format!(
+            "{{ name: other, listen: tcp://10.0.0.5:80, forward: nat, servers: [{{ address: 192.168.8.7, weight: {weight} }}] }}"
+        )
+    };
+    lab.does(&file(&[BOTH, &other(1)]));
+    let mut pauses = Pauses::NONE;
+    let period = Period::new(lab.now, Duration::from_secs(36_000));
+    pauses.add(Pause { cluster: Some("other".into()), by: "alice".into(), reason: None, period });
+    lab.store.save_pauses(&pauses).unwrap();
+    for back in [60, 600] {
+        lab.connect(WEB, SERVER, [1, 0, 0], 0);
+        assert_eq!(lab.does(&file(&[ONE, &other(2)])), [DRAINS]);
+        lab.after(back);
+        lab.connect(WEB, SERVER, [u32::from(back < 300), 0, 0], 0);
+        lab.does(&file(&[ONE, &other(2)]));
+        assert_eq!(lab.does(&file(&[BOTH, &other(2)])).len(), 1);
+        lab.after(3_600);
+        assert_eq!(lab.does(&file(&[BOTH, &other(2)])), [""; 0]);
+    }
+    // One that begins with weight 0 already needs no operation.
+    lab.connect(WEB, SERVER, [1, 0, 0], 0);
+    let zero = BOTH.replace("[192.168.8.1", "[{ address: 192.168.8.1, weight: 0 }");
+    lab.does(&file(&[&zero, &other(2)]));
+    assert_eq!(lab.does(&file(&[ONE, &other(2)])), [""; 0]);
+    assert_eq!(lab.draining(), ["192.168.8.1:80 of tcp://10.0.0.1:80"]);
+}
+
 #[test]
 fn udp_drains_only_where_the_file_says_so_and_has_inactive_connections_only() {
     let mut lab = Lab::new();
