@@ -28,7 +28,7 @@ impl fmt::Display for UnknownCluster {
             Some(nearest) => write!(f, "{name}: no cluster has this name; did you mean `{nearest}`?"),
             None => write!(
                 f,
-                "{name}: no cluster has this name, neither in the file nor in what lbd has set up; without a name, all are shown"
+                "{name}: no cluster has this name, neither in the file nor in what lbd has set up; without a name, it is about all of them"
             ),
         }
     }
@@ -109,7 +109,7 @@ mod tests {
             ("./web", "./web: no cluster has this name; the desired file comes behind -f: `-f ./web`"),
             (
                 "mail",
-                "mail: no cluster has this name, neither in the file nor in what lbd has set up; without a name, all are shown",
+                "mail: no cluster has this name, neither in the file nor in what lbd has set up; without a name, it is about all of them",
             ),
         ] {
             assert_eq!(checked(&["web", name]), Err(says.to_owned()));

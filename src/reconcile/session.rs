@@ -179,7 +179,8 @@ impl<'a> RecordSession<'a> {
         }
     }
 
-    /// Records that the kernel is as the file of the trial describes it. That file is neither kept nor compared with later ones.
+    /// Records that the kernel is as the file of the trial describes it. That file is neither kept nor compared with later ones. What was draining
+    /// and is in that file drains again when the trial has ended.
     pub(super) fn tried(&mut self, targets: &Targets<'_>, comparison: &StateDiff, leaving: &Leaving) {
         self.note_trial(targets, comparison);
         self.claim(targets.kernel(), comparison, leaving);
@@ -187,7 +188,6 @@ impl<'a> RecordSession<'a> {
             trial.verified = true;
             self.write_trial();
         }
-        self.write_drains(leaving.draining.clone());
     }
 
     fn write_trial(&mut self) {

@@ -14,7 +14,7 @@ use lbd::files::{beside, sha256};
 use lbd::history::EventKind;
 use lbd::kernel::fake::Fake;
 use lbd::model::{
-    Desired, Family, Operation, Policy, Prune, ServerOp, ServiceKey, ServiceOp, State, Timeouts,
+    Connections, Desired, Family, Operation, Policy, Prune, ServerOp, ServiceKey, ServiceOp, State, Timeouts,
 };
 use lbd::ownership::Owned;
 use lbd::reconcile::{self, Outcome, PassInput, Report};
@@ -89,6 +89,23 @@ fn the_daemon_follows_the_file_of_a_trial_and_then_the_desired_one_which_may_hav
     let of_trial = events.iter().filter(|event| event.text.starts_with("new.yaml by alice from "));
     let of_trial: Vec<_> = of_trial.map(|event| (event.kind, event.by.as_deref())).collect();
     assert_eq!(of_trial, [(EventKind::TrialCancelled, Some("bob"))]);
+}
+
+// It was deleted at the end of the trial, and its connections were cut.
+#[test]
+fn what_drains_and_is_in_the_file_of_a_trial_drains_again_after_the_trial() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1)]));
+    let server = ("tcp://10.0.0.2:80".parse().unwrap(), "192.168.8.14:80".parse().unwrap());
+    let connections = Connections { active: 1, ..Connections::default() };
+    director.kernel.0.lock().unwrap().live.connections.insert(server, connections);
+    director.takes(&file(&[(1, 1)]));
+    assert_eq!(director.table(), [(1, 1), (2, 0)]);
+    let drains = director.store.load_drains().unwrap();
+    begin(&mut director, &file(&[(1, 1), (2, 1)]), 3_600);
+    assert_eq!(director.table(), [(1, 1), (2, 1)]);
+    end(&mut director);
+    assert_eq!((director.table(), director.store.load_drains().unwrap()), (vec![(1, 1), (2, 0)], drains));
 }
 
 #[test]
