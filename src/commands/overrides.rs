@@ -102,6 +102,15 @@ fn set(
     console.warn_of(noted);
     let servers = new.servers(&FileServers::of(&file.state.services));
     show(&file, &new, &servers, console)?;
+    let pauses = store.load_pauses(now).unwrap_or_default();
+    let is_paused = |(service, _): &(ServiceKey, ServerKey)| {
+        pauses.cover(file.clusters.get(service).map(|cluster| cluster.as_str()))
+    };
+    if servers.iter().any(is_paused) {
+        console.note(
+            "paused: it comes into force when the pause ends; `lbd resume` ends it, `lbd status` shows it",
+        );
+    }
     bring(arguments, &store, lasting.apply, console)?;
     Ok(servers)
 }

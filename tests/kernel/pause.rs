@@ -94,6 +94,11 @@ fn a_cluster_is_paused_alone_and_what_is_forced_or_restored_heeds_no_pause() {
     assert_eq!(lbd(&net, "apply").status, 0);
     assert_eq!(lbd(&net, "pause web").status, 0);
     assert_eq!((lbd(&net, "status").status, lbd(&net, "status dns").status), (1, 0));
+    let says = |words: &str| {
+        lbd(&net, words).stderr.contains("\nnote: paused: it comes into force when the pause ends")
+    };
+    assert_eq!([says("drain web/192.168.8.14 --yes"), says("drain dns --yes")], [true, false]);
+    assert_eq!(lbd(&net, "undo --all").status, 0);
     meddle(&net);
     let apply = lbd(&net, "apply");
     assert_eq!((apply.status, net.ipvsadm_save()), (3, rules(5, 1)));
