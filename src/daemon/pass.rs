@@ -17,7 +17,7 @@ use crate::target::{Clock, Conditions, Departure, Drains, FileServers, NO_CONDIT
 
 use super::drift::Drift;
 use super::goal::Goal;
-use super::tried_file::TriedFile;
+use super::tried_file::Tried;
 
 /// Reads the clocks, by which conditions begin and end.
 pub type ReadClock = Box<dyn Fn() -> Clock + Send>;
@@ -156,8 +156,8 @@ pub struct Passes {
     drains: Drains,
     /// Whether a pass was left out for another file that was verified, and that is not the desired file
     gave_way: bool,
-    /// The file of the trial under way
-    pub(super) tried: Option<TriedFile>,
+    /// What is known of trials
+    pub(super) tried: Tried,
 }
 
 impl Passes {
@@ -174,7 +174,7 @@ impl Passes {
             knows_verified: false,
             drains: Drains::NONE,
             gave_way: false,
-            tried: None,
+            tried: Tried::default(),
         }
     }
 

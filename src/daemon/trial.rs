@@ -15,7 +15,11 @@ impl Passes {
         warnings: &mut Vec<String>,
     ) -> Option<Goal> {
         let trial = conditions.trial.clone()?;
-        let known = self.tried.take().filter(|tried| tried.sha256 == trial.sha256);
+        if let Some((_, why)) = self.tried.ended.take_if(|(ended, _)| ended.is(&trial)) {
+            self.end_trial(conditions, &why, warnings);
+            return None;
+        }
+        let known = self.tried.file.take().filter(|tried| tried.is_of(&trial));
         let found = match (known, unknown) {
             (_, Some(reason)) => Err(reason.to_owned()),
             _ if self.verified.is_none() => Err("it is not known which file was verified last".to_owned()),
@@ -23,7 +27,7 @@ impl Passes {
             (None, None) => TriedFile::read(&self.file, &trial),
         };
         match found {
-            Ok(tried) => Some(self.tried.insert(tried).goal.clone()),
+            Ok(tried) => Some(self.tried.file.insert(tried).goal.clone()),
             Err(why) => {
                 self.end_trial(conditions, &why, warnings);
                 None
@@ -33,7 +37,7 @@ impl Passes {
 
     /// Ends the trial after an attempt that shows that it must not go on. Gives whether it goes on.
     pub(super) fn trial_goes_on(
-        &self,
+        &mut self,
         attempt: &Attempt,
         conditions: &mut Conditions,
         warnings: &mut Vec<String>,
@@ -54,12 +58,14 @@ impl Passes {
         false
     }
 
-    fn end_trial(&self, conditions: &mut Conditions, why: &str, warnings: &mut Vec<String>) {
+    fn end_trial(&mut self, conditions: &mut Conditions, why: &str, warnings: &mut Vec<String>) {
         let end = || TrialEnd::RolledBack { why: why.to_owned() };
         if let Some(trial) = &conditions.trial {
             warnings.push(format!("the trial of {trial} is rolled back: {why}"));
             if let Err(error) = self.store.end_trial(trial, end()) {
-                warnings.push(format!("{error}; the trial begins again at the next pass"));
+                warnings
+                    .push(format!("{error}; the trial begins again where lbd does, before its time is over"));
+                self.tried.ended = Some((trial.clone(), why.to_owned()));
             }
         }
         conditions.end_trial(end());

@@ -9,20 +9,36 @@ use crate::config::Source;
 use crate::error_chain::ErrorChain;
 use crate::files::{beside, sha256};
 use crate::model::Desired;
-use crate::target::{TRIAL_COPY, Trial};
+use crate::target::{Allowed, TRIAL_COPY, Trial};
 
 /// The longest file that is read, in bytes: as long as a desired file may be.
 const LARGEST: u64 = 32 << 20;
 
+/// What is known of trials from pass to pass.
+#[derive(Default)]
+pub(super) struct Tried {
+    /// The file of the trial under way
+    pub(super) file: Option<TriedFile>,
+    /// A trial that must not go on, and why, where that cannot be written down: it must not begin again at each pass
+    pub(super) ended: Option<(Trial, String)>,
+}
+
 /// The file of a trial that was read last.
 pub(super) struct TriedFile {
     /// The SHA-256 of its text
-    pub(super) sha256: String,
-    /// The goal, with the exceptions from its policy that the trial was given
+    sha256: String,
+    /// The exceptions from its policy
+    allowed: Allowed,
+    /// The goal, with these exceptions
     pub(super) goal: Goal,
 }
 
 impl TriedFile {
+    /// Whether it is that of this trial.
+    pub(super) fn is_of(&self, trial: &Trial) -> bool {
+        (&self.sha256, self.allowed) == (&trial.sha256, trial.allowed)
+    }
+
     /// Reads that of this trial, which lies beside the desired file.
     ///
     /// # Errors
@@ -40,6 +56,7 @@ impl TriedFile {
             .map_err(|error| ErrorChain(&error).to_string())?;
         let desired =
             Desired { policy: trial.allowed.policy(goal.desired.policy), ..Desired::clone(&goal.desired) };
-        Ok(Self { sha256: trial.sha256.clone(), goal: Goal { desired: Arc::new(desired), ..goal } })
+        let (sha256, allowed) = (trial.sha256.clone(), trial.allowed);
+        Ok(Self { sha256, allowed, goal: Goal { desired: Arc::new(desired), ..goal } })
     }
 }

@@ -4,6 +4,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::controller::Director;
@@ -43,11 +45,16 @@ fn trial(text: &str, seconds: u64) -> Trial {
 
 /// Begins a trial of a file as `lbd try` does, beside the daemon.
 fn begin(director: &mut Director, text: &str, seconds: u64) {
+    director.store.save_trial(&trial(text, seconds)).unwrap();
+    follow(director, text);
+}
+
+/// Lets the daemon follow the trial on disk, of this text.
+fn follow(director: &mut Director, text: &str) {
     let path = director.directory.path().join("desired.yaml");
     fs::write(&path, "the desired file").unwrap();
     beside::create(&beside::beside(&path, TRIAL_COPY), &fs::metadata(&path).unwrap(), text.as_bytes())
         .unwrap();
-    director.store.save_trial(&trial(text, seconds)).unwrap();
     director.hears(Event::Conditions);
 }
 
@@ -147,6 +154,46 @@ fn a_trial_that_must_not_go_on_is_ended_by_the_daemon() {
     });
     begin(&mut director, &file(&[(1, 1), (2, 1), (3, 1)]), 3_600);
     assert_eq!((director.table(), ended(&director)), (vec![(1, 1), (2, 1)], None));
+}
+
+// On a full disk each pass began the trial anew, and took it back.
+#[test]
+fn a_trial_whose_end_cannot_be_written_down_does_not_begin_again() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1)]));
+    let has_room = Arc::new(AtomicBool::new(false));
+    let room = Arc::clone(&has_room);
+    director.kernel.0.lock().unwrap().refuse(move |operation| {
+        let is_new = matches!(operation, Operation::Server(ServerOp::Add { service, .. }) if service.to_string().contains("10.0.0.3"));
+        (is_new && !room.load(Ordering::Relaxed)).then_some(22)
+    });
+    let text = file(&[(1, 1), (2, 1), (3, 1)]);
+    director.store.save_trial(&trial(&text, 3_600)).unwrap();
+    // What would be renamed cannot be created.
+    fs::create_dir(director.directory.path().join("trial.json.new")).unwrap();
+    follow(&mut director, &text);
+    assert_eq!(director.table(), [(1, 1), (2, 1)]);
+    has_room.store(true, Ordering::Relaxed);
+    director.hears(Event::Conditions);
+    assert_eq!(director.table(), [(1, 1), (2, 1)]);
+    assert_eq!(director.store.load_trial().unwrap().unwrap().ended, None);
+    // With room again, it is written down.
+    fs::remove_dir(director.directory.path().join("trial.json.new")).unwrap();
+    director.hears(Event::Conditions);
+    assert_eq!((director.table(), director.store.load_trial().unwrap()), (vec![(1, 1), (2, 1)], None));
+}
+
+#[test]
+fn the_exceptions_of_a_trial_are_not_those_of_the_one_before_it() {
+    let mut director = Director::new();
+    director.takes(&file(&[(1, 1), (2, 1)]));
+    let text = file(&[]);
+    begin(&mut director, &text, 3_600);
+    assert_eq!((director.table(), director.store.load_trial().unwrap()), (vec![(1, 1), (2, 1)], None));
+    let allowed = Allowed { empty: true, deletes: true };
+    director.store.save_trial(&Trial { allowed, ..trial(&text, 3_600) }).unwrap();
+    director.hears(Event::Conditions);
+    assert_eq!(director.table(), [(1, 0), (2, 0)]);
 }
 
 #[test]
