@@ -11,6 +11,8 @@ use crate::files::{UntrustedFileError, open_regular, read_limited};
 
 /// The largest file that is read, in bytes: some 500,000 servers.
 const LARGEST: u64 = 32 << 20;
+/// The byte order mark, with which some editors begin a file.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 /// A file that was changed this recently may still be in the making.
 const RECENT: Duration = Duration::from_secs(1);
 /// How long to look away between two readings of such a file.
@@ -138,9 +140,15 @@ pub fn read_closed(path: &Path) -> Result<Source, ReadError> {
     named(path.to_string_lossy().into_owned(), read_once(path).map(|(_, bytes)| bytes))
 }
 
-/// Whether a desired file is this text, to the byte. It is compared piece by piece: megabytes are not held twice.
+/// Whether a desired file is this text, to the byte, but for a byte order mark, which no text has that was read. It is compared piece by
+/// piece: megabytes are not held twice.
 pub fn is_still(path: &Path, text: &str) -> bool {
-    open_regular(path).is_ok_and(|file| equals(file, text.as_bytes()).unwrap_or(false))
+    open_regular(path).is_ok_and(|file| {
+        let mut begin = Vec::with_capacity(MARK.len());
+        let read = (&file).take(MARK.len() as u64).read_to_end(&mut begin);
+        let rest = begin.strip_prefix(MARK).unwrap_or(&begin);
+        read.is_ok() && equals(rest.chain(&file), text.as_bytes()).unwrap_or(false)
+    })
 }
 
 fn equals(mut reader: impl Read, mut rest: &[u8]) -> io::Result<bool> {
@@ -234,8 +242,8 @@ fn decode(mut bytes: Vec<u8>) -> Result<String, ReadCause> {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=u8::MAX, ..] | [1..=u8::MAX, 0, ..] => {
             return Err(ReadCause::Utf16);
         }
-        [0xef, 0xbb, 0xbf, ..] => {
-            bytes.drain(..3);
+        marked if marked.starts_with(MARK) => {
+            bytes.drain(..MARK.len());
         }
         _ => {}
     }
@@ -285,6 +293,9 @@ mod tests {
         let (shorter, longer) = (&text[1..], format!("{text}#"));
         let is = [&*text, &other, shorter, &longer, ""].map(|text| is_still(&path, text));
         assert_eq!(is, [true, false, false, false, false]);
+        // With the mark of an editor: `lbd edit` said that another program had changed the file.
+        std::fs::write(&path, format!("\u{feff}{text}")).unwrap();
+        assert_eq!([&*text, &other].map(|text| is_still(&path, text)), [true, false]);
         std::fs::write(&path, "").unwrap();
         assert_eq!(["", "#", &text].map(|text| is_still(&path, text)), [true, false, false]);
         assert!(!is_still(&directory.path().join("none"), ""));
