@@ -317,3 +317,46 @@ fn a_trial_that_cannot_go_well_is_not_begun_or_ends_at_once() {
     net.sh("ipvsadm -D -t 10.0.0.1:25; mkdir elsewhere; mv desired.yaml elsewhere; ln -s elsewhere/desired.yaml .");
     is_refused("try new.yaml", 2, "in another directory");
 }
+
+#[test]
+fn no_trial_is_left_without_an_end() {
+    let net = host();
+    let before = state(&net);
+    // Where nothing can be shown, the command keeps it all the same.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut unseen = net.lbd_command(&["-f", "desired.yaml", "try", "new.yaml", "--for", "1"]);
+    assert_eq!(unseen.stdout(full).status().unwrap().code(), Some(2));
+    assert_eq!(state(&net), before);
+    // Without a daemon it would end with a file that nobody has applied.
+    net.write("desired.yaml", &OLD.replace("192.168.8.14", "192.168.8.18"));
+    let unverified = lbd(&net, "try new.yaml");
+    assert_eq!((unverified.status, state(&net)), (2, before.clone()), "{unverified:?}");
+    assert!(
+        unverified.stderr.contains("the desired file is not the one that was verified last"),
+        "{unverified:?}"
+    );
+    net.write("desired.yaml", OLD);
+    // A full disk loses the event, not the confirmation.
+    let daemon = Daemon::start(&net);
+    daemon.wait_for("started");
+    let other = net.lbd(&["-f", "other.yaml", "try", "new.yaml"]);
+    assert!(other.status == 2 && other.stderr.contains("name that file with -f"), "{other:?}");
+    assert_eq!(lbd(&net, "try new.yaml --for 1h").status, 0);
+    fs::create_dir(net.path("state/trial.json.new")).unwrap();
+    let confirmed = lbd(&net, "confirm");
+    assert_eq!((confirmed.status, net.ipvsadm_save()), (0, table(false)), "{confirmed:?}");
+    assert!(!net.path("state/trial.json").exists());
+}
+
+#[test]
+fn what_cannot_be_read_of_a_trial_is_removed_wherever_the_desired_file_is() {
+    let net = host();
+    let before = state(&net);
+    net.write("state/trial.json", "{");
+    net.sh("mkdir elsewhere; mv desired.yaml elsewhere; ln -s elsewhere/desired.yaml .");
+    let status = lbd(&net, "status");
+    assert!(format!("{status:?}").contains("`lbd cancel` removes the file"), "{status:?}");
+    let cancelled = lbd(&net, "cancel");
+    assert_eq!((cancelled.status, state(&net)), (0, before), "{cancelled:?}");
+    assert!(!net.path("state/trial.json").exists());
+}

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::path::Path;
 
 use super::{pass, refused, roll_back};
-use crate::cli::Arguments;
+use crate::cli::{Apply, Arguments};
 use crate::commands::install::place;
 use crate::commands::other_file::other_file;
 use crate::commands::tried::{Notes, TrialError, TrialFiles, parse};
 use crate::commands::who::who;
-use crate::commands::{CommandError, Console, DONE, ERROR, REFUSED, inputs};
+use crate::commands::{CommandError, Console, DONE, ERROR, REFUSED, apply, inputs};
 use crate::config::{self, Source};
 use crate::escape;
 use crate::history::{Counts, Trigger};
@@ -36,6 +36,7 @@ fn install_and_pass(
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
     let (store, files) = prepare(arguments)?;
+    let files = files?;
     let mut kernel = inputs::kernel(&console.progress)?;
     let lock = inputs::lock(&store, "confirm", console);
     let (trial, source, desired) = match install(arguments, &store, &files, over) {
@@ -47,10 +48,13 @@ fn install_and_pass(
         }
         Err(NotInstalled::Error(error)) => return Err(error),
     };
-    store.end_trial(&trial, TrialEnd::Confirmed { by: who() }).map_err(CommandError::StateFile)?;
+    let end = TrialEnd::Confirmed { by: who() };
+    // On a full disk a file can still be removed; the file that is installed names all that the trial has set.
+    let ended = store.end_trial(&trial, end.clone()).or_else(|_| store.forget_trial());
     console.out.detach();
     let last_verified = inputs::verified(&store, &source);
-    let conditions = store.load_conditions(Clock::now());
+    let mut conditions = store.load_conditions(Clock::now());
+    conditions.end_trial(end);
     let trigger = Trigger { command: ChangedBy::Confirm, by: Some(who()), done: Counts::default() };
     let order = PassInput {
         conditions: &conditions,
@@ -62,6 +66,7 @@ fn install_and_pass(
     let report = pass(&mut kernel, &order, &store, lock.as_ref(), ChangedBy::Confirm, console);
     drop(lock);
     console.out.attach()?;
+    console.warn_of(ended);
     let report = report?;
     last_verified.warn(console);
     writeln!(console.out, "installed: {}", escape::text(&trial.desired))?;
@@ -81,17 +86,17 @@ fn install_and_pass(
     Ok(ERROR)
 }
 
-/// Finds the state directory, and the files of a trial of this desired file.
-fn prepare(arguments: &Arguments) -> Result<(Store, TrialFiles), CommandError> {
+/// Finds the state directory, and the files of a trial of this desired file; the latter are not where others could have put them.
+fn prepare(arguments: &Arguments) -> Result<(Store, Result<TrialFiles, CommandError>), CommandError> {
     if arguments.file == Path::new("-") {
         return Err(CommandError::ReadOnce);
     }
     let store = inputs::store(arguments)?;
     if let Some(daemon) = other_file(&arguments.file, &store) {
-        return Err(CommandError::OtherFile(daemon));
+        return Err(CommandError::KeepsOtherFile(daemon));
     }
-    let place = place(&arguments.file).map_err(CommandError::Install)?;
-    let files = TrialFiles::of(&place).map_err(CommandError::Trial)?;
+    let place = place(&arguments.file).map_err(CommandError::Install);
+    let files = place.and_then(|place| TrialFiles::of(&place).map_err(CommandError::Trial));
     Ok((store, files))
 }
 
@@ -188,7 +193,7 @@ pub(in crate::commands) fn cancel(
     ended.map_err(CommandError::StateFile)?;
     match trial {
         Ok(None) => {
-            files.remove().map_err(CommandError::Trial)?;
+            console.warn_of(files.map_or(Ok(()), |files| files.remove()));
             console.note("no trial is under way");
             return Ok(DONE);
         }
@@ -198,5 +203,12 @@ pub(in crate::commands) fn cancel(
              the file"
         )),
     }
-    roll_back(arguments, &files, console)
+    match files {
+        Ok(files) => roll_back(arguments, &files, console),
+        // The way out of a file of a trial that cannot be read must not depend on them.
+        Err(error) => {
+            console.warn(format_args!("the copy of the trial's file is left where it is: {}", error.line()));
+            apply::run(arguments, &Apply::plain(), console)
+        }
+    }
 }

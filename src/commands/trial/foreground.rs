@@ -14,6 +14,7 @@ use crate::commands::{CommandError, Console, DONE, ERROR, inputs};
 use crate::daemon::StartError;
 use crate::files::sha256;
 use crate::kernel::director::Director;
+use crate::progress::Progress;
 use crate::reconcile::PassInput;
 use crate::status::ChangedBy;
 use crate::store::Store;
@@ -68,96 +69,120 @@ impl Signals {
 enum End {
     /// It must not go on: why; nothing where its time is over.
     Over(Option<String>),
-    /// Another command has ended it: whether by confirming it.
-    Elsewhere(bool),
+    /// Another command has ended it.
+    Elsewhere,
 }
 
-/// Keeps a trial that has begun until it ends; gives the exit code.
-pub(super) fn keep(
-    arguments: &Arguments,
-    trial: &Trial,
-    store: &Store,
-    files: &TrialFiles,
-    kernel: &mut Director,
-    signals: &mut Signals,
-    console: &mut Console<'_>,
-) -> Result<u8, CommandError> {
-    console.note(
-        "no daemon runs: this command keeps the trial, ignores SIGHUP, and takes the trial back at its end, or at Ctrl-C; where it is \
-         killed, the next pass after the end does (`lbd apply`, or a daemon)",
-    );
-    let mut last_pass = Instant::now();
-    let end = loop {
-        if signals.come_within(INTERVAL) {
-            break End::Over(Some("a signal has ended it".to_owned()));
+/// What keeps a trial that has begun.
+pub(super) struct Keeper<'a> {
+    pub(super) arguments: &'a Arguments,
+    pub(super) trial: &'a Trial,
+    pub(super) store: &'a Store,
+    pub(super) files: &'a TrialFiles,
+    /// How often a pass runs, by the file of the trial
+    pub(super) resync: Duration,
+}
+
+impl Keeper<'_> {
+    /// Keeps the trial until it ends; gives the exit code.
+    pub(super) fn keep(
+        &self,
+        kernel: &mut Director,
+        signals: &mut Signals,
+        console: &mut Console<'_>,
+    ) -> Result<u8, CommandError> {
+        console.note(
+            "no daemon runs: this command keeps the trial, ignores SIGHUP, and takes the trial back at its end, or at Ctrl-C; where it is \
+             killed, the next pass after the end does (`lbd apply`, or a daemon)",
+        );
+        let mut last_pass = Instant::now();
+        let end = loop {
+            if signals.come_within(INTERVAL) {
+                break End::Over(Some("a signal has ended it".to_owned()));
+            }
+            match self.look(&mut last_pass, kernel, console) {
+                Ok(Some(end)) => break end,
+                Ok(None) => {}
+                // Nobody else would end the trial.
+                Err(error) => break End::Over(Some(error.line())),
+            }
+        };
+        match end {
+            End::Elsewhere if self.is_confirmed() => Ok(confirmed(console)),
+            End::Elsewhere => {
+                console.error("another command has ended the trial");
+                Ok(ERROR)
+            }
+            End::Over(why) => self.end(why, console),
         }
-        match look(arguments, trial, store, &mut last_pass, kernel, console) {
-            Ok(Some(end)) => break end,
-            Ok(None) => {}
-            // Nobody else would end the trial.
-            Err(error) => break End::Over(Some(error.line())),
+    }
+
+    /// Ends the trial; gives the exit code.
+    fn end(&self, why: Option<String>, console: &mut Console<'_>) -> Result<u8, CommandError> {
+        let lock = inputs::lock(self.store, "try", console);
+        // Another command may have ended it meanwhile; a pass has written into it. What cannot be read is named by the pass.
+        let now = self.under_way().ok().flatten();
+        // Its last moment was not too late.
+        if now.is_none() && self.is_confirmed() {
+            return Ok(confirmed(console));
         }
-    };
-    match end {
-        End::Elsewhere(true) => {
-            console.note("the trial was confirmed");
-            Ok(DONE)
+        let end = why.clone().map(rolled_back);
+        let ended = now.zip(end).map_or(Ok(()), |(now, end)| self.store.end_trial(&now, end));
+        drop(lock);
+        ended.map_err(CommandError::StateFile)?;
+        let why = why.as_deref().unwrap_or("its time is over");
+        console.error(format_args!("the trial is rolled back: {why}"));
+        roll_back(self.arguments, self.files, console)?;
+        Ok(ERROR)
+    }
+
+    /// The trial as it is on disk, if no command has ended it.
+    fn under_way(&self) -> Result<Option<Trial>, CommandError> {
+        let now = self.store.load_trial()?;
+        Ok(now.filter(|now| now.is(self.trial) && now.ended.is_none()))
+    }
+
+    /// Whether the file of the trial is the desired file now.
+    fn is_confirmed(&self) -> bool {
+        let desired = inputs::read(&self.arguments.file, &Progress::default());
+        desired.is_ok_and(|source| sha256(&source.text) == self.trial.sha256)
+    }
+
+    /// Looks whether the trial has ended, and runs a pass where one is due.
+    fn look(
+        &self,
+        last_pass: &mut Instant,
+        kernel: &mut Director,
+        console: &mut Console<'_>,
+    ) -> Result<Option<End>, CommandError> {
+        let Some(now) = self.under_way()? else { return Ok(Some(End::Elsewhere)) };
+        if now.is_over(Clock::now()) {
+            return Ok(Some(End::Over(None)));
         }
-        End::Elsewhere(false) => {
-            console.error("another command has ended the trial");
-            Ok(ERROR)
+        if last_pass.elapsed() < self.resync {
+            return Ok(None);
         }
-        End::Over(why) => {
-            let lock = inputs::lock(store, "try", console);
-            // Another command may have ended it meanwhile; a pass has written into it.
-            let now = store.load_trial()?.filter(|now| now.is(trial));
-            let end = why.clone().map(rolled_back);
-            let ended = now.zip(end).map_or(Ok(()), |(now, end)| store.end_trial(&now, end));
-            drop(lock);
-            ended.map_err(CommandError::StateFile)?;
-            let why = why.as_deref().unwrap_or("its time is over");
-            console.error(format_args!("the trial is rolled back: {why}"));
-            roll_back(arguments, files, console)?;
-            Ok(ERROR)
-        }
+        *last_pass = Instant::now();
+        let lock = inputs::lock(self.store, "try", console);
+        let conditions = self.store.load_conditions(Clock::now());
+        let Some(now) = conditions.trial.as_ref().filter(|now| now.is(self.trial)) else { return Ok(None) };
+        // Under the lock: `confirm` renames the copy.
+        let (source, desired) = tried(now)?;
+        let verified = inputs::verified(self.store, &source);
+        let Some(before) = verified.state(&desired) else { return Ok(None) };
+        let order = PassInput {
+            conditions: &conditions,
+            verified: Some(before),
+            unknown: verified.unknown(),
+            ..PassInput::new(&desired, &source.text)
+        };
+        let report = pass(kernel, &order, self.store, lock.as_ref(), ChangedBy::Try, console)?;
+        let bad = bad_end(&report, &desired, before, &conditions).filter(|_| !self.trial.keep_going);
+        Ok(bad.map(|why| End::Over(Some(why))))
     }
 }
 
-/// Looks whether the trial has ended, and runs a pass where one is due.
-fn look(
-    arguments: &Arguments,
-    trial: &Trial,
-    store: &Store,
-    last_pass: &mut Instant,
-    kernel: &mut Director,
-    console: &mut Console<'_>,
-) -> Result<Option<End>, CommandError> {
-    let now = store.load_trial()?.filter(|now| now.is(trial));
-    let Some(now) = now.filter(|now| now.ended.is_none()) else {
-        let is_confirmed = inputs::read(&arguments.file, &console.progress)
-            .is_ok_and(|source| sha256(&source.text) == trial.sha256);
-        return Ok(Some(End::Elsewhere(is_confirmed)));
-    };
-    if now.is_over(Clock::now()) {
-        return Ok(Some(End::Over(None)));
-    }
-    let (source, desired) = tried(&now)?;
-    if last_pass.elapsed() < desired.policy.resync {
-        return Ok(None);
-    }
-    *last_pass = Instant::now();
-    let lock = inputs::lock(store, "try", console);
-    let verified = inputs::verified(store, &source);
-    let conditions = store.load_conditions(Clock::now());
-    let is_on = conditions.trial.as_ref().is_some_and(|now| now.is(trial));
-    let Some(before) = verified.state(&desired).filter(|_| is_on) else { return Ok(None) };
-    let order = PassInput {
-        conditions: &conditions,
-        verified: Some(before),
-        unknown: verified.unknown(),
-        ..PassInput::new(&desired, &source.text)
-    };
-    let report = pass(kernel, &order, store, lock.as_ref(), ChangedBy::Try, console)?;
-    let bad = bad_end(&report, &desired, before, &conditions).filter(|_| !trial.keep_going);
-    Ok(bad.map(|why| End::Over(Some(why))))
+fn confirmed(console: &mut Console<'_>) -> u8 {
+    console.note("the trial was confirmed");
+    DONE
 }

@@ -3,11 +3,11 @@
 mod end;
 mod foreground;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use self::foreground::Signals;
+use self::foreground::{Keeper, Signals};
 use super::install::place;
 use super::other_file::other_file;
 use super::tried::{Notes, TrialError, TrialFiles};
@@ -91,7 +91,7 @@ fn begin_and_keep(
     desired.policy = terms.allowed.policy(desired.policy);
     let store = inputs::store(arguments)?;
     if let Some(daemon) = other_file(&arguments.file, &store) {
-        return Err(CommandError::OtherFile(daemon));
+        return Err(CommandError::KeepsOtherFile(daemon));
     }
     let place = place(&arguments.file).map_err(CommandError::Install)?;
     let files = TrialFiles::of(&place).map_err(CommandError::Trial)?;
@@ -128,10 +128,11 @@ fn begin_and_keep(
     };
     let begun = begin(new, &mut kernel, &store, &files, lock.as_ref(), console);
     drop(lock);
-    console.out.attach()?;
+    let attached = console.out.attach();
     let (trial, begun) = begun?;
     match begun {
         Begun::Refused(report) => {
+            attached?;
             report::report_text(console.out, &report)?;
             if let Some(refusal) = report.last.refusal() {
                 console.error(format_args!("refused, nothing was changed: {refusal}"));
@@ -147,29 +148,33 @@ fn begin_and_keep(
             Ok(ERROR)
         }
         Begun::Verified(report) => {
-            report::report_text(console.out, &report)?;
+            let shown = attached.and_then(|()| show_begun(&report, &trial, console));
             let event =
                 HistoryEvent::new(SystemTime::now(), EventKind::TrialBegun, &trial).by(trial.by.as_str());
             console.warn_of(store.note_event(&event));
-            writeln!(console.out, "under trial: {}", Escaped(&trial))?;
-            console.out.flush()?;
-            console.note(format_args!(
-                "`lbd confirm` makes it the desired file; `lbd cancel`, or else its time, ends the trial"
-            ));
-            if store.daemon().is_ok_and(|daemon| daemon.is_none()) {
-                return foreground::keep(
-                    arguments,
-                    &trial,
-                    &store,
-                    &files,
-                    &mut kernel,
-                    &mut signals,
-                    console,
-                );
+            // Also where nothing can be shown: nobody else would end the trial.
+            if is_alone(&store) {
+                let (trial, store, files, resync) = (&trial, &store, &files, desired.policy.resync);
+                let keeper = Keeper { arguments, trial, store, files, resync };
+                return keeper.keep(&mut kernel, &mut signals, console);
             }
+            shown?;
             Ok(DONE)
         }
     }
+}
+
+/// Whether no daemon runs.
+fn is_alone(store: &Store) -> bool {
+    store.daemon().is_ok_and(|daemon| daemon.is_none())
+}
+
+fn show_begun(report: &Report, trial: &Trial, console: &mut Console<'_>) -> io::Result<()> {
+    report::report_text(console.out, report)?;
+    writeln!(console.out, "under trial: {}", Escaped(trial))?;
+    console.out.flush()?;
+    console.note("`lbd confirm` makes it the desired file; `lbd cancel`, or else its time, ends the trial");
+    Ok(())
 }
 
 /// What is to be tried.
@@ -209,6 +214,10 @@ fn begin(
         return Err(no_way_back(reason));
     }
     let verified = last_verified.state(desired).ok_or_else(|| no_way_back("no file was verified so far"))?;
+    // The daemon goes back to what it has verified; without one, it is the desired file that is applied.
+    if is_alone(store) && !store.is_verified(&before.text) {
+        return Err(no_way_back("the desired file is not the one that was verified last"));
+    }
     let is_new = |key: &&ServiceKey| !verified.state.services.contains_key(*key);
     let record = store.load()?;
     let live = kernel.read(&reconcile::question(desired, &record))?;
@@ -329,6 +338,6 @@ fn roll_back(
     files: &TrialFiles,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    files.remove().map_err(CommandError::Trial)?;
+    console.warn_of(files.remove());
     apply::run(arguments, &Apply::plain(), console)
 }
