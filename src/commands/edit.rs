@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::confirm::confirm;
+use super::confirm::confirm_after_signals;
 use super::install::{self, Copy, InstallError};
 use super::tried::trial_of;
 use super::who::who;
@@ -62,10 +62,17 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     let store = inputs::store(arguments)?;
     // Under it, the daemon does not verify the file before the history has who edited it.
     let lock = inputs::lock(&store, "edit", console);
-    if !config::is_still(&file, &original.text) {
+    let changed = if !config::is_still(&file, &original.text) {
+        Some(InstallError::Changed)
+    } else if !config::is_still(&copy.path, &text) {
+        Some(InstallError::CopyChanged)
+    } else {
+        None
+    };
+    if let Some(error) = changed {
         drop(lock);
         console.note(format_args!("what you have written is kept in {}", copy.path.display()));
-        return Err(CommandError::Install(InstallError::Changed));
+        return Err(CommandError::Install(error));
     }
     copy.install(&file).map_err(CommandError::Install)?;
     let event = HistoryEvent::new(SystemTime::now(), EventKind::Edited, file.display()).by(who());
@@ -104,7 +111,7 @@ fn edit(
             Err(problems) => {
                 let error = CommandError::from(problems);
                 error.show(console);
-                confirm("Edit it again?", console)?;
+                confirm_after_signals("Edit it again?", console)?;
             }
         }
     };
@@ -116,7 +123,7 @@ fn edit(
     diff::run(&of_copy, &Diff::plain(), console)?;
     console.out.flush()?;
     if !yes {
-        confirm("Install this as the desired file?", console)?;
+        confirm_after_signals("Install this as the desired file?", console)?;
     }
     Ok(Some(text))
 }

@@ -24,6 +24,8 @@ pub enum InstallError {
     },
     /// Another program has changed the desired file meanwhile.
     Changed,
+    /// The copy has changed since it was checked and shown.
+    CopyChanged,
 }
 
 impl fmt::Display for InstallError {
@@ -39,6 +41,10 @@ impl fmt::Display for InstallError {
             Self::Changed => f.write_str(
                 "another program has changed the desired file meanwhile; nothing was changed; compare both, and try it again",
             ),
+            Self::CopyChanged => f.write_str(
+                "the copy has changed since it was checked and shown; nothing was changed; let the editor end before (its option to wait), \
+                 and edit the file again",
+            ),
         }
     }
 }
@@ -47,7 +53,7 @@ impl std::error::Error for InstallError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Copy { cause, .. } => Some(cause),
-            Self::Elsewhere(_) | Self::Changed => None,
+            Self::Elsewhere(_) | Self::Changed | Self::CopyChanged => None,
         }
     }
 }

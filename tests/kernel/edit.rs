@@ -5,7 +5,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::lab::{Netns, Output, run};
+use crate::lab::{self, Netns, Output, run};
 
 const FILE: &str = "\
 version: 1
@@ -88,4 +88,37 @@ fn what_is_not_valid_or_not_confirmed_is_kept_beside_the_file() {
     symlink("elsewhere/desired.yaml", &file).unwrap();
     let linked = edit(&net, "true", &words);
     assert!(linked.status == 2 && linked.stderr.contains("in another directory"), "{linked:?}");
+}
+
+/// Edits on a terminal, on which the shell command `keys` types once the question is there; gives the exit code and what was shown.
+fn edit_on_terminal(net: &Netns, keys: &str) -> (String, String) {
+    net.sh("rm -f ended .desired.yaml.*; : >shown");
+    net.write("keys", &format!("until grep -q 'y/N' shown; do sleep 0.02; done; {keys}"));
+    let edit = format!("{} -f desired.yaml --state-dir state edit", lab::lbd());
+    net.write(
+        "command",
+        &format!("trap : INT; NO_COLOR=1 EDITOR=\"sed -i 's/weight: 1/weight: 3/'\" {edit}; echo $? >ended"),
+    );
+    net.sh("sh keys | script -qfec 'sh command' shown >/dev/null");
+    (net.sh("cat ended"), net.sh("cat shown"))
+}
+
+#[test]
+fn only_what_was_shown_is_installed_and_ctrl_c_installs_nothing() {
+    let net = Netns::new();
+    let file = net.write("desired.yaml", FILE);
+    // An editor that goes on writing.
+    let (code, shown) =
+        edit_on_terminal(&net, "sed -i 's/weight: 3/weight: 9/' .desired.yaml.*; printf 'y\\n'");
+    assert!(
+        code == "2\n" && shown.contains("the copy has changed since it was checked and shown"),
+        "{shown}"
+    );
+    assert_eq!((fs::read_to_string(&file).unwrap().as_str(), copies(&net).len()), (FILE, 1));
+    // Ctrl-C did nothing at the question; where it is so, the answer is yes.
+    let keys =
+        "printf '\\003'; for try in $(seq 50); do [ -s ended ] && exit; sleep 0.1; done; printf 'y\\n'";
+    let (code, shown) = edit_on_terminal(&net, keys);
+    assert!(code == "2\n" && shown.contains("error: nothing was changed"), "{shown}");
+    assert_eq!((fs::read_to_string(&file).unwrap().as_str(), copies(&net).len()), (FILE, 1));
 }
