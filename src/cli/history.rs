@@ -23,6 +23,10 @@ pub struct HistoryOptions {
     #[arg(long, value_name = "TIME", requires = "events", value_parser = length)]
     pub since: Option<Duration>,
 
+    /// Go on with the events that come, until Ctrl-C; with `--output json` each is a line
+    #[arg(long, requires = "events")]
+    pub follow: bool,
+
     /// Only the events that concern these clusters, or none in particular
     #[arg(value_name = "CLUSTER", requires = "events")]
     pub clusters: Vec<String>,

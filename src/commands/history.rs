@@ -2,16 +2,14 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::time::SystemTime;
 
-use super::{CommandError, Console, DONE, inputs};
+use super::{CommandError, Console, DONE, events, inputs};
 use crate::cli::{Arguments, HistoryCommand, HistoryOptions, ReportOutput};
 use crate::config::Source;
 use crate::escape;
 use crate::files::sha256;
 use crate::history::{Entry, History};
 use crate::report;
-use crate::status::Timestamp;
 use crate::store::Store;
 
 /// A number that no file of the history has. `Display` says which ones there are.
@@ -47,31 +45,9 @@ pub(super) fn run(
     let store = inputs::store(arguments)?;
     match &options.command {
         Some(HistoryCommand::Show { number }) => show(&store, *number, console),
-        None if options.events => events(&store, options, console),
+        None if options.events => events::run(&store, options, console),
         None => list(&store, options.output, console),
     }
-}
-
-/// Lists the events, the oldest first.
-fn events(store: &Store, options: &HistoryOptions, console: &mut Console<'_>) -> Result<u8, CommandError> {
-    let HistoryOptions { since, clusters, output, .. } = options;
-    let (mut events, skipped) = store.load_events()?;
-    if skipped > 0 {
-        console.warn(format_args!(
-            "{} torn, or from another version of lbd: not shown",
-            report::count(skipped, "line")
-        ));
-    }
-    let begin = since.and_then(|since| SystemTime::now().checked_sub(since)).map(Timestamp::from);
-    events.retain(|event| {
-        let is_concerned = clusters.is_empty() || clusters.iter().any(|cluster| event.concerns(cluster));
-        is_concerned && begin.is_none_or(|begin| event.at >= begin)
-    });
-    match output {
-        ReportOutput::Json => report::events_json(console.out, &events)?,
-        ReportOutput::Text => report::events_text(console.out, &events)?,
-    }
-    Ok(DONE)
 }
 
 fn list(store: &Store, output: ReportOutput, console: &mut Console<'_>) -> Result<u8, CommandError> {

@@ -8,6 +8,7 @@ mod diff;
 mod draining;
 mod edit;
 mod error;
+mod events;
 mod export;
 mod history;
 mod inputs;

@@ -119,3 +119,20 @@ pub fn events_json(out: &mut dyn Write, events: &[HistoryEvent]) -> io::Result<(
     escape::json(out, &json!({ "version": VERSION, "events": events }))?;
     writeln!(out)
 }
+
+/// Writes each event as a document of one line.
+///
+/// # Errors
+/// Those of `out`.
+pub fn event_lines(out: &mut dyn Write, events: &[HistoryEvent]) -> io::Result<()> {
+    for event in events {
+        let mut document = serde_json::to_value(event)?;
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("version".to_owned(), VERSION.into());
+        }
+        // No line begins inside a string, in which a line break is written as `\n`.
+        let line: String = escape::json_text(&document)?.lines().map(str::trim_start).collect();
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}

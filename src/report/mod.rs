@@ -13,7 +13,7 @@ mod warnings;
 
 pub use commands::commands;
 pub use frame::{clear, frame};
-pub use history::{events_json, events_text, json as history_json, text as history_text};
+pub use history::{event_lines, events_json, events_text, json as history_json, text as history_text};
 pub use json::{
     DeletedServers, comparison as comparison_json, deleted_servers, override_list as override_list_json,
     report as report_json, warnings as warnings_json,

@@ -10,11 +10,11 @@ use crate::files::{FileError, Identity};
 use crate::history::{HistoryEvent, LONGEST_LINE, read_events};
 
 /// The file of the events.
-const EVENTS: &str = "events.jsonl";
+pub(super) const EVENTS: &str = "events.jsonl";
 /// The file of the events before them.
-const OLDER: &str = "events.jsonl.1";
+pub(super) const OLDER: &str = "events.jsonl.1";
 /// How long each of both is at most, in bytes.
-const LARGEST: u64 = 5 << 20;
+pub(super) const LARGEST: u64 = 5 << 20;
 
 impl Store {
     /// Notes what happened, at the end of the others. Each event is one write, so that those of several processes are not mixed.

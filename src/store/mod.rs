@@ -5,6 +5,7 @@
 mod conditions;
 mod daemon;
 mod events;
+mod follow;
 mod history;
 mod lock;
 mod record;
@@ -19,6 +20,7 @@ use crate::files::seal::{self, SealError};
 use crate::files::{Directory, FileError};
 
 pub use self::daemon::DaemonLockError;
+pub use self::follow::Follower;
 pub use self::lock::{Lock, LockMonitor};
 pub use self::record::Record;
 

@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::lab::{Netns, Output, run};
@@ -207,4 +209,37 @@ fn what_happened_is_listed_by_the_daemon_and_the_commands_together() {
     );
     let none = ("applied".to_owned(), root());
     assert!(!events(&net, " --since 1w dns").contains(&none));
+}
+
+#[test]
+fn events_are_followed_as_lines_of_json_until_ctrl_c() {
+    let net = Netns::new();
+    net.write("desired.yaml", FILE);
+    assert_eq!(lbd(&net, "apply").status, 0);
+    let words = ["-f", "desired.yaml", "history", "--events", "--follow", "-o", "json", "web"];
+    let out = fs::File::create(net.path("followed")).unwrap();
+    let mut follower = net.lbd_command(&words).stdout(out).spawn().unwrap();
+    let kinds = || -> Vec<String> {
+        let text = fs::read_to_string(net.path("followed")).unwrap();
+        let line = |line: &str| {
+            let event: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(event["version"], json!(1), "{line}");
+            event["kind"].as_str().unwrap().to_owned()
+        };
+        text.lines().map(line).collect()
+    };
+    let come = |expected: &[&str]| {
+        assert!(soon(Duration::from_secs(10), || kinds() == expected).is_some(), "{:?}", kinds());
+    };
+    come(&["applied"]);
+    assert_eq!(lbd(&net, "pause web").status, 0);
+    come(&["applied", "pause_set"]);
+    // Both files are there then.
+    net.sh("mv state/history/events.jsonl state/history/events.jsonl.1");
+    assert_eq!(lbd(&net, "resume").status, 0);
+    come(&["applied", "pause_set", "pause_resumed"]);
+    kill(Pid::from_raw(follower.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(follower.wait().unwrap().code(), Some(0));
+    let none = lbd(&net, "history --events none-such");
+    assert_eq!((none.status, none.stderr.as_str()), (0, "note: there are no such events\n"));
 }

@@ -325,7 +325,7 @@ fn no_trial_is_left_without_an_end() {
     // Where nothing can be shown, the command keeps it all the same.
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut unseen = net.lbd_command(&["-f", "desired.yaml", "try", "new.yaml", "--for", "1"]);
-    assert_eq!(unseen.stdout(full).status().unwrap().code(), Some(2));
+    assert_eq!(unseen.stdout(full).stderr(Stdio::null()).status().unwrap().code(), Some(2));
     assert_eq!(state(&net), before);
     // Without a daemon it would end with a file that nobody has applied.
     net.write("desired.yaml", &OLD.replace("192.168.8.14", "192.168.8.18"));
