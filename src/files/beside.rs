@@ -90,14 +90,18 @@ pub fn read(file: &File, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> 
     read_limited(file, length, limit).map_err(|error| FileError::new(path.to_owned(), cause(error)))
 }
 
-/// Renames an open file to another name in its directory, with the owner, group and mode of what had that name; complete on disk before.
+/// Renames an open file to another name in its directory, with the owner, group and mode of what had that name, if it was there; complete
+/// on disk before.
 ///
 /// # Errors
 /// Where it cannot be renamed, or given its owner.
 pub fn install(file: &File, path: &Path, to: &Path) -> Result<(), FileError> {
     let install = || -> io::Result<()> {
-        let before = fs::metadata(to)?;
-        keep_rights(file, &before)?;
+        match fs::metadata(to) {
+            Ok(before) => keep_rights(file, &before)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         file.sync_all()?;
         fs::rename(path, to)?;
         sync_directory(to)

@@ -336,14 +336,18 @@ fn no_trial_is_left_without_an_end() {
         "{unverified:?}"
     );
     net.write("desired.yaml", OLD);
-    // A full disk loses the event, not the confirmation.
+    // A full disk loses the event, not the confirmation; and the desired file may be gone.
     let daemon = Daemon::start(&net);
     daemon.wait_for("started");
     let other = net.lbd(&["-f", "other.yaml", "try", "new.yaml"]);
     assert!(other.status == 2 && other.stderr.contains("name that file with -f"), "{other:?}");
     assert_eq!(lbd(&net, "try new.yaml --for 1h").status, 0);
     fs::create_dir(net.path("state/trial.json.new")).unwrap();
-    let confirmed = lbd(&net, "confirm");
+    fs::remove_file(net.path("desired.yaml")).unwrap();
+    let removed = lbd(&net, "confirm");
+    assert!(removed.status == 3 && removed.stderr.contains("the desired file was removed"), "{removed:?}");
+    let confirmed = lbd(&net, "confirm --over");
+    assert_eq!(fs::read_to_string(net.path("desired.yaml")).unwrap(), NEW);
     assert_eq!((confirmed.status, net.ipvsadm_save()), (0, table(false)), "{confirmed:?}");
     assert!(!net.path("state/trial.json").exists());
 }

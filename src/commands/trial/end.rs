@@ -10,7 +10,7 @@ use crate::commands::other_file::other_file;
 use crate::commands::tried::{Notes, TrialError, TrialFiles, parse};
 use crate::commands::who::who;
 use crate::commands::{CommandError, Console, DONE, ERROR, REFUSED, apply, inputs};
-use crate::config::{self, Source};
+use crate::config::{self, ReadCause, Source};
 use crate::escape;
 use crate::history::{Counts, Trigger};
 use crate::kernel::Live;
@@ -148,13 +148,24 @@ fn install(
     let (copy, source) = files.copy(&noted)?;
     let desired = parse(&source, &noted).map_err(CommandError::from)?;
     // Without waiting: the lock is taken.
-    let replaced = config::read_closed(&arguments.file).map_err(CommandError::from)?;
-    if replaced.text != before && !over {
-        return Err(NotInstalled::Changed(Source::new(replaced.name.clone(), before), replaced));
-    }
+    let replaced = match config::read_closed(&arguments.file) {
+        Ok(replaced) => Some(replaced),
+        Err(error) if !matches!(error.cause, ReadCause::Missing) => {
+            return Err(CommandError::from(error).into());
+        }
+        Err(_) if over => None,
+        Err(_) => return Err(TrialError::Removed.into()),
+    };
+    let replaced = match replaced {
+        Some(replaced) if replaced.text != before && !over => {
+            return Err(NotInstalled::Changed(Source::new(replaced.name.clone(), before), replaced));
+        }
+        Some(replaced) => replaced.text,
+        None => before,
+    };
     // What is replaced is not lost: without the history, nothing is replaced.
     let most = desired.policy.history.max(1) as usize;
-    store.note_replaced(&replaced.text, &who(), most).map_err(CommandError::from)?;
+    store.note_replaced(&replaced, &who(), most).map_err(CommandError::from)?;
     files.install(&copy)?;
     Ok((trial, source, desired))
 }

@@ -27,6 +27,8 @@ pub enum TrialError {
     NotVerified(Box<Trial>),
     /// The desired file has changed since it began.
     Changed,
+    /// The desired file was removed since it began.
+    Removed,
     /// What lies beside the desired file is not what `lbd try` has put there: why.
     NotIntact(String),
     /// The copy cannot be written, or put into place.
@@ -41,7 +43,8 @@ impl TrialError {
             | Self::NotTakenBack(_)
             | Self::Paused(_)
             | Self::Foreign(_)
-            | Self::Changed => true,
+            | Self::Changed
+            | Self::Removed => true,
             Self::Unreadable(_)
             | Self::NoWayBack(_)
             | Self::None(_)
@@ -97,6 +100,10 @@ impl fmt::Display for TrialError {
             Self::Changed => f.write_str(
                 "refused, nothing was changed: the desired file has changed since the trial began, as shown; `--over` replaces it all the \
                  same, `lbd cancel` ends the trial",
+            ),
+            Self::Removed => f.write_str(
+                "refused, nothing was changed: the desired file was removed since the trial began; `--over` puts the file of the trial there \
+                 all the same, `lbd cancel` ends the trial",
             ),
             Self::NotIntact(reason) => write!(
                 f,
