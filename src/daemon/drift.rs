@@ -20,7 +20,10 @@ impl Drift {
     /// Takes out what a condition has changed: what is now, or was at the pass before, for another reason not what the file says.
     pub(super) fn excuse(&mut self, before: &Reasons, now: &Reasons) {
         let both = before.keys().chain(now.keys());
-        let changed = both.filter(|subject| before.get(*subject) != now.get(*subject));
+        let changed = both.filter(|subject| match (before.get(*subject), now.get(*subject)) {
+            (Some(before), Some(now)) => !before.is_same(now),
+            (before, now) => before.is_some() || now.is_some(),
+        });
         self.waited.extend(changed.cloned());
     }
 

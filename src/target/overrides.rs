@@ -172,7 +172,9 @@ impl Override {
     pub fn cluster(&self) -> Option<&str> {
         match self.scope {
             Scope::Everywhere(_) => None,
-            Scope::In(..) | Scope::All(_) => self.name.split('/').next(),
+            // A name of a cluster may have a `/` in it.
+            Scope::In(..) => self.name.rsplit_once('/').map(|(cluster, _)| cluster),
+            Scope::All(_) => Some(&self.name),
         }
     }
 
@@ -290,5 +292,35 @@ impl<T: Display> Serialize for Text<T> {
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn an_override_belongs_to_the_cluster_that_was_named() {
+        let address = Address { address: [192, 168, 8, 14].into(), port: None };
+        let cluster = |name: &str, scope: Scope| {
+            let one = Override {
+                name: name.to_owned(),
+                scope,
+                effect: Effect::Drain,
+                by: "alice".into(),
+                reason: None,
+                since: UNIX_EPOCH.into(),
+                period: None,
+            };
+            one.cluster().map(str::to_owned)
+        };
+        assert_eq!(cluster("192.168.8.14", Scope::Everywhere(address)), None);
+        assert_eq!(cluster("shop/web", Scope::All(Vec::new())).as_deref(), Some("shop/web"));
+        assert_eq!(
+            cluster("shop/web/192.168.8.14", Scope::In(Vec::new(), address)).as_deref(),
+            Some("shop/web")
+        );
     }
 }

@@ -21,6 +21,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it is the same condition, perhaps at different times: what is known of the connections of a drain changes all the time.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Drain(drain), Self::Drain(other)) => drain.period == other.period,
+            (one, other) => one == other,
+        }
+    }
+
     /// Its kind, for scripts.
     pub fn kind(&self) -> &'static str {
         match self {

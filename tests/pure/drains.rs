@@ -524,6 +524,28 @@ fn the_daemon_looks_at_what_drains_and_ends_it_as_soon_as_its_connections_are_go
     assert!(!director.passes.look(Look::Numbers).has_drained);
 }
 
+// What is known of its connections changes with each pass, and excused what another program did to it.
+#[test]
+fn another_programs_change_of_what_drains_is_drift() {
+    let mut director = Director::new();
+    director.takes(&daemon::file(&[(1, 1), (2, 1)]));
+    let server = ("tcp://10.0.0.1:80".parse().unwrap(), "192.168.8.14:80".parse().unwrap());
+    let connect = |director: &Director, packets: u64| {
+        let connections = Connections { inactive: 1, packets, ..Connections::default() };
+        director.kernel.0.lock().unwrap().live.connections.insert(server, connections);
+    };
+    connect(&director, 1);
+    let lines = log::of(|| {
+        director.takes(&daemon::file(&[(2, 1)]));
+    });
+    assert!(!lines.iter().any(|line| line.contains("drift")), "{lines:?}");
+    connect(&director, 2);
+    director.meddle(1, 9);
+    let lines = log::of(|| director.hears(Event::Reload));
+    assert!(lines.iter().any(|line| line.starts_with("WARN drift repaired: edit server ")), "{lines:?}");
+    assert_eq!(director.table(), [(1, 0), (2, 1)]);
+}
+
 // A full disk must not cut the connections of what drains.
 #[test]
 fn a_daemon_that_cannot_write_its_drains_down_remembers_them() {
