@@ -183,7 +183,7 @@ pub enum Command {
     /// Look and report, but write nothing, for a time: for all that the file describes, or for some clusters
     ///
     /// In force as soon as this command has ended. `lbd apply` is refused meanwhile, and `lbd resume` ends it, as a reboot does.
-    /// Exit code 0: done, 2: error.
+    /// Exit code 0: done, 2: error, 3: refused, since a trial is under way.
     Pause(PauseOptions),
 
     /// End a pause: of these clusters, or all
