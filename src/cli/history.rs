@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::ReportOutput;
 use super::conditions::length as trial_length;
@@ -49,13 +49,14 @@ pub enum HistoryCommand {
 
 /// Arguments of `rollback`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("how").args(["now", "length"]).required(true))]
 pub struct RollbackOptions {
     /// The number of the file, as `lbd history` lists it
     #[arg(value_name = "NUMBER")]
     pub number: u64,
 
     /// Make it the desired file at once
-    #[arg(long, required_unless_present = "length", conflicts_with = "length")]
+    #[arg(long)]
     pub now: bool,
 
     /// Try it so long, as `lbd try` does: `90s`, `2m` or `1h`, at most 30 days

@@ -28,31 +28,35 @@ pub(super) fn read(path: &Path, progress: &Progress) -> Result<Source, CommandEr
     Ok(config::read(path)?)
 }
 
-/// What an option names to be read instead of the kernel.
+/// What the command line names to be read beside the desired file.
 #[derive(Debug, Clone, Copy)]
 pub enum Input {
     /// `--live`
     Live,
     /// `--from`
     Rules,
+    /// That of `lbd try`
+    Tried,
 }
 
 impl Input {
-    /// What to give the option.
+    /// What to give there.
     pub(super) fn takes(self) -> &'static str {
         match self {
             Self::Live => "what `lbd export` or `ipvsadm -Sn` has written",
             Self::Rules => "what `ipvsadm -Sn` has written",
+            Self::Tried => "a complete desired file",
         }
     }
 }
 
-/// Says what to give the option.
+/// Says what to give there.
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let option = match self {
             Self::Live => "--live",
             Self::Rules => "--from",
+            Self::Tried => "lbd try",
         };
         write!(f, "`{option}` takes {}", self.takes())
     }

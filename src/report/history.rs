@@ -132,7 +132,8 @@ pub fn event_lines(out: &mut dyn Write, events: &[HistoryEvent]) -> io::Result<(
         }
         // No line begins inside a string, in which a line break is written as `\n`.
         let line: String = escape::json_text(&document)?.lines().map(str::trim_start).collect();
-        writeln!(out, "{line}")?;
+        out.write_all(line.as_bytes())?;
+        writeln!(out)?;
     }
     Ok(())
 }

@@ -77,6 +77,7 @@ fn a_rollback_makes_a_file_the_desired_one_again_and_keeps_the_one_that_it_repla
     // Never applied.
     net.write("desired.yaml", &with(5));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(lbd(&net, "rollback 1").stderr.contains("<--now|--for <TIME>>"));
     let asked = lbd(&net, "rollback 1 --now");
     assert_eq!((asked.status, net.ipvsadm_save()), (2, rules(3)), "{asked:?}");
     let says = "error: no terminal to confirm at; use `--yes` to do this; nothing was changed\n";

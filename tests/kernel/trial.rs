@@ -160,6 +160,10 @@ fn what_is_cancelled_beside_a_daemon_leaves_the_state_before_it_and_a_changed_fi
         "{refused:?}"
     );
     assert_eq!(net.ipvsadm_save(), table(true));
+    net.write("desired.yaml", &format!("{OLD}# a comment\n"));
+    let commented = lbd(&net, "confirm");
+    assert_eq!((commented.status, commented.stdout.as_str()), (3, ""), "{commented:?}");
+    assert!(commented.stderr.contains("only in what the kernel does not know"), "{commented:?}");
     net.write("desired.yaml", OLD);
     let length = daemon.log().len();
     let cancelled = lbd(&net, "cancel");
@@ -289,6 +293,11 @@ fn a_trial_that_cannot_go_well_is_not_begun_or_ends_at_once() {
         assert_eq!(state(&net), before);
         assert_eq!((hidden(&net), net.path("state/trial.json").exists()), (vec![], false), "{output:?}");
     };
+    is_refused(
+        "try none.yaml",
+        2,
+        "none.yaml: there is no such file; `lbd try` takes a complete desired file",
+    );
     net.write("empty.yaml", "version: 1\nclusters: []\n");
     is_refused("try empty.yaml", 3, "refused, nothing was changed: the file has no clusters");
     // The kernel has no such scheduler.

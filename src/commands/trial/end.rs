@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{pass, refused, roll_back};
-use crate::cli::{Apply, Arguments};
+use super::{pass, put_back, refused, roll_back};
+use crate::cli::Arguments;
 use crate::commands::install::place;
 use crate::commands::other_file::other_file;
 use crate::commands::tried::{Notes, TrialError, TrialFiles, parse};
 use crate::commands::who::who;
-use crate::commands::{CommandError, Console, DONE, ERROR, REFUSED, apply, inputs};
+use crate::commands::{CommandError, Console, DONE, ERROR, REFUSED, inputs};
 use crate::config::{self, ReadCause, Source};
 use crate::escape;
 use crate::history::{Counts, Trigger};
@@ -176,8 +176,13 @@ fn show_change(before: &Source, now: &Source, console: &mut Console<'_>) -> Resu
         (Ok(before), Ok(now)) => {
             let record = Record::rebuilt(&before);
             let live = Live { state: before.state.clone(), ..Live::default() };
-            report::comparison_text(console.out, &StateDiff::new(live, &now, Some(&now), &record), None)?;
-            console.out.flush()?;
+            let change = StateDiff::new(live, &now, Some(&now), &record);
+            if change.is_in_sync() {
+                console.note("it has changed only in what the kernel does not know, such as comments");
+            } else {
+                report::comparison_text(console.out, &change, None)?;
+                console.out.flush()?;
+            }
         }
         (Ok(_), Err(problems)) => CommandError::from(problems).show(console),
         (Err(_), _) => {}
@@ -219,7 +224,7 @@ pub(in crate::commands) fn cancel(
         // The way out of a file of a trial that cannot be read must not depend on them.
         Err(error) => {
             console.warn(format_args!("the copy of the trial's file is left where it is: {}", error.line()));
-            apply::run(arguments, &Apply::plain(), console)
+            put_back(arguments, console)
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use self::foreground::{Keeper, Signals};
+use super::inputs::Input;
 use super::install::place;
 use super::other_file::other_file;
 use super::tried::{Notes, TrialError, TrialFiles};
@@ -41,7 +42,8 @@ pub(super) fn run(
         keep_going: options.keep_going,
         allowed: Allowed { empty: options.allow_empty, deletes: options.allow_deletes },
     };
-    let source = inputs::read(&options.tried, &console.progress)?;
+    let source = config::read(&options.tried);
+    let source = source.map_err(|error| CommandError::NoInput { input: Input::Tried, error })?;
     try_text(arguments, &source, terms, console)
 }
 
@@ -339,5 +341,17 @@ fn roll_back(
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
     console.warn_of(files.remove());
-    apply::run(arguments, &Apply::plain(), console)
+    put_back(arguments, console)
+}
+
+/// Takes the effects of a trial that has ended back, by an ordinary pass.
+fn put_back(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, CommandError> {
+    let result = apply::run(arguments, &Apply::plain(), console);
+    if let Err(CommandError::Unreadable(_) | CommandError::Invalid(_)) = &result {
+        console.note(
+            "without the desired file this command cannot put the state before the trial back: the daemon does, or `lbd apply` when the file \
+             is valid again",
+        );
+    }
+    result
 }
