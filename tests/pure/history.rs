@@ -210,7 +210,7 @@ fn events_are_listed_by_time_and_cluster_and_nothing_in_them_acts_on_a_terminal(
         let output = lbd(&directory, &[&["--state-dir", "state", "history", "--events"], arguments].concat());
         (output.status, output.stdout, output.stderr)
     };
-    assert_eq!(run(&[]), (0, String::new(), String::new()));
+    assert_eq!(run(&[]), (0, String::new(), "note: there are no such events\n".to_owned()));
     let old = UNIX_EPOCH + Duration::from_secs(3_600);
     let drift = HistoryEvent {
         counts: Some(Counts { added: 0, edited: 3, deleted: 0 }),
