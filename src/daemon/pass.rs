@@ -202,7 +202,7 @@ impl Passes {
         let lock = lock.map_err(|error| warnings.push(format!("{error}; going on without the lock"))).ok();
         begins();
         let began = Instant::now();
-        if self.is_superseded(job) {
+        if directory == StateDirectory::There && self.is_superseded(job) {
             return Pass::Superseded { cost: began.elapsed() };
         }
         let (found, unknown, was_found_here) = self.find_verified(&mut warnings);
@@ -341,7 +341,7 @@ impl Passes {
     fn is_superseded(&mut self, job: &Job) -> bool {
         let is_other = |goal: &Goal| {
             let is_own = self.verified.as_ref().is_some_and(|verified| verified.text == goal.text);
-            is_own && !self.store.is_verified(&goal.text)
+            is_own && self.store.is_other_verified(&goal.text)
         };
         let is_other =
             job.pending.is_none() && job.goal_was_verified && job.goal.as_ref().is_some_and(is_other);
