@@ -36,7 +36,8 @@ pub(crate) fn port(number: u16) -> u16 {
 
 /// The desired file. What leaves is deleted at once: a test waits until the table is just this.
 pub(crate) fn file(policy: &str, services: &Services) -> String {
-    let mut text = format!("version: 1\npolicy: {{ {policy} }}\ndefaults: {{ forward: nat, drain: 0 }}\nclusters:\n");
+    let mut text =
+        format!("version: 1\npolicy: {{ {policy} }}\ndefaults: {{ forward: nat, drain: 0 }}\nclusters:\n");
     for (number, Service { scheduler, servers }) in services {
         let servers: Vec<String> = servers
             .iter()
