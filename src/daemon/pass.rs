@@ -341,7 +341,7 @@ impl Passes {
     fn is_superseded(&mut self, job: &Job) -> bool {
         let is_other = |goal: &Goal| {
             let is_own = self.verified.as_ref().is_some_and(|verified| verified.text == goal.text);
-            is_own && self.store.is_other_verified(&goal.text)
+            is_own && self.store.verified_is(&goal.text) == Some(false)
         };
         let is_other =
             job.pending.is_none() && job.goal_was_verified && job.goal.as_ref().is_some_and(is_other);

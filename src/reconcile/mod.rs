@@ -316,7 +316,7 @@ fn permitted_pass(
                 Some(_) => session.tried(&targets, &last, leaving),
                 None => {
                     session.keep(text, trigger, &done, target.policy.history);
-                    session.verified(target, &last, text);
+                    session.verified(target, &last);
                     session.settle(desired, &last, leaving, now);
                 }
             }

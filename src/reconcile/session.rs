@@ -117,7 +117,7 @@ impl<'a> RecordSession<'a> {
     }
 
     /// Records that the kernel is as the file describes it.
-    pub(super) fn verified(&mut self, desired: &Desired, comparison: &StateDiff, text: &str) {
+    pub(super) fn verified(&mut self, desired: &Desired, comparison: &StateDiff) {
         let wanted = &desired.state.services;
         let owned = &mut self.record.owned;
         ownership::claim(owned, desired);
@@ -146,21 +146,25 @@ impl<'a> RecordSession<'a> {
         }
         self.record.verified = wanted.keys().copied().collect();
         self.record.spared = comparison.spared();
-        if let Err(error) = self.store.save_verified(text) {
-            self.warn(&error.to_string());
-        }
         self.write();
     }
 
-    /// Adds a file that is verified to the history, where it was not verified before.
+    /// Keeps a file that is verified, unless it is the one that was verified last: first in the history, which takes up the one before it,
+    /// if there is a trigger to be noted.
     pub(super) fn keep(&mut self, text: &str, trigger: Option<&Trigger>, done: &[Operation], most: u32) {
-        let Some(trigger) = trigger.filter(|_| !self.store.is_verified(text)) else { return };
-        let done = Summary::of(done.iter()).counts();
-        match self.store.note_verified(text, trigger, done, most as usize) {
-            Ok(warning) => self.warnings.extend(warning),
-            Err(error) => {
+        if self.store.verified_is(text) == Some(true) {
+            return;
+        }
+        let done = || Summary::of(done.iter()).counts();
+        match trigger.map(|trigger| self.store.note_verified(text, trigger, done(), most as usize)) {
+            Some(Ok(warning)) => self.warnings.extend(warning),
+            Some(Err(error)) => {
                 self.warnings.push(format!("{error}; lbd goes on, but the history lacks this file"))
             }
+            None => {}
+        }
+        if let Err(error) = self.store.save_verified(text) {
+            self.warn(&error.to_string());
         }
     }
 

@@ -74,18 +74,6 @@ impl Store {
         })
     }
 
-    /// Whether this is the text that was verified last.
-    pub fn is_verified(&self, text: &str) -> bool {
-        let head = seal::text_head(text);
-        self.directory.open_file(VERIFIED).is_ok_and(|file| is_equal(file, &head, text).unwrap_or(false))
-    }
-
-    /// Whether another text than this was verified last.
-    pub fn is_other_verified(&self, text: &str) -> bool {
-        let head = seal::text_head(text);
-        self.directory.open_file(VERIFIED).is_ok_and(|file| !is_equal(file, &head, text).unwrap_or(true))
-    }
-
     /// Adds a file that a pass has verified, unless it is the newest one; `most` is how many are kept. To be called under the lock of a pass,
     /// before the text is kept as the one that was verified last: where the history is empty, that one is added before it. Gives a
     /// warning where the history was corrupt, and begins anew.

@@ -217,7 +217,7 @@ fn begin(
     }
     let verified = last_verified.state(desired).ok_or_else(|| no_way_back("no file was verified so far"))?;
     // The daemon goes back to what it has verified; without one, it is the desired file that is applied.
-    if is_alone(store) && !store.is_verified(&before.text) {
+    if is_alone(store) && store.verified_is(&before.text) != Some(true) {
         return Err(no_way_back("the desired file is not the one that was verified last"));
     }
     let is_new = |key: &&ServiceKey| !verified.state.services.contains_key(*key);
