@@ -7,9 +7,11 @@ use crate::kernel::Look;
 use crate::model::{Desired, Link};
 use crate::status::Status;
 
+use super::attempt::Job;
 use super::findings::Examination;
 use super::goal::{Goal, UnusableFile};
-use super::pass::{Job, Looked, Pass};
+use super::look::Looked;
+use super::pass::Pass;
 
 /// What has happened. An event never says what changed; a pass compares everything.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //!
 //! The loop never blocks. A pass runs in a thread of its own (`worker`), the file is read in another (`file`).
 
+mod attempt;
 mod backoff;
 mod conflicts;
 mod controller;
@@ -12,6 +13,7 @@ mod examiner;
 mod file;
 mod findings;
 mod goal;
+mod look;
 mod pass;
 mod reader;
 mod status_file;
@@ -26,13 +28,15 @@ use std::io;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
+pub use self::attempt::{Attempt, Job};
 pub use self::controller::Controller;
 pub use self::drift::Drift;
 pub use self::environment::HostEnvironment;
 pub use self::event::{DaemonAction, Event, Notice};
 pub use self::findings::Examination;
 pub use self::goal::{Goal, UnusableFile};
-pub use self::pass::{Attempt, Connect, Job, Looked, Pass, Passes, ReadClock, StateDirectory};
+pub use self::look::Looked;
+pub use self::pass::{Connect, Pass, Passes, ReadClock, StateDirectory};
 
 /// The environment of the daemon: the source of its events, and the executor of its actions.
 pub trait Environment {

@@ -1,21 +1,15 @@
 //! Carries out one pass of the daemon: its order, its result, and the connection to the kernel.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use tracing::debug;
-
-use crate::error_chain::ErrorChain;
-use crate::history::Trigger;
-use crate::kernel::{Kernel, KernelError, Look, Loss};
-use crate::model::{Operation, Subject};
-use crate::reconcile::{self, FileChange, Outcome, PassInput, Reasons, Report, Summary};
+use crate::kernel::{Kernel, KernelError};
+use crate::reconcile::{self, Summary};
 use crate::status::{ChangedBy, LastChange, PassReason};
 use crate::store::{LoadError, Lock, Record, Store};
-use crate::target::{Clock, Conditions, Departure, Drains, FileServers, NO_CONDITIONS};
+use crate::target::{Clock, Conditions, Drains, NO_CONDITIONS};
 
-use super::drift::Drift;
+use super::attempt::{Attempt, Baseline, Job};
 use super::goal::Goal;
 use super::tried_file::Tried;
 
@@ -24,27 +18,6 @@ pub type ReadClock = Box<dyn Fn() -> Clock + Send>;
 
 /// Connects to a kernel.
 pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError> + Send>;
-
-/// The order for a pass.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// Why it runs
-    pub reason: PassReason,
-    /// Whether it may end after a quick check that finds no change
-    pub quick: bool,
-    /// The goal that is kept: the last file that was valid and that no guard refused
-    pub goal: Option<Goal>,
-    /// Whether the kernel was ever equal to it
-    pub goal_was_verified: bool,
-    /// A valid file that no pass has tried, or that a guard refused; it is tried first
-    pub pending: Option<Goal>,
-    /// The entries whose repair is deferred
-    pub backing_off: HashSet<Subject>,
-    /// What waits for its interface
-    pub waiting: HashSet<Subject>,
-    /// Why servers were not what the file says at the pass before
-    pub reasons: Reasons,
-}
 
 /// The result of a pass.
 #[derive(Debug)]
@@ -84,19 +57,6 @@ pub enum Pass {
     },
 }
 
-/// The result of a look for services that are gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Looked {
-    /// How far it went
-    pub look: Look,
-    /// What it found; nothing where it could not find out
-    pub loss: Loss,
-    /// Whether a server that drains has no connections any more
-    pub has_drained: bool,
-    /// How long it took
-    pub cost: Duration,
-}
-
 /// Whether the state directory still exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateDirectory {
@@ -108,41 +68,11 @@ pub enum StateDirectory {
     Gone(String),
 }
 
-/// The result of an attempt to make the kernel equal to a goal.
-#[derive(Debug)]
-pub struct Attempt {
-    /// The goal
-    pub goal: Goal,
-    /// What the pass did; an error where the kernel could not be read or written
-    pub result: Result<Report, KernelError>,
-    /// Which of the operations repair drift
-    pub drift: Drift,
-}
-
-impl Attempt {
-    /// Whether the kernel was read back and equals the goal, but for services that never were in it.
-    pub fn is_verified(&self) -> bool {
-        let is_verified =
-            |outcome: &Outcome| matches!(outcome, Outcome::Verified | Outcome::PartlyRefused(_));
-        self.result.as_ref().is_ok_and(|report| is_verified(&report.outcome))
-    }
-
-    /// Whether the kernel was left as it was, as far as is known.
-    pub fn did_nothing(&self) -> bool {
-        self.result.as_ref().map_or(true, |report| report.done.is_empty())
-    }
-
-    /// Whether a guard refused it.
-    pub fn is_refused(&self) -> bool {
-        self.result.as_ref().is_ok_and(|report| matches!(report.outcome, Outcome::Refused(_)))
-    }
-}
-
 /// Carries out passes over one connection to the kernel, which is renewed after an error.
 pub struct Passes {
     connect: Connect,
-    clock: ReadClock,
-    kernel: Option<Box<dyn Kernel>>,
+    pub(super) clock: ReadClock,
+    pub(super) kernel: Option<Box<dyn Kernel>>,
     pub(super) store: Store,
     /// The desired file: that of a trial lies beside it
     pub(super) file: PathBuf,
@@ -153,7 +83,7 @@ pub struct Passes {
     /// Whether it was read so far
     knows_verified: bool,
     /// What drains, with what the looks have found since the last pass
-    drains: Drains,
+    pub(super) drains: Drains,
     /// Whether a pass was left out for another file that was verified, and that is not the desired file
     gave_way: bool,
     /// What is known of trials
@@ -260,31 +190,6 @@ impl Passes {
         }
     }
 
-    /// Looks for services that the last pass has found and that are gone. What cannot be found out is left to the next resync.
-    pub fn look(&mut self, look: Look) -> Looked {
-        let began = Instant::now();
-        let found = self.kernel.as_mut().map_or(Ok(Loss::None), |kernel| kernel.find_loss(look));
-        let loss = found.unwrap_or_else(|error| {
-            debug!("cannot look for lost services: {}", ErrorChain(&error));
-            Loss::None
-        });
-        // A command that has the lock may be deleting services; what it leaves is seen by the next look.
-        let loss = if loss == Loss::Certain && self.store.is_locked() { Loss::None } else { loss };
-        Looked { look, loss, has_drained: self.look_at_drains(), cost: began.elapsed() }
-    }
-
-    /// Looks at the connections of what drains, and says whether a pass is due for it.
-    fn look_at_drains(&mut self) -> bool {
-        let (Some(kernel), false) = (&mut self.kernel, self.drains.is_empty()) else { return false };
-        match kernel.read_services(&self.drains.services()) {
-            Ok(live) => self.drains.look(&reconcile::live_connections(&live), (self.clock)()),
-            Err(error) => {
-                debug!("cannot look at what drains: {}", ErrorChain(&error));
-                false
-            }
-        }
-    }
-
     /// Records what the attempts of a pass have changed, if anything; returns it.
     fn record_change<'a>(
         &self,
@@ -373,113 +278,16 @@ impl Passes {
 
     /// Makes the kernel equal to a goal.
     fn attempt(&mut self, goal: &Goal, baseline: &Baseline<'_>) -> Attempt {
-        let result = self.try_attempt(goal, baseline);
+        let kernel = match &mut self.kernel {
+            Some(kernel) => Ok(kernel),
+            None => (self.connect)().map(|kernel| self.kernel.insert(kernel)),
+        };
+        let result = kernel
+            .and_then(|kernel| baseline.attempt(goal, kernel.as_mut(), &self.store, &mut self.verified));
         if result.is_err() {
             // The connection may be broken; the next pass makes a new one.
             self.kernel = None;
         }
-        let has_done = result.as_ref().is_ok_and(|report| !report.done.is_empty());
-        // What takes a trial back is no drift.
-        let may_be_drift = has_done && baseline.conditions.ended_trial.is_none();
-        let mut drift = if may_be_drift { baseline.drift(goal) } else { Drift::default() };
-        if let Ok(report) = &result
-            && has_done
-        {
-            drift.excuse(&baseline.job.reasons, &report.last.reasons);
-            // Those that ended while no daemon ran.
-            let servers = FileServers::of(&goal.desired.state.services);
-            let ended = baseline.conditions.ended.iter().flat_map(|one| one.servers(&servers));
-            drift.waited.extend(ended.map(|(service, server)| Subject::Server(service, server)));
-        }
-        Attempt { goal: goal.clone(), result, drift }
-    }
-
-    fn try_attempt(&mut self, goal: &Goal, baseline: &Baseline<'_>) -> Result<Report, KernelError> {
-        let Baseline { kept, was_verified, was_found_here: _, unknown, conditions, job, lock, now } =
-            *baseline;
-        let kernel = match &mut self.kernel {
-            Some(kernel) => kernel,
-            None => self.kernel.insert((self.connect)()?),
-        };
-        // An edit of the file starts from the state that was verified.
-        let edited = match kept {
-            Some(kept)
-                if kept.revision != goal.revision
-                    && was_verified
-                    && unknown.is_none()
-                    && conditions.are_none() =>
-            {
-                reconcile::edit(kernel.as_mut(), &kept.desired, &goal.desired, lock)
-            }
-            _ => Ok(Vec::new()),
-        };
-        let trigger = Trigger {
-            command: ChangedBy::Run { reason: job.reason },
-            by: None,
-            done: Summary::of(edited.iter().flatten()).counts(),
-        };
-        let waits = |operation: &Operation| job.backing_off.contains(&operation.subject());
-        let mut pass = |verified: Option<&Goal>| {
-            let verified = verified.map(|verified| &*verified.desired);
-            let order = PassInput {
-                desired: &goal.desired,
-                verified,
-                text: &goal.text,
-                trigger: Some(&trigger),
-                conditions,
-                defers: Some(&waits),
-                unknown,
-                expected: None,
-                followed: kept.filter(|kept| kept.revision != goal.revision).map(|kept| &*kept.desired),
-                departure: Departure::Drain,
-                now,
-            };
-            reconcile::pass(kernel.as_mut(), &order, &self.store, lock, &mut |_| {})
-        };
-        let mut report = pass(self.verified.as_ref())?;
-        // The operator may have applied it with `lbd apply`.
-        if matches!(report.outcome, Outcome::Refused(_))
-            && let Some(elsewhere) = goal.verified_elsewhere(&self.store, self.verified.as_ref())
-        {
-            report = pass(Some(&elsewhere))?;
-            self.verified = Some(elsewhere);
-        }
-        let is_verified = matches!(report.outcome, Outcome::Verified | Outcome::PartlyRefused(_));
-        if is_verified && conditions.trial.is_none() {
-            self.verified = Some(goal.clone());
-        }
-        // (Where an edit failed, the pass has planned it again.)
-        report.done.splice(..0, edited.unwrap_or_default());
-        Ok(report)
-    }
-}
-
-/// What the attempts of one pass have in common.
-#[derive(Clone, Copy)]
-struct Baseline<'a> {
-    /// The goal that is kept, if there is one
-    kept: Option<&'a Goal>,
-    /// Whether the kernel was ever equal to it
-    was_verified: bool,
-    /// Whether it is one that another process has verified in this boot and network namespace
-    was_found_here: bool,
-    /// Why the state that was verified last cannot be read, if so
-    unknown: Option<&'a str>,
-    /// The conditions in force
-    conditions: &'a Conditions,
-    job: &'a Job,
-    lock: Option<&'a Lock>,
-    now: Clock,
-}
-
-impl Baseline<'_> {
-    /// Which operations towards a goal repair drift.
-    fn drift(&self, goal: &Goal) -> Drift {
-        let kept = self.kept.filter(|_| self.was_verified || self.was_found_here);
-        Drift {
-            file: kept.map(|kept| FileChange::between(&kept.desired, &goal.desired)),
-            waited: self.job.waiting.clone(),
-            is_first: self.was_found_here,
-        }
+        Attempt { goal: goal.clone(), drift: baseline.drift(goal, result.as_ref().ok()), result }
     }
 }

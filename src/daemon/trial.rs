@@ -1,7 +1,8 @@
 //! Follows the file of a trial in the passes of the daemon, and ends a trial that must not go on.
 
+use super::attempt::Attempt;
 use super::goal::Goal;
-use super::pass::{Attempt, Passes};
+use super::pass::Passes;
 use super::tried_file::TriedFile;
 use crate::reconcile;
 use crate::target::{Conditions, TrialEnd};

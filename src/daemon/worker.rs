@@ -6,8 +6,9 @@ use std::thread;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::attempt::Job;
 use super::event::Event;
-use super::pass::{Job, Passes};
+use super::pass::Passes;
 use crate::kernel::Look;
 
 /// The handle of the thread, which ends after its pass when this is dropped.

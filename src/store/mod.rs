@@ -221,7 +221,6 @@ fn is_equal(file: File, head: &str, text: &str) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::MetadataExt;
 
     use super::*;
     use crate::model::{Spared, SyncLink, SyncRole, Timeouts};

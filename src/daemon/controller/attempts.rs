@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::Controller;
 use super::outcome::{PassContext, PassResult};
+use crate::daemon::attempt::Attempt;
 use crate::daemon::backoff;
-use crate::daemon::pass::Attempt;
 
 impl Controller {
     /// How long to wait for the next pass, by the result of this one: not longer than a repair is deferred.

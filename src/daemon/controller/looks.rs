@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Controller, EVENT_IDLE_RATIO, IDLE_RATIO};
 use crate::daemon::event::DaemonAction;
-use crate::daemon::pass::Looked;
+use crate::daemon::look::Looked;
 use crate::kernel::{Look, Loss};
 use crate::status::PassReason;
 

@@ -8,7 +8,8 @@ use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use super::{Controller, looks};
-use crate::daemon::pass::{Attempt, StateDirectory};
+use crate::daemon::attempt::Attempt;
+use crate::daemon::pass::StateDirectory;
 use crate::error_chain::ErrorChain;
 use crate::guard::GuardRefusal;
 use crate::history::{EventKind, HistoryEvent};
