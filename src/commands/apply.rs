@@ -138,17 +138,14 @@ pub(super) fn carry_out(
     }
     let trigger = Trigger { command, by: Some(who()), done: Counts::default() };
     let order = PassInput {
-        desired,
         conditions: &conditions,
         verified,
-        text: &source.text,
         trigger: Some(&trigger),
-        defers: None,
         unknown: last_verified.unknown(),
         expected: options.expect.as_deref(),
-        followed: None,
         departure,
         now,
+        ..PassInput::new(desired, &source.text)
     };
     let report = reconcile::pass(&mut kernel, &order, store, lock.as_ref(), &mut show);
     let recorded = report.as_ref().map_or(Ok(()), |report| inputs::record_change(store, command, report));

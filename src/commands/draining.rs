@@ -1,21 +1,21 @@
 //! What `lbd apply` does about servers that drain: it says who ends that, or waits for it.
 
-use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
 use super::inputs::LastVerified;
+use super::shown_pass::shown_pass;
 use super::{CommandError, Console, DONE, ERROR, inputs};
-use crate::cli::{Apply, ReportOutput};
+use crate::cli::Apply;
 use crate::config::Source;
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::model::Desired;
-use crate::reconcile::{self, Outcome, PassInput, StateDiff};
+use crate::reconcile::{self, Outcome, PassInput};
 use crate::report;
 use crate::status::ChangedBy;
 use crate::store::Store;
-use crate::target::{Clock, Departure, Drains};
+use crate::target::{Clock, Drains};
 
 /// How often the connections are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -111,35 +111,19 @@ fn end(
         None => (source, desired),
     };
     console.out.detach();
-    let out = &mut *console.out;
-    let mut shown = Ok(());
-    let mut show = |comparison: &StateDiff| {
-        if options.output == ReportOutput::Text && shown.is_ok() {
-            shown = report::operations_text(out, comparison).and_then(|()| out.flush());
-        }
-    };
+    // The file was verified before: there is nothing for the history.
     let order = PassInput {
-        desired,
         conditions: &conditions,
         verified: verified.state(desired),
-        text: &source.text,
-        defers: None,
         unknown: verified.unknown(),
-        expected: None,
-        // The file was verified before.
-        trigger: None,
-        followed: None,
-        departure: Departure::Drain,
         now,
+        ..PassInput::new(desired, &source.text)
     };
-    let report = reconcile::pass(kernel, &order, store, lock.as_ref(), &mut show);
-    let recorded =
-        report.as_ref().map_or(Ok(()), |report| inputs::record_change(store, ChangedBy::Apply, report));
+    let output = options.output;
+    let report = shown_pass(kernel, &order, store, lock.as_ref(), ChangedBy::Apply, output, console);
     drop(lock);
     console.out.attach()?;
-    console.warn_of(recorded);
     let report = report?;
-    shown?;
     report.warnings.iter().for_each(|warning| console.warn(warning));
     console.print_failures(&report.failed);
     Ok(match report.outcome {

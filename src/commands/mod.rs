@@ -23,6 +23,7 @@ mod restore;
 mod rollback;
 mod run;
 mod schema;
+mod shown_pass;
 mod status;
 mod teardown;
 mod trial;

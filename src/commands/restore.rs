@@ -17,7 +17,7 @@ use crate::report;
 use crate::status::ChangedBy;
 use crate::store::Store;
 use crate::systemd::Notifier;
-use crate::target::{Clock, Conditions, Departure, Pauses, TrialEnd};
+use crate::target::{Clock, Conditions, Pauses, TrialEnd};
 
 pub(super) fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, CommandError> {
     advice::warn_of_file(&arguments.file, console);
@@ -102,17 +102,12 @@ fn pass(
     let mut announce = |comparison: &StateDiff| console.progress.apply(comparison.plan.len());
     let trigger = Trigger { command: ChangedBy::Restore, by: None, done: Counts::default() };
     let order = PassInput {
-        desired,
         conditions: &conditions,
         verified: verified.state(desired),
-        text: &source.text,
         trigger: Some(&trigger),
-        defers: None,
         unknown: verified.unknown(),
-        expected: None,
-        followed: None,
-        departure: Departure::Drain,
         now,
+        ..PassInput::new(desired, &source.text)
     };
     let report = reconcile::pass(kernel, &order, store, lock.as_ref(), &mut announce);
     let recorded =

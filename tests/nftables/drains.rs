@@ -2,23 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use crate::hosts::{Hosts, at};
 use crate::lab::Netns;
-use nix::sched::{CloneFlags, setns};
 
 const SETTINGS: &str = "sysctls: { net.ipv4.ip_forward: 1, net.ipv4.vs.conntrack: 1 }";
 
 /// A client and two servers, each server by its address; the test's own namespace is the director.
-struct Hosts;
-
-impl Hosts {
-    fn new(net: &Netns) -> Self {
-        net.sh("ip netns add drain-client; ip netns add drain-server; ip -batch - <<'WIRES'
+fn hosts(net: &Netns) -> Hosts {
+    net.sh("ip netns add drain-client; ip netns add drain-server; ip -batch - <<'WIRES'
 link add c type veth peer name d netns drain-client
 link add s type veth peer name d netns drain-server
 address add 10.8.0.1/24 dev c
@@ -38,38 +34,19 @@ address add 192.168.8.14/24 dev d
 address add 192.168.8.15/24 dev d
 route add default via 192.168.8.1
 SERVER");
-        for number in [14, 15] {
-            let listener = at("drain-server", move || TcpListener::bind((format!("192.168.8.{number}"), 80)));
-            let listener = listener.unwrap();
-            thread::spawn(move || {
-                for stream in listener.incoming() {
-                    let mut stream = stream.unwrap();
-                    thread::spawn(move || {
-                        while stream.read_exact(&mut [0]).is_ok() && stream.write_all(&[number]).is_ok() {}
-                    });
-                }
-            });
-        }
-        Self
+    for number in [14, 15] {
+        let listener = at("drain-server", move || TcpListener::bind((format!("192.168.8.{number}"), 80)));
+        let listener = listener.unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                thread::spawn(move || {
+                    while stream.read_exact(&mut [0]).is_ok() && stream.write_all(&[number]).is_ok() {}
+                });
+            }
+        });
     }
-}
-
-impl Drop for Hosts {
-    fn drop(&mut self) {
-        for name in ["drain-client", "drain-server"] {
-            let _ = std::process::Command::new("ip").args(["netns", "del", name]).status();
-        }
-    }
-}
-
-/// Does some work in a namespace. Sockets belong to where they were made.
-fn at<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
-    let namespace = File::open(format!("/run/netns/{name}")).unwrap();
-    let work = move || {
-        setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
-        work()
-    };
-    thread::spawn(work).join().unwrap()
+    Hosts(&["drain-client", "drain-server"])
 }
 
 fn connect() -> TcpStream {
@@ -98,7 +75,7 @@ fn apply(net: &Netns, file: &str, words: &[&str]) {
 
 fn a_cluster_that_moves_from_a_mark_to_an_address_keeps_its_connections_and_takes_new_ones_there() {
     let net = Netns::new();
-    let _hosts = Hosts::new(&net);
+    let _hosts = hosts(&net);
     let marked = "\
 marks: [{ mark: 10, match: [{ protocol: tcp, address: 10.8.0.1, ports: [80] }] }]
 clusters: [{ name: web, listen: 'fwmark://10', forward: nat, servers: [192.168.8.14] }]";
@@ -126,7 +103,7 @@ clusters: [{ name: web, listen: 'fwmark://10', forward: nat, servers: [192.168.8
 
 fn what_fullnat_needs_stays_until_its_cluster_has_drained() {
     let net = Netns::new();
-    let _hosts = Hosts::new(&net);
+    let _hosts = hosts(&net);
     // The server cannot answer the client but through the director's own address.
     net.sh("ip -n drain-server route del default");
     let both = "clusters:

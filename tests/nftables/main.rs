@@ -8,6 +8,7 @@ mod lab;
 mod advice;
 mod director;
 mod drains;
+mod hosts;
 mod lab_itself;
 mod stateful;
 mod untracked;

@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::hosts::{Hosts, at};
 use crate::lab::Netns;
-use nix::sched::{CloneFlags, setns};
 
 /// For what is sure to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,11 +48,8 @@ table inet firewalld {
 
 /// The client and the server; the test's own namespace is the director. The server answers for the address of the dr service by
 /// a cable of its own, for all others through the director.
-struct Hosts;
-
-impl Hosts {
-    fn new(net: &Netns) -> Self {
-        net.sh("ip netns add fw-client; ip netns add fw-server; ip -batch - <<'WIRES'
+fn hosts(net: &Netns) -> Hosts {
+    net.sh("ip netns add fw-client; ip netns add fw-server; ip -batch - <<'WIRES'
 link add c type veth peer name d netns fw-client
 link add s type veth peer name d netns fw-server
 link add x netns fw-client type veth peer name x netns fw-server
@@ -82,26 +78,7 @@ route add default via 10.7.5.1
 route add default via 10.7.6.1 table 100
 rule add from 10.7.0.1 table 100
 SERVER");
-        Self
-    }
-}
-
-impl Drop for Hosts {
-    fn drop(&mut self) {
-        for name in ["fw-client", "fw-server"] {
-            let _ = std::process::Command::new("ip").args(["netns", "del", name]).status();
-        }
-    }
-}
-
-/// Does some work in a namespace. Sockets belong to where they were made.
-fn at<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
-    let namespace = File::open(format!("/run/netns/{name}")).unwrap();
-    let work = move || {
-        setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
-        work()
-    };
-    thread::spawn(work).join().unwrap()
+    Hosts(&["fw-client", "fw-server"])
 }
 
 /// Sends back what comes first, and says whose connections were closed in order.
@@ -154,7 +131,7 @@ const TRANSLATED: &str = "10.7.0.2:80";
 #[test]
 fn dr_behind_connection_states_loses_its_packets_as_the_warning_says_until_it_is_untracked() {
     let net = Netns::new();
-    let _hosts = Hosts::new(&net);
+    let _hosts = hosts(&net);
     net.write("rules", FIREWALL);
     net.sh("nft -f rules");
     let (told, closed) = mpsc::channel();

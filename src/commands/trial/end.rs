@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{pass, put_back, refused, roll_back};
-use crate::cli::Arguments;
+use super::{put_back, refused, roll_back};
+use crate::cli::{Arguments, ReportOutput};
 use crate::commands::install::place;
 use crate::commands::other_file::other_file;
+use crate::commands::shown_pass::shown_pass;
 use crate::commands::tried::{Notes, TrialError, TrialFiles, parse};
 use crate::commands::who::who;
 use crate::commands::{CommandError, Console, DONE, ERROR, REFUSED, inputs};
@@ -63,11 +64,13 @@ fn install_and_pass(
         trigger: Some(&trigger),
         ..PassInput::new(&desired, &source.text)
     };
-    let report = pass(&mut kernel, &order, &store, lock.as_ref(), ChangedBy::Confirm, console);
+    let (by, output) = (ChangedBy::Confirm, ReportOutput::Text);
+    let report = shown_pass(&mut kernel, &order, &store, lock.as_ref(), by, output, console);
     drop(lock);
     console.out.attach()?;
     console.warn_of(ended);
     let report = report?;
+    report.warnings.iter().for_each(|warning| console.warn(warning));
     last_verified.warn(console);
     writeln!(console.out, "installed: {}", escape::text(&trial.desired))?;
     report::report_text(console.out, &report)?;

@@ -7,8 +7,9 @@ use tokio::select;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-use super::{bad_end, pass, roll_back, rolled_back};
-use crate::cli::Arguments;
+use super::{bad_end, roll_back, rolled_back};
+use crate::cli::{Arguments, ReportOutput};
+use crate::commands::shown_pass::shown_pass;
 use crate::commands::tried::{TrialFiles, tried};
 use crate::commands::{CommandError, Console, DONE, ERROR, inputs};
 use crate::daemon::StartError;
@@ -176,7 +177,10 @@ impl Keeper<'_> {
             unknown: verified.unknown(),
             ..PassInput::new(&desired, &source.text)
         };
-        let report = pass(kernel, &order, self.store, lock.as_ref(), ChangedBy::Try, console)?;
+        let (by, output) = (ChangedBy::Try, ReportOutput::Text);
+        let report = shown_pass(kernel, &order, self.store, lock.as_ref(), by, output, console)?;
+        drop(lock);
+        report.warnings.iter().for_each(|warning| console.warn(warning));
         let bad = bad_end(&report, &desired, before, &conditions).filter(|_| !self.trial.keep_going);
         Ok(bad.map(|why| End::Over(Some(why))))
     }

@@ -11,10 +11,11 @@ use self::foreground::{Keeper, Signals};
 use super::inputs::Input;
 use super::install::place;
 use super::other_file::other_file;
+use super::shown_pass::shown_pass;
 use super::tried::{Notes, TrialError, TrialFiles};
 use super::who::who;
 use super::{CommandError, Console, DONE, ERROR, REFUSED, apply, inputs};
-use crate::cli::{Apply, Arguments, TryOptions};
+use crate::cli::{Apply, Arguments, ReportOutput, TryOptions};
 use crate::config::{self, Source};
 use crate::escape::Escaped;
 use crate::files::sha256;
@@ -22,7 +23,7 @@ use crate::history::{EventKind, HistoryEvent};
 use crate::kernel::Kernel;
 use crate::kernel::director::Director;
 use crate::model::{Desired, ServiceKey};
-use crate::reconcile::{self, Outcome, PassInput, Report, StateDiff};
+use crate::reconcile::{self, Outcome, PassInput, Report};
 use crate::report;
 use crate::status::ChangedBy;
 use crate::store::{Lock, Store};
@@ -132,6 +133,8 @@ fn begin_and_keep(
     drop(lock);
     let attached = console.out.attach();
     let (trial, begun) = begun?;
+    let warnings = begun.report().into_iter().flat_map(|report| &report.warnings);
+    warnings.for_each(|warning| console.warn(warning));
     match begun {
         Begun::Refused(report) => {
             attached?;
@@ -198,6 +201,16 @@ enum Begun {
     Verified(Box<Report>),
 }
 
+impl Begun {
+    /// What its first pass did, where there was one.
+    fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Refused(report) | Self::Verified(report) => Some(report),
+            Self::RolledBack(report, _) => report.as_deref(),
+        }
+    }
+}
+
 /// Begins a trial, under the lock: writes it down, and runs its first pass.
 fn begin(
     new: NewTrial<'_>,
@@ -241,7 +254,7 @@ fn begin(
         verified: Some(verified),
         ..PassInput::new(desired, &source.text)
     };
-    let report = pass(kernel, &order, store, lock, ChangedBy::Try, console);
+    let report = shown_pass(kernel, &order, store, lock, ChangedBy::Try, ReportOutput::Text, console);
     let report = match report {
         Ok(report) if report.done.is_empty() && report.last.refusal().is_some() => {
             store.forget_trial().map_err(CommandError::StateFile)?;
@@ -305,33 +318,6 @@ fn bad_end(
         Outcome::Unverified(reason) => Some(reason.clone()),
         Outcome::Deferred | Outcome::Unexpected(_) | Outcome::Paused => Some("it is not verified".to_owned()),
     }
-}
-
-/// Runs a pass under the lock, and shows what it does. The output is detached meanwhile.
-fn pass(
-    kernel: &mut Director,
-    order: &PassInput<'_>,
-    store: &Store,
-    lock: Option<&Lock>,
-    by: ChangedBy,
-    console: &mut Console<'_>,
-) -> Result<Report, CommandError> {
-    let mut shown = Ok(());
-    let out = &mut *console.out;
-    let progress = &console.progress;
-    let mut show = |comparison: &StateDiff| {
-        if shown.is_ok() {
-            shown = report::operations_text(out, comparison).and_then(|()| out.flush());
-        }
-        progress.apply(comparison.plan.len());
-    };
-    let report = reconcile::pass(kernel, order, store, lock, &mut show)?;
-    shown?;
-    console.warn_of(inputs::record_change(store, by, &report));
-    for warning in &report.warnings {
-        console.warn(warning);
-    }
-    Ok(report)
 }
 
 /// Takes the effects of a trial that has ended back, by an ordinary pass, and removes its files.
