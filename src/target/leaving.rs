@@ -8,11 +8,9 @@ use compact_str::CompactString;
 
 use super::clock::{Clock, Period};
 use super::drains::{Drain, DrainEnd, Drains, LiveConnections, ServerOf};
-use super::refuses_clients;
-use crate::model::{
-    Desired, Family, Mark, MarkMatch, Prune, RealServer, ServerKey, ServiceKey, State, Table, VirtualService,
-    untracked,
-};
+use super::quiesced::is_mixed_in;
+use super::{refuses_clients, rules};
+use crate::model::{Desired, Prune, RealServer, ServerKey, ServiceKey, State, Table, VirtualService};
 
 /// What becomes of the servers that leave the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -164,11 +162,11 @@ impl Leaving {
         all
     }
 
-    /// Adds what drains to what is desired: the servers as they are, with weight 0, and the rules of services that have left whose packets the
-    /// file gives to nothing else. Established connections need no mark, and a rule that stays leads new clients to a service without a
-    /// usable server.
+    /// Adds what drains to what is desired: the servers as they are, with weight 0, and the rules of services that have left.
     pub fn keep(&self, desired: &mut State, live: &State) {
-        self.keep_rules(desired, live);
+        let mut left = self.draining.services();
+        left.retain(|service| !desired.services.contains_key(service));
+        rules::keep(desired, live, &left);
         for ((service, server), _) in self.draining.iter() {
             let Some(there) = live.services.get(service) else { continue };
             let Some(real) = there.servers.get(server) else { continue };
@@ -178,46 +176,6 @@ impl Leaving {
             });
             let real = RealServer { weight: 0, ..*real };
             kept.servers_mut().insert(*server, real);
-        }
-    }
-}
-
-impl Leaving {
-    /// Adds the rules of services that are not in the file any more: of marks, and of packets that are not tracked.
-    fn keep_rules(&self, desired: &mut State, live: &State) {
-        let mut left = self.draining.services();
-        left.retain(|service| !desired.services.contains_key(service));
-        let (mut marks, mut untracked): (Vec<Mark>, Vec<MarkMatch>) = Default::default();
-        for service in &left {
-            let is_free = |packets: &&MarkMatch| {
-                let mut others = desired.marks.iter().flat_map(|of| &of.matches);
-                !others.any(|other| other.meets(packets))
-                    && !desired.services.keys().any(|service| packets.reaches(service))
-            };
-            if let ServiceKey::FirewallMark { mark, .. } = *service
-                && marks.iter().all(|rules| rules.mark != mark)
-            {
-                let rules = live.marks.iter().filter(|rules| rules.mark == mark);
-                let matches = rules.flat_map(|rules| &rules.matches).filter(is_free).cloned().collect();
-                marks.push(Mark { mark, matches });
-            }
-            let of_service = untracked::packets(service, &live.marks);
-            // Whether they are free depends on all services.
-            untracked
-                .extend(of_service.iter().filter(|of| live.untracked.contains(of)).filter(is_free).cloned());
-        }
-        for rules in marks {
-            match desired.marks.iter_mut().find(|of| of.mark == rules.mark) {
-                Some(of) => of.matches.extend(rules.matches),
-                None if rules.matches.is_empty() => {}
-                None => desired.marks.push(rules),
-            }
-        }
-        untracked.retain(|packets| !desired.untracked.contains(packets));
-        if !untracked.is_empty() {
-            untracked.append(&mut desired.untracked);
-            desired.untracked = untracked::sorted(untracked);
-            desired.untracked.dedup();
         }
     }
 }
@@ -236,7 +194,7 @@ impl Departing<'_> {
     /// Why a server cannot drain, if so: by the scheduler that its service is to have, and by the one of `live`, where that counts as well. Of
     /// a service that leaves itself no scheduler counts: none of its clients would get another server.
     fn refusing(&self, (service, server): &ServerOf, live: Option<&VirtualService>) -> Option<DrainEnd> {
-        if !self.file.state.sync.is_empty() && Family::of(server.address) != service.family() {
+        if !self.file.state.sync.is_empty() && is_mixed_in(service, server) {
             return Some(DrainEnd::OtherFamily);
         }
         let wanted = self.file.state.services.get(service)?;

@@ -8,6 +8,7 @@ mod overrides;
 mod pause;
 mod quiesced;
 mod reason;
+mod rules;
 mod trial;
 
 use std::borrow::Cow;

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use super::refuses_clients;
+use super::{refuses_clients, rules};
 use crate::model::{
-    Desired, Family, Mark, MarkMatch, Prune, RealServer, ServerKey, ServiceKey, State, SyncDaemon,
-    VirtualService, untracked,
+    Desired, Family, Prune, RealServer, ServerKey, ServiceKey, State, SyncDaemon, VirtualService,
 };
 
 /// Adds to a desired state all that it lacks of the state before it. Servers get weight 0, but for those that would refuse clients of
 /// a service that stays (see [`refuses_clients`]), which are not kept; nor is what cannot be there together: the kernel runs no sync daemon
-/// while a service has a server of another family. Of the rules of services that leave, those are kept whose packets
-/// `desired` gives to no other service.
+/// while a service has a server of another family. The rules of services that leave are kept, see
+/// [`rules::keep`].
 pub(super) fn keep(desired: &mut Desired, before: &Desired) {
     let (state, old) = (&mut desired.state, &before.state);
     // What the file has comes first.
@@ -22,15 +21,13 @@ pub(super) fn keep(desired: &mut Desired, before: &Desired) {
     state.sync.extend(kept);
     let may_be_mixed = state.sync.is_empty();
     keep_servers(state, old, may_be_mixed);
-    let is_new = |key: &&ServiceKey| !old.services.contains_key(*key);
-    let taken: Vec<MarkMatch> =
-        state.services.keys().filter(is_new).flat_map(|key| untracked::packets(key, &state.marks)).collect();
     // What another setting of the policy leaves alone is no part of it.
     if desired.policy.prune == Prune::Never {
         return;
     }
     let leaving: Vec<ServiceKey> =
         old.services.keys().filter(|key| !state.services.contains_key(*key)).copied().collect();
+    rules::keep(state, old, &leaving);
     for key in &leaving {
         let Some(VirtualService { scheduling, servers }) = old.services.get(key) else { continue };
         let mut service = VirtualService { scheduling: Arc::clone(scheduling), servers: Arc::clone(servers) };
@@ -45,7 +42,6 @@ pub(super) fn keep(desired: &mut Desired, before: &Desired) {
             Arc::make_mut(&mut desired.clusters).insert(*key, cluster.clone());
         }
     }
-    keep_rules(state, old, &leaving, &taken);
 }
 
 /// Adds the servers that leave services that stay.
@@ -67,7 +63,7 @@ fn keep_servers(state: &mut State, old: &State, may_be_mixed: bool) {
 }
 
 /// Whether a server is of another family than its service.
-fn is_mixed_in(service: &ServiceKey, server: &ServerKey) -> bool {
+pub(super) fn is_mixed_in(service: &ServiceKey, server: &ServerKey) -> bool {
     Family::of(server.address) != service.family()
 }
 
@@ -76,37 +72,13 @@ fn has_mixed(state: &State) -> bool {
     services.any(|(key, service)| service.servers.keys().any(|server| is_mixed_in(key, server)))
 }
 
-/// Adds the mark rules, and those of untracked packets, of the services that leave; `taken` are the packets of new services.
-fn keep_rules(state: &mut State, old: &State, leaving: &[ServiceKey], taken: &[MarkMatch]) {
-    let is_free = |packets: &MarkMatch| !taken.iter().any(|other| other.meets(packets));
-    for rules in &old.marks {
-        let leaves = leaving.iter().any(|key| key.mark() == Some(rules.mark));
-        if leaves && !state.marks.iter().any(|other| other.mark == rules.mark) {
-            let matches = rules.matches.iter().filter(|packets| is_free(packets)).cloned().collect();
-            state.marks.push(Mark { mark: rules.mark, matches });
-        }
-    }
-    let of_leaving = leaving.iter().flat_map(|key| untracked::packets(key, &old.marks));
-    let kept: Vec<MarkMatch> = of_leaving
-        .filter(|packets| old.untracked.contains(packets))
-        .filter(|packets| is_free(packets) && !state.untracked.contains(packets))
-        .collect();
-    if !kept.is_empty() {
-        let mut all = std::mem::take(&mut state.untracked);
-        all.extend(kept);
-        all = untracked::sorted(all);
-        all.dedup();
-        state.untracked = all;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
     use std::ops::RangeInclusive;
 
     use super::*;
-    use crate::model::{Prefix, SchedulerFlags, SchedulerName, Scheduling, Servers};
+    use crate::model::{Mark, MarkMatch, Prefix, SchedulerFlags, SchedulerName, Scheduling, Servers};
 
     fn scheduling(name: &str) -> Scheduling {
         Scheduling {
