@@ -1,11 +1,13 @@
 //! Puts a text into the place of the desired file: a copy beside it, with its owner and mode, that is renamed once it is complete on disk.
 
 use std::fmt;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
+
+use crate::files::beside;
 
 /// The mode of a desired file where there was none.
 const MODE: u32 = 0o644;
@@ -82,16 +84,20 @@ impl Copy {
     }
 
     fn write(&self, file: &Path, text: &str) -> io::Result<()> {
-        let rights = rights(file)?;
         let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
         copy.write_all(text.as_bytes())?;
-        keep_rights(&copy, rights.as_ref())
+        if beside::take_rights(&copy, file)? {
+            return Ok(());
+        }
+        copy.set_permissions(Permissions::from_mode(MODE))
     }
 
     /// Renames it into the place of the desired file, complete on disk before.
     pub(super) fn install(mut self, file: &Path) -> Result<(), InstallError> {
         self.is_kept = true;
-        install(&self.path, file).map_err(|cause| self.error(cause))
+        // An editor may have written a new file.
+        let installed = File::open(&self.path).and_then(|copy| beside::install(&copy, &self.path, file));
+        installed.map_err(|cause| self.error(cause))
     }
 }
 
@@ -101,38 +107,6 @@ impl Drop for Copy {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-/// Renames a file beside the desired file into its place, with its owner and mode, complete on disk before.
-pub(super) fn install(copy: &Path, file: &Path) -> io::Result<()> {
-    let opened = File::open(copy)?;
-    // An editor may have written a new file.
-    keep_rights(&opened, rights(file)?.as_ref())?;
-    opened.sync_all()?;
-    fs::rename(copy, file)?;
-    file.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
-}
-
-/// The owner and the mode of the desired file, if there is one.
-fn rights(file: &Path) -> io::Result<Option<Metadata>> {
-    match fs::metadata(file) {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Gives a file the owner, group and mode of another.
-fn keep_rights(file: &File, of: Option<&Metadata>) -> io::Result<()> {
-    let now = file.metadata()?;
-    if let Some(of) = of.filter(|of| (now.uid(), now.gid()) != (of.uid(), of.gid())) {
-        std::os::unix::fs::fchown(file, Some(of.uid()), Some(of.gid()))?;
-    }
-    let mode = of.map_or(MODE, |of| of.mode() & 0o7777);
-    if now.mode() & 0o7777 == mode {
-        return Ok(());
-    }
-    file.set_permissions(fs::Permissions::from_mode(mode))
 }
 
 /// The desired file itself, by a path without links; it need not exist.

@@ -95,27 +95,31 @@ pub fn read(file: &File, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> 
 ///
 /// # Errors
 /// Where it cannot be renamed, or given its owner.
-pub fn install(file: &File, path: &Path, to: &Path) -> Result<(), FileError> {
-    let install = || -> io::Result<()> {
-        match fs::metadata(to) {
-            Ok(before) => keep_rights(file, &before)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        file.sync_all()?;
-        fs::rename(path, to)?;
-        sync_directory(to)
-    };
-    install().map_err(|error| FileError::new(to.to_owned(), error))
+pub fn install(file: &File, path: &Path, to: &Path) -> io::Result<()> {
+    take_rights(file, to)?;
+    file.sync_all()?;
+    fs::rename(path, to)?;
+    sync_directory(to)
 }
 
-/// Gives a file the owner, group and mode of another.
-fn keep_rights(file: &File, of: &Metadata) -> io::Result<()> {
+/// Gives a file the owner, group and mode of the one of this name; says whether that exists.
+///
+/// # Errors
+/// Where it cannot be examined, or the rights cannot be given.
+pub fn take_rights(file: &File, from: &Path) -> io::Result<bool> {
+    let of = match fs::metadata(from) {
+        Ok(of) => of,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
     let now = file.metadata()?;
     if (now.uid(), now.gid()) != (of.uid(), of.gid()) {
         fchown(file, Some(of.uid()), Some(of.gid()))?;
     }
-    if now.mode() == of.mode() { Ok(()) } else { file.set_permissions(Permissions::from_mode(of.mode())) }
+    if now.mode() != of.mode() {
+        file.set_permissions(Permissions::from_mode(of.mode()))?;
+    }
+    Ok(true)
 }
 
 /// Removes a file, if it exists.

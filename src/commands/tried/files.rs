@@ -92,7 +92,8 @@ impl TrialFiles {
 
     /// Renames the copy, which is open, into the place of the desired file, with its owner and mode.
     pub(in crate::commands) fn install(&self, copy: &File) -> Result<(), TrialError> {
-        beside::install(copy, &self.copy, &self.desired).map_err(TrialError::File)?;
+        let error = |cause: std::io::Error| FileError { path: self.desired.clone(), cause: cause.into() };
+        beside::install(copy, &self.copy, &self.desired).map_err(|cause| TrialError::File(error(cause)))?;
         beside::remove(&self.notes).map_err(TrialError::File)
     }
 
