@@ -99,7 +99,8 @@ fn edit_on_terminal(net: &Netns, keys: &str) -> (String, String) {
         "command",
         &format!("trap : INT; NO_COLOR=1 EDITOR=\"sed -i 's/weight: 1/weight: 3/'\" {edit}; echo $? >ended"),
     );
-    net.sh("sh keys | script -qfec 'sh command' shown >/dev/null");
+    // Without `exec`, Ctrl-C would end a dash in between, which is the shell where SHELL is not set.
+    net.sh("sh keys | script -qfec 'exec sh command' shown >/dev/null");
     (net.sh("cat ended"), net.sh("cat shown"))
 }
 
