@@ -47,6 +47,9 @@ pub mod plan;
 /// Warnings: what a director needs and the file does not set.
 pub mod advice;
 
+/// Health checks: what is probed, what the results add up to, and the files that daemon and checker share.
+pub mod health;
+
 /// Decides what the kernel should be right now: the desired file, modified for a while by conditions: pauses, overrides, trials and drains.
 pub mod target;
 

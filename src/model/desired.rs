@@ -9,7 +9,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 
 use super::named::named;
-use super::{DrainTimes, ServiceKey, State, Table};
+use super::{DrainTimes, Health, ServiceKey, State, Table};
 
 /// A desired file that is valid.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +24,8 @@ pub struct Desired {
     pub port_like: Vec<IpAddr>,
     /// How long servers keep their connections when they leave the file, where the file says it; the kernel knows nothing of it
     pub drains: Arc<DrainTimes>,
+    /// The checks of servers, and what failing ones do; the kernel knows nothing of it
+    pub health: Arc<Health>,
     /// The limits of what lbd may change
     pub policy: Policy,
 }

@@ -1,7 +1,9 @@
-//! The data that all rooms share: a director's state, the desired file, and the operations; without serialisation or I/O.
+//! The data that all rooms share: a director's state, the desired file, and the operations; without I/O.
 
+mod check;
 mod desired;
 mod drain;
+mod health;
 pub mod link;
 pub mod mark;
 mod named;
@@ -17,8 +19,12 @@ mod table;
 mod timeouts;
 pub mod untracked;
 
+pub use check::{
+    Body, Check, CheckKind, Dns, Exchange, Exec, Http, Identity, RecordType, Timing, Tls, Verify,
+};
 pub use desired::{Desired, MaxDelete, Policy, Prune};
 pub use drain::{DEFAULT_DRAIN, DrainTimes};
+pub use health::{Checks, Health, MinServing, OnFailure, ServiceHealth};
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
 pub use named::Named;

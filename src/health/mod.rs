@@ -1,0 +1,9 @@
+//! Health checks: what is probed, what the results add up to, and the files by which the daemon and the checker know of each other.
+//!
+//! All of it is pure but the two files. Neither the kernel nor the state directory is known here.
+
+mod probe;
+mod verdict;
+
+pub use self::probe::{Digest, Endpoint, Keys, ProbeKey, ProbedCheck, Probes};
+pub use self::verdict::{ExecWeight, Failure, Finding, Verdict, Verdicts};
