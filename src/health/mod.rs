@@ -3,7 +3,9 @@
 //! All of it is pure but the two files. Neither the kernel nor the state directory is known here.
 
 mod probe;
+mod results;
 mod verdict;
 
 pub use self::probe::{Digest, Endpoint, Keys, ProbeKey, ProbedCheck, Probes};
+pub use self::results::{Checks, Moment, Outcome, Start};
 pub use self::verdict::{ExecWeight, Failure, Finding, Verdict, Verdicts};

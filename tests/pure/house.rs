@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("files", &[]),
     ("history", &["status"]),
     ("health", &["files", "model", "status"]),
+    ("checker", &["escape", "files", "health", "model", "status"]),
     ("target", &["health", "model", "status"]),
     ("store", &["files", "history", "model", "ownership", "status", "target"]),
     ("config", &["escape", "files", "model"]),
