@@ -12,6 +12,8 @@ use std::time::Duration;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::health::RunDirs;
+
 pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
@@ -47,6 +49,10 @@ pub struct Arguments {
     /// The directory in which lbd records what it owns and what was last verified
     #[arg(long, value_name = "DIR", default_value = "/var/lib/lbd", global = true)]
     pub state_dir: PathBuf,
+
+    /// The directory in which the daemon writes what is to be probed; the checker writes into the one beside it, DIR-check
+    #[arg(long, value_name = "DIR", default_value = RunDirs::DAEMON, global = true)]
+    pub run_dir: PathBuf,
 
     /// What to do
     #[command(subcommand)]
@@ -94,6 +100,8 @@ impl Arguments {
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
         "schema" | "completions" => false,
+        // What is probed is no matter of these.
+        "validate" | "history" | "overrides" if option.get_id() == "run_dir" => false,
         "teardown" | "resume" | "export" | "overrides" | "history" => option.get_id() != "file",
         _ => true,
     }

@@ -66,7 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("progress", &["kernel"]),
-    ("cli", &["model"]),
+    ("cli", &["health", "model"]),
     (
         "commands",
         &[
