@@ -196,6 +196,7 @@ impl<'a> Targets<'a> {
     ) -> Leaving {
         let departing = Departing {
             file: self.source,
+            target: &self.file.desired,
             before: [self.source_before, followed.filter(|_| self.in_trial.is_none())],
             owned,
             under_way: &self.file.conditions.drains,
