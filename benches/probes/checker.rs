@@ -19,7 +19,12 @@ pub(crate) fn write(directory: &str, file: &str) -> Result<usize, Box<dyn Error>
 }
 
 /// Measures a checker over so many seconds, at so many probes a second: `cpu_us_per_probe N rss_kb N failing N`.
-pub(crate) fn measure(directory: &str, process: &str, rate: f64, seconds: u64) -> Result<String, Box<dyn Error>> {
+pub(crate) fn measure(
+    directory: &str,
+    process: &str,
+    rate: f64,
+    seconds: u64,
+) -> Result<String, Box<dyn Error>> {
     let before = ticks(process)?;
     thread::sleep(Duration::from_secs(seconds));
     // A tick is 10 ms on every Linux.
@@ -32,7 +37,9 @@ pub(crate) fn measure(directory: &str, process: &str, rate: f64, seconds: u64) -
     let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).map_or("", str::trim);
     let frozen = verdicts.frozen.as_deref().unwrap_or("no");
     let per_probe = used / (rate * seconds as f64);
-    Ok(format!("cpu_us_per_probe {per_probe:.1} memory {rss}, failing {failing}, unknown {unknown}, frozen: {frozen}"))
+    Ok(format!(
+        "cpu_us_per_probe {per_probe:.1} memory {rss}, failing {failing}, unknown {unknown}, frozen: {frozen}"
+    ))
 }
 
 fn shared(directory: &str) -> Result<SharedFiles, Box<dyn Error>> {

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! probes serve PORT                         answers HTTP requests on all addresses, until it is ended
-//! probes write DIR tcp|http N INTERVAL PORT   writes the probes of N servers at 127.x.y.z as the daemon does
-//! probes bare tcp|http N INTERVAL PORT SECONDS   probes the same servers without any of the rest: prints the processor's time per probe
-//! probes checker PID N INTERVAL SECONDS     prints the same of a checker that runs, over that time
+//! probes file tcp|http N INTERVAL PORT      a desired file with checks of N servers, from 127.1.0.1 on
+//! probes write DIR FILE                     writes its probes into the directory of a daemon, and prints how many there are
+//! probes measure DIR PID RATE SECONDS       what a checker that runs costs over that time, at so many probes a second, and what it says
+//! probes bare tcp|http N INTERVAL PORT SECONDS   probes the same servers without any of the rest: the processor's time per probe
 //! ```
 //!
 //! INTERVAL is in seconds. Times of the processor are those of the kernel's account of the process: it includes the kernel's work for the
@@ -14,6 +15,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // that stops at the first surprise
 
 mod bare;
+mod checker;
+mod file;
 mod serve;
 
 use std::error::Error;
@@ -33,6 +36,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["serve", port] => serve::serve(port.parse()?)?,
+        ["file", kind, count, interval, port] => {
+            print!("{}", file::text(kind, count.parse()?, interval, port.parse()?));
+        }
+        ["write", directory, file] => println!("{}", checker::write(directory, file)?),
+        ["measure", directory, process, rate, seconds] => {
+            println!("{}", checker::measure(directory, process, rate.parse()?, seconds.parse()?)?);
+        }
         ["bare", kind, count, interval, port, seconds] => {
             let (interval, seconds): (f64, u64) = (interval.parse()?, seconds.parse()?);
             let load = bare::Load {

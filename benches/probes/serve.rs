@@ -32,7 +32,9 @@ async fn answer(mut connection: TcpStream) {
             return;
         }
         if request[..length].ends_with(b"\r\n\r\n") {
-            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok").await;
+            let _ = connection
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+                .await;
             return;
         }
     }
