@@ -73,6 +73,10 @@ pub struct WeightOptions {
     /// The weight, from 0 to 2147483647
     #[arg(value_name = "WEIGHT", value_parser = clap::value_parser!(u32).range(0..=2_147_483_647))]
     pub weight: u32,
+
+    /// Let the servers have it whatever their checks say, as where a check is wrong
+    #[arg(long)]
+    pub despite_checks: bool,
 }
 
 /// Arguments of `undo`.
@@ -105,6 +109,10 @@ pub struct PauseOptions {
     /// Why, for those who see the pause in `lbd status`
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
+
+    /// Let checks go on taking servers out of service and putting them back
+    #[arg(long)]
+    pub keep_checks: bool,
 }
 
 /// Arguments of `try`.

@@ -46,7 +46,7 @@ pub(super) fn weight(
             let real = file.state.services.get(&service)?.servers.get(&server)?;
             Some(FileWeight::new(service, server, real.weight))
         });
-        Effect::Weight { to: options.weight, from: from.collect() }
+        Effect::Weight { to: options.weight, from: from.collect(), despite_checks: options.despite_checks }
     };
     set(arguments, &options.lasting, effect, console)?;
     Ok(DONE)
@@ -319,15 +319,16 @@ pub(super) fn list(
 /// of service is no part of what the file would say. `verified` is the file that was verified last.
 pub(super) fn without(services: &mut Services, verified: &Desired, conditions: &Conditions) {
     let target = Target::new(verified, conditions);
-    let sorted: BTreeSet<_> = target.reasons().keys().collect();
+    let sorted: BTreeSet<_> = target.reasons().map(|(server, _)| server).collect();
     for (key, server) in sorted {
-        let file = verified.state.services.get(key).and_then(|service| service.servers.get(server));
-        if let (Some(service), Some(file)) = (services.get_mut(key), file) {
-            let weight = file.weight;
-            match service.servers_mut().get_mut(server) {
-                Some(real) => real.weight = weight,
-                None => drop(service.servers_mut().insert(*server, *file)),
-            }
+        let Some(service) = services.get_mut(&key) else { continue };
+        match verified.state.services.get(&key).and_then(|service| service.servers.get(&server)) {
+            Some(file) => match service.servers_mut().get_mut(&server) {
+                Some(real) => real.weight = file.weight,
+                None => drop(service.servers_mut().insert(server, *file)),
+            },
+            // The fallback.
+            None => drop(service.servers_mut().shift_remove(&server)),
         }
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn pause(
     let (by, period) = (who(), Period::new(now, options.length));
     let begun = clusters.into_iter().map(|cluster| {
         let (by, reason) = (by.clone(), options.reason.clone());
-        Pause { cluster, by, reason, period }
+        Pause { cluster, by, reason, keep_checks: options.keep_checks, period }
     });
     let begun: Vec<Pause> = begun.collect();
     begun.iter().cloned().for_each(|pause| pauses.add(pause));

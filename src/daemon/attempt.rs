@@ -97,7 +97,9 @@ impl Baseline<'_> {
                 if kept.revision != goal.revision
                     && was_verified
                     && unknown.is_none()
-                    && conditions.are_none() =>
+                    && conditions.are_none()
+                    // Which of its servers serve is not up to the file alone.
+                    && [kept, goal].iter().all(|goal| goal.desired.health.services.is_empty()) =>
             {
                 reconcile::edit(kernel, &kept.desired, &goal.desired, lock)
             }

@@ -14,7 +14,7 @@ use crate::model::{
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::Record;
-use crate::target::{DrainEnd, Drains, Leaving, Override, Pauses, Reason, Target, Targets, Trial};
+use crate::target::{Cause, DrainEnd, Drains, Leaving, Override, Pauses, Reason, Target, Targets, Trial};
 
 /// Why objects are not what the file alone says.
 pub type Reasons = HashMap<Subject, Arc<Reason>>;
@@ -70,9 +70,9 @@ impl StateDiff {
 
     /// Compares `live` with what the kernel should be, with what becomes of what leaves the file. Pure.
     pub fn of(live: Live, targets: &Targets<'_>, record: &Record, leaving: &Leaving) -> Self {
-        let (desired, file) = (targets.kernel(), &targets.file.desired);
+        let (desired, file) = (targets.kernel(), targets.file.without_verdicts());
         let added: HashSet<&ServiceKey> = targets.added_by_trial().collect();
-        let verified = targets.verified();
+        let verified = targets.verified_without_verdicts();
         let mut comparison = Self::between(live, desired, file, verified, &added, record, leaving);
         if let Some(trial) = &targets.file.conditions.trial {
             let reason = Arc::new(Reason::Trial(trial.period));
@@ -205,6 +205,7 @@ impl StateDiff {
     /// Moves out of the plan what the conditions leave as it is.
     pub fn leave_out(&mut self, target: &Target<'_>) {
         let conditions = target.conditions;
+        self.explain(target);
         if conditions.are_none() {
             return;
         }
@@ -230,13 +231,24 @@ impl StateDiff {
         self.left_out = left_out;
         self.pauses.clone_from(&conditions.pauses);
         self.trial.clone_from(&conditions.trial);
+    }
+
+    /// Takes in why servers are not what the file says.
+    fn explain(&mut self, target: &Target<'_>) {
         // One override can be about a hundred thousand servers.
         let mut shared: HashMap<*const Override, Arc<Reason>> = HashMap::new();
-        for ((service, server), reason) in target.reasons() {
-            let shared = shared
-                .entry(std::ptr::from_ref(*reason))
-                .or_insert_with(|| Arc::new(Reason::Override(Override::clone(reason))));
-            self.reasons.insert(Subject::Server(*service, *server), Arc::clone(shared));
+        for ((service, server), cause) in target.reasons() {
+            let reason = match cause {
+                Cause::Override(one) => Arc::clone(
+                    shared
+                        .entry(std::ptr::from_ref(one))
+                        .or_insert_with(|| Arc::new(Reason::Override(one.clone()))),
+                ),
+                Cause::Check(check, one) => {
+                    Arc::new(Reason::Check(check.clone(), one.map(|one| Arc::new(one.clone()))))
+                }
+            };
+            self.reasons.insert(Subject::Server(service, server), reason);
         }
     }
 
@@ -299,10 +311,7 @@ impl StateDiff {
 
     /// The overrides that concern servers, each once, in the order of their names.
     pub fn overrides<'a>(&'a self) -> Vec<&'a Override> {
-        let an_override = |reason: &'a Arc<Reason>| match &**reason {
-            Reason::Override(one) => Some(one),
-            Reason::Drain(_) | Reason::DrainEnd(_) | Reason::Trial(_) => None,
-        };
+        let an_override = |reason: &'a Arc<Reason>| reason.overriding();
         let mut all: Vec<&Override> = self.reasons.values().filter_map(an_override).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         all.dedup();

@@ -218,8 +218,10 @@ pub fn report(
 /// The pauses in force; null as the cluster: everything is paused.
 pub(super) fn pauses(pauses: &Pauses) -> Vec<serde_json::Value> {
     let pause = |pause: &Pause| {
-        let Pause { cluster, by, reason, period: Period { since, until, .. } } = pause;
-        json!({ "cluster": cluster, "by": by, "reason": reason, "since": since, "until": until })
+        let Pause { cluster, by, reason, keep_checks, period: Period { since, until, .. } } = pause;
+        json!({
+            "cluster": cluster, "by": by, "reason": reason, "keep_checks": keep_checks, "since": since, "until": until
+        })
     };
     pauses.iter().map(pause).collect()
 }

@@ -354,6 +354,7 @@ mod tests {
             cluster: Some("web".into()),
             by: "alice".into(),
             reason: Some("why".into()),
+            keep_checks: false,
             period,
         });
         store.save_pauses(&pauses).unwrap();
@@ -413,7 +414,7 @@ mod tests {
         let now = Clock::now();
         let mut pauses = Pauses::default();
         let period = Period::new(now, Duration::from_secs(60));
-        pauses.add(Pause { cluster: None, by: "alice".into(), reason: None, period });
+        pauses.add(Pause { cluster: None, by: "alice".into(), reason: None, keep_checks: false, period });
         let on_disk = OnDisk { boot: "another".to_owned(), conditions: &pauses };
         fs::write(directory.path().join(PAUSES), seal::json(VERSION, &on_disk).unwrap()).unwrap();
         assert_eq!(store.load_conditions(now), Conditions::default());

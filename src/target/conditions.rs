@@ -4,6 +4,7 @@
 //! command has ended. A condition never outlives its end, and one of an earlier boot has ended with that boot.
 
 use super::drains::Drains;
+use super::health::InForce;
 use super::overrides::Overrides;
 use super::pause::Pauses;
 use super::trial::{Trial, TrialEnd};
@@ -17,6 +18,8 @@ pub struct Conditions {
     pub overrides: Overrides,
     /// What has left the file and keeps its connections
     pub drains: Drains,
+    /// What checks have shown of the servers
+    pub health: InForce,
     /// Overrides whose time is over, and which no pass has taken out of their file yet
     pub ended: Overrides,
     /// The trial under way, if there is one: the kernel follows its file in place of the desired one
@@ -34,6 +37,7 @@ pub static NO_CONDITIONS: Conditions = Conditions {
     pauses: Pauses::NONE,
     overrides: Overrides::NONE,
     drains: Drains::NONE,
+    health: InForce::NONE,
     ended: Overrides::NONE,
     trial: None,
     ended_trial: None,
@@ -51,9 +55,23 @@ impl Conditions {
 
     /// Whether there are none, so that the kernel is to be what the file says.
     pub fn are_none(&self) -> bool {
-        let Self { pauses, overrides, drains, ended: _, trial, ended_trial, unreadable, changes_in: _ } =
-            self;
+        let Self {
+            pauses,
+            overrides,
+            drains,
+            health,
+            ended: _,
+            trial,
+            ended_trial,
+            unreadable,
+            changes_in: _,
+        } = self;
         let is_tried = trial.is_some() || ended_trial.is_some();
-        pauses.is_empty() && overrides.is_empty() && drains.is_empty() && !is_tried && unreadable.is_none()
+        pauses.is_empty()
+            && overrides.is_empty()
+            && drains.is_empty()
+            && health.is_empty()
+            && !is_tried
+            && unreadable.is_none()
     }
 }

@@ -3,7 +3,9 @@
 mod clock;
 mod conditions;
 mod drains;
+mod health;
 mod leaving;
+mod overridden;
 mod overrides;
 mod pause;
 mod quiesced;
@@ -12,7 +14,6 @@ mod rules;
 mod trial;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ptr;
 
 use compact_str::CompactString;
@@ -21,11 +22,17 @@ use crate::model::{
     Desired, Kind, Operation, RealServer, Scheduling, ServerKey, ServerOp, ServiceKey, Table, VirtualService,
 };
 
+use self::health::CheckReasons;
 use self::leaving::Departing;
+use self::overridden::Overridden;
 
 pub use self::clock::{Clock, Period};
 pub use self::conditions::{Conditions, NO_CONDITIONS};
 pub use self::drains::{Drain, DrainEnd, Drains, LiveConnections, ServerOf};
+pub use self::health::{
+    Advance, CheckReason, Failing, HealthReport, InForce, Place, SILENT, ServerHealth, ServerReport,
+    ServerState, ServicePlace, SlowStart,
+};
 pub use self::leaving::{Departure, Leaving};
 pub use self::overrides::{
     Address, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Scope, Text,
@@ -41,44 +48,66 @@ pub struct Target<'a> {
     pub desired: Cow<'a, Desired>,
     /// The conditions
     pub conditions: &'a Conditions,
-    /// Why servers are not what the file says
-    reasons: HashMap<(ServiceKey, ServerKey), &'a Override>,
+    /// The file under the overrides, without verdicts, where these change anything
+    without_verdicts: Option<Cow<'a, Desired>>,
+    /// The overrides of servers
+    overridden: Overridden<'a>,
+    /// Why servers are not what file and overrides say
+    checked: CheckReasons,
+    /// What the checks make of it
+    health: HealthReport,
+}
+
+/// Why a server is not what the file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause<'a> {
+    /// An operator has overridden the file.
+    Override(&'a Override),
+    /// Its checks say so, or nothing is known of them yet; above an override, if there is one.
+    Check(&'a CheckReason, Option<&'a Override>),
 }
 
 impl<'a> Target<'a> {
     /// The target of a file under these conditions. Pure.
     pub fn new(file: &'a Desired, conditions: &'a Conditions) -> Self {
-        let mut target = Self { desired: Cow::Borrowed(file), conditions, reasons: HashMap::new() };
+        let mut desired = Cow::Borrowed(file);
         if let Some(ended) = conditions.ended_trial.as_ref().filter(|ended| !ended.settings.is_empty()) {
-            ended.settings.put_back(&mut target.desired.to_mut().state);
+            ended.settings.put_back(&mut desired.to_mut().state);
         }
-        if conditions.overrides.is_empty() {
-            return target;
-        }
-        // The last one about a server counts.
-        let servers = FileServers::of(&file.state.services);
-        for reason in conditions.overrides.iter() {
-            target.reasons.extend(reason.servers(&servers).into_iter().map(|server| (server, reason)));
-        }
-        if !target.reasons.is_empty() {
-            let services = &mut target.desired.to_mut().state.services;
-            for ((key, server), reason) in &target.reasons {
-                if let Some(service) = services.get_mut(key) {
-                    put(service, server, &reason.effect);
-                }
-            }
-        }
-        target
+        let overridden = overridden::put(&mut desired, &conditions.overrides);
+        let health::Effects { without, reasons, report } =
+            health::put(&mut desired, &conditions.health, &overridden);
+        Self { desired, conditions, without_verdicts: without, overridden, checked: reasons, health: report }
+    }
+
+    /// The file under the overrides, without verdicts: what the guards compare.
+    pub fn without_verdicts(&self) -> &Desired {
+        self.without_verdicts.as_deref().unwrap_or(&self.desired)
+    }
+
+    /// What the checks make of it: what is out of service, or kept in it.
+    pub fn health(&self) -> &HealthReport {
+        &self.health
     }
 
     /// Why a server is not what the file says, if it is not.
-    pub fn reason(&self, service: &ServiceKey, server: &ServerKey) -> Option<&'a Override> {
-        self.reasons.get(&(*service, *server)).copied()
+    pub fn reason(&self, service: &ServiceKey, server: &ServerKey) -> Option<Cause<'_>> {
+        let key = (*service, *server);
+        let overridden = self.overridden.get(&key).copied();
+        match self.checked.get(&key) {
+            Some(check) => Some(Cause::Check(check, overridden)),
+            None => overridden.map(Cause::Override),
+        }
     }
 
-    /// The servers that are not what the file says, each with the reason.
-    pub fn reasons(&self) -> &HashMap<(ServiceKey, ServerKey), &'a Override> {
-        &self.reasons
+    /// The servers that are not what the file says, each with the reason; the fallback of a service is among them while it serves.
+    pub fn reasons(&self) -> impl Iterator<Item = (ServerOf, Cause<'_>)> {
+        let by_check = self
+            .checked
+            .iter()
+            .map(|(server, check)| (*server, Cause::Check(check, self.overridden.get(server).copied())));
+        let by_operator = self.overridden.iter().filter(|(server, _)| !self.checked.contains_key(*server));
+        by_check.chain(by_operator.map(|(server, one)| (*server, Cause::Override(one))))
     }
 
     /// Whether an operation is left out for now, so that its entry stays as it is, though the file wants another. `cluster` is the one that the
@@ -87,9 +116,35 @@ impl<'a> Target<'a> {
         let Conditions { pauses, unreadable, .. } = self.conditions;
         // The rules are replaced as a whole, and those of a paused cluster are among them.
         let is_rules = matches!(operation.kind(), Kind::Mark | Kind::Untracked) && !pauses.is_empty();
-        is_rules
-            || pauses.cover(cluster)
-            || unreadable.is_some() && (operation.deletes() || is_weight(operation))
+        let is_paused =
+            pauses.cover(cluster) && (pauses.freeze_verdicts(cluster) || !self.is_of_checks(operation));
+        is_rules || is_paused || unreadable.is_some() && (operation.deletes() || is_weight(operation))
+    }
+}
+
+impl Target<'_> {
+    /// Whether an operation does no more than what checks do: it changes the weight of a server that has some, takes it out of the table or
+    /// puts it back, or it is about the fallback.
+    fn is_of_checks(&self, operation: &Operation) -> bool {
+        let Operation::Server(of) = operation else { return false };
+        let (service, server) = match of {
+            ServerOp::Add { service, server, .. }
+            | ServerOp::Edit { service, server, .. }
+            | ServerOp::Delete { service, server } => (service, server),
+        };
+        let file = self.without_verdicts();
+        let Some(health) = file.health.services.get(service) else { return false };
+        if health.fallback.is_some_and(|(fallback, _)| fallback == *server) {
+            return true;
+        }
+        // What is new in the file, and what has left it, waits for the end of a pause.
+        let is_known = self.conditions.health.of(service, server).is_some();
+        let is_in_file = file.state.services.get(service).is_some_and(|of| of.servers.contains_key(server));
+        let is_no_more = match of {
+            ServerOp::Edit { from, to, .. } => **from == RealServer { weight: from.weight, ..**to },
+            ServerOp::Add { .. } | ServerOp::Delete { .. } => true,
+        };
+        is_known && is_in_file && is_no_more && !health.checks(server).is_empty()
     }
 }
 
@@ -175,26 +230,16 @@ impl<'a> Targets<'a> {
 
     /// The state that was verified last, under the conditions: that of the file itself where it is that.
     pub fn verified(&self) -> Option<&Desired> {
-        let target = self.verified.as_ref().or(self.is_verified.then_some(&self.file));
-        target.map(|target| &*target.desired)
+        self.verified_target().map(|target| &*target.desired)
     }
-}
 
-/// Puts an override into effect.
-fn put(service: &mut VirtualService, server: &ServerKey, effect: &Effect) {
-    let refuses = refuses_clients(&service.scheduling);
-    let weight = match effect {
-        Effect::Drain => 0,
-        Effect::Weight { to, .. } => *to,
-        Effect::Remove => {
-            service.servers_mut().shift_remove(server);
-            return;
-        }
-    };
-    if weight == 0 && refuses {
-        service.servers_mut().shift_remove(server);
-    } else if let Some(real) = service.servers_mut().get_mut(server) {
-        *real = RealServer { weight, ..*real };
+    /// The same without verdicts, for the guards.
+    pub fn verified_without_verdicts(&self) -> Option<&Desired> {
+        self.verified_target().map(Target::without_verdicts)
+    }
+
+    fn verified_target(&self) -> Option<&Target<'a>> {
+        self.verified.as_ref().or(self.is_verified.then_some(&self.file))
     }
 }
 

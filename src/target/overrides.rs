@@ -73,6 +73,9 @@ pub enum Effect {
         to: u32,
         /// The weights in the file when this was set; a server that is not here is not concerned
         from: Vec<FileWeight>,
+        /// Whether they have it whatever their checks say
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        despite_checks: bool,
     },
 }
 
@@ -198,7 +201,10 @@ impl fmt::Display for Override {
         match effect {
             Effect::Drain => write!(f, "{name} is drained")?,
             Effect::Remove => write!(f, "{name} is taken out of the table")?,
-            Effect::Weight { to, .. } => write!(f, "{name} has weight {to}")?,
+            Effect::Weight { to, despite_checks: false, .. } => write!(f, "{name} has weight {to}")?,
+            Effect::Weight { to, despite_checks: true, .. } => {
+                write!(f, "{name} has weight {to} despite its checks")?;
+            }
         }
         write!(f, " by {by} from {since}")?;
         match period {

@@ -15,6 +15,9 @@ pub struct Pause {
     pub by: String,
     /// Why, in that person's words
     pub reason: Option<String>,
+    /// Whether what checks do to weights goes on
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_checks: bool,
     /// Since when, and until when
     #[serde(flatten)]
     pub period: Period,
@@ -22,9 +25,12 @@ pub struct Pause {
 
 impl fmt::Display for Pause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cluster, by, reason, period: Period { since, until, .. } } = self;
+        let Self { cluster, by, reason, keep_checks, period: Period { since, until, .. } } = self;
         let what = cluster.as_deref().unwrap_or("everything");
         write!(f, "{what} by {by} from {since} until {until}")?;
+        if *keep_checks {
+            f.write_str(", but for what checks do")?;
+        }
         reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
     }
 }
@@ -56,6 +62,18 @@ impl Pauses {
     /// Whether a cluster is paused, or, for `None`, what belongs to no cluster.
     pub fn cover(&self, cluster: Option<&str>) -> bool {
         self.0.iter().any(|pause| pause.cluster.is_none() || pause.cluster.as_deref() == cluster)
+    }
+
+    /// Whether verdicts of a cluster's servers have no effect, or, for `None`, of what belongs to no cluster.
+    pub fn freeze_verdicts(&self, cluster: Option<&str>) -> bool {
+        let mut covering =
+            self.0.iter().filter(|pause| pause.cluster.is_none() || pause.cluster.as_deref() == cluster);
+        covering.any(|pause| !pause.keep_checks)
+    }
+
+    /// Whether one of them lets checks go on.
+    pub fn keep_checks(&self) -> bool {
+        self.0.iter().any(|pause| pause.keep_checks)
     }
 
     /// Adds a pause; it replaces one of the same.
@@ -98,7 +116,13 @@ mod tests {
 
     fn pause(cluster: Option<&str>, seconds: u64) -> Pause {
         let period = Period::new(NOW, Duration::from_secs(seconds));
-        Pause { cluster: cluster.map(str::to_owned), by: "alice".into(), reason: None, period }
+        Pause {
+            cluster: cluster.map(str::to_owned),
+            by: "alice".into(),
+            reason: None,
+            keep_checks: false,
+            period,
+        }
     }
 
     fn pauses(all: &[Pause]) -> Pauses {

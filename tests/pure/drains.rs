@@ -183,7 +183,13 @@ fn what_leaves_again_after_its_first_end_drains_again_though_no_pass_verified_a_
     lab.does(&file(&[BOTH, &other(1)]));
     let mut pauses = Pauses::NONE;
     let period = Period::new(lab.now, Duration::from_secs(36_000));
-    pauses.add(Pause { cluster: Some("other".into()), by: "alice".into(), reason: None, period });
+    pauses.add(Pause {
+        cluster: Some("other".into()),
+        by: "alice".into(),
+        reason: None,
+        keep_checks: false,
+        period,
+    });
     lab.store.save_pauses(&pauses).unwrap();
     for back in [60, 600] {
         lab.connect(WEB, SERVER, [1, 0, 0], 0);
@@ -477,7 +483,13 @@ fn in_a_pause_no_drain_begins_and_an_unreadable_file_of_drains_keeps_everything_
     lab.connect(WEB, SERVER, [1, 0, 0], 0);
     let mut pauses = Pauses::NONE;
     let period = Period::new(lab.now, Duration::from_secs(3_600));
-    pauses.add(Pause { cluster: Some("web".into()), by: "alice".into(), reason: None, period });
+    pauses.add(Pause {
+        cluster: Some("web".into()),
+        by: "alice".into(),
+        reason: None,
+        keep_checks: false,
+        period,
+    });
     lab.store.save_pauses(&pauses).unwrap();
     let new = "{ name: new, listen: tcp://10.0.0.5:80, forward: nat, servers: [192.168.8.7] }";
     assert_eq!(lab.does(&file(&[ONE, new])).len(), 2);
@@ -569,7 +581,13 @@ fn what_leaves_a_file_that_no_pass_could_verify_drains_too() {
     director.takes(&daemon::file(&[(1, 1), (2, 1)]));
     let mut pauses = Pauses::NONE;
     let period = Period::new(Clock::now(), Duration::from_secs(3_600));
-    pauses.add(Pause { cluster: Some("c2".into()), by: "alice".into(), reason: None, period });
+    pauses.add(Pause {
+        cluster: Some("c2".into()),
+        by: "alice".into(),
+        reason: None,
+        keep_checks: false,
+        period,
+    });
     director.store.save_pauses(&pauses).unwrap();
     director.meddle(2, 5);
     director.takes(&daemon::file(&[(1, 1), (2, 1), (3, 1)]));

@@ -199,7 +199,13 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
     let mut comparison = StateDiff::new(live(of), &desired, Some(&verified), &Record::default());
     let period = Period::new(Clock { since_boot: 0, wall: SystemTime::UNIX_EPOCH }, Duration::from_secs(1));
     let (cluster, reason) = (Some(of.cluster.into()), Some(of.said.into()));
-    comparison.pauses.add(Pause { cluster, by: of.said.into(), reason: reason.clone(), period });
+    comparison.pauses.add(Pause {
+        cluster,
+        by: of.said.into(),
+        reason: reason.clone(),
+        keep_checks: false,
+        period,
+    });
     comparison.trial = Some(Trial {
         file: of.said.into(),
         desired: of.said.into(),

@@ -181,6 +181,7 @@ fn conditions_that_end_by_themselves_are_events_once_also_where_the_history_cann
             cluster: Some(cluster.into()),
             by: "alice".into(),
             reason: None,
+            keep_checks: false,
             period,
         };
         pauses.add(pause(old, Period::new(earlier, Duration::from_millis(1))));

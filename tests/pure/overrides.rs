@@ -39,7 +39,11 @@ fn of(number: u8, effect: Effect, seconds: Option<u64>) -> Override {
 }
 
 fn weight(number: u8, from: u32, to: u32) -> Override {
-    let effect = Effect::Weight { to, from: vec![FileWeight::new(key(number), server(), from)] };
+    let effect = Effect::Weight {
+        to,
+        from: vec![FileWeight::new(key(number), server(), from)],
+        despite_checks: false,
+    };
     of(number, effect, Some(3_600))
 }
 
@@ -173,7 +177,7 @@ fn weight_0_takes_a_server_out_where_the_scheduler_would_refuse_its_clients() {
         let found: Vec<Vec<u32>> =
             services.map(|service| service.servers.values().map(|real| real.weight).collect()).collect();
         assert_eq!(found, [weights.clone(), weights], "{scheduling}");
-        assert_eq!(target.reasons().len(), 2);
+        assert_eq!(target.reasons().count(), 2);
     }
 }
 

@@ -23,6 +23,7 @@ fn pause(director: &mut Director, clusters: &[Option<&str>], seconds: u64) {
             cluster: cluster.map(str::to_owned),
             by: "alice".into(),
             reason: Some("why".into()),
+            keep_checks: false,
             period,
         });
     }
@@ -144,7 +145,7 @@ fn pause_and_resume_say_what_they_did_and_reject_what_is_not_there() {
 #[test]
 fn a_pause_in_json_has_its_parts() {
     let period = Period::new(Clock { since_boot: 5, wall: std::time::UNIX_EPOCH }, Duration::from_secs(60));
-    let pause = Pause { cluster: None, by: "alice".into(), reason: None, period };
+    let pause = Pause { cluster: None, by: "alice".into(), reason: None, keep_checks: false, period };
     let written: Value = serde_json::to_value(pause).unwrap();
     assert_eq!(
         written,

@@ -368,7 +368,9 @@ impl Host {
         let effect = match does {
             Does::Drain => Effect::Drain,
             Does::Remove => Effect::Remove,
-            Does::Weight(to) => Effect::Weight { to, from: concerned.iter().map(weight).collect() },
+            Does::Weight(to) => {
+                Effect::Weight { to, from: concerned.iter().map(weight).collect(), despite_checks: false }
+            }
         };
         let now = self.clock();
         let period = seconds.map(|seconds| Period::new(now, Duration::from_secs(seconds)));
@@ -392,6 +394,7 @@ impl Host {
             cluster: cluster.map(|number| format!("c{number}")),
             by: "alice".to_owned(),
             reason: None,
+            keep_checks: false,
             period: Period::new(self.clock(), length),
         });
         self.pauses_end = self.pauses_end.max(self.now + length);

@@ -1,0 +1,351 @@
+//! Decides which verdicts are in force next: only a verdict changes what is in force, whatever else happens.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::guard::Place;
+use super::in_force::{InForce, States};
+use super::state::{Failing, ServerHealth, ServerState, SlowStart, milliseconds, printed};
+use super::survey::{Member, Tally, entering, survey};
+use crate::health::{ExecWeight, Failure, Keys, Verdict, Verdicts};
+use crate::model::{Check, Desired, ServerKey, ServiceHealth, ServiceKey, VirtualService};
+use crate::target::clock::Clock;
+use crate::target::overridden::{self, Overridden, overrules_checks};
+use crate::target::overrides::Overrides;
+use crate::target::pause::Pauses;
+
+/// After so long without a living checker, in milliseconds, servers that wait for a first success get their weights.
+pub const SILENT: u64 = 5 * 60 * 1_000;
+
+/// What decides which verdicts are in force next.
+#[derive(Clone, Copy)]
+pub struct Advance<'a> {
+    /// The file that the kernel is about to follow
+    pub desired: &'a Desired,
+    /// Another one that it may go back to, such as the desired file while another one is tried: what is in force for its servers stays
+    pub before: Option<&'a Desired>,
+    /// The overrides in force
+    pub overrides: &'a Overrides,
+    /// The pauses in force, which freeze verdicts
+    pub pauses: &'a Pauses,
+    /// What a living checker says of the probes of `desired`; `None` where there is none, or it has not read these probes yet
+    pub verdicts: Option<&'a Verdicts>,
+    /// For how long there has been no living checker, in milliseconds; 0 where there is one
+    pub silent_for: u64,
+    /// The time
+    pub now: Clock,
+}
+
+/// What the checks of a server show together.
+enum Shown<'a> {
+    /// Nothing, as long as one of them has no result
+    Unknown,
+    /// All pass
+    Passing { flapping: bool, weights: Vec<ExecWeight> },
+    /// One fails
+    Failing { check: &'a Check, failure: &'a Failure, flapping: bool },
+}
+
+impl InForce {
+    /// What is in force next. Pure.
+    #[must_use]
+    pub fn advance(&self, of: &Advance<'_>) -> Self {
+        let mut next = Self::default();
+        let mut keys = Keys::default();
+        let mut file = Cow::Borrowed(of.desired);
+        let overridden = overridden::put(&mut file, of.overrides);
+        for (key, health) in &of.desired.health.services {
+            let Some(raw) = of.desired.state.services.get(key) else { continue };
+            let Some(under) = file.state.services.get(key) else { continue };
+            let cluster = of.desired.clusters.get(key).map(AsRef::as_ref);
+            let old = self.services.get(key).map(|states| &**states);
+            let service = Service { key, cluster, health, raw, under, old, overridden: &overridden };
+            let states = if of.pauses.freeze_verdicts(cluster) {
+                service.frozen()
+            } else {
+                // What the file says anew waits for the end of a pause.
+                service.advance(of, &mut keys, !of.pauses.cover(cluster))
+            };
+            if !states.is_empty() {
+                next.services.insert(*key, Arc::new(states));
+            }
+        }
+        if let Some(before) = of.before {
+            next.keep(self, before);
+        }
+        next
+    }
+
+    /// Keeps what was in force for the servers of another file.
+    fn keep(&mut self, old: &Self, file: &Desired) {
+        for (key, states) in &old.services {
+            let Some(service) = file.state.services.get(key) else { continue };
+            let known = self.services.get(key);
+            let is_missing = |server: &ServerKey| {
+                known.is_none_or(|known| !known.contains_key(server)) && service.servers.contains_key(server)
+            };
+            let missing: Vec<_> = states.iter().filter(|(server, _)| is_missing(server)).collect();
+            if !missing.is_empty() {
+                let missing = missing.into_iter().map(|(server, health)| (*server, health.clone()));
+                Arc::make_mut(self.services.entry(*key).or_default()).extend(missing);
+            }
+        }
+    }
+
+    /// How long it stays as it is, in milliseconds, where nothing but time passes after this advance to it; for ever where it is `None`.
+    pub fn changes_in(&self, of: &Advance<'_>) -> Option<u64> {
+        let now = of.now.since_boot;
+        let mut next: Option<u64> = None;
+        let mut at = |left: u64| next = Some(next.map_or(left, |next| next.min(left)).max(1));
+        let mut waits = false;
+        for (key, states) in &self.services {
+            let Some(health) = of.desired.health.services.get(key) else { continue };
+            if of.pauses.freeze_verdicts(of.desired.clusters.get(key).map(AsRef::as_ref)) {
+                continue;
+            }
+            for server in states.values() {
+                if let (Some(start), Some(length)) = (server.slow_start, health.slow_start) {
+                    at(start.changes_in(length, now));
+                }
+                match &server.state {
+                    ServerState::Failing(failing) if !failing.is_reset => {
+                        if let Some(after) = health.reset_after {
+                            at(failing.since_boot.saturating_add(milliseconds(after)).saturating_sub(now));
+                        }
+                    }
+                    ServerState::Waiting => waits = true,
+                    ServerState::Failing(_) | ServerState::Unproven | ServerState::Passing => {}
+                }
+            }
+        }
+        if waits && of.silent_for > 0 && of.silent_for < SILENT {
+            at(SILENT - of.silent_for);
+        }
+        next
+    }
+}
+
+/// A virtual service of the file.
+struct Service<'a> {
+    key: &'a ServiceKey,
+    cluster: Option<&'a str>,
+    health: &'a ServiceHealth,
+    /// As the file has it
+    raw: &'a VirtualService,
+    /// Under the overrides
+    under: &'a VirtualService,
+    /// What was in force
+    old: Option<&'a States>,
+    overridden: &'a Overridden<'a>,
+}
+
+impl<'a> Service<'a> {
+    /// What was in force for the servers that are still there.
+    fn frozen(&self) -> States {
+        let old = self.old.into_iter().flatten();
+        let stays = old.filter(|(server, _)| self.raw.servers.contains_key(*server));
+        stays.map(|(server, health)| (*server, health.clone())).collect()
+    }
+
+    /// What is in force next; for new servers only where they enter.
+    fn advance(&self, of: &Advance<'a>, keys: &mut Keys<'a>, may_enter: bool) -> States {
+        let now = of.now.since_boot;
+        let mut states = States::default();
+        states.reserve(self.raw.servers.len());
+        let mut new = Vec::new();
+        let mut back = Vec::new();
+        for server in self.raw.servers.keys() {
+            let checks = self.health.checks(server);
+            if checks.is_empty() {
+                // It serves; if it gets a check later, it goes on until that shows something.
+                states.insert(*server, ServerHealth::new(ServerState::Unproven));
+                continue;
+            }
+            let shown = self.shown(of, keys, server, checks);
+            let Some(old) = self.old.and_then(|old| old.get(server)) else {
+                if may_enter {
+                    new.push((server, shown));
+                }
+                continue;
+            };
+            let mut next = match shown {
+                Shown::Unknown => {
+                    let mut next = old.clone();
+                    if next.state == ServerState::Waiting && of.silent_for >= SILENT {
+                        next.state = ServerState::Unproven;
+                    }
+                    next
+                }
+                Shown::Passing { .. } => {
+                    let comes_back = match &old.state {
+                        ServerState::Waiting | ServerState::Failing(_) => true,
+                        ServerState::Unproven | ServerState::Passing => false,
+                    };
+                    if comes_back && self.health.slow_start.is_some() {
+                        back.push(*server);
+                    }
+                    self.passing(server, shown, old.slow_start)
+                }
+                Shown::Failing { check, failure, flapping } => failing(old, check, failure, flapping, now),
+            };
+            self.let_time_pass(&mut next, now);
+            states.insert(*server, next);
+        }
+        self.begin_slow_starts(&mut states, &back, now);
+        self.enter(&mut states, new, of);
+        states
+    }
+
+    /// What the checks of a server show.
+    fn shown(
+        &self,
+        of: &Advance<'a>,
+        keys: &mut Keys<'a>,
+        server: &ServerKey,
+        checks: &'a [Arc<Check>],
+    ) -> Shown<'a> {
+        let Some(verdicts) = of.verdicts.filter(|verdicts| verdicts.frozen.is_none()) else {
+            return Shown::Unknown;
+        };
+        let (mut worst, mut is_unknown, mut is_flapping) = (None::<(&Check, &Failure)>, false, false);
+        let mut weights = Vec::new();
+        for check in checks {
+            let probe = keys.of(check, self.cluster.unwrap_or_default(), self.key, server);
+            let finding = verdicts.of(&probe);
+            is_flapping |= finding.flapping;
+            weights.extend(finding.weight);
+            match &finding.verdict {
+                Verdict::Unknown => is_unknown = true,
+                Verdict::Passing => {}
+                // The one that failed first.
+                Verdict::Failing(failure) => {
+                    if worst.is_none_or(|(_, worst)| failure.since_boot < worst.since_boot) {
+                        worst = Some((check, failure));
+                    }
+                }
+            }
+        }
+        match worst {
+            Some((check, failure)) => Shown::Failing { check, failure, flapping: is_flapping },
+            None if is_unknown => Shown::Unknown,
+            None => Shown::Passing { flapping: is_flapping, weights },
+        }
+    }
+
+    fn passing(&self, server: &ServerKey, shown: Shown<'_>, slow_start: Option<SlowStart>) -> ServerHealth {
+        let (flapping, weights) = match shown {
+            Shown::Passing { flapping, weights } => (flapping, weights),
+            Shown::Unknown | Shown::Failing { .. } => (false, Vec::new()),
+        };
+        // Of several programs the one that says the least counts.
+        let file = self.under.servers.get(server).map_or(1, |real| real.weight);
+        let weight = weights.into_iter().min_by_key(|weight| printed(*weight, file));
+        ServerHealth { flapping, weight, slow_start, ..ServerHealth::new(ServerState::Passing) }
+    }
+
+    /// Takes in what time alone changes.
+    fn let_time_pass(&self, health: &mut ServerHealth, now: u64) {
+        health.slow_start =
+            health.slow_start.zip(self.health.slow_start).and_then(|(start, length)| start.at(length, now));
+        if let ServerState::Failing(failing) = &mut health.state {
+            let is_reset = self
+                .health
+                .reset_after
+                .is_some_and(|after| now.saturating_sub(failing.since_boot) >= milliseconds(after));
+            if is_reset != failing.is_reset {
+                Arc::make_mut(failing).is_reset = is_reset;
+            }
+        }
+    }
+
+    /// Begins the slow start of servers that pass again, but for those that served all the time.
+    fn begin_slow_starts(&self, states: &mut States, back: &[ServerKey], now: u64) {
+        if back.is_empty() {
+            return;
+        }
+        let is_overruled = |server: &ServerKey| overrules_checks(self.overridden, self.key, server);
+        let before = survey(self.health, &self.under.servers, self.old, &is_overruled);
+        for Member { server, place, .. } in before.members {
+            if place == Place::Out
+                && back.contains(server)
+                && let Some(health) = states.get_mut(server)
+            {
+                health.slow_start = Some(SlowStart::new(now));
+            }
+        }
+    }
+
+    /// Lets new servers enter.
+    fn enter(&self, states: &mut States, new: Vec<(&'a ServerKey, Shown<'a>)>, of: &Advance<'a>) {
+        if new.is_empty() {
+            return;
+        }
+        let now = of.now.since_boot;
+        let is_live = self.old.is_some_and(|old| states.keys().any(|server| old.contains_key(server)));
+        let mut unknown = Vec::new();
+        let mut tally = Tally::default();
+        let mut known = Vec::new();
+        for (server, shown) in new {
+            match shown {
+                Shown::Unknown => unknown.push(*server),
+                Shown::Passing { .. } => {
+                    let start = self.health.slow_start.filter(|_| is_live).map(|_| SlowStart::new(now));
+                    known.push((*server, self.passing(server, shown, start)));
+                }
+                Shown::Failing { check, failure, flapping } => {
+                    let none = ServerHealth::new(ServerState::Waiting);
+                    let mut health = failing(&none, check, failure, flapping, now);
+                    self.let_time_pass(&mut health, now);
+                    known.push((*server, health));
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            let is_unknown: std::collections::HashSet<&ServerKey> = unknown.iter().collect();
+            for (server, _) in self.under.servers.iter().filter(|(_, real)| real.serves()) {
+                let is_checked = !overrules_checks(self.overridden, self.key, server);
+                if is_checked && is_unknown.contains(server) {
+                    tally.all += 1;
+                } else {
+                    // Only those that were there before have proven anything about the service.
+                    tally.count(states.get(server).filter(|_| is_checked));
+                }
+            }
+            let state = match of.silent_for >= SILENT {
+                true => ServerState::Unproven,
+                false => {
+                    let Tally { all, passing, is_proven } = tally;
+                    entering(self.health.min_serving, all, passing, is_proven)
+                }
+            };
+            states.extend(unknown.into_iter().map(|server| (server, ServerHealth::new(state.clone()))));
+        }
+        states.extend(known);
+    }
+}
+
+/// What is in force for a server of which one check fails.
+fn failing(old: &ServerHealth, check: &Check, failure: &Failure, flapping: bool, now: u64) -> ServerHealth {
+    let (since_boot, passed_until, since) = match &old.state {
+        // Its place among those that fail stays, so that nothing else is taken out in its place.
+        ServerState::Failing(failing) => {
+            let is_same = failing.check == check.name;
+            let since = if is_same { failing.failure.since } else { failure.since };
+            (failing.since_boot, failing.passed_until, since)
+        }
+        ServerState::Passing => (failure.since_boot, Some(now), failure.since),
+        ServerState::Unproven | ServerState::Waiting => (failure.since_boot, None, failure.since),
+    };
+    let failing = Failing {
+        check: check.name.clone(),
+        failure: Failure { since, ..failure.clone() },
+        since_boot,
+        passed_until,
+        is_reset: false,
+    };
+    let state = ServerState::Failing(Arc::new(failing));
+    ServerHealth { state, flapping, weight: None, slow_start: None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Puts the verdicts in force into a desired state, above file and overrides.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::guard::{Place, ServicePlace};
+use super::in_force::InForce;
+use super::reason::CheckReason;
+use super::report::{HealthReport, ServerReport};
+use super::state::{ServerHealth, ServerState};
+use super::survey::{Member, Survey, survey};
+use crate::model::{Desired, OnFailure, ServerKey, ServiceHealth, ServiceKey, VirtualService};
+use crate::target::drains::ServerOf;
+use crate::target::overridden::{Overridden, overrules_checks};
+use crate::target::refuses_clients;
+
+/// Why servers are not what file and overrides say.
+pub(in crate::target) type CheckReasons = HashMap<ServerOf, CheckReason, RandomState>;
+
+/// What the verdicts in force make of a file.
+pub(in crate::target) struct Effects<'a> {
+    /// The file under its overrides, without verdicts, where these change anything
+    pub(in crate::target) without: Option<Cow<'a, Desired>>,
+    pub(in crate::target) reasons: CheckReasons,
+    pub(in crate::target) report: HealthReport,
+}
+
+/// What the verdicts change in a service.
+#[derive(Default)]
+struct Changes {
+    /// The servers with another weight, by their places in the table
+    weights: Vec<(usize, u32)>,
+    /// Those that are taken out of the table
+    removed: Vec<usize>,
+}
+
+/// Puts the verdicts in force into `desired`, which is the file under its overrides. Pure.
+pub(in crate::target) fn put<'a>(
+    desired: &mut Cow<'a, Desired>,
+    in_force: &InForce,
+    overridden: &Overridden<'_>,
+) -> Effects<'a> {
+    let mut effects =
+        Effects { without: None, reasons: CheckReasons::default(), report: HealthReport::default() };
+    let health = std::sync::Arc::clone(&desired.health);
+    if health.services.is_empty() {
+        return effects;
+    }
+    // Not in the order of the map, which is another one each time.
+    let keys: Vec<ServiceKey> =
+        desired.state.services.keys().filter(|key| health.services.contains_key(*key)).copied().collect();
+    for key in keys {
+        let Some(of) = health.services.get(&key) else { continue };
+        let Some(service) = desired.state.services.get(&key) else { continue };
+        let states = in_force.services.get(&key);
+        let is_overruled = |server: &ServerKey| overrules_checks(overridden, &key, server);
+        let surveyed = survey(of, &service.servers, states.map(|states| &**states), &is_overruled);
+        let changes = changes(of, service, &key, &surveyed, &mut effects);
+        let fallback = of.fallback.filter(|_| surveyed.place == ServicePlace::Fallback);
+        if changes.weights.is_empty() && changes.removed.is_empty() && fallback.is_none() {
+            continue;
+        }
+        effects.without.get_or_insert_with(|| desired.clone());
+        let Some(service) = desired.to_mut().state.services.get_mut(&key) else { continue };
+        change(service, &changes);
+        if let Some((server, real)) = fallback {
+            service.servers_mut().entry(server).or_insert(real);
+        }
+    }
+    effects
+}
+
+/// Finds what the verdicts change in a service, and describes it.
+fn changes(
+    health: &ServiceHealth,
+    service: &VirtualService,
+    key: &ServiceKey,
+    Survey { place, members }: &Survey<'_>,
+    effects: &mut Effects<'_>,
+) -> Changes {
+    let mut changes = Changes::default();
+    let report = &mut effects.report;
+    let mut may_serve = false;
+    for (number, member) in members.iter().enumerate() {
+        may_serve |= member.real.serves();
+        let Some(of) = member.health else { continue };
+        report.checked += 1;
+        if matches!(of.state, ServerState::Unproven | ServerState::Waiting) {
+            report.unknown += 1;
+        }
+        if of.is_plain() {
+            // While the fallback serves, none does that passes or is not proven.
+            continue;
+        }
+        let (full, weight) = (member.real.weight, member.weight());
+        let server = (*key, *member.server);
+        report.servers.push(ServerReport { server, health: of.clone(), place: member.place, full, weight });
+        if weight == full {
+            continue;
+        }
+        if member.place == Place::Out && is_removed(health, service, of) {
+            changes.removed.push(number);
+        } else {
+            changes.weights.push((number, weight));
+        }
+        effects.reasons.extend(reason(member, of).map(|reason| (server, reason)));
+    }
+    match place {
+        ServicePlace::Serves => {}
+        ServicePlace::Guarded | ServicePlace::FailsOpen | ServicePlace::Fallback | ServicePlace::Nothing => {
+            report.services.push((*key, *place));
+        }
+    }
+    if let (ServicePlace::Fallback, Some((fallback, _))) = (place, &health.fallback) {
+        let why = if may_serve { CheckReason::NonePasses } else { CheckReason::NoneServes };
+        effects.reasons.insert((*key, *fallback), why);
+    }
+    changes
+}
+
+/// Whether a server that is out of service is taken out of the table, in place of weight 0.
+fn is_removed(health: &ServiceHealth, service: &VirtualService, of: &ServerHealth) -> bool {
+    match &of.state {
+        ServerState::Failing(failing) => match health.on_failure {
+            OnFailure::Remove => true,
+            OnFailure::Quiesce => failing.is_reset,
+        },
+        // It has no connections, but could get clients that would be refused.
+        ServerState::Waiting => refuses_clients(&service.scheduling),
+        ServerState::Unproven | ServerState::Passing => false,
+    }
+}
+
+/// Why a server has another weight than file and overrides say.
+fn reason(member: &Member<'_>, of: &ServerHealth) -> Option<CheckReason> {
+    let check = || member.checks.first().map(|check| check.name.clone());
+    match &of.state {
+        ServerState::Failing(failing) => Some(CheckReason::Failing(std::sync::Arc::clone(failing))),
+        ServerState::Waiting => Some(CheckReason::Waiting { check: check()? }),
+        ServerState::Unproven | ServerState::Passing => match (of.slow_start, of.weight) {
+            (Some(start), _) => Some(CheckReason::SlowStart { check: check()?, start }),
+            (None, Some(weight)) => Some(CheckReason::Weight { check: check()?, weight }),
+            (None, None) => None,
+        },
+    }
+}
+
+fn change(service: &mut VirtualService, Changes { weights, removed }: &Changes) {
+    let servers = service.servers_mut();
+    for (number, weight) in weights {
+        if let Some((_, real)) = servers.get_index_mut(*number) {
+            real.weight = *weight;
+        }
+    }
+    let (mut number, mut next) = (0, removed.iter());
+    let mut is_next = next.next();
+    if is_next.is_some() {
+        servers.retain(|_, _| {
+            let is_removed = is_next == Some(&number);
+            if is_removed {
+                is_next = next.next();
+            }
+            number += 1;
+            !is_removed
+        });
+    }
+}

@@ -1,0 +1,136 @@
+//! Keeps which verdicts are in force: for each real server that has checks, what they have shown last.
+//!
+//! It is the daemon's own, so that a checker that is gone, late or new changes nothing. The target is a function of it and of the file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::state::{Failing, ServerHealth, ServerState, SlowStart};
+use crate::health::ExecWeight;
+use crate::model::{ServerKey, ServiceKey};
+use crate::target::overrides::Text;
+
+/// What is in force for the servers of a virtual service.
+pub(super) type States = HashMap<ServerKey, ServerHealth, RandomState>;
+
+/// The verdicts in force. A server that has none is new.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InForce {
+    pub(super) services: BTreeMap<ServiceKey, Arc<States>>,
+}
+
+impl InForce {
+    /// Nothing is known: after a boot, or without any check.
+    pub const NONE: Self = Self { services: BTreeMap::new() };
+
+    /// Whether nothing is known of any server.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty()
+    }
+
+    /// What is in force for a server.
+    pub fn of(&self, service: &ServiceKey, server: &ServerKey) -> Option<&ServerHealth> {
+        self.services.get(service)?.get(server)
+    }
+
+    /// All servers of which something is known.
+    pub fn iter(&self) -> impl Iterator<Item = (ServiceKey, ServerKey, &ServerHealth)> {
+        self.services
+            .iter()
+            .flat_map(|(service, states)| states.iter().map(|(server, health)| (*service, *server, health)))
+    }
+}
+
+/// A virtual service as it is on disk: the servers of each state, so that what passes takes little room.
+#[derive(Serialize, Deserialize)]
+struct OnDisk {
+    service: Text<ServiceKey>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    passing: Vec<Text<ServerKey>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unproven: Vec<Text<ServerKey>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<Text<ServerKey>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    failing: Vec<(Text<ServerKey>, Failing)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    flapping: Vec<Text<ServerKey>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    weights: Vec<(Text<ServerKey>, ExecWeight)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    slow_starts: Vec<(Text<ServerKey>, SlowStart)>,
+}
+
+impl OnDisk {
+    fn new(service: ServiceKey, states: &States) -> Self {
+        let mut on_disk = Self {
+            service: Text(service),
+            passing: Vec::new(),
+            unproven: Vec::new(),
+            waiting: Vec::new(),
+            failing: Vec::new(),
+            flapping: Vec::new(),
+            weights: Vec::new(),
+            slow_starts: Vec::new(),
+        };
+        let mut sorted: Vec<_> = states.iter().collect();
+        sorted.sort_unstable_by_key(|(server, _)| **server);
+        for (server, ServerHealth { state, flapping, weight, slow_start }) in sorted {
+            let server = Text(*server);
+            match state {
+                ServerState::Unproven => on_disk.unproven.push(server),
+                ServerState::Waiting => on_disk.waiting.push(server),
+                ServerState::Passing => on_disk.passing.push(server),
+                ServerState::Failing(failing) => on_disk.failing.push((server, Failing::clone(failing))),
+            }
+            on_disk.flapping.extend(flapping.then_some(server));
+            on_disk.weights.extend(weight.map(|weight| (server, weight)));
+            on_disk.slow_starts.extend(slow_start.map(|start| (server, start)));
+        }
+        on_disk
+    }
+
+    fn states(self) -> States {
+        let Self { service: _, passing, unproven, waiting, failing, flapping, weights, slow_starts } = self;
+        let mut states = States::default();
+        let plain = [
+            (passing, ServerState::Passing),
+            (unproven, ServerState::Unproven),
+            (waiting, ServerState::Waiting),
+        ];
+        for (servers, state) in plain {
+            states.extend(servers.into_iter().map(|server| (server.0, ServerHealth::new(state.clone()))));
+        }
+        let of = |(server, failing): (Text<ServerKey>, Failing)| {
+            (server.0, ServerHealth::new(ServerState::Failing(Arc::new(failing))))
+        };
+        states.extend(failing.into_iter().map(of));
+        for server in flapping {
+            states.entry(server.0).and_modify(|health| health.flapping = true);
+        }
+        for (server, weight) in weights {
+            states.entry(server.0).and_modify(|health| health.weight = Some(weight));
+        }
+        for (server, start) in slow_starts {
+            states.entry(server.0).and_modify(|health| health.slow_start = Some(start));
+        }
+        states
+    }
+}
+
+impl Serialize for InForce {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.services.iter().map(|(service, states)| OnDisk::new(*service, states)))
+    }
+}
+
+impl<'de> Deserialize<'de> for InForce {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let all = Vec::<OnDisk>::deserialize(deserializer)?;
+        let services = all.into_iter().map(|one| (one.service.0, Arc::new(one.states()))).collect();
+        Ok(Self { services })
+    }
+}
