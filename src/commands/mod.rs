@@ -2,6 +2,7 @@
 
 mod advice;
 mod apply;
+mod checks;
 mod completions;
 mod confirm;
 mod diff;

@@ -21,12 +21,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("history", &["status"]),
     ("health", &["files", "model", "status"]),
     ("target", &["health", "model", "status"]),
-    ("store", &["files", "history", "model", "ownership", "status", "target"]),
+    ("store", &["files", "health", "history", "model", "ownership", "status", "target"]),
     ("config", &["escape", "files", "model"]),
     ("nft", &["model"]),
     ("kernel", &["error_chain", "model", "nft"]),
     ("ipvsadm", &["escape", "model"]),
-    ("reconcile", &["files", "guard", "history", "kernel", "model", "ownership", "plan", "store", "target"]),
+    (
+        "reconcile",
+        &["files", "guard", "history", "kernel", "model", "ownership", "plan", "status", "store", "target"],
+    ),
     (
         "report",
         &[
@@ -54,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "error_chain",
             "files",
             "guard",
+            "health",
             "history",
             "kernel",
             "model",
@@ -77,6 +81,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "error_chain",
             "escape",
             "files",
+            "health",
             "history",
             "host",
             "ipvsadm",
