@@ -3,6 +3,7 @@
 mod advice;
 mod apply;
 mod checker;
+mod checks;
 mod completions;
 mod confirm;
 mod diff;

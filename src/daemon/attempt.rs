@@ -10,7 +10,7 @@ use crate::model::{Operation, Subject};
 use crate::reconcile::{self, FileChange, Outcome, PassInput, Reasons, Report, Summary};
 use crate::status::{ChangedBy, PassReason};
 use crate::store::{Lock, Store};
-use crate::target::{Clock, Conditions, FileServers};
+use crate::target::{Clock, Conditions, FileServers, InForce, Target};
 
 /// The order for a pass.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Job {
     pub reason: PassReason,
     /// Whether it may end after a quick check that finds no change
     pub quick: bool,
+    /// Whether nothing but verdicts is known to have changed since the kernel was verified, so that only these need to be carried out
+    pub only_checks: bool,
     /// The goal that is kept: the last file that was valid and that no guard refused
     pub goal: Option<Goal>,
     /// Whether the kernel was ever equal to it
@@ -76,6 +78,8 @@ pub(super) struct Baseline<'a> {
     pub(super) unknown: Option<&'a str>,
     /// The conditions in force
     pub(super) conditions: &'a Conditions,
+    /// The verdicts that were in force at the pass before
+    pub(super) verdicts_before: &'a InForce,
     pub(super) job: &'a Job,
     pub(super) lock: Option<&'a Lock>,
     pub(super) now: Clock,
@@ -90,7 +94,17 @@ impl Baseline<'_> {
         store: &Store,
         last_verified: &mut Option<Goal>,
     ) -> Result<Report, KernelError> {
-        let Self { kept, was_verified, was_found_here: _, unknown, conditions, job, lock, now } = *self;
+        let Self {
+            kept,
+            was_verified,
+            was_found_here: _,
+            unknown,
+            conditions,
+            verdicts_before: _,
+            job,
+            lock,
+            now,
+        } = *self;
         // An edit of the file starts from the state that was verified.
         let edited = match kept {
             Some(kept)
@@ -151,6 +165,13 @@ impl Baseline<'_> {
             Some(_) => Drift::default(),
         };
         drift.excuse(&self.job.reasons, &report.last.reasons);
+        if *self.verdicts_before != self.conditions.health {
+            let before = Conditions { health: self.verdicts_before.clone(), ..self.conditions.clone() };
+            let old = Target::new(&goal.desired, &before);
+            let new = Target::new(&goal.desired, self.conditions);
+            let (old, new) = (&old.desired.state.services, &new.desired.state.services);
+            drift.waited.extend(reconcile::changed_servers(old, new));
+        }
         // Those that ended while no daemon ran.
         let servers = FileServers::of(&goal.desired.state.services);
         let ended = self.conditions.ended.iter().flat_map(|one| one.servers(&servers));

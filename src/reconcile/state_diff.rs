@@ -14,7 +14,9 @@ use crate::model::{
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::Record;
-use crate::target::{Cause, DrainEnd, Drains, Leaving, Override, Pauses, Reason, Target, Targets, Trial};
+use crate::target::{
+    Cause, DrainEnd, Drains, HealthReport, Leaving, Override, Pauses, Reason, Target, Targets, Trial,
+};
 
 /// Why objects are not what the file alone says.
 pub type Reasons = HashMap<Subject, Arc<Reason>>;
@@ -44,6 +46,8 @@ pub struct StateDiff {
     pub is_of_export: bool,
     /// The trial under way, if there is one
     pub trial: Option<Trial>,
+    /// What the checks make of the file
+    pub health: HealthReport,
     /// Operations that await an interface which is absent or down: no error, and no reason not to be in sync
     pub awaiting_link: Vec<Operation>,
     /// Why lbd's own nftables table could not be read, if so
@@ -185,6 +189,7 @@ impl StateDiff {
             reasons: reasons_of(leaving),
             is_of_export: false,
             trial: None,
+            health: HealthReport::default(),
             awaiting_link,
             nftables_error,
             indices,
@@ -235,6 +240,7 @@ impl StateDiff {
 
     /// Takes in why servers are not what the file says.
     fn explain(&mut self, target: &Target<'_>) {
+        self.health.clone_from(target.health());
         // One override can be about a hundred thousand servers.
         let mut shared: HashMap<*const Override, Arc<Reason>> = HashMap::new();
         for ((service, server), cause) in target.reasons() {
@@ -285,6 +291,8 @@ impl StateDiff {
         self.left_out.retain(concerns);
         self.pauses.limit(is_kept);
         self.draining.retain(&|(service, _)| has(service));
+        self.health.servers.retain(|report| has(&report.server.0));
+        self.health.services.retain(|(service, _)| has(service));
         self.reasons.retain(|subject, _| subject.service().is_some_and(has));
         self.awaiting_link.retain(concerns);
         self.managed.services.retain(|service, _| has(service));

@@ -2,6 +2,7 @@
 
 mod commands;
 mod frame;
+mod health;
 mod history;
 mod impacts;
 mod json;

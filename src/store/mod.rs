@@ -6,6 +6,7 @@ mod conditions;
 mod daemon;
 mod events;
 mod follow;
+mod health;
 mod history;
 mod lock;
 mod record;
@@ -17,9 +18,12 @@ use std::path::Path;
 
 use crate::files::seal::{self, SealError};
 use crate::files::{Directory, FileError, Origin};
+use crate::health::SharedFiles;
 
+pub use self::conditions::unknown_health;
 pub use self::daemon::DaemonLockError;
 pub use self::follow::Follower;
+pub use self::health::{Heard, KnownHealth, SILENCE};
 pub use self::lock::{Lock, LockMonitor};
 pub use self::record::Record;
 
@@ -38,6 +42,8 @@ const LARGEST: u64 = 128 << 20;
 pub struct Store {
     directory: Directory,
     origin: Origin,
+    /// What the daemon and the checker share, where that is of interest
+    shared: Option<SharedFiles>,
 }
 
 /// Why the content of a state file is unknown.
@@ -72,7 +78,7 @@ impl Store {
     /// # Errors
     /// Where `/proc` does not show the boot or the namespace.
     pub fn new(directory: &Path, cookie: Option<u64>) -> io::Result<Self> {
-        Ok(Self { directory: Directory::new(directory), origin: Origin::here(cookie)? })
+        Ok(Self { directory: Directory::new(directory), origin: Origin::here(cookie)?, shared: None })
     }
 
     /// The same directory, as a host sees it that has booted again.
@@ -258,8 +264,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path(), None).unwrap();
         store.save(&record()).unwrap();
-        let after =
-            |origin: Origin| Store { directory: Directory::new(directory.path()), origin }.load().unwrap();
+        let after = |origin: Origin| {
+            Store { directory: Directory::new(directory.path()), origin, shared: None }.load().unwrap()
+        };
         let nothing_owned = Record { verified: record().verified, ..Record::default() };
         assert_eq!(after(Origin { boot: "another".into(), ..store.origin.clone() }), nothing_owned);
         assert_eq!(after(Origin { namespace: "4:1".into(), ..store.origin.clone() }), nothing_owned);

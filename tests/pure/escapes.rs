@@ -18,7 +18,9 @@ use lbd::model::{
 };
 use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
 use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output};
-use lbd::status::{HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer};
+use lbd::status::{
+    HealthSummary, HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer,
+};
 use lbd::store::Record;
 use lbd::target::{Allowed, Clock, Pause, Period, Settings, Trial};
 use proptest::prelude::*;
@@ -224,6 +226,24 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
     comparison
 }
 
+fn health(of: &Strings<'_>) -> HealthSummary {
+    let said = || of.said.to_owned();
+    HealthSummary {
+        checked: 9,
+        failing: 1,
+        kept: 1,
+        kept_named: vec![said()],
+        open: 1,
+        open_named: vec![said()],
+        on_fallback: 1,
+        on_fallback_named: vec![said()],
+        frozen: Some(said()),
+        silent: Some(said()),
+        warnings: vec![said()],
+        ..HealthSummary::default()
+    }
+}
+
 fn status(of: &Strings<'_>) -> Status {
     let said = || of.said.to_owned();
     Status {
@@ -247,6 +267,7 @@ fn status(of: &Strings<'_>) -> Status {
         overridden: vec![said()],
         trial: Some(said()),
         conflicts: vec![said()],
+        health: health(of),
         lock_holder: Some(said()),
         no_directory: Some(said()),
         host: Some(HostFindings::new(
@@ -287,6 +308,7 @@ fn outputs(
         daemon: daemon(of),
         unknown: Some(of.said.into()),
         comparison: &comparison,
+        health: health(of),
         live: &live,
     };
     vec![

@@ -22,12 +22,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("health", &["files", "model", "status"]),
     ("checker", &["escape", "files", "health", "model", "status", "systemd", "watch"]),
     ("target", &["health", "model", "status"]),
-    ("store", &["files", "history", "model", "ownership", "status", "target"]),
+    ("store", &["files", "health", "history", "model", "ownership", "status", "target"]),
     ("config", &["escape", "files", "model"]),
     ("nft", &["model"]),
     ("kernel", &["error_chain", "model", "nft"]),
     ("ipvsadm", &["escape", "model"]),
-    ("reconcile", &["files", "guard", "history", "kernel", "model", "ownership", "plan", "store", "target"]),
+    (
+        "reconcile",
+        &["files", "guard", "history", "kernel", "model", "ownership", "plan", "status", "store", "target"],
+    ),
     (
         "report",
         &[
