@@ -2,8 +2,10 @@
 //!
 //! All of it is pure but the two files. Neither the kernel nor the state directory is known here.
 
+mod bounds;
 mod probe;
 mod verdict;
 
+pub use self::bounds::{Bounds, COMMON_FROM, JITTER, Span};
 pub use self::probe::{Digest, Endpoint, Keys, ProbeKey, ProbedCheck, Probes};
 pub use self::verdict::{ExecWeight, Failure, Finding, Verdict, Verdicts};

@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "advice",
             "escape",
             "guard",
+            "health",
             "history",
             "ipvsadm",
             "kernel",
