@@ -35,6 +35,7 @@ mod record;
 mod schema;
 mod trials;
 mod typed;
+mod validate_checks;
 mod validation;
 mod watch;
 mod wire;
