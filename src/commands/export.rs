@@ -55,8 +55,8 @@ fn unwritable(error: impl Into<Box<dyn Error + Send + Sync>>) -> CommandError {
     CommandError::Unwritable(error.into())
 }
 
-/// Makes the live state what the file would say: without what has left it and only keeps its connections, and with the weights of the file
-/// under overrides.
+/// Makes the live state what the file would say: without what has left it and only keeps its connections, without a fallback, and with the
+/// weights of the file under overrides and verdicts.
 fn without_conditions(
     arguments: &Arguments,
     state: &mut State,
@@ -68,7 +68,12 @@ fn without_conditions(
     if let Some(reason) = &conditions.unreadable {
         console.warn(format_args!("{reason}; the weights that it has set are written as they are"));
     }
-    if conditions.overrides.is_empty() && conditions.trial.is_none() {
+    let has_none =
+        conditions.overrides.is_empty() && conditions.health.is_empty() && conditions.trial.is_none();
+    // Then only the fallback of a service could be in the table beyond the file.
+    let has_fallback =
+        || store.load_verified().is_ok_and(|text| text.is_some_and(|text| text.contains("fallback")));
+    if has_none && !has_fallback() {
         return Ok(());
     }
     let Some((_, mut file)) = inputs::last_verified(&store, &console.progress)? else { return Ok(()) };

@@ -50,9 +50,14 @@ impl Passes {
         } else {
             let verified = self.verified.as_ref().map(|verified| &*verified.desired);
             let lost = reconcile::lost_services(&attempt.goal.desired, verified, conditions, report);
-            match lost.first() {
-                Some(service) if !keeps_going => format!("no usable server was left in {service}"),
-                Some(_) | None => return true,
+            let failed = reconcile::failed_server(&attempt.goal.desired, conditions);
+            match (lost.first(), failed) {
+                _ if keeps_going => return true,
+                (Some(service), _) => format!("no usable server was left in {service}"),
+                (None, Some(((service, server), failing))) => {
+                    format!("{server} of {service} fails since it began: {failing}")
+                }
+                (None, None) => return true,
             }
         };
         self.end_trial(conditions, &why, warnings);

@@ -32,7 +32,7 @@ pub use self::fingerprint::Fingerprint;
 pub use self::health::health_summary;
 pub use self::noted::{changed_fields, noted};
 pub use self::state_diff::{Reasons, StateDiff};
-pub use self::trial::lost_services;
+pub use self::trial::{failed_server, lost_services};
 
 /// How often one pass executes before it gives up: another program may be writing, too.
 const ROUNDS: usize = 3;

@@ -26,6 +26,8 @@ const DRAINS: &str = "drains.json";
 const TRIAL: &str = "trial.json";
 /// The version of the files of conditions; the first that has a checksum.
 const VERSION: u32 = 2;
+/// The version of a file with what an older lbd would not know of: that checks go on in a pause, or are overruled.
+const OF_CHECKS: u32 = 3;
 
 /// A file of conditions.
 #[derive(Serialize, Deserialize)]
@@ -110,7 +112,7 @@ impl Store {
     /// # Errors
     /// Where there are some, and they cannot be read.
     pub fn load_pauses(&self, now: Clock) -> Result<Pauses, LoadError> {
-        let on_disk: Option<OnDisk<Pauses>> = self.load_json(PAUSES, VERSION)?;
+        let on_disk: Option<OnDisk<Pauses>> = self.load_json(PAUSES, OF_CHECKS)?;
         let mut pauses =
             on_disk.filter(|file| file.boot == self.boot()).map(|file| file.conditions).unwrap_or_default();
         pauses.end_old(now);
@@ -131,7 +133,7 @@ impl Store {
     /// # Errors
     /// Where they cannot be written.
     pub fn save_drains(&self, drains: &Drains) -> Result<(), FileError> {
-        self.save_conditions(DRAINS, drains, drains.is_empty())
+        self.save_conditions(DRAINS, VERSION, drains, drains.is_empty())
     }
 
     /// Reads the overrides that are not over at this time, also those of an earlier boot.
@@ -144,7 +146,7 @@ impl Store {
 
     /// The same; and those that are over and still in the file.
     fn read_overrides(&self, now: Clock) -> Result<(Overrides, Overrides), LoadError> {
-        let on_disk = self.load_json::<OnDisk<Overrides>>(OVERRIDES, VERSION)?;
+        let on_disk = self.load_json::<OnDisk<Overrides>>(OVERRIDES, OF_CHECKS)?;
         let Some(OnDisk { boot, conditions: mut overrides }) = on_disk else { return Ok(Default::default()) };
         if overrides.len() > MOST_OVERRIDES {
             let name = self.directory.path().join(OVERRIDES);
@@ -165,12 +167,14 @@ impl Store {
     /// # Errors
     /// Where they cannot be written. The old ones stay in force then.
     pub fn save_overrides(&self, overrides: &Overrides) -> Result<(), FileError> {
-        self.save_conditions(OVERRIDES, overrides, overrides.is_empty())
+        let version = if overrides.overrule_checks() { OF_CHECKS } else { VERSION };
+        self.save_conditions(OVERRIDES, version, overrides, overrides.is_empty())
     }
 
     fn save_conditions(
         &self,
         name: &str,
+        version: u32,
         conditions: &impl Serialize,
         are_none: bool,
     ) -> Result<(), FileError> {
@@ -178,7 +182,7 @@ impl Store {
             return self.directory.remove(name);
         }
         let on_disk = OnDisk { boot: self.boot().to_owned(), conditions };
-        self.directory.replace(name, |file| file.write_all(&seal::json(VERSION, &on_disk)?))
+        self.directory.replace(name, |file| file.write_all(&seal::json(version, &on_disk)?))
     }
 
     /// Ends the overrides that this file has ended, and puts the ends of those of an earlier boot on the clock of this one. To be called
@@ -189,7 +193,7 @@ impl Store {
     pub fn settle_overrides(&self, file: &Services, now: Clock) -> Result<(), FileError> {
         // What cannot be read is named elsewhere.
         let Ok(Some(OnDisk { boot, conditions: before })) =
-            self.load_json::<OnDisk<Overrides>>(OVERRIDES, VERSION)
+            self.load_json::<OnDisk<Overrides>>(OVERRIDES, OF_CHECKS)
         else {
             return Ok(());
         };
@@ -233,7 +237,7 @@ impl Store {
     pub fn settle_pauses(&self, now: Clock) -> Result<(), FileError> {
         // What cannot be read is named elsewhere.
         let Ok(Some(OnDisk { boot, conditions: mut pauses })) =
-            self.load_json::<OnDisk<Pauses>>(PAUSES, VERSION)
+            self.load_json::<OnDisk<Pauses>>(PAUSES, OF_CHECKS)
         else {
             return Ok(());
         };
@@ -271,7 +275,7 @@ impl Store {
     }
 
     fn end_another_boots<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, FileError> {
-        match self.load_json::<OnDisk<T>>(name, VERSION) {
+        match self.load_json::<OnDisk<T>>(name, OF_CHECKS) {
             Ok(Some(file)) if file.boot != self.boot() => {
                 self.directory.remove(name).map(|()| file.conditions)
             }
@@ -284,7 +288,8 @@ impl Store {
     /// # Errors
     /// Where they cannot be written. The old ones stay in force then.
     pub fn save_pauses(&self, pauses: &Pauses) -> Result<(), FileError> {
-        self.save_conditions(PAUSES, pauses, pauses.is_empty())
+        let version = if pauses.keep_checks() { OF_CHECKS } else { VERSION };
+        self.save_conditions(PAUSES, version, pauses, pauses.is_empty())
     }
 
     /// The files in which commands write conditions, for the daemon to watch.
@@ -322,7 +327,7 @@ impl Store {
     /// # Errors
     /// Where it cannot be written.
     pub fn save_trial(&self, trial: &Trial) -> Result<(), FileError> {
-        self.save_conditions(TRIAL, trial, false)
+        self.save_conditions(TRIAL, VERSION, trial, false)
     }
 
     /// Ends a trial: the next pass puts the state before it back.

@@ -64,6 +64,12 @@ impl Period {
         Self { end: now.since_boot.saturating_add(milliseconds), ..self }
     }
 
+    /// Its beginning, in milliseconds since the boot.
+    pub fn begin(&self) -> u64 {
+        let length = u64::try_from(self.until.since(self.since).as_millis()).unwrap_or(u64::MAX);
+        self.end.saturating_sub(length)
+    }
+
     /// How long it still lasts, in milliseconds; `None` where it is over.
     pub fn left(&self, now: Clock) -> Option<u64> {
         self.end.checked_sub(now.since_boot).filter(|left| *left > 0)
@@ -84,6 +90,7 @@ mod tests {
         assert_eq!(after(0, now.wall), Some(60_000));
         assert_eq!(after(59_999, SystemTime::UNIX_EPOCH), Some(1));
         assert_eq!(after(60_000, now.wall), None);
+        assert_eq!(period.begin(), now.since_boot);
         // A reboot in its middle, one after its end, and one with a clock that was set back.
         let rebooted = |wall: SystemTime| period.in_new_boot(Clock { since_boot: 5_000, wall }).end;
         let second = |seconds: u64| SystemTime::from(period.since) + Duration::from_secs(seconds);

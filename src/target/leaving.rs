@@ -10,7 +10,9 @@ use super::clock::{Clock, Period};
 use super::drains::{Drain, DrainEnd, Drains, LiveConnections, ServerOf};
 use super::quiesced::is_mixed_in;
 use super::{refuses_clients, rules};
-use crate::model::{Desired, Prune, RealServer, ServerKey, ServiceKey, State, Table, VirtualService};
+use crate::model::{
+    Desired, OnFailure, Prune, RealServer, ServerKey, ServiceKey, State, Table, VirtualService,
+};
 
 /// What becomes of the servers that leave the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +45,8 @@ pub struct Leaving {
 pub struct Departing<'a> {
     /// The file
     pub file: &'a Desired,
+    /// The same under the conditions, by which a fallback may serve
+    pub target: &'a Desired,
     /// The file that was verified last, and one that was followed after it and that no pass could verify, where they are other ones
     pub before: [Option<&'a Desired>; 2],
     /// The services of lbd, with the clusters that they are of
@@ -74,6 +78,9 @@ impl Leaving {
         for before in of.before.into_iter().flatten() {
             leaving.compare(of, before, now);
         }
+        for file in [Some(of.file)].into_iter().chain(of.before).flatten() {
+            leaving.replace_fallbacks(of, file, now);
+        }
         leaving
     }
 
@@ -92,10 +99,21 @@ impl Leaving {
         }
     }
 
+    /// Begins the drains of fallbacks that serve no more, where a server that fails would keep its connections, too.
+    fn replace_fallbacks(&mut self, of: &Departing<'_>, file: &Desired, now: Clock) {
+        for (service, health) in &file.health.services {
+            let Some((fallback, _)) = health.fallback else { continue };
+            let server = (*service, fallback);
+            if health.on_failure == OnFailure::Quiesce && !of.is_wanted(&server) {
+                self.begin(of, file, server, now);
+            }
+        }
+    }
+
     /// Goes on with a drain that is under way.
     fn go_on(&mut self, of: &Departing<'_>, server: ServerOf, mut drain: Drain, now: Clock) {
         let is_there = of.live.has(&server);
-        if of.is_in_file(&server) || !is_there {
+        if of.is_wanted(&server) || !is_there {
             if !is_there || drain.period.left(now).is_none() {
                 self.forgotten.insert(server);
             }
@@ -181,9 +199,12 @@ impl Leaving {
 }
 
 impl Departing<'_> {
-    fn is_in_file(&self, (service, server): &ServerOf) -> bool {
-        let services = &self.file.state.services;
-        services.get(service).is_some_and(|service| service.servers.contains_key(server))
+    /// Whether a server is in the file, or is the fallback of a service and serves.
+    fn is_wanted(&self, (service, server): &ServerOf) -> bool {
+        let is_in = |file: &Desired| {
+            file.state.services.get(service).is_some_and(|service| service.servers.contains_key(server))
+        };
+        is_in(self.file) || is_in(self.target)
     }
 
     /// Whether a service stays in the kernel though the file has it no more.

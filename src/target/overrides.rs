@@ -242,6 +242,11 @@ impl Overrides {
         self.0.iter()
     }
 
+    /// Whether one of them overrules checks.
+    pub fn overrule_checks(&self) -> bool {
+        self.0.iter().any(|one| matches!(one.effect, Effect::Weight { despite_checks: true, .. }))
+    }
+
     /// Adds an override; it replaces one about the same.
     pub fn add(&mut self, new: Override) {
         self.0.retain(|other| other.scope != new.scope);

@@ -316,6 +316,9 @@ fn bad_end(
     if let Some(service) = lost.first() {
         return Some(format!("no usable server was left in {service}"));
     }
+    if let Some(((service, server), failing)) = reconcile::failed_server(desired, conditions) {
+        return Some(format!("{server} of {service} fails since it began: {failing}"));
+    }
     match &report.outcome {
         Outcome::Verified | Outcome::PartlyRefused(_) => None,
         Outcome::Failed => Some("not all of it could be carried out".to_owned()),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::state::{Failing, ServerHealth, ServerState, SlowStart};
 use crate::health::ExecWeight;
 use crate::model::{ServerKey, ServiceKey};
+use crate::target::drains::ServerOf;
 use crate::target::overrides::Text;
 
 /// What is in force for the servers of a virtual service.
@@ -34,6 +35,18 @@ impl InForce {
     /// What is in force for a server.
     pub fn of(&self, service: &ServiceKey, server: &ServerKey) -> Option<&ServerHealth> {
         self.services.get(service)?.get(server)
+    }
+
+    /// The servers that have passed, and of which it came into force that they fail, at this time or later, in milliseconds since the boot.
+    pub fn failed_since(&self, since: u64) -> impl Iterator<Item = (ServerOf, &Failing)> {
+        self.iter().filter_map(move |(service, server, health)| match &health.state {
+            ServerState::Failing(failing) if failing.passed_until.is_some_and(|until| until >= since) => {
+                Some(((service, server), &**failing))
+            }
+            ServerState::Failing(_) | ServerState::Unproven | ServerState::Waiting | ServerState::Passing => {
+                None
+            }
+        })
     }
 
     /// All servers of which something is known.
