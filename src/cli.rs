@@ -1,5 +1,6 @@
 //! Defines the commands and options of `lbd` with their help texts; man page and completions come from here.
 
+mod checker;
 mod conditions;
 mod history;
 mod plan;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 use crate::health::RunDirs;
 
+pub use self::checker::{CheckerOptions, CheckerStart};
 pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
@@ -101,6 +103,7 @@ impl Arguments {
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
         "schema" | "completions" => false,
+        "checker" => option.get_id() == "run_dir",
         // What is probed is no matter of these.
         "validate" | "history" | "overrides" if option.get_id() == "run_dir" => false,
         "teardown" | "resume" | "export" | "overrides" | "history" => option.get_id() != "file",
@@ -133,6 +136,12 @@ pub enum Command {
     ///
     /// SIGHUP reconciles now. Stopping leaves the table serving. Exit code 0: stopped by a signal, 2: error.
     Run(Run),
+
+    /// The process that probes, without privileges; the service manager or `lbd run` starts it
+    ///
+    /// Exit code 0: stopped by a signal, 2: error.
+    #[command(hide = true)]
+    Checker(CheckerOptions),
 
     /// The boot-time pass: the file if it is valid, else the last state that was applied and verified
     ///
@@ -262,6 +271,10 @@ pub struct Run {
     /// Log level: error, warn, info, debug, trace or off, also by module (`lbd::watch=debug`); default: LBD_LOG, else info
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+
+    /// Who starts the process that probes servers
+    #[arg(long, value_enum, value_name = "WHO", default_value = "child")]
+    pub checker: CheckerStart,
 }
 
 /// Arguments of `status`.

@@ -6,6 +6,7 @@ mod attempt;
 mod backoff;
 mod checks;
 mod checks_pass;
+mod checker_process;
 mod conflicts;
 mod controller;
 mod drift;
@@ -33,6 +34,7 @@ use tokio::time::{Instant, sleep_until};
 
 pub use self::attempt::{Attempt, Job};
 pub use self::checks::ChecksPass;
+pub use self::checker_process::CheckerProcess;
 pub use self::controller::Controller;
 pub use self::drift::Drift;
 pub use self::environment::HostEnvironment;

@@ -4,11 +4,13 @@
 
 mod files;
 mod probe;
+mod results;
 mod run_dirs;
 mod verdict;
 mod verdicts_on_disk;
 
 pub use self::files::SharedFiles;
 pub use self::probe::{Digest, Endpoint, Keys, ProbeKey, ProbedCheck, Probes};
+pub use self::results::{Checks, Moment, Outcome, Start};
 pub use self::run_dirs::RunDirs;
 pub use self::verdict::{ExecWeight, Failure, Finding, Verdict, Verdicts};

@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("files", &[]),
     ("history", &["status"]),
     ("health", &["files", "model", "status"]),
+    ("checker", &["escape", "files", "health", "model", "status", "systemd", "watch"]),
     ("target", &["health", "model", "status"]),
     ("store", &["files", "health", "history", "model", "ownership", "status", "target"]),
     ("config", &["escape", "files", "model"]),
@@ -75,6 +76,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "commands",
         &[
             "advice",
+            "checker",
             "cli",
             "config",
             "daemon",
