@@ -32,7 +32,8 @@ pub use self::tips::is_file_name;
     long_about = "Keeps a Linux host's layer-4 load balancer (IPVS, the kernel side of LVS) equal to one file: it reads \
                   the live table, computes the smallest set of edits, carries them out, and reads the table back to \
                   prove it.",
-    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused or the daemon dead (status), 2 error, 3 refused \
+    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused, servers in service against their checks, or the \
+                  daemon or its checker dead (status), 2 error, 3 refused \
                   by a guard, a pause, a trial or `--expect` (apply, pause, try, confirm, rollback).",
     subcommand_required = true,
     arg_required_else_help = true
@@ -149,7 +150,8 @@ pub enum Command {
 
     /// Show what the daemon did last and why, whether all is in sync, and the table with its connections
     ///
-    /// Exit code 0: in sync, 1: not in sync, paused, or the daemon ended without being stopped, 2: error.
+    /// Exit code 0: in sync, 1: not in sync, paused, servers in service against their checks, or the daemon or its checker ended without being
+    /// stopped, 2: error.
     Status(StatusOptions),
 
     /// Edit the file in $VISUAL or $EDITOR: validated, shown as a diff, confirmed, and renamed into place

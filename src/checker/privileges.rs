@@ -3,10 +3,9 @@
 use std::fmt;
 use std::io;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
-};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
@@ -81,16 +80,27 @@ pub fn drop() -> Result<(), PrivilegesError> {
             return Err(PrivilegesError::User(user, error.into()));
         }
     }
-    let give_up = || -> rustix::io::Result<()> {
-        clear_ambient_capability_set()?;
+    give_up().map_err(|error| PrivilegesError::Capabilities(error.into()))?;
+    if has_none() && !has_root() { Ok(()) } else { Err(PrivilegesError::Left) }
+}
+
+/// Empties all sets of capabilities, and has no program that is run later gain any.
+fn give_up() -> rustix::io::Result<()> {
+    set_no_new_privs(true)?;
+    clear_ambient_capability_set()?;
+    // A sandbox refuses to set them, and leaves none.
+    if !has_none() {
         let none = CapabilitySet::empty();
         set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
-        set_no_new_privs(true)
-    };
-    give_up().map_err(|error| PrivilegesError::Capabilities(error.into()))?;
-    let is_clean =
-        capabilities(None).is_ok_and(|sets| sets.permitted.is_empty() && sets.inheritable.is_empty());
-    if is_clean && !has_root() { Ok(()) } else { Err(PrivilegesError::Left) }
+    }
+    Ok(())
+}
+
+/// Whether this thread has no capability, and can gain none.
+fn has_none() -> bool {
+    capabilities(None).is_ok_and(|sets| {
+        sets.permitted.is_empty() && sets.effective.is_empty() && sets.inheritable.is_empty()
+    })
 }
 
 /// Whether one of its user numbers is root's.
@@ -100,13 +110,18 @@ fn has_root() -> bool {
 
 /// Allows as many open descriptors as may be, and [`DESCRIPTORS`] where root may raise the limit itself.
 fn raise_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    let hard = |maximum: Option<u64>| Rlimit { current: maximum, maximum };
-    let is_enough = limit.maximum.is_none_or(|maximum| maximum >= DESCRIPTORS);
-    if is_enough || setrlimit(Resource::Nofile, hard(Some(DESCRIPTORS))).is_err() {
-        // Not refused by any kernel.
-        let _ = setrlimit(Resource::Nofile, hard(limit.maximum));
+    // (A sandbox may refuse even to read it.)
+    let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let set = |most| setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    if (most >= DESCRIPTORS || set(DESCRIPTORS).is_err()) && now < most {
+        let _ = set(most);
     }
+}
+
+/// Leaves the session of this process, and with it the terminal, to which another user's process could type commands for root's shell. The
+/// leader of a group has no such terminal, or stays.
+pub fn leave_terminal() {
+    let _ = setsid();
 }
 
 /// Has this process end with its parent, also where that is killed; says whether the parent is still there.

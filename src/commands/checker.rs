@@ -13,6 +13,7 @@ use crate::systemd::Notifier;
 
 pub(super) fn run(arguments: &Arguments, options: &CheckerOptions) -> Result<u8, CommandError> {
     // Before anything else: there is one thread, and nothing was read.
+    privileges::leave_terminal();
     privileges::drop().map_err(CommandError::Privileges)?;
     if options.parent.is_some_and(|parent| !privileges::end_with_parent(parent)) {
         return Ok(DONE);

@@ -124,7 +124,13 @@ impl Baseline<'_> {
             by: None,
             done: Summary::of(edited.iter().flatten()).counts(),
         };
-        let waits = |operation: &Operation| job.backing_off.contains(&operation.subject());
+        // What verdicts do is not deferred.
+        let by_verdicts =
+            if job.backing_off.is_empty() { HashSet::new() } else { self.changed_by_verdicts(goal) };
+        let waits = |operation: &Operation| {
+            let subject = operation.subject();
+            job.backing_off.contains(&subject) && !by_verdicts.contains(&subject)
+        };
         let mut pass = |verified: Option<&Goal>| {
             let verified = verified.map(|verified| &*verified.desired);
             let order = PassInput {
@@ -165,18 +171,23 @@ impl Baseline<'_> {
             Some(_) => Drift::default(),
         };
         drift.excuse(&self.job.reasons, &report.last.reasons);
-        if *self.verdicts_before != self.conditions.health {
-            let before = Conditions { health: self.verdicts_before.clone(), ..self.conditions.clone() };
-            let old = Target::new(&goal.desired, &before);
-            let new = Target::new(&goal.desired, self.conditions);
-            let (old, new) = (&old.desired.state.services, &new.desired.state.services);
-            drift.waited.extend(reconcile::changed_servers(old, new));
-        }
+        drift.waited.extend(self.changed_by_verdicts(goal));
         // Those that ended while no daemon ran.
         let servers = FileServers::of(&goal.desired.state.services);
         let ended = self.conditions.ended.iter().flat_map(|one| one.servers(&servers));
         drift.waited.extend(ended.map(|(service, server)| Subject::Server(service, server)));
         drift
+    }
+
+    /// The servers of a goal that verdicts have changed since the pass before.
+    fn changed_by_verdicts(&self, goal: &Goal) -> HashSet<Subject> {
+        if *self.verdicts_before == self.conditions.health {
+            return HashSet::new();
+        }
+        let before = Conditions { health: self.verdicts_before.clone(), ..self.conditions.clone() };
+        let old = Target::new(&goal.desired, &before);
+        let new = Target::new(&goal.desired, self.conditions);
+        reconcile::changed_servers(&old.desired.state.services, &new.desired.state.services)
     }
 
     /// What the file and the interfaces do not explain.

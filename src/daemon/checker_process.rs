@@ -148,8 +148,7 @@ fn start(files: &SharedFiles, arguments: &[OsString]) -> Result<Child, String> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("lbd").args(arguments).env_clear();
     command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
-    // (Not in the group of a terminal, whose keys are for the daemon.)
-    command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/").process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
     let child = command.spawn().map_err(|error| ErrorChain(&error).to_string())?;
     info!("checker started, process {}", child.id().unwrap_or_default());
     Ok(child)

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::guard::{self, Before, GuardRefusal};
 use crate::kernel::Live;
 use crate::model::{
-    Action, Connections, Desired, Family, Kind, Mark, MarkMatch, Operation, ServerKey, ServiceKey, ServiceOp,
-    Services, Spared, State, Subject, SyncDaemon, SyncRole, Table, sysctl,
+    Action, Connections, Desired, Family, Kind, Mark, MarkMatch, Operation, ServerKey, ServerOp, ServiceKey,
+    ServiceOp, Services, Spared, State, Subject, SyncDaemon, SyncRole, Table, sysctl,
 };
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
@@ -221,6 +221,17 @@ impl StateDiff {
             target.leaves_out(operation, cluster.map(AsRef::as_ref))
         };
         let mut left_out = self.take_out(&leaves_out);
+        // Checks take out of service what others are to replace; while these are left out, they have to wait.
+        let short: HashSet<ServiceKey> = left_out
+            .iter()
+            .filter(|operation| puts_into_service(operation))
+            .filter_map(Operation::service)
+            .copied()
+            .collect();
+        if !short.is_empty() {
+            let waits = |operation: &Operation| operation.service().is_some_and(|of| short.contains(of));
+            left_out.extend(self.take_out(&waits));
+        }
         // The rules are replaced as a whole, and those of what is left out are among them.
         if !left_out.is_empty() {
             left_out
@@ -392,6 +403,21 @@ impl StateDiff {
                 connections: &connections,
             },
         )
+    }
+}
+
+/// Whether an operation puts a server into service.
+fn puts_into_service(operation: &Operation) -> bool {
+    match operation {
+        Operation::Server(ServerOp::Add { to, .. }) => to.serves(),
+        Operation::Server(ServerOp::Edit { from, to, .. }) => !from.serves() && to.serves(),
+        Operation::Server(ServerOp::Delete { .. })
+        | Operation::Service(_)
+        | Operation::Sysctl(_)
+        | Operation::Timeouts(_)
+        | Operation::Sync(_)
+        | Operation::Marks(_)
+        | Operation::Untracked(_) => false,
     }
 }
 

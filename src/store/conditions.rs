@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::health::KnownHealth;
 use super::{LoadError, Store};
 use crate::files::FileError;
 use crate::files::seal;
@@ -301,6 +302,7 @@ impl Store {
     /// # Errors
     /// Where their files cannot be removed.
     pub fn end_conditions(&self) -> Result<(), FileError> {
+        self.save_health(&KnownHealth::default())?;
         [PAUSES, DRAINS, OVERRIDES, TRIAL].into_iter().try_for_each(|name| self.directory.remove(name))
     }
 

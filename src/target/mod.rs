@@ -124,8 +124,7 @@ impl<'a> Target<'a> {
 }
 
 impl Target<'_> {
-    /// Whether an operation does no more than what checks do: it changes the weight of a server that has some, takes it out of the table or
-    /// puts it back, or it is about the fallback.
+    /// Whether an operation does no more than what checks do: it takes a server out of service or puts it back, or it is about the fallback.
     fn is_of_checks(&self, operation: &Operation) -> bool {
         let Operation::Server(of) = operation else { return false };
         let (service, server) = match of {
@@ -140,12 +139,16 @@ impl Target<'_> {
         }
         // What is new in the file, and what has left it, waits for the end of a pause.
         let is_known = self.conditions.health.of(service, server).is_some();
-        let is_in_file = file.state.services.get(service).is_some_and(|of| of.servers.contains_key(server));
-        let is_no_more = match of {
-            ServerOp::Edit { from, to, .. } => **from == RealServer { weight: from.weight, ..**to },
-            ServerOp::Add { .. } | ServerOp::Delete { .. } => true,
+        let is_checked = self.checked.contains_key(&(*service, *server));
+        let is_of_checks = match of {
+            ServerOp::Add { .. } => true,
+            ServerOp::Edit { from, to, .. } => {
+                let is_weight = **from == RealServer { weight: from.weight, ..**to };
+                is_weight && (is_checked || !from.serves())
+            }
+            ServerOp::Delete { .. } => is_checked,
         };
-        is_known && is_in_file && is_no_more && !health.checks(server).is_empty()
+        is_known && is_of_checks && !health.checks(server).is_empty()
     }
 }
 

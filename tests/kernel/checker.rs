@@ -89,6 +89,11 @@ fn the_checker_is_nobody_without_a_capability_and_runs_while_there_is_something_
         assert_eq!(of(set), "0000000000000000", "{set}");
     }
     assert_eq!(of("NoNewPrivs"), "1");
+    // Of what the daemon has open it gets its log alone.
+    let open = fs::read_dir(format!("/proc/{first}/fd")).unwrap();
+    let open = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    let of_state: Vec<_> = open.filter(|path| path.starts_with(net.state_dir())).collect();
+    assert_eq!(of_state, [""; 0].map(std::path::PathBuf::from));
     let limits = fs::read_to_string(format!("/proc/{first}/limits")).unwrap();
     let files_limit: Vec<&str> =
         limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().collect();

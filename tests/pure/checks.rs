@@ -47,6 +47,23 @@ fn checked(servers: &[u8], revision: u64) -> Goal {
     Goal { desired: Arc::new(desired), ..goal }
 }
 
+/// The same, with more that the file says of the health of each service.
+fn with(goal: Goal, change: impl Fn(&mut ServiceHealth)) -> Goal {
+    let mut desired = (*goal.desired).clone();
+    let mut health = (*desired.health).clone();
+    health.services.values_mut().for_each(change);
+    desired.health = Arc::new(health);
+    Goal { desired: Arc::new(desired), ..goal }
+}
+
+/// So many seconds pass, in each of which the checker says the same.
+fn beats(director: &mut Director, seconds: u32, failing: &[u8]) {
+    for _ in 0..seconds {
+        director.passes_in(Duration::from_millis(900));
+        hears(director, failing);
+    }
+}
+
 fn files(director: &Director) -> SharedFiles {
     let files = SharedFiles::new(&RunDirs::new(&director.directory.path().join("run")), None).unwrap();
     files.dirs().make_checker().unwrap();
@@ -184,6 +201,67 @@ fn verdicts_that_cannot_be_read_change_no_weight() {
     // The way out.
     fs::remove_file(director.directory.path().join("run/in-force.json")).unwrap();
     director.looks();
+    assert_eq!(weights(&director), [(14, 0), (15, 3), (16, 3)]);
+}
+
+#[test]
+fn verdicts_that_change_together_are_one_pass_in_100_ms() {
+    let mut director = proven(&[14, 15, 16, 17, 18]);
+    let executes = director.executes();
+    for failing in [&[14][..], &[14, 15], &[14, 15, 16]] {
+        says(&director, failing);
+        director.hears(Event::Verdicts);
+        director.passes_in(Duration::from_millis(30));
+    }
+    // The first at once, the others together.
+    assert_eq!(director.executes() - executes, 1);
+    director.passes_in(Duration::from_millis(100));
+    assert_eq!(director.executes() - executes, 2);
+    assert_eq!(weights(&director), [(14, 0), (15, 0), (16, 3), (17, 3), (18, 3)]);
+    assert_eq!((director.status().health.failing, director.status().health.kept), (3, 1));
+}
+
+#[test]
+fn a_slow_start_and_a_reset_come_by_themselves() {
+    let mut director = Director::new();
+    let of = |revision| {
+        with(checked(&[14, 15], revision), |health| {
+            health.slow_start = Some(Duration::from_secs(9));
+            health.reset_after = Some(Duration::from_secs(5));
+        })
+    };
+    director.hears(Event::File(Ok(of(1))));
+    hears(&mut director, &[]);
+    hears(&mut director, &[14]);
+    assert_eq!(weights(&director), [(14, 0), (15, 3)]);
+    beats(&mut director, 5, &[14]);
+    assert_eq!(weights(&director), [(15, 3)]);
+    let before = reads(&director);
+    hears(&mut director, &[]);
+    assert_eq!(weights(&director), [(14, 1), (15, 3)]);
+    beats(&mut director, 4, &[]);
+    assert_eq!(weights(&director), [(14, 2), (15, 3)]);
+    beats(&mut director, 6, &[]);
+    assert_eq!((weights(&director), reads(&director)), (vec![(14, 3), (15, 3)], before));
+}
+
+// A repair of what another program keeps reverting is deferred; a verdict is not.
+#[test]
+fn what_a_verdict_does_is_no_conflict_and_is_not_deferred() {
+    let mut director = proven(&[14, 15, 16]);
+    let meddle = |director: &Director| {
+        let mut kernel = director.kernel.0.lock().unwrap();
+        let key: ServiceKey = "tcp://10.0.0.1:80".parse().unwrap();
+        let service = kernel.live.state.services.get_mut(&key).unwrap();
+        service.servers_mut().get_index_mut(0).unwrap().1.weight = 9;
+    };
+    for _ in 0..4 {
+        meddle(&director);
+        says(&director, &[]);
+        director.hears(Event::Reload);
+    }
+    assert_eq!((director.status().conflicts.len(), weights(&director)[0].1), (1, 9));
+    hears(&mut director, &[14]);
     assert_eq!(weights(&director), [(14, 0), (15, 3), (16, 3)]);
 }
 

@@ -9,11 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use lbd::config::{self, Source};
 use lbd::escape;
+use lbd::health::Failure;
 use lbd::ipvsadm;
 use lbd::kernel::{Live, Refusal};
 use lbd::model::{
     Desired, EngineName, Forwarding, Mark, MarkMatch, Operation, RealServer, SchedulerFlags, SchedulerName,
-    Scheduling, ServerKey, Servers, ServiceKey, State, SyncDaemon, SyncRole, Table, Thresholds,
+    Scheduling, ServerKey, Servers, ServiceKey, State, Subject, SyncDaemon, SyncRole, Table, Thresholds,
     VirtualService,
 };
 use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
@@ -22,7 +23,10 @@ use lbd::status::{
     HealthSummary, HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer,
 };
 use lbd::store::Record;
-use lbd::target::{Allowed, Clock, Pause, Period, Settings, Trial};
+use lbd::target::{
+    Allowed, CheckReason, Clock, Failing, Pause, Period, Place, Reason, ServerHealth, ServerReport,
+    ServerState, Settings, Trial,
+};
 use proptest::prelude::*;
 
 /// What others may write somewhere: anything, and often what means something.
@@ -223,7 +227,35 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
         settings: Settings::default(),
         ended: None,
     });
+    comparison.health.servers.push(failing(of));
+    let server = comparison.health.servers[0].server;
+    let reason = Reason::Check(CheckReason::Failing(failing_by(of)), None);
+    comparison.reasons.insert(Subject::Server(server.0, server.1), Arc::new(reason));
     comparison
+}
+
+/// What a server sent, and the name of a check.
+fn failing_by(of: &Strings<'_>) -> Arc<Failing> {
+    let failure = Failure {
+        detail: of.said.into(),
+        since: SystemTime::UNIX_EPOCH.into(),
+        since_boot: 0,
+        failed: 3,
+        fall: 3,
+    };
+    Arc::new(Failing {
+        check: of.cluster.into(),
+        failure,
+        since_boot: 0,
+        passed_until: None,
+        is_reset: false,
+    })
+}
+
+fn failing(of: &Strings<'_>) -> ServerReport {
+    let server = *virtual_service("rr", 1).servers.keys().next().unwrap();
+    let health = ServerHealth::new(ServerState::Failing(failing_by(of)));
+    ServerReport { server: (service(80), server), health, place: Place::Kept, full: 3, weight: 3 }
 }
 
 fn health(of: &Strings<'_>) -> HealthSummary {

@@ -21,6 +21,7 @@ mod examples;
 mod export;
 mod generated;
 mod guards;
+mod health;
 mod history;
 mod house;
 mod ipvsadm;

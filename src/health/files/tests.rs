@@ -225,7 +225,7 @@ fn whatever_is_written_is_an_error_or_verdicts() {
         .save_verdicts(&Verdicts { findings: findings.into_iter().collect(), ..Verdicts::default() })
         .unwrap();
     let intact = fs::read(shared.verdicts_path()).unwrap();
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         content in any_json(),
