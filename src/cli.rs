@@ -1,5 +1,6 @@
 //! Defines the commands and options of `lbd` with their help texts; man page and completions come from here.
 
+mod checker;
 mod conditions;
 mod history;
 mod plan;
@@ -12,6 +13,9 @@ use std::time::Duration;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::health::RunDirs;
+
+pub use self::checker::{CheckerOptions, CheckerStart};
 pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
@@ -47,6 +51,10 @@ pub struct Arguments {
     /// The directory in which lbd records what it owns and what was last verified
     #[arg(long, value_name = "DIR", default_value = "/var/lib/lbd", global = true)]
     pub state_dir: PathBuf,
+
+    /// The directory in which the daemon writes what is to be probed; the checker writes into the one beside it, DIR-check
+    #[arg(long, value_name = "DIR", default_value = RunDirs::DAEMON, global = true)]
+    pub run_dir: PathBuf,
 
     /// What to do
     #[command(subcommand)]
@@ -94,6 +102,9 @@ impl Arguments {
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
         "schema" | "completions" => false,
+        "checker" => option.get_id() == "run_dir",
+        // What is probed is no matter of these.
+        "validate" | "history" | "overrides" if option.get_id() == "run_dir" => false,
         "teardown" | "resume" | "export" | "overrides" | "history" => option.get_id() != "file",
         _ => true,
     }
@@ -124,6 +135,12 @@ pub enum Command {
     ///
     /// SIGHUP reconciles now. Stopping leaves the table serving. Exit code 0: stopped by a signal, 2: error.
     Run(Run),
+
+    /// The process that probes, without privileges; the service manager or `lbd run` starts it
+    ///
+    /// Exit code 0: stopped by a signal, 2: error.
+    #[command(hide = true)]
+    Checker(CheckerOptions),
 
     /// The boot-time pass: the file if it is valid, else the last state that was applied and verified
     ///
@@ -252,6 +269,10 @@ pub struct Run {
     /// Log level: error, warn, info, debug, trace or off, also by module (`lbd::watch=debug`); default: LBD_LOG, else info
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+
+    /// Who starts the process that probes servers
+    #[arg(long, value_enum, value_name = "WHO", default_value = "child")]
+    pub checker: CheckerStart,
 }
 
 /// Arguments of `status`.

@@ -4,6 +4,7 @@
 
 mod attempt;
 mod backoff;
+mod checker_process;
 mod conflicts;
 mod controller;
 mod drift;
@@ -29,6 +30,7 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::attempt::{Attempt, Job};
+pub use self::checker_process::CheckerProcess;
 pub use self::controller::Controller;
 pub use self::drift::Drift;
 pub use self::environment::HostEnvironment;

@@ -79,7 +79,7 @@ impl Store {
     /// Where it cannot be written.
     pub fn save_status(&self, status: &Status) -> Result<(), FileError> {
         let writer = Writer {
-            boot: self.scope.boot.clone(),
+            boot: self.origin.boot.clone(),
             process: process::id(),
             at: Timestamp::from(SystemTime::now()),
         };
@@ -89,7 +89,7 @@ impl Store {
 
     /// Identifies this boot.
     pub fn boot(&self) -> &str {
-        &self.scope.boot
+        &self.origin.boot
     }
 
     /// Reads the daemon's status; `None` where there is none.
