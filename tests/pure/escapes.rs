@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use lbd::config::{self, Source};
 use lbd::escape;
+use lbd::health::Failure;
 use lbd::ipvsadm;
 use lbd::kernel::{Live, Refusal};
 use lbd::model::{
@@ -20,7 +21,7 @@ use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
 use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output};
 use lbd::status::{HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer};
 use lbd::store::Record;
-use lbd::target::{Allowed, Clock, Pause, Period, Settings, Trial};
+use lbd::target::{Allowed, CheckReason, Clock, Failing, Pause, Period, Reason, Settings, Trial};
 use proptest::prelude::*;
 
 /// What others may write somewhere: anything, and often what means something.
@@ -206,6 +207,22 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
         keep_checks: false,
         period,
     });
+    let failing = Failing {
+        check: of.said.into(),
+        failure: Failure {
+            detail: of.said.into(),
+            since: SystemTime::UNIX_EPOCH.into(),
+            since_boot: 0,
+            failed: 3,
+            fall: 3,
+        },
+        since_boot: 0,
+        passed_until: None,
+        is_reset: false,
+    };
+    let check = Reason::Check(CheckReason::Failing(failing.into()), None);
+    let subjects: Vec<_> = comparison.plan.operations().map(Operation::subject).collect();
+    comparison.reasons.extend(subjects.into_iter().map(|subject| (subject, check.clone().into())));
     comparison.trial = Some(Trial {
         file: of.said.into(),
         desired: of.said.into(),
