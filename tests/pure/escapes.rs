@@ -212,20 +212,7 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
         keep_checks: false,
         period,
     });
-    let failing = Failing {
-        check: of.said.into(),
-        failure: Failure {
-            detail: of.said.into(),
-            since: SystemTime::UNIX_EPOCH.into(),
-            since_boot: 0,
-            failed: 3,
-            fall: 3,
-        },
-        since_boot: 0,
-        passed_until: None,
-        is_reset: false,
-    };
-    let check = Reason::Check(CheckReason::Failing(failing.into()), None);
+    let check = Reason::Check(CheckReason::Failing(failing_by(of)), None);
     let subjects: Vec<_> = comparison.plan.operations().map(Operation::subject).collect();
     comparison.reasons.extend(subjects.into_iter().map(|subject| (subject, check.clone().into())));
     comparison.trial = Some(Trial {
