@@ -34,6 +34,7 @@ mod record;
 mod schema;
 mod trials;
 mod typed;
+mod validate_checks;
 mod validation;
 mod watch;
 mod wire;
