@@ -10,6 +10,7 @@ mod drains;
 mod sealed;
 
 mod bulk;
+mod check;
 mod cli;
 mod conditions;
 mod controller;
