@@ -2,6 +2,7 @@
 
 mod advice;
 mod apply;
+mod check;
 mod checker;
 mod completions;
 mod confirm;
@@ -168,6 +169,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Cancel => trial::cancel(arguments, console),
         Command::Teardown { yes } => teardown::run(arguments, *yes, console),
         Command::Validate(options) => validate::run(arguments, options, console),
+        Command::Check(options) => check::run(arguments, options, console),
         Command::Export(options) => export::run(arguments, options, console),
         Command::Schema => schema::run(console),
         Command::Completions { shell } => completions::run(*shell, console),

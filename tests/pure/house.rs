@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "advice",
             "escape",
             "guard",
+            "health",
             "history",
             "ipvsadm",
             "kernel",
