@@ -15,7 +15,7 @@ use clap_complete::Shell;
 
 use crate::health::RunDirs;
 
-pub use self::checker::{CheckerOptions, CheckerStart};
+pub use self::checker::{CheckOptions, CheckerOptions, CheckerStart};
 pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
@@ -87,7 +87,14 @@ impl Arguments {
 
     /// The command line as completions list it: each command with the options that it uses.
     pub fn completed() -> clap::Command {
-        let mut completed = Self::command();
+        let all = Self::command();
+        // A hidden command would be listed, too.
+        let listed = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+        let mut completed = clap::Command::new("lbd")
+            .version(env!("CARGO_PKG_VERSION"))
+            .long_about(all.get_long_about().cloned().unwrap_or_default())
+            .args(all.get_arguments().cloned())
+            .subcommands(listed);
         for option in options_of_all(&completed) {
             let option = option.global(false);
             completed = completed.mut_arg(option.get_id(), |option| option.global(false));
@@ -103,6 +110,7 @@ impl Arguments {
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
         "schema" | "completions" => false,
+        "check" => option.get_id() == "file",
         "checker" => option.get_id() == "run_dir",
         // What is probed is no matter of these.
         "validate" | "history" | "overrides" if option.get_id() == "run_dir" => false,
@@ -248,6 +256,12 @@ pub enum Command {
     ///
     /// Exit code 0: the file is valid, 2: it is not.
     Validate(Validate),
+
+    /// Probe the servers by the checks of the file, once, and print verdict and time; needs no kernel and no daemon
+    ///
+    /// Run by root it becomes the user `lbd-check` first, or `nobody`, who has to be able to read the certificates that checks name.
+    /// Exit code 0: all pass, 1: not all, 2: error, or something could not be probed.
+    Check(CheckOptions),
 
     /// Write the live state as a desired file; applying it changes nothing
     ///
