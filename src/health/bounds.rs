@@ -43,26 +43,24 @@ impl Bounds {
             least: least.saturating_mul(after_first).saturating_add(last),
             most: more(interval).saturating_add(most.saturating_mul(after_first)).saturating_add(last),
         };
-        let refused = span(fall.saturating_sub(1), fast_least, fast_most, Duration::ZERO);
-        let silent = span(fall.saturating_sub(1), fast_least.max(timeout), fast_most.max(timeout), timeout);
-        let (refused, silent) = match kind {
-            CheckKind::Udp(Exchange { expect: None, .. }) => (Some(refused), None),
-            CheckKind::Ping => (None, Some(silent)),
+        let at_once = |count: u32| span(count.saturating_sub(1), fast_least, fast_most, Duration::ZERO);
+        let at_timeout = |count: u32| {
+            span(count.saturating_sub(1), fast_least.max(timeout), fast_most.max(timeout), timeout)
+        };
+        let (refused, silent, back) = match kind {
+            // That no refusal comes is known when the time is over.
+            CheckKind::Udp(Exchange { expect: None, .. }) => (Some(at_once(fall)), None, at_timeout(rise)),
+            CheckKind::Ping => (None, Some(at_timeout(fall)), at_once(rise)),
             CheckKind::Tcp(_)
             | CheckKind::Tls(..)
             | CheckKind::Http(_)
             | CheckKind::Https(..)
             | CheckKind::Dns(_)
             | CheckKind::Udp(_)
-            | CheckKind::Exec(_) => (Some(refused), Some(silent)),
+            | CheckKind::Exec(_) => (Some(at_once(fall)), Some(at_timeout(fall)), at_once(rise)),
         };
         let slowest = if silent.is_some() { fast_most.max(timeout) } else { fast_most };
-        Self {
-            refused,
-            silent,
-            back: span(rise.saturating_sub(1), fast_least, fast_most, Duration::ZERO),
-            common: longest.saturating_add(slowest),
-        }
+        Self { refused, silent, back, common: longest.saturating_add(slowest) }
     }
 }
 
@@ -128,6 +126,7 @@ mod tests {
         let [ping, udp] = kinds.map(|kind| Bounds::of(&kind, &Timing::DEFAULT, Timing::DEFAULT.interval));
         assert_eq!((ping.refused, ping.silent), (None, Some(span(6_000, 11_500))));
         assert_eq!((udp.refused, udp.silent), (Some(span(1_800, 7_700)), None));
+        assert_eq!((ping.back, udp.back), (span(900, 6_600), span(4_000, 9_500)));
         assert_eq!((ping.common, udp.common), (Duration::from_secs(7), Duration::from_millis(6_100)));
     }
 }

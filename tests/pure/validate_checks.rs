@@ -35,7 +35,7 @@ a.yaml: valid: 4 virtual services, 6 real servers
 check web: out of service 1.8 to 7.7 s after it refuses or answers wrongly, 6 to 11.5 s after it stops answering; back 0.9 to 6.6 s after it recovers
 check ping: out of service 6 to 17 s after it stops answering; back 0.9 to 12.1 s after it recovers
 check tcp: out of service 0 to 5.5 s after it refuses, 2 to 7.5 s after it stops answering; back 0 to 5.5 s after it recovers
-check udp: out of service 1.8 to 7.7 s after it refuses; back 0.9 to 6.6 s after it recovers
+check udp: out of service 1.8 to 7.7 s after it refuses; back 4 to 9.5 s after it recovers
 check exec: out of service 1.8 to 7.7 s after it fails in the program, 6 to 11.5 s after it makes the program run into its time-out; back 0.9 to 6.6 s after it recovers
 where more than half of all targets fail at once, up to 12 s more: that may be the director's own network
 a failing server gets weight 0: shop, mail

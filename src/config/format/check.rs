@@ -103,7 +103,7 @@ pub struct CheckEntry {
     pub path: Option<Text>,
 
     /// `http` and `https`: the `Host` header; `https` and `tls`: the name that is sent as SNI and that the certificate has to be for. A name or an IP
-    /// address, without a port. Default: the server's address, and no name.
+    /// address, for the header also with a port. Default: the server's address and port, and no name.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub host: Option<Text>,
 

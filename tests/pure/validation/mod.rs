@@ -25,7 +25,7 @@ mod valid_checks;
 mod yaml;
 
 /// What the tables below write in pointed brackets.
-const LISTS: [(&str, &str); 15] = [
+const LISTS: [(&str, &str); 16] = [
     (
         "<cluster keys>",
         "one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, persistence_engine, one_packet, forward, untracked, drain, check, on_failure, reset_after, min_serving, fallback, slow_start, allow_empty, servers",
@@ -63,6 +63,10 @@ const LISTS: [(&str, &str); 15] = [
     (
         "<command>",
         r#"`command`, a list of the program and its arguments, such as [/usr/local/lib/check, "{address}"]"#,
+    ),
+    (
+        "<host>",
+        "a name or an IP address, such as www.example.com; with a port, www.example.com:8080 or [fd00::1]:8080",
     ),
     (
         "<one key on a line>",

@@ -160,6 +160,10 @@ fn what_a_check_of_each_type_sends_and_expects() {
             CheckKind::Tls(Tls { verify: Verify::None, ..verified() }, exchange(None, None)),
         ),
         (
+            "{ type: tls, host: '[fd00::1]:443' }",
+            CheckKind::Tls(named(Verify::System, "fd00::1"), exchange(None, None)),
+        ),
+        (
             "{ type: tls, host: a.example }",
             CheckKind::Tls(named(Verify::System, "a.example"), exchange(None, None)),
         ),
@@ -197,7 +201,7 @@ fn what_a_check_of_each_type_sends_and_expects() {
                 path: "/a?b=%20".into(),
                 method: "OPTIONS".into(),
                 headers: vec![("User-Agent".into(), "lbd".into()), ("X-A".into(), "b".into())],
-                host: Some("::1".into()),
+                host: Some("[::1]".into()),
                 ..request()
             }),
         ),
@@ -292,6 +296,16 @@ fn a_port_is_needed_only_where_a_server_has_none() {
     ] {
         assert_eq!(marked(rest).health.services.len(), 1, "{rest}");
     }
+}
+
+#[test]
+fn a_service_with_a_fallback_needs_no_usable_server() {
+    let warnings = |rest: &str| {
+        let text = format!("version: 1\nclusters: [{{ name: a, listen: 'tcp://10.0.0.1:80', {rest} }}]\n");
+        lbd::advice::of_the_file(&desired(&text)).len()
+    };
+    assert_eq!(warnings("servers: []"), 1);
+    assert_eq!(warnings("servers: [{ address: 192.168.8.14, weight: 0 }], fallback: 192.168.8.99"), 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Resolves an HTTP request and what is expected of its answer.
 
-use std::net::IpAddr;
+use hyper::Uri;
 
 use super::words::{self, Place};
 use crate::config::format::document::{CheckEntry, Scalar, StatusText};
@@ -42,40 +42,30 @@ pub(super) fn http(entry: &CheckEntry, place: Place<'_>, issues: &mut Issues) ->
 
 fn path(entry: &CheckEntry, place: Place<'_>, issues: &mut Issues) -> String {
     let Some(path) = words::text(entry.path.as_ref(), || place.at("path"), issues) else { return "/".into() };
-    let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    if !path.starts_with('/') || !is_plain {
+    if !is_path(&path) {
         let (message, suggestion) = match path.strip_prefix("http").and_then(|_| path.splitn(4, '/').nth(3)) {
             Some(rest) => (format!("`{path}` is a whole URL"), Some(format!("/{rest}"))),
-            None if is_plain => (format!("`{path}` does not begin with a slash"), Some(format!("/{path}"))),
-            None => (format!("`{path}` is not the path of a request"), None),
+            None if path.starts_with('/') => (format!("`{path}` is not the path of a request"), None),
+            None => (format!("`{path}` does not begin with a slash"), Some(format!("/{path}"))),
         };
-        let issue = Issue::new(place.at("path"), message);
         issues.push(
-            issue.expected("`/` and ASCII characters without spaces and `#`; others as %XX").suggest(
-                suggestion.filter(|path| path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')),
-            ),
+            Issue::new(place.at("path"), message)
+                .expected("`/` and ASCII characters without spaces and `#`; others as %XX")
+                .suggest(suggestion.filter(|path| is_path(path))),
         );
     }
     path
 }
 
-/// The name that a request or a TLS handshake is for.
-pub(super) fn host(entry: &CheckEntry, place: Place<'_>, issues: &mut Issues) -> Option<String> {
-    let host = words::text(entry.host.as_ref(), || place.at("host"), issues)?;
-    if !is_host(&host) {
-        let bare = host.rsplit_once(':').map(|(bare, _)| bare.to_owned()).filter(|bare| is_host(bare));
-        issues.push(
-            Issue::new(place.at("host"), format!("`{host}` is not the name of a host"))
-                .expected("a name or an IP address without a port, such as www.example.com")
-                .suggest(bare),
-        );
-    }
-    Some(host)
+/// Whether a text is what a request asks for.
+fn is_path(text: &str) -> bool {
+    let is_whole = |uri: Uri| uri.path_and_query().is_some_and(|whole| whole.as_str() == text);
+    text.starts_with('/') && text.is_ascii() && text.parse().is_ok_and(is_whole)
 }
 
-/// Whether a text is the name or the address of a host.
-pub(super) fn is_host(text: &str) -> bool {
-    text.parse::<IpAddr>().is_ok() || words::is_host_name(text)
+/// The `Host` of a request.
+fn host(entry: &CheckEntry, place: Place<'_>, issues: &mut Issues) -> Option<String> {
+    words::host(entry.host.as_ref(), place, issues).map(|host| host.written)
 }
 
 /// Whether a text is a token of HTTP, as methods and the names of headers are.

@@ -1,10 +1,12 @@
 //! Resolves how a server and the checker prove over TLS who they are.
 
-use super::http;
+use rustls::pki_types::ServerName;
+
 use super::words::{self, Place};
 use crate::config::format::document::{CheckEntry, Choice, VerifyEntry, VerifyFile};
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::nearest::nearest;
+use crate::config::format::path::KeyPath;
 use crate::model::{CheckType, Identity, Tls, Verify};
 
 /// How the certificates of a check are verified.
@@ -28,12 +30,33 @@ pub(super) fn tls(entry: &CheckEntry, place: Place<'_>, issues: &mut Issues) -> 
             .involving(place.at("type")),
         );
     }
-    // A request has a `host` of its own, which is the name where there is no other.
-    let host = match entry.kind {
-        Some(Choice(CheckType::Tls)) => http::host(entry, place, issues),
-        _ => None,
-    };
-    Tls { verify, name: name.or(host), identity: identity(entry, place, issues) }
+    Tls {
+        verify,
+        name: name.or_else(|| of_host(entry, place, issues)),
+        identity: identity(entry, place, issues),
+    }
+}
+
+/// The name that `host` gives a check without a request; one with a request has its `host` for both.
+fn of_host(entry: &CheckEntry, place: Place<'_>, issues: &mut Issues) -> Option<String> {
+    let is_tls = matches!(entry.kind, Some(Choice(CheckType::Tls)));
+    // What is wrong with the `host` of a request is reported there.
+    let mut reported = Issues::default();
+    let host = words::host(entry.host.as_ref(), place, if is_tls { issues } else { &mut reported })?;
+    if !is_certified(&host.name) {
+        issues.push(no_name(&host.name, place.at("host")));
+    }
+    is_tls.then_some(host.name)
+}
+
+/// Whether a certificate can be for a name.
+fn is_certified(name: &str) -> bool {
+    ServerName::try_from(name).is_ok()
+}
+
+fn no_name(name: &str, place: KeyPath) -> Issue {
+    Issue::new(place, format!("no certificate can be for `{name}`"))
+        .expected("the name of a host, or an IP address, such as www.example.com")
 }
 
 fn by_word(word: &str, place: Place<'_>, issues: &mut Issues) -> Verify {
@@ -62,11 +85,8 @@ fn by_file(by: &VerifyFile, place: Place<'_>, issues: &mut Issues) -> (Verify, O
     }
     let authority = words::path(ca.as_ref(), || here().then("ca"), issues);
     let name = words::text(name.as_ref(), || here().then("name"), issues);
-    if let Some(name) = name.as_ref().filter(|name| !http::is_host(name)) {
-        issues.push(
-            Issue::new(here().then("name"), format!("`{name}` is not the name of a host"))
-                .expected("a name or an IP address, such as www.example.com"),
-        );
+    if let Some(name) = name.as_ref().filter(|name| !is_certified(name)) {
+        issues.push(no_name(name, here().then("name")));
     }
     (authority.map_or(Verify::System, Verify::Authority), name)
 }
