@@ -146,7 +146,8 @@ mod target {
             fall: 3,
         };
         let finding = Finding { verdict: Verdict::Failing(failure), ..Finding::PASSING };
-        let failing = Probes::of(desired).iter().map(|(probe, _)| probe).enumerate();
+        let probes = Probes::of(desired);
+        let failing = probes.iter().map(|(probe, _)| probe).enumerate();
         let failing = failing.filter(|(number, _)| number % part == part - 1);
         Verdicts {
             findings: failing.map(|(_, probe)| (probe, finding.clone())).collect(),
