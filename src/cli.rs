@@ -1,5 +1,6 @@
 //! Defines the commands and options of `lbd` with their help texts; man page and completions come from here.
 
+mod checker;
 mod conditions;
 mod history;
 mod plan;
@@ -12,6 +13,9 @@ use std::time::Duration;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::health::RunDirs;
+
+pub use self::checker::{CheckerOptions, CheckerStart};
 pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
@@ -28,7 +32,8 @@ pub use self::tips::is_file_name;
     long_about = "Keeps a Linux host's layer-4 load balancer (IPVS, the kernel side of LVS) equal to one file: it reads \
                   the live table, computes the smallest set of edits, carries them out, and reads the table back to \
                   prove it.",
-    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused or the daemon dead (status), 2 error, 3 refused \
+    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused, servers in service against their checks, or the \
+                  daemon or its checker dead (status), 2 error, 3 refused \
                   by a guard, a pause, a trial or `--expect` (apply, pause, try, confirm, rollback).",
     subcommand_required = true,
     arg_required_else_help = true
@@ -47,6 +52,10 @@ pub struct Arguments {
     /// The directory in which lbd records what it owns and what was last verified
     #[arg(long, value_name = "DIR", default_value = "/var/lib/lbd", global = true)]
     pub state_dir: PathBuf,
+
+    /// The directory in which the daemon writes what is to be probed; the checker writes into the one beside it, DIR-check
+    #[arg(long, value_name = "DIR", default_value = RunDirs::DAEMON, global = true)]
+    pub run_dir: PathBuf,
 
     /// What to do
     #[command(subcommand)]
@@ -94,6 +103,9 @@ impl Arguments {
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
         "schema" | "completions" => false,
+        "checker" => option.get_id() == "run_dir",
+        // What is probed is no matter of these.
+        "validate" | "history" | "overrides" if option.get_id() == "run_dir" => false,
         "teardown" | "resume" | "export" | "overrides" | "history" => option.get_id() != "file",
         _ => true,
     }
@@ -125,6 +137,12 @@ pub enum Command {
     /// SIGHUP reconciles now. Stopping leaves the table serving. Exit code 0: stopped by a signal, 2: error.
     Run(Run),
 
+    /// The process that probes, without privileges; the service manager or `lbd run` starts it
+    ///
+    /// Exit code 0: stopped by a signal, 2: error.
+    #[command(hide = true)]
+    Checker(CheckerOptions),
+
     /// The boot-time pass: the file if it is valid, else the last state that was applied and verified
     ///
     /// Exit code 0: verified (with a warning where it was the last state), 2: neither could be.
@@ -132,7 +150,8 @@ pub enum Command {
 
     /// Show what the daemon did last and why, whether all is in sync, and the table with its connections
     ///
-    /// Exit code 0: in sync, 1: not in sync, paused, or the daemon ended without being stopped, 2: error.
+    /// Exit code 0: in sync, 1: not in sync, paused, servers in service against their checks, or the daemon or its checker ended without being
+    /// stopped, 2: error.
     Status(StatusOptions),
 
     /// Edit the file in $VISUAL or $EDITOR: validated, shown as a diff, confirmed, and renamed into place
@@ -252,6 +271,10 @@ pub struct Run {
     /// Log level: error, warn, info, debug, trace or off, also by module (`lbd::watch=debug`); default: LBD_LOG, else info
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+
+    /// Who starts the process that probes servers
+    #[arg(long, value_enum, value_name = "WHO", default_value = "child")]
+    pub checker: CheckerStart,
 }
 
 /// Arguments of `status`.

@@ -50,6 +50,9 @@ pub mod advice;
 /// Health checks: what is probed, what the results add up to, and the files that daemon and checker share.
 pub mod health;
 
+/// The second process: it probes real servers, and has no power over the kernel.
+pub mod checker;
+
 /// Decides what the kernel should be right now: the desired file, modified for a while by conditions: pauses, overrides, trials and drains.
 pub mod target;
 

@@ -1,6 +1,7 @@
 //! Defines what the daemon reports about itself: a small document on disk, for `lbd status`.
 
 mod change;
+mod health;
 mod host;
 mod presence;
 
@@ -10,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use self::change::{ChangedBy, LastChange};
+pub use self::health::HealthSummary;
 pub use self::host::{HostFindings, Warning};
 pub use self::presence::Presence;
 
@@ -49,6 +51,9 @@ pub struct Status {
     /// The trial under way: its file, who, since and until when, and why
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<String>,
+    /// What checks do at present
+    #[serde(default, skip_serializing_if = "HealthSummary::is_none")]
+    pub health: HealthSummary,
     /// The process that has the lock, while the daemon waits for it
     #[serde(default)]
     pub lock_holder: Option<String>,
@@ -98,6 +103,9 @@ pub struct LastPass {
 /// on disk have the same words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PassReason {
+    /// Verdicts of checks have changed, or what they do changes with the time
+    #[serde(rename = "checks")]
+    Checks,
     /// The resync interval is over
     #[serde(rename = "resync")]
     Resync,
@@ -252,6 +260,9 @@ impl Status {
             0 => {}
             1 => line.push_str("; 1 override"),
             count => line.push_str(&format!("; {count} overrides")),
+        }
+        if !self.health.is_well() {
+            line.push_str(&format!("; checks: {}", self.health));
         }
         match self.host.as_ref().map_or(0, HostFindings::count) {
             0 => {}

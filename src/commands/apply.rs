@@ -8,7 +8,7 @@ use super::inputs::StoredState;
 use super::other_file::other_file;
 use super::tried::{Followed, TrialError, followed};
 use super::who::who;
-use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, draining, inputs};
+use super::{CommandError, Console, DONE, ERROR, REFUSED, advice, checks, draining, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput};
 use crate::config::Source;
 use crate::escape;
@@ -119,6 +119,7 @@ pub(super) fn carry_out(
     // Another command may have changed it before the lock was taken.
     let last_verified = inputs::verified(store, source);
     let verified = last_verified.state(desired);
+    let kept = checks::take_in_for_pass(store, &mut conditions, desired, verified, now);
     let out = &mut *console.out;
     let mut warnings = None;
     let mut shown: io::Result<()> = Ok(());
@@ -153,6 +154,7 @@ pub(super) fn carry_out(
     console.out.attach()?;
     last_verified.warn(console);
     console.warn_of(recorded);
+    console.warn_of(kept);
     let report = report?;
     shown?;
     for warning in &report.warnings {

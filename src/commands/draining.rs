@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::inputs::LastVerified;
 use super::shown_pass::shown_pass;
-use super::{CommandError, Console, DONE, ERROR, inputs};
+use super::{CommandError, Console, DONE, ERROR, checks, inputs};
 use crate::cli::Apply;
 use crate::config::Source;
 use crate::kernel::Kernel;
@@ -110,6 +110,7 @@ fn end(
         }
         None => (source, desired),
     };
+    let kept = checks::take_in_for_pass(store, &mut conditions, desired, verified.state(desired), now);
     console.out.detach();
     // The file was verified before: there is nothing for the history.
     let order = PassInput {
@@ -123,6 +124,7 @@ fn end(
     let report = shown_pass(kernel, &order, store, lock.as_ref(), ChangedBy::Apply, output, console);
     drop(lock);
     console.out.attach()?;
+    console.warn_of(kept);
     let report = report?;
     report.warnings.iter().for_each(|warning| console.warn(warning));
     console.print_failures(&report.failed);

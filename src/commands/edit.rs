@@ -118,6 +118,7 @@ fn edit(
     let of_copy = Arguments {
         file: copy.path.clone(),
         state_dir: arguments.state_dir.clone(),
+        run_dir: arguments.run_dir.clone(),
         command: Verb::Diff(Diff::plain()),
     };
     diff::run(&of_copy, &Diff::plain(), console)?;

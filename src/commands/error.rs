@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use super::Console;
 use super::edit::EditorError;
@@ -13,6 +14,7 @@ use super::named::UnknownName;
 use super::other_file::OtherFile;
 use super::part::UnknownCluster;
 use super::tried::TrialError;
+use crate::checker::privileges::PrivilegesError;
 use crate::config::{Diagnostics, ReadCause, ReadError};
 use crate::daemon::StartError;
 use crate::error_chain::ErrorChain;
@@ -76,6 +78,10 @@ pub enum CommandError {
     ReadOnce,
     /// The daemon cannot start.
     Start(StartError),
+    /// Privileges cannot be given up before something is probed.
+    Privileges(PrivilegesError),
+    /// Another process probes, and writes into this directory.
+    SecondChecker(PathBuf),
     /// Logging cannot be set up.
     Logging(LoggingError),
     /// The live state cannot be written as a desired file.
@@ -194,6 +200,12 @@ impl fmt::Display for CommandError {
             ),
             Self::ReadOnce => f.write_str("standard input can be read only once; name a file with -f"),
             Self::Start(error) => error.fmt(f),
+            Self::Privileges(error) => error.fmt(f),
+            Self::SecondChecker(directory) => write!(
+                f,
+                "{}: another checker writes its verdicts there; stop it (systemctl stop lbd-check.service), or use another --run-dir",
+                directory.display()
+            ),
             Self::Logging(error) => error.fmt(f),
             Self::Unwritable(_) => f.write_str("cannot write the table as a file"),
             Self::Output(_) => f.write_str("cannot write the result"),
@@ -246,6 +258,7 @@ impl Error for CommandError {
             Self::Locked(error) | Self::NotAlone(error) => error.source(),
             Self::Install(error) => error.source(),
             Self::Start(error) => error.source(),
+            Self::Privileges(error) => error.source(),
             Self::Logging(error) => error.source(),
             Self::Setting { cause, .. } | Self::FewDescriptors { cause, .. } => Some(cause),
             Self::Scope(error) | Self::Output(error) => Some(error),
@@ -256,6 +269,7 @@ impl Error for CommandError {
             | Self::OtherFile(_)
             | Self::KeepsOtherFile(_)
             | Self::UnwatchedFile
+            | Self::SecondChecker(_)
             | Self::ReadOnce
             | Self::NothingVerified
             | Self::NotConfirmed

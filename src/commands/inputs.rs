@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::who::who;
-use super::{CommandError, Console};
+use super::{CommandError, Console, checks};
 use crate::cli::{Arguments, Overrides};
 use crate::config::{self, Source};
 use crate::files::FileError;
+use crate::health::{RunDirs, SharedFiles};
 use crate::history::{EventKind, HistoryEvent};
 use crate::kernel::director::Director;
 use crate::kernel::{Kernel, Live, ReadScope, namespace};
@@ -16,7 +17,7 @@ use crate::model::{Desired, MaxDelete, Operation, Policy};
 use crate::progress::Progress;
 use crate::reconcile::{self, Outcome, Report, StateDiff, Summary, noted};
 use crate::status::{ChangedBy, LastChange};
-use crate::store::{LoadError, Lock, Record, Store};
+use crate::store::{Heard, LoadError, Lock, Record, Store};
 use crate::target::{Clock, Conditions, Departure, Targets, Trial};
 
 /// Reads a file as text.
@@ -184,7 +185,9 @@ pub(super) fn policy(file: Policy, overrides: &Overrides) -> Policy {
 }
 
 pub(super) fn store(arguments: &Arguments) -> Result<Store, CommandError> {
-    Store::new(&arguments.state_dir, namespace::cookie()).map_err(CommandError::Scope)
+    let (cookie, dirs) = (namespace::cookie(), RunDirs::new(&arguments.run_dir));
+    let shared = SharedFiles::new(&dirs, cookie).map_err(CommandError::Scope)?;
+    Ok(Store::new(&arguments.state_dir, cookie).map_err(CommandError::Scope)?.with_shared_files(shared))
 }
 
 /// Takes the lock under which one pass at a time runs. Nothing else may be done under it.
@@ -239,13 +242,15 @@ pub(super) struct StoredState {
     pub(super) verified: LastVerified,
     /// The conditions in force
     pub(super) conditions: Conditions,
+    /// What has come from the checker
+    pub(super) heard: Heard,
 }
 
 impl StoredState {
     /// No record: the compared state may be that of another host.
     pub(super) fn nothing() -> Self {
         let (record, conditions) = (Record::default(), Conditions::default());
-        Self { record, verified: LastVerified::none(), conditions }
+        Self { record, verified: LastVerified::none(), conditions, heard: Heard::default() }
     }
 
     /// Reads them as a pass would. A corrupt record is replaced by the one that a pass would rebuild.
@@ -255,7 +260,12 @@ impl StoredState {
         desired: &Desired,
         console: &mut Console<'_>,
     ) -> Self {
-        let conditions = store.load_conditions(Clock::now());
+        let now = Clock::now();
+        let mut conditions = store.load_conditions(now);
+        let heard = checks::take_in(store, &mut conditions, desired, verified.state(desired), now);
+        if let Some(problem) = &heard.problem {
+            console.warn(format_args!("{problem}; verdicts stay as they are"));
+        }
         let record = store.load();
         // Whoever may not look into the state directory is told so once.
         if let Some(reason) =
@@ -264,18 +274,19 @@ impl StoredState {
             console.warn(reason);
         }
         match record {
-            Ok(record) => Self { record, verified, conditions },
+            Ok(record) => Self { record, verified, conditions, heard },
             Err(LoadError::Corrupt(reason)) => {
                 console.warn(format_args!(
                     "{reason}; the next pass will make a new one from the file that was verified last"
                 ));
                 let record = Record::rebuilt(verified.state(desired).unwrap_or(desired));
-                Self { record, verified, conditions }
+                Self { record, verified, conditions, heard }
             }
             Err(LoadError::Unreadable(reason)) => Self {
                 record: Record::default(),
                 verified: LastVerified { unknown: Some(reason), ..verified },
                 conditions,
+                heard,
             },
         }
     }

@@ -2,6 +2,8 @@
 
 mod advice;
 mod apply;
+mod checker;
+mod checks;
 mod completions;
 mod confirm;
 mod diff;
@@ -147,6 +149,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Diff(options) => diff::run(arguments, options, console),
         Command::Apply(options) => apply::run(arguments, options, console),
         Command::Run(options) => run::run(arguments, options),
+        Command::Checker(options) => checker::run(arguments, options),
         Command::Restore => restore::run(arguments, console),
         Command::Status(options) => match options.watch {
             Some(interval) => repeat::run(arguments, options, interval, console),

@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{CommandError, DONE, inputs};
-use crate::cli::{Arguments, Run};
+use crate::cli::{Arguments, CheckerStart, Run};
 use crate::daemon::{
-    self, Connect, Controller, DaemonAction, Environment, HostEnvironment, Passes, StartError,
+    self, CheckerProcess, Connect, Controller, DaemonAction, Environment, HostEnvironment, Passes, StartError,
 };
-use crate::kernel::Kernel;
+use crate::health::{RunDirs, SharedFiles};
 use crate::kernel::director::Director;
+use crate::kernel::{Kernel, namespace};
 use crate::logging;
 use crate::store::{DaemonLockError, Lock, Store};
 use crate::systemd::Notifier;
@@ -27,16 +28,17 @@ pub(super) fn run(arguments: &Arguments, options: &Run) -> Result<u8, CommandErr
     }
     logging::init(options.log_level.as_deref()).map_err(CommandError::Logging)?;
     let notifier = Notifier::from_env();
-    follow(arguments, &notifier).inspect_err(|error| {
+    follow(arguments, options, &notifier).inspect_err(|error| {
         // The journal may attribute the last lines of a process that has ended to nobody; the status stays with the unit.
         notifier.status(&error.line());
     })
 }
 
-fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, CommandError> {
+fn follow(arguments: &Arguments, options: &Run, notifier: &Notifier) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
     let lock = lock(&store)?;
     let _name = only_daemon();
+    let _checker = checker(arguments, options)?;
     let progress = Arc::new(AtomicU64::new(0));
     let passes = {
         let (connect, store) = (connect(Arc::clone(&progress)), store.clone());
@@ -58,6 +60,19 @@ fn follow(arguments: &Arguments, notifier: &Notifier) -> Result<u8, CommandError
         daemon::run(controller, &mut environment).await;
         Ok(DONE)
     })
+}
+
+/// Has the checker started as a child, and ended with the daemon, where no unit of its own does that.
+fn checker(arguments: &Arguments, options: &Run) -> Result<Option<CheckerProcess>, CommandError> {
+    match options.checker {
+        CheckerStart::None => Ok(None),
+        CheckerStart::Child => {
+            let files = SharedFiles::new(&RunDirs::new(&arguments.run_dir), namespace::cookie());
+            let files = files.map_err(CommandError::Scope)?;
+            let started = CheckerProcess::start(files, options.log_level.as_deref());
+            started.map(Some).map_err(|error| CommandError::Start(StartError::Threads(error)))
+        }
+    }
 }
 
 /// Takes the lock against a second daemon.

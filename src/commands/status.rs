@@ -12,7 +12,8 @@ use crate::files::sha256;
 use crate::reconcile;
 use crate::report::{self, DaemonReport, Observed};
 use crate::status::Presence;
-use crate::store::Store;
+use crate::store::{Heard, Store};
+use crate::target::Clock;
 
 /// Shows it once; gives the exit code.
 pub(super) fn run(
@@ -81,6 +82,10 @@ pub(super) fn run(
     }
     live.state.services.retain(|service, _| part.has(service, &comparison));
     part.limit(&mut comparison, &mut Vec::new());
+    // Where the daemon was stopped, its checker need not run.
+    let silent_since = stored.heard.silent_since.filter(|_| daemon.presence.holder().is_some());
+    let heard = Heard { silent_since, ..stored.heard };
+    let health = reconcile::health_summary(&comparison.health, &heard, Clock::now());
     let observed = Observed {
         file: arguments.file.display().to_string(),
         file_problem,
@@ -90,13 +95,15 @@ pub(super) fn run(
         daemon,
         unknown: stored.verified.unknown().map(str::to_owned),
         comparison: &comparison,
+        health,
         live: &live,
     };
     match options.output {
         ReportOutput::Text => report::observed_text(console.out, &observed)?,
         ReportOutput::Json => report::observed_json(console.out, &observed)?,
     }
-    let is_free = comparison.pauses.is_empty() && stored.conditions.unreadable.is_none();
+    let is_free =
+        comparison.pauses.is_empty() && stored.conditions.unreadable.is_none() && !observed.health.is_bad();
     Ok(if observed.is_in_sync() && is_free && !is_missing { DONE } else { DIFFERS })
 }
 

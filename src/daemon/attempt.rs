@@ -10,7 +10,7 @@ use crate::model::{Operation, Subject};
 use crate::reconcile::{self, FileChange, Outcome, PassInput, Reasons, Report, Summary};
 use crate::status::{ChangedBy, PassReason};
 use crate::store::{Lock, Store};
-use crate::target::{Clock, Conditions, FileServers};
+use crate::target::{Clock, Conditions, FileServers, InForce, Target};
 
 /// The order for a pass.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Job {
     pub reason: PassReason,
     /// Whether it may end after a quick check that finds no change
     pub quick: bool,
+    /// Whether nothing but verdicts is known to have changed since the kernel was verified, so that only these need to be carried out
+    pub only_checks: bool,
     /// The goal that is kept: the last file that was valid and that no guard refused
     pub goal: Option<Goal>,
     /// Whether the kernel was ever equal to it
@@ -76,6 +78,8 @@ pub(super) struct Baseline<'a> {
     pub(super) unknown: Option<&'a str>,
     /// The conditions in force
     pub(super) conditions: &'a Conditions,
+    /// The verdicts that were in force at the pass before
+    pub(super) verdicts_before: &'a InForce,
     pub(super) job: &'a Job,
     pub(super) lock: Option<&'a Lock>,
     pub(super) now: Clock,
@@ -90,7 +94,17 @@ impl Baseline<'_> {
         store: &Store,
         last_verified: &mut Option<Goal>,
     ) -> Result<Report, KernelError> {
-        let Self { kept, was_verified, was_found_here: _, unknown, conditions, job, lock, now } = *self;
+        let Self {
+            kept,
+            was_verified,
+            was_found_here: _,
+            unknown,
+            conditions,
+            verdicts_before: _,
+            job,
+            lock,
+            now,
+        } = *self;
         // An edit of the file starts from the state that was verified.
         let edited = match kept {
             Some(kept)
@@ -110,7 +124,13 @@ impl Baseline<'_> {
             by: None,
             done: Summary::of(edited.iter().flatten()).counts(),
         };
-        let waits = |operation: &Operation| job.backing_off.contains(&operation.subject());
+        // What verdicts do is not deferred.
+        let by_verdicts =
+            if job.backing_off.is_empty() { HashSet::new() } else { self.changed_by_verdicts(goal) };
+        let waits = |operation: &Operation| {
+            let subject = operation.subject();
+            job.backing_off.contains(&subject) && !by_verdicts.contains(&subject)
+        };
         let mut pass = |verified: Option<&Goal>| {
             let verified = verified.map(|verified| &*verified.desired);
             let order = PassInput {
@@ -151,11 +171,23 @@ impl Baseline<'_> {
             Some(_) => Drift::default(),
         };
         drift.excuse(&self.job.reasons, &report.last.reasons);
+        drift.waited.extend(self.changed_by_verdicts(goal));
         // Those that ended while no daemon ran.
         let servers = FileServers::of(&goal.desired.state.services);
         let ended = self.conditions.ended.iter().flat_map(|one| one.servers(&servers));
         drift.waited.extend(ended.map(|(service, server)| Subject::Server(service, server)));
         drift
+    }
+
+    /// The servers of a goal that verdicts have changed since the pass before.
+    fn changed_by_verdicts(&self, goal: &Goal) -> HashSet<Subject> {
+        if *self.verdicts_before == self.conditions.health {
+            return HashSet::new();
+        }
+        let before = Conditions { health: self.verdicts_before.clone(), ..self.conditions.clone() };
+        let old = Target::new(&goal.desired, &before);
+        let new = Target::new(&goal.desired, self.conditions);
+        reconcile::changed_servers(&old.desired.state.services, &new.desired.state.services)
     }
 
     /// What the file and the interfaces do not explain.

@@ -64,7 +64,12 @@ impl<'a> HostEnvironment<'a> {
         let threads = || -> io::Result<_> {
             Ok((
                 Worker::start(passes, sender.clone())?,
-                WatchedFile::start(file.to_owned(), store.condition_files(), sender.clone())?,
+                WatchedFile::start(
+                    file.to_owned(),
+                    store.condition_files(),
+                    store.verdicts_path(),
+                    sender.clone(),
+                )?,
                 Examiner::start(file.to_owned(), sender.clone())?,
                 StatusFile::start(store.clone())?,
             ))

@@ -30,6 +30,8 @@ pub enum Event {
     Ruleset,
     /// A command has changed the conditions
     Conditions,
+    /// The checker has written its file, or that was removed
+    Verdicts,
     /// SIGHUP: the operator requests a pass
     Reload,
     /// SIGTERM or SIGINT

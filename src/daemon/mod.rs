@@ -4,6 +4,9 @@
 
 mod attempt;
 mod backoff;
+mod checker_process;
+mod checks;
+mod checks_pass;
 mod conflicts;
 mod controller;
 mod drift;
@@ -13,6 +16,7 @@ mod examiner;
 mod file;
 mod findings;
 mod goal;
+mod health_change;
 mod look;
 mod pass;
 mod reader;
@@ -29,12 +33,15 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::attempt::{Attempt, Job};
+pub use self::checker_process::CheckerProcess;
+pub use self::checks::ChecksPass;
 pub use self::controller::Controller;
 pub use self::drift::Drift;
 pub use self::environment::HostEnvironment;
 pub use self::event::{DaemonAction, Event, Notice};
 pub use self::findings::Examination;
 pub use self::goal::{Goal, UnusableFile};
+pub use self::health_change::HealthChange;
 pub use self::look::Looked;
 pub use self::pass::{Connect, Pass, Passes, ReadClock, StateDirectory};
 

@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::kernel::{Kernel, KernelError};
+use crate::model::Operation;
 use crate::reconcile::{self, Summary};
 use crate::status::{ChangedBy, LastChange, PassReason};
 use crate::store::{LoadError, Lock, Record, Store};
 use crate::target::{Clock, Conditions, Drains, NO_CONDITIONS};
 
 use super::attempt::{Attempt, Baseline, Job};
+use super::checks::{Checks, ChecksPass};
 use super::goal::Goal;
+use super::health_change::HealthChange;
 use super::tried_file::Tried;
 
 /// Reads the clocks, by which conditions begin and end.
@@ -32,6 +35,26 @@ pub enum Pass {
         /// How long it took
         cost: Duration,
     },
+    /// Nothing was done: it was a pass for verdicts, and none is new.
+    NoVerdict {
+        /// How long it took
+        cost: Duration,
+        /// When a pass for them is due though none is announced, in milliseconds
+        changes_in: Option<u64>,
+    },
+    /// What verdicts change was done in the services that they concern; nothing else was read.
+    Checks {
+        /// What was done
+        pass: Box<ChecksPass>,
+        /// The last change, of this pass or by another command, if one is known
+        last_change: Option<LastChange>,
+        /// Problems that did not stop the pass
+        warnings: Vec<String>,
+        /// When it ended, by the wall clock
+        at: SystemTime,
+        /// How long it took, without the time in which another process had the lock
+        cost: Duration,
+    },
     /// The kernel was read.
     Full {
         /// The state that was verified last, in the first pass that could read it
@@ -44,6 +67,8 @@ pub enum Pass {
         goal: Option<Box<Attempt>>,
         /// The conditions that were in force
         conditions: Box<Conditions>,
+        /// What verdicts have changed since the pass before
+        health: Box<HealthChange>,
         /// The last change, of this pass or by another command, if one is known
         last_change: Option<LastChange>,
         /// Problems that did not stop the pass
@@ -88,6 +113,8 @@ pub struct Passes {
     gave_way: bool,
     /// What is known of trials
     pub(super) tried: Tried,
+    /// What is known of checks
+    pub(super) checks: Checks,
 }
 
 impl Passes {
@@ -105,6 +132,7 @@ impl Passes {
             drains: Drains::NONE,
             gave_way: false,
             tried: Tried::default(),
+            checks: Checks::default(),
         }
     }
 
@@ -125,6 +153,11 @@ impl Passes {
         if job.quick && self.is_unchanged(job) {
             return Pass::Unchanged { cost: began.elapsed() };
         }
+        if job.reason == PassReason::Checks
+            && let Some(changes_in) = self.checks.no_verdict_is_new(&self.store, (self.clock)())
+        {
+            return Pass::NoVerdict { cost: began.elapsed(), changes_in };
+        }
         let mut warnings = Vec::new();
         let directory = self.renew();
         // A file system without locks must not prevent repairs.
@@ -138,33 +171,66 @@ impl Passes {
         let (found, unknown, was_found_here) = self.find_verified(&mut warnings);
         let kept = job.goal.as_ref().or(found.as_ref());
         let now = (self.clock)();
-        let mut conditions = self.store.load_conditions(now);
+        let mut conditions = self.store.load_all_but_health(now);
         conditions.drains.recall_all(&self.drains);
+        if let Some(reason) = self.checks.hear(&self.store, kept, now, &mut warnings) {
+            conditions.unreadable.get_or_insert(reason);
+        }
         warnings.extend(conditions.unreadable.clone());
+        let mut early = Vec::new();
+        if let Some(pass) = self.pass_of_checks(job, &mut conditions, lock.as_ref(), now, &mut warnings) {
+            if pass.part.is_verified {
+                return self.end_pass_of_checks(pass, job, began, warnings);
+            }
+            early = pass.part.done;
+        }
+        let verdicts_before = self.checks.at_last_pass();
         let under_none = Baseline {
             kept,
             was_verified: job.goal_was_verified,
             was_found_here,
             unknown: unknown.as_deref(),
             conditions: &NO_CONDITIONS,
+            verdicts_before: &verdicts_before,
             job,
             lock: lock.as_ref(),
             now,
         };
-        let mut trial = self
-            .trial_goal(&mut conditions, unknown.as_deref(), &mut warnings)
-            .map(|goal| Box::new(self.attempt(&goal, &Baseline { conditions: &conditions, ..under_none })));
+        let mut followed = None;
+        let mut trial = self.trial_goal(&mut conditions, unknown.as_deref(), &mut warnings).map(|goal| {
+            conditions.health = self.checks.in_force(&goal, kept, &conditions, now);
+            self.checks.save(&self.store, &conditions.health, &mut warnings);
+            followed = Some(goal.clone());
+            Box::new(self.attempt(&goal, &Baseline { conditions: &conditions, ..under_none }))
+        });
         let in_trial =
             trial.as_ref().is_some_and(|tried| self.trial_goes_on(tried, &mut conditions, &mut warnings));
         // One that was not even begun is no result.
         trial.take_if(|tried| tried.is_refused());
-        let baseline = Baseline { conditions: &conditions, ..under_none };
         // In a trial another file waits.
         let pending = job.pending.as_ref().filter(|_| !in_trial);
-        let pending = pending.map(|goal| Box::new(self.attempt(goal, &baseline)));
+        let pending = pending.map(|goal| {
+            conditions.health = self.checks.in_force(goal, kept, &conditions, now);
+            self.checks.save(&self.store, &conditions.health, &mut warnings);
+            followed = Some(goal.clone());
+            Box::new(self.attempt(goal, &Baseline { conditions: &conditions, ..under_none }))
+        });
         // While a file is refused, the goal before it is kept.
         let is_its_turn = !in_trial && pending.as_ref().is_none_or(|attempt| attempt.is_refused());
-        let goal = kept.filter(|_| is_its_turn).map(|goal| Box::new(self.attempt(goal, &baseline)));
+        let mut goal = kept.filter(|_| is_its_turn).map(|goal| {
+            conditions.health = self.checks.in_force(goal, None, &conditions, now);
+            self.checks.save(&self.store, &conditions.health, &mut warnings);
+            followed = Some(goal.clone());
+            Box::new(self.attempt(goal, &Baseline { conditions: &conditions, ..under_none }))
+        });
+        if let Some(Ok(report)) = goal.as_mut().map(|attempt| &mut attempt.result) {
+            // What a pass for verdicts has begun.
+            report.done.splice(..0, early);
+        }
+        let health = match &followed {
+            Some(goal) => self.checks.followed(&self.store, goal, &conditions, now, &mut warnings),
+            None => HealthChange::default(),
+        };
         let at = (self.clock)().wall;
         let attempted = goal.as_ref().or(pending.as_ref()).or(trial.as_ref());
         if let Some(report) = attempted.and_then(|of| of.result.as_ref().ok()) {
@@ -182,12 +248,28 @@ impl Passes {
             pending,
             goal,
             conditions: Box::new(conditions),
+            health: Box::new(health),
             last_change,
             warnings,
             directory,
             at,
             cost: began.elapsed(),
         }
+    }
+
+    /// Ends a pass for verdicts that was verified.
+    fn end_pass_of_checks(
+        &mut self,
+        pass: ChecksPass,
+        job: &Job,
+        began: Instant,
+        mut warnings: Vec<String>,
+    ) -> Pass {
+        let at = (self.clock)().wall;
+        let done: Vec<&Operation> = pass.part.done.iter().collect();
+        let own_change = self.save_change(&done, &[], true, job.reason, at, &mut warnings);
+        let last_change = own_change.or_else(|| self.store.load_last_change().ok().flatten());
+        Pass::Checks { pass: Box::new(pass), last_change, warnings, at, cost: began.elapsed() }
     }
 
     /// Records what the attempts of a pass have changed, if anything; returns it.
@@ -206,12 +288,25 @@ impl Passes {
             done.extend(of_attempt());
             drift.extend(of_attempt().filter(|operation| attempt.drift.is_repaired_by(operation)));
         }
+        self.save_change(&done, &drift, verified, reason, at, warnings)
+    }
+
+    /// Records what a pass has changed, if anything; returns it. `drift` is what repaired changes of another program.
+    fn save_change(
+        &self,
+        done: &[&Operation],
+        drift: &[&Operation],
+        verified: bool,
+        reason: PassReason,
+        at: SystemTime,
+        warnings: &mut Vec<String>,
+    ) -> Option<LastChange> {
         let Summary { add: added, edit: edited, delete: deleted } = Summary::of(done.iter().copied());
         if done.is_empty() {
             return None;
         }
         let by = ChangedBy::Run { reason };
-        let drift = Summary::of(drift.into_iter()).total();
+        let drift = Summary::of(drift.iter().copied()).total();
         let change = LastChange { at: at.into(), by, verified, added, edited, deleted, drift };
         if let Err(error) = self.store.save_last_change(&change) {
             warnings.push(format!("{error}; `lbd status` does not show the last change"));

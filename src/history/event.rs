@@ -51,6 +51,10 @@ pub enum EventKind {
     PauseEnded,
     /// A server that left the file has ended to drain.
     DrainEnded,
+    /// The checks of servers have failed, with a consequence for the table or none.
+    CheckFailed,
+    /// Servers pass their checks again.
+    CheckPassed,
     /// A trial has begun.
     TrialBegun,
     /// A trial was confirmed.
@@ -80,6 +84,8 @@ impl fmt::Display for EventKind {
             Self::PauseResumed => "pause resumed",
             Self::PauseEnded => "pause ended",
             Self::DrainEnded => "drain ended",
+            Self::CheckFailed => "check failed",
+            Self::CheckPassed => "check passed",
             Self::TrialBegun => "trial begun",
             Self::TrialConfirmed => "trial confirmed",
             Self::TrialCancelled => "trial cancelled",

@@ -1,9 +1,11 @@
 //! Runs one pass: read, plan, execute, read again. The state is verified when the last reading needs no plan.
 
+mod checks;
 mod edit;
 mod execution;
 mod file_change;
 mod fingerprint;
+mod health;
 mod noted;
 mod of_export;
 mod session;
@@ -23,9 +25,11 @@ use crate::ownership::Changed;
 use crate::store::{Lock, Record, Store};
 use crate::target::{Clock, Conditions, Departure, LiveConnections, NO_CONDITIONS, Targets};
 
+pub use self::checks::{PartialPass, changed_servers, partial_pass};
 pub use self::edit::edit;
 pub use self::file_change::FileChange;
 pub use self::fingerprint::Fingerprint;
+pub use self::health::health_summary;
 pub use self::noted::{changed_fields, noted};
 pub use self::state_diff::{Reasons, StateDiff};
 pub use self::trial::{failed_server, lost_services};

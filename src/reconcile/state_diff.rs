@@ -16,7 +16,7 @@ use crate::model::{
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
 use crate::store::Record;
-use crate::target::{DrainEnd, Drains, Leaving, Override, Pauses, Reason, Targets, Trial};
+use crate::target::{DrainEnd, Drains, HealthReport, Leaving, Override, Pauses, Reason, Targets, Trial};
 
 /// Why objects are not what the file alone says.
 pub type Reasons = HashMap<Subject, Arc<Reason>>;
@@ -46,6 +46,8 @@ pub struct StateDiff {
     pub is_of_export: bool,
     /// The trial under way, if there is one
     pub trial: Option<Trial>,
+    /// What the checks make of the file
+    pub health: HealthReport,
     /// Operations that await an interface which is absent or down: no error, and no reason not to be in sync
     pub awaiting_link: Vec<Operation>,
     /// Why lbd's own nftables table could not be read, if so
@@ -187,6 +189,7 @@ impl StateDiff {
             reasons: reasons_of(leaving),
             is_of_export: false,
             trial: None,
+            health: HealthReport::default(),
             awaiting_link,
             nftables_error,
             indices,
@@ -237,6 +240,8 @@ impl StateDiff {
         self.left_out.retain(concerns);
         self.pauses.limit(is_kept);
         self.draining.retain(&|(service, _)| has(service));
+        self.health.servers.retain(|report| has(&report.server.0));
+        self.health.services.retain(|(service, _)| has(service));
         self.reasons.retain(|subject, _| subject.service().is_some_and(has));
         self.awaiting_link.retain(concerns);
         self.managed.services.retain(|service, _| has(service));

@@ -69,9 +69,11 @@ pub fn events_text(out: &mut Output, events: &[HistoryEvent]) -> io::Result<()> 
     for event in events {
         let HistoryEvent { at, kind, by, text, clusters: _, sha256: _, counts, fields, changes } = event;
         let style = match kind {
-            EventKind::Drift | EventKind::Conflict | EventKind::Refused | EventKind::TrialRolledBack => {
-                AnsiColor::Yellow.on_default()
-            }
+            EventKind::Drift
+            | EventKind::Conflict
+            | EventKind::Refused
+            | EventKind::CheckFailed
+            | EventKind::TrialRolledBack => AnsiColor::Yellow.on_default(),
             EventKind::Applied
             | EventKind::Restored
             | EventKind::Edited
@@ -83,6 +85,7 @@ pub fn events_text(out: &mut Output, events: &[HistoryEvent]) -> io::Result<()> 
             | EventKind::PauseResumed
             | EventKind::PauseEnded
             | EventKind::DrainEnded
+            | EventKind::CheckPassed
             | EventKind::TrialBegun
             | EventKind::TrialConfirmed
             | EventKind::TrialCancelled

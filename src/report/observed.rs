@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 use serde_json::{Value, json};
 
+use super::health;
 use super::json::{
     VERSION, draining as draining_json, foreign as foreign_json, overrides as overrides_json,
     pauses as pauses_json, trial as trial_json,
@@ -21,7 +22,7 @@ use crate::kernel::Live;
 use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::StateDiff;
 use crate::reconcile::Summary;
-use crate::status::{HostFindings, LastChange, Presence, Status};
+use crate::status::{HealthSummary, HostFindings, LastChange, Presence, Status};
 
 /// Everything that `lbd status` shows.
 pub struct Observed<'a> {
@@ -41,6 +42,8 @@ pub struct Observed<'a> {
     pub unknown: Option<String>,
     /// The difference between the live state and the desired one
     pub comparison: &'a StateDiff,
+    /// What checks do at present
+    pub health: HealthSummary,
     /// The live state
     pub live: &'a Live,
 }
@@ -116,6 +119,7 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     }
     overrides(out, comparison)?;
     draining(out, comparison)?;
+    health::text(out, &observed.health, comparison)?;
     let refused = comparison.guard_refusal.as_ref().map(ToString::to_string);
     if let (Some(guard_refusal), Some(text)) = (&comparison.guard_refusal, &refused) {
         say(out, DELETE, &format!("refused{}:", in_part(guard_refusal)), text)?;
@@ -185,6 +189,7 @@ fn details(out: &mut Output, status: &Status, written: Option<&str>) -> io::Resu
 }
 
 fn table(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
+    let marks = health::Marks::of(observed.comparison);
     for (service, VirtualService { scheduling, servers }) in observed.services() {
         let cluster =
             observed.comparison.cluster(service).map(|name| format!(" ({name})")).unwrap_or_default();
@@ -196,7 +201,8 @@ fn table(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
             let quiesced = if *weight == 0 { " (quiesced)" } else { "" };
             let persistent =
                 if persistent > 0 { format!(", {persistent} persistent") } else { String::new() };
-            let what = format_args!("  {server}  {forwarding}, weight {weight}{quiesced}  ");
+            let checked = marks.mark(service, server);
+            let what = format_args!("  {server}  {forwarding}, weight {weight}{quiesced}{checked}  ");
             let connections = format_args!("{active} active, {inactive} inactive{persistent}");
             line(out, &[(PLAIN, &what), (NOTE, &connections)])?;
         }
@@ -261,6 +267,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         "trial": comparison.trial.as_ref().map(trial_json),
         "overridden": overrides_json(&comparison.overrides()),
         "draining": draining_json(comparison),
+        "health": health::json(&observed.health, comparison),
         "left_out": comparison.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "waiting": comparison.awaiting_link.iter().map(waits).collect::<Vec<_>>(),
         "foreign": foreign_json(&comparison.foreign),

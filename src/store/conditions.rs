@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::health::KnownHealth;
 use super::{LoadError, Store};
 use crate::files::FileError;
 use crate::files::seal;
@@ -36,9 +37,26 @@ struct OnDisk<T> {
     conditions: T,
 }
 
+/// Why it is not known which servers fail, and what the way out is.
+pub fn unknown_health(error: &LoadError) -> String {
+    format!(
+        "{error}; once the file is removed, verdicts are taken in anew; weights stay as they are and nothing is deleted meanwhile"
+    )
+}
+
 impl Store {
     /// Reads the conditions that are in force at this time.
     pub fn load_conditions(&self, now: Clock) -> Conditions {
+        let mut conditions = self.load_all_but_health(now);
+        match self.load_health() {
+            Ok(known) => conditions.health = known.in_force,
+            Err(error) => drop(conditions.unreadable.get_or_insert(unknown_health(&error))),
+        }
+        conditions
+    }
+
+    /// The same but for what checks have shown, which the daemon knows itself.
+    pub fn load_all_but_health(&self, now: Clock) -> Conditions {
         let mut conditions = Conditions::default();
         let mut problems = Vec::new();
         let (pauses, overrides, drains, trial) =
@@ -284,6 +302,7 @@ impl Store {
     /// # Errors
     /// Where their files cannot be removed.
     pub fn end_conditions(&self) -> Result<(), FileError> {
+        self.save_health(&KnownHealth::default())?;
         [PAUSES, DRAINS, OVERRIDES, TRIAL].into_iter().try_for_each(|name| self.directory.remove(name))
     }
 

@@ -26,11 +26,11 @@ const STATUS: &str = "status.json";
 /// The file of the [`LastChange`].
 const LAST_CHANGE: &str = "last_change.json";
 
-/// The version of the status file. Version 1 had neither version nor checksum; version 3 knows pauses.
-const STATUS_VERSION: u32 = 3;
+/// The version of the status file. Version 1 had neither version nor checksum; version 3 knows pauses, version 4 passes for checks.
+const STATUS_VERSION: u32 = 4;
 /// The version of the record of the last change. Version 2 was the first that has a checksum; version 3 knows conditions, version 4
-/// rollbacks.
-const CHANGE_VERSION: u32 = 4;
+/// rollbacks, version 5 passes for checks.
+const CHANGE_VERSION: u32 = 5;
 
 /// Why the lock against a second daemon cannot be taken. `Display` names the state directory.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Store {
     /// Where it cannot be written.
     pub fn save_status(&self, status: &Status) -> Result<(), FileError> {
         let writer = Writer {
-            boot: self.scope.boot.clone(),
+            boot: self.origin.boot.clone(),
             process: process::id(),
             at: Timestamp::from(SystemTime::now()),
         };
@@ -89,7 +89,7 @@ impl Store {
 
     /// Identifies this boot.
     pub fn boot(&self) -> &str {
-        &self.scope.boot
+        &self.origin.boot
     }
 
     /// Reads the daemon's status; `None` where there is none.

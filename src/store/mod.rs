@@ -6,6 +6,7 @@ mod conditions;
 mod daemon;
 mod events;
 mod follow;
+mod health;
 mod history;
 mod lock;
 mod record;
@@ -15,12 +16,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
-use self::record::Scope;
 use crate::files::seal::{self, SealError};
-use crate::files::{Directory, FileError};
+use crate::files::{Directory, FileError, Origin};
+use crate::health::SharedFiles;
 
+pub use self::conditions::unknown_health;
 pub use self::daemon::DaemonLockError;
 pub use self::follow::Follower;
+pub use self::health::{Heard, KnownHealth, SILENCE};
 pub use self::lock::{Lock, LockMonitor};
 pub use self::record::Record;
 
@@ -38,7 +41,9 @@ const LARGEST: u64 = 128 << 20;
 #[derive(Debug, Clone)]
 pub struct Store {
     directory: Directory,
-    scope: Scope,
+    origin: Origin,
+    /// What the daemon and the checker share, where that is of interest
+    shared: Option<SharedFiles>,
 }
 
 /// Why the content of a state file is unknown.
@@ -73,13 +78,13 @@ impl Store {
     /// # Errors
     /// Where `/proc` does not show the boot or the namespace.
     pub fn new(directory: &Path, cookie: Option<u64>) -> io::Result<Self> {
-        Ok(Self { directory: Directory::new(directory), scope: Scope::here(cookie)? })
+        Ok(Self { directory: Directory::new(directory), origin: Origin::here(cookie)?, shared: None })
     }
 
     /// The same directory, as a host sees it that has booted again.
     #[cfg(feature = "fake")]
     pub fn in_boot(mut self, boot: &str) -> Self {
-        boot.clone_into(&mut self.scope.boot);
+        boot.clone_into(&mut self.origin.boot);
         self
     }
 
@@ -98,7 +103,7 @@ impl Store {
     /// As for [`Store::load`].
     pub fn load_for_pass(&self) -> Result<(Record, bool), LoadError> {
         match self.directory.read(RECORD, LARGEST)? {
-            Some(text) => Record::read(&text, &self.scope).map_err(|error| self.load_error(RECORD, &error)),
+            Some(text) => Record::read(&text, &self.origin).map_err(|error| self.load_error(RECORD, &error)),
             None => Ok((Record::default(), true)),
         }
     }
@@ -106,7 +111,7 @@ impl Store {
     /// Whether there is a record that was written in this boot and network namespace. Not known to be so counts as no.
     pub fn has_record_from_here(&self) -> bool {
         let text = self.directory.read(RECORD, LARGEST);
-        text.is_ok_and(|text| text.is_some_and(|text| record::is_from(&text, &self.scope)))
+        text.is_ok_and(|text| text.is_some_and(|text| record::is_from(&text, &self.origin)))
     }
 
     fn load_error(&self, name: &str, error: &SealError) -> LoadError {
@@ -123,7 +128,7 @@ impl Store {
     /// Where it cannot be written. The old record stays intact then.
     pub fn save(&self, record: &Record) -> Result<(), FileError> {
         self.directory.replace(RECORD, |file| {
-            file.write_all(&seal::json(record::VERSION, &record.on_disk(&self.scope))?)
+            file.write_all(&seal::json(record::VERSION, &record.on_disk(&self.origin))?)
         })
     }
 
@@ -259,11 +264,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path(), None).unwrap();
         store.save(&record()).unwrap();
-        let after =
-            |scope: Scope| Store { directory: Directory::new(directory.path()), scope }.load().unwrap();
+        let after = |origin: Origin| {
+            Store { directory: Directory::new(directory.path()), origin, shared: None }.load().unwrap()
+        };
         let nothing_owned = Record { verified: record().verified, ..Record::default() };
-        assert_eq!(after(Scope { boot: "another".into(), ..store.scope.clone() }), nothing_owned);
-        assert_eq!(after(Scope { namespace: "4:1".into(), ..store.scope.clone() }), nothing_owned);
+        assert_eq!(after(Origin { boot: "another".into(), ..store.origin.clone() }), nothing_owned);
+        assert_eq!(after(Origin { namespace: "4:1".into(), ..store.origin.clone() }), nothing_owned);
     }
 
     #[test]
@@ -313,7 +319,7 @@ mod tests {
     fn a_record_of_an_older_lbd_is_read() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path(), None).unwrap();
-        let Scope { boot, namespace, cookie: _ } = store.scope.clone();
+        let Origin { boot, namespace, cookie: _ } = store.origin.clone();
         let text = format!(
             r#"{{ "version": 1, "boot": "{boot}", "namespace": "{namespace}",
               "owned": {{ "tcp://10.0.0.13:80": "web", "fwmark6://10": "shop" }},

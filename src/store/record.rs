@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::files::Origin;
 use crate::files::seal::{self, SealError};
 use crate::model::{Desired, ServiceKey, Spared, SyncLink, SyncRole, Sysctls, Timeouts, sysctl};
 use crate::ownership::{Changed, Owned};
@@ -27,56 +25,24 @@ pub struct Record {
     pub spared: Spared,
 }
 
-/// The boot and network namespace in which ownership is valid: the kernel's table ends with either.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Scope {
-    pub(super) boot: String,
-    /// Device and inode number of the namespace: the number is given again when the namespace is gone
-    pub(super) namespace: String,
-    /// Its cookie, which is not given again; none where the kernel, or the older lbd that wrote it, has none
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) cookie: Option<u64>,
-}
-
-impl Scope {
-    /// This boot, and the network namespace of this thread, which has this cookie.
-    ///
-    /// # Errors
-    /// Where `/proc` does not show them.
-    pub(super) fn here(cookie: Option<u64>) -> io::Result<Self> {
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-        // That of the thread: threads of one process can be in different namespaces.
-        let namespace = fs::metadata("/proc/thread-self/ns/net")?;
-        let namespace = format!("{}:{}", namespace.dev(), namespace.ino());
-        Ok(Self { boot, namespace, cookie })
-    }
-
-    /// Whether both are the same boot and network namespace. Where one of them has no cookie, the inode number has to do.
-    fn is(&self, other: &Self) -> bool {
-        let Self { boot, namespace, cookie } = self;
-        let is_same_cookie = cookie.zip(other.cookie).is_none_or(|(one, other)| one == other);
-        (boot, namespace) == (&other.boot, &other.namespace) && is_same_cookie
-    }
-}
-
-/// Whether this is the form on disk of a record that was written in `scope`.
-pub(super) fn is_from(text: &[u8], scope: &Scope) -> bool {
-    let its: Result<Scope, _> = serde_json::from_slice(text);
-    seal::check_json(text, VERSION).is_ok() && its.is_ok_and(|its| its.is(scope))
+/// Whether this is the form on disk of a record that was written in `origin`.
+pub(super) fn is_from(text: &[u8], origin: &Origin) -> bool {
+    let its: Result<Origin, _> = serde_json::from_slice(text);
+    seal::check_json(text, VERSION).is_ok() && its.is_ok_and(|its| its.is(origin))
 }
 
 /// The newest version of the record. Version 1 had no checksum.
 pub(super) const VERSION: u32 = 2;
 
 impl Record {
-    /// Reads the form on disk, for a process in `scope`; and whether it has all of that scope, and need not be written again.
+    /// Reads the form on disk, for a process in `origin`; and whether it has all of that origin, and need not be written again.
     ///
     /// # Errors
     /// Where it is corrupt, or a newer lbd wrote it.
-    pub(super) fn read(text: &[u8], scope: &Scope) -> Result<(Self, bool), SealError> {
+    pub(super) fn read(text: &[u8], origin: &Origin) -> Result<(Self, bool), SealError> {
         seal::check_json(text, VERSION)?;
         let spoilt = |error: String| SealError::Corrupt(format!("not a record of lbd ({error})"));
-        let OnDisk { scope: its, owned, changed, verified, spared } =
+        let OnDisk { origin: its, owned, changed, verified, spared } =
             serde_json::from_slice(text).map_err(|error| spoilt(error.to_string()))?;
         if let Some(name) =
             changed.sysctls.iter().find_map(|(name, value)| (!is_restorable(name, value)).then_some(name))
@@ -84,8 +50,8 @@ impl Record {
             return Err(spoilt(format!("{name:?} is not a kernel setting that lbd sets")));
         }
         let verified = verified.0.into_owned().into();
-        if !its.is(scope) {
-            // Only what comes to be owned here is written for this scope.
+        if !its.is(origin) {
+            // Only what comes to be owned here is written for this origin.
             return Ok((Self { verified, ..Self::default() }, true));
         }
         let record = Self {
@@ -94,14 +60,14 @@ impl Record {
             verified,
             spared: spared.into(),
         };
-        Ok((record, its == *scope))
+        Ok((record, its == *origin))
     }
 
     /// The form on disk.
-    pub(super) fn on_disk(&self, scope: &Scope) -> impl Serialize {
+    pub(super) fn on_disk(&self, origin: &Origin) -> impl Serialize {
         let Self { owned, changed, verified, spared } = self;
         OnDisk {
-            scope: scope.clone(),
+            origin: origin.clone(),
             owned: OwnedOnDisk(Cow::Borrowed(owned)),
             changed: changed.into(),
             verified: VerifiedOnDisk(Cow::Borrowed(verified)),
@@ -136,7 +102,7 @@ fn is_restorable(name: &str, value: &str) -> bool {
 #[derive(Serialize, Deserialize)]
 struct OnDisk<'a> {
     #[serde(flatten)]
-    scope: Scope,
+    origin: Origin,
     owned: OwnedOnDisk<'a>,
     #[serde(default)]
     changed: ChangedOnDisk,
@@ -286,12 +252,12 @@ mod tests {
     // lbd's own.
     #[test]
     fn a_namespace_with_the_same_inode_number_and_another_cookie_is_another_one() {
-        let at = |cookie| Scope { boot: "this".into(), namespace: "4:4026532281".into(), cookie };
+        let at = |cookie| Origin { boot: "this".into(), namespace: "4:4026532281".into(), cookie };
         let owned = Record {
             owned: Arc::new([("tcp://10.0.0.13:80".parse().unwrap(), "web".into())].into_iter().collect()),
             ..Record::default()
         };
-        let read = |written: &Scope, here: &Scope| {
+        let read = |written: &Origin, here: &Origin| {
             let text = seal::json(VERSION, &owned.on_disk(written)).unwrap();
             Record::read(&text, here).unwrap()
         };
@@ -300,7 +266,7 @@ mod tests {
         // An older record has no cookie, nor has a kernel before 5.14: the inode number has to do.
         assert_eq!(read(&at(None), &at(Some(7))), (owned.clone(), false));
         assert_eq!(read(&at(None), &at(None)), (owned.clone(), true));
-        let another = Scope { namespace: "4:1".into(), ..at(None) };
+        let another = Origin { namespace: "4:1".into(), ..at(None) };
         assert_eq!(read(&another, &at(Some(7))), (Record::default(), true));
     }
 }

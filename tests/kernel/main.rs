@@ -11,6 +11,7 @@ mod tables;
 
 mod advice;
 mod attack;
+mod checker;
 mod cli;
 mod daemon;
 mod drains;

@@ -179,6 +179,8 @@ impl Netns {
         if all.iter().any(|arg| stateful.contains(&arg.as_str())) {
             all.push("--state-dir".to_owned());
             all.push(self.state_dir().to_str().expect("a plain path").to_owned());
+            all.push("--run-dir".to_owned());
+            all.push(self.path("run").to_str().expect("a plain path").to_owned());
         }
         all
     }

@@ -11,6 +11,7 @@ use crate::log;
 use crate::sealed::sealed;
 use lbd::config::{Source, load};
 use lbd::daemon::{Controller, DaemonAction, Event, Notice, Passes};
+use lbd::health::{RunDirs, SharedFiles};
 use lbd::kernel::fake::Fake;
 use lbd::kernel::{Kernel, Look, Loss};
 use lbd::model::{Link, ServiceKey};
@@ -44,7 +45,8 @@ impl Director {
 
     /// A daemon that is started on what another one, or a test, left.
     fn on(directory: TempDir, kernel: Shared) -> Self {
-        let store = Store::new(directory.path(), None).unwrap();
+        let shared = SharedFiles::new(&RunDirs::new(&directory.path().join("run")), None).unwrap();
+        let store = Store::new(directory.path(), None).unwrap().with_shared_files(shared);
         let connect = kernel.clone();
         let connect = Box::new(move || Ok(Box::new(connect.clone()) as Box<dyn Kernel>));
         let clock = Arc::new(Mutex::new(Clock::now()));
@@ -100,6 +102,17 @@ impl Director {
         self.until_next_pass()
     }
 
+    /// So much time passes, with all passes that are due meanwhile.
+    pub(crate) fn passes_in(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.controller.next_pass().filter(|at| *at <= end) {
+            self.now = at.max(self.now);
+            let actions = self.controller.wake(0, self.now);
+            self.perform(actions);
+        }
+        self.now = end;
+    }
+
     /// The clocks at this time of the loop.
     pub(crate) fn clock(&self) -> Clock {
         let (began, Clock { since_boot, wall }) = self.started;
@@ -134,7 +147,7 @@ impl Director {
         self.notices.iter().any(|notice| matches!(notice, Notice::Ready(_)))
     }
 
-    fn status(&self) -> &Status {
+    pub(crate) fn status(&self) -> &Status {
         self.controller.status()
     }
 

@@ -14,14 +14,19 @@ use lbd::ipvsadm;
 use lbd::kernel::{Live, Refusal};
 use lbd::model::{
     Desired, EngineName, Forwarding, Mark, MarkMatch, Operation, RealServer, SchedulerFlags, SchedulerName,
-    Scheduling, ServerKey, Servers, ServiceKey, State, SyncDaemon, SyncRole, Table, Thresholds,
+    Scheduling, ServerKey, Servers, ServiceKey, State, Subject, SyncDaemon, SyncRole, Table, Thresholds,
     VirtualService,
 };
 use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
 use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output};
-use lbd::status::{HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer};
+use lbd::status::{
+    HealthSummary, HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer,
+};
 use lbd::store::Record;
-use lbd::target::{Allowed, CheckReason, Clock, Failing, Pause, Period, Reason, Settings, Trial};
+use lbd::target::{
+    Allowed, CheckReason, Clock, Failing, Pause, Period, Place, Reason, ServerHealth, ServerReport,
+    ServerState, Settings, Trial,
+};
 use proptest::prelude::*;
 
 /// What others may write somewhere: anything, and often what means something.
@@ -207,20 +212,7 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
         keep_checks: false,
         period,
     });
-    let failing = Failing {
-        check: of.said.into(),
-        failure: Failure {
-            detail: of.said.into(),
-            since: SystemTime::UNIX_EPOCH.into(),
-            since_boot: 0,
-            failed: 3,
-            fall: 3,
-        },
-        since_boot: 0,
-        passed_until: None,
-        is_reset: false,
-    };
-    let check = Reason::Check(CheckReason::Failing(failing.into()), None);
+    let check = Reason::Check(CheckReason::Failing(failing_by(of)), None);
     let subjects: Vec<_> = comparison.plan.operations().map(Operation::subject).collect();
     comparison.reasons.extend(subjects.into_iter().map(|subject| (subject, check.clone().into())));
     comparison.trial = Some(Trial {
@@ -238,7 +230,53 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
         settings: Settings::default(),
         ended: None,
     });
+    comparison.health.servers.push(failing(of));
+    let server = comparison.health.servers[0].server;
+    let reason = Reason::Check(CheckReason::Failing(failing_by(of)), None);
+    comparison.reasons.insert(Subject::Server(server.0, server.1), Arc::new(reason));
     comparison
+}
+
+/// What a server sent, and the name of a check.
+fn failing_by(of: &Strings<'_>) -> Arc<Failing> {
+    let failure = Failure {
+        detail: of.said.into(),
+        since: SystemTime::UNIX_EPOCH.into(),
+        since_boot: 0,
+        failed: 3,
+        fall: 3,
+    };
+    Arc::new(Failing {
+        check: of.cluster.into(),
+        failure,
+        since_boot: 0,
+        passed_until: None,
+        is_reset: false,
+    })
+}
+
+fn failing(of: &Strings<'_>) -> ServerReport {
+    let server = *virtual_service("rr", 1).servers.keys().next().unwrap();
+    let health = ServerHealth::new(ServerState::Failing(failing_by(of)));
+    ServerReport { server: (service(80), server), health, place: Place::Kept, full: 3, weight: 3 }
+}
+
+fn health(of: &Strings<'_>) -> HealthSummary {
+    let said = || of.said.to_owned();
+    HealthSummary {
+        checked: 9,
+        failing: 1,
+        kept: 1,
+        kept_named: vec![said()],
+        open: 1,
+        open_named: vec![said()],
+        on_fallback: 1,
+        on_fallback_named: vec![said()],
+        frozen: Some(said()),
+        silent: Some(said()),
+        warnings: vec![said()],
+        ..HealthSummary::default()
+    }
 }
 
 fn status(of: &Strings<'_>) -> Status {
@@ -264,6 +302,7 @@ fn status(of: &Strings<'_>) -> Status {
         overridden: vec![said()],
         trial: Some(said()),
         conflicts: vec![said()],
+        health: health(of),
         lock_holder: Some(said()),
         no_directory: Some(said()),
         host: Some(HostFindings::new(
@@ -304,6 +343,7 @@ fn outputs(
         daemon: daemon(of),
         unknown: Some(of.said.into()),
         comparison: &comparison,
+        health: health(of),
         live: &live,
     };
     vec![

@@ -10,6 +10,7 @@ mod drains;
 mod sealed;
 
 mod bulk;
+mod checks;
 mod cli;
 mod conditions;
 mod controller;
@@ -35,6 +36,7 @@ mod record;
 mod schema;
 mod trials;
 mod typed;
+mod validate_checks;
 mod validation;
 mod watch;
 mod wire;

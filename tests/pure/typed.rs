@@ -204,7 +204,8 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
     let help = lbd(&directory, &["--help"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         help.contains(
-            "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused or the daemon dead (status), 2 error, 3 refused by \
+            "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused, servers in service against their checks, or the \
+             daemon or its checker dead (status), 2 error, 3 refused by \
              a guard, a pause, a trial or `--expect` (apply, pause, try, confirm, rollback)."
         ),
         "{help}"
@@ -240,10 +241,14 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
         for (text, what) in [(help.as_str(), "help"), (listed, "completions")] {
             let lists = ["--file", "--state-dir"].map(|option| text.contains(option));
             assert_eq!(lists, uses, "{what} of {command}: {text}");
+            let probes = uses[1] && !["validate", "history", "overrides"].contains(&command);
+            assert_eq!(text.contains("--run-dir"), probes, "{what} of {command}: {text}");
         }
     }
     // Scripts pass them to each command.
-    for arguments in [&["-f", "x", "schema"][..], &["schema", "-f", "x", "--state-dir", "y"]] {
+    for arguments in
+        [&["-f", "x", "schema"][..], &["schema", "-f", "x", "--state-dir", "y", "--run-dir", "z"]]
+    {
         assert_eq!(lbd(&directory, arguments).status, 0);
     }
     let export = lbd(&directory, &["export", "-f", "x", "--from", "rules"]);

@@ -10,7 +10,7 @@ use crate::commands::other_file::other_file;
 use crate::commands::shown_pass::shown_pass;
 use crate::commands::tried::{Notes, TrialError, TrialFiles, parse};
 use crate::commands::who::who;
-use crate::commands::{CommandError, Console, DONE, ERROR, REFUSED, inputs};
+use crate::commands::{CommandError, Console, DONE, ERROR, REFUSED, checks, inputs};
 use crate::config::{self, ReadCause, Source};
 use crate::escape;
 use crate::history::{Counts, Trigger};
@@ -54,8 +54,11 @@ fn install_and_pass(
     let ended = store.end_trial(&trial, end.clone()).or_else(|_| store.forget_trial());
     console.out.detach();
     let last_verified = inputs::verified(&store, &source);
-    let mut conditions = store.load_conditions(Clock::now());
+    let now = Clock::now();
+    let mut conditions = store.load_conditions(now);
     conditions.end_trial(end);
+    let kept =
+        checks::take_in_for_pass(&store, &mut conditions, &desired, last_verified.state(&desired), now);
     let trigger = Trigger { command: ChangedBy::Confirm, by: Some(who()), done: Counts::default() };
     let order = PassInput {
         conditions: &conditions,
@@ -69,6 +72,7 @@ fn install_and_pass(
     drop(lock);
     console.out.attach()?;
     console.warn_of(ended);
+    console.warn_of(kept);
     let report = report?;
     report.warnings.iter().for_each(|warning| console.warn(warning));
     last_verified.warn(console);

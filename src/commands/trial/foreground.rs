@@ -11,7 +11,7 @@ use super::{bad_end, roll_back, rolled_back};
 use crate::cli::{Arguments, ReportOutput};
 use crate::commands::shown_pass::shown_pass;
 use crate::commands::tried::{TrialFiles, tried};
-use crate::commands::{CommandError, Console, DONE, ERROR, inputs};
+use crate::commands::{CommandError, Console, DONE, ERROR, checks, inputs};
 use crate::daemon::StartError;
 use crate::files::sha256;
 use crate::kernel::director::Director;
@@ -165,12 +165,14 @@ impl Keeper<'_> {
         }
         *last_pass = Instant::now();
         let lock = inputs::lock(self.store, "try", console);
-        let conditions = self.store.load_conditions(Clock::now());
+        let clock = Clock::now();
+        let mut conditions = self.store.load_conditions(clock);
         let Some(now) = conditions.trial.as_ref().filter(|now| now.is(self.trial)) else { return Ok(None) };
         // Under the lock: `confirm` renames the copy.
         let (source, desired) = tried(now)?;
         let verified = inputs::verified(self.store, &source);
         let Some(before) = verified.state(&desired) else { return Ok(None) };
+        let kept = checks::take_in_for_pass(self.store, &mut conditions, &desired, Some(before), clock);
         let order = PassInput {
             conditions: &conditions,
             verified: Some(before),
@@ -180,6 +182,7 @@ impl Keeper<'_> {
         let (by, output) = (ChangedBy::Try, ReportOutput::Text);
         let report = shown_pass(kernel, &order, self.store, lock.as_ref(), by, output, console)?;
         drop(lock);
+        console.warn_of(kept);
         report.warnings.iter().for_each(|warning| console.warn(warning));
         let bad = bad_end(&report, &desired, before, &conditions).filter(|_| !self.trial.keep_going);
         Ok(bad.map(|why| End::Over(Some(why))))

@@ -14,7 +14,7 @@ use super::other_file::other_file;
 use super::shown_pass::shown_pass;
 use super::tried::{Notes, TrialError, TrialFiles};
 use super::who::who;
-use super::{CommandError, Console, DONE, ERROR, REFUSED, apply, inputs};
+use super::{CommandError, Console, DONE, ERROR, REFUSED, apply, checks, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput, TryOptions};
 use crate::config::{self, Source};
 use crate::escape::Escaped;
@@ -221,7 +221,8 @@ fn begin(
     console: &mut Console<'_>,
 ) -> Result<(Trial, Begun), CommandError> {
     let NewTrial { trial, source, desired, before } = new;
-    let mut conditions = store.load_conditions(Clock::now());
+    let now = Clock::now();
+    let mut conditions = store.load_conditions(now);
     check_conditions(&conditions).map_err(CommandError::Trial)?;
     let last_verified = inputs::verified(store, source);
     let no_way_back = |reason: &str| CommandError::Trial(TrialError::NoWayBack(reason.to_owned()));
@@ -247,6 +248,7 @@ fn begin(
     files.write(&source.text, &notes).map_err(CommandError::Trial)?;
     store.save_trial(&trial).map_err(CommandError::StateFile)?;
     conditions.trial = Some(trial.clone());
+    let kept = checks::take_in_for_pass(store, &mut conditions, desired, Some(verified), now);
     // A pager that is not paged must not block the holder of the lock.
     console.out.detach();
     let order = PassInput {
@@ -254,7 +256,10 @@ fn begin(
         verified: Some(verified),
         ..PassInput::new(desired, &source.text)
     };
-    let report = shown_pass(kernel, &order, store, lock, ChangedBy::Try, ReportOutput::Text, console);
+    let mut report = shown_pass(kernel, &order, store, lock, ChangedBy::Try, ReportOutput::Text, console);
+    if let (Ok(report), Err(error)) = (&mut report, kept) {
+        report.warnings.push(error.to_string());
+    }
     let report = match report {
         Ok(report) if report.done.is_empty() && report.last.refusal().is_some() => {
             store.forget_trial().map_err(CommandError::StateFile)?;

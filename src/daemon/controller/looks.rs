@@ -87,7 +87,8 @@ impl Looks {
 pub(super) fn interval(reason: PassReason, resync: Duration) -> Duration {
     match reason {
         PassReason::Services => resync.min(LONGEST),
-        PassReason::Resync
+        PassReason::Checks
+        | PassReason::Resync
         | PassReason::Ruleset
         | PassReason::Retry
         | PassReason::Link

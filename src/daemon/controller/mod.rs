@@ -5,18 +5,21 @@
 
 mod account;
 mod attempts;
+mod checks;
 mod examination;
+mod health;
 mod looks;
 mod noted;
 mod outcome;
 mod watchdog;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{debug, info, info_span};
 
+use self::checks::Checks;
 use self::examination::Schedule;
 use self::looks::Looks;
 use self::outcome::PassContext;
@@ -30,6 +33,7 @@ use crate::error_chain::ErrorChain;
 use crate::model::{Link, Policy, ServiceKey, Subject};
 use crate::reconcile::Reasons;
 use crate::status::{LastChange, PassReason, Status, Timestamp};
+use crate::target::ServicePlace;
 
 /// After a pass, no pass runs for this many times its duration, so that passes take a twentieth of the time, however large the table is.
 const IDLE_RATIO: u32 = 20;
@@ -67,6 +71,9 @@ pub struct Controller {
     warned: Vec<String>,
     examination: Schedule,
     looks: Looks,
+    checks: Checks,
+    /// The services in which not just those servers serve that pass their checks
+    places: BTreeMap<ServiceKey, ServicePlace>,
     status: Status,
     /// The last change, by whichever command
     last_change: Option<LastChange>,
@@ -132,6 +139,8 @@ impl Controller {
             warned: Vec::new(),
             examination: Schedule::new(now),
             looks: Looks::new(now),
+            checks: Checks::new(now),
+            places: BTreeMap::new(),
             status: Status { file, ..Status::default() },
             last_change: None,
             written: None,
@@ -175,7 +184,7 @@ impl Controller {
 
     /// When the next pass starts if no event comes before; `None` while one runs.
     pub fn next_pass(&self) -> Option<Instant> {
-        let dues = [self.ruleset_pass, self.condition_pass].into_iter().flatten();
+        let dues = [self.ruleset_pass, self.condition_pass, self.checks.next()].into_iter().flatten();
         self.running.is_none().then(|| dues.fold(self.next, Instant::min))
     }
 
@@ -201,6 +210,12 @@ impl Controller {
                 self.request_pass(PassReason::Link);
             }
             Event::Conditions => self.request_pass(PassReason::Condition),
+            Event::Verdicts => {
+                // The first pass takes them in, and waits for the file.
+                if self.next_reason != PassReason::Start {
+                    self.checks.verdicts_changed(now);
+                }
+            }
             Event::Ruleset => {
                 if self.goal.as_ref().is_some_and(|goal| goal.desired.state.needs_filter()) {
                     self.ruleset_pass = Some(now.max(self.ruleset_quiet_until));
@@ -245,6 +260,9 @@ impl Controller {
         if self.condition_pass.is_some_and(|at| at <= now) && self.running.is_none() {
             self.condition_pass = None;
             self.request_pass(PassReason::Condition);
+        }
+        if self.checks.is_due(now) && self.running.is_none() {
+            self.request_pass(PassReason::Checks);
         }
         if self.next <= now && self.running.is_none() {
             self.request_pass(self.next_reason);
@@ -338,15 +356,14 @@ impl Controller {
     fn start(&mut self, reason: PassReason, now: Instant) {
         // Nothing is known to have changed.
         let may_be_quick = matches!(reason, PassReason::Resync | PassReason::Ruleset);
-        let quick = may_be_quick
-            && self.last_pass_verified
-            && self.pending.is_none()
-            && self.status.trial.is_none()
-            && self.quick_checks < QUICK_CHECKS;
+        let is_for_checks = self.checks.pass_starts(now);
+        let is_at_rest = self.last_pass_verified && self.pending.is_none() && self.status.trial.is_none();
+        let quick = may_be_quick && !is_for_checks && is_at_rest && self.quick_checks < QUICK_CHECKS;
         self.conflicts.forget_old(now);
         let job = Job {
             reason,
             quick,
+            only_checks: is_at_rest && reason == PassReason::Checks,
             goal: self.goal.clone(),
             goal_was_verified: self.goal_was_verified,
             pending: self.pending.clone(),
@@ -371,6 +388,19 @@ impl Controller {
                 self.ruleset_quiet_until = now + cost * EVENT_IDLE_RATIO;
                 self.policy().resync.max(cost * IDLE_RATIO)
             }
+            // Neither of them puts off the next reading of the whole table.
+            Pass::NoVerdict { cost, changes_in } => {
+                self.checks.pass_ended(cost, now);
+                self.checks.change_in(changes_in, now);
+                return;
+            }
+            Pass::Checks { pass, last_change, warnings, at, cost } => {
+                let _span = info_span!("pass", reason = reason.to_string()).entered();
+                self.last_change = last_change.or(self.last_change);
+                self.checks.pass_ended(cost, now);
+                self.finish_checks(*pass, PassContext { reason, at, now }, warnings);
+                return self.notify_status();
+            }
             Pass::Superseded { cost } => {
                 debug!(
                     reason = reason.to_string(),
@@ -386,6 +416,7 @@ impl Controller {
                 pending,
                 goal,
                 conditions,
+                health,
                 last_change,
                 mut warnings,
                 directory,
@@ -409,6 +440,8 @@ impl Controller {
                     None => ended,
                 };
                 self.note_conditions(&conditions, now);
+                self.checks.pass_ended(if reason == PassReason::Checks { cost } else { Duration::ZERO }, now);
+                self.note_health(*health, context);
                 self.warn(warnings);
                 self.status.conflicts = self.conflicts.list();
                 self.note_directory(directory);

@@ -19,7 +19,7 @@ use crate::status::{LastPass, PassOutcome, PassReason};
 use crate::target::{Conditions, Trial};
 
 /// How many operations of a pass are logged one by one: a table of a hundred thousand servers must not fill a disk.
-const LOGGED: usize = 200;
+pub(super) const LOGGED: usize = 200;
 
 /// The pass of an attempt.
 #[derive(Debug, Clone, Copy)]
@@ -75,23 +75,12 @@ impl Controller {
         let interval = looks::interval(context.reason, goal.desired.policy.resync);
         self.note_conflicts(repaired, &report.last, interval, context);
         let Report { outcome, done, failed, last, warnings: of_pass } = report;
-        for operation in done.iter().take(LOGGED) {
-            let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
-            let (service, server) = (operation.service().map(display), operation.server().map(display));
-            let (action, changes) = (operation.action(), changed_fields(operation));
-            if drift.is_repaired_by(operation) {
-                let when = if drift.is_first { " (changed while no daemon ran)" } else { "" };
-                warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}{when}");
-            } else {
-                let reason = last.reason(operation).map(display);
-                info!(service, server, cluster, operation = %action, changes, reason, "applied: {operation}");
-            }
-        }
+        let drift_of = |operation: &Operation| {
+            let when = if drift.is_first { " (changed while no daemon ran)" } else { "" };
+            drift.is_repaired_by(operation).then_some(when)
+        };
+        log_applied(&done, &last, drift_of);
         let summary = Summary::of(done.iter());
-        if done.len() > LOGGED {
-            let Summary { add, edit, delete } = summary;
-            info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", done.len() - LOGGED);
-        }
         warnings.extend(of_pass);
         self.note_foreign(last.foreign.keys());
         self.note_waiting(&last.awaiting_link);
@@ -247,7 +236,7 @@ impl Controller {
         self.note_end(outcome, context, summary);
     }
 
-    fn note_end(&mut self, outcome: PassOutcome, context: PassContext, summary: Summary) {
+    pub(super) fn note_end(&mut self, outcome: PassOutcome, context: PassContext, summary: Summary) {
         // While a file is refused, verifying the state before it is no news.
         let is_as_before = self.status.refused.is_some() && outcome == PassOutcome::Verified
             || self.status.last_pass.as_ref().is_some_and(|last| last.outcome == outcome);
@@ -336,6 +325,29 @@ impl Controller {
             warned.push(warning);
         }
         self.warned = warned;
+    }
+}
+
+/// Logs operations that were carried out. `drift_of` says of which that they repair drift, and what is to be said of it.
+pub(super) fn log_applied(
+    done: &[Operation],
+    last: &StateDiff,
+    drift_of: impl Fn(&Operation) -> Option<&'static str>,
+) {
+    for operation in done.iter().take(LOGGED) {
+        let cluster = operation.service().and_then(|service| last.cluster(service)).map(display);
+        let (service, server) = (operation.service().map(display), operation.server().map(display));
+        let (action, changes) = (operation.action(), changed_fields(operation));
+        if let Some(when) = drift_of(operation) {
+            warn!(service, server, cluster, operation = %action, changes, "drift repaired: {operation}{when}");
+        } else {
+            let reason = last.reason(operation).map(display);
+            info!(service, server, cluster, operation = %action, changes, reason, "applied: {operation}");
+        }
+    }
+    if done.len() > LOGGED {
+        let Summary { add, edit, delete } = Summary::of(done.iter());
+        info!("and {} more: {add} added, {edit} edited, {delete} deleted in all", done.len() - LOGGED);
     }
 }
 

@@ -52,6 +52,7 @@ impl StateDiff {
 
     /// Takes in why servers are not what the file says.
     fn explain(&mut self, target: &Target<'_>) {
+        self.health.clone_from(target.health());
         // One override can be about a hundred thousand servers.
         let mut shared: HashMap<*const Override, Arc<Reason>> = HashMap::new();
         for ((service, server), cause) in target.reasons() {

@@ -5,6 +5,7 @@
 //! weight without a verdict.
 
 mod advance;
+mod changes;
 mod effect;
 mod guard;
 mod in_force;

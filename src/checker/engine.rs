@@ -1,0 +1,150 @@
+//! Begins probes when they are due, takes their results, and says when the verdicts have changed.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::probe::{Probed, Prober};
+use crate::health::{Checks, Moment, Outcome, ProbeKey, Probes, Start, Verdicts};
+
+/// How many probes are in flight at most. What is over it is late, and not failed.
+const IN_FLIGHT: usize = 4_096;
+/// Changes of verdicts are written together: at most once in this time.
+const MERGED: Duration = Duration::from_millis(50);
+/// So often verdicts are written although they are the same, so that a checker that has ended is noticed.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// While probes are in flight, the engine looks so often whether it was kept from running.
+const WATCHED: Duration = Duration::from_millis(100);
+/// Kept from running so long, it does not believe a failure: the answer may have been there.
+const LAG: Duration = Duration::from_millis(100);
+
+/// Probes, and what is known by them. It runs inside of a tokio runtime of one thread.
+#[derive(Debug)]
+pub struct Engine {
+    checks: Checks,
+    /// One for each check, in their order
+    probers: Vec<Arc<Prober>>,
+    in_flight: JoinSet<(ProbeKey, Probed)>,
+    /// When it wanted to run next; later is a lag
+    planned: Option<Instant>,
+    /// When it was last kept from running
+    lagged_at: Option<Instant>,
+    /// When what has changed is to be written
+    publish_at: Option<Instant>,
+    published_at: Option<Instant>,
+}
+
+impl Engine {
+    /// Probes these; nothing is known yet.
+    pub fn new(probes: Probes) -> Self {
+        let mut engine = Self {
+            checks: Checks::new(Probes::default(), fastrand::u64(..), now()),
+            probers: Vec::new(),
+            in_flight: JoinSet::new(),
+            planned: None,
+            lagged_at: None,
+            publish_at: None,
+            published_at: None,
+        };
+        engine.set(probes);
+        engine
+    }
+
+    /// Probes these from now on. What is known by those that stay is kept.
+    pub fn set(&mut self, probes: Probes) {
+        self.checks.change(probes, now());
+        self.probers = self.checks.checks().iter().map(|check| Arc::new(Prober::new(check))).collect();
+        self.publish_at = Some(Instant::now());
+    }
+
+    /// What is to be written now.
+    pub fn verdicts(&self) -> Verdicts {
+        self.checks.verdicts(now())
+    }
+
+    /// Probes until [`Self::verdicts`] is to be written: when it says something new, at most each 50 ms, and at least each 10 s.
+    /// It may be dropped while it waits; nothing is lost.
+    pub async fn next_change(&mut self) {
+        loop {
+            self.note_lag();
+            let published = Instant::now();
+            let heartbeat = self.published_at.map_or(published, |at| at + HEARTBEAT);
+            let publish = self.publish_at.map_or(heartbeat, |at| at.min(heartbeat));
+            if publish <= published {
+                (self.publish_at, self.published_at) = (None, Some(published));
+                return;
+            }
+            self.begin();
+            let mut wanted = publish;
+            if self.in_flight.len() < IN_FLIGHT
+                && let Some(next) = self.checks.next()
+            {
+                let until = next.saturating_sub(now().since_boot);
+                // A due probe waits at least until the next millisecond.
+                wanted = wanted.min(published + Duration::from_millis(until.max(1)));
+            }
+            if !self.in_flight.is_empty() {
+                wanted = wanted.min(published + WATCHED);
+            }
+            self.planned = Some(wanted);
+            tokio::select! {
+                Some(result) = self.in_flight.join_next() => {
+                    self.note_lag();
+                    self.take(result);
+                    while let Some(result) = self.in_flight.try_join_next() {
+                        self.take(result);
+                    }
+                }
+                () = sleep_until(wanted) => {}
+            }
+        }
+    }
+
+    /// Begins what is due.
+    fn begin(&mut self) {
+        let free = IN_FLIGHT.saturating_sub(self.in_flight.len());
+        for Start { key, check } in self.checks.due(now(), free) {
+            if let Some(prober) = self.probers.get(check).map(Arc::clone) {
+                self.in_flight.spawn(async move { (key, prober.probe(key.target).await) });
+            }
+        }
+    }
+
+    /// Takes a result.
+    fn take(&mut self, result: Result<(ProbeKey, Probed), tokio::task::JoinError>) {
+        // A task neither panics nor is aborted.
+        let Ok((key, Probed { outcome, began, took })) = result else { return };
+        let outcome = match outcome {
+            Outcome::Failed(_) if self.lagged_at.is_some_and(|at| at >= began) => Outcome::Lagged,
+            outcome => outcome,
+        };
+        let now = now();
+        let ago = u64::try_from((began.elapsed().max(took)).as_millis()).unwrap_or(u64::MAX);
+        if self.checks.result(&key, outcome, now.since_boot.saturating_sub(ago), now) {
+            let earliest = self.published_at.map_or_else(Instant::now, |at| at + MERGED);
+            self.publish_at = Some(self.publish_at.unwrap_or_else(|| earliest.max(Instant::now())));
+        }
+    }
+
+    /// Notes when it runs later than it wanted.
+    fn note_lag(&mut self) {
+        let now = Instant::now();
+        if self.planned.take().is_some_and(|planned| now.saturating_duration_since(planned) > LAG) {
+            self.lagged_at = Some(now);
+        }
+    }
+}
+
+/// This moment.
+fn now() -> Moment {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let milliseconds = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or_default();
+    Moment {
+        since_boot: seconds.saturating_mul(1_000).saturating_add(milliseconds),
+        wall: SystemTime::now().into(),
+    }
+}

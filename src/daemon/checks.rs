@@ -1,0 +1,235 @@
+//! Follows checks from pass to pass of the daemon: writes what is to be probed, and takes in what the checker says.
+
+use std::sync::Arc;
+
+use super::goal::Goal;
+use super::health_change::HealthChange;
+use crate::health::{Probes, Verdicts};
+use crate::model::{Desired, ServiceKey};
+use crate::reconcile::PartialPass;
+use crate::store::{Heard, KnownHealth, SILENCE, Store, unknown_health};
+use crate::target::{Advance, Clock, Conditions, InForce, Overrides, SILENT, Target};
+
+/// How many goals the probes are kept of: the one that is followed, and one that is tried.
+const MOST_PROBES: usize = 2;
+
+/// What is known of checks from pass to pass.
+#[derive(Default)]
+pub(super) struct Checks {
+    /// What was in force at the last pass; nothing before the first one
+    known: Option<KnownHealth>,
+    /// What of it is on disk
+    saved: Option<KnownHealth>,
+    /// What is to be probed for the last goals
+    probes: Vec<ProbesOf>,
+    /// The hash of the probes that are on disk
+    written: Option<String>,
+    /// What has come from the checker for the pass under way
+    heard: Heard,
+    /// When what is in force changes by itself, in milliseconds since the boot
+    changes_at: Option<u64>,
+    /// The overrides under which the last whole pass followed its file
+    overrides: Overrides,
+}
+
+/// What is to be probed for a state.
+struct ProbesOf {
+    state: Arc<Desired>,
+    hash: String,
+    are_any: bool,
+}
+
+impl Checks {
+    /// What is to be probed for a goal; computed once.
+    fn probes(&mut self, goal: &Goal) -> (&str, bool) {
+        let place = self.probes.iter().position(|of| Arc::ptr_eq(&of.state, &goal.desired));
+        let place = place.unwrap_or_else(|| {
+            let probes = Probes::of(&goal.desired);
+            self.probes.truncate(MOST_PROBES - 1);
+            let of = ProbesOf {
+                state: Arc::clone(&goal.desired),
+                hash: probes.hash(),
+                are_any: !probes.is_empty(),
+            };
+            self.probes.insert(0, of);
+            0
+        });
+        self.probes.get(place).map_or(("", false), |of| (&*of.hash, of.are_any))
+    }
+
+    /// When what is in force changes by itself, or the checker has to have written again, in milliseconds from now.
+    fn changes_in(&self, heard: &Heard, now: Clock) -> Option<u64> {
+        let silent_at = heard.verdicts.as_ref().map(|verdicts| verdicts.at.saturating_add(SILENCE + 1));
+        let next = [self.changes_at, silent_at].into_iter().flatten().min();
+        next.map(|at| at.saturating_sub(now.since_boot))
+    }
+}
+
+/// Whether a checker says the same, perhaps at different times.
+fn is_same(one: Option<&Verdicts>, other: Option<&Verdicts>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            (&one.probes, &one.frozen, &one.warnings) == (&other.probes, &other.frozen, &other.warnings)
+                && one.findings == other.findings
+        }
+        (one, other) => one.is_none() && other.is_none(),
+    }
+}
+
+/// What was done because of verdicts alone.
+#[derive(Debug)]
+pub struct ChecksPass {
+    /// The operations, and the difference of the services that they concern
+    pub part: PartialPass,
+    /// The services that were read
+    pub services: Vec<ServiceKey>,
+    /// What the verdicts have changed
+    pub health: HealthChange,
+}
+
+impl Checks {
+    /// Whether the checker has said nothing new and nothing changes by itself, so that a pass for checks would do nothing; gives then when that
+    /// may be otherwise, in milliseconds.
+    pub(super) fn no_verdict_is_new(&self, store: &Store, now: Clock) -> Option<Option<u64>> {
+        let Checks { known, heard: before, changes_at, .. } = self;
+        let known = known.as_ref()?;
+        let heard = store.hear(known, now);
+        let is_new = heard.silent_since != known.silent_since
+            || heard.problem != before.problem
+            || !is_same(heard.verdicts.as_ref(), before.verdicts.as_ref())
+            || changes_at.is_some_and(|at| at <= now.since_boot);
+        (!is_new).then(|| self.changes_in(&heard, now))
+    }
+
+    /// Begins a pass: reads what is known of checks, and what the checker says. `kept` is the goal that is kept. Gives why the verdicts in force
+    /// cannot be read, if so.
+    pub(super) fn hear(
+        &mut self,
+        store: &Store,
+        kept: Option<&Goal>,
+        now: Clock,
+        warnings: &mut Vec<String>,
+    ) -> Option<String> {
+        if self.known.is_none() {
+            match store.load_health() {
+                Ok(known) => {
+                    self.saved = Some(known.clone());
+                    self.known = Some(known);
+                }
+                Err(error) => return Some(unknown_health(&error)),
+            }
+        }
+        let are_any = match kept {
+            // At once where another process of the daemon has written them: the checker may have begun before this one.
+            Some(kept) if self.written.is_none() => self.write_probes(store, kept, now, warnings),
+            Some(kept) => self.probes(kept).1,
+            None => false,
+        };
+        self.heard = match &mut self.known {
+            Some(known) if are_any => {
+                let heard = store.hear(known, now);
+                known.silent_since = heard.silent_since;
+                heard
+            }
+            Some(_) | None => Heard::default(),
+        };
+        warnings.extend(
+            self.heard.problem.as_ref().map(|problem| format!("{problem}; verdicts stay as they are")),
+        );
+        None
+    }
+
+    /// Writes what is to be probed for a goal, where that is not on disk; gives whether there is anything to be probed.
+    fn write_probes(&mut self, store: &Store, goal: &Goal, now: Clock, warnings: &mut Vec<String>) -> bool {
+        let (hash, are_any) = self.probes(goal);
+        let hash = hash.to_owned();
+        if self.written.as_ref() == Some(&hash) {
+            return are_any;
+        }
+        // A checker that had nothing to do has written nothing.
+        if let Some(known) = self.known.as_mut().filter(|known| are_any && known.in_force.is_empty()) {
+            known.silent_since.get_or_insert(now.since_boot);
+        }
+        match store.save_probes(&Probes::of(&goal.desired)) {
+            Ok(()) => self.written = Some(hash),
+            Err(error) => warnings.push(format!("{error}; the checker does not learn what is to be probed")),
+        }
+        are_any
+    }
+
+    /// The verdicts that are in force for a goal; `kept` is another one that it may go back to.
+    pub(super) fn in_force(
+        &mut self,
+        goal: &Goal,
+        kept: Option<&Goal>,
+        conditions: &Conditions,
+        now: Clock,
+    ) -> InForce {
+        let hash = self.probes(goal).0.to_owned();
+        let Checks { known, heard, .. } = self;
+        let Some(known) = known else { return InForce::NONE };
+        let advance = Advance {
+            desired: &goal.desired,
+            before: kept.filter(|kept| kept.revision != goal.revision).map(|kept| &*kept.desired),
+            overrides: &conditions.overrides,
+            pauses: &conditions.pauses,
+            verdicts: heard.verdicts.as_ref().filter(|verdicts| verdicts.probes == hash),
+            silent_for: heard.silent_for(now),
+            now,
+        };
+        let in_force = known.in_force.advance(&advance);
+        // Then it is not known any more how the servers are.
+        let silent =
+            heard.silent_since.map(|since| since.saturating_add(SILENT)).filter(|at| *at > now.since_boot);
+        let dues = in_force.changes_in(&advance).into_iter().chain(silent.map(|at| at - now.since_boot));
+        self.changes_at = dues.min().map(|left| now.since_boot + left);
+        in_force
+    }
+
+    /// Writes down the verdicts in force, before anything is changed because of them.
+    pub(super) fn save(&mut self, store: &Store, in_force: &InForce, warnings: &mut Vec<String>) {
+        let Some(known) = self.known_with(in_force) else { return };
+        if self.saved.as_ref() == Some(&known) {
+            return;
+        }
+        match store.save_health(&known) {
+            Ok(()) => self.saved = Some(known),
+            Err(error) => warnings.push(format!("{error}; after a restart verdicts may be taken in anew")),
+        }
+    }
+
+    /// The verdicts that were in force at the pass before.
+    pub(super) fn at_last_pass(&self) -> InForce {
+        self.known.as_ref().map(|known| known.in_force.clone()).unwrap_or_default()
+    }
+
+    fn known_with(&self, in_force: &InForce) -> Option<KnownHealth> {
+        let silent_since = self.known.as_ref()?.silent_since;
+        Some(KnownHealth { in_force: in_force.clone(), silent_since })
+    }
+
+    /// Takes in under which conditions the last attempt of a pass has followed a goal; gives what verdicts have changed since the pass before.
+    pub(super) fn followed(
+        &mut self,
+        store: &Store,
+        goal: &Goal,
+        conditions: &Conditions,
+        now: Clock,
+        warnings: &mut Vec<String>,
+    ) -> HealthChange {
+        self.write_probes(store, goal, now, warnings);
+        let known = self.known_with(&conditions.health);
+        let before = self.known.take().map(|known| known.in_force).unwrap_or_default();
+        self.known = known;
+        self.overrides.clone_from(&conditions.overrides);
+        let target = Target::new(&goal.desired, conditions);
+        let heard = &self.heard;
+        let changes_in = self.changes_in(heard, now);
+        HealthChange::new(&before, &target, heard, changes_in, now)
+    }
+
+    /// Whether these are the overrides under which the last whole pass followed its file.
+    pub(super) fn has_overrides(&self, overrides: &Overrides) -> bool {
+        self.overrides == *overrides
+    }
+}

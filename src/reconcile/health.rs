@@ -1,0 +1,64 @@
+//! Sums up what checks do at present, for the daemon's status and for `lbd status`.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::model::ServiceKey;
+use crate::status::{HealthSummary, Timestamp};
+use crate::store::{Heard, SILENCE};
+use crate::target::{Clock, HealthReport, Place, SILENT, ServerReport, ServerState, ServicePlace};
+
+/// How many servers and services are named at most.
+const NAMED: usize = 20;
+
+/// What checks do at present: `health` is what they make of a file, `heard` what has come from the checker. Pure.
+pub fn health_summary(health: &HealthReport, heard: &Heard, now: Clock) -> HealthSummary {
+    let HealthReport { checked, unknown, servers, services } = health;
+    let count = |is_so: &dyn Fn(&ServerReport) -> bool| servers.iter().filter(|server| is_so(server)).count();
+    let is_in =
+        |place: ServicePlace| services.iter().filter(move |(_, of)| *of == place).map(|(service, _)| service);
+    let guarded: HashSet<&ServiceKey> = is_in(ServicePlace::Guarded).collect();
+    let is_kept = |server: &&ServerReport| server.place == Place::Kept && guarded.contains(&server.server.0);
+    let kept = servers.iter().filter(is_kept);
+    let waiting = count(&|server| matches!(server.health.state, ServerState::Waiting));
+    let silent_for = if *checked > 0 { heard.silent_for(now) } else { 0 };
+    let of_heard = heard.verdicts.as_ref();
+    HealthSummary {
+        checked: *checked,
+        failing: count(&|server| matches!(server.health.state, ServerState::Failing(_))),
+        waiting,
+        flapping: count(&|server| server.health.flapping),
+        unknown: unknown.saturating_sub(waiting),
+        kept: kept.clone().count(),
+        kept_named: kept.take(NAMED).map(named).collect(),
+        open: is_in(ServicePlace::FailsOpen).count(),
+        open_named: is_in(ServicePlace::FailsOpen).take(NAMED).map(ToString::to_string).collect(),
+        on_fallback: is_in(ServicePlace::Fallback).count(),
+        on_fallback_named: is_in(ServicePlace::Fallback).take(NAMED).map(ToString::to_string).collect(),
+        frozen: of_heard.and_then(|verdicts| verdicts.frozen.as_ref()).map(ToString::to_string),
+        silent: (silent_for > SILENCE).then(|| {
+            let since = now.wall.checked_sub(Duration::from_millis(silent_for)).unwrap_or(now.wall);
+            let problem = heard.problem.as_ref().map(|problem| format!(" ({problem})")).unwrap_or_default();
+            format!(
+                "nothing has come from the checker since {}{problem}; `systemctl status lbd-check` shows why",
+                Timestamp::from(since)
+            )
+        }),
+        not_known: silent_for >= SILENT,
+        warnings: of_heard
+            .iter()
+            .flat_map(|verdicts| &verdicts.warnings)
+            .take(NAMED)
+            .map(ToString::to_string)
+            .collect(),
+    }
+}
+
+fn named(ServerReport { server: (service, server), health, .. }: &ServerReport) -> String {
+    let why = match &health.state {
+        ServerState::Failing(failing) => failing.to_string(),
+        ServerState::Waiting => "no result yet".to_owned(),
+        ServerState::Unproven | ServerState::Passing => String::new(),
+    };
+    format!("{server} of {service}: {why}")
+}

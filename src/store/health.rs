@@ -1,0 +1,119 @@
+//! Stores which verdicts are in force, in the daemon's directory of this boot, and reads what the checker says.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LoadError, Store};
+use crate::files::seal::SealError;
+use crate::files::{BoundFile, BoundFileError, FileError};
+use crate::health::{Probes, SharedFiles, Verdicts};
+use crate::target::{Clock, InForce};
+
+/// The verdicts in force. 100,000 servers are 4 MB.
+const IN_FORCE: BoundFile = BoundFile { name: "in-force.json", version: 2, limit: 128 << 20 };
+
+/// A checker writes at least every 10 s; where nothing has come from it for longer than this, in milliseconds, it is gone, or hangs.
+pub const SILENCE: u64 = 30_000;
+
+/// What is known of checks between two passes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KnownHealth {
+    /// The verdicts in force
+    pub in_force: InForce,
+    /// Since when nothing has come from the checker, in milliseconds since the boot, where that is so
+    pub silent_since: Option<u64>,
+}
+
+/// What has come from the checker.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// What it says, where it lives
+    pub verdicts: Option<Verdicts>,
+    /// Since when nothing has come from it, in milliseconds since the boot, where that is so
+    pub silent_since: Option<u64>,
+    /// Why its file cannot be used, if so
+    pub problem: Option<String>,
+}
+
+impl Heard {
+    /// How long nothing has come from the checker, in milliseconds; 0 where it lives.
+    pub fn silent_for(&self, now: Clock) -> u64 {
+        self.silent_since.map_or(0, |since| now.since_boot.saturating_sub(since).max(1))
+    }
+}
+
+impl Store {
+    /// The same, with the files that the daemon and the checker share.
+    #[must_use]
+    pub fn with_shared_files(self, shared: SharedFiles) -> Self {
+        Self { shared: Some(shared), ..self }
+    }
+
+    /// Reads what is known of checks; nothing after a boot.
+    ///
+    /// # Errors
+    /// Where there is a file, and it cannot be read.
+    pub fn load_health(&self) -> Result<KnownHealth, LoadError> {
+        let Some(shared) = &self.shared else { return Ok(KnownHealth::default()) };
+        let (directory, origin) = shared.of_daemon();
+        match IN_FORCE.read(directory, origin) {
+            Ok(known) => Ok(known.unwrap_or_default()),
+            Err(error) => {
+                let text = error.to_string();
+                Err(match error {
+                    BoundFileError::File(_) | BoundFileError::Content(_, SealError::Newer(..)) => {
+                        LoadError::Unreadable(text)
+                    }
+                    BoundFileError::Content(_, SealError::Corrupt(_)) => LoadError::Corrupt(text),
+                })
+            }
+        }
+    }
+
+    /// Writes what is known of checks. Where nothing is, and there is no file, nothing is written.
+    ///
+    /// # Errors
+    /// Where it cannot be written. The old file stays intact then.
+    pub fn save_health(&self, known: &KnownHealth) -> Result<(), FileError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let (directory, origin) = shared.of_daemon();
+        if known.in_force.is_empty() {
+            return directory.remove(IN_FORCE.name);
+        }
+        shared.dirs().make_daemon()?;
+        IN_FORCE.write(directory, origin, known)
+    }
+
+    /// Writes what is to be probed.
+    ///
+    /// # Errors
+    /// Where it cannot be written. The old file stays intact then.
+    pub fn save_probes(&self, probes: &Probes) -> Result<(), FileError> {
+        self.shared.as_ref().map_or(Ok(()), |shared| shared.save_probes(probes))
+    }
+
+    /// The file of the verdicts, for the daemon to watch.
+    pub fn verdicts_path(&self) -> Option<PathBuf> {
+        self.shared.as_ref().map(SharedFiles::verdicts_path)
+    }
+
+    /// Reads what the checker says; `known` is what was known before.
+    pub fn hear(&self, known: &KnownHealth, now: Clock) -> Heard {
+        let loaded = self.shared.as_ref().map_or(Ok(None), SharedFiles::load_verdicts);
+        let silent_since = || Some(known.silent_since.unwrap_or(now.since_boot));
+        match loaded {
+            Ok(Some(verdicts)) if now.since_boot.saturating_sub(verdicts.at) <= SILENCE => {
+                Heard { verdicts: Some(verdicts), silent_since: None, problem: None }
+            }
+            Ok(Some(verdicts)) => {
+                let since = known.silent_since.unwrap_or(verdicts.at);
+                Heard { verdicts: None, silent_since: Some(since), problem: None }
+            }
+            Ok(None) => Heard { verdicts: None, silent_since: silent_since(), problem: None },
+            Err(error) => {
+                Heard { verdicts: None, silent_since: silent_since(), problem: Some(error.to_string()) }
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What the daemon does about verdicts, with a kernel, a clock and a checker of the test's own.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::controller::Director;
+use crate::daemon::goal;
+use lbd::daemon::{Event, Goal};
+use lbd::health::{Failure, Finding, Probes, RunDirs, SharedFiles, Verdict, Verdicts};
+use lbd::model::{
+    Check, CheckKind, Exchange, Health, MinServing, OnFailure, ServiceHealth, ServiceKey, Timing,
+};
+use lbd::status::PassReason;
+
+/// One service with servers of these last bytes of their addresses and of weight 3, all of them checked.
+fn checked(servers: &[u8], revision: u64) -> Goal {
+    let servers: Vec<String> =
+        servers.iter().map(|last| format!("{{ address: 192.168.8.{last}, weight: 3 }}")).collect();
+    let text = format!(
+        "version: 1\nclusters:\n  - {{ name: c1, listen: 'tcp://10.0.0.1:80', forward: nat, servers: [{}] }}\n",
+        servers.join(", ")
+    );
+    let goal = goal(&text, revision).unwrap();
+    let check = Check {
+        name: "web".into(),
+        address: None,
+        port: None,
+        source: None,
+        timing: Timing::DEFAULT,
+        kind: CheckKind::Tcp(Exchange::default()),
+    };
+    let service = ServiceHealth {
+        checks: [Arc::new(check)].into(),
+        servers: Default::default(),
+        on_failure: OnFailure::Quiesce,
+        reset_after: None,
+        min_serving: MinServing::DEFAULT,
+        fallback: None,
+        slow_start: None,
+    };
+    let mut desired = (*goal.desired).clone();
+    let services = desired.state.services.keys().map(|key| (*key, service.clone())).collect();
+    desired.health = Arc::new(Health { services });
+    Goal { desired: Arc::new(desired), ..goal }
+}
+
+/// The same, with more that the file says of the health of each service.
+fn with(goal: Goal, change: impl Fn(&mut ServiceHealth)) -> Goal {
+    let mut desired = (*goal.desired).clone();
+    let mut health = (*desired.health).clone();
+    health.services.values_mut().for_each(change);
+    desired.health = Arc::new(health);
+    Goal { desired: Arc::new(desired), ..goal }
+}
+
+/// So many seconds pass, in each of which the checker says the same.
+fn beats(director: &mut Director, seconds: u32, failing: &[u8]) {
+    for _ in 0..seconds {
+        director.passes_in(Duration::from_millis(900));
+        hears(director, failing);
+    }
+}
+
+fn files(director: &Director) -> SharedFiles {
+    let files = SharedFiles::new(&RunDirs::new(&director.directory.path().join("run")), None).unwrap();
+    files.dirs().make_checker().unwrap();
+    files
+}
+
+/// The checker says which servers fail; without an event.
+fn says(director: &Director, failing: &[u8]) {
+    let files = files(director);
+    let probes: Probes = files.load_probes().unwrap().unwrap();
+    let now = director.clock();
+    let mut verdicts = Verdicts { probes: probes.hash(), at: now.since_boot, ..Verdicts::default() };
+    for (probe, _) in probes.iter() {
+        if failing.iter().any(|last| probe.target.ip() == std::net::IpAddr::from([192, 168, 8, *last])) {
+            let failure = Failure {
+                detail: "connection refused".into(),
+                since: now.wall.into(),
+                since_boot: now.since_boot,
+                failed: 3,
+                fall: 3,
+            };
+            let finding = Finding { verdict: Verdict::Failing(failure), ..Finding::PASSING };
+            verdicts.findings.insert(probe, finding);
+        }
+    }
+    files.save_verdicts(&verdicts).unwrap();
+}
+
+/// The same, and the daemon hears of it as soon as it may.
+fn hears(director: &mut Director, failing: &[u8]) {
+    says(director, failing);
+    announced(director);
+}
+
+/// The daemon gets the event, and time for its pass.
+fn announced(director: &mut Director) {
+    director.hears(Event::Verdicts);
+    director.passes_in(Duration::from_millis(100));
+}
+
+/// The weights of the servers, by the last bytes of their addresses.
+fn weights(director: &Director) -> Vec<(u8, u32)> {
+    let kernel = director.kernel.0.lock().unwrap();
+    let key: ServiceKey = "tcp://10.0.0.1:80".parse().unwrap();
+    let servers = &kernel.live.state.services.get(&key).unwrap().servers;
+    let last = |ip| match ip {
+        std::net::IpAddr::V4(ip) => ip.octets()[3],
+        std::net::IpAddr::V6(_) => 0,
+    };
+    let mut weights: Vec<(u8, u32)> =
+        servers.iter().map(|(key, real)| (last(key.address), real.weight)).collect();
+    weights.sort_unstable();
+    weights
+}
+
+fn reads(director: &Director) -> usize {
+    director.kernel.0.lock().unwrap().reads
+}
+
+/// A daemon whose servers have all passed.
+fn proven(servers: &[u8]) -> Director {
+    let mut director = Director::new();
+    director.hears(Event::File(Ok(checked(servers, 1))));
+    hears(&mut director, &[]);
+    director
+}
+
+#[test]
+fn a_verdict_is_carried_out_without_a_reading_of_the_table_and_noted_once() {
+    let mut director = proven(&[14, 15, 16]);
+    let before = reads(&director);
+    hears(&mut director, &[15]);
+    assert_eq!((weights(&director), reads(&director)), (vec![(14, 3), (15, 0), (16, 3)], before));
+    let status = director.status();
+    assert_eq!((status.health.checked, status.health.failing), (3, 1));
+    assert_eq!(status.last_pass.unwrap().reason, PassReason::Checks);
+    assert!(status.line(None).ends_with("; checks: 1 of 3 checked servers failing"), "{}", status.line(None));
+    hears(&mut director, &[]);
+    assert_eq!((weights(&director), reads(&director)), (vec![(14, 3), (15, 3), (16, 3)], before));
+    let (events, _) = director.store.load_events().unwrap();
+    let noted: Vec<String> = events.iter().map(|event| event.kind.to_string()).collect();
+    assert_eq!(noted, ["applied", "applied", "check failed", "applied", "check passed"]);
+    // The next reading of the table finds nothing to do, and no drift.
+    let executes = director.executes();
+    director.looks();
+    assert_eq!(director.executes(), executes);
+}
+
+#[test]
+fn a_heartbeat_is_no_reason_for_a_pass_and_puts_no_resync_off() {
+    let mut director = proven(&[14, 15]);
+    let counts = |director: &Director| {
+        let kernel = director.kernel.0.lock().unwrap();
+        (kernel.executes, kernel.reads, kernel.glances)
+    };
+    let (executes, reads, glances) = counts(&director);
+    for _ in 0..4 {
+        director.passes_in(Duration::from_secs(10));
+        hears(&mut director, &[]);
+    }
+    assert_eq!(counts(&director), (executes, reads, glances + 1));
+}
+
+#[test]
+fn another_process_of_the_daemon_goes_on_with_the_verdicts_in_force_without_a_checker() {
+    let mut director = proven(&[14, 15, 16]);
+    hears(&mut director, &[15]);
+    fs::remove_file(files(&director).verdicts_path()).unwrap();
+    let mut director = director.restarts();
+    director.hears(Event::File(Ok(checked(&[14, 15, 16], 1))));
+    assert_eq!(weights(&director), [(14, 3), (15, 0), (16, 3)]);
+    // A server that is new waits, and serves when no checker comes.
+    director.hears(Event::File(Ok(checked(&[14, 15, 16, 17], 2))));
+    assert_eq!(weights(&director), [(14, 3), (15, 0), (16, 3), (17, 0)]);
+    for _ in 0..20 {
+        director.looks();
+    }
+    assert_eq!(weights(&director), [(14, 3), (15, 0), (16, 3), (17, 3)]);
+    assert!(director.status().health.not_known);
+    // Its verdict is not forgotten when a checker comes.
+    hears(&mut director, &[15]);
+    assert_eq!(weights(&director), [(14, 3), (15, 0), (16, 3), (17, 3)]);
+    assert!(!director.status().health.not_known && director.status().health.silent.is_none());
+}
+
+#[test]
+fn verdicts_that_cannot_be_read_change_no_weight() {
+    let mut director = proven(&[14, 15, 16]);
+    hears(&mut director, &[15]);
+    fs::write(director.directory.path().join("run/in-force.json"), "{}").unwrap();
+    let mut director = director.restarts();
+    says(&director, &[14]);
+    director.hears(Event::File(Ok(checked(&[14, 15, 16], 1))));
+    assert_eq!(weights(&director), [(14, 3), (15, 0), (16, 3)]);
+    // The way out.
+    fs::remove_file(director.directory.path().join("run/in-force.json")).unwrap();
+    director.looks();
+    assert_eq!(weights(&director), [(14, 0), (15, 3), (16, 3)]);
+}
+
+#[test]
+fn verdicts_that_change_together_are_one_pass_in_100_ms() {
+    let mut director = proven(&[14, 15, 16, 17, 18]);
+    let executes = director.executes();
+    for failing in [&[14][..], &[14, 15], &[14, 15, 16]] {
+        says(&director, failing);
+        director.hears(Event::Verdicts);
+        director.passes_in(Duration::from_millis(30));
+    }
+    // The first at once, the others together.
+    assert_eq!(director.executes() - executes, 1);
+    director.passes_in(Duration::from_millis(100));
+    assert_eq!(director.executes() - executes, 2);
+    assert_eq!(weights(&director), [(14, 0), (15, 0), (16, 3), (17, 3), (18, 3)]);
+    assert_eq!((director.status().health.failing, director.status().health.kept), (3, 1));
+}
+
+#[test]
+fn a_slow_start_and_a_reset_come_by_themselves() {
+    let mut director = Director::new();
+    let of = |revision| {
+        with(checked(&[14, 15], revision), |health| {
+            health.slow_start = Some(Duration::from_secs(9));
+            health.reset_after = Some(Duration::from_secs(5));
+        })
+    };
+    director.hears(Event::File(Ok(of(1))));
+    hears(&mut director, &[]);
+    hears(&mut director, &[14]);
+    assert_eq!(weights(&director), [(14, 0), (15, 3)]);
+    beats(&mut director, 5, &[14]);
+    assert_eq!(weights(&director), [(15, 3)]);
+    let before = reads(&director);
+    hears(&mut director, &[]);
+    assert_eq!(weights(&director), [(14, 1), (15, 3)]);
+    beats(&mut director, 4, &[]);
+    assert_eq!(weights(&director), [(14, 2), (15, 3)]);
+    beats(&mut director, 6, &[]);
+    assert_eq!((weights(&director), reads(&director)), (vec![(14, 3), (15, 3)], before));
+}
+
+// A repair of what another program keeps reverting is deferred; a verdict is not.
+#[test]
+fn what_a_verdict_does_is_no_conflict_and_is_not_deferred() {
+    let mut director = proven(&[14, 15, 16]);
+    let meddle = |director: &Director| {
+        let mut kernel = director.kernel.0.lock().unwrap();
+        let key: ServiceKey = "tcp://10.0.0.1:80".parse().unwrap();
+        let service = kernel.live.state.services.get_mut(&key).unwrap();
+        service.servers_mut().get_index_mut(0).unwrap().1.weight = 9;
+    };
+    for _ in 0..4 {
+        meddle(&director);
+        says(&director, &[]);
+        director.hears(Event::Reload);
+    }
+    assert_eq!((director.status().conflicts.len(), weights(&director)[0].1), (1, 9));
+    hears(&mut director, &[14]);
+    assert_eq!(weights(&director), [(14, 0), (15, 3), (16, 3)]);
+}
+
+#[test]
+fn what_the_kernel_rejects_is_left_to_a_whole_pass() {
+    let mut director = proven(&[14, 15, 16]);
+    director.kernel.0.lock().unwrap().refuse_nth(0, 12);
+    hears(&mut director, &[15]);
+    assert_eq!(weights(&director), [(14, 3), (15, 0), (16, 3)]);
+}
