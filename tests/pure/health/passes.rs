@@ -120,7 +120,7 @@ fn the_fallback_enters_first_and_drains_as_a_server_that_leaves_the_file() {
         lab.does(&file),
         [
             "edit server 192.168.8.1:80 of tcp://10.0.0.1:80 ",
-            "edit server 192.168.8.99:80 of tcp://10.0.0.1:80 left the file; drains",
+            "edit server 192.168.8.99:80 of tcp://10.0.0.1:80 fallback: it serves no more; drains",
         ]
     );
     assert_eq!(lab.does(&file), [""; 0]);
