@@ -28,6 +28,8 @@ SECTIONS = [
     ("RealServer", "`clusters[].servers[]`"),
     ("Tunnel", "`clusters[].servers[].tunnel`"),
     ("Defaults", "`defaults`"),
+    ("Check", "`checks.NAME`, `check`"),
+    ("VerifyBy", "`checks.NAME.verify`"),
     ("Mark", "`marks[]`"),
     ("Match", "`marks[].match[]`"),
     ("Timeouts", "`timeouts`"),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Advice, Planned, advise, port_like, question, settings, untracked, unusable};
 use crate::host::{self, Host, Part, Roots};
-use crate::model::{Connections, Desired, State};
+use crate::model::{Connections, Desired, ServiceKey, State};
 use crate::plan::Plan;
 
 /// Examines the host in the network namespace of this thread, and who may write the desired file. Each program that it runs
@@ -22,7 +22,11 @@ pub fn examine(desired: &State, file: &Path, modules: bool) -> Host {
 
 /// Warnings that need only the file.
 pub fn of_the_file(desired: &Desired) -> Vec<Advice> {
-    let mut warnings = unusable(&desired.state.services, &desired.allow_empty);
+    let may_be_empty = |service: &ServiceKey| {
+        let health = desired.health.services.get(service);
+        desired.allow_empty.contains(service) || health.is_some_and(|health| health.fallback.is_some())
+    };
+    let mut warnings = unusable(&desired.state.services, may_be_empty);
     warnings.extend(port_like(&desired.port_like));
     warnings.extend(untracked::nat(&desired.state));
     warnings

@@ -2,8 +2,8 @@
 
 mod advice;
 mod apply;
-mod checks;
 mod checker;
+mod checks;
 mod completions;
 mod confirm;
 mod diff;

@@ -39,13 +39,17 @@ pub(super) fn run(
                         count(services, "virtual service"),
                         count(servers, "real server")
                     )?;
+                    report::checks_text(console.out, &desired)?;
                     console.out.flush()?;
                     advice::print(&warnings, Detail::of(options.verbose, in_full), console);
                 }
                 ReportOutput::Json => {
                     let mut document = Diagnostics::none(source).json();
-                    if let (false, Some(keys)) = (warnings.is_empty(), document.as_object_mut()) {
-                        keys.insert("warnings".to_owned(), report::warnings_json(&warnings).into());
+                    if let Some(keys) = document.as_object_mut() {
+                        keys.extend(report::checks_json(&desired));
+                        if !warnings.is_empty() {
+                            keys.insert("warnings".to_owned(), report::warnings_json(&warnings).into());
+                        }
                     }
                     write(console, &document)?;
                 }

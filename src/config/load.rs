@@ -72,16 +72,31 @@ mod tests {
     use super::*;
 
     /// The parts of a file with everything in it.
-    const PARTS: [&str; 8] = [
+    const PARTS: [&str; 9] = [
         "version: 1\n",
         "sysctls: { net.ipv4.ip_forward: 1 }\n",
         "marks: [{ mark: 10, match: [{ protocol: tcp, address: 10.0.0.1, ports: [80] }] }]\n",
         "timeouts: { tcp: 15m }\n",
         "sync: [{ role: master, interface: eth0 }]\n",
-        "defaults: { scheduler: rr, forward: nat }\n",
-        "clusters: [{ name: web, listen: fwmark://10, servers: [192.168.8.14] }]\n",
+        "checks: { web: { type: http, port: 80, headers: { A: b }, status: [200, 300-399] } }\n",
+        "defaults: { scheduler: rr, forward: nat, check: web }\n",
+        "clusters: [{ name: web, listen: fwmark://10, check: [web, { type: tls, port: 443, verify: { name: a } }], servers: \
+         [192.168.8.14, { address: 192.168.8.15, check: none }], fallback: 192.168.8.99 }]\n",
         "policy: { prune: never }\n",
     ];
+
+    #[test]
+    fn a_list_is_no_mapping_of_a_check_for_both_readers() {
+        for text in
+            ["checks: { web: [tcp] }", "checks: { web: {}, web: {} }", "checks: { web: { headers: [a] } }"]
+        {
+            let text = format!("version: 1\nclusters: []\n{text}\n");
+            assert!(
+                read_fast(&text).is_err() && explain(&Source::new("", text.as_str()), None).is_err(),
+                "{text}"
+            );
+        }
+    }
 
     #[test]
     fn the_order_of_the_keys_means_nothing() {

@@ -4,9 +4,9 @@
 
 mod attempt;
 mod backoff;
+mod checker_process;
 mod checks;
 mod checks_pass;
-mod checker_process;
 mod conflicts;
 mod controller;
 mod drift;
@@ -33,8 +33,8 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::attempt::{Attempt, Job};
-pub use self::checks::ChecksPass;
 pub use self::checker_process::CheckerProcess;
+pub use self::checks::ChecksPass;
 pub use self::controller::Controller;
 pub use self::drift::Drift;
 pub use self::environment::HostEnvironment;

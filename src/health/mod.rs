@@ -2,6 +2,7 @@
 //!
 //! All of it is pure but the two files. Neither the kernel nor the state directory is known here.
 
+mod bounds;
 mod files;
 mod probe;
 mod results;
@@ -9,6 +10,7 @@ mod run_dirs;
 mod verdict;
 mod verdicts_on_disk;
 
+pub use self::bounds::{Bounds, COMMON_FROM, JITTER, Span};
 pub use self::files::SharedFiles;
 pub use self::probe::{Digest, Endpoint, Keys, ProbeKey, ProbedCheck, Probes};
 pub use self::results::{Checks, Moment, Outcome, Start};

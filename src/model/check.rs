@@ -10,6 +10,38 @@ use std::time::Duration;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
+use super::named::named;
+
+named! {
+    /// The types of health checks.
+    pub enum CheckType {
+        /// A TCP connection; with `send` and `expect`, also what is said over it.
+        Tcp = "tcp",
+        /// A TLS handshake; with `send` and `expect`, also what is said over it.
+        Tls = "tls",
+        /// An HTTP request.
+        Http = "http",
+        /// An HTTP request over TLS.
+        Https = "https",
+        /// A DNS question over UDP.
+        Dns = "dns",
+        /// A UDP packet, and with `expect` an answer to it.
+        Udp = "udp",
+        /// An ICMP echo.
+        Ping = "ping",
+        /// A program.
+        Exec = "exec",
+    }
+}
+
+named! {
+    /// Where a check reads the weight of a server from.
+    pub enum WeightSource {
+        /// The first line that the program writes.
+        Output = "output",
+    }
+}
+
 /// A check: what is asked of a real server, how often, and how many answers make a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Check {

@@ -64,6 +64,19 @@ named! {
     }
 }
 
+named! {
+    /// What the file says about a server whose check fails.
+    pub enum FailurePolicy {
+        /// `remove` for persistent services, for UDP without `one_packet`, and for `dh`, `sh` and `mh` without fallback, where a server of weight 0 keeps or
+        /// refuses clients; else `quiesce`.
+        Auto = "auto",
+        /// Weight 0: the connections go on, and there are no new ones.
+        Quiesce = "quiesce",
+        /// The server is deleted, and its clients go to another one at once; lbd sets `net.ipv4.vs.expire_nodest_conn` to 1 for it.
+        Remove = "remove",
+    }
+}
+
 /// How many of the servers that the file and the overrides let serve are left in service by checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MinServing {

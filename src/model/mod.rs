@@ -18,13 +18,15 @@ pub mod sysctl;
 mod table;
 mod timeouts;
 pub mod untracked;
+mod weights;
 
 pub use check::{
-    Body, Check, CheckKind, Dns, Exchange, Exec, Http, Identity, RecordType, Timing, Tls, Verify,
+    Body, Check, CheckKind, CheckType, Dns, Exchange, Exec, Http, Identity, RecordType, Timing, Tls, Verify,
+    WeightSource,
 };
 pub use desired::{Desired, MaxDelete, Policy, Prune};
 pub use drain::{DEFAULT_DRAIN, DrainTimes};
-pub use health::{Checks, Health, MinServing, OnFailure, ServiceHealth};
+pub use health::{Checks, FailurePolicy, Health, MinServing, OnFailure, ServiceHealth};
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
 pub use named::Named;
@@ -47,3 +49,4 @@ pub use sync::{SyncDaemon, SyncLink, SyncRole};
 pub use sysctl::Sysctls;
 pub use table::Table;
 pub use timeouts::Timeouts;
+pub use weights::{no_shares, refuses_clients};

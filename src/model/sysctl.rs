@@ -11,6 +11,9 @@ pub type Sysctls = IndexMap<String, String>;
 /// IPVS' conntrack: whether its connections have an entry in the kernel's connection tracking.
 pub const VS_CONNTRACK: &str = "net.ipv4.vs.conntrack";
 
+/// Whether the clients of a server that was deleted go to another one at once, and established connections get a reset.
+pub const VS_EXPIRE_NODEST: &str = "net.ipv4.vs.expire_nodest_conn";
+
 /// How many threads a sync daemon has that starts while no other one runs.
 pub const VS_SYNC_PORTS: &str = "net.ipv4.vs.sync_ports";
 

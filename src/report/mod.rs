@@ -1,5 +1,6 @@
 //! Writes plans, results of passes and the daemon's state, as text for people and as JSON for scripts.
 
+mod checks;
 mod commands;
 mod frame;
 mod health;
@@ -12,6 +13,7 @@ mod styled;
 mod text;
 mod warnings;
 
+pub use checks::{json as checks_json, text as checks_text};
 pub use commands::commands;
 pub use frame::{clear, frame};
 pub use history::{event_lines, events_json, events_text, json as history_json, text as history_text};

@@ -19,7 +19,7 @@ use std::ptr;
 use compact_str::CompactString;
 
 use crate::model::{
-    Desired, Kind, Operation, RealServer, Scheduling, ServerKey, ServerOp, ServiceKey, Table, VirtualService,
+    Desired, Kind, Operation, RealServer, ServerKey, ServerOp, ServiceKey, Table, VirtualService,
 };
 
 use self::health::CheckReasons;
@@ -40,6 +40,7 @@ pub use self::overrides::{
 pub use self::pause::{Pause, Pauses};
 pub use self::reason::Reason;
 pub use self::trial::{Allowed, Settings, TRIAL_COPY, Trial, TrialEnd};
+pub use crate::model::refuses_clients;
 
 /// What the kernel should be right now.
 #[derive(Debug, Clone)]
@@ -244,17 +245,6 @@ impl<'a> Targets<'a> {
 
     fn verified_target(&self) -> Option<&Target<'a>> {
         self.verified.as_ref().or(self.is_verified.then_some(&self.file))
-    }
-}
-
-/// Whether a server of weight 0 refuses the clients that the scheduler leads to it, in place of keeping their connections: it has
-/// a place in the table of sh and dh, and keeps the one that it had in that of mh (kernel-facts: seen on each).
-pub fn refuses_clients(scheduling: &Scheduling) -> bool {
-    match scheduling.scheduler.as_str() {
-        "dh" => true,
-        // The flag by the name `sh-fallback` or `mh-fallback`.
-        "sh" | "mh" => !scheduling.flags.flag_1,
-        _ => false,
     }
 }
 

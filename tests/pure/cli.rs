@@ -111,7 +111,7 @@ error: unknown key `schduler`
   |     ^^^^^^^^
   |
   = note: expected one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, \
-persistence_engine, one_packet, forward, untracked, drain, allow_empty, servers
+persistence_engine, one_packet, forward, untracked, drain, check, on_failure, reset_after, min_serving, fallback, slow_start, allow_empty, servers
   = help: did you mean `scheduler`?
 
 1 problem in a.yaml
@@ -127,7 +127,7 @@ persistence_engine, one_packet, forward, untracked, drain, allow_empty, servers
             "problems": [{
                 "file": "a.yaml", "line": 5, "column": 5, "message": "unknown key `schduler`",
                 "expected": "one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, \
-                             persistence_engine, one_packet, forward, untracked, drain, allow_empty, servers",
+                             persistence_engine, one_packet, forward, untracked, drain, check, on_failure, reset_after, min_serving, fallback, slow_start, allow_empty, servers",
                 "suggestion": "scheduler",
             }],
         })

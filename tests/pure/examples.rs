@@ -90,17 +90,29 @@ fn the_examples_together_show_most_of_the_format() {
         "interface",
         "fwmark",
         "udp",
+        "checks",
+        "on_failure",
+        "min_serving",
+        "fallback",
+        "slow_start",
+        "reset_after",
+        "exec",
     ] {
         assert!(words.contains(word), "no example shows `{word}`");
     }
 }
 
 #[test]
-fn the_file_in_the_readme_is_valid() {
+fn the_files_in_the_readme_are_valid() {
     let readme = fs::read_to_string("README.md").unwrap();
     let blocks: Vec<&str> =
         readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(blocks.len(), 1);
-    let desired = load(&Source::new("README.md", blocks[0])).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(desired.state.services.len(), 4);
+    let load =
+        |text: &&str| load(&Source::new("README.md", *text)).unwrap_or_else(|problems| panic!("{problems}"));
+    let services: Vec<(usize, usize)> = blocks
+        .iter()
+        .map(load)
+        .map(|desired| (desired.state.services.len(), desired.health.services.len()))
+        .collect();
+    assert_eq!(services, [(4, 0), (2, 2)]);
 }

@@ -37,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "advice",
             "escape",
             "guard",
+            "health",
             "history",
             "ipvsadm",
             "kernel",

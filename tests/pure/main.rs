@@ -36,6 +36,7 @@ mod record;
 mod schema;
 mod trials;
 mod typed;
+mod validate_checks;
 mod validation;
 mod watch;
 mod wire;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
 use crate::model::{
-    Checksum, ForwardingMethod, Named, PersistenceEngine, Protocol, Prune, SchedulerFlag, SyncRole,
-    TunnelKind,
+    CheckType, Checksum, FailurePolicy, ForwardingMethod, Named, PersistenceEngine, Protocol, Prune,
+    SchedulerFlag, SyncRole, TunnelKind, WeightSource,
 };
 
 /// A closed list that has a place in the schema.
@@ -45,6 +45,9 @@ listed! {
     Protocol: "MatchProtocol", "a protocol";
     SyncRole: "Role", "a role";
     Prune: "Prune", "what to prune";
+    CheckType: "CheckType", "a type of check";
+    WeightSource: "WeightSource", "where a weight is read from";
+    FailurePolicy: "OnFailure", "what a failing check does";
 }
 
 impl<T: Listed> Serialize for Choice<T> {

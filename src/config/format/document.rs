@@ -4,17 +4,20 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::non_null::{list, non_null, non_null_list, unique};
+use super::non_null::{list, non_null, non_null_list, some, unique};
 use crate::model::{
-    Checksum, ForwardingMethod, PersistenceEngine, Protocol, Prune, SchedulerFlag, SyncRole, TunnelKind,
+    FailurePolicy, ForwardingMethod, PersistenceEngine, Protocol, Prune, SchedulerFlag, SyncRole,
 };
 
+pub use super::check::{CheckEntry, CheckList, CheckUse, VerifyEntry, VerifyFile};
+pub use super::check_scalar::{CheckName, CheckTime, Count, Ip, MinServingText, PathText, StatusText, Text};
 pub use super::choice::{Choice, Listed};
 pub use super::scalar::{
     Address, DrainText, DurationText, Group, Interface, KeptFiles, Limit, Listener, MarkNumber, Mask,
     MaxDeleteText, MessageLength, Name, Number, Port, PortNumber, PrefixText, Scalar, SchedulerWord,
     SysctlValue, Weight,
 };
+pub use super::server::{FullServer, ServerEntry, TunnelEntry};
 
 /// What an IPVS load balancer (LVS director) shall be. `lbd` keeps the kernel equal to this file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +51,11 @@ pub struct Document {
     /// and one backup.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
     pub sync: Vec<SyncEntry>,
+
+    /// Health checks by their names, for the `check` of clusters, servers and `defaults`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty", deserialize_with = "unique")]
+    #[schemars(example = serde_json::json!({ "web": { "type": "http", "port": 80, "path": "/healthz" } }))]
+    pub checks: IndexMap<String, CheckEntry>,
 
     /// What holds for every cluster that says nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
@@ -121,6 +129,35 @@ pub struct Cluster {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub drain: Option<DrainText>,
 
+    /// The health checks of the servers: the name of a check, a check itself, or a list of these, of which all must pass; `none` for no check.
+    /// Default: that of `defaults`, else none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    pub check: Option<CheckList>,
+
+    /// What a failing check does to a server. Default: `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub on_failure: Option<Choice<FailurePolicy>>,
+
+    /// How long after its failure a server is deleted that `on_failure` has left with weight 0, so that its clients get a reset; 1 second to 1 day.
+    /// lbd sets `net.ipv4.vs.expire_nodest_conn` to 1 for it. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub reset_after: Option<DurationText>,
+
+    /// How many of the servers that may serve are left in service by checks, for each virtual service: a share (`50%`, rounded up) or a number;
+    /// failing servers are kept in service rather than fewer left. Where none passes, all serve, or the `fallback` does; with 0, none. Default: `50%`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub min_serving: Option<MinServingText>,
+
+    /// The server that serves when no other one does ("sorry server"): in place of all when no check passes, and where the weights of all are 0. It has
+    /// no check, and may not be one of the `servers`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub fallback: Option<ServerEntry>,
+
+    /// How long a server takes to its full weight after a failure, or when it is new in a service that has others; 1 second to 1 hour, in at most ten
+    /// steps. It needs weights from 10 on, and a scheduler that goes by them. Default: its full weight at once.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
+    pub slow_start: Option<DurationText>,
+
     /// Whether a change of the file may take away the last server with a weight above 0 of a virtual service of this
     /// cluster. Default: that of `policy`, else false.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -153,96 +190,6 @@ impl Listen {
             Self::Many(urls) => urls,
         }
     }
-}
-
-/// A real server: its address alone, or with more about it.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(untagged)]
-#[schemars(title = "a server")]
-#[schemars(extend("examples" = ["192.168.8.14", { "address": "192.168.8.15:8080", "weight": 3 }]))]
-#[schemars(rename = "Server")]
-pub enum ServerEntry {
-    /// The address alone
-    Short(Address),
-    /// The address and more
-    Full(FullServer),
-}
-
-/// A real server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(title = "a mapping that describes a server")]
-#[schemars(rename = "RealServer")]
-pub struct FullServer {
-    /// The server's IP address, with or without a port (`192.168.8.14`, `192.168.8.14:8080`, `"[fd00::1]:8080"`).
-    /// Without one, the port is the service's own.
-    pub address: Address,
-
-    /// The server's share of new connections; 0 keeps the connections it has and gives it no new ones. Default: 1.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
-    #[schemars(extend("default" = 1))]
-    pub weight: Option<Weight>,
-
-    /// How packets get to this server. Default: that of its cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
-    pub forward: Option<Choice<ForwardingMethod>>,
-
-    /// The packet around the packet, for `forward: tun`. Default: `{ type: ipip }`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
-    pub tunnel: Option<TunnelEntry>,
-
-    /// At so many connections the server gets no more; 0 is no limit. Default: no limit.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
-    pub upper_threshold: Option<Limit>,
-
-    /// Below so many connections a server that had reached `upper_threshold` gets new ones again; at most
-    /// `upper_threshold`. Default: three quarters of it.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
-    pub lower_threshold: Option<Limit>,
-
-    /// How long this server keeps its connections when it leaves the file; `0` deletes it at once. At most 30 days. Default:
-    /// that of its cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
-    pub drain: Option<DrainText>,
-}
-
-impl FullServer {
-    /// A server with nothing but an address.
-    pub fn new(address: Address) -> Self {
-        Self {
-            address,
-            weight: None,
-            forward: None,
-            tunnel: None,
-            upper_threshold: None,
-            lower_threshold: None,
-            drain: None,
-        }
-    }
-}
-
-/// The packet around the packet, for `forward: tun`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(title = "a mapping that describes a tunnel, such as { type: gue, port: 5555 }")]
-#[schemars(rename = "Tunnel")]
-pub struct TunnelEntry {
-    /// The encapsulation. Default: `ipip`.
-    #[serde(
-        rename = "type",
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "non_null"
-    )]
-    pub kind: Option<Choice<TunnelKind>>,
-
-    /// The UDP port of the outer packet, for `gue` only, which needs it.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
-    pub port: Option<PortNumber>,
-
-    /// The checksum of the outer packet: `csum` for `gue` and `gre`, `remcsum` for `gue`. Default: `none`.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
-    pub checksum: Option<Choice<Checksum>>,
 }
 
 /// A firewall mark and the packets that get it.
@@ -362,6 +309,11 @@ pub struct Defaults {
     /// minutes for TCP, SCTP and firewall marks, at least the `persistence`; 0 for UDP.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub drain: Option<DrainText>,
+
+    /// The health checks of the servers: the name of a check, a check itself, or a list of these, of which all must pass; `none` for no check.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    pub check: Option<CheckList>,
 }
 
 /// How far lbd may go.

@@ -23,6 +23,30 @@ pub(in crate::config) const RESYNC: RangeInclusive<u32> = 1..=86_400;
 /// Seconds that a server drains.
 pub(in crate::config) const DRAIN: RangeInclusive<u32> = 0..=30 * 86_400;
 
+/// Milliseconds of the intervals and time-outs of checks.
+pub(in crate::config) const CHECK_TIME: RangeInclusive<u64> = 100..=86_400_000;
+
+/// Seconds until a failing server is deleted.
+pub(in crate::config) const RESET_AFTER: RangeInclusive<u32> = 1..=86_400;
+
+/// Seconds of a slow start.
+pub(in crate::config) const SLOW_START: RangeInclusive<u32> = 1..=3_600;
+
+/// The least weight that a slow start can raise in steps.
+pub(in crate::config) const SLOW_START_WEIGHT: u32 = 10;
+
+/// The status codes of HTTP.
+pub(in crate::config) const STATUS: RangeInclusive<u16> = 100..=599;
+
+/// How long any text of a check is at most, in bytes.
+pub(in crate::config) const CHECK_TEXT: usize = 4_096;
+
+/// How many headers, status ranges and arguments a check has at most.
+pub(in crate::config) const CHECK_ENTRIES: usize = 64;
+
+/// How many checks a server has at most.
+pub(in crate::config) const MOST_CHECKS: usize = 16;
+
 /// Seconds of any duration that is not 0: the longest of them all.
 pub(in crate::config) const DURATION: RangeInclusive<u32> = PERSISTENCE;
 

@@ -4,7 +4,7 @@
 const LONGEST: usize = 40;
 
 /// What other tools call the same thing.
-const SYNONYMS: [(&str, &str); 24] = [
+const SYNONYMS: [(&str, &str); 32] = [
     ("masq", "nat"),
     ("masquerade", "nat"),
     ("masquerading", "nat"),
@@ -29,6 +29,14 @@ const SYNONYMS: [(&str, &str); 24] = [
     ("real-servers", "servers"),
     ("backends", "servers"),
     ("ip", "address"),
+    ("sorry-server", "fallback"),
+    ("quorum", "min_serving"),
+    ("delay-loop", "interval"),
+    ("connect-timeout", "timeout"),
+    ("retry", "fall"),
+    ("url", "path"),
+    ("uri", "path"),
+    ("icmp", "ping"),
 ];
 
 /// The candidate nearest to a word, where one is near: at most a third of the letters differ, or one begins the other.
@@ -38,6 +46,9 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     }
     let word = word.to_lowercase().replace('_', "-");
     let candidates: Vec<&str> = candidates.into_iter().collect();
+    if let Some(same) = candidates.iter().find(|candidate| candidate.eq_ignore_ascii_case(&word)) {
+        return Some(same);
+    }
     let synonym = SYNONYMS.iter().find(|(other, ours)| *other == word && candidates.contains(ours));
     if let Some((_, ours)) = synonym {
         return Some(ours);
@@ -93,6 +104,7 @@ mod tests {
         ] {
             assert_eq!(nearest(word, methods), expected, "{word}");
         }
+        assert_eq!(nearest("HTTP", ["tcp", "http", "https"]), Some("http"));
         assert_eq!(nearest("wr", ["rr", "wrr", "lc", "wlc"]), Some("rr"));
         assert_eq!(nearest("wwrr", ["rr", "wrr", "lc", "wlc"]), Some("wrr"));
     }

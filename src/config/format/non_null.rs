@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
 /// A key that may be left out, but not be left empty: `persistence:` without a value is a mistake, and serde
 /// would read it as a key that is not there.
@@ -17,6 +17,15 @@ where
     T: Deserialize<'de>,
 {
     deserializer.deserialize_any(NonNull(PhantomData)).map(Some)
+}
+
+/// The same for a type that has no null itself, and may be a list.
+pub(super) fn some<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// The same for a list.
@@ -85,6 +94,14 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for NonNull<T> {
     }
 }
 
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for NonNull<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
 /// A mapping without duplicate keys; serde would keep the last.
 pub(in crate::config) fn unique<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
 where
@@ -103,7 +120,7 @@ where
 
         fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
             let mut map = IndexMap::new();
-            while let Some((key, value)) = entries.next_entry()? {
+            while let Some((key, value)) = entries.next_entry_seed(PhantomData, NonNull(PhantomData))? {
                 if map.insert(key, value).is_some() {
                     return Err(A::Error::custom("duplicate key"));
                 }

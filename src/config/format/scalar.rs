@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for Scalar {
 }
 
 /// Text, and nothing that YAML reads as something else: `name: 80` is a number, which a derived `String` would let pass.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CompactString, D::Error> {
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CompactString, D::Error> {
     struct TextVisitor;
 
     impl Visitor<'_> for TextVisitor {
@@ -130,6 +130,7 @@ macro_rules! texts {
         }
     )*};
 }
+pub(super) use texts;
 
 texts! {
     /// The name of a cluster.
@@ -203,6 +204,8 @@ macro_rules! definition {
     };
 }
 
+pub(super) use definition;
+
 /// A value that is text or a number in the file.
 macro_rules! scalars {
     ($($(#[$doc:meta])* $name:ident $(as $definition:literal)?: $schema:tt;)*) => {$(
@@ -246,6 +249,7 @@ macro_rules! scalars {
         }
     )*};
 }
+pub(super) use scalars;
 
 scalars! {
     /// A duration: `N` (seconds), `Ns`, `Nm`, `Nh`, `Nd`.

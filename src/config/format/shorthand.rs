@@ -1,4 +1,4 @@
-//! Reads what may be written short or in full: a server, and what a cluster listens on.
+//! Reads what may be written short or in full: a server, what a cluster listens on, and its checks.
 
 use std::fmt;
 
@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::document::{FullServer, Listen, ServerEntry};
+use super::check::{CheckEntry, CheckList, CheckUse, VerifyEntry, VerifyFile};
+use super::document::Listen;
+use super::server::{FullServer, ServerEntry};
 
 // By hand and not `untagged`: an untagged enum copies every value before it looks at it, and a file may have 100,000
 // servers.
@@ -55,5 +57,81 @@ impl<'de> Deserialize<'de> for Listen {
         }
 
         deserializer.deserialize_any(ListenVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for CheckUse {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct UseVisitor;
+
+        impl<'de> Visitor<'de> for UseVisitor {
+            type Value = CheckUse;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a check, or a mapping that describes one")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<CheckUse, E> {
+                Ok(CheckUse::Name(name.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CheckUse, A::Error> {
+                CheckEntry::deserialize(MapAccessDeserializer::new(map)).map(Box::new).map(CheckUse::Inline)
+            }
+        }
+
+        deserializer.deserialize_any(UseVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for CheckList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor;
+
+        impl<'de> Visitor<'de> for ListVisitor {
+            type Value = CheckList;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a check, a mapping that describes one, or a list of these")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<CheckList, E> {
+                Ok(CheckList::One(CheckUse::Name(name.into())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CheckList, A::Error> {
+                CheckUse::deserialize(MapAccessDeserializer::new(map)).map(CheckList::One)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<CheckList, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(CheckList::Many)
+            }
+        }
+
+        deserializer.deserialize_any(ListVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for VerifyEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct VerifyVisitor;
+
+        impl<'de> Visitor<'de> for VerifyVisitor {
+            type Value = VerifyEntry;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`system`, `none`, or a mapping with `ca` or `name`")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<VerifyEntry, E> {
+                Ok(VerifyEntry::Word(word.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<VerifyEntry, A::Error> {
+                VerifyFile::deserialize(MapAccessDeserializer::new(map)).map(VerifyEntry::By)
+            }
+        }
+
+        deserializer.deserialize_any(VerifyVisitor)
     }
 }

@@ -59,6 +59,13 @@ pub(super) fn rewritten(
         untracked,
         allow_empty: false,
         drain: None,
+        // What checks and their conditions do is not in a state.
+        check: None,
+        on_failure: None,
+        reset_after: None,
+        min_serving: None,
+        fallback: None,
+        slow_start: None,
         // In the order in which they were added: `sh` and `dh` map the clients by it.
         servers: service
             .servers

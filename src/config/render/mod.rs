@@ -99,6 +99,7 @@ fn empty() -> Document {
         marks: Vec::new(),
         timeouts: None,
         sync: Vec::new(),
+        checks: Default::default(),
         defaults: None,
         clusters: Vec::new(),
         policy: None,

@@ -5,17 +5,18 @@ use std::net::IpAddr;
 
 use compact_str::CompactString;
 
+use indexmap::IndexMap;
 use indexmap::map::Entry;
 
+use super::health::Healths;
 use super::listener::{self, ListenerPlace};
 use super::server::Wanted;
 use super::untracked::{self, Untracked};
-use super::{scheduling, server, value};
-use crate::config::format::document::{Choice, Cluster, Defaults, Listen, ServerEntry};
+use super::{name, scheduling, server, value};
+use crate::config::format::document::{CheckEntry, Choice, Cluster, Defaults, Listen, ServerEntry};
 use crate::config::format::issue::{Issue, Issues};
-use crate::config::format::limits::{MOST_SERVERS, NAME_LENGTH};
+use crate::config::format::limits::MOST_SERVERS;
 use crate::config::format::path::{KeyPath, key_path};
-use crate::escape;
 use crate::model::{
     DrainTimes, Forwarding, ForwardingMethod, Mark, SchedulingCache, Servers, ServiceKey, Table,
     VirtualService,
@@ -41,6 +42,8 @@ pub(super) struct Clusters {
     pub(super) port_like: Vec<IpAddr>,
     /// How long servers drain
     pub(super) drains: DrainTimes,
+    /// The checks of servers, and what failing ones do
+    pub(super) health: Healths,
     neighbour: SchedulingCache,
     /// How many there are
     count: usize,
@@ -55,7 +58,13 @@ pub(super) struct Clusters {
 
 impl Clusters {
     /// None so far.
-    pub(super) fn new(marks: &[Mark], defaults: Option<Defaults>, sync: bool, issues: &mut Issues) -> Self {
+    pub(super) fn new(
+        marks: &[Mark],
+        checks: &IndexMap<String, CheckEntry>,
+        defaults: Option<Defaults>,
+        sync: bool,
+        issues: &mut Issues,
+    ) -> Self {
         if let Some(word) = defaults.as_ref().and_then(|defaults| defaults.scheduler.as_ref()) {
             scheduling::check_default(word, key_path!["defaults", "scheduler"], issues);
         }
@@ -70,6 +79,7 @@ impl Clusters {
             untracked: Untracked::default(),
             port_like: Vec::new(),
             drains: DrainTimes::new(drain),
+            health: Healths::new(checks, defaults.as_ref(), issues),
             neighbour: SchedulingCache::default(),
             count: 0,
             servers: 0,
@@ -85,7 +95,7 @@ impl Clusters {
         self.count += 1;
         let here = key_path!["clusters", index];
         let name: CompactString = cluster.name.as_str().into();
-        check_name(&name, &here, issues);
+        name::check(&name, "cluster", here.then("name"), false, issues);
         if let Some(first) = self.names.get(&name) {
             issues.push(
                 Issue::new(here.then("name"), format!("duplicate cluster name `{name}`"))
@@ -105,6 +115,8 @@ impl Clusters {
         let servers = servers(cluster, inherited, &here, issues);
         let port_like = servers.iter().filter(|(_, wanted)| wanted.is_port_like);
         self.port_like.extend(port_like.map(|(_, wanted)| wanted.address));
+        let health = self.health.cluster(cluster, inherited, &here, issues);
+        self.port_like.extend(health.port_like());
         let urls = cluster.listen.urls();
         if urls.is_empty() {
             issues.push(Issue::new(here.then("listen"), "a cluster needs at least one listener"));
@@ -164,34 +176,12 @@ impl Clusters {
                 }
             }
             let behind = Behind { cluster, index, service, sync: self.sync };
-            let servers = behind.servers(&servers, &mut reported, issues);
-            let scheduling = self.neighbour.share(scheduling);
-            self.services.push((service, VirtualService::new(scheduling, servers)));
+            let real = behind.servers(&servers, &mut reported, issues);
+            let virtual_service = VirtualService::new(self.neighbour.share(scheduling), real);
+            self.health.add((service, &virtual_service), cluster, &health, &servers, self.sync, issues);
+            self.services.push((service, virtual_service));
         }
     }
-}
-
-fn check_name(name: &str, here: &KeyPath, issues: &mut Issues) {
-    let (wrong, of) = if name.trim().is_empty() {
-        ("a cluster needs a name".to_owned(), "")
-    } else if name.len() > NAME_LENGTH {
-        ("the name is too long".to_owned(), "")
-    } else if name.trim() != name || name.contains(char::is_control) {
-        ("the name begins or ends with a space, or contains a control character".to_owned(), "")
-    } else if let Some(letter) = name.chars().find(|letter| escape::is_harmful(*letter)) {
-        let number = u32::from(letter);
-        (
-            format!(
-                "the name contains U+{number:04X}, an invisible character or one that changes the direction of text"
-            ),
-            " of visible characters,",
-        )
-    } else {
-        return;
-    };
-    issues.push(
-        Issue::new(here.then("name"), wrong).expected(format!("1 to {NAME_LENGTH} bytes{of} on one line")),
-    );
 }
 
 /// The servers that can be read, each with its position in the file.

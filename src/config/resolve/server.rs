@@ -115,7 +115,16 @@ fn real_server(
     here: &impl Fn() -> KeyPath,
     issues: &mut Issues,
 ) -> RealServer {
-    let FullServer { address: _, weight, forward, tunnel, upper_threshold, lower_threshold, drain: _ } = full;
+    let FullServer {
+        address: _,
+        weight,
+        forward,
+        tunnel,
+        upper_threshold,
+        lower_threshold,
+        drain: _,
+        check: _,
+    } = full;
     let method = forward.map_or(inherited, |Choice(method)| method);
     let tunnel = match tunnel {
         None => Tunnel::IPIP,

@@ -14,7 +14,7 @@ use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::limits::{RESYNC, TIMEOUT, sync_message};
 use crate::config::format::path::{KeyPath, key_path};
 use crate::model::link::{self, is_interface_name};
-use crate::model::sysctl::{self, VS_CONNTRACK};
+use crate::model::sysctl::{self, VS_CONNTRACK, VS_EXPIRE_NODEST};
 use crate::model::{Family, Policy, State, SyncDaemon, SyncRole, Sysctls, Timeouts};
 
 /// The kernel settings, each under the one name that it has: by dots, and by slashes only where a part contains a dot.
@@ -75,20 +75,48 @@ fn check_aliases(written: &IndexMap<String, SysctlValue>, resolved: &Sysctls, is
 }
 
 /// FULLNAT needs the connections of IPVS in the kernel's connection tracking; a file without this setting gets it.
-pub(super) fn for_fullnat(state: &mut State, written: &IndexMap<String, SysctlValue>, issues: &mut Issues) {
-    if !state.has_fullnat() {
-        return;
+pub(super) fn for_fullnat(
+    state: &mut State,
+    is_used: bool,
+    written: &IndexMap<String, SysctlValue>,
+    issues: &mut Issues,
+) {
+    if is_used {
+        let why = || format!("`fullnat` servers need {VS_CONNTRACK}: without it their answers are lost");
+        needed(VS_CONNTRACK, why, state, written, issues);
     }
-    let conntrack = state.sysctls.entry(VS_CONNTRACK.to_owned()).or_insert_with(|| "1".to_owned());
-    if conntrack == "0" {
-        let name = written.keys().find(|name| sysctl_name(name).is_ok_and(|full| full == VS_CONNTRACK));
-        issues.push(
-            Issue::new(
-                key_path!["sysctls", name.cloned().unwrap_or_default()],
-                format!("`fullnat` servers need {VS_CONNTRACK}: without it their answers are lost"),
+}
+
+/// Where checks delete servers, their clients have to go to others; a file without this setting gets it. `removing` is a cluster that does.
+pub(super) fn for_checks(
+    state: &mut State,
+    removing: Option<&str>,
+    written: &IndexMap<String, SysctlValue>,
+    issues: &mut Issues,
+) {
+    if let Some(cluster) = removing {
+        let why = || {
+            format!(
+                "the checks of `{cluster}` delete failing servers, which needs {VS_EXPIRE_NODEST}: without it their clients stay on them"
             )
-            .expected(format!("{VS_CONNTRACK}: 1, or no entry for it")),
-        );
+        };
+        needed(VS_EXPIRE_NODEST, why, state, written, issues);
+    }
+}
+
+/// Sets a setting to 1 that the file needs; that the file has it at 0 is an issue.
+fn needed(
+    setting: &'static str,
+    why: impl FnOnce() -> String,
+    state: &mut State,
+    written: &IndexMap<String, SysctlValue>,
+    issues: &mut Issues,
+) {
+    let value = state.sysctls.entry(setting.to_owned()).or_insert_with(|| "1".to_owned());
+    if value == "0" {
+        let name = written.keys().find(|name| sysctl_name(name).is_ok_and(|full| full == setting));
+        let here = key_path!["sysctls", name.cloned().unwrap_or_default()];
+        issues.push(Issue::new(here, why()).expected(format!("{setting}: 1, or no entry for it")));
     }
 }
 

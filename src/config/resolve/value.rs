@@ -4,11 +4,13 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::config::format::document::{DrainText, DurationText, MarkNumber, Mask, MaxDeleteText, Scalar};
+use crate::config::format::document::{
+    DrainText, DurationText, MarkNumber, Mask, MaxDeleteText, MinServingText, Scalar,
+};
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::limits::{DRAIN, MARK, MOST_PERCENT};
 use crate::config::format::path::KeyPath;
-use crate::model::{Family, MaxDelete};
+use crate::model::{Family, MaxDelete, MinServing};
 
 /// The units of a duration and how many seconds each has, the longest first.
 pub(in crate::config) const UNITS: [(char, u32); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
@@ -56,6 +58,15 @@ fn in_range(
             .expected(format!("{least} to {most} seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`")),
     );
     None
+}
+
+/// The milliseconds of a duration that may be written in them.
+pub(super) fn parse_milliseconds(text: &str) -> Option<u64> {
+    match text.strip_suffix("ms") {
+        Some(digits) if is_digits(digits) => Some(digits.parse::<u64>().unwrap_or(u64::MAX)),
+        Some(_) => None,
+        None => parse_seconds(text).map(|seconds| seconds.saturating_mul(1_000)),
+    }
 }
 
 fn parse_seconds(text: &str) -> Option<u64> {
@@ -146,23 +157,51 @@ pub(super) fn max_delete(
     path: impl FnOnce() -> KeyPath,
     issues: &mut Issues,
 ) -> Option<MaxDelete> {
-    let parsed = match &limit.0 {
-        Scalar::Number(number) => u32::try_from(*number).ok().map(MaxDelete::Count),
+    share_or_number(&limit.0, "services", path, issues).map(|found| match found {
+        Amount::Percent(share) => MaxDelete::Percent(share),
+        Amount::Count(count) => MaxDelete::Count(count),
+    })
+}
+
+/// How many servers checks leave in service, if it says so.
+pub(super) fn min_serving(
+    least: &MinServingText,
+    path: impl FnOnce() -> KeyPath,
+    issues: &mut Issues,
+) -> Option<MinServing> {
+    share_or_number(&least.0, "servers", path, issues).map(|found| match found {
+        Amount::Percent(share) => MinServing::Percent(share),
+        Amount::Count(count) => MinServing::Count(count),
+    })
+}
+
+/// A share or a number.
+enum Amount {
+    Percent(u8),
+    Count(u32),
+}
+
+fn share_or_number(
+    text: &Scalar,
+    of: &str,
+    path: impl FnOnce() -> KeyPath,
+    issues: &mut Issues,
+) -> Option<Amount> {
+    let parsed = match text {
+        Scalar::Number(number) => u32::try_from(*number).ok().map(Amount::Count),
         Scalar::Text(text) => match text.strip_suffix('%') {
             Some(share) if is_digits(share) => {
-                share.parse().ok().filter(|share| *share <= MOST_PERCENT).map(MaxDelete::Percent)
+                share.parse().ok().filter(|share| *share <= MOST_PERCENT).map(Amount::Percent)
             }
-            None if is_digits(text) => text.parse().ok().map(MaxDelete::Count),
+            None if is_digits(text) => text.parse().ok().map(Amount::Count),
             _ => None,
         },
     };
     if parsed.is_none() {
         issues.push(
-            Issue::new(path(), format!("`{}` is neither a share nor a number of services", limit.0))
-                .expected(format!(
-                    "a share from `0%` to `{MOST_PERCENT}%`, or a number from 0 to {}",
-                    u32::MAX
-                )),
+            Issue::new(path(), format!("`{text}` is neither a share nor a number of {of}")).expected(
+                format!("a share from `0%` to `{MOST_PERCENT}%`, or a number from 0 to {}", u32::MAX),
+            ),
         );
     }
     parsed

@@ -6,6 +6,8 @@
 use lbd::config::{Diagnostic, Source, load};
 
 #[rustfmt::skip]
+mod checks;
+#[rustfmt::skip]
 mod clusters;
 #[rustfmt::skip]
 mod consequences;
@@ -18,16 +20,17 @@ mod servers;
 #[rustfmt::skip]
 mod settings;
 mod valid;
+mod valid_checks;
 #[rustfmt::skip]
 mod yaml;
 
 /// What the tables below write in pointed brackets.
-const LISTS: [(&str, &str); 8] = [
+const LISTS: [(&str, &str); 16] = [
     (
         "<cluster keys>",
-        "one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, persistence_engine, one_packet, forward, untracked, drain, allow_empty, servers",
+        "one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, persistence_engine, one_packet, forward, untracked, drain, check, on_failure, reset_after, min_serving, fallback, slow_start, allow_empty, servers",
     ),
-    ("<top keys>", "one of version, sysctls, marks, timeouts, sync, defaults, clusters, policy"),
+    ("<top keys>", "one of version, sysctls, marks, timeouts, sync, checks, defaults, clusters, policy"),
     (
         "<schedulers>",
         "one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, mh, twos, or `module:NAME` for a module of your own",
@@ -39,6 +42,32 @@ const LISTS: [(&str, &str); 8] = [
     ("<ADDRESS:PORT>", "ADDRESS:PORT, an IPv6 address in brackets: 10.0.0.13:80 or [fd00::13]:80"),
     ("<listeners>", "tcp://ADDRESS:PORT, udp://…, sctp://…, fwmark://N or fwmark6://N"),
     ("<flags>", "one of sh-fallback, sh-port, mh-fallback, mh-port, flag-1, flag-2, flag-3"),
+    (
+        "<check keys>",
+        "one of type, address, port, source, interval, timeout, fast, fall, rise, path, host, method, headers, status, body, verify, certificate, key, send, expect, query, answer, command, weight",
+    ),
+    (
+        "<check duration>",
+        "100 milliseconds to 1 day, as N (seconds), Nms, Ns, Nm, Nh or Nd, such as `5s` or `500ms`",
+    ),
+    (
+        "<name of the certificate>",
+        "`host: NAME`, `verify: { name: NAME }`, `verify: { ca: FILE, name: NAME }`, or `verify: none` for any certificate",
+    ),
+    (
+        "<check>",
+        "a mapping that describes a check, such as { type: http, port: 80, path: /healthz, status: [200-299] }",
+    ),
+    ("<check types>", "one of tcp, tls, http, https, dns, udp, ping, exec"),
+    ("<weighted>", "a scheduler that goes by weights, such as `wlc` or `wrr`; or no `slow_start`"),
+    (
+        "<command>",
+        r#"`command`, a list of the program and its arguments, such as [/usr/local/lib/check, "{address}"]"#,
+    ),
+    (
+        "<host>",
+        "a name or an IP address, such as www.example.com; with a port, www.example.com:8080 or [fd00::1]:8080",
+    ),
     (
         "<one key on a line>",
         "one key on a line, every line indented as its neighbours, and text that contains `: ` in quotes",

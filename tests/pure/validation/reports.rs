@@ -31,7 +31,7 @@ error: unknown key `schduler`
   |     ^^^^^^^^
   |
   = note: expected one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, \
-persistence_engine, one_packet, forward, untracked, drain, allow_empty, servers
+persistence_engine, one_packet, forward, untracked, drain, check, on_failure, reset_after, min_serving, fallback, slow_start, allow_empty, servers
   = help: did you mean `scheduler`?
 
 error: `weight` cannot be text
@@ -72,7 +72,7 @@ fn scripts_get_the_same_as_json() {
                 "line": 3,
                 "column": 1,
                 "message": "unknown key `sysctl`",
-                "expected": "one of version, sysctls, marks, timeouts, sync, defaults, clusters, policy",
+                "expected": "one of version, sysctls, marks, timeouts, sync, checks, defaults, clusters, policy",
                 "suggestion": "sysctls",
             }],
         })

@@ -88,7 +88,7 @@ fn a_forwarding_method() {
 fn the_defaults() {
     check(top, &[
         ("defaults: { scheduler: rrr, forward: fulnat }", &["3:24 unknown scheduler `rrr` | <schedulers> | rr", "3:38 unknown forwarding method `fulnat` | one of nat, dr, tun, fullnat | fullnat"]),
-        ("defaults: { persistence: 5m }", &["3:13 unknown key `persistence` | one of scheduler, forward, drain"]),
+        ("defaults: { persistence: 5m }", &["3:13 unknown key `persistence` | one of scheduler, forward, drain, check"]),
         ("defaults:", &["3:1 `defaults` is empty | a mapping of defaults, such as { scheduler: wlc, forward: nat }"]),
         ("defaults: []", &["3:11 `defaults` cannot be a list | a mapping of defaults, such as { scheduler: wlc, forward: nat }"]),
     ]);

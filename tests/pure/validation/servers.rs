@@ -10,7 +10,7 @@ fn the_address_of_a_server() {
         ("web1.example.com:80", &["7:9 `web1.example.com` is a host name, and the kernel knows only addresses | <server address>"]),
         ("192.168.8.14:70000", &["7:9 `70000` is not a port | <server address>"]),
         ("192.168.8.14:http", &["7:9 `http` is not a port | <server address> | 192.168.8.14:80"]),
-        ("192.168.8.14:", &["7:9 unknown key `192.168.8.14` | one of address, weight, forward, tunnel, upper_threshold, lower_threshold, drain", "7:9 `address` is missing in an entry of `servers` | `address`, a server address such as `192.168.8.14` or `192.168.8.14:8080`"]),
+        ("192.168.8.14:", &["7:9 unknown key `192.168.8.14` | one of address, weight, forward, tunnel, upper_threshold, lower_threshold, drain, check", "7:9 `address` is missing in an entry of `servers` | `address`, a server address such as `192.168.8.14` or `192.168.8.14:8080`"]),
         ("192.168.8.0/24", &["7:9 `192.168.8.0/24` is not the address of one server | <server address>"]),
         ("0.0.0.0", &["7:9 0.0.0.0 is the wildcard address | the address of one server"]),
         ("224.0.0.1", &["7:9 224.0.0.1 is a multicast group | the address of one server"]),
@@ -63,7 +63,7 @@ fn the_keys_of_a_server() {
     check(server, &[
         ("{ weight: 1 }", &["7:9 `address` is missing in an entry of `servers` | `address`, a server address such as `192.168.8.14` or `192.168.8.14:8080`"]),
         ("{ address: }", &["7:11 `address` is empty | a server address such as `192.168.8.14` or `192.168.8.14:8080`"]),
-        ("{ address: 192.168.8.14, weigth: 1 }", &["7:34 unknown key `weigth` | one of address, weight, forward, tunnel, upper_threshold, lower_threshold, drain | weight"]),
+        ("{ address: 192.168.8.14, weigth: 1 }", &["7:34 unknown key `weigth` | one of address, weight, forward, tunnel, upper_threshold, lower_threshold, drain, check | weight"]),
         ("{ address: 192.168.8.14, weight: -1 }", &["7:42 `-1` is too small for `weight` | a number from 0 to 2147483647"]),
         ("{ address: 192.168.8.14, weight: 2147483648 }", &["7:42 `2147483648` is too large for `weight` | a number from 0 to 2147483647"]),
         (r#"{ address: 192.168.8.14, weight: "3" }"#, &["7:42 `weight` cannot be text | a number from 0 to 2147483647 | 3"]),

@@ -142,6 +142,6 @@ fn how_long_a_server_drains() {
         ("defaults: { drain: never }", &["3:20 `never` is not a duration | 0 to 2592000 seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`"]),
         ("defaults: { drain: }", &["3:13 `drain` is empty | a duration or 0 such as `5m` or `90s`"]),
         ("defaults: { drain: no }", &["3:20 `no` is not a duration | 0 to 2592000 seconds, as N, Ns, Nm, Nh or Nd, such as `30s` or `5m`"]),
-        ("defaults: { drian: 5m }", &["3:13 unknown key `drian` | one of scheduler, forward, drain | drain"]),
+        ("defaults: { drian: 5m }", &["3:13 unknown key `drian` | one of scheduler, forward, drain, check | drain"]),
     ]);
 }

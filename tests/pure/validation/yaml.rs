@@ -134,7 +134,7 @@ fn a_mapping_where_a_list_belongs_hides_nothing() {
         ]),
         ("version: 1\nclusters: [{ name: web, listen: tcp://10.0.0.1:80, servers: { 192.168.8.14: { wieght: 3 } } }]\n", &[
             "2:61 `servers` cannot be a mapping | a list: `- address: 192.168.8.14` and below it the other keys",
-            "2:79 unknown key `wieght` | one of address, weight, forward, tunnel, upper_threshold, lower_threshold, drain | weight",
+            "2:79 unknown key `wieght` | one of address, weight, forward, tunnel, upper_threshold, lower_threshold, drain, check | weight",
         ]),
         ("version: 1\nclusters:\n  web: 80\n", &["3:3 `clusters` cannot be a mapping | a list"]),
     ]);
