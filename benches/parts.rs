@@ -91,6 +91,106 @@ mod planning {
     }
 }
 
+/// What the kernel should be under the verdicts of checks: all servers pass, half of them fail, or all.
+mod target {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use lbd::health::{Failure, Finding, Probes, Verdict, Verdicts};
+    use lbd::model::{
+        Check, CheckKind, Desired, Exchange, Health, MinServing, OnFailure, ServiceHealth, Timing,
+    };
+    use lbd::target::{Advance, Clock, Conditions, InForce, Overrides, Pauses, Target};
+
+    const ONE_PART_FAILS: [usize; 3] = [usize::MAX, 2, 1];
+    const TABLE: Table = Table::new(10_000, 10);
+
+    fn desired() -> Desired {
+        let check = Check {
+            name: "web".into(),
+            address: None,
+            port: None,
+            source: None,
+            timing: Timing::DEFAULT,
+            kind: CheckKind::Tcp(Exchange::default()),
+        };
+        let health = ServiceHealth {
+            checks: [Arc::new(check)].into(),
+            servers: Default::default(),
+            on_failure: OnFailure::Quiesce,
+            reset_after: None,
+            min_serving: MinServing::DEFAULT,
+            fallback: None,
+            slow_start: Some(Duration::from_secs(30)),
+        };
+        let state = TABLE.state();
+        let services = state.services.keys().map(|key| (*key, health.clone())).collect();
+        let clusters = state.services.keys().map(|key| (*key, "web".into())).collect();
+        Desired {
+            state,
+            clusters: Arc::new(clusters),
+            health: Arc::new(Health { services }),
+            allow_empty: HashSet::new(),
+            ..Desired::default()
+        }
+    }
+
+    fn verdicts(desired: &Desired, part: usize) -> Verdicts {
+        let failure = Failure {
+            detail: "status 503".into(),
+            since: SystemTime::UNIX_EPOCH.into(),
+            since_boot: 1,
+            failed: 3,
+            fall: 3,
+        };
+        let finding = Finding { verdict: Verdict::Failing(failure), ..Finding::PASSING };
+        let probes = Probes::of(desired);
+        let failing = probes.iter().map(|(probe, _)| probe).enumerate();
+        let failing = failing.filter(|(number, _)| number % part == part - 1);
+        Verdicts {
+            findings: failing.map(|(_, probe)| (probe, finding.clone())).collect(),
+            ..Verdicts::default()
+        }
+    }
+
+    fn advance(desired: &Desired, verdicts: &Verdicts, known: &InForce) -> InForce {
+        known.advance(&Advance {
+            desired,
+            before: None,
+            overrides: &Overrides::NONE,
+            pauses: &Pauses::NONE,
+            verdicts: Some(verdicts),
+            silent_for: 0,
+            now: Clock { since_boot: 10, wall: SystemTime::UNIX_EPOCH },
+        })
+    }
+
+    #[divan::bench(args = ONE_PART_FAILS, sample_count = 20)]
+    fn under_verdicts(bencher: Bencher<'_, '_>, part: usize) {
+        let desired = desired();
+        let health = advance(&desired, &verdicts(&desired, part), &InForce::NONE);
+        let conditions = Conditions { health, ..Conditions::default() };
+        bencher.counter(ItemsCount::new(TABLE.size())).bench(|| Target::new(&desired, &conditions));
+    }
+
+    #[divan::bench(args = ONE_PART_FAILS, sample_count = 20)]
+    fn take_in_verdicts(bencher: Bencher<'_, '_>, part: usize) {
+        let desired = desired();
+        let verdicts = verdicts(&desired, part);
+        let known = advance(&desired, &verdicts, &InForce::NONE);
+        bencher.counter(ItemsCount::new(TABLE.size())).bench(|| advance(&desired, &verdicts, &known));
+    }
+
+    #[divan::bench(args = ONE_PART_FAILS, sample_count = 20)]
+    fn write_what_is_in_force(bencher: Bencher<'_, '_>, part: usize) {
+        let desired = desired();
+        let known = advance(&desired, &verdicts(&desired, part), &InForce::NONE);
+        bencher.counter(ItemsCount::new(TABLE.size())).bench(|| serde_json::to_vec(&known).is_ok());
+    }
+}
+
 /// What goes to the kernel and comes from it, as bytes.
 mod wire {
     use super::*;

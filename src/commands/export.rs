@@ -157,6 +157,31 @@ fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), 
 mod tests {
     use super::*;
     use crate::config::{Source, load};
+    use crate::model::{Health, MinServing, OnFailure, ServiceHealth};
+    use crate::target::Conditions;
+
+    #[test]
+    fn a_fallback_is_no_part_of_the_file() {
+        let text = "version: 1\nclusters: [{ name: web, listen: tcp://10.0.0.1:80, servers: [{ address: 192.168.8.1, weight: 0 }] }]\n";
+        let mut file = load(&Source::new("x", text)).unwrap();
+        let key = *file.state.services.keys().next().unwrap();
+        let fallback =
+            ("192.168.8.99:80".parse().unwrap(), *file.state.services[&key].servers.values().next().unwrap());
+        let health = ServiceHealth {
+            checks: [].into(),
+            servers: Default::default(),
+            on_failure: OnFailure::Quiesce,
+            reset_after: None,
+            min_serving: MinServing::DEFAULT,
+            fallback: Some(fallback),
+            slow_start: None,
+        };
+        file.health = Health { services: [(key, health)].into_iter().collect() }.into();
+        let mut live = file.state.services.clone();
+        live.get_mut(&key).unwrap().servers_mut().insert(fallback.0, fallback.1);
+        overrides::without(&mut live, &file, &Conditions::default());
+        assert_eq!(live, file.state.services);
+    }
 
     // An export ended with 2 while a cluster with `untracked: true` drained.
     #[test]

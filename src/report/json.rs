@@ -17,7 +17,7 @@ use crate::model::{
     Services, Tunnel, Value,
 };
 use crate::reconcile::{Failed, Fingerprint, Outcome, Report, StateDiff, Summary};
-use crate::target::{Drain, Effect, Override, Pause, Pauses, Period, Reason, ServerOf, Trial};
+use crate::target::{CheckReason, Drain, Effect, Override, Pause, Pauses, Period, Reason, ServerOf, Trial};
 
 /// The version of the document. It changes only with a key that goes or gets another meaning.
 pub(super) const VERSION: u32 = 1;
@@ -234,7 +234,13 @@ pub(super) fn trial(of: &Trial) -> serde_json::Value {
 
 /// The reason why a server is not what the file says.
 fn reason(of: &Reason) -> serde_json::Value {
-    json!({ "kind": of.kind(), "text": of.to_string(), "since": of.since(), "until": of.until() })
+    let mut reason =
+        json!({ "kind": of.kind(), "text": of.to_string(), "since": of.since(), "until": of.until() });
+    if let (Reason::Check(CheckReason::Failing(failing), _), Some(reason)) = (of, reason.as_object_mut()) {
+        reason.insert("check".to_owned(), json!(failing.check));
+        reason.insert("detail".to_owned(), json!(failing.failure.detail));
+    }
+    reason
 }
 
 /// What has left the file and keeps its connections, server by server.
@@ -260,13 +266,13 @@ pub(super) fn draining(comparison: &StateDiff) -> Vec<serde_json::Value> {
 pub(super) fn overrides(overrides: &[&Override]) -> Vec<serde_json::Value> {
     let row = |one: &&Override| {
         let Override { name, scope: _, effect, by, reason, since, period: _ } = one;
-        let (effect, weight) = match effect {
-            Effect::Drain => ("drain", None),
-            Effect::Remove => ("remove", None),
-            Effect::Weight { to, .. } => ("weight", Some(to)),
+        let (effect, weight, despite_checks) = match effect {
+            Effect::Drain => ("drain", None, false),
+            Effect::Remove => ("remove", None, false),
+            Effect::Weight { to, from: _, despite_checks } => ("weight", Some(to), *despite_checks),
         };
         json!({
-            "name": name, "effect": effect, "weight": weight, "by": by, "reason": reason, "since": since, "until": one.until()
+            "name": name, "effect": effect, "weight": weight, "despite_checks": despite_checks, "by": by, "reason": reason, "since": since, "until": one.until()
         })
     };
     overrides.iter().map(row).collect()

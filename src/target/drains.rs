@@ -23,6 +23,9 @@ pub type ServerOf = (ServiceKey, ServerKey);
 pub struct Drain {
     /// The cluster that it left, or that left with it, where that is known
     pub cluster: Option<String>,
+    /// Whether it is the fallback of a service, which is in the file and serves no more
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_fallback: bool,
     /// Since when, and until when at the latest
     #[serde(flatten)]
     pub period: Period,
@@ -41,7 +44,8 @@ struct Quiet {
 
 impl fmt::Display for Drain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "left the file; drains until {}", self.period.until)
+        let why = if self.is_fallback { "fallback: it serves no more" } else { "left the file" };
+        write!(f, "{why}; drains until {}", self.period.until)
     }
 }
 
@@ -140,7 +144,7 @@ impl Drains {
     /// Servers that an operator drains and whose connections are waited for.
     pub fn waiting_for(servers: &[ServerOf], now: Clock) -> Self {
         const LONG: Duration = Duration::from_secs(366 * 24 * 3_600);
-        let drain = Drain::new(None, Period::new(now, LONG));
+        let drain = Drain::new(None, false, Period::new(now, LONG));
         Self(servers.iter().map(|server| (*server, drain.clone())).collect())
     }
 
@@ -254,8 +258,8 @@ impl LiveConnections<'_> {
 }
 
 impl Drain {
-    pub(super) fn new(cluster: Option<String>, period: Period) -> Self {
-        Self { cluster, period, quiet: None }
+    pub(super) fn new(cluster: Option<String>, is_fallback: bool, period: Period) -> Self {
+        Self { cluster, is_fallback, period, quiet: None }
     }
 
     /// Takes in its connections; gives its end, if it has come.

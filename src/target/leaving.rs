@@ -94,7 +94,7 @@ impl Leaving {
             }
             let leaves = |server: &&ServerKey| wanted.is_none_or(|new| !new.servers.contains_key(*server));
             for server in old.servers.keys().filter(leaves) {
-                self.begin(of, before, (*service, *server), now);
+                self.begin(of, before, (*service, *server), false, now);
             }
         }
     }
@@ -105,7 +105,7 @@ impl Leaving {
             let Some((fallback, _)) = health.fallback else { continue };
             let server = (*service, fallback);
             if health.on_failure == OnFailure::Quiesce && !of.is_wanted(&server) {
-                self.begin(of, file, server, now);
+                self.begin(of, file, server, true, now);
             }
         }
     }
@@ -136,7 +136,14 @@ impl Leaving {
     }
 
     /// Begins the drain of a server that leaves the file, if it has connections and is to keep them.
-    fn begin(&mut self, of: &Departing<'_>, before: &Desired, server: ServerOf, now: Clock) {
+    fn begin(
+        &mut self,
+        of: &Departing<'_>,
+        before: &Desired,
+        server: ServerOf,
+        is_fallback: bool,
+        now: Clock,
+    ) {
         let (service, key) = &server;
         let is_new = self.draining.get(&server).is_none() && !self.ended.contains_key(&server);
         let connections = of.live.of(&server);
@@ -155,7 +162,7 @@ impl Leaving {
             return;
         }
         let cluster = of.owned.get(service).map(ToString::to_string);
-        let mut drain = Drain::new(cluster, Period::new(now, length));
+        let mut drain = Drain::new(cluster, is_fallback, Period::new(now, length));
         match drain.look(&server, &of.live, now) {
             Some(end) => drop(self.ended.insert(server, end)),
             None => {

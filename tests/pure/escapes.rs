@@ -14,7 +14,7 @@ use lbd::ipvsadm;
 use lbd::kernel::{Live, Refusal};
 use lbd::model::{
     Desired, EngineName, Forwarding, Mark, MarkMatch, Operation, RealServer, SchedulerFlags, SchedulerName,
-    Scheduling, ServerKey, Servers, ServiceKey, State, Subject, SyncDaemon, SyncRole, Table, Thresholds,
+    Scheduling, ServerKey, Servers, ServiceKey, State, SyncDaemon, SyncRole, Table, Thresholds,
     VirtualService,
 };
 use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
@@ -212,6 +212,9 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
         keep_checks: false,
         period,
     });
+    let check = Reason::Check(CheckReason::Failing(failing_by(of)), None);
+    let subjects: Vec<_> = comparison.plan.operations().map(Operation::subject).collect();
+    comparison.reasons.extend(subjects.into_iter().map(|subject| (subject, check.clone().into())));
     comparison.trial = Some(Trial {
         file: of.said.into(),
         desired: of.said.into(),
@@ -228,9 +231,6 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
         ended: None,
     });
     comparison.health.servers.push(failing(of));
-    let server = comparison.health.servers[0].server;
-    let reason = Reason::Check(CheckReason::Failing(failing_by(of)), None);
-    comparison.reasons.insert(Subject::Server(server.0, server.1), Arc::new(reason));
     comparison
 }
 

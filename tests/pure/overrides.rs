@@ -226,6 +226,15 @@ fn the_commands_say_what_they_set_and_ask_before_the_last_server_goes() {
     assert_eq!(run("drain web/192.168.8.15"), (2, String::new(), last.to_owned()));
     assert_eq!(run("weight web 0"), (2, String::new(), last.to_owned()));
     assert_eq!(run("drain web/192.168.8.15 --yes --for ever").0, 0);
+    // What an older lbd would not know of makes its file one that it does not read.
+    let version = || {
+        let text = fs::read(directory.path().join("state").join("overrides.json")).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()["version"].clone()
+    };
+    assert_eq!(version(), 2);
+    let (_, stdout, _) = run("weight 192.168.8.15 3 --despite-checks");
+    assert!(stdout.starts_with("192.168.8.15 has weight 3 despite its checks by "), "{stdout}");
+    assert_eq!((run("overrides").1.lines().count(), version(), run("undo 192.168.8.15").0), (3, 3.into(), 0));
     let (status, stdout, _) = run("overrides -o json");
     let document: Value = serde_json::from_str(&stdout).unwrap();
     let rows = document["overridden"].as_array().unwrap();

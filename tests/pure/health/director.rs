@@ -29,7 +29,7 @@ pub(super) fn server(number: u8) -> ServerKey {
 }
 
 /// The server that serves when no other does.
-const FALLBACK: u8 = 99;
+pub(super) const FALLBACK: u8 = 99;
 
 /// A cluster of the file.
 #[derive(Debug, Clone)]
@@ -37,11 +37,31 @@ pub(super) struct Cluster {
     /// The weights of its servers, and whether they are checked
     pub(super) servers: BTreeMap<u8, (u32, bool)>,
     /// The port that is checked: another one is another check
-    port: u16,
-    interval: u64,
+    pub(super) port: u16,
+    pub(super) interval: u64,
     pub(super) min_serving: MinServing,
-    fallback: bool,
-    on_failure: OnFailure,
+    pub(super) fallback: bool,
+    pub(super) on_failure: OnFailure,
+}
+
+/// The desired file.
+pub(super) fn desired(clusters: &BTreeMap<u8, Cluster>) -> Desired {
+    let mut text = "version: 1\nclusters:\n".to_owned();
+    let mut services: HashMap<ServiceKey, ServiceHealth> = HashMap::new();
+    for (number, cluster) in clusters {
+        let server = |(number, (weight, _)): (&u8, &(u32, bool))| {
+            format!("{{ address: 192.168.8.{number}, weight: {weight} }}")
+        };
+        let servers: Vec<String> = cluster.servers.iter().map(server).collect();
+        text += &format!(
+            "- {{ name: c{number}, listen: tcp://10.0.0.{number}:80, forward: nat, allow_empty: true, servers: [{}] }}\n",
+            servers.join(", ")
+        );
+        services.insert(service(*number), cluster.health());
+    }
+    let mut desired = load(&Source::new("x", text)).unwrap();
+    desired.health = Arc::new(Health { services: services.into_iter().collect() });
+    desired
 }
 
 /// The director.
@@ -58,16 +78,8 @@ pub(super) struct Director {
 
 impl Director {
     pub(super) fn new() -> Self {
-        let servers = || NUMBERS[..4].iter().map(|number| (*number, (1, true))).collect();
-        let cluster = |fallback, on_failure| Cluster {
-            servers: servers(),
-            port: 1,
-            interval: 5,
-            min_serving: MinServing::DEFAULT,
-            fallback,
-            on_failure,
-        };
-        let clusters = [(1, cluster(false, OnFailure::Quiesce)), (2, cluster(true, OnFailure::Remove))];
+        let clusters =
+            [(1, Cluster::new(false, OnFailure::Quiesce)), (2, Cluster::new(true, OnFailure::Remove))];
         let mut director = Self {
             clusters: clusters.into_iter().collect(),
             said: HashMap::new(),
@@ -87,22 +99,7 @@ impl Director {
     }
 
     fn desired(&self) -> Desired {
-        let mut text = "version: 1\nclusters:\n".to_owned();
-        let mut services: HashMap<ServiceKey, ServiceHealth> = HashMap::new();
-        for (number, cluster) in &self.clusters {
-            let server = |(number, (weight, _)): (&u8, &(u32, bool))| {
-                format!("{{ address: 192.168.8.{number}, weight: {weight} }}")
-            };
-            let servers: Vec<String> = cluster.servers.iter().map(server).collect();
-            text += &format!(
-                "- {{ name: c{number}, listen: tcp://10.0.0.{number}:80, forward: nat, allow_empty: true, servers: [{}] }}\n",
-                servers.join(", ")
-            );
-            services.insert(service(*number), cluster.health());
-        }
-        let mut desired = load(&Source::new("x", text)).unwrap();
-        desired.health = Arc::new(Health { services: services.into_iter().collect() });
-        desired
+        desired(&self.clusters)
     }
 
     fn verdicts(&self, desired: &Desired) -> Verdicts {
@@ -384,6 +381,18 @@ impl Director {
 }
 
 impl Cluster {
+    /// Four servers, half of which checks leave in service.
+    pub(super) fn new(fallback: bool, on_failure: OnFailure) -> Self {
+        Self {
+            servers: NUMBERS[..4].iter().map(|number| (*number, (1, true))).collect(),
+            port: 1,
+            interval: 5,
+            min_serving: MinServing::DEFAULT,
+            fallback,
+            on_failure,
+        }
+    }
+
     fn health(&self) -> ServiceHealth {
         let check = Check {
             name: format!("every{}", self.interval).as_str().into(),
@@ -407,7 +416,7 @@ impl Cluster {
     }
 }
 
-fn last_byte(server: &ServerKey) -> u8 {
+pub(super) fn last_byte(server: &ServerKey) -> u8 {
     let text = server.address.to_string();
     text.rsplit_once('.').unwrap().1.parse().unwrap()
 }

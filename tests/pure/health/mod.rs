@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod director;
+mod passes;
 
 use self::director::Director;
 use lbd::model::MinServing;

@@ -1,3 +1,5 @@
+//! Tests of what is in force after a pass.
+
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
