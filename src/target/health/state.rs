@@ -50,13 +50,8 @@ pub struct Failing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed_until: Option<u64>,
     /// Whether it is failing for so long that it is deleted (`reset_after`)
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_reset: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// How far a server is on the way back to its whole weight.
