@@ -87,7 +87,14 @@ impl Arguments {
 
     /// The command line as completions list it: each command with the options that it uses.
     pub fn completed() -> clap::Command {
-        let mut completed = Self::command();
+        let all = Self::command();
+        // A hidden command would be listed, too.
+        let listed = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+        let mut completed = clap::Command::new("lbd")
+            .version(env!("CARGO_PKG_VERSION"))
+            .long_about(all.get_long_about().cloned().unwrap_or_default())
+            .args(all.get_arguments().cloned())
+            .subcommands(listed);
         for option in options_of_all(&completed) {
             let option = option.global(false);
             completed = completed.mut_arg(option.get_id(), |option| option.global(false));

@@ -19,6 +19,6 @@ pub struct CheckerOptions {
 pub enum CheckerStart {
     /// The daemon, as its child, while the file has checks
     Child,
-    /// Nobody here: a unit of its own does
+    /// Another one than the daemon: a unit of its own
     None,
 }

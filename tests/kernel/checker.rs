@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::process::Command;
 use std::time::Duration;
 
 use lbd::health::{ProbeKey, ProbedCheck, Probes, RunDirs, SharedFiles, Verdict};
@@ -13,7 +14,7 @@ use lbd::model::{CheckKind, Exchange, Timing};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::lab::Netns;
+use crate::lab::{self, Netns};
 use crate::running::{Daemon, soon};
 
 /// Longer than any of this takes in a busy lab.
@@ -75,14 +76,16 @@ fn the_checker_is_nobody_without_a_capability_and_runs_while_there_is_something_
     assert!(soon(PATIENCE, is_passed).is_some(), "{}", daemon.log());
     assert_eq!(checker_of(&daemon), None);
     let files = SharedFiles::new(&RunDirs::new(&net.path("run")), namespace::cookie()).unwrap();
-    files.save_probes(&closed_port()).unwrap();
-
     let found = || {
-        files.load_verdicts().unwrap().is_some_and(|verdicts| {
+        // (The daemon's first pass writes that nothing is to be probed, if something was before.)
+        if files.load_probes().unwrap() != Some(closed_port()) {
+            files.save_probes(&closed_port()).unwrap();
+        }
+        let Some(verdicts) = files.load_verdicts().unwrap() else { return false };
         let target = "127.0.0.1:9".parse().unwrap();
         let key = ProbeKey { what: "1".to_owned().try_into().unwrap(), target };
-        matches!(&verdicts.of(&key).verdict, Verdict::Failing(failure) if failure.detail.contains("refused"))
-    })
+        let verdict = &verdicts.of(&key).verdict;
+        matches!(verdict, Verdict::Failing(failure) if failure.detail.contains("refused"))
     };
     assert!(soon(PATIENCE, found).is_some(), "{}", daemon.log());
 
@@ -125,4 +128,33 @@ fn the_checker_is_nobody_without_a_capability_and_runs_while_there_is_something_
     let last = checker_of(&daemon).unwrap();
     daemon.kill();
     assert!(soon(PATIENCE, || self::status(last).is_none()).is_some());
+}
+
+#[test]
+fn a_checker_that_a_user_starts_stays_that_user_and_one_writes_the_verdicts() {
+    const USER: u32 = 12_345;
+    let net = Netns::new();
+    fs::set_permissions(net.path("."), Permissions::from_mode(0o755)).unwrap();
+    let dirs = RunDirs::new(&net.path("run"));
+    fs::create_dir(&dirs.checker).unwrap();
+    chown(&dirs.checker, Some(USER), Some(USER)).unwrap();
+    let checker = || {
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={USER}"), format!("--regid={USER}")]);
+        command.args(["--clear-groups", "--inh-caps=+net_admin", "--ambient-caps=+net_admin"]);
+        command.arg(lab::lbd()).args(["checker", "--run-dir"]).arg(&dirs.daemon);
+        command
+    };
+    let first = Daemon::spawn(&net, checker());
+    first.wait_for("started as the checker");
+    let status = status(first.id().try_into().unwrap()).unwrap();
+    let of = |name: &str| status[name].split_whitespace().next().unwrap_or_default();
+    assert_eq!(
+        [of("Uid"), of("CapPrm"), of("CapAmb"), of("NoNewPrivs")],
+        ["12345", "0000000000000000", "0000000000000000", "1"]
+    );
+    let second = lab::run(&mut checker());
+    assert_eq!((second.status, second.stdout.as_str()), (2, ""));
+    assert!(second.stderr.contains("another checker writes its verdicts there"), "{}", second.stderr);
+    assert_eq!(first.stop().code(), Some(0));
 }

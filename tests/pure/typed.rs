@@ -245,6 +245,8 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
             assert_eq!(text.contains("--run-dir"), probes, "{what} of {command}: {text}");
         }
     }
+    // The service manager starts it, and no operator.
+    assert!(!completions.contains("lbd__subcmd__checker)"));
     // Scripts pass them to each command.
     for arguments in
         [&["-f", "x", "schema"][..], &["schema", "-f", "x", "--state-dir", "y", "--run-dir", "z"]]
