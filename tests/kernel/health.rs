@@ -146,6 +146,22 @@ fn a_failing_server_gets_weight_0_and_its_own_back_and_what_another_program_does
 }
 
 #[test]
+fn a_persistent_service_loses_the_failing_server_itself_and_gets_it_back() {
+    let net = Netns::new();
+    let text = FILE.replace("scheduler: wrr", "scheduler: wrr\n    persistence: 300s");
+    let (daemon, checker) = proven(&net, &text);
+    checker.says(&[15], &[]);
+    assert!(becomes(&net, &[(14, 3), (16, 3)]), "{}", daemon.log());
+    // It is still in the file, and neither foreign nor anything to be added.
+    let (code, document) = status(&net);
+    assert_eq!((code, &document["in_sync"], &document["foreign"]), (0, &json!(true), &json!([])));
+    assert_eq!(net.lbd(&["-f", "desired.yaml", "diff"]).status, 0);
+    checker.says(&[], &[]);
+    assert!(becomes(&net, &[(14, 3), (15, 3), (16, 3)]), "{}", daemon.log());
+    assert!(!daemon.log().contains("drift"), "{}", daemon.log());
+}
+
+#[test]
 fn too_few_are_never_left_and_where_none_passes_all_serve_or_the_fallback() {
     let net = Netns::new();
     let (daemon, checker) = proven(&net, FILE);
