@@ -4,8 +4,10 @@
   servers.py HOST PORT... [HOST PORT...]...       PORT is 80 for a web server, or udp:53 for one that answers datagrams
 
 Each answers with its name, its port and who asks: "rs1 port 80, asked by 10.0.0.12". The path /big gets 500,000 bytes more.
+The path /healthz gets the status that /tmp/health-HOST holds, where there is such a file, else 200.
 Returns when all of them listen.
 """
+import contextlib
 import ctypes
 import os
 import selectors
@@ -26,6 +28,13 @@ def words(host, port, client):
     return ("%s port %d, asked by %s\n" % (host, port, client[0].removeprefix("::ffff:"))).encode()
 
 
+def status(request, host):
+    if b" /healthz " in request:
+        with contextlib.suppress(FileNotFoundError), open("/tmp/health-" + host, encoding="ascii") as told:
+            return told.read().strip() + " Unwell"
+    return "200 OK"
+
+
 def answer_request(listener, host, port):
     connection, client = listener.accept()
     with connection:
@@ -35,7 +44,8 @@ def answer_request(listener, host, port):
             body = words(host, port, client)
             if b" /big " in request:
                 body += b"." * 500000
-            connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            head = "HTTP/1.0 %s\r\nContent-Length: %d\r\n\r\n" % (status(request, host), len(body))
+            connection.sendall(head.encode() + body)
         except OSError as error:
             print("%s port %d: %s" % (host, port, error), file=sys.stderr)
 

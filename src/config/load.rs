@@ -99,6 +99,82 @@ mod tests {
     }
 
     #[test]
+    fn both_readers_agree_on_every_value_of_every_key_of_a_check() {
+        const VALUES: [&str; 25] = [
+            "~",
+            "true",
+            "5",
+            "-1",
+            "1.5",
+            "99999999999999999999",
+            "''",
+            "a",
+            "'5'",
+            "[]",
+            "[a]",
+            "[5]",
+            "[~]",
+            "[[a]]",
+            "{}",
+            "{ a: b }",
+            "{ a: ~ }",
+            "{ ca: /a, name: a }",
+            "!x a",
+            "50%",
+            "none",
+            "hex:00",
+            "/a",
+            "5s",
+            "192.168.8.99",
+        ];
+        const KEYS: [&str; 24] = [
+            "type",
+            "address",
+            "port",
+            "source",
+            "interval",
+            "timeout",
+            "fast",
+            "fall",
+            "rise",
+            "path",
+            "host",
+            "method",
+            "headers",
+            "status",
+            "body",
+            "verify",
+            "certificate",
+            "key",
+            "send",
+            "expect",
+            "query",
+            "answer",
+            "command",
+            "weight",
+        ];
+        let of_type = |key| match key {
+            "send" | "expect" => "udp",
+            "query" | "answer" => "dns",
+            "command" | "weight" => "exec",
+            _ => "https",
+        };
+        let in_check = KEYS.iter().map(|key| format!("check: {{ type: {}, {key}: VALUE }}", of_type(*key)));
+        let in_cluster = ["check", "on_failure", "reset_after", "min_serving", "fallback", "slow_start"];
+        let in_cluster = in_cluster.iter().map(|key| format!("{key}: VALUE"));
+        for keys in in_check.chain(in_cluster) {
+            for value in VALUES {
+                let keys = keys.replace("VALUE", value);
+                let text = format!(
+                    "version: 1\nclusters: [{{ name: a, listen: 'tcp://10.0.0.1:80', servers: [192.168.8.14], {keys} }}]\n"
+                );
+                let explained = explain(&Source::new("", text.as_str()), None);
+                assert_eq!(read_fast(&text).ok(), explained.ok(), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn the_order_of_the_keys_means_nothing() {
         let expected = read_fast(&PARTS.concat()).unwrap();
         for turned in 0..PARTS.len() {

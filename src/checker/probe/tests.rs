@@ -172,19 +172,14 @@ async fn what_is_expected_is_found_where_it_arrives_in_two_pieces() {
 
 #[tokio::test]
 async fn a_probe_is_closed_by_a_reset_and_comes_from_its_source() {
-    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
-    let target = listen(move |mut stream| {
-        let sender = sender.clone();
-        async move {
-            let peer = stream.peer_addr().unwrap().ip();
-            let end = stream.read(&mut [0; 8]).await.map_err(|error| error.kind());
-            sender.send((peer, end)).unwrap();
-        }
-    });
+    let listener = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
     let source = IpAddr::from([127, 0, 0, 9]);
     let check = ProbedCheck { source: Some(source), ..probed(CheckKind::Tcp(Exchange::default()), LONG) };
-    assert_eq!(Prober::new(&check).probe(target.await).await.outcome, Outcome::PASSED);
-    assert_eq!(received.recv().await, Some((source, Err(std::io::ErrorKind::ConnectionReset))));
+    let target = listener.local_addr().unwrap();
+    assert_eq!(Prober::new(&check).probe(target).await.outcome, Outcome::PASSED);
+    let (mut stream, peer) = listener.accept().await.unwrap();
+    let end = stream.read(&mut [0; 8]).await.map_err(|error| error.kind());
+    assert_eq!((peer.ip(), end), (source, Err(std::io::ErrorKind::ConnectionReset)));
 }
 
 #[tokio::test]
@@ -242,7 +237,12 @@ async fn http_says_what_it_saw() {
         (text("fine"), SHORT, Behaviour::Trickles(ENDLESS), late),
         (text("fine"), LONG, Behaviour::Floods(ENDLESS), missing.clone()),
         (pattern("x+"), LONG, Behaviour::Floods(ENDLESS), Outcome::PASSED),
-        (text("fine"), LONG, Behaviour::Says("HTTP/1.1 200 OK\r\nContent-Length: 80\r\n\r\nall"), closed),
+        (
+            text("fine"),
+            LONG,
+            Behaviour::Says("HTTP/1.1 200 OK\r\nContent-Length: 80\r\n\r\nall"),
+            failed("connection closed"),
+        ),
     ];
     for (body, timeout, behaviour, expected) in cases {
         let target = server(behaviour).await;

@@ -121,7 +121,9 @@ fn tls_text(error: &rustls::Error) -> CompactString {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     "it is not valid yet".into()
                 }
-                CertificateError::UnknownIssuer => "no known authority has signed it".into(),
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                    "no known authority has signed it".into()
+                }
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                     "it is for another name".into()
                 }

@@ -1,6 +1,8 @@
 //! Adds up the results of probes to verdicts, and decides when each probe is due; pure, all times are handed in.
 
 mod history;
+#[cfg(test)]
+mod tests;
 mod uplink;
 
 use std::cmp::Reverse;

@@ -3,7 +3,7 @@
 /// How many targets there are at least where they can show it.
 const FEWEST: usize = 8;
 /// How many of them have to have been probed since.
-const FEWEST_SEEN: usize = 4;
+const FEWEST_SEEN: usize = 3;
 /// How often the targets are counted at most, in milliseconds: with a hundred thousand, that is a millisecond's work.
 const COUNTED_EACH: u64 = 100;
 
@@ -45,7 +45,7 @@ impl Uplink {
         now: u64,
         interval: u64,
         targets: usize,
-        seen: impl Iterator<Item = Seen>,
+        seen: impl Iterator<Item = Seen> + Clone,
     ) -> bool {
         if targets < FEWEST {
             self.suspicion = None;
@@ -53,7 +53,11 @@ impl Uplink {
         }
         if self.counted_at.is_none_or(|at| now.saturating_sub(at) >= COUNTED_EACH) {
             self.counted_at = Some(now);
-            let begin = self.suspicion.map_or(since, |suspicion| suspicion.since);
+            let earliest = since.saturating_sub(interval);
+            let others =
+                seen.clone().filter_map(|seen| seen.failing_since).filter(|since| *since >= earliest);
+            let first = others.min().unwrap_or(since);
+            let begin = self.suspicion.map_or(first, |suspicion| suspicion.since);
             if is_common(begin, interval, targets, seen) {
                 self.suspicion.get_or_insert(Suspicion { since: begin, until: now.saturating_add(interval) });
             } else {
