@@ -73,7 +73,7 @@ impl Arguments {
         for option in options_of_all(&parser) {
             let hidden = option.global(false).hide(true);
             for command in names(&parser).iter().filter(|command| !uses(command, &hidden)) {
-                parser = parser.mut_subcommand(command, |command| command.arg(hidden.clone()));
+                parser = parser.mut_subcommand(command, |command| accepting(command, &hidden));
             }
         }
         let names = names(&parser);
@@ -104,6 +104,11 @@ impl Arguments {
         }
         completed
     }
+}
+
+/// The command, and all of its own, with one more option.
+fn accepting(command: clap::Command, option: &Arg) -> clap::Command {
+    command.arg(option.clone()).mut_subcommands(|command| accepting(command, option))
 }
 
 /// Whether a command uses an option of all commands. The others accept it, since scripts pass it to each, and do not list it.

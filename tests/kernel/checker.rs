@@ -67,6 +67,13 @@ fn the_checker_is_nobody_without_a_capability_and_runs_while_there_is_something_
     fs::set_permissions(net.path("."), Permissions::from_mode(0o755)).unwrap();
     net.write("desired.yaml", "version: 1\nclusters: []\n");
     let daemon = Daemon::start(&net);
+    // The first pass writes down that nothing is to be probed, if anything is on disk.
+    let is_passed = || {
+        let status = net.lbd(&["-f", "desired.yaml", "status", "-o", "json"]).stdout;
+        serde_json::from_str::<serde_json::Value>(&status).unwrap()["daemon"]["status"]["last_pass"]
+            .is_object()
+    };
+    assert!(soon(PATIENCE, is_passed).is_some(), "{}", daemon.log());
     assert_eq!(checker_of(&daemon), None);
     let files = SharedFiles::new(&RunDirs::new(&net.path("run")), namespace::cookie()).unwrap();
     let found = || {

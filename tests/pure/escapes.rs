@@ -14,7 +14,7 @@ use lbd::ipvsadm;
 use lbd::kernel::{Live, Refusal};
 use lbd::model::{
     Desired, EngineName, Forwarding, Mark, MarkMatch, Operation, RealServer, SchedulerFlags, SchedulerName,
-    Scheduling, ServerKey, Servers, ServiceKey, State, Subject, SyncDaemon, SyncRole, Table, Thresholds,
+    Scheduling, ServerKey, Servers, ServiceKey, State, SyncDaemon, SyncRole, Table, Thresholds,
     VirtualService,
 };
 use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
@@ -231,9 +231,6 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
         ended: None,
     });
     comparison.health.servers.push(failing(of));
-    let server = comparison.health.servers[0].server;
-    let reason = Reason::Check(CheckReason::Failing(failing_by(of)), None);
-    comparison.reasons.insert(Subject::Server(server.0, server.1), Arc::new(reason));
     comparison
 }
 
