@@ -15,7 +15,7 @@ use clap_complete::Shell;
 
 use crate::health::RunDirs;
 
-pub use self::checker::{CheckerOptions, CheckerStart};
+pub use self::checker::{CheckOptions, CheckerOptions, CheckerStart};
 pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
@@ -115,6 +115,7 @@ fn accepting(command: clap::Command, option: &Arg) -> clap::Command {
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
         "schema" | "completions" => false,
+        "check" => option.get_id() == "file",
         "checker" => option.get_id() == "run_dir",
         // What is probed is no matter of these.
         "validate" | "history" | "overrides" if option.get_id() == "run_dir" => false,
@@ -260,6 +261,12 @@ pub enum Command {
     ///
     /// Exit code 0: the file is valid, 2: it is not.
     Validate(Validate),
+
+    /// Probe the servers by the checks of the file, once, and print verdict and time; needs no kernel and no daemon
+    ///
+    /// Run by root it becomes the user `lbd-check` first, or `nobody`, who has to be able to read the certificates that checks name.
+    /// Exit code 0: all pass, 1: not all, 2: error, or something could not be probed.
+    Check(CheckOptions),
 
     /// Write the live state as a desired file; applying it changes nothing
     ///

@@ -58,6 +58,15 @@ impl Progress {
         }
     }
 
+    /// Shows how many servers have been probed.
+    pub fn probe(&self, done: usize, of: usize) {
+        if let Some(line) = &self.line {
+            line.note(|state| {
+                state.work = Some(Work { doing: "probing", count: Some((done, of, "targets")) })
+            });
+        }
+    }
+
     /// Receives the progress of a kernel, if a line is shown.
     pub fn sink(&self) -> Option<ProgressSink> {
         let line = Arc::clone(self.line.as_ref()?);

@@ -148,3 +148,96 @@ fn now() -> Moment {
         wall: SystemTime::now().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::health::{Digest, Endpoint, ProbedCheck, Verdict};
+    use crate::model::{CheckKind, Exchange, Timing};
+
+    fn probes(targets: Vec<Endpoint>, expect: Option<&str>, timeout: u64) -> Probes {
+        let expect = expect.map(|expect| expect.as_bytes().to_vec());
+        let milliseconds = Duration::from_millis;
+        let timing = Timing {
+            interval: milliseconds(timeout + 50),
+            timeout: milliseconds(timeout),
+            fast: milliseconds(20),
+            fall: 2,
+            rise: 2,
+        };
+        let what = Digest::try_from("1".to_owned()).unwrap();
+        let kind = CheckKind::Tcp(Exchange { send: None, expect });
+        let check =
+            ProbedCheck { what, name: "web".into(), cluster: None, source: None, kind, timing, targets };
+        Probes { checks: vec![check] }
+    }
+
+    async fn until(engine: &mut Engine, wanted: impl Fn(&Verdicts) -> bool) {
+        while !wanted(&engine.verdicts()) {
+            engine.next_change().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_passes_fails_when_its_port_closes_and_passes_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = listener.local_addr().unwrap();
+        let probes = probes(vec![target], None, 10_000);
+        let mut engine = Engine::new(probes.clone());
+        let key = probes.iter().next().unwrap().0;
+        assert_eq!(engine.verdicts().of(&key).verdict, Verdict::Unknown);
+        until(&mut engine, |verdicts| verdicts.of(&key).verdict == Verdict::Passing).await;
+
+        drop(listener);
+        // Another name and shorter intervals change nothing by themselves, and are in force at once.
+        let mut probes = self::probes(vec![target], None, 10_000);
+        probes.checks[0].name = "other".into();
+        probes.checks[0].timing.interval = Duration::from_millis(30);
+        engine.set(probes.clone());
+        assert_eq!(engine.verdicts().probes, probes.hash());
+        assert_eq!(engine.verdicts().of(&key).verdict, Verdict::Passing);
+        until(&mut engine, |verdicts| matches!(&verdicts.of(&key).verdict, Verdict::Failing(failure) if failure.detail == "connection refused")).await;
+
+        let _listener = TcpListener::bind(target).await.unwrap();
+        until(&mut engine, |verdicts| verdicts.of(&key).verdict == Verdict::Passing).await;
+        engine.set(Probes::default());
+        assert!(engine.verdicts().findings.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_missed_while_it_was_kept_from_running_is_no_failure() {
+        // It accepts and never answers.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = listener.local_addr().unwrap();
+        let mut engine = Engine::new(probes(vec![target], Some("x"), 300));
+        let accepted = async {
+            let (stream, _): (TcpStream, _) = listener.accept().await.unwrap();
+            // As SIGSTOP does, or too little CPU time.
+            std::thread::sleep(Duration::from_millis(800));
+            stream
+        };
+        let _open = tokio::select! {
+            stream = accepted => stream,
+            () = async { loop { engine.next_change().await } } => unreachable!(),
+        };
+        until(&mut engine, |verdicts| verdicts.frozen.is_some()).await;
+        let verdicts = engine.verdicts();
+        let frozen = "1 of 1 probes have no result: the checker itself was too slow";
+        assert_eq!(verdicts.frozen.as_deref(), Some(frozen));
+        assert!(verdicts.findings.values().all(|finding| finding.verdict == Verdict::Unknown));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_changes_it_is_written_each_ten_seconds() {
+        let mut engine = Engine::new(Probes::default());
+        let mut written = Vec::new();
+        let start = Instant::now();
+        for _ in 0..3 {
+            engine.next_change().await;
+            written.push(start.elapsed().as_secs());
+        }
+        assert_eq!(written, [0, 10, 20]);
+    }
+}

@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use super::ReportOutput;
+
 /// Arguments of `checker`.
 #[derive(Debug, Args)]
 pub struct CheckerOptions {
@@ -21,4 +23,20 @@ pub enum CheckerStart {
     Child,
     /// Another one than the daemon: a unit of its own
     None,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// Only the servers of this cluster, or this server: `web`, `web/192.168.8.14`, or `192.168.8.14` in every cluster
+    #[arg(value_name = "CLUSTER[/SERVER]")]
+    pub name: Option<String>,
+
+    /// Output format
+    #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub output: ReportOutput,
+
+    /// The number of the process with which this one ends: root's, which probes nothing itself
+    #[arg(long, value_name = "PROCESS", hide = true)]
+    pub parent: Option<u32>,
 }

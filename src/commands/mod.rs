@@ -2,6 +2,7 @@
 
 mod advice;
 mod apply;
+mod check;
 mod checker;
 mod checks;
 mod completions;
@@ -169,6 +170,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Cancel => trial::cancel(arguments, console),
         Command::Teardown { yes } => teardown::run(arguments, *yes, console),
         Command::Validate(options) => validate::run(arguments, options, console),
+        Command::Check(options) => check::run(arguments, options, console),
         Command::Export(options) => export::run(arguments, options, console),
         Command::Schema => schema::run(console),
         Command::Completions { shell } => completions::run(*shell, console),

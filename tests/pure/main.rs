@@ -10,6 +10,7 @@ mod drains;
 mod sealed;
 
 mod bulk;
+mod check;
 mod checks;
 mod cli;
 mod conditions;

@@ -234,6 +234,7 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
         ("pause", [true, true]),
         ("resume", [false, true]),
         ("validate", [true, true]),
+        ("check", [true, false]),
     ] {
         let help = lbd(&directory, &[command, "--help"]).stdout;
         let listed = completions.split(&format!("\n        lbd__subcmd__{command})\n")).nth(1).unwrap();

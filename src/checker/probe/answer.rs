@@ -14,12 +14,12 @@ pub(super) const LIMIT: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Conversation {
     send: Option<Vec<u8>>,
-    expect: Option<Finder<'static>>,
+    expect: Option<Box<Finder<'static>>>,
 }
 
 impl Conversation {
     pub(super) fn new(exchange: &Exchange) -> Self {
-        let expect = exchange.expect.as_ref().map(|expect| Finder::new(expect).into_owned());
+        let expect = exchange.expect.as_ref().map(|expect| Box::new(Finder::new(expect).into_owned()));
         Self { send: exchange.send.clone(), expect }
     }
 

@@ -124,3 +124,35 @@ fn normal(text: &str) -> String {
         Err(_) => text.trim_end_matches('.').to_ascii_lowercase(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever a server sends, it passes only by the answer that is expected.
+        #[test]
+        fn no_answer_of_chance_passes(
+            start in 0..12_usize,
+            rest in proptest::collection::vec(any::<u8>(), 0..300),
+            cut in 0..300_usize,
+        ) {
+            let (name, answer) = ("www.example.com".to_owned(), Some("192.0.2.1".to_owned()));
+            let check = DnsCheck::new(&Dns { name, record: RecordType::A, answer }, None).unwrap();
+            // Its beginning is that of the question, so that much of it is read.
+            let mut answer = check.question.clone();
+            answer.truncate(if start == 0 { cut } else { answer.len() });
+            if let Some(flags) = answer.get_mut(2) {
+                *flags |= 0x80;
+            }
+            if let Some(count) = answer.get_mut(7) {
+                *count = u8::try_from(start).unwrap();
+            }
+            answer.extend(rest);
+            let outcome = check.outcome(0, &check.question, &answer);
+            prop_assert_ne!(outcome, Some(Outcome::PASSED));
+        }
+    }
+}

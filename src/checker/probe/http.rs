@@ -38,7 +38,7 @@ pub(super) struct HttpCheck {
 /// What a body has to contain.
 #[derive(Debug)]
 enum Wanted {
-    Text(Finder<'static>),
+    Text(Box<Finder<'static>>),
     Pattern(Regex),
 }
 
@@ -152,7 +152,7 @@ fn request(http: &Http) -> Result<Request<()>, CompactString> {
 impl Wanted {
     fn new(body: &Body) -> Result<Self, CompactString> {
         match body {
-            Body::Text(text) => Ok(Self::Text(Finder::new(text).into_owned())),
+            Body::Text(text) => Ok(Self::Text(Box::new(Finder::new(text).into_owned()))),
             Body::Regex(pattern) => {
                 Regex::new(pattern).map(Self::Pattern).map_err(|error| format_compact!("body: {error}"))
             }

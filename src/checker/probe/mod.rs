@@ -56,8 +56,8 @@ pub struct Prober {
 #[derive(Debug)]
 enum Kind {
     Tcp(Tcp),
-    Tls(TlsCheck),
-    Http(HttpCheck),
+    Tls(Box<TlsCheck>),
+    Http(Box<HttpCheck>),
     Dns(DnsCheck),
     Udp(Udp),
     Ping(Ping),
@@ -70,10 +70,13 @@ impl Prober {
     /// Makes a check ready. What is wrong with it is the outcome of each probe then.
     pub fn new(check: &ProbedCheck) -> Self {
         let source = check.source;
-        let http = |http, tls| HttpCheck::new(http, tls, source).map_or_else(Kind::Invalid, Kind::Http);
+        let http = |http, tls| {
+            let check = HttpCheck::new(http, tls, source);
+            check.map_or_else(Kind::Invalid, |check| Kind::Http(Box::new(check)))
+        };
         let kind = match &check.kind {
             CheckKind::Tcp(exchange) => Kind::Tcp(Tcp::new(exchange, source)),
-            CheckKind::Tls(tls, exchange) => Kind::Tls(TlsCheck::new(tls, exchange, source)),
+            CheckKind::Tls(tls, exchange) => Kind::Tls(Box::new(TlsCheck::new(tls, exchange, source))),
             CheckKind::Http(request) => http(request, None),
             CheckKind::Https(request, tls) => http(request, Some(tls)),
             CheckKind::Dns(dns) => DnsCheck::new(dns, source).map_or_else(Kind::Invalid, Kind::Dns),

@@ -138,12 +138,18 @@ fn of_a_file(path: &Path) -> Result<RootCertStore, CompactString> {
     Ok(roots)
 }
 
-fn of_the_system() -> Result<RootCertStore, CompactString> {
+/// The authorities of the system, which are read once: all checks share them.
+fn of_the_system() -> Result<Arc<RootCertStore>, CompactString> {
+    static SYSTEM: Mutex<Option<Arc<RootCertStore>>> = Mutex::new(None);
+    let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(roots) = &*system {
+        return Ok(Arc::clone(roots));
+    }
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     match found.errors.first() {
-        _ if !roots.is_empty() => Ok(roots),
+        _ if !roots.is_empty() => Ok(Arc::clone(system.insert(Arc::new(roots)))),
         Some(error) => Err(format_compact!("no authorities of the system: {error}")),
         None => Err("no authorities of the system: is `ca-certificates` installed?".into()),
     }

@@ -10,8 +10,8 @@ use super::socket::{connect_udp, failure};
 use crate::health::{Endpoint, Outcome};
 use crate::model::Exchange;
 
-/// The longest answer that is looked at: no datagram is longer.
-const LONGEST: usize = 64 * 1024;
+/// So much of an answer is looked at: thousands of probes may wait for theirs.
+const LONGEST: usize = 4 * 1024;
 
 /// A check of type `udp`.
 #[derive(Debug)]

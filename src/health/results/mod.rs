@@ -15,6 +15,7 @@ use foldhash::fast::{FixedState, RandomState};
 
 use self::history::History;
 use self::uplink::{Seen, Uplink};
+use super::bounds::JITTER;
 use super::probe::{Endpoint, ProbeKey, ProbedCheck, Probes};
 use super::verdict::{ExecWeight, Verdicts};
 use crate::model::Timing;
@@ -338,8 +339,8 @@ impl Checks {
             interval
         };
         slot.noise = mixed(slot.noise);
-        // From 90 % to 110 %.
-        let jittered = wanted.saturating_mul(900 + slot.noise % 201) / 1_000;
+        let jitter = u64::from(JITTER) * 10;
+        let jittered = wanted.saturating_mul(1_000 - jitter + slot.noise % (2 * jitter + 1)) / 1_000;
         slot.due = began.saturating_add(jittered).max(now);
         slot.is_in_flight = false;
         self.queue.push(Reverse((slot.due, place)));

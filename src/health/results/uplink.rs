@@ -1,8 +1,8 @@
 //! Suspects the director's own network where more than half of all targets begin to fail together.
 
-/// How many targets there are at least where they can show it.
-const FEWEST: usize = 8;
-/// How many of them have to have been probed since.
+use crate::health::bounds::COMMON_FROM;
+
+/// How many targets have to have been probed since.
 const FEWEST_SEEN: usize = 3;
 /// How often the targets are counted at most, in milliseconds: with a hundred thousand, that is a millisecond's work.
 const COUNTED_EACH: u64 = 100;
@@ -47,7 +47,7 @@ impl Uplink {
         targets: usize,
         seen: impl Iterator<Item = Seen> + Clone,
     ) -> bool {
-        if targets < FEWEST {
+        if targets < COMMON_FROM {
             self.suspicion = None;
             return false;
         }

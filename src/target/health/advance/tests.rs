@@ -10,7 +10,7 @@ use crate::model::{
     SchedulerName, Scheduling, State, Thresholds, Timing,
 };
 use crate::target::pause::Pause;
-use crate::target::{Conditions, Period, Target};
+use crate::target::{Cause, Conditions, HealthReport, Period, ServicePlace, Target};
 
 /// A director in small: a file with one service, what is in force, and what a checker says.
 struct Small {
@@ -294,4 +294,58 @@ fn the_fallback_serves_in_place_of_all_and_where_none_is_to_serve() {
     small.desired.state.services[&key()].servers_mut().values_mut().for_each(|real| real.weight = 0);
     small.passes();
     assert_eq!(small.weights(), [(1, 0), (2, 0), (99, 1)]);
+}
+
+#[test]
+fn all_checks_must_pass_and_of_several_printed_weights_the_least_counts() {
+    let mut small = Small::of(&[1, 2]);
+    let all = [check("one", Some(1)), check("two", Some(2))];
+    small.health().checks = all.clone().into();
+    let found = |verdict, weight| Finding { verdict, flapping: false, weight };
+    let failing = |since_boot| {
+        let since = UNIX_EPOCH.into();
+        Verdict::Failing(Failure { detail: "x".into(), since, since_boot, failed: 3, fall: 3 })
+    };
+    let mut say = |one: Finding, two: Finding| {
+        let probes = [small.probe(&all[0], 1), small.probe(&all[1], 1)];
+        let findings = probes.into_iter().zip([one, two]).collect();
+        small.verdicts = Some(Verdicts { findings, ..Verdicts::default() });
+        small.passes();
+        let health = small.in_force.of(&key(), &server(1)).unwrap();
+        let why = match &health.state {
+            ServerState::Failing(failing) => format!("{} {}", failing.check, failing.since_boot),
+            ServerState::Passing | ServerState::Unproven | ServerState::Waiting => String::new(),
+        };
+        (why, small.weights()[0].1)
+    };
+    let weight = |weight| found(Verdict::Passing, Some(weight));
+    assert_eq!(say(weight(ExecWeight::Percent(75)), weight(ExecWeight::Weight(60))), (String::new(), 60));
+    // The one that failed first says why; when it passes again, the server keeps its place among those that fail.
+    assert_eq!(say(found(failing(9), None), found(failing(7), None)), ("two 7".to_owned(), 0));
+    assert_eq!(say(found(failing(9), None), found(Verdict::Unknown, None)), ("one 7".to_owned(), 0));
+    assert_eq!(say(Finding::PASSING, found(Verdict::Unknown, None)), ("one 7".to_owned(), 0));
+    assert_eq!(say(Finding::PASSING, Finding::PASSING), (String::new(), 100));
+}
+
+#[test]
+fn what_checks_make_of_a_file_is_described_with_the_reasons() {
+    let mut small = Small::of(&[1, 2, 3]);
+    small.health().servers.insert(server(3), [].into());
+    small.fail(&[1, 2]);
+    let conditions = Conditions { health: small.in_force.clone(), ..Conditions::default() };
+    let target = Target::new(&small.desired, &conditions);
+    let HealthReport { checked, unknown, servers, services } = target.health();
+    let found: Vec<_> = servers.iter().map(|one| (one.server.1, one.place, one.full, one.weight)).collect();
+    assert_eq!((*checked, *unknown, services.as_slice()), (2, 0, &[(key(), ServicePlace::Guarded)][..]));
+    assert_eq!(found, [(server(1), Place::Out, 100, 0), (server(2), Place::Kept, 100, 100)]);
+    let reasons: Vec<(ServerKey, String)> = target
+        .reasons()
+        .map(|((_, server), cause)| match cause {
+            Cause::Check(check, None) => (server, check.to_string()),
+            Cause::Check(_, Some(_)) | Cause::Override(_) => (server, String::new()),
+        })
+        .collect();
+    let text = "check web: refused, 3 of 3, since 1970-01-01T00:00:00Z".to_owned();
+    assert_eq!(reasons, [(server(1), text)]);
+    assert_eq!(small.weights(), [(1, 0), (2, 100), (3, 100)]);
 }

@@ -1,0 +1,81 @@
+//! `lbd check`: servers are probed once, by the file.
+
+use std::net::TcpListener;
+
+use crate::cli::{directory, lbd};
+
+/// A file whose checks are these; `{port}` is left for programs.
+fn file(checks: &str) -> String {
+    format!(
+        "version: 1\nclusters:\n  - name: shop\n    listen: [tcp://10.0.0.13:80, tcp://10.0.0.13:443]\n    check: [{checks}]\n    \
+         forward: nat\n    servers: [192.0.2.14, '192.0.2.15:8080']\n  \
+         - {{ name: plain, listen: tcp://10.0.0.14:80, servers: [192.0.2.16] }}\n"
+    )
+}
+
+#[test]
+fn check_prints_the_verdict_of_each_server_and_check() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // The listeners share the probe of a port. No program is root.
+    let checks = format!(
+        "{{ type: tcp, address: 127.0.0.1, port: {port} }}, {{ type: exec, port: 9, command: [/bin/sh, -c, \
+         'echo $LBD_CLUSTER; [ $(id -u) != 0 ] && [ {{address}} = 192.0.2.14 ]'] }}"
+    );
+    let directory = directory(&[("a.yaml", &file(&checks))]);
+    let output = lbd(&directory, &["-f", "a.yaml", "check"]);
+    let shown: Vec<Vec<&str>> = output.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    let tcp = format!("127.0.0.1:{port}");
+    let without_time = |line: &Vec<&str>| -> String {
+        let time = line.iter().position(|word| *word == "ms");
+        line.iter()
+            .enumerate()
+            .filter(|(place, _)| time.is_none_or(|time| place + 1 != time))
+            .map(|(_, word)| *word)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let expected = [
+        format!("shop/192.0.2.14 tcp {tcp} passing ms"),
+        "shop/192.0.2.14 exec 192.0.2.14:9 passing ms".to_owned(),
+        format!("shop/192.0.2.15:8080 tcp {tcp} passing ms"),
+        "shop/192.0.2.15:8080 exec 192.0.2.15:9 failing ms exit code 1: shop".to_owned(),
+        "4 checks: 3 passing, 1 failing".to_owned(),
+    ];
+    assert_eq!(shown.iter().map(without_time).collect::<Vec<_>>(), expected, "{}", output.stderr);
+    assert_eq!((output.status, output.stderr.as_str()), (1, ""));
+
+    let output = lbd(&directory, &["-f", "a.yaml", "check", "shop/192.0.2.15", "--output", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    let exec = &json["checks"][1];
+    assert_eq!(
+        (&exec["server"], &exec["check"], &exec["verdict"], &exec["detail"], &json["passing"], output.status),
+        (
+            &"192.0.2.15:8080".into(),
+            &"exec".into(),
+            &"failing".into(),
+            &"exit code 1: shop".into(),
+            &1.into(),
+            1
+        )
+    );
+    assert_eq!(lbd(&directory, &["-f", "a.yaml", "check", "192.0.2.14"]).status, 0);
+}
+
+#[test]
+fn check_says_where_nothing_is_checked_and_what_cannot_be_probed() {
+    let checks = "{ type: https, port: 443, verify: { ca: /nowhere/ca.pem, name: shop.example.com } }";
+    let directory = directory(&[("a.yaml", &file(checks))]);
+    for (arguments, status, out, err) in [
+        (&["plain"][..], 0, "a.yaml: no server of plain has a check\n", ""),
+        (&["shpo"], 2, "", "error: shpo: no cluster has this name; did you mean `shop`?\n"),
+    ] {
+        let output = lbd(&directory, &[&["-f", "a.yaml", "check"], arguments].concat());
+        assert_eq!((output.status, output.stdout.as_str(), output.stderr.as_str()), (status, out, err));
+    }
+    let output = lbd(&directory, &["-f", "a.yaml", "check", "shop/192.0.2.14"]);
+    assert_eq!(output.status, 2, "{output:?}");
+    assert!(output.stdout.contains("not probed"), "{}", output.stdout);
+    assert!(output.stdout.contains("/nowhere/ca.pem: No such file or directory"), "{}", output.stdout);
+    assert!(output.stdout.ends_with("1 check: 0 passing, 0 failing, 1 not probed\n"), "{}", output.stdout);
+}
