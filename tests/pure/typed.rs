@@ -254,6 +254,10 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
     {
         assert_eq!(lbd(&directory, arguments).status, 0);
     }
+    // `lbd history show 1 --run-dir /run/lbd` ended with "unexpected argument".
+    let shown = lbd(&directory, &["history", "show", "1", "--run-dir", "z", "--state-dir", "y"]);
+    assert!(shown.stderr.contains("history"), "{shown:?}");
+    assert!(!shown.stderr.contains("unexpected argument"), "{shown:?}");
     let export = lbd(&directory, &["export", "-f", "x", "--from", "rules"]);
     assert_eq!(export.status, 0, "{export:?}");
 }

@@ -7,6 +7,7 @@ mod account;
 mod attempts;
 mod checks;
 mod examination;
+mod file;
 mod health;
 mod looks;
 mod noted;
@@ -27,9 +28,8 @@ use self::watchdog::Watchdog;
 use super::attempt::Job;
 use super::conflicts::Conflicts;
 use super::event::{DaemonAction, Event, Notice};
-use super::goal::{Goal, UnusableFile};
+use super::goal::Goal;
 use super::pass::Pass;
-use crate::error_chain::ErrorChain;
 use crate::model::{Link, Policy, ServiceKey, Subject};
 use crate::reconcile::Reasons;
 use crate::status::{LastChange, PassReason, Status, Timestamp};
@@ -316,36 +316,6 @@ impl Controller {
         self.notify_status();
         if self.is_stopping {
             self.end();
-        }
-    }
-
-    /// Takes in the content of the file, or why it cannot be used.
-    fn take_file(&mut self, reading: Result<Goal, UnusableFile>) {
-        match reading {
-            Ok(goal) => {
-                if self.status.bad_file.take().is_some() {
-                    info!("the file is valid again");
-                }
-                // Another text ends the refusal of the one before, and the conflicts about it.
-                if self.pending.as_ref().is_none_or(|pending| pending.text != goal.text) {
-                    self.status.refused = None;
-                }
-                self.conflicts.forget_all();
-                if let Some(trial) = &self.status.trial {
-                    info!("the desired file has changed, and waits for the end of the trial of {trial}");
-                }
-                self.pending = Some(goal);
-            }
-            Err(error) => {
-                let problem = ErrorChain(&error).to_string();
-                let is_new = self.status.bad_file.as_ref() != Some(&problem);
-                self.status.bad_file = Some(problem.clone());
-                // At once: the next pass may have to wait for the lock.
-                self.write_status();
-                if is_new {
-                    self.actions.push(DaemonAction::LogInvalid(problem));
-                }
-            }
         }
     }
 
