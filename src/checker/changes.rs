@@ -123,7 +123,7 @@ mod tests {
             warnings: vec!["a certificate ends\n".into()],
             ..verdicts([(2, failing("sent \u{1b}[2J")), (4, failing("b")), (5, failing("no answer"))])
         };
-        let end = "3 of 3, since 2026-11-23T18:24:45Z";
+        let end = "3 of 3, since 2026-11-23T19:04:45Z";
         let changes = Changes {
             warnings: vec![
                 "a certificate ends\\n".to_owned(),
