@@ -12,7 +12,7 @@ use lbd::health::{Probes, RunDirs, SharedFiles, Verdict};
 /// Writes what is to be probed for a desired file into the directory of a daemon; gives how many probes there are.
 pub(crate) fn write(directory: &str, file: &str) -> Result<usize, Box<dyn Error>> {
     let source = Source::new(file, fs::read_to_string(file)?);
-    let desired = config::load(&source).map_err(|problems| format!("{problems:?}"))?;
+    let desired = config::load(&source).map_err(|problems| problems.to_string())?;
     let probes = Probes::of(&desired);
     shared(directory)?.save_probes(&probes)?;
     Ok(probes.len())

@@ -16,6 +16,9 @@ const IN_FORCE: BoundFile = BoundFile { name: "in-force.json", version: 2, limit
 /// A checker writes at least every 10 s; where nothing has come from it for longer than this, in milliseconds, it is gone, or hangs.
 pub const SILENCE: u64 = 30_000;
 
+/// How far the time of a file may be ahead, in milliseconds: a pass reads the clock before it reads the file.
+const AHEAD: u64 = 5_000;
+
 /// What is known of checks between two passes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct KnownHealth {
@@ -41,6 +44,12 @@ impl Heard {
     pub fn silent_for(&self, now: Clock) -> u64 {
         self.silent_since.map_or(0, |since| now.since_boot.saturating_sub(since).max(1))
     }
+}
+
+/// Whether a checker that wrote at this time, in milliseconds since the boot, lives. A time that is still to come is no sign of life: it would be
+/// one for ever.
+fn is_living(at: u64, now: Clock) -> bool {
+    at <= now.since_boot.saturating_add(AHEAD) && now.since_boot.saturating_sub(at) <= SILENCE
 }
 
 impl Store {
@@ -103,11 +112,11 @@ impl Store {
         let loaded = self.shared.as_ref().map_or(Ok(None), SharedFiles::load_verdicts);
         let silent_since = || Some(known.silent_since.unwrap_or(now.since_boot));
         match loaded {
-            Ok(Some(verdicts)) if now.since_boot.saturating_sub(verdicts.at) <= SILENCE => {
+            Ok(Some(verdicts)) if is_living(verdicts.at, now) => {
                 Heard { verdicts: Some(verdicts), silent_since: None, problem: None }
             }
             Ok(Some(verdicts)) => {
-                let since = known.silent_since.unwrap_or(verdicts.at);
+                let since = known.silent_since.unwrap_or(verdicts.at.min(now.since_boot));
                 Heard { verdicts: None, silent_since: Some(since), problem: None }
             }
             Ok(None) => Heard { verdicts: None, silent_since: silent_since(), problem: None },
@@ -115,5 +124,19 @@ impl Store {
                 Heard { verdicts: None, silent_since: silent_since(), problem: Some(error.to_string()) }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_checker_lives_while_it_has_written_lately_and_not_in_a_time_to_come() {
+        let now = Clock { since_boot: 100_000, wall: SystemTime::UNIX_EPOCH };
+        let lives = [69_999, 70_000, 100_000, 105_000, 105_001, u64::MAX].map(|at| is_living(at, now));
+        assert_eq!(lives, [false, true, true, true, false, false]);
     }
 }
