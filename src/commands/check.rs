@@ -20,7 +20,7 @@ use crate::escape;
 use crate::health::{ExecWeight, Keys, Outcome, ProbeKey, Probes};
 use crate::model::{Desired, ServerKey, ServiceKey};
 use crate::progress::Progress;
-use crate::report::count;
+use crate::report::{JSON_VERSION, count};
 use crate::target::FileServers;
 
 /// How many probes are in flight at most; fewer where fewer descriptors are allowed.
@@ -240,7 +240,7 @@ fn print(
             }
         }
         ReportOutput::Json => {
-            let document = json!({ "checks": documents, "passing": passing, "failing": failing, "not_probed": not_probed });
+            let document = json!({ "version": JSON_VERSION, "checks": documents, "passing": passing, "failing": failing, "not_probed": not_probed });
             escape::json(console.out, &document)?;
             writeln!(console.out)?;
         }

@@ -20,7 +20,7 @@ use crate::reconcile::{Failed, Fingerprint, Outcome, Report, StateDiff, Summary}
 use crate::target::{CheckReason, Drain, Effect, Override, Pause, Pauses, Period, Reason, ServerOf, Trial};
 
 /// The version of the document. It changes only with a key that goes or gets another meaning.
-pub(super) const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct JsonDocument<'a> {

@@ -18,8 +18,8 @@ pub use commands::commands;
 pub use frame::{clear, frame};
 pub use history::{event_lines, events_json, events_text, json as history_json, text as history_text};
 pub use json::{
-    DeletedServers, comparison as comparison_json, deleted_servers, override_list as override_list_json,
-    report as report_json, warnings as warnings_json,
+    DeletedServers, VERSION as JSON_VERSION, comparison as comparison_json, deleted_servers,
+    override_list as override_list_json, report as report_json, warnings as warnings_json,
 };
 pub use observed::{
     DaemonReport, Observed, daemon as daemon_text, json as observed_json, text as observed_text,

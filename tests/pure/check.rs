@@ -47,6 +47,7 @@ fn check_prints_the_verdict_of_each_server_and_check() {
 
     let output = lbd(&directory, &["-f", "a.yaml", "check", "shop/192.0.2.15", "--output", "json"]);
     let json: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(json["version"], 1);
     let exec = &json["checks"][1];
     assert_eq!(
         (&exec["server"], &exec["check"], &exec["verdict"], &exec["detail"], &json["passing"], output.status),
