@@ -11,7 +11,7 @@ use std::process;
 use std::sync::Once;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_gettime};
 use tracing::debug;
 
 use crate::escape;
@@ -67,8 +67,9 @@ impl Notifier {
 
     /// The file is being read again; [`Self::ready`] must follow.
     pub fn reloading(&self) {
-        let now = clock_gettime(ClockId::Monotonic);
-        let micros = now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1_000);
+        // Every kernel has this clock.
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+        let micros = now.as_micros();
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -140,13 +140,9 @@ impl Engine {
 
 /// This moment.
 fn now() -> Moment {
-    let time = clock_gettime(ClockId::Boottime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let milliseconds = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or_default();
-    Moment {
-        since_boot: seconds.saturating_mul(1_000).saturating_add(milliseconds),
-        wall: SystemTime::now().into(),
-    }
+    // Every kernel with IPVS over netlink has this clock.
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    Moment { since_boot: u64::try_from(time.as_millis()).unwrap_or(u64::MAX), wall: SystemTime::now().into() }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::status::Timestamp;
@@ -22,13 +22,9 @@ pub struct Clock {
 impl Clock {
     /// Reads the clocks.
     pub fn now() -> Self {
-        let time = clock_gettime(ClockId::Boottime);
-        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-        let milliseconds = u64::try_from(time.tv_nsec).unwrap_or_default() / 1_000_000;
-        Self {
-            since_boot: seconds.saturating_mul(1_000).saturating_add(milliseconds),
-            wall: SystemTime::now(),
-        }
+        // Every kernel with IPVS over netlink has this clock.
+        let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+        Self { since_boot: u64::try_from(time.as_millis()).unwrap_or(u64::MAX), wall: SystemTime::now() }
     }
 }
 
