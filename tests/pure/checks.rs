@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::controller::Director;
 use crate::daemon::goal;
-use lbd::daemon::{Event, Goal};
+use lbd::daemon::{DaemonAction, Event, Goal};
 use lbd::health::{Failure, Finding, Probes, RunDirs, SharedFiles, Verdict, Verdicts};
 use lbd::model::{
     Check, CheckKind, Exchange, Health, MinServing, OnFailure, ServiceHealth, ServiceKey, Timing,
@@ -271,4 +271,21 @@ fn what_the_kernel_rejects_is_left_to_a_whole_pass() {
     director.kernel.0.lock().unwrap().refuse_nth(0, 12);
     hears(&mut director, &[15]);
     assert_eq!(weights(&director), [(14, 3), (15, 0), (16, 3)]);
+    let (events, _) = director.store.load_events().unwrap();
+    assert!(events.iter().any(|event| event.kind.to_string() == "check failed"), "{events:?}");
+}
+
+#[test]
+fn a_verdict_that_comes_while_the_first_pass_runs_is_taken_in_after_it() {
+    let mut director = Director::new();
+    let actions = director.controller.handle(Event::File(Ok(checked(&[14, 15], 1))), director.now);
+    let job = actions.into_iter().find_map(|action| match action {
+        DaemonAction::StartPass(job) => Some(job),
+        _ => None,
+    });
+    let pass = director.passes.run(&job.unwrap(), |_| (), || ());
+    says(&director, &[14]);
+    director.controller.handle(Event::Verdicts, director.now);
+    director.hears(Event::PassEnded(Box::new(pass)));
+    assert_eq!(weights(&director), [(14, 0), (15, 3)]);
 }
