@@ -38,10 +38,16 @@ pub fn health_summary(health: &HealthReport, heard: &Heard, now: Clock) -> Healt
         frozen: of_heard.and_then(|verdicts| verdicts.frozen.as_ref()).map(ToString::to_string),
         silent: (silent_for > SILENCE).then(|| {
             let since = now.wall.checked_sub(Duration::from_millis(silent_for)).unwrap_or(now.wall);
+            let since = Timestamp::from(since);
+            if of_heard.is_some() {
+                return format!(
+                    "since {since} the checker has not read what is to be probed; `systemctl status lbd-check` shows why, and \
+                     `systemctl restart lbd-check` starts it anew"
+                );
+            }
             let problem = heard.problem.as_ref().map(|problem| format!(" ({problem})")).unwrap_or_default();
             format!(
-                "nothing has come from the checker since {}{problem}; `systemctl status lbd-check` shows why",
-                Timestamp::from(since)
+                "nothing has come from the checker since {since}{problem}; `systemctl status lbd-check` shows why"
             )
         }),
         not_known: silent_for >= SILENT,
