@@ -13,7 +13,8 @@ const NAMED: usize = 20;
 
 /// What checks do at present: `health` is what they make of a file, `heard` what has come from the checker. Pure.
 pub fn health_summary(health: &HealthReport, heard: &Heard, now: Clock) -> HealthSummary {
-    let HealthReport { checked, unknown, servers, services } = health;
+    let HealthReport { checked: _, servers, services } = health;
+    let checked = health.checked();
     let count = |is_so: &dyn Fn(&ServerReport) -> bool| servers.iter().filter(|server| is_so(server)).count();
     let is_in =
         |place: ServicePlace| services.iter().filter(move |(_, of)| *of == place).map(|(service, _)| service);
@@ -21,14 +22,14 @@ pub fn health_summary(health: &HealthReport, heard: &Heard, now: Clock) -> Healt
     let is_kept = |server: &&ServerReport| server.place == Place::Kept && guarded.contains(&server.server.0);
     let kept = servers.iter().filter(is_kept);
     let waiting = count(&|server| matches!(server.health.state, ServerState::Waiting));
-    let silent_for = if *checked > 0 { heard.silent_for(now) } else { 0 };
+    let silent_for = if checked > 0 { heard.silent_for(now) } else { 0 };
     let of_heard = heard.verdicts.as_ref();
     HealthSummary {
-        checked: *checked,
+        checked,
         failing: count(&|server| matches!(server.health.state, ServerState::Failing(_))),
         waiting,
         flapping: count(&|server| server.health.flapping),
-        unknown: unknown.saturating_sub(waiting),
+        unknown: health.unknown().saturating_sub(waiting),
         kept: kept.clone().count(),
         kept_named: kept.take(NAMED).map(named).collect(),
         open: is_in(ServicePlace::FailsOpen).count(),
