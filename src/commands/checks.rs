@@ -22,8 +22,10 @@ pub(super) fn take_in(
         return Heard::default();
     }
     let is_followed = store.daemon().is_ok_and(|daemon| daemon.is_some());
-    let heard = if probes.is_empty() { Heard::default() } else { store.hear(&known, now) };
     let hash = probes.hash();
+    // Without a daemon, none writes down what is to be probed.
+    let written = is_followed.then_some(&*hash);
+    let heard = if probes.is_empty() { Heard::default() } else { store.hear(written, &known, now) };
     let advance = Advance {
         desired,
         before,

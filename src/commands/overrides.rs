@@ -1,6 +1,6 @@
 //! `lbd drain`, `weight`, `undo` and `overrides`: an operator takes servers out of service, or gives them another weight, for a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -19,8 +19,8 @@ use crate::reconcile;
 use crate::report;
 use crate::store::Store;
 use crate::target::{
-    Clock, Conditions, Drains, Effect, FileServers, FileWeight, MOST_OVERRIDES, Override, Overrides, Period,
-    Scope, Target, refuses_clients,
+    Clock, Conditions, Drains, Effect, FileServers, FileWeight, InForce, MOST_OVERRIDES, Override, Overrides,
+    Period, Scope, ServicePlace, Target, refuses_clients,
 };
 
 /// Takes servers out of service.
@@ -79,7 +79,9 @@ fn set(
         },
     };
     let before = store.load_overrides(now)?;
-    let emptied = emptied(&file, &before, &new);
+    // Where it cannot be read, no more is known than the file says.
+    let in_force = store.load_health().unwrap_or_default().in_force;
+    let emptied = emptied(&file, &before, &new, &in_force);
     if !emptied.is_empty() && !lasting.yes {
         console.warn(format_args!("this takes out the last usable server of {}", emptied.join(", ")));
         confirm("Take it out?", console)?;
@@ -123,18 +125,33 @@ fn note(store: &Store, kind: EventKind, overrides: &[Override]) -> Result<(), Fi
     })
 }
 
-/// The services that have a usable server under the overrides so far, and none with the new one.
-fn emptied(file: &Desired, before: &Overrides, new: &Override) -> Vec<String> {
-    let conditions = |overrides: Overrides| Conditions { overrides, ..Conditions::default() };
+/// The services that have a usable server under the overrides so far, and none with the new one. One that serves only since none passes its checks
+/// is none.
+fn emptied(file: &Desired, before: &Overrides, new: &Override, in_force: &InForce) -> Vec<String> {
+    let conditions = |overrides: Overrides| {
+        let health = in_force.clone();
+        Conditions { overrides, health, ..Conditions::default() }
+    };
     let mut after = before.clone();
     after.add(new.clone());
     let (before, after) = (conditions(before.clone()), conditions(after));
     let (before, after) = (Target::new(file, &before), Target::new(file, &after));
-    let serves = |target: &Target<'_>, key: &ServiceKey| {
+    let [open_before, open_after] = [&before, &after].map(|target| {
+        let places = target.health().services.iter();
+        places
+            .filter(|(_, place)| *place == ServicePlace::FailsOpen)
+            .map(|(key, _)| *key)
+            .collect::<HashSet<ServiceKey>>()
+    });
+    let serves = |target: &Target<'_>, open: &HashSet<ServiceKey>, key: &ServiceKey| {
         let service = target.desired.state.services.get(key);
-        service.is_some_and(|service| service.servers.values().any(RealServer::serves))
+        !open.contains(key) && service.is_some_and(|service| service.servers.values().any(RealServer::serves))
     };
-    let lost = file.state.services.keys().filter(|key| serves(&before, key) && !serves(&after, key));
+    let lost = file
+        .state
+        .services
+        .keys()
+        .filter(|key| serves(&before, &open_before, key) && !serves(&after, &open_after, key));
     lost.map(|key| match file.clusters.get(key) {
         Some(cluster) => format!("{key} ({cluster})"),
         None => key.to_string(),
@@ -330,5 +347,52 @@ pub(super) fn without(services: &mut Services, verified: &Desired, conditions: &
             // The fallback.
             None => drop(service.servers_mut().shift_remove(&server)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::config::{Source, load};
+    use crate::health::{Failure, Finding, Probes, Verdict, Verdicts};
+    use crate::target::{Advance, Pauses};
+
+    // The only server that passed was drained without a word, and all clients went to one that was known to be dead.
+    #[test]
+    fn to_take_out_the_last_server_that_passes_has_to_be_confirmed() {
+        let text = "version: 1\nclusters: [{ name: web, listen: tcp://10.0.0.1:80, check: { type: tcp }, servers: [192.168.8.1, 192.168.8.2, 192.168.8.3] }]\n";
+        let file = load(&Source::new("x", text)).unwrap();
+        let now = Clock { since_boot: 1_000, wall: UNIX_EPOCH };
+        let finding = |verdict| Finding { verdict, ..Finding::PASSING };
+        let failure =
+            Failure { detail: "refused".into(), since: UNIX_EPOCH.into(), since_boot: 1, failed: 3, fall: 3 };
+        let probes = Probes::of(&file);
+        let failing = probes.iter().filter(|(probe, _)| !probe.target.ip().to_string().ends_with(".3"));
+        let findings =
+            failing.map(|(probe, _)| (probe, finding(Verdict::Failing(failure.clone())))).collect();
+        let verdicts = Verdicts { findings, ..Verdicts::default() };
+        let in_force = InForce::NONE.advance(&Advance {
+            desired: &file,
+            before: None,
+            overrides: &Overrides::NONE,
+            pauses: &Pauses::NONE,
+            verdicts: Some(&verdicts),
+            silent_for: 0,
+            now,
+        });
+        let drain = |name: &str| Override {
+            name: name.to_owned(),
+            scope: named::find(name, &file).unwrap(),
+            effect: Effect::Drain,
+            by: "alice".into(),
+            reason: None,
+            since: now.wall.into(),
+            period: None,
+        };
+        let emptied = |name| emptied(&file, &Overrides::NONE, &drain(name), &in_force);
+        assert_eq!(emptied("web/192.168.8.1"), [""; 0]);
+        assert_eq!(emptied("web/192.168.8.3"), ["tcp://10.0.0.1:80 (web)"]);
     }
 }

@@ -93,7 +93,7 @@ impl Checks {
     pub(super) fn no_verdict_is_new(&self, store: &Store, now: Clock) -> Option<Option<u64>> {
         let Checks { known, heard: before, changes_at, .. } = self;
         let known = known.as_ref()?;
-        let heard = store.hear(known, now);
+        let heard = store.hear(self.written.as_deref(), known, now);
         let is_new = heard.silent_since != known.silent_since
             || heard.problem != before.problem
             || !is_same(heard.verdicts.as_ref(), before.verdicts.as_ref())
@@ -119,6 +119,10 @@ impl Checks {
                 Err(error) => return Some(unknown_health(&error)),
             }
         }
+        // It may have been removed.
+        if kept.is_some_and(|kept| self.probes(kept).1) && store.lacks_probes() {
+            self.written = None;
+        }
         let are_any = match kept {
             // At once where another process of the daemon has written them: the checker may have begun before this one.
             Some(kept) if self.written.is_none() => self.write_probes(store, kept, now, warnings),
@@ -127,7 +131,7 @@ impl Checks {
         };
         self.heard = match &mut self.known {
             Some(known) if are_any => {
-                let heard = store.hear(known, now);
+                let heard = store.hear(self.written.as_deref(), known, now);
                 known.silent_since = heard.silent_since;
                 heard
             }
@@ -178,10 +182,11 @@ impl Checks {
             now,
         };
         let in_force = known.in_force.advance(&advance);
-        // Then it is not known any more how the servers are.
-        let silent =
-            heard.silent_since.map(|since| since.saturating_add(SILENT)).filter(|at| *at > now.since_boot);
-        let dues = in_force.changes_in(&advance).into_iter().chain(silent.map(|at| at - now.since_boot));
+        // Then the checker is gone, and then it is not known any more how the servers are.
+        let silent = [SILENCE + 1, SILENT].into_iter().filter_map(|length| {
+            heard.silent_since?.saturating_add(length).checked_sub(now.since_boot).filter(|left| *left > 0)
+        });
+        let dues = in_force.changes_in(&advance).into_iter().chain(silent);
         self.changes_at = dues.min().map(|left| now.since_boot + left);
         in_force
     }
@@ -189,7 +194,7 @@ impl Checks {
     /// Writes down the verdicts in force, before anything is changed because of them.
     pub(super) fn save(&mut self, store: &Store, in_force: &InForce, warnings: &mut Vec<String>) {
         let Some(known) = self.known_with(in_force) else { return };
-        if self.saved.as_ref() == Some(&known) {
+        if self.saved.as_ref() == Some(&known) && !store.lacks_health(&known) {
             return;
         }
         match store.save_health(&known) {

@@ -4,6 +4,7 @@ use tracing::debug;
 
 use super::attempt::Job;
 use super::checks::ChecksPass;
+use super::health_change::HealthChange;
 use super::pass::Passes;
 use crate::error_chain::ErrorChain;
 use crate::reconcile;
@@ -45,7 +46,11 @@ impl Passes {
             self.kernel = None;
             None
         })?;
-        let health = self.checks.followed(&self.store, goal, conditions, now, warnings);
+        // What is not verified a whole pass does, which takes the verdicts in again.
+        let health = match part.is_verified {
+            true => self.checks.followed(&self.store, goal, conditions, now, warnings),
+            false => HealthChange::default(),
+        };
         Some(ChecksPass { part, services, health })
     }
 }

@@ -87,6 +87,11 @@ impl SharedFiles {
         PROBES.write(&self.daemon, &self.origin, &content)
     }
 
+    /// Whether what is to be probed is not on disk.
+    pub fn lacks_probes(&self) -> bool {
+        self.daemon.identity(PROBES.name).is_ok_and(|identity| identity.is_none())
+    }
+
     /// Reads what is to be probed; `None` where there is no file from here.
     ///
     /// # Errors

@@ -13,7 +13,8 @@ const NAMED: usize = 20;
 
 /// What checks do at present: `health` is what they make of a file, `heard` what has come from the checker. Pure.
 pub fn health_summary(health: &HealthReport, heard: &Heard, now: Clock) -> HealthSummary {
-    let HealthReport { checked, unknown, servers, services } = health;
+    let HealthReport { checked: _, servers, services } = health;
+    let checked = health.checked();
     let count = |is_so: &dyn Fn(&ServerReport) -> bool| servers.iter().filter(|server| is_so(server)).count();
     let is_in =
         |place: ServicePlace| services.iter().filter(move |(_, of)| *of == place).map(|(service, _)| service);
@@ -21,14 +22,14 @@ pub fn health_summary(health: &HealthReport, heard: &Heard, now: Clock) -> Healt
     let is_kept = |server: &&ServerReport| server.place == Place::Kept && guarded.contains(&server.server.0);
     let kept = servers.iter().filter(is_kept);
     let waiting = count(&|server| matches!(server.health.state, ServerState::Waiting));
-    let silent_for = if *checked > 0 { heard.silent_for(now) } else { 0 };
+    let silent_for = if checked > 0 { heard.silent_for(now) } else { 0 };
     let of_heard = heard.verdicts.as_ref();
     HealthSummary {
-        checked: *checked,
+        checked,
         failing: count(&|server| matches!(server.health.state, ServerState::Failing(_))),
         waiting,
         flapping: count(&|server| server.health.flapping),
-        unknown: unknown.saturating_sub(waiting),
+        unknown: health.unknown().saturating_sub(waiting),
         kept: kept.clone().count(),
         kept_named: kept.take(NAMED).map(named).collect(),
         open: is_in(ServicePlace::FailsOpen).count(),
@@ -38,10 +39,16 @@ pub fn health_summary(health: &HealthReport, heard: &Heard, now: Clock) -> Healt
         frozen: of_heard.and_then(|verdicts| verdicts.frozen.as_ref()).map(ToString::to_string),
         silent: (silent_for > SILENCE).then(|| {
             let since = now.wall.checked_sub(Duration::from_millis(silent_for)).unwrap_or(now.wall);
+            let since = Timestamp::from(since);
+            if of_heard.is_some() {
+                return format!(
+                    "since {since} the checker has not read what is to be probed; `systemctl status lbd-check` shows why, and \
+                     `systemctl restart lbd-check` starts it anew"
+                );
+            }
             let problem = heard.problem.as_ref().map(|problem| format!(" ({problem})")).unwrap_or_default();
             format!(
-                "nothing has come from the checker since {}{problem}; `systemctl status lbd-check` shows why",
-                Timestamp::from(since)
+                "nothing has come from the checker since {since}{problem}; `systemctl status lbd-check` shows why"
             )
         }),
         not_known: silent_for >= SILENT,

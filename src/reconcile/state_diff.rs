@@ -240,6 +240,7 @@ impl StateDiff {
         self.left_out.retain(concerns);
         self.pauses.limit(is_kept);
         self.draining.retain(&|(service, _)| has(service));
+        self.health.checked.retain(|of| has(&of.service));
         self.health.servers.retain(|report| has(&report.server.0));
         self.health.services.retain(|(service, _)| has(service));
         self.reasons.retain(|subject, _| subject.service().is_some_and(has));

@@ -56,7 +56,7 @@ fn of_service(place: ServicePlace) -> &'static str {
             "has too few servers that pass, so that others are kept in service (min_serving)"
         }
         ServicePlace::FailsOpen => "has no server that passes, so that all serve",
-        ServicePlace::Fallback => "has no server that passes, so that its fallback serves",
+        ServicePlace::Fallback => "has no server that may serve and passes, so that its fallback serves",
         ServicePlace::Nothing => "has no server that passes, and none serves (min_serving is 0)",
     }
 }

@@ -40,7 +40,7 @@ struct OnDisk<T> {
 /// Why it is not known which servers fail, and what the way out is.
 pub fn unknown_health(error: &LoadError) -> String {
     format!(
-        "{error}; once the file is removed, verdicts are taken in anew; weights stay as they are and nothing is deleted meanwhile"
+        "{error}; once the file is removed, verdicts are taken in anew; weights stay as they are, and no checked server is added or deleted meanwhile"
     )
 }
 

@@ -33,7 +33,7 @@ pub struct KnownHealth {
 pub struct Heard {
     /// What it says, where it lives
     pub verdicts: Option<Verdicts>,
-    /// Since when nothing has come from it, in milliseconds since the boot, where that is so
+    /// Since when nothing has come from it, or nothing about what is to be probed, in milliseconds since the boot, where that is so
     pub silent_since: Option<u64>,
     /// Why its file cannot be used, if so
     pub problem: Option<String>,
@@ -107,13 +107,29 @@ impl Store {
         self.shared.as_ref().map(SharedFiles::verdicts_path)
     }
 
-    /// Reads what the checker says; `known` is what was known before.
-    pub fn hear(&self, known: &KnownHealth, now: Clock) -> Heard {
+    /// Whether the verdicts in force have been removed from the disk, though there are some.
+    pub fn lacks_health(&self, known: &KnownHealth) -> bool {
+        let is_gone = |shared: &SharedFiles| {
+            shared.of_daemon().0.identity(IN_FORCE.name).is_ok_and(|identity| identity.is_none())
+        };
+        !known.in_force.is_empty() && self.shared.as_ref().is_some_and(is_gone)
+    }
+
+    /// Whether what is to be probed is not on disk.
+    pub fn lacks_probes(&self) -> bool {
+        self.shared.as_ref().is_some_and(SharedFiles::lacks_probes)
+    }
+
+    /// Reads what the checker says; `known` is what was known before. `probes` is the hash of what is to be probed, where it is known: a checker
+    /// that goes on with other probes says nothing of these.
+    pub fn hear(&self, probes: Option<&str>, known: &KnownHealth, now: Clock) -> Heard {
         let loaded = self.shared.as_ref().map_or(Ok(None), SharedFiles::load_verdicts);
         let silent_since = || Some(known.silent_since.unwrap_or(now.since_boot));
         match loaded {
             Ok(Some(verdicts)) if is_living(verdicts.at, now) => {
-                Heard { verdicts: Some(verdicts), silent_since: None, problem: None }
+                let is_of_others = probes.is_some_and(|hash| verdicts.probes != hash);
+                let silent_since = silent_since().filter(|_| is_of_others);
+                Heard { verdicts: Some(verdicts), silent_since, problem: None }
             }
             Ok(Some(verdicts)) => {
                 let since = known.silent_since.unwrap_or(verdicts.at.min(now.since_boot));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::controller::Director;
 use crate::daemon::goal;
-use lbd::daemon::{Event, Goal};
+use lbd::daemon::{DaemonAction, Event, Goal};
 use lbd::health::{Failure, Finding, Probes, RunDirs, SharedFiles, Verdict, Verdicts};
 use lbd::model::{
     Check, CheckKind, Exchange, Health, MinServing, OnFailure, ServiceHealth, ServiceKey, Timing,
@@ -271,4 +271,51 @@ fn what_the_kernel_rejects_is_left_to_a_whole_pass() {
     director.kernel.0.lock().unwrap().refuse_nth(0, 12);
     hears(&mut director, &[15]);
     assert_eq!(weights(&director), [(14, 3), (15, 0), (16, 3)]);
+    let (events, _) = director.store.load_events().unwrap();
+    assert!(events.iter().any(|event| event.kind.to_string() == "check failed"), "{events:?}");
+}
+
+#[test]
+fn what_is_removed_from_the_run_directory_is_written_again() {
+    let mut director = proven(&[14, 15, 16]);
+    hears(&mut director, &[15]);
+    let run = director.directory.path().join("run");
+    let removed = ["in-force.json", "probes.json"].map(|name| run.join(name));
+    let before = removed.each_ref().map(|file| fs::read_to_string(file).unwrap());
+    removed.iter().for_each(|file| fs::remove_file(file).unwrap());
+    director.hears(Event::Reload);
+    assert_eq!(removed.map(|file| fs::read_to_string(file).unwrap()), before);
+    assert_eq!(weights(&director), [(14, 3), (15, 0), (16, 3)]);
+}
+
+// A checker of an older lbd went on with its old probes, and `status` said that all pass.
+#[test]
+fn a_checker_that_goes_on_with_other_probes_is_like_one_that_is_gone() {
+    let mut director = proven(&[14, 15]);
+    for _ in 0..5 {
+        director.passes_in(Duration::from_secs(10));
+        let at = director.clock().since_boot;
+        let other = Verdicts { probes: "another".to_owned(), at, ..Verdicts::default() };
+        files(&director).save_verdicts(&other).unwrap();
+        announced(&mut director);
+    }
+    let silent = director.status().health.silent.clone().unwrap();
+    assert!(silent.contains("the checker has not read what is to be probed"), "{silent}");
+    hears(&mut director, &[]);
+    assert_eq!(director.status().health.silent, None);
+}
+
+#[test]
+fn a_verdict_that_comes_while_the_first_pass_runs_is_taken_in_after_it() {
+    let mut director = Director::new();
+    let actions = director.controller.handle(Event::File(Ok(checked(&[14, 15], 1))), director.now);
+    let job = actions.into_iter().find_map(|action| match action {
+        DaemonAction::StartPass(job) => Some(job),
+        _ => None,
+    });
+    let pass = director.passes.run(&job.unwrap(), |_| (), || ());
+    says(&director, &[14]);
+    director.controller.handle(Event::Verdicts, director.now);
+    director.hears(Event::PassEnded(Box::new(pass)));
+    assert_eq!(weights(&director), [(14, 0), (15, 3)]);
 }

@@ -93,7 +93,7 @@ impl Controller {
                 }
                 ServicePlace::FailsOpen => warn!(%service, "no server passes, so that all serve: {service}"),
                 ServicePlace::Fallback => {
-                    warn!(%service, "no server passes, so that the fallback serves: {service}")
+                    warn!(%service, "no server that may serve passes, so that the fallback serves: {service}")
                 }
                 ServicePlace::Nothing => warn!(%service, "no server passes, and none serves: {service}"),
             }

@@ -211,8 +211,8 @@ impl Controller {
             }
             Event::Conditions => self.request_pass(PassReason::Condition),
             Event::Verdicts => {
-                // The first pass takes them in, and waits for the file.
-                if self.next_reason != PassReason::Start {
+                // The first pass takes them in, and waits for the file; once it runs, it may have read those before.
+                if self.next_reason != PassReason::Start || self.running.is_some() {
                     self.checks.verdicts_changed(now);
                 }
             }

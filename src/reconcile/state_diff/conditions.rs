@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::StateDiff;
-use crate::model::{Kind, Operation, ServerOp, ServiceKey, Subject};
+use crate::model::{Kind, Operation, RealServer, ServerOp, ServiceKey, Subject};
 use crate::target::{Cause, Override, Reason, Target};
 
 impl StateDiff {
@@ -17,9 +17,20 @@ impl StateDiff {
         }
         let clusters = self.clusters.clone();
         let cluster = |service: &ServiceKey| clusters.iter().find_map(|clusters| clusters.get(service));
+        let has_serving = |service: &ServiceKey| {
+            let live = self.managed.services.get(service);
+            live.is_some_and(|live| live.servers.values().any(RealServer::serves))
+        };
+        // It is not known then which servers checks have taken out of the table.
+        let unknown: HashSet<ServiceKey> = match conditions.unreadable {
+            Some(_) => target.desired.health.services.keys().filter(|of| has_serving(of)).copied().collect(),
+            None => HashSet::new(),
+        };
         let leaves_out = |operation: &Operation| {
             let cluster = operation.service().and_then(cluster);
-            target.leaves_out(operation, cluster.map(AsRef::as_ref))
+            let may_be_out =
+                is_addition(operation) && operation.service().is_some_and(|of| unknown.contains(of));
+            may_be_out || target.leaves_out(operation, cluster.map(AsRef::as_ref))
         };
         let mut left_out = self.take_out(&leaves_out);
         // Checks take out of service what others are to replace; while these are left out, they have to wait.
@@ -69,6 +80,10 @@ impl StateDiff {
             self.reasons.insert(Subject::Server(service, server), reason);
         }
     }
+}
+
+fn is_addition(operation: &Operation) -> bool {
+    matches!(operation, Operation::Server(ServerOp::Add { .. }))
 }
 
 /// Whether an operation puts a server into service.

@@ -103,7 +103,9 @@ impl InForce {
             if of.pauses.freeze_verdicts(of.desired.clusters.get(key).map(AsRef::as_ref)) {
                 continue;
             }
-            for server in states.values() {
+            let Some(service) = of.desired.state.services.get(key) else { continue };
+            // For those of a file that it may go back to, time changes nothing.
+            for server in service.servers.keys().filter_map(|server| states.get(server)) {
                 if let (Some(start), Some(length)) = (server.slow_start, health.slow_start) {
                     at(start.changes_in(length, now));
                 }

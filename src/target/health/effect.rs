@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use super::guard::{Place, ServicePlace};
 use super::in_force::InForce;
 use super::reason::CheckReason;
-use super::report::{HealthReport, ServerReport};
+use super::report::{CheckedService, HealthReport, ServerReport};
 use super::state::{ServerHealth, ServerState};
 use super::survey::{Member, Survey, survey};
 use crate::model::{Desired, OnFailure, ServerKey, ServiceHealth, ServiceKey, VirtualService};
@@ -82,13 +82,13 @@ fn changes(
 ) -> Changes {
     let mut changes = Changes::default();
     let report = &mut effects.report;
-    let mut may_serve = false;
+    let (mut may_serve, mut checked, mut unknown) = (false, 0, 0);
     for (number, member) in members.iter().enumerate() {
         may_serve |= member.real.serves();
         let Some(of) = member.health else { continue };
-        report.checked += 1;
+        checked += 1;
         if matches!(of.state, ServerState::Unproven | ServerState::Waiting) {
-            report.unknown += 1;
+            unknown += 1;
         }
         if of.is_plain() {
             // While the fallback serves, none does that passes or is not proven.
@@ -106,6 +106,9 @@ fn changes(
             changes.weights.push((number, weight));
         }
         effects.reasons.extend(reason(member, of).map(|reason| (server, reason)));
+    }
+    if checked > 0 {
+        report.checked.push(CheckedService { service: *key, servers: checked, unknown });
     }
     match place {
         ServicePlace::Serves => {}

@@ -153,6 +153,34 @@ fn what_checks_take_out_is_no_change_of_the_file_for_the_guards() {
 }
 
 #[test]
+fn what_checks_have_taken_out_of_the_table_stays_out_while_that_cannot_be_read() {
+    let mut lab = Lab::new();
+    let file = of(Cluster { on_failure: OnFailure::Remove, ..two(false) });
+    lab.fail(&file, &[]);
+    lab.does(&file);
+    lab.fail(&file, &[1]);
+    lab.does(&file);
+    let why = || "in-force.json: its checksum does not match".to_owned();
+    lab.conditions = Conditions { unreadable: Some(why()), ..Conditions::default() };
+    let report = lab.pass(&file, &file);
+    assert_eq!((report.outcome, report.done.len()), (Outcome::Unverified(why()), 0));
+    // A service that serves nobody gets its servers.
+    lab.kernel.live.state.services[&service(1)].servers_mut().clear();
+    let report = lab.pass(&file, &file);
+    assert_eq!((report.outcome, report.done.len()), (Outcome::Verified, 2));
+}
+
+#[test]
+fn a_part_of_the_file_counts_its_own_checked_servers() {
+    let mut lab = Lab::new();
+    let file = desired(&BTreeMap::from([(1, two(false)), (2, two(false))]));
+    let mut last = lab.pass(&file, &file).last;
+    assert_eq!((last.health.checked(), last.health.unknown()), (4, 4));
+    last.limit(&|cluster| cluster == "c1");
+    assert_eq!((last.health.checked(), last.health.unknown()), (2, 2));
+}
+
+#[test]
 fn a_trial_must_not_go_on_where_a_server_fails_that_passed_when_it_began() {
     let (mut lab, file) = (Lab::new(), of(two(false)));
     lab.fail(&file, &[]);

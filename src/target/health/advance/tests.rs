@@ -281,6 +281,29 @@ fn what_is_still_failing_is_deleted_after_a_time_and_comes_back_to_its_place() {
     assert_eq!(small.weights(), [(1, 100), (2, 100), (3, 100)]);
 }
 
+// Passes followed each other for the whole trial of a file without a failing server.
+#[test]
+fn a_server_that_only_the_file_before_a_trial_has_makes_no_pass_due() {
+    let mut small = Small::of(&[1, 2, 3]);
+    small.health().reset_after = Some(Duration::from_secs(30));
+    small.fail(&[2]);
+    let before = small.desired.clone();
+    small.has(&[1, 3]);
+    small.now += 60_000;
+    let of = Advance {
+        desired: &small.desired,
+        before: Some(&before),
+        overrides: &small.overrides,
+        pauses: &small.pauses,
+        verdicts: small.verdicts.as_ref(),
+        silent_for: 0,
+        now: Clock { since_boot: small.now, wall: UNIX_EPOCH },
+    };
+    let in_force = small.in_force.advance(&of);
+    assert!(in_force.of(&key(), &server(2)).is_some());
+    assert_eq!(in_force.changes_in(&of), None);
+}
+
 #[test]
 fn the_fallback_serves_in_place_of_all_and_where_none_is_to_serve() {
     let mut small = Small::of(&[1, 2]);
@@ -334,9 +357,13 @@ fn what_checks_make_of_a_file_is_described_with_the_reasons() {
     small.fail(&[1, 2]);
     let conditions = Conditions { health: small.in_force.clone(), ..Conditions::default() };
     let target = Target::new(&small.desired, &conditions);
-    let HealthReport { checked, unknown, servers, services } = target.health();
+    let health = target.health();
+    let HealthReport { checked: _, servers, services } = health;
     let found: Vec<_> = servers.iter().map(|one| (one.server.1, one.place, one.full, one.weight)).collect();
-    assert_eq!((*checked, *unknown, services.as_slice()), (2, 0, &[(key(), ServicePlace::Guarded)][..]));
+    assert_eq!(
+        (health.checked(), health.unknown(), services.as_slice()),
+        (2, 0, &[(key(), ServicePlace::Guarded)][..])
+    );
     assert_eq!(found, [(server(1), Place::Out, 100, 0), (server(2), Place::Kept, 100, 100)]);
     let reasons: Vec<(ServerKey, String)> = target
         .reasons()
