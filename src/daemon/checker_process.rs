@@ -5,7 +5,7 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{env, process};
+use std::{env, path, process};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
@@ -82,7 +82,9 @@ impl Drop for CheckerProcess {
 
 /// The command line of the checker, behind the name of the program.
 fn arguments(files: &SharedFiles, log_level: Option<&str>) -> Vec<OsString> {
-    let run_dir = files.dirs().daemon.clone().into_os_string();
+    // The checker has another working directory.
+    let run_dir = &files.dirs().daemon;
+    let run_dir = path::absolute(run_dir).unwrap_or_else(|_| run_dir.clone()).into_os_string();
     let mut arguments: Vec<OsString> = vec![
         "checker".into(),
         "--run-dir".into(),
@@ -175,7 +177,17 @@ async fn end(mut child: Child) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::health::RunDirs;
+
+    #[test]
+    fn the_checker_reads_where_the_daemon_writes_whatever_its_working_directory_is() {
+        let files = SharedFiles::new(&RunDirs::new(Path::new("some")), None).unwrap();
+        let directory = env::current_dir().unwrap().join("some").into_os_string();
+        assert_eq!(arguments(&files, None).get(2), Some(&directory));
+    }
 
     #[test]
     fn a_checker_that_ends_again_and_again_is_started_more_and_more_rarely() {

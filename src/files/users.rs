@@ -7,7 +7,7 @@ use super::regular::read_regular;
 /// The longest file of users that is read: some hosts have a hundred thousand.
 const LARGEST: u64 = 16 << 20;
 
-/// The user that stands for "none of these" to the kernel, where no file names it.
+/// The user that is "none of these" for the kernel, where no file names it.
 const OVERFLOW: u32 = 65_534;
 
 /// A user of the system.

@@ -60,15 +60,15 @@ impl HttpCheck {
 
     pub(super) async fn probe(&self, target: Endpoint) -> Result<Outcome, Outcome> {
         match &self.tls {
-            None => self.ask(connect(target, self.source).await?, target).await,
+            None => self.request_over(connect(target, self.source).await?, target).await,
             Some(tls) => {
                 let (stream, warning) = tls.connect(target, self.source).await?;
-                Ok(with_warning(self.ask(stream, target).await?, warning))
+                Ok(with_warning(self.request_over(stream, target).await?, warning))
             }
         }
     }
 
-    async fn ask(
+    async fn request_over(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         target: Endpoint,
@@ -96,9 +96,11 @@ impl HttpCheck {
             let frame = frame.map_err(|error| http_failure(&error))?;
             let Some(data) = frame.data_ref() else { continue };
             let room = LIMIT.saturating_sub(body.len());
+            // What was looked for may begin in the last piece. (A body of many small pieces is not searched again for each.)
+            let start = body.len().saturating_sub(wanted.overlap());
             body.extend(data.iter().take(room));
             // The end of a body that never ends need not be waited for.
-            if wanted.is_in_part(&body) {
+            if wanted.is_in_part(body.get(start..).unwrap_or_default()) {
                 return Ok(Outcome::PASSED);
             }
         }
@@ -159,7 +161,15 @@ impl Wanted {
         }
     }
 
-    /// Whether the beginning of a body has it already. What a pattern says may depend on the end.
+    /// How much of what was searched is searched again with the next piece.
+    fn overlap(&self) -> usize {
+        match self {
+            Self::Text(text) => text.needle().len(),
+            Self::Pattern(_) => 0,
+        }
+    }
+
+    /// Whether a part of a body has it already. What a pattern says may depend on the end.
     fn is_in_part(&self, body: &[u8]) -> bool {
         match self {
             Self::Text(text) => text.find(body).is_some(),

@@ -200,6 +200,8 @@ async fn what_the_checker_lacks_is_no_failure() {
 #[tokio::test]
 async fn http_says_what_it_saw() {
     const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nall fine";
+    const PIECES: &str =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n_fi\r\n1\r\nn\r\n1\r\ne\r\n0\r\n\r\n";
     const ENDLESS: &str = "HTTP/1.1 200 OK\r\n\r\n";
     let text = |text: &str| Some(Body::Text(text.to_owned()));
     let pattern = |text: &str| Some(Body::Regex(text.to_owned()));
@@ -212,6 +214,8 @@ async fn http_says_what_it_saw() {
         (text("ill"), LONG, Behaviour::Says(OK), missing.clone()),
         (pattern("^all [a-z]+$"), LONG, Behaviour::Says(OK), Outcome::PASSED),
         (pattern("^fine$"), LONG, Behaviour::Says(OK), missing.clone()),
+        (text("fine"), LONG, Behaviour::Says(PIECES), Outcome::PASSED),
+        (text("ne_"), LONG, Behaviour::Says(PIECES), missing.clone()),
         (None, LONG, Behaviour::Says("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), failed("status 503")),
         // A redirect is an answer like others, and not followed.
         (None, LONG, Behaviour::Says("HTTP/1.1 302 Go\r\nLocation: /login\r\n\r\n"), failed("status 302")),

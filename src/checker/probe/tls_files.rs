@@ -1,7 +1,6 @@
 //! Builds the configuration of TLS from the files of authorities, certificates and keys, again when they have changed.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use crate::files::read_regular;
 use crate::model::{Tls, Verify};
 
 /// No file of certificates is longer, in bytes.
@@ -45,7 +45,7 @@ impl TlsFiles {
     /// The configuration; a certificate that was renewed is read again.
     ///
     /// # Errors
-    /// Why a file cannot be read or used: the checker's own trouble, and no server's failure.
+    /// Why a file cannot be read or used: a shortage of the checker's own, and no server's failure.
     pub(super) fn config(&self) -> Result<Arc<ClientConfig>, CompactString> {
         let stamps: Vec<Stamp> = self.paths().map(stamp).collect();
         let mut built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,17 +107,12 @@ fn stamp(path: &Path) -> Stamp {
     fs::metadata(path).ok().map(of)
 }
 
-/// The text of a file that the configuration names.
+/// The text of a file that the configuration names. A pipe is none: the checker would wait in it.
 fn read(path: &Path) -> Result<Vec<u8>, CompactString> {
-    let mut text = Vec::new();
-    let result = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut text));
-    match result {
-        Ok(_) => Ok(text),
-        Err(error) => {
-            let user = rustix::process::geteuid().as_raw();
-            Err(format_compact!("{}: {error} (read as the user {user})", path.display()))
-        }
-    }
+    read_regular(path, LONGEST).map_err(|error| {
+        let user = rustix::process::geteuid().as_raw();
+        format_compact!("{}: {error} (read as the user {user})", path.display())
+    })
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CompactString> {

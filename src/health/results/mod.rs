@@ -1,6 +1,7 @@
 //! Adds up the results of probes to verdicts, and decides when each probe is due; pure, all times are handed in.
 
 mod history;
+mod obstacle;
 #[cfg(test)]
 mod tests;
 mod uplink;
@@ -14,6 +15,7 @@ use compact_str::{CompactString, format_compact};
 use foldhash::fast::{FixedState, RandomState};
 
 use self::history::History;
+use self::obstacle::{Hindered, Obstacle};
 use self::uplink::{Seen, Uplink};
 use super::bounds::JITTER;
 use super::probe::{Endpoint, ProbeKey, ProbedCheck, Probes};
@@ -69,14 +71,6 @@ pub struct Start {
     pub check: usize,
 }
 
-/// Why a probe gives no verdict, or gives it late.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Obstacle {
-    Own(CompactString),
-    Lagged,
-    BegunLate,
-}
-
 /// One probe.
 #[derive(Debug)]
 struct Slot {
@@ -112,6 +106,7 @@ pub struct Checks {
     /// The slots that have something to say
     noted: BTreeSet<usize>,
     obstacles: BTreeMap<usize, Obstacle>,
+    hindered: Hindered,
     warnings: BTreeMap<usize, CompactString>,
     /// How many verdicts are delayed
     delayed: usize,
@@ -132,6 +127,7 @@ impl Checks {
             queue: BinaryHeap::new(),
             noted: BTreeSet::new(),
             obstacles: BTreeMap::new(),
+            hindered: Hindered::default(),
             warnings: BTreeMap::new(),
             delayed: 0,
             uplink: Uplink::default(),
@@ -191,6 +187,8 @@ impl Checks {
             .collect();
         self.noted = slots().filter(|(_, slot)| !slot.history.is_plain()).map(|(place, _)| place).collect();
         self.delayed = slots().filter(|(_, slot)| slot.is_delayed).count();
+        self.hindered = Hindered::default();
+        self.obstacles.values().for_each(|obstacle| *self.hindered.of(obstacle) += 1);
     }
 
     /// A probe whose first result is wanted soon, but not those of a thousand at once.
@@ -243,7 +241,7 @@ impl Checks {
     }
 
     /// Takes the result of a probe that began at `began`, in milliseconds since the boot; gives whether [`Self::verdicts`] says
-    /// something else now.
+    /// something else now, apart from numbers: in a shortage they change all the time.
     pub fn result(&mut self, key: &ProbeKey, outcome: Outcome, began: u64, now: Moment) -> bool {
         let Some(place) = self.places.get(key).copied() else { return false };
         let timing = match self.slots.get(place).filter(|slot| slot.is_in_flight) {
@@ -252,6 +250,7 @@ impl Checks {
         };
         let Some(timing) = timing else { return false };
         let is_late = self.slots.get(place).is_some_and(|slot| slot.is_late);
+        let before = self.lacks();
         let on_time = is_late.then_some(Obstacle::BegunLate);
         let (has_changed, obstacle) = match outcome {
             Outcome::Passed { weight, warning } => {
@@ -261,12 +260,27 @@ impl Checks {
             Outcome::Own(text) => (false, Some(Obstacle::Own(text))),
             Outcome::Lagged => (false, Some(Obstacle::Lagged)),
         };
-        let had = match &obstacle {
-            Some(obstacle) => self.obstacles.insert(place, obstacle.clone()),
+        obstacle.iter().for_each(|obstacle| *self.hindered.of(obstacle) += 1);
+        let had = match obstacle {
+            Some(obstacle) => self.obstacles.insert(place, obstacle),
             None => self.obstacles.remove(&place),
         };
+        had.iter().for_each(|had| *self.hindered.of(had) -= 1);
         self.requeue(place, &timing, began, now.since_boot);
-        has_changed || had != obstacle
+        has_changed || self.lacks() != before
+    }
+
+    /// Whether results are missing of most probes, of any by the checker's own shortage, by its lag, whether any began late, and whether verdicts
+    /// are delayed.
+    fn lacks(&self) -> [bool; 5] {
+        let Hindered { own, lagged, late } = self.hindered;
+        [self.is_frozen(), own > 0, lagged > 0, late > 0, self.delayed > 0]
+    }
+
+    /// Whether more than half of the probes have no result. Where fewer have none, their verdicts stay, and those of the others count: one key that
+    /// cannot be read, and one network without a route, are no reason to leave all other servers as they are.
+    fn is_frozen(&self) -> bool {
+        (self.hindered.own + self.hindered.lagged) * 2 > self.slots.len()
     }
 
     fn pass(
@@ -287,7 +301,7 @@ impl Checks {
         let has_changed = slot.history.pass(weight, timing, began, now.since_boot);
         self.delayed -= usize::from(was_delayed);
         self.note(place);
-        has_changed || was_delayed || had != warning
+        has_changed || had != warning
     }
 
     fn fail(
@@ -315,7 +329,7 @@ impl Checks {
         if is_delayed {
             slot.is_delayed = true;
             self.delayed += 1;
-            return !was_delayed;
+            return false;
         }
         slot.history.fall(detail, timing, now);
         self.note(place);
@@ -360,14 +374,11 @@ impl Checks {
 
     /// Why there are no verdicts at present: the most that concern this director first.
     fn frozen(&self) -> Option<CompactString> {
-        let all = self.slots.len();
-        let own = |obstacle: &Obstacle| match obstacle {
-            Obstacle::Own(text) => Some(text.clone()),
-            Obstacle::Lagged | Obstacle::BegunLate => None,
-        };
-        let texts = || self.obstacles.values().filter_map(own);
-        if let Some(text) = texts().next() {
-            return Some(format_compact!("{} of {all} probes have no result: {text}", texts().count()));
+        let (all, Hindered { own, lagged, .. }) = (self.slots.len(), self.hindered);
+        if self.is_frozen() {
+            let lag = "the checker itself was too slow";
+            let text = self.own_texts().next().map_or(lag, CompactString::as_str);
+            return Some(format_compact!("{} of {all} probes have no result: {text}", own + lagged));
         }
         if self.delayed > 0 {
             return Some(format_compact!(
@@ -375,9 +386,14 @@ impl Checks {
                 self.delayed
             ));
         }
-        let lagged = self.obstacles.values().filter(|obstacle| **obstacle == Obstacle::Lagged).count();
-        (lagged > 0).then(|| {
-            format_compact!("{lagged} of {all} probes have no result: the checker itself was too slow")
+        None
+    }
+
+    /// What the checker lacks, once for each probe.
+    fn own_texts(&self) -> impl Iterator<Item = &CompactString> {
+        self.obstacles.values().filter_map(|obstacle| match obstacle {
+            Obstacle::Own(text) => Some(text),
+            Obstacle::Lagged | Obstacle::BegunLate => None,
         })
     }
 
@@ -388,12 +404,19 @@ impl Checks {
         if let Some(more) = distinct.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
             warnings.push(format_compact!("and {more} more warnings"));
         }
-        let late = self.obstacles.values().filter(|obstacle| **obstacle == Obstacle::BegunLate).count();
-        if late > 0 {
-            warnings.push(format_compact!(
-                "{late} of {} probes began more than 1 s late: too many probes, too short intervals, or too little CPU time",
-                self.slots.len()
-            ));
+        // (Without numbers, so that each is logged once.)
+        if !self.is_frozen() {
+            let distinct: BTreeSet<&CompactString> = self.own_texts().collect();
+            let texts = distinct.into_iter().take(WARNINGS);
+            warnings.extend(texts.map(|text| format_compact!("probes have no result: {text}")));
+            if self.hindered.lagged > 0 {
+                warnings.push("probes have no result: the checker itself was too slow".into());
+            }
+        }
+        if self.hindered.late > 0 {
+            warnings.push(
+                "probes begin more than 1 s late: too many probes, too short intervals, or too little CPU time".into(),
+            );
         }
         warnings
     }

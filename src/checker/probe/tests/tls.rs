@@ -207,3 +207,15 @@ async fn a_checker_proves_who_it_is_and_reads_a_renewed_certificate() {
     std::fs::write(&key, expired.1.serialize_pem()).unwrap();
     assert_eq!(outcome().await, failed("the server refused the TLS connection: CertificateExpired"));
 }
+
+#[tokio::test]
+async fn a_pipe_in_place_of_a_file_of_certificates_is_not_waited_for() {
+    let authority = Authority::new();
+    let pipe = authority.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let tls = Tls { verify: Verify::Authority(pipe), ..authority.client(None) };
+    let target = closed_port().await;
+    let outcome = outcome_of(CheckKind::Https(get(None), tls), LONG, target).await;
+    let Outcome::Own(text) = &outcome else { panic!("{outcome:?}") };
+    assert!(text.contains("it is a pipe, not a regular file"), "{text}");
+}

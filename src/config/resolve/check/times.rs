@@ -25,7 +25,7 @@ pub(super) fn timing(entry: &CheckEntry, place: Place<'_>, issues: &mut Issues) 
     let fast = read(&entry.fast, "fast").unwrap_or(default.fast.min(interval));
     let shown = |time: &Option<CheckTime>, default: Duration| match time {
         Some(time) => time.0.to_string(),
-        None => format!("{}s, which holds where nothing is written", default.as_secs()),
+        None => format!("{}s, the default", default.as_secs()),
     };
     if timeout >= interval {
         let key = if entry.timeout.is_some() { "timeout" } else { "interval" };
