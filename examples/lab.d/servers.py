@@ -4,7 +4,7 @@
   servers.py HOST PORT... [HOST PORT...]...       PORT is 80 for a web server, or udp:53 for one that answers datagrams
 
 Each answers with its name, its port and who asks: "rs1 port 80, asked by 10.0.0.12". The path /big gets 500,000 bytes more.
-The path /healthz gets the status that /tmp/health-HOST holds, where there is such a file, else 200.
+The path /healthz gets the status that is in /tmp/health-HOST, where there is such a file, else 200.
 Returns when all of them listen.
 """
 import contextlib
@@ -30,8 +30,8 @@ def words(host, port, client):
 
 def status(request, host):
     if b" /healthz " in request:
-        with contextlib.suppress(FileNotFoundError), open("/tmp/health-" + host, encoding="ascii") as told:
-            return told.read().strip() + " Unwell"
+        with contextlib.suppress(FileNotFoundError), open("/tmp/health-" + host, encoding="ascii") as file:
+            return file.read().strip() + " Unwell"
     return "200 OK"
 
 

@@ -42,7 +42,7 @@ named! {
     }
 }
 
-/// A check: what is asked of a real server, how often, and how many answers make a verdict.
+/// A check: what is sent to a real server, how often, and how many answers make a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Check {
     /// Its name under `checks`, or its type where it is written in the cluster itself; for people
@@ -55,7 +55,7 @@ pub struct Check {
     pub source: Option<IpAddr>,
     /// How often, and how many results make a verdict
     pub timing: Timing,
-    /// What is asked, and what is expected
+    /// What is sent, and what is expected
     pub kind: CheckKind,
 }
 
@@ -85,7 +85,7 @@ impl Timing {
     };
 }
 
-/// What is asked of a server, and what is expected.
+/// What is sent to a server, and what is expected.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckKind {
@@ -212,7 +212,7 @@ pub enum Verify {
 pub struct Dns {
     /// The name
     pub name: String,
-    /// The type of the records asked for
+    /// The type of the records in question
     pub record: RecordType,
     /// The address or text that one of the records has to be, if any
     pub answer: Option<String>,

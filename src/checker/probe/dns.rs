@@ -24,7 +24,7 @@ pub(super) struct DnsCheck {
 
 impl DnsCheck {
     /// # Errors
-    /// Why such a question cannot be asked.
+    /// Why there is no such question.
     pub(super) fn new(dns: &Dns, source: Option<IpAddr>) -> Result<Self, CompactString> {
         let name = dns.name.trim_end_matches('.');
         let name = match name {
@@ -64,13 +64,13 @@ impl DnsCheck {
             return None;
         }
         let Ok(answer) = Packet::parse(answer) else { return failed("the answer is not DNS".into()) };
-        let asked = Packet::parse(question).ok()?;
+        let question_sent = Packet::parse(question).ok()?;
         let is_same = |(a, b): (&Question<'_>, &Question<'_>)| {
             a.qname == b.qname && a.qtype == b.qtype && a.qclass == b.qclass
         };
         let is_answer = answer.has_flags(PacketFlag::RESPONSE)
-            && answer.questions.len() == asked.questions.len()
-            && answer.questions.iter().zip(&asked.questions).all(is_same);
+            && answer.questions.len() == question_sent.questions.len()
+            && answer.questions.iter().zip(&question_sent.questions).all(is_same);
         if !is_answer {
             return None;
         }
@@ -104,7 +104,7 @@ fn record(record: RecordType) -> TYPE {
     }
 }
 
-/// What a record says, where it is of a type that can be asked for.
+/// What a record says, where it is of a type that a question can be for.
 fn text(data: &RData<'_>) -> Option<String> {
     match data {
         RData::A(address) => Some(Ipv4Addr::from(address.address).to_string()),

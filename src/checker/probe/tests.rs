@@ -136,18 +136,18 @@ async fn closed_port() -> SocketAddr {
 
 #[tokio::test]
 async fn tcp_says_what_it_saw() {
-    let asked = |expect| CheckKind::Tcp(exchange(Some("hello\r\n\r\n"), Some(expect)));
+    let sends = |expect| CheckKind::Tcp(exchange(Some("hello\r\n\r\n"), Some(expect)));
     let missing = failed("the answer does not contain what is expected");
     let cases = [
         (CheckKind::Tcp(Exchange::default()), LONG, Behaviour::Hangs, Outcome::PASSED),
-        (asked("220 "), LONG, Behaviour::Says("220 ready"), Outcome::PASSED),
-        (asked("220 "), LONG, Behaviour::Says("421 busy"), missing.clone()),
-        (asked("220 "), LONG, Behaviour::Closes, missing.clone()),
-        (asked("220 "), LONG, Behaviour::Floods("no"), missing),
-        (asked("220 "), LONG, Behaviour::Floods("xxx220 "), Outcome::PASSED),
-        (asked("220 "), LONG, Behaviour::Resets, failed("connection reset")),
-        (asked("220 "), SHORT, Behaviour::Hangs, failed("no answer within 200 ms")),
-        (asked("220 "), SHORT, Behaviour::Trickles("22"), failed("no answer within 200 ms")),
+        (sends("220 "), LONG, Behaviour::Says("220 ready"), Outcome::PASSED),
+        (sends("220 "), LONG, Behaviour::Says("421 busy"), missing.clone()),
+        (sends("220 "), LONG, Behaviour::Closes, missing.clone()),
+        (sends("220 "), LONG, Behaviour::Floods("no"), missing),
+        (sends("220 "), LONG, Behaviour::Floods("xxx220 "), Outcome::PASSED),
+        (sends("220 "), LONG, Behaviour::Resets, failed("connection reset")),
+        (sends("220 "), SHORT, Behaviour::Hangs, failed("no answer within 200 ms")),
+        (sends("220 "), SHORT, Behaviour::Trickles("22"), failed("no answer within 200 ms")),
     ];
     for (kind, timeout, behaviour, expected) in cases {
         let target = server(behaviour).await;

@@ -45,7 +45,7 @@ pub enum CheckUse {
     Inline(Box<CheckEntry>),
 }
 
-/// A health check: what a server is asked, how often, and what is expected. Keys that its type does not have are an error.
+/// A health check: what is sent to a server, how often, and what is expected. Keys that its type does not have are an error.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(
@@ -146,7 +146,7 @@ pub struct CheckEntry {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub expect: Option<Text>,
 
-    /// `dns`: what is asked for, as `NAME` or `NAME TYPE`; the type is A, AAAA, CNAME, NS, SOA or TXT, and follows from the `answer` where it is not
+    /// `dns`: the question, as `NAME` or `NAME TYPE`; the type is A, AAAA, CNAME, NS, SOA or TXT, and follows from the `answer` where it is not
     /// given, else A. Default: `. SOA`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "non_null")]
     pub query: Option<Text>,

@@ -52,7 +52,7 @@ enum Step {
     Resume,
     /// The checker starts again, and knows nothing
     Forget,
-    /// The checker has trouble of its own, or no more
+    /// The checker lacks something itself, or no more
     Freeze(bool),
     /// The checker is gone, or back
     Gone(bool),
@@ -110,7 +110,7 @@ proptest! {
 }
 
 /// The outage of Wikimedia on 2015-06-13: half the pool was out by a check that had begun to fail for all, the guard kept the rest in
-/// service; then the list of servers was edited, the guard was not asked again, and all were gone.
+/// service; then the list of servers was edited, the guard was not applied again, and all were gone.
 #[test]
 fn an_edit_of_the_list_does_not_go_round_the_guard() {
     let mut director = Director::new();

@@ -177,7 +177,7 @@ fn nothing_but_a_verdict_changes_a_weight() {
     let mut small = Small::of(&[1, 2]);
     small.fail(&[1]);
     let out = vec![(1, 0), (2, 100)];
-    // The checker has started again, has trouble of its own, and is gone.
+    // The checker has started again, lacks something itself, and is gone.
     small.says(&[1, 2], &Verdict::Unknown);
     assert_eq!(small.weights(), out);
     small.verdicts = Some(Verdicts { frozen: Some("no descriptor".into()), ..Verdicts::default() });
