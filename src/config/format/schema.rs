@@ -1,4 +1,4 @@
-//! The JSON Schema of the desired file, generated from its types.
+//! The JSON Schema of the desired file, generated from its types, and written down for the program that is shipped.
 
 use std::sync::LazyLock;
 
@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::document::Document;
 
+/// What the types generate, as it was last written down. What generates it would be a twentieth of the program that is shipped.
+const WRITTEN: &str = include_str!("../../../schema/desired.schema.json");
+
 /// The JSON Schema (Draft 2020-12) of the desired file, as text with a final newline.
 pub fn schema() -> String {
     let mut text = serde_json::to_string_pretty(schema_value()).unwrap_or_default();
@@ -16,15 +19,22 @@ pub fn schema() -> String {
     text
 }
 
-/// The same as a tree.
+/// The same as a tree. A debug build generates it, so that `cargo run -- schema` prints what the types say; a test compares both.
 pub(in crate::config) fn schema_value() -> &'static Value {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let mut schema = generator().into_root_schema_for::<Document>();
-        // A name, not an address: the schema is installed with the program and fetched from nowhere.
-        schema.insert("$id".into(), "urn:lbd:desired:1".into());
-        Value::from(schema)
-    });
+    static SCHEMA: LazyLock<Value> =
+        LazyLock::new(|| if cfg!(debug_assertions) { generated() } else { written() });
     &SCHEMA
+}
+
+fn generated() -> Value {
+    let mut schema = generator().into_root_schema_for::<Document>();
+    // A name, not an address: the schema is installed with the program and fetched from nowhere.
+    schema.insert("$id".into(), "urn:lbd:desired:1".into());
+    schema.into()
+}
+
+fn written() -> Value {
+    serde_json::from_str(WRITTEN).unwrap_or_default()
 }
 
 fn generator() -> SchemaGenerator {
@@ -69,5 +79,16 @@ impl Transform for Unwrap {
         if let Some(Value::String(text)) = schema.get_mut("description") {
             *text = text.split("\n\n").map(|part| part.replace('\n', " ")).collect::<Vec<_>>().join("\n\n");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_that_is_shipped_has_the_schema_of_the_types() {
+        // `tests/pure/schema.rs` says how to write it anew.
+        assert!(written() == generated());
     }
 }
