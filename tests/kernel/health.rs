@@ -234,9 +234,11 @@ fn a_killed_daemon_a_gone_checker_and_a_reload_change_nothing_without_a_verdict(
     checker.says(&[14], &[15, 16]);
     daemon.wait_for("too few servers pass, so that failing ones are kept in service: tcp://10.0.0.1:80");
     assert_eq!(live(&net), out);
-    // Without a check, all have the weights of the file at once.
+    // Without a check, all have the weights of the file at once; that is no success.
     net.write("desired.yaml", &FILE.replace("    check: web\n", ""));
     assert!(becomes(&net, &[(14, 3), (15, 3), (16, 3)]), "{}", daemon.log());
+    daemon.wait_for("no longer checked: tcp://10.0.0.1:80");
+    assert!(!daemon.log().contains("enough servers pass again"), "{}", daemon.log());
 }
 
 #[test]
