@@ -50,7 +50,7 @@ fn status(process: i32) -> Option<BTreeMap<String, String>> {
 }
 
 /// The checker of this daemon, if it runs.
-fn checker_of(daemon: &Daemon) -> Option<i32> {
+pub(crate) fn checker_of(daemon: &Daemon) -> Option<i32> {
     let processes =
         fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     let parent = daemon.id().to_string();

@@ -234,9 +234,11 @@ fn a_killed_daemon_a_gone_checker_and_a_reload_change_nothing_without_a_verdict(
     checker.says(&[14], &[15, 16]);
     daemon.wait_for("too few servers pass, so that failing ones are kept in service: tcp://10.0.0.1:80");
     assert_eq!(live(&net), out);
-    // Without a check, all have the weights of the file at once.
+    // Without a check, all have the weights of the file at once; that is no success.
     net.write("desired.yaml", &FILE.replace("    check: web\n", ""));
     assert!(becomes(&net, &[(14, 3), (15, 3), (16, 3)]), "{}", daemon.log());
+    daemon.wait_for("no longer checked: tcp://10.0.0.1:80");
+    assert!(!daemon.log().contains("enough servers pass again"), "{}", daemon.log());
 }
 
 #[test]
@@ -255,4 +257,34 @@ fn a_hostile_file_of_verdicts_changes_nothing_and_is_named() {
     fs::remove_file(&path).unwrap();
     checker.says(&[14], &[]);
     assert!(becomes(&net, &[(14, 0), (15, 3), (16, 3)]), "{}", daemon.log());
+}
+
+#[test]
+fn a_trial_in_which_a_server_that_passed_fails_is_rolled_back_at_once() {
+    let net = Netns::new();
+    let (daemon, checker) = proven(&net, FILE);
+    net.write("new.yaml", &FILE.replace("weight: 3 }]", "weight: 5 }]"));
+    let lbd = |words: &str| {
+        let all: Vec<&str> = ["-f", "desired.yaml"].into_iter().chain(words.split(' ')).collect();
+        net.lbd(&all)
+    };
+    let tried = lbd("try new.yaml --for 1h");
+    assert_eq!((tried.status, live(&net)), (0, vec![(14, 3), (15, 3), (16, 5)]), "{tried:?}");
+    daemon.wait_for("a trial has begun: new.yaml by ");
+    // A failure is no fault of the trial where the server had failed before; this one had not.
+    checker.says(&[15], &[]);
+    let why =
+        "192.168.8.15:80 of tcp://10.0.0.1:80 fails since it began: check web: status 503, 3 of 3, since ";
+    daemon.wait_for(&format!("is rolled back: {why}"));
+    assert!(becomes(&net, &[(14, 3), (15, 0), (16, 3)]), "{}", daemon.log());
+    daemon.wait_for(&format!("the trial is over (rolled back: {why}"));
+    assert_eq!((lbd("confirm").status, net.path("state/trial.json").exists()), (2, false));
+    let events = lbd("history --events").stdout;
+    assert!(events.contains(why), "{events}");
+    // Where it is wanted all the same, the trial goes on.
+    checker.says(&[], &[]);
+    assert!(becomes(&net, &[(14, 3), (15, 3), (16, 3)]), "{}", daemon.log());
+    assert_eq!(lbd("try new.yaml --for 1h --keep-going").status, 0);
+    checker.says(&[15], &[]);
+    assert!(becomes(&net, &[(14, 3), (15, 0), (16, 5)]), "{}", daemon.log());
 }

@@ -98,8 +98,13 @@ impl Controller {
                 ServicePlace::Nothing => warn!(%service, "no server passes, and none serves: {service}"),
             }
         }
+        let checked = self.goal.as_ref().map(|goal| &goal.desired.health.services);
         for service in self.places.keys().filter(|service| !services.contains_key(*service)).take(LOGGED) {
-            info!(%service, "enough servers pass again: {service}");
+            if checked.is_none_or(|checked| checked.contains_key(service)) {
+                info!(%service, "enough servers pass again: {service}");
+            } else {
+                info!(%service, "no longer checked: {service}");
+            }
         }
     }
 
