@@ -5,6 +5,7 @@
 //! probes file tcp|http N INTERVAL PORT      a desired file with checks of N servers, from 127.1.0.1 on
 //! probes write DIR FILE                     writes its probes into the directory of a daemon, and prints how many there are
 //! probes measure DIR PID RATE SECONDS       what a checker that runs costs over that time, at so many probes a second, and what it says
+//! probes edit DIR FILE TIMES                the time from a verdict to the edit in the kernel, in the place of a checker
 //! probes bare tcp|http N INTERVAL PORT SECONDS   probes the same servers without any of the rest: the processor's time per probe
 //! ```
 //!
@@ -16,6 +17,7 @@
 
 mod bare;
 mod checker;
+mod edit;
 mod file;
 mod serve;
 
@@ -43,6 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["measure", directory, process, rate, seconds] => {
             println!("{}", checker::measure(directory, process, rate.parse()?, seconds.parse()?)?);
         }
+        ["edit", directory, file, times] => println!("{}", edit::run(directory, file, times.parse()?)?),
         ["bare", kind, count, interval, port, seconds] => {
             let (interval, seconds): (f64, u64) = (interval.parse()?, seconds.parse()?);
             let load = bare::Load {
