@@ -35,7 +35,9 @@ pub(super) fn take_in(
         silent_for: if is_followed { heard.silent_for(now) } else { SILENT },
         now,
     };
-    conditions.health = conditions.health.advance(&advance);
+    let in_force = conditions.health.advance(&advance);
+    let before = std::mem::replace(&mut conditions.health, in_force);
+    conditions.take_in_altered(desired, &before, &known.altered);
     heard
 }
 
@@ -52,7 +54,11 @@ pub(super) fn take_in_for_pass(
     if conditions.unreadable.is_some() || !store.daemon().is_ok_and(|daemon| daemon.is_none()) {
         return Ok(());
     }
-    let known = KnownHealth { in_force: conditions.health.clone(), silent_since: heard.silent_since };
+    let known = KnownHealth {
+        in_force: conditions.health.clone(),
+        silent_since: heard.silent_since,
+        altered: conditions.altered.clone(),
+    };
     if store.load_health().is_ok_and(|before| before != known) {
         return store.save_health(&known);
     }

@@ -8,7 +8,7 @@ use crate::health::{Probes, Verdicts};
 use crate::model::{Desired, ServiceKey};
 use crate::reconcile::PartialPass;
 use crate::store::{Heard, KnownHealth, SILENCE, Store, unknown_health};
-use crate::target::{Advance, Clock, Conditions, InForce, Overrides, SILENT, Target};
+use crate::target::{Advance, Clock, Conditions, InForce, Overrides, SILENT, ServerOf, Target};
 
 /// How many goals the probes are kept of: the one that is followed, and one that is tried.
 const MOST_PROBES: usize = 2;
@@ -161,17 +161,20 @@ impl Checks {
         are_any
     }
 
-    /// The verdicts that are in force for a goal; `kept` is another one that it may go back to.
-    pub(super) fn in_force(
+    /// Takes in the verdicts that are in force for a goal; `kept` is another one that it may go back to. They are written down, before anything
+    /// is changed because of them.
+    pub(super) fn take_in(
         &mut self,
+        store: &Store,
         goal: &Goal,
         kept: Option<&Goal>,
-        conditions: &Conditions,
+        conditions: &mut Conditions,
         now: Clock,
-    ) -> InForce {
+        warnings: &mut Vec<String>,
+    ) {
         let hash = self.probes(goal).0.to_owned();
         let Checks { known, heard, .. } = self;
-        let Some(known) = known else { return InForce::NONE };
+        let Some(known) = known else { return };
         let advance = Advance {
             desired: &goal.desired,
             before: kept.filter(|kept| kept.revision != goal.revision).map(|kept| &*kept.desired),
@@ -188,12 +191,14 @@ impl Checks {
         });
         let dues = in_force.changes_in(&advance).into_iter().chain(silent);
         self.changes_at = dues.min().map(|left| now.since_boot + left);
-        in_force
+        conditions.take_in_altered(&goal.desired, &known.in_force, &known.altered);
+        conditions.health = in_force;
+        if let Some(known) = self.known_with(conditions) {
+            self.save(store, known, warnings);
+        }
     }
 
-    /// Writes down the verdicts in force, before anything is changed because of them.
-    pub(super) fn save(&mut self, store: &Store, in_force: &InForce, warnings: &mut Vec<String>) {
-        let Some(known) = self.known_with(in_force) else { return };
+    fn save(&mut self, store: &Store, known: KnownHealth, warnings: &mut Vec<String>) {
         if self.saved.as_ref() == Some(&known) && !store.lacks_health(&known) {
             return;
         }
@@ -208,23 +213,29 @@ impl Checks {
         self.known.as_ref().map(|known| known.in_force.clone()).unwrap_or_default()
     }
 
-    fn known_with(&self, in_force: &InForce) -> Option<KnownHealth> {
+    fn known_with(&self, conditions: &Conditions) -> Option<KnownHealth> {
         let silent_since = self.known.as_ref()?.silent_since;
-        Some(KnownHealth { in_force: in_force.clone(), silent_since })
+        let (in_force, altered) = (conditions.health.clone(), conditions.altered.clone());
+        Some(KnownHealth { in_force, silent_since, altered })
     }
 
-    /// Takes in under which conditions the last attempt of a pass has followed a goal; gives what verdicts have changed since the pass before.
+    /// Takes in under which conditions the last attempt of a pass has followed a goal, and whether a server is not as it should be after it; gives
+    /// what verdicts have changed since the pass before.
     pub(super) fn followed(
         &mut self,
         store: &Store,
         goal: &Goal,
         conditions: &Conditions,
+        is_undone: &dyn Fn(&ServerOf) -> bool,
         now: Clock,
         warnings: &mut Vec<String>,
     ) -> HealthChange {
         self.write_probes(store, goal, now, warnings);
-        let known = self.known_with(&conditions.health);
+        let mut known = self.known_with(conditions);
         let before = self.known.take().map(|known| known.in_force).unwrap_or_default();
+        if let Some(known) = known.as_mut().filter(|known| !known.altered.is_empty()) {
+            known.altered.retain(is_undone);
+        }
         self.known = known;
         self.overrides.clone_from(&conditions.overrides);
         let target = Target::new(&goal.desired, conditions);

@@ -8,7 +8,7 @@ use super::{LoadError, Store};
 use crate::files::seal::SealError;
 use crate::files::{BoundFile, BoundFileError, FileError};
 use crate::health::{Probes, SharedFiles, Verdicts};
-use crate::target::{Clock, InForce};
+use crate::target::{Altered, Clock, InForce};
 
 /// The verdicts in force. 100,000 servers are 4 MB.
 const IN_FORCE: BoundFile = BoundFile { name: "in-force.json", version: 2, limit: 128 << 20 };
@@ -26,6 +26,9 @@ pub struct KnownHealth {
     pub in_force: InForce,
     /// Since when nothing has come from the checker, in milliseconds since the boot, where that is so
     pub silent_since: Option<u64>,
+    /// What checks have altered and passes have yet to put back, while a pause lets checks go on
+    #[serde(default, skip_serializing_if = "Altered::is_empty")]
+    pub altered: Altered,
 }
 
 /// What has come from the checker.
