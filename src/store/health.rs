@@ -151,6 +151,40 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::health::{ProbedCheck, RunDirs};
+    use crate::model::{CheckKind, Timing};
+    use crate::target::{ServerHealth, ServerState};
+
+    // A checker that went on probed servers of which lbd knew nothing any more.
+    #[test]
+    fn where_lbd_manages_nothing_any_more_no_verdict_is_in_force_and_nothing_is_probed() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = SharedFiles::new(&RunDirs::new(&directory.path().join("run")), None).unwrap();
+        let store = Store::new(&directory.path().join("state"), None).unwrap();
+        let store = store.with_shared_files(files.clone());
+        // Where nothing was, nothing is written.
+        store.end_conditions().unwrap();
+        assert!(store.lacks_probes());
+        let (service, server) = ("tcp://10.0.0.1:80", "192.168.8.1:80");
+        let text = format!(r#"[{{"service":"{service}","unproven":["{server}"]}}]"#);
+        let in_force: InForce = serde_json::from_str(&text).unwrap();
+        let known = in_force.of(&service.parse().unwrap(), &server.parse().unwrap());
+        assert_eq!(known, Some(&ServerHealth::new(ServerState::Unproven)));
+        store.save_health(&KnownHealth { in_force, ..KnownHealth::default() }).unwrap();
+        let check = ProbedCheck {
+            what: "1".to_owned().try_into().unwrap(),
+            name: "web".into(),
+            cluster: None,
+            source: None,
+            kind: CheckKind::Ping,
+            timing: Timing::DEFAULT,
+            targets: vec![server.parse().unwrap()],
+        };
+        store.save_probes(&Probes { checks: vec![check] }).unwrap();
+        store.end_conditions().unwrap();
+        assert_eq!(store.load_health().unwrap(), KnownHealth::default());
+        assert_eq!(files.load_probes().unwrap(), Some(Probes::default()));
+    }
 
     #[test]
     fn a_checker_lives_while_it_has_written_lately_and_not_in_a_time_to_come() {
