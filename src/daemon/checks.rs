@@ -16,14 +16,16 @@ const MOST_PROBES: usize = 2;
 /// What is known of checks from pass to pass.
 #[derive(Default)]
 pub(super) struct Checks {
+    /// Whether the daemon starts the checker itself
+    pub(super) is_child: bool,
     /// What was in force at the last pass; nothing before the first one
     known: Option<KnownHealth>,
     /// What of it is on disk
     saved: Option<KnownHealth>,
     /// What is to be probed for the last goals
     probes: Vec<ProbesOf>,
-    /// The hash of the probes that are on disk
-    written: Option<String>,
+    /// The hash of the probes that are on disk, and whether there are any
+    written: Option<(String, bool)>,
     /// What has come from the checker for the pass under way
     heard: Heard,
     /// When what is in force changes by itself, in milliseconds since the boot
@@ -93,7 +95,8 @@ impl Checks {
     pub(super) fn no_verdict_is_new(&self, store: &Store, now: Clock) -> Option<Option<u64>> {
         let Checks { known, heard: before, changes_at, .. } = self;
         let known = known.as_ref()?;
-        let heard = store.hear(self.written.as_deref(), known, now);
+        let written = self.written.as_ref().map(|(hash, _)| &**hash);
+        let heard = store.hear(written, known, now);
         let is_new = heard.silent_since != known.silent_since
             || heard.problem != before.problem
             || !is_same(heard.verdicts.as_ref(), before.verdicts.as_ref())
@@ -129,9 +132,10 @@ impl Checks {
             Some(kept) => self.probes(kept).1,
             None => false,
         };
+        let written = self.written.as_ref().map(|(hash, _)| &**hash);
         self.heard = match &mut self.known {
             Some(known) if are_any => {
-                let heard = store.hear(self.written.as_deref(), known, now);
+                let heard = store.hear(written, known, now);
                 known.silent_since = heard.silent_since;
                 heard
             }
@@ -147,15 +151,20 @@ impl Checks {
     fn write_probes(&mut self, store: &Store, goal: &Goal, now: Clock, warnings: &mut Vec<String>) -> bool {
         let (hash, are_any) = self.probes(goal);
         let hash = hash.to_owned();
-        if self.written.as_ref() == Some(&hash) {
+        if self.written.as_ref().is_some_and(|(written, _)| *written == hash) {
             return are_any;
         }
         // A checker that had nothing to do has written nothing.
-        if let Some(known) = self.known.as_mut().filter(|known| are_any && known.in_force.is_empty()) {
-            known.silent_since.get_or_insert(now.since_boot);
+        if let Some(known) = self.known.as_mut().filter(|_| are_any) {
+            let was_idle = self.written.as_ref().map_or(known.in_force.is_empty(), |(_, were_any)| !were_any);
+            if was_idle {
+                (known.silent_since, self.heard.silent_since) = (Some(now.since_boot), Some(now.since_boot));
+                let silent_at = now.since_boot.saturating_add(SILENCE + 1);
+                self.changes_at = Some(self.changes_at.map_or(silent_at, |at| at.min(silent_at)));
+            }
         }
         match store.save_probes(&Probes::of(&goal.desired)) {
-            Ok(()) => self.written = Some(hash),
+            Ok(()) => self.written = Some((hash, are_any)),
             Err(error) => warnings.push(format!("{error}; the checker does not learn what is to be probed")),
         }
         are_any
@@ -237,11 +246,15 @@ impl Checks {
             known.altered.retain(is_undone);
         }
         self.known = known;
+        // Commands read it, too.
+        if let Some(known) = self.known.clone().filter(|known| self.saved.as_ref() != Some(known)) {
+            self.save(store, known, warnings);
+        }
         self.overrides.clone_from(&conditions.overrides);
         let target = Target::new(&goal.desired, conditions);
         let heard = &self.heard;
         let changes_in = self.changes_in(heard, now);
-        HealthChange::new(&before, &target, heard, changes_in, now)
+        HealthChange::new(&before, &target, heard, self.is_child, changes_in, now)
     }
 
     /// Whether these are the overrides under which the last whole pass followed its file.

@@ -141,6 +141,12 @@ impl Passes {
         Self { file: file.to_owned(), ..self }
     }
 
+    /// The same where the daemon starts the checker itself, or where another one does.
+    pub fn with_child_checker(mut self, is_child: bool) -> Self {
+        self.checks.is_child = is_child;
+        self
+    }
+
     /// The same by other clocks than those of the host.
     pub fn with_clock(self, clock: ReadClock) -> Self {
         Self { clock, ..self }

@@ -135,7 +135,9 @@ impl Store {
                 Heard { verdicts: Some(verdicts), silent_since, problem: None }
             }
             Ok(Some(verdicts)) => {
-                let since = known.silent_since.unwrap_or(verdicts.at.min(now.since_boot));
+                // A checker that had nothing to do has written nothing.
+                let at = if known.in_force.is_empty() { now.since_boot } else { verdicts.at };
+                let since = known.silent_since.unwrap_or(at.min(now.since_boot));
                 Heard { verdicts: None, silent_since: Some(since), problem: None }
             }
             Ok(None) => Heard { verdicts: None, silent_since: silent_since(), problem: None },

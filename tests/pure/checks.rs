@@ -309,15 +309,27 @@ fn what_is_removed_from_the_run_directory_is_written_again() {
 #[test]
 fn a_checker_that_goes_on_with_other_probes_is_like_one_that_is_gone() {
     let mut director = proven(&[14, 15]);
-    for _ in 0..5 {
-        director.passes_in(Duration::from_secs(10));
+    let other = |director: &Director| {
         let at = director.clock().since_boot;
         let other = Verdicts { probes: "another".to_owned(), at, ..Verdicts::default() };
-        files(&director).save_verdicts(&other).unwrap();
+        files(director).save_verdicts(&other).unwrap();
+    };
+    for _ in 0..5 {
+        director.passes_in(Duration::from_secs(10));
+        other(&director);
         announced(&mut director);
     }
     let silent = director.status().health.silent.clone().unwrap();
     assert!(silent.contains("the checker has not read what is to be probed"), "{silent}");
+    assert!(!director.status().health.not_known);
+    for _ in 0..26 {
+        director.passes_in(Duration::from_secs(10));
+        other(&director);
+        announced(&mut director);
+    }
+    let health = director.status().health.to_string();
+    let says = format!("health of 2 servers is not known: {silent}");
+    assert!(health.ends_with(&says), "{health}");
     hears(&mut director, &[]);
     assert_eq!(director.status().health.silent, None);
 }
@@ -381,4 +393,43 @@ fn in_a_pause_that_keeps_checks_a_slow_start_comes_to_its_end() {
     assert_eq!(weights(&director), [(14, 1), (15, 3)]);
     beats(&mut director, 10, &[]);
     assert_eq!(weights(&director), [(14, 3), (15, 3)]);
+}
+
+// With its first check in the file, `status` said that nothing had come from the checker for an hour, and ended with 1.
+#[test]
+fn a_checker_that_had_nothing_to_do_counts_as_silent_from_the_first_probes_on() {
+    let mut director = proven(&[14, 15]);
+    let none = "version: 1\nclusters: [{ name: c1, listen: 'tcp://10.0.0.1:80', servers: [192.168.8.14, 192.168.8.15] }]\n";
+    director.hears(Event::File(goal(none, 2)));
+    director.passes_in(Duration::from_secs(3_600));
+    director.hears(Event::File(Ok(checked(&[14, 15], 3))));
+    let silent_for = |director: &Director| {
+        let (now, known) = (director.clock(), director.store.load_health().unwrap());
+        director.store.hear(None, &known, now).silent_for(now)
+    };
+    let silent =
+        |director: &Director| (silent_for(director) < 1_000, director.status().health.silent.clone());
+    assert_eq!(silent(&director), (true, None));
+    director.looks();
+    assert_eq!(director.status().health.silent, None);
+    for _ in 0..4 {
+        director.passes_in(Duration::from_secs(10));
+    }
+    let silent = director.status().health.silent.clone().unwrap();
+    assert!(silent.ends_with("; `systemctl status lbd-check` shows why"), "{silent}");
+}
+
+// At a terminal, and in a container, there is no unit to look at.
+#[test]
+fn a_checker_that_the_daemon_starts_itself_has_its_reasons_in_the_log_of_the_daemon() {
+    let mut director = Director::new();
+    director.passes = director.passes.with_child_checker(true);
+    director.hears(Event::File(Ok(checked(&[14, 15], 1))));
+    for _ in 0..4 {
+        director.passes_in(Duration::from_secs(10));
+    }
+    let health = director.status().health.clone();
+    let silent = health.silent.unwrap();
+    assert!(silent.ends_with("; the log of the daemon, which has started it, has the reason"), "{silent}");
+    assert!(health.is_child);
 }
