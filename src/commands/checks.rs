@@ -25,7 +25,9 @@ pub(super) fn take_in(
     let hash = probes.hash();
     // Without a daemon, none writes down what is to be probed.
     let written = is_followed.then_some(&*hash);
-    let heard = if probes.is_empty() { Heard::default() } else { store.hear(written, &known, now) };
+    // The daemon may have yet to follow this file.
+    let most = probes.len().max(known.in_force.iter().count());
+    let heard = if probes.is_empty() { Heard::default() } else { store.hear(written, most, &known, now) };
     let advance = Advance {
         desired,
         before,

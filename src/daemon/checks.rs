@@ -24,8 +24,10 @@ pub(super) struct Checks {
     saved: Option<KnownHealth>,
     /// What is to be probed for the last goals
     probes: Vec<ProbesOf>,
-    /// The hash of the probes that are on disk, and whether there are any
-    written: Option<(String, bool)>,
+    /// The hash of the probes that are on disk, and how many there are
+    written: Option<(String, usize)>,
+    /// How many there were before: until the checker has read the new ones, its file is about those
+    written_before: usize,
     /// What has come from the checker for the pass under way
     heard: Heard,
     /// When what is in force changes by itself, in milliseconds since the boot
@@ -38,25 +40,27 @@ pub(super) struct Checks {
 struct ProbesOf {
     state: Arc<Desired>,
     hash: String,
-    are_any: bool,
+    count: usize,
 }
 
 impl Checks {
+    /// The hash of the probes that are on disk, and how many the checker may say something of.
+    fn written(&self) -> (Option<&str>, usize) {
+        let count = self.written.as_ref().map_or(0, |(_, count)| *count);
+        (self.written.as_ref().map(|(hash, _)| &**hash), count.max(self.written_before))
+    }
+
     /// What is to be probed for a goal; computed once.
-    fn probes(&mut self, goal: &Goal) -> (&str, bool) {
+    fn probes(&mut self, goal: &Goal) -> (&str, usize) {
         let place = self.probes.iter().position(|of| Arc::ptr_eq(&of.state, &goal.desired));
         let place = place.unwrap_or_else(|| {
             let probes = Probes::of(&goal.desired);
             self.probes.truncate(MOST_PROBES - 1);
-            let of = ProbesOf {
-                state: Arc::clone(&goal.desired),
-                hash: probes.hash(),
-                are_any: !probes.is_empty(),
-            };
+            let of = ProbesOf { state: Arc::clone(&goal.desired), hash: probes.hash(), count: probes.len() };
             self.probes.insert(0, of);
             0
         });
-        self.probes.get(place).map_or(("", false), |of| (&*of.hash, of.are_any))
+        self.probes.get(place).map_or(("", 0), |of| (&*of.hash, of.count))
     }
 
     /// When what is in force changes by itself, or the checker has to have written again, in milliseconds from now.
@@ -95,8 +99,8 @@ impl Checks {
     pub(super) fn no_verdict_is_new(&self, store: &Store, now: Clock) -> Option<Option<u64>> {
         let Checks { known, heard: before, changes_at, .. } = self;
         let known = known.as_ref()?;
-        let written = self.written.as_ref().map(|(hash, _)| &**hash);
-        let heard = store.hear(written, known, now);
+        let (written, most) = self.written();
+        let heard = store.hear(written, most, known, now);
         let is_new = heard.silent_since != known.silent_since
             || heard.problem != before.problem
             || !is_same(heard.verdicts.as_ref(), before.verdicts.as_ref())
@@ -123,24 +127,26 @@ impl Checks {
             }
         }
         // It may have been removed.
-        if kept.is_some_and(|kept| self.probes(kept).1) && store.lacks_probes() {
+        if kept.is_some_and(|kept| self.probes(kept).1 > 0) && store.lacks_probes() {
             self.written = None;
         }
         let are_any = match kept {
             // At once where another process of the daemon has written them: the checker may have begun before this one.
             Some(kept) if self.written.is_none() => self.write_probes(store, kept, now, warnings),
-            Some(kept) => self.probes(kept).1,
+            Some(kept) => self.probes(kept).1 > 0,
             None => false,
         };
-        let written = self.written.as_ref().map(|(hash, _)| &**hash);
-        self.heard = match &mut self.known {
+        let (written, most) = self.written();
+        let (written, mut known) = (written.map(str::to_owned), self.known.take());
+        self.heard = match &mut known {
             Some(known) if are_any => {
-                let heard = store.hear(written, known, now);
+                let heard = store.hear(written.as_deref(), most, known, now);
                 known.silent_since = heard.silent_since;
                 heard
             }
             Some(_) | None => Heard::default(),
         };
+        self.known = known;
         warnings.extend(
             self.heard.problem.as_ref().map(|problem| format!("{problem}; verdicts stay as they are")),
         );
@@ -149,14 +155,15 @@ impl Checks {
 
     /// Writes what is to be probed for a goal, where that is not on disk; gives whether there is anything to be probed.
     fn write_probes(&mut self, store: &Store, goal: &Goal, now: Clock, warnings: &mut Vec<String>) -> bool {
-        let (hash, are_any) = self.probes(goal);
-        let hash = hash.to_owned();
+        let (hash, count) = self.probes(goal);
+        let (hash, are_any) = (hash.to_owned(), count > 0);
         if self.written.as_ref().is_some_and(|(written, _)| *written == hash) {
             return are_any;
         }
         // A checker that had nothing to do has written nothing.
         if let Some(known) = self.known.as_mut().filter(|_| are_any) {
-            let was_idle = self.written.as_ref().map_or(known.in_force.is_empty(), |(_, were_any)| !were_any);
+            let was_idle =
+                self.written.as_ref().map_or(known.in_force.is_empty(), |(_, before)| *before == 0);
             if was_idle {
                 (known.silent_since, self.heard.silent_since) = (Some(now.since_boot), Some(now.since_boot));
                 let silent_at = now.since_boot.saturating_add(SILENCE + 1);
@@ -164,7 +171,10 @@ impl Checks {
             }
         }
         match store.save_probes(&Probes::of(&goal.desired)) {
-            Ok(()) => self.written = Some((hash, are_any)),
+            Ok(()) => {
+                let before = self.written.replace((hash, count));
+                self.written_before = before.map_or(0, |(_, before)| before);
+            }
             Err(error) => warnings.push(format!("{error}; the checker does not learn what is to be probed")),
         }
         are_any

@@ -124,9 +124,9 @@ impl Store {
     }
 
     /// Reads what the checker says; `known` is what was known before. `probes` is the hash of what is to be probed, where it is known: a checker
-    /// that goes on with other probes says nothing of these.
-    pub fn hear(&self, probes: Option<&str>, known: &KnownHealth, now: Clock) -> Heard {
-        let loaded = self.shared.as_ref().map_or(Ok(None), SharedFiles::load_verdicts);
+    /// that goes on with other probes says nothing of these. `most` is how many probes there are: a longer file is not read.
+    pub fn hear(&self, probes: Option<&str>, most: usize, known: &KnownHealth, now: Clock) -> Heard {
+        let loaded = self.shared.as_ref().map_or(Ok(None), |shared| shared.load_verdicts(most));
         let silent_since = || Some(known.silent_since.unwrap_or(now.since_boot));
         match loaded {
             Ok(Some(verdicts)) if is_living(verdicts.at, now) => {

@@ -81,7 +81,7 @@ fn the_checker_is_nobody_without_a_capability_and_runs_while_there_is_something_
         if files.load_probes().unwrap() != Some(closed_port()) {
             files.save_probes(&closed_port()).unwrap();
         }
-        let Some(verdicts) = files.load_verdicts().unwrap() else { return false };
+        let Some(verdicts) = files.load_verdicts(1).unwrap() else { return false };
         let target = "127.0.0.1:9".parse().unwrap();
         let key = ProbeKey { what: "1".to_owned().try_into().unwrap(), target };
         let verdict = &verdicts.of(&key).verdict;

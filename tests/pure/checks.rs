@@ -405,7 +405,7 @@ fn a_checker_that_had_nothing_to_do_counts_as_silent_from_the_first_probes_on() 
     director.hears(Event::File(Ok(checked(&[14, 15], 3))));
     let silent_for = |director: &Director| {
         let (now, known) = (director.clock(), director.store.load_health().unwrap());
-        director.store.hear(None, &known, now).silent_for(now)
+        director.store.hear(None, 2, &known, now).silent_for(now)
     };
     let silent =
         |director: &Director| (silent_for(director) < 1_000, director.status().health.silent.clone());
