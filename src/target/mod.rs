@@ -184,7 +184,8 @@ impl<'a> Targets<'a> {
             // In a trial, what leaves stays.
             source_before: other.filter(|_| conditions.trial.is_none()),
             source,
-            in_trial: before.map(|before| trial::during(&file.desired, &before.desired)),
+            in_trial: before
+                .map(|before| trial::during(&file.desired, file.without_verdicts(), &before.desired)),
             is_verified: verified.is_some() && other.is_none(),
             file,
             verified: verified_target,

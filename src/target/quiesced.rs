@@ -11,7 +11,8 @@ use crate::model::{
 /// a service that stays (see [`refuses_clients`]), which are not kept; nor is a fallback that serves no more, where what fails is deleted, nor what cannot be there together: the kernel runs no sync daemon
 /// while a service has a server of another family. The rules of services that leave are kept, see
 /// [`rules::keep`].
-pub(super) fn keep(desired: &mut Desired, before: &Desired) {
+/// `file` is the desired state without verdicts: a server of it that checks have deleted is not kept.
+pub(super) fn keep(desired: &mut Desired, file: &State, before: &Desired) {
     let (state, old) = (&mut desired.state, &before.state);
     // What the file has comes first.
     let is_mixed = has_mixed(state);
@@ -20,7 +21,7 @@ pub(super) fn keep(desired: &mut Desired, before: &Desired) {
     let kept: Vec<SyncDaemon> = old.sync.iter().filter(is_kept).cloned().collect();
     state.sync.extend(kept);
     let may_be_mixed = state.sync.is_empty();
-    keep_servers(state, before, may_be_mixed);
+    keep_servers(state, file, before, may_be_mixed);
     // What another setting of the policy leaves alone is no part of it.
     if desired.policy.prune == Prune::Never {
         return;
@@ -45,7 +46,7 @@ pub(super) fn keep(desired: &mut Desired, before: &Desired) {
 }
 
 /// Adds the servers that leave services that stay.
-fn keep_servers(state: &mut State, old: &Desired, may_be_mixed: bool) {
+fn keep_servers(state: &mut State, file: &State, old: &Desired, may_be_mixed: bool) {
     for (key, service) in &mut state.services {
         let Some(before) = old.state.services.get(key) else { continue };
         if Arc::ptr_eq(&before.servers, &service.servers) || refuses_clients(&service.scheduling) {
@@ -58,6 +59,7 @@ fn keep_servers(state: &mut State, old: &Desired, may_be_mixed: bool) {
             !service.servers.contains_key(*server)
                 && (may_be_mixed || !is_mixed_in(key, server))
                 && fallback != Some(**server)
+                && !file.services.get(key).is_some_and(|own| own.servers.contains_key(*server))
         });
         let leaving: Vec<_> =
             leaving.map(|(server, real)| (*server, RealServer { weight: 0, ..*real })).collect();
@@ -133,6 +135,12 @@ mod tests {
         }
     }
 
+    /// Without verdicts.
+    fn kept(file: &mut Desired, before: &Desired) {
+        let own = file.state.clone();
+        keep(file, &own, before);
+    }
+
     #[test]
     fn what_leaves_stays_with_weight_0_but_for_a_server_that_would_refuse_clients() {
         let before = desired(&[
@@ -144,7 +152,7 @@ mod tests {
             ("tcp://10.0.0.1:80", service("rr", &[(2, 7), (3, 1)])),
             ("tcp://10.0.0.2:80", service("sh", &[(2, 7)])),
         ]);
-        keep(&mut file, &before);
+        kept(&mut file, &before);
         let expected = desired(&[
             ("tcp://10.0.0.1:80", service("rr", &[(1, 0), (2, 7), (3, 1)])),
             ("tcp://10.0.0.2:80", service("sh", &[(2, 7)])),
@@ -156,9 +164,9 @@ mod tests {
     // Clients stayed on the sorry server until the trial ended, though the tried file has servers that pass.
     #[test]
     fn a_fallback_that_serves_no_more_is_deleted_where_what_fails_is() {
-        let kept = |on_failure| {
-            let mut before = desired(&[("tcp://10.0.0.1:80", service("rr", &[(1, 5), (99, 1)]))]);
-            let (fallback, real) = before.state.services[0].servers.get_index(1).unwrap();
+        let state = |on_failure| {
+            let mut before = desired(&[("tcp://10.0.0.1:80", service("rr", &[(1, 5), (3, 1), (99, 1)]))]);
+            let (fallback, real) = before.state.services[0].servers.get_index(2).unwrap();
             let health = ServiceHealth {
                 checks: [].into(),
                 servers: Default::default(),
@@ -170,13 +178,15 @@ mod tests {
             };
             let services = before.state.services.keys().map(|key| (*key, health.clone())).collect();
             before.health = Arc::new(Health { services });
+            // A server of the file that checks have deleted is none that leaves.
+            let own = desired(&[("tcp://10.0.0.1:80", service("rr", &[(2, 7), (3, 1)]))]);
             let mut file = desired(&[("tcp://10.0.0.1:80", service("rr", &[(2, 7)]))]);
-            keep(&mut file, &before);
+            keep(&mut file, &own.state, &before);
             file.state
         };
         let with = |servers| desired(&[("tcp://10.0.0.1:80", service("rr", servers))]).state;
-        assert_eq!(kept(OnFailure::Remove), with(&[(1, 0), (2, 7)]));
-        assert_eq!(kept(OnFailure::Quiesce), with(&[(1, 0), (2, 7), (99, 0)]));
+        assert_eq!(state(OnFailure::Remove), with(&[(1, 0), (2, 7)]));
+        assert_eq!(state(OnFailure::Quiesce), with(&[(1, 0), (2, 7), (99, 0)]));
     }
 
     #[test]
@@ -185,7 +195,7 @@ mod tests {
         let mut file = desired(&[]);
         file.policy.prune = Prune::Never;
         let expected = file.clone();
-        keep(&mut file, &before);
+        kept(&mut file, &before);
         assert_eq!(file, expected);
     }
 
@@ -197,7 +207,7 @@ mod tests {
         before.state.marks = vec![Mark { mark: 7, matches: vec![web(), mail()] }];
         before.state.untracked = vec![mail(), web()];
         let mut file = desired(&[("tcp://10.0.0.1:80", service("rr", &[(1, 5)]))]);
-        keep(&mut file, &before);
+        kept(&mut file, &before);
         assert_eq!(file.state.marks, [Mark { mark: 7, matches: vec![mail()] }]);
         assert_eq!(file.state.untracked, [mail()]);
     }
