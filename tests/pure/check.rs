@@ -114,3 +114,12 @@ fn no_program_of_a_check_goes_on_after_a_signal() {
     assert_eq!(becomes(0), 0);
     assert!(!lbd.wait().unwrap().success());
 }
+
+#[test]
+fn a_checker_without_its_directory_says_who_makes_it() {
+    let directory = directory(&[]);
+    let output = lbd(&directory, &["checker", "--run-dir", "/nowhere/lbd"]);
+    assert_eq!((output.status, output.stdout.as_str()), (2, ""), "{}", output.stderr);
+    let says = "/nowhere/lbd-check: there is no such directory, into which a checker writes its verdicts; lbd-check.service makes it";
+    assert!(output.stderr.contains(says), "{}", output.stderr);
+}
