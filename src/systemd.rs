@@ -39,7 +39,8 @@ impl Notifier {
         Self::new(|name| env::var_os(name))
     }
 
-    fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    /// The same with these variables as the environment.
+    pub(crate) fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let logged = Once::new();
         let socket = variable("NOTIFY_SOCKET").filter(|name| !name.is_empty()).and_then(|name| {
             connect(&name)

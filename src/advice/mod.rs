@@ -18,6 +18,7 @@ mod replies;
 mod services;
 mod settings;
 mod untracked;
+mod unused;
 mod walk;
 
 use std::borrow::Cow;
@@ -36,6 +37,7 @@ pub use self::group::{Shortened, by_finding, grouped, in_full, shortened};
 pub use self::permissions::of_file;
 pub use self::question::{question, settings};
 pub use self::services::unusable;
+pub use self::unused::unused_checks;
 
 /// One thing that is wrong, and the way out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

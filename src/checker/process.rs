@@ -5,6 +5,7 @@ use std::io;
 
 use tokio::select;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::changes::Changes;
@@ -36,12 +37,17 @@ pub async fn run(files: &SharedFiles, notifier: &Notifier) -> io::Result<()> {
     let (probes, written) = (Probes::default(), Verdicts::default());
     let mut checker = Checker { files, notifier, engine: None, probes, written, logged: None };
     notifier.ready("nothing to probe");
+    let mut alive_at = Instant::now();
     loop {
         select! {
             biased;
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => watch.request_read(),
+            () = wait_until(notifier.watchdog_interval().map(|_| alive_at)) => {
+                notifier.watchdog();
+                alive_at = Instant::now() + notifier.watchdog_interval().unwrap_or_default();
+            }
             // It is replaced by rename: there is no writer to wait for.
             _ = watch.changed() => checker.read(),
             () = next_change(&mut checker.engine) => {
@@ -52,6 +58,14 @@ pub async fn run(files: &SharedFiles, notifier: &Notifier) -> io::Result<()> {
     }
     notifier.stopping();
     Ok(())
+}
+
+/// Waits until the watchdog is to be fed; for ever where there is none.
+async fn wait_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
 }
 
 /// Waits until the verdicts are to be written; for ever where nothing is probed.
@@ -112,6 +126,43 @@ impl Checker<'_> {
         if problem != self.logged {
             problem.iter().for_each(|problem| warn!("{problem}"));
             self.logged = problem;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::time::Duration;
+
+    use tokio::net::UnixDatagram;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::health::RunDirs;
+
+    #[tokio::test]
+    async fn the_watchdog_is_fed_also_while_there_is_nothing_to_probe() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        let notifier = Notifier::new(|name| match name {
+            "NOTIFY_SOCKET" => Some(path.clone().into_os_string()),
+            "WATCHDOG_USEC" => Some(OsString::from("20000")),
+            _ => None,
+        });
+        let files = SharedFiles::new(&RunDirs::new(&directory.path().join("run")), None).unwrap();
+        let fed = async {
+            let mut fed = 0;
+            while fed < 3 {
+                let mut message = [0; 64];
+                let length = manager.recv(&mut message).await.unwrap();
+                fed += usize::from(message[..length] == *b"WATCHDOG=1");
+            }
+        };
+        select! {
+            ended = run(&files, &notifier) => panic!("{ended:?}"),
+            fed = timeout(Duration::from_secs(20), fed) => fed.unwrap(),
         }
     }
 }

@@ -1,25 +1,23 @@
 //! `lbd check`: probes the servers of the file once, without kernel or daemon, and prints verdict and time.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::io::{self, Write};
 use std::sync::Arc;
-use std::{io, process};
 
 use compact_str::{CompactString, format_compact};
 use rustix::process::{Resource, geteuid, getrlimit};
 use serde_json::json;
+use tokio::select;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use super::{CommandError, Console, DIFFERS, DONE, ERROR, inputs, named};
+use super::{CommandError, Console, DIFFERS, DONE, ERROR, check_child, inputs, named};
 use crate::checker::{Probed, Prober, privileges};
 use crate::cli::{Arguments, CheckOptions, ReportOutput};
-use crate::config::Source;
 use crate::daemon::StartError;
 use crate::escape;
 use crate::health::{ExecWeight, Keys, Outcome, ProbeKey, Probes};
 use crate::model::{Desired, ServerKey, ServiceKey};
-use crate::progress::Progress;
 use crate::report::{JSON_VERSION, count};
 use crate::target::FileServers;
 
@@ -53,47 +51,52 @@ pub(super) fn run(
     }
     // What a server sends, and a program, is nothing for root; nor is root's terminal for them, which only another process can leave.
     if options.parent.is_none() && geteuid().is_root() {
-        return as_child(&source, options, console);
+        return check_child::run(&source, options, console);
     }
-    privileges::leave_terminal();
+    if options.parent.is_some() {
+        privileges::leave_terminal();
+    }
     privileges::drop().map_err(CommandError::Privileges)?;
     if options.parent.is_some_and(|parent| !privileges::end_with_parent(parent)) {
         return Ok(ERROR);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::Start(StartError::Threads(error)))?;
-    let probed = runtime.block_on(probe(&desired, &rows, &console.progress));
-    print(&rows, &probed, options.output, console)
+    let probed: Result<_, CommandError> = runtime.block_on(async {
+        let interrupted = interrupted().map_err(|error| CommandError::Start(StartError::Signals(error)))?;
+        let mut report = check_child::reporter(&mut *console.err);
+        let progress = &console.progress;
+        let shown: &mut dyn FnMut(usize, usize) = match options.parent {
+            Some(_) => &mut report,
+            None => &mut |done, of| progress.probe(done, of),
+        };
+        select! {
+            probed = probe(&desired, &rows, shown) => Ok(Some(probed)),
+            () = interrupted => Ok(None),
+        }
+    });
+    // The programs that still run end with it.
+    drop(runtime);
+    match probed? {
+        Some(probed) => print(&rows, &probed, options.output, console),
+        None => {
+            console.error("interrupted");
+            Ok(ERROR)
+        }
+    }
 }
 
-/// Has a process of its own do it, which gets the file as its input: it may not be able to read it any more.
-fn as_child(source: &Source, options: &CheckOptions, console: &mut Console<'_>) -> Result<u8, CommandError> {
-    let output = match options.output {
-        ReportOutput::Text => "text",
-        ReportOutput::Json => "json",
-    };
-    let mut command = Command::new("/proc/self/exe");
-    command.args(["--file", "-", "check", "--output", output, "--parent", &process::id().to_string()]);
-    if let Some(name) = &options.name {
-        command.args(["--", name]);
-    }
-    console.progress.set_task("probing");
-    let ran = output_of(&mut command, source.text.as_bytes());
-    let process::Output { status, stdout, stderr } =
-        ran.map_err(|error| CommandError::Start(StartError::Threads(error)))?;
-    console.progress.wipe();
-    let _ = console.err.write_all(&stderr);
-    console.out.write_all(&stdout)?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(ERROR))
-}
-
-/// Runs a program with an input, which it reads before it writes.
-fn output_of(command: &mut Command, input: &[u8]) -> io::Result<process::Output> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input)?;
-    }
-    child.wait_with_output()
+/// Waits for a signal that ends this process: it has programs of checks to end, which are in process groups of their own.
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
 }
 
 /// The servers with checks that a name is about, in the order of the file.
@@ -134,8 +137,12 @@ fn shown(service: &ServiceKey, server: &ServerKey) -> CompactString {
     }
 }
 
-/// Probes each of them once; all at once, as far as descriptors allow.
-async fn probe(desired: &Desired, rows: &[Row], progress: &Progress) -> HashMap<ProbeKey, Probed> {
+/// Probes each of them once; all at once, as far as descriptors allow. `shown` gets how far it is.
+async fn probe(
+    desired: &Desired,
+    rows: &[Row],
+    shown: &mut dyn FnMut(usize, usize),
+) -> HashMap<ProbeKey, Probed> {
     let probes = Probes::of(desired);
     let wanted: std::collections::HashSet<ProbeKey> = rows.iter().map(|row| row.key).collect();
     let mut waiting = Vec::new();
@@ -155,7 +162,7 @@ async fn probe(desired: &Desired, rows: &[Row], progress: &Progress) -> HashMap<
         {
             in_flight.spawn(async move { (key, prober.probe(key.target).await) });
         }
-        progress.probe(probed.len(), all);
+        shown(probed.len(), all);
         match in_flight.join_next().await {
             Some(Ok((key, result))) => probed.insert(key, result),
             // A task neither panics nor is aborted.

@@ -1,5 +1,7 @@
 //! `lbd checker`: the process that probes, which the service manager or the daemon starts.
 
+use std::io;
+
 use tracing::info;
 
 use super::{CommandError, DONE};
@@ -22,6 +24,11 @@ pub(super) fn run(arguments: &Arguments, options: &CheckerOptions) -> Result<u8,
     let notifier = Notifier::from_env();
     let files = SharedFiles::new(&RunDirs::new(&arguments.run_dir), namespace::cookie());
     let files = files.map_err(CommandError::Scope)?;
+    // Whoever started it had to make it: this process may not any more.
+    let directory = &files.dirs().checker;
+    if directory.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        return Err(CommandError::NoCheckerDirectory(directory.clone()));
+    }
     let Some(_lock) = files.lock_checker().map_err(CommandError::StateFile)? else {
         return Err(CommandError::SecondChecker(files.dirs().checker.clone()));
     };

@@ -25,7 +25,9 @@ pub(super) fn take_in(
     let hash = probes.hash();
     // Without a daemon, none writes down what is to be probed.
     let written = is_followed.then_some(&*hash);
-    let heard = if probes.is_empty() { Heard::default() } else { store.hear(written, &known, now) };
+    // The daemon may have yet to follow this file.
+    let most = probes.len().max(known.in_force.iter().count());
+    let heard = if probes.is_empty() { Heard::default() } else { store.hear(written, most, &known, now) };
     let advance = Advance {
         desired,
         before,
@@ -35,7 +37,9 @@ pub(super) fn take_in(
         silent_for: if is_followed { heard.silent_for(now) } else { SILENT },
         now,
     };
-    conditions.health = conditions.health.advance(&advance);
+    let in_force = conditions.health.advance(&advance);
+    let before = std::mem::replace(&mut conditions.health, in_force);
+    conditions.take_in_altered(desired, &before, &known.altered);
     heard
 }
 
@@ -52,7 +56,11 @@ pub(super) fn take_in_for_pass(
     if conditions.unreadable.is_some() || !store.daemon().is_ok_and(|daemon| daemon.is_none()) {
         return Ok(());
     }
-    let known = KnownHealth { in_force: conditions.health.clone(), silent_since: heard.silent_since };
+    let known = KnownHealth {
+        in_force: conditions.health.clone(),
+        silent_since: heard.silent_since,
+        altered: conditions.altered.clone(),
+    };
     if store.load_health().is_ok_and(|before| before != known) {
         return store.save_health(&known);
     }

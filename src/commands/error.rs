@@ -82,6 +82,8 @@ pub enum CommandError {
     Privileges(PrivilegesError),
     /// Another process probes, and writes into this directory.
     SecondChecker(PathBuf),
+    /// The directory for the verdicts is not there.
+    NoCheckerDirectory(PathBuf),
     /// Logging cannot be set up.
     Logging(LoggingError),
     /// The live state cannot be written as a desired file.
@@ -206,6 +208,12 @@ impl fmt::Display for CommandError {
                 "{}: another checker writes its verdicts there; stop it (systemctl stop lbd-check.service), or use another --run-dir",
                 directory.display()
             ),
+            Self::NoCheckerDirectory(directory) => write!(
+                f,
+                "{}: there is no such directory, into which a checker writes its verdicts; lbd-check.service makes it for its checker, and `lbd run` \
+                 for the one that it starts: start one of them, or make it yourself for the user that checks",
+                directory.display()
+            ),
             Self::Logging(error) => error.fmt(f),
             Self::Unwritable(_) => f.write_str("cannot write the table as a file"),
             Self::Output(_) => f.write_str("cannot write the result"),
@@ -270,6 +278,7 @@ impl Error for CommandError {
             | Self::KeepsOtherFile(_)
             | Self::UnwatchedFile
             | Self::SecondChecker(_)
+            | Self::NoCheckerDirectory(_)
             | Self::ReadOnce
             | Self::NothingVerified
             | Self::NotConfirmed

@@ -3,6 +3,7 @@
 mod advice;
 mod apply;
 mod check;
+mod check_child;
 mod checker;
 mod checks;
 mod completions;

@@ -19,8 +19,8 @@ use crate::reconcile;
 use crate::report;
 use crate::store::Store;
 use crate::target::{
-    Clock, Conditions, Drains, Effect, FileServers, FileWeight, InForce, MOST_OVERRIDES, Override, Overrides,
-    Period, Scope, ServicePlace, Target, refuses_clients,
+    Cause, CheckReason, Clock, Conditions, Drains, Effect, FileServers, FileWeight, InForce, MOST_OVERRIDES,
+    Override, Overrides, Period, Scope, ServicePlace, Target, refuses_clients,
 };
 
 /// Takes servers out of service.
@@ -103,7 +103,9 @@ fn set(
     console.warn_of(settled);
     console.warn_of(noted);
     let servers = new.servers(&FileServers::of(&file.state.services));
-    show(&file, &new, &servers, console)?;
+    let overrides = store.load_overrides(now)?;
+    let conditions = Conditions { overrides, health: in_force, ..Conditions::default() };
+    show(&file, &new, &servers, &Target::new(&file, &conditions), console)?;
     let pauses = store.load_pauses(now).unwrap_or_default();
     let is_paused = |(service, _): &(ServiceKey, ServerKey)| {
         pauses.cover(file.clusters.get(service).map(|cluster| cluster.as_str()))
@@ -164,9 +166,11 @@ fn show(
     file: &Desired,
     new: &Override,
     servers: &[(ServiceKey, ServerKey)],
+    target: &Target<'_>,
     console: &mut Console<'_>,
 ) -> Result<(), CommandError> {
     writeln!(console.out, "{}", Escaped(new))?;
+    let mut decide = false;
     for (key, server) in servers {
         let Some(service) = file.state.services.get(key) else { continue };
         let Some(real) = service.servers.get(server) else { continue };
@@ -184,13 +188,34 @@ fn show(
                     "taken out of the table, since {scheduler} refuses the clients of a server of weight 0"
                 )
             }
-            Some(to) => format!("weight: {} -> {to}", real.weight),
+            Some(to) => match checked_weight(target, to, &(*key, *server)) {
+                None => format!("weight: {} -> {to}", real.weight),
+                Some((weight, check)) => {
+                    decide = true;
+                    format!("weight: {} -> {to}, and {weight} for now: {}", real.weight, Escaped(check))
+                }
+            },
         };
         writeln!(console.out, "  {key}{}  {server}  {what}", escape::text(&cluster))?;
     }
     console.out.flush()?;
     console.note("for this director only; `lbd undo` ends it");
+    if decide {
+        console.note("checks still decide; `--despite-checks` gives a server its weight whatever they say");
+    }
     Ok(())
+}
+
+/// The weight that a server has by its checks, and why, where that is another one than an operator gives it.
+fn checked_weight<'a>(
+    target: &'a Target<'_>,
+    to: u32,
+    of: &(ServiceKey, ServerKey),
+) -> Option<(u32, &'a CheckReason)> {
+    let Some(Cause::Check(check, _)) = target.reason(&of.0, &of.1) else { return None };
+    let servers = target.desired.state.services.get(&of.0).map(|service| &service.servers);
+    let weight = servers.and_then(|servers| servers.get(&of.1)).map_or(0, |real| real.weight);
+    (weight != to).then_some((weight, check))
 }
 
 /// Brings the overrides into the kernel by a pass of this command, or says who does it.
@@ -394,5 +419,17 @@ mod tests {
         let emptied = |name| emptied(&file, &Overrides::NONE, &drain(name), &in_force);
         assert_eq!(emptied("web/192.168.8.1"), [""; 0]);
         assert_eq!(emptied("web/192.168.8.3"), ["tcp://10.0.0.1:80 (web)"]);
+
+        // It printed `1 -> 5`, and the server stayed at 0 without a word.
+        let conditions = Conditions { health: in_force, ..Conditions::default() };
+        let target = Target::new(&file, &conditions);
+        let mut keys = file.state.services.iter();
+        let (service, servers) = keys.next().map(|(key, service)| (*key, service.servers.keys())).unwrap();
+        let checked = servers.map(|server| {
+            checked_weight(&target, 5, &(service, *server)).map(|(weight, why)| (weight, why.to_string()))
+        });
+        let why = || Some((0, "check tcp: refused, 3 of 3, since 1970-01-01T00:00:00Z".to_owned()));
+        // (One is kept in service: two of three are the least.)
+        assert_eq!(checked.collect::<Vec<_>>(), [why(), None, None]);
     }
 }

@@ -43,7 +43,8 @@ fn follow(arguments: &Arguments, options: &Run, notifier: &Notifier) -> Result<u
     let passes = {
         let (connect, store) = (connect(Arc::clone(&progress)), store.clone());
         let file = arguments.file.clone();
-        move || Passes::new(connect, store, lock).with_file(&file)
+        let is_child = options.checker == CheckerStart::Child;
+        move || Passes::new(connect, store, lock).with_file(&file).with_child_checker(is_child)
     };
     // Commands compare it with theirs, in another working directory.
     let file = path::absolute(&arguments.file).unwrap_or_else(|_| arguments.file.clone());

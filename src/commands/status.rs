@@ -85,7 +85,8 @@ pub(super) fn run(
     // Where the daemon was stopped, its checker need not run.
     let silent_since = stored.heard.silent_since.filter(|_| daemon.presence.holder().is_some());
     let heard = Heard { silent_since, ..stored.heard };
-    let health = reconcile::health_summary(&comparison.health, &heard, Clock::now());
+    let is_child = daemon.status.as_ref().is_some_and(|status| status.health.is_child);
+    let health = reconcile::health_summary(&comparison.health, &heard, is_child, Clock::now());
     let observed = Observed {
         file: arguments.file.display().to_string(),
         file_problem,

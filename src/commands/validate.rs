@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::advice::Detail;
 use super::{CommandError, Console, DONE, ERROR, advice, inputs};
-use crate::advice::{Advice, undrainable};
+use crate::advice::{Advice, undrainable, unused_checks};
 use crate::cli::{Arguments, ReportOutput, Validate};
 use crate::config::Diagnostics;
 use crate::escape;
@@ -26,6 +26,7 @@ pub(super) fn run(
             };
             let more = undrainable(&desired, &warnings);
             warnings.extend(more);
+            warnings.extend(unused_checks(&desired));
             match output {
                 ReportOutput::Text => {
                     let in_full =

@@ -59,6 +59,13 @@ impl Attempt {
         self.result.as_ref().map_or(true, |report| report.done.is_empty())
     }
 
+    /// The entries that are not as the goal has them at its end; `None` where that is not known.
+    pub fn undone(&self) -> Option<HashSet<Subject>> {
+        let last = &self.result.as_ref().ok()?.last;
+        let left = last.deferred.iter().chain(&last.left_out);
+        Some(last.plan.operations().chain(left).map(Operation::subject).collect())
+    }
+
     /// Whether a guard refused it.
     pub fn is_refused(&self) -> bool {
         self.result.as_ref().is_ok_and(|report| matches!(report.outcome, Outcome::Refused(_)))

@@ -8,7 +8,7 @@ use crate::health::{Probes, Verdicts};
 use crate::model::{Desired, ServiceKey};
 use crate::reconcile::PartialPass;
 use crate::store::{Heard, KnownHealth, SILENCE, Store, unknown_health};
-use crate::target::{Advance, Clock, Conditions, InForce, Overrides, SILENT, Target};
+use crate::target::{Advance, Clock, Conditions, InForce, Overrides, SILENT, ServerOf, Target};
 
 /// How many goals the probes are kept of: the one that is followed, and one that is tried.
 const MOST_PROBES: usize = 2;
@@ -16,14 +16,18 @@ const MOST_PROBES: usize = 2;
 /// What is known of checks from pass to pass.
 #[derive(Default)]
 pub(super) struct Checks {
+    /// Whether the daemon starts the checker itself
+    pub(super) is_child: bool,
     /// What was in force at the last pass; nothing before the first one
     known: Option<KnownHealth>,
     /// What of it is on disk
     saved: Option<KnownHealth>,
     /// What is to be probed for the last goals
     probes: Vec<ProbesOf>,
-    /// The hash of the probes that are on disk
-    written: Option<String>,
+    /// The hash of the probes that are on disk, and how many there are
+    written: Option<(String, usize)>,
+    /// How many there were before: until the checker has read the new ones, its file is about those
+    written_before: usize,
     /// What has come from the checker for the pass under way
     heard: Heard,
     /// When what is in force changes by itself, in milliseconds since the boot
@@ -36,25 +40,27 @@ pub(super) struct Checks {
 struct ProbesOf {
     state: Arc<Desired>,
     hash: String,
-    are_any: bool,
+    count: usize,
 }
 
 impl Checks {
+    /// The hash of the probes that are on disk, and how many the checker may say something of.
+    fn written(&self) -> (Option<&str>, usize) {
+        let count = self.written.as_ref().map_or(0, |(_, count)| *count);
+        (self.written.as_ref().map(|(hash, _)| &**hash), count.max(self.written_before))
+    }
+
     /// What is to be probed for a goal; computed once.
-    fn probes(&mut self, goal: &Goal) -> (&str, bool) {
+    fn probes(&mut self, goal: &Goal) -> (&str, usize) {
         let place = self.probes.iter().position(|of| Arc::ptr_eq(&of.state, &goal.desired));
         let place = place.unwrap_or_else(|| {
             let probes = Probes::of(&goal.desired);
             self.probes.truncate(MOST_PROBES - 1);
-            let of = ProbesOf {
-                state: Arc::clone(&goal.desired),
-                hash: probes.hash(),
-                are_any: !probes.is_empty(),
-            };
+            let of = ProbesOf { state: Arc::clone(&goal.desired), hash: probes.hash(), count: probes.len() };
             self.probes.insert(0, of);
             0
         });
-        self.probes.get(place).map_or(("", false), |of| (&*of.hash, of.are_any))
+        self.probes.get(place).map_or(("", 0), |of| (&*of.hash, of.count))
     }
 
     /// When what is in force changes by itself, or the checker has to have written again, in milliseconds from now.
@@ -93,7 +99,8 @@ impl Checks {
     pub(super) fn no_verdict_is_new(&self, store: &Store, now: Clock) -> Option<Option<u64>> {
         let Checks { known, heard: before, changes_at, .. } = self;
         let known = known.as_ref()?;
-        let heard = store.hear(self.written.as_deref(), known, now);
+        let (written, most) = self.written();
+        let heard = store.hear(written, most, known, now);
         let is_new = heard.silent_since != known.silent_since
             || heard.problem != before.problem
             || !is_same(heard.verdicts.as_ref(), before.verdicts.as_ref())
@@ -120,23 +127,26 @@ impl Checks {
             }
         }
         // It may have been removed.
-        if kept.is_some_and(|kept| self.probes(kept).1) && store.lacks_probes() {
+        if kept.is_some_and(|kept| self.probes(kept).1 > 0) && store.lacks_probes() {
             self.written = None;
         }
         let are_any = match kept {
             // At once where another process of the daemon has written them: the checker may have begun before this one.
             Some(kept) if self.written.is_none() => self.write_probes(store, kept, now, warnings),
-            Some(kept) => self.probes(kept).1,
+            Some(kept) => self.probes(kept).1 > 0,
             None => false,
         };
-        self.heard = match &mut self.known {
+        let (written, most) = self.written();
+        let (written, mut known) = (written.map(str::to_owned), self.known.take());
+        self.heard = match &mut known {
             Some(known) if are_any => {
-                let heard = store.hear(self.written.as_deref(), known, now);
+                let heard = store.hear(written.as_deref(), most, known, now);
                 known.silent_since = heard.silent_since;
                 heard
             }
             Some(_) | None => Heard::default(),
         };
+        self.known = known;
         warnings.extend(
             self.heard.problem.as_ref().map(|problem| format!("{problem}; verdicts stay as they are")),
         );
@@ -145,33 +155,45 @@ impl Checks {
 
     /// Writes what is to be probed for a goal, where that is not on disk; gives whether there is anything to be probed.
     fn write_probes(&mut self, store: &Store, goal: &Goal, now: Clock, warnings: &mut Vec<String>) -> bool {
-        let (hash, are_any) = self.probes(goal);
-        let hash = hash.to_owned();
-        if self.written.as_ref() == Some(&hash) {
+        let (hash, count) = self.probes(goal);
+        let (hash, are_any) = (hash.to_owned(), count > 0);
+        if self.written.as_ref().is_some_and(|(written, _)| *written == hash) {
             return are_any;
         }
         // A checker that had nothing to do has written nothing.
-        if let Some(known) = self.known.as_mut().filter(|known| are_any && known.in_force.is_empty()) {
-            known.silent_since.get_or_insert(now.since_boot);
+        if let Some(known) = self.known.as_mut().filter(|_| are_any) {
+            let was_idle =
+                self.written.as_ref().map_or(known.in_force.is_empty(), |(_, before)| *before == 0);
+            if was_idle {
+                (known.silent_since, self.heard.silent_since) = (Some(now.since_boot), Some(now.since_boot));
+                let silent_at = now.since_boot.saturating_add(SILENCE + 1);
+                self.changes_at = Some(self.changes_at.map_or(silent_at, |at| at.min(silent_at)));
+            }
         }
         match store.save_probes(&Probes::of(&goal.desired)) {
-            Ok(()) => self.written = Some(hash),
+            Ok(()) => {
+                let before = self.written.replace((hash, count));
+                self.written_before = before.map_or(0, |(_, before)| before);
+            }
             Err(error) => warnings.push(format!("{error}; the checker does not learn what is to be probed")),
         }
         are_any
     }
 
-    /// The verdicts that are in force for a goal; `kept` is another one that it may go back to.
-    pub(super) fn in_force(
+    /// Takes in the verdicts that are in force for a goal; `kept` is another one that it may go back to. They are written down, before anything
+    /// is changed because of them.
+    pub(super) fn take_in(
         &mut self,
+        store: &Store,
         goal: &Goal,
         kept: Option<&Goal>,
-        conditions: &Conditions,
+        conditions: &mut Conditions,
         now: Clock,
-    ) -> InForce {
+        warnings: &mut Vec<String>,
+    ) {
         let hash = self.probes(goal).0.to_owned();
         let Checks { known, heard, .. } = self;
-        let Some(known) = known else { return InForce::NONE };
+        let Some(known) = known else { return };
         let advance = Advance {
             desired: &goal.desired,
             before: kept.filter(|kept| kept.revision != goal.revision).map(|kept| &*kept.desired),
@@ -188,12 +210,14 @@ impl Checks {
         });
         let dues = in_force.changes_in(&advance).into_iter().chain(silent);
         self.changes_at = dues.min().map(|left| now.since_boot + left);
-        in_force
+        conditions.take_in_altered(&goal.desired, &known.in_force, &known.altered);
+        conditions.health = in_force;
+        if let Some(known) = self.known_with(conditions) {
+            self.save(store, known, warnings);
+        }
     }
 
-    /// Writes down the verdicts in force, before anything is changed because of them.
-    pub(super) fn save(&mut self, store: &Store, in_force: &InForce, warnings: &mut Vec<String>) {
-        let Some(known) = self.known_with(in_force) else { return };
+    fn save(&mut self, store: &Store, known: KnownHealth, warnings: &mut Vec<String>) {
         if self.saved.as_ref() == Some(&known) && !store.lacks_health(&known) {
             return;
         }
@@ -208,29 +232,39 @@ impl Checks {
         self.known.as_ref().map(|known| known.in_force.clone()).unwrap_or_default()
     }
 
-    fn known_with(&self, in_force: &InForce) -> Option<KnownHealth> {
+    fn known_with(&self, conditions: &Conditions) -> Option<KnownHealth> {
         let silent_since = self.known.as_ref()?.silent_since;
-        Some(KnownHealth { in_force: in_force.clone(), silent_since })
+        let (in_force, altered) = (conditions.health.clone(), conditions.altered.clone());
+        Some(KnownHealth { in_force, silent_since, altered })
     }
 
-    /// Takes in under which conditions the last attempt of a pass has followed a goal; gives what verdicts have changed since the pass before.
+    /// Takes in under which conditions the last attempt of a pass has followed a goal, and whether a server is not as it should be after it; gives
+    /// what verdicts have changed since the pass before.
     pub(super) fn followed(
         &mut self,
         store: &Store,
         goal: &Goal,
         conditions: &Conditions,
+        is_undone: &dyn Fn(&ServerOf) -> bool,
         now: Clock,
         warnings: &mut Vec<String>,
     ) -> HealthChange {
         self.write_probes(store, goal, now, warnings);
-        let known = self.known_with(&conditions.health);
+        let mut known = self.known_with(conditions);
         let before = self.known.take().map(|known| known.in_force).unwrap_or_default();
+        if let Some(known) = known.as_mut().filter(|known| !known.altered.is_empty()) {
+            known.altered.retain(is_undone);
+        }
         self.known = known;
+        // Commands read it, too.
+        if let Some(known) = self.known.clone().filter(|known| self.saved.as_ref() != Some(known)) {
+            self.save(store, known, warnings);
+        }
         self.overrides.clone_from(&conditions.overrides);
         let target = Target::new(&goal.desired, conditions);
         let heard = &self.heard;
         let changes_in = self.changes_in(heard, now);
-        HealthChange::new(&before, &target, heard, changes_in, now)
+        HealthChange::new(&before, &target, heard, self.is_child, changes_in, now)
     }
 
     /// Whether these are the overrides under which the last whole pass followed its file.

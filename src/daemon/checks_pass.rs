@@ -33,10 +33,9 @@ impl Passes {
             return None;
         }
         let old = self.checks.at_last_pass();
-        conditions.health = self.checks.in_force(goal, None, conditions, now);
+        self.checks.take_in(&self.store, goal, None, conditions, now, warnings);
         let before = Conditions { health: old, ..conditions.clone() };
         let services = conditions.health.services_other_than(&before.health);
-        self.checks.save(&self.store, &conditions.health, warnings);
         let kernel = self.kernel.as_mut()?;
         let part =
             reconcile::partial_pass(kernel.as_mut(), &goal.desired, &services, &before, conditions, lock);
@@ -48,7 +47,7 @@ impl Passes {
         })?;
         // What is not verified a whole pass does, which takes the verdicts in again.
         let health = match part.is_verified {
-            true => self.checks.followed(&self.store, goal, conditions, now, warnings),
+            true => self.checks.followed(&self.store, goal, conditions, &|_| false, now, warnings),
             false => HealthChange::default(),
         };
         Some(ChecksPass { part, services, health })

@@ -29,6 +29,7 @@ impl HealthChange {
         before: &InForce,
         target: &Target<'_>,
         heard: &Heard,
+        is_child: bool,
         changes_in: Option<u64>,
         now: Clock,
     ) -> Self {
@@ -52,7 +53,7 @@ impl HealthChange {
         failed.sort_unstable_by_key(|(server, _)| *server);
         passed.sort_unstable();
         Self {
-            summary: reconcile::health_summary(target.health(), heard, now),
+            summary: reconcile::health_summary(target.health(), heard, is_child, now),
             services: target.health().services.iter().copied().collect(),
             failed,
             passed,

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::kernel::{Kernel, KernelError};
-use crate::model::Operation;
+use crate::model::{Operation, Subject};
 use crate::reconcile::{self, Summary};
 use crate::status::{ChangedBy, LastChange, PassReason};
 use crate::store::{LoadError, Lock, Record, Store};
-use crate::target::{Clock, Conditions, Drains, NO_CONDITIONS};
+use crate::target::{Clock, Conditions, Drains, NO_CONDITIONS, ServerOf};
 
 use super::attempt::{Attempt, Baseline, Job};
 use super::checks::{Checks, ChecksPass};
@@ -141,6 +141,12 @@ impl Passes {
         Self { file: file.to_owned(), ..self }
     }
 
+    /// The same where the daemon starts the checker itself, or where another one does.
+    pub fn with_child_checker(mut self, is_child: bool) -> Self {
+        self.checks.is_child = is_child;
+        self
+    }
+
     /// The same by other clocks than those of the host.
     pub fn with_clock(self, clock: ReadClock) -> Self {
         Self { clock, ..self }
@@ -198,8 +204,7 @@ impl Passes {
         };
         let mut followed = None;
         let mut trial = self.trial_goal(&mut conditions, unknown.as_deref(), &mut warnings).map(|goal| {
-            conditions.health = self.checks.in_force(&goal, kept, &conditions, now);
-            self.checks.save(&self.store, &conditions.health, &mut warnings);
+            self.checks.take_in(&self.store, &goal, kept, &mut conditions, now, &mut warnings);
             followed = Some(goal.clone());
             Box::new(self.attempt(&goal, &Baseline { conditions: &conditions, ..under_none }))
         });
@@ -210,16 +215,14 @@ impl Passes {
         // In a trial another file waits.
         let pending = job.pending.as_ref().filter(|_| !in_trial);
         let pending = pending.map(|goal| {
-            conditions.health = self.checks.in_force(goal, kept, &conditions, now);
-            self.checks.save(&self.store, &conditions.health, &mut warnings);
+            self.checks.take_in(&self.store, goal, kept, &mut conditions, now, &mut warnings);
             followed = Some(goal.clone());
             Box::new(self.attempt(goal, &Baseline { conditions: &conditions, ..under_none }))
         });
         // While a file is refused, the goal before it is kept.
         let is_its_turn = !in_trial && pending.as_ref().is_none_or(|attempt| attempt.is_refused());
         let mut goal = kept.filter(|_| is_its_turn).map(|goal| {
-            conditions.health = self.checks.in_force(goal, None, &conditions, now);
-            self.checks.save(&self.store, &conditions.health, &mut warnings);
+            self.checks.take_in(&self.store, goal, None, &mut conditions, now, &mut warnings);
             followed = Some(goal.clone());
             Box::new(self.attempt(goal, &Baseline { conditions: &conditions, ..under_none }))
         });
@@ -227,12 +230,18 @@ impl Passes {
             // What a pass for verdicts has begun.
             report.done.splice(..0, early);
         }
+        let attempted = goal.as_ref().or(pending.as_ref()).or(trial.as_ref());
+        let undone = attempted.and_then(|attempt| attempt.undone());
+        let is_undone = |of: &ServerOf| {
+            undone.as_ref().is_none_or(|undone| undone.contains(&Subject::Server(of.0, of.1)))
+        };
         let health = match &followed {
-            Some(goal) => self.checks.followed(&self.store, goal, &conditions, now, &mut warnings),
+            Some(goal) => {
+                self.checks.followed(&self.store, goal, &conditions, &is_undone, now, &mut warnings)
+            }
             None => HealthChange::default(),
         };
         let at = (self.clock)().wall;
-        let attempted = goal.as_ref().or(pending.as_ref()).or(trial.as_ref());
         if let Some(report) = attempted.and_then(|of| of.result.as_ref().ok()) {
             conditions.drains.clone_from(&report.last.draining);
             conditions.changes_in =

@@ -6,6 +6,8 @@ use crate::model::{CheckKind, Exchange, Timing};
 
 /// By how much each interval varies, in per cent either way.
 pub const JITTER: u32 = 10;
+/// How long the director's own network is suspected at most.
+pub(super) const COMMON_MOST: Duration = Duration::from_secs(60);
 /// From so many distinct targets on, more than half of them failing at once may be the director's own network.
 pub const COMMON_FROM: usize = 8;
 
@@ -27,7 +29,8 @@ pub struct Bounds {
     pub silent: Option<Span>,
     /// From when the server does again what is expected
     pub back: Span,
-    /// How much longer both failures take where more than half of all targets fail at once: a second interval of the slowest check says the same
+    /// How much longer both failures take where more than half of all targets fail at once: a second interval of the slowest of their checks, or
+    /// [`COMMON_MOST`], says the same
     pub common: Duration,
 }
 
@@ -60,7 +63,7 @@ impl Bounds {
             | CheckKind::Exec(_) => (Some(at_once(fall)), Some(at_timeout(fall)), at_once(rise)),
         };
         let slowest = if silent.is_some() { fast_most.max(timeout) } else { fast_most };
-        Self { refused, silent, back, common: longest.saturating_add(slowest) }
+        Self { refused, silent, back, common: longest.min(COMMON_MOST).saturating_add(slowest) }
     }
 }
 
@@ -105,7 +108,7 @@ mod tests {
     #[test]
     fn one_probe_that_counts_needs_no_fast_interval() {
         let tcp = CheckKind::Tcp(Exchange::default());
-        let bounds = Bounds::of(&tcp, &timing([1_000, 300, 500], 1, 1), Duration::from_secs(60));
+        let bounds = Bounds::of(&tcp, &timing([1_000, 300, 500], 1, 1), Duration::from_secs(3_600));
         assert_eq!(bounds.refused, Some(span(0, 1_100)));
         assert_eq!(bounds.silent, Some(span(300, 1_400)));
         assert_eq!((bounds.back, bounds.common), (span(0, 1_100), Duration::from_millis(60_550)));

@@ -20,6 +20,10 @@ use crate::files::{BoundFile, BoundFileError, Directory, FileError, Origin};
 /// What is to be probed. 100,000 targets are 2.5 MB, or 5 MB of IPv6; the limit leaves room for a million, and for long headers.
 const PROBES: BoundFile = BoundFile { name: "probes.json", version: 2, limit: 128 << 20 };
 
+/// How long the file of the verdicts is at most, in bytes: so much, and so much for each probe. 200 characters of a server are 1,200 in JSON.
+const VERDICTS_BASE: u64 = 1 << 20;
+const VERDICTS_EACH: u64 = 4 << 10;
+
 /// What the checker says. 100,000 failing targets are 8 MB, and 35 MB where all servers send what JSON has to escape.
 const VERDICTS: BoundFile = BoundFile { name: "verdicts.json", version: 2, limit: 128 << 20 };
 
@@ -115,12 +119,16 @@ impl SharedFiles {
         VERDICTS.write(&self.checker, &self.origin, &VerdictsOnDisk::of(verdicts))
     }
 
-    /// Reads what the checker says; `None` where there is no file from here. Which probes it is about, and how old it is, is in it.
+    /// Reads what the checker says of so many probes; `None` where there is no file from here. Which probes it is about, and how old it is, is in
+    /// it.
     ///
     /// # Errors
     /// Where there is one that cannot be read, cannot be trusted, is not what was written, or is beyond the limits.
-    pub fn load_verdicts(&self) -> Result<Option<Verdicts>, BoundFileError> {
-        let read: Option<VerdictsOnDisk<'_>> = VERDICTS.read(&self.checker, &self.origin)?;
+    pub fn load_verdicts(&self, probes: usize) -> Result<Option<Verdicts>, BoundFileError> {
+        let of_probes = u64::try_from(probes).unwrap_or(u64::MAX).saturating_mul(VERDICTS_EACH);
+        let limit = VERDICTS_BASE.saturating_add(of_probes).min(VERDICTS.limit);
+        let file = BoundFile { limit, ..VERDICTS };
+        let read: Option<VerdictsOnDisk<'_>> = file.read(&self.checker, &self.origin)?;
         let read = read.map(VerdictsOnDisk::read).transpose();
         read.map_err(|error: UnusableFinding| corrupt(self.verdicts_path(), &error))
     }

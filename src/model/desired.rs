@@ -22,6 +22,8 @@ pub struct Desired {
     pub allow_empty: HashSet<ServiceKey>,
     /// The addresses of servers whose last group looks like a port, such as `fd00::2:8080`
     pub port_like: Vec<IpAddr>,
+    /// The checks under `checks` that nothing names
+    pub unused_checks: Vec<CompactString>,
     /// How long servers keep their connections when they leave the file, where the file says it; the kernel knows nothing of it
     pub drains: Arc<DrainTimes>,
     /// The checks of servers, and what failing ones do; the kernel knows nothing of it

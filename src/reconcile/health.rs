@@ -11,8 +11,9 @@ use crate::target::{Clock, HealthReport, Place, SILENT, ServerReport, ServerStat
 /// How many servers and services are named at most.
 const NAMED: usize = 20;
 
-/// What checks do at present: `health` is what they make of a file, `heard` what has come from the checker. Pure.
-pub fn health_summary(health: &HealthReport, heard: &Heard, now: Clock) -> HealthSummary {
+/// What checks do at present: `health` is what they make of a file, `heard` what has come from the checker, and `is_child` whether the daemon starts
+/// that itself. Pure.
+pub fn health_summary(health: &HealthReport, heard: &Heard, is_child: bool, now: Clock) -> HealthSummary {
     let HealthReport { checked: _, servers, services } = health;
     let checked = health.checked();
     let count = |is_so: &dyn Fn(&ServerReport) -> bool| servers.iter().filter(|server| is_so(server)).count();
@@ -39,19 +40,10 @@ pub fn health_summary(health: &HealthReport, heard: &Heard, now: Clock) -> Healt
         frozen: of_heard.and_then(|verdicts| verdicts.frozen.as_ref()).map(ToString::to_string),
         silent: (silent_for > SILENCE).then(|| {
             let since = now.wall.checked_sub(Duration::from_millis(silent_for)).unwrap_or(now.wall);
-            let since = Timestamp::from(since);
-            if of_heard.is_some() {
-                return format!(
-                    "since {since} the checker has not read what is to be probed; `systemctl status lbd-check` shows why, and \
-                     `systemctl restart lbd-check` starts it anew"
-                );
-            }
-            let problem = heard.problem.as_ref().map(|problem| format!(" ({problem})")).unwrap_or_default();
-            format!(
-                "nothing has come from the checker since {since}{problem}; `systemctl status lbd-check` shows why"
-            )
+            silence(heard, Timestamp::from(since), is_child)
         }),
         not_known: silent_for >= SILENT,
+        is_child: is_child && checked > 0,
         warnings: of_heard
             .iter()
             .flat_map(|verdicts| &verdicts.warnings)
@@ -59,6 +51,22 @@ pub fn health_summary(health: &HealthReport, heard: &Heard, now: Clock) -> Healt
             .map(ToString::to_string)
             .collect(),
     }
+}
+
+/// Since when nothing has come from the checker, and where its reason is.
+fn silence(heard: &Heard, since: Timestamp, is_child: bool) -> String {
+    let (reason, anew) = match is_child {
+        true => (
+            "the log of the daemon, which has started it, has the reason",
+            "a restart of the daemon starts it anew",
+        ),
+        false => ("`systemctl status lbd-check` shows why", "`systemctl restart lbd-check` starts it anew"),
+    };
+    if heard.verdicts.is_some() {
+        return format!("since {since} the checker has not read what is to be probed; {reason}, and {anew}");
+    }
+    let problem = heard.problem.as_ref().map(|problem| format!(" ({problem})")).unwrap_or_default();
+    format!("nothing has come from the checker since {since}{problem}; {reason}")
 }
 
 fn named(ServerReport { server: (service, server), health, .. }: &ServerReport) -> String {

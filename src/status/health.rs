@@ -41,6 +41,9 @@ pub struct HealthSummary {
     pub silent: Option<String>,
     /// Whether that is so for so long that it is not known how the servers are
     pub not_known: bool,
+    /// Whether the daemon starts the checker itself, in place of a unit of its own
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_child: bool,
     /// What the checker warns of
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

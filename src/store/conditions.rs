@@ -10,6 +10,7 @@ use super::health::KnownHealth;
 use super::{LoadError, Store};
 use crate::files::FileError;
 use crate::files::seal;
+use crate::health::Probes;
 use crate::history::{EventKind, HistoryEvent};
 use crate::model::Services;
 use crate::target::{
@@ -297,12 +298,13 @@ impl Store {
         [PAUSES, OVERRIDES, TRIAL].map(|name| self.directory.path().join(name))
     }
 
-    /// Ends all conditions.
+    /// Ends all conditions, and has nothing probed any more.
     ///
     /// # Errors
-    /// Where their files cannot be removed.
+    /// Where their files cannot be removed or written.
     pub fn end_conditions(&self) -> Result<(), FileError> {
         self.save_health(&KnownHealth::default())?;
+        self.save_probes(&Probes::default())?;
         [PAUSES, DRAINS, OVERRIDES, TRIAL].into_iter().try_for_each(|name| self.directory.remove(name))
     }
 

@@ -8,7 +8,7 @@ use super::{LoadError, Store};
 use crate::files::seal::SealError;
 use crate::files::{BoundFile, BoundFileError, FileError};
 use crate::health::{Probes, SharedFiles, Verdicts};
-use crate::target::{Clock, InForce};
+use crate::target::{Altered, Clock, InForce};
 
 /// The verdicts in force. 100,000 servers are 4 MB.
 const IN_FORCE: BoundFile = BoundFile { name: "in-force.json", version: 2, limit: 128 << 20 };
@@ -26,6 +26,9 @@ pub struct KnownHealth {
     pub in_force: InForce,
     /// Since when nothing has come from the checker, in milliseconds since the boot, where that is so
     pub silent_since: Option<u64>,
+    /// What checks have altered and passes have yet to put back, while a pause lets checks go on
+    #[serde(default, skip_serializing_if = "Altered::is_empty")]
+    pub altered: Altered,
 }
 
 /// What has come from the checker.
@@ -121,9 +124,9 @@ impl Store {
     }
 
     /// Reads what the checker says; `known` is what was known before. `probes` is the hash of what is to be probed, where it is known: a checker
-    /// that goes on with other probes says nothing of these.
-    pub fn hear(&self, probes: Option<&str>, known: &KnownHealth, now: Clock) -> Heard {
-        let loaded = self.shared.as_ref().map_or(Ok(None), SharedFiles::load_verdicts);
+    /// that goes on with other probes says nothing of these. `most` is how many probes there are: a longer file is not read.
+    pub fn hear(&self, probes: Option<&str>, most: usize, known: &KnownHealth, now: Clock) -> Heard {
+        let loaded = self.shared.as_ref().map_or(Ok(None), |shared| shared.load_verdicts(most));
         let silent_since = || Some(known.silent_since.unwrap_or(now.since_boot));
         match loaded {
             Ok(Some(verdicts)) if is_living(verdicts.at, now) => {
@@ -132,7 +135,9 @@ impl Store {
                 Heard { verdicts: Some(verdicts), silent_since, problem: None }
             }
             Ok(Some(verdicts)) => {
-                let since = known.silent_since.unwrap_or(verdicts.at.min(now.since_boot));
+                // A checker that had nothing to do has written nothing.
+                let at = if known.in_force.is_empty() { now.since_boot } else { verdicts.at };
+                let since = known.silent_since.unwrap_or(at.min(now.since_boot));
                 Heard { verdicts: None, silent_since: Some(since), problem: None }
             }
             Ok(None) => Heard { verdicts: None, silent_since: silent_since(), problem: None },
@@ -148,6 +153,40 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::health::{ProbedCheck, RunDirs};
+    use crate::model::{CheckKind, Timing};
+    use crate::target::{ServerHealth, ServerState};
+
+    // A checker that went on probed servers of which lbd knew nothing any more.
+    #[test]
+    fn where_lbd_manages_nothing_any_more_no_verdict_is_in_force_and_nothing_is_probed() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = SharedFiles::new(&RunDirs::new(&directory.path().join("run")), None).unwrap();
+        let store = Store::new(&directory.path().join("state"), None).unwrap();
+        let store = store.with_shared_files(files.clone());
+        // Where nothing was, nothing is written.
+        store.end_conditions().unwrap();
+        assert!(store.lacks_probes());
+        let (service, server) = ("tcp://10.0.0.1:80", "192.168.8.1:80");
+        let text = format!(r#"[{{"service":"{service}","unproven":["{server}"]}}]"#);
+        let in_force: InForce = serde_json::from_str(&text).unwrap();
+        let known = in_force.of(&service.parse().unwrap(), &server.parse().unwrap());
+        assert_eq!(known, Some(&ServerHealth::new(ServerState::Unproven)));
+        store.save_health(&KnownHealth { in_force, ..KnownHealth::default() }).unwrap();
+        let check = ProbedCheck {
+            what: "1".to_owned().try_into().unwrap(),
+            name: "web".into(),
+            cluster: None,
+            source: None,
+            kind: CheckKind::Ping,
+            timing: Timing::DEFAULT,
+            targets: vec![server.parse().unwrap()],
+        };
+        store.save_probes(&Probes { checks: vec![check] }).unwrap();
+        store.end_conditions().unwrap();
+        assert_eq!(store.load_health().unwrap(), KnownHealth::default());
+        assert_eq!(files.load_probes().unwrap(), Some(Probes::default()));
+    }
 
     #[test]
     fn a_checker_lives_while_it_has_written_lately_and_not_in_a_time_to_come() {

@@ -4,7 +4,7 @@
 //! command has ended. A condition never outlives its end, and one of an earlier boot has ended with that boot.
 
 use super::drains::Drains;
-use super::health::InForce;
+use super::health::{Altered, InForce};
 use super::overrides::Overrides;
 use super::pause::Pauses;
 use super::trial::{Trial, TrialEnd};
@@ -20,6 +20,8 @@ pub struct Conditions {
     pub drains: Drains,
     /// What checks have shown of the servers
     pub health: InForce,
+    /// What checks have altered before, where a pause lets them go on
+    pub altered: Altered,
     /// Overrides whose time is over, and which no pass has taken out of their file yet
     pub ended: Overrides,
     /// The trial under way, if there is one: the kernel follows its file in place of the desired one
@@ -38,6 +40,7 @@ pub static NO_CONDITIONS: Conditions = Conditions {
     overrides: Overrides::NONE,
     drains: Drains::NONE,
     health: InForce::NONE,
+    altered: Altered::NONE,
     ended: Overrides::NONE,
     trial: None,
     ended_trial: None,
@@ -60,6 +63,7 @@ impl Conditions {
             overrides,
             drains,
             health,
+            altered: _,
             ended: _,
             trial,
             ended_trial,

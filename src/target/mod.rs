@@ -30,7 +30,7 @@ pub use self::clock::{Clock, Period};
 pub use self::conditions::{Conditions, NO_CONDITIONS};
 pub use self::drains::{Drain, DrainEnd, Drains, LiveConnections, ServerOf};
 pub use self::health::{
-    Advance, CheckReason, Failing, HealthReport, InForce, Place, SILENT, ServerHealth, ServerReport,
+    Advance, Altered, CheckReason, Failing, HealthReport, InForce, Place, SILENT, ServerHealth, ServerReport,
     ServerState, ServicePlace, SlowStart,
 };
 pub use self::leaving::{Departure, Leaving};
@@ -124,7 +124,8 @@ impl<'a> Target<'a> {
 }
 
 impl Target<'_> {
-    /// Whether an operation does no more than what checks do: it takes a server out of service or puts it back, or it is about the fallback.
+    /// Whether an operation does no more than what checks do: it takes a server out of service, changes what they have made of it before, or is
+    /// about the fallback.
     fn is_of_checks(&self, operation: &Operation) -> bool {
         let Operation::Server(of) = operation else { return false };
         let (service, server) = match of {
@@ -139,14 +140,16 @@ impl Target<'_> {
         }
         // What is new in the file, and what has left it, waits for the end of a pause.
         let is_known = self.conditions.health.of(service, server).is_some();
-        let is_checked = self.checked.contains_key(&(*service, *server));
+        let key = (*service, *server);
+        let takes_out = self.checked.get(&key).is_some_and(CheckReason::takes_out);
+        let before = self.conditions.altered.get(&key);
         let is_of_checks = match of {
-            ServerOp::Add { .. } => true,
+            ServerOp::Add { .. } => before == Some(None),
             ServerOp::Edit { from, to, .. } => {
                 let is_weight = **from == RealServer { weight: from.weight, ..**to };
-                is_weight && (is_checked || !from.serves())
+                is_weight && (takes_out || before == Some(Some(from.weight)))
             }
-            ServerOp::Delete { .. } => is_checked,
+            ServerOp::Delete { .. } => takes_out,
         };
         is_known && is_of_checks && !health.checks(server).is_empty()
     }
@@ -181,7 +184,8 @@ impl<'a> Targets<'a> {
             // In a trial, what leaves stays.
             source_before: other.filter(|_| conditions.trial.is_none()),
             source,
-            in_trial: before.map(|before| trial::during(&file.desired, &before.desired)),
+            in_trial: before
+                .map(|before| trial::during(&file.desired, file.without_verdicts(), &before.desired)),
             is_verified: verified.is_some() && other.is_none(),
             file,
             verified: verified_target,

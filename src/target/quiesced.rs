@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::{refuses_clients, rules};
 use crate::model::{
-    Desired, Family, Prune, RealServer, ServerKey, ServiceKey, State, SyncDaemon, VirtualService,
+    Desired, Family, OnFailure, Prune, RealServer, ServerKey, ServiceKey, State, SyncDaemon, VirtualService,
 };
 
 /// Adds to a desired state all that it lacks of the state before it. Servers get weight 0, but for those that would refuse clients of
-/// a service that stays (see [`refuses_clients`]), which are not kept; nor is what cannot be there together: the kernel runs no sync daemon
+/// a service that stays (see [`refuses_clients`]), which are not kept; nor is a fallback that serves no more, where what fails is deleted, nor what cannot be there together: the kernel runs no sync daemon
 /// while a service has a server of another family. The rules of services that leave are kept, see
 /// [`rules::keep`].
-pub(super) fn keep(desired: &mut Desired, before: &Desired) {
+/// `file` is the desired state without verdicts: a server of it that checks have deleted is not kept.
+pub(super) fn keep(desired: &mut Desired, file: &State, before: &Desired) {
     let (state, old) = (&mut desired.state, &before.state);
     // What the file has comes first.
     let is_mixed = has_mixed(state);
@@ -20,7 +21,7 @@ pub(super) fn keep(desired: &mut Desired, before: &Desired) {
     let kept: Vec<SyncDaemon> = old.sync.iter().filter(is_kept).cloned().collect();
     state.sync.extend(kept);
     let may_be_mixed = state.sync.is_empty();
-    keep_servers(state, old, may_be_mixed);
+    keep_servers(state, file, before, may_be_mixed);
     // What another setting of the policy leaves alone is no part of it.
     if desired.policy.prune == Prune::Never {
         return;
@@ -45,14 +46,20 @@ pub(super) fn keep(desired: &mut Desired, before: &Desired) {
 }
 
 /// Adds the servers that leave services that stay.
-fn keep_servers(state: &mut State, old: &State, may_be_mixed: bool) {
+fn keep_servers(state: &mut State, file: &State, old: &Desired, may_be_mixed: bool) {
     for (key, service) in &mut state.services {
-        let Some(before) = old.services.get(key) else { continue };
+        let Some(before) = old.state.services.get(key) else { continue };
         if Arc::ptr_eq(&before.servers, &service.servers) || refuses_clients(&service.scheduling) {
             continue;
         }
+        // With weight 0 it would keep the clients of a persistent service.
+        let health = old.health.services.get(key).filter(|health| health.on_failure == OnFailure::Remove);
+        let fallback = health.and_then(|health| health.fallback).map(|(server, _)| server);
         let leaving = before.servers.iter().filter(|(server, _)| {
-            !service.servers.contains_key(*server) && (may_be_mixed || !is_mixed_in(key, server))
+            !service.servers.contains_key(*server)
+                && (may_be_mixed || !is_mixed_in(key, server))
+                && fallback != Some(**server)
+                && !file.services.get(key).is_some_and(|own| own.servers.contains_key(*server))
         });
         let leaving: Vec<_> =
             leaving.map(|(server, real)| (*server, RealServer { weight: 0, ..*real })).collect();
@@ -78,7 +85,10 @@ mod tests {
     use std::ops::RangeInclusive;
 
     use super::*;
-    use crate::model::{Mark, MarkMatch, Prefix, SchedulerFlags, SchedulerName, Scheduling, Servers};
+    use crate::model::{
+        Health, Mark, MarkMatch, MinServing, Prefix, SchedulerFlags, SchedulerName, Scheduling, Servers,
+        ServiceHealth,
+    };
 
     fn scheduling(name: &str) -> Scheduling {
         Scheduling {
@@ -125,6 +135,12 @@ mod tests {
         }
     }
 
+    /// Without verdicts.
+    fn kept(file: &mut Desired, before: &Desired) {
+        let own = file.state.clone();
+        keep(file, &own, before);
+    }
+
     #[test]
     fn what_leaves_stays_with_weight_0_but_for_a_server_that_would_refuse_clients() {
         let before = desired(&[
@@ -136,7 +152,7 @@ mod tests {
             ("tcp://10.0.0.1:80", service("rr", &[(2, 7), (3, 1)])),
             ("tcp://10.0.0.2:80", service("sh", &[(2, 7)])),
         ]);
-        keep(&mut file, &before);
+        kept(&mut file, &before);
         let expected = desired(&[
             ("tcp://10.0.0.1:80", service("rr", &[(1, 0), (2, 7), (3, 1)])),
             ("tcp://10.0.0.2:80", service("sh", &[(2, 7)])),
@@ -145,13 +161,41 @@ mod tests {
         assert_eq!(file, expected);
     }
 
+    // Clients stayed on the sorry server until the trial ended, though the tried file has servers that pass.
+    #[test]
+    fn a_fallback_that_serves_no_more_is_deleted_where_what_fails_is() {
+        let state = |on_failure| {
+            let mut before = desired(&[("tcp://10.0.0.1:80", service("rr", &[(1, 5), (3, 1), (99, 1)]))]);
+            let (fallback, real) = before.state.services[0].servers.get_index(2).unwrap();
+            let health = ServiceHealth {
+                checks: [].into(),
+                servers: Default::default(),
+                on_failure,
+                reset_after: None,
+                min_serving: MinServing::DEFAULT,
+                fallback: Some((*fallback, *real)),
+                slow_start: None,
+            };
+            let services = before.state.services.keys().map(|key| (*key, health.clone())).collect();
+            before.health = Arc::new(Health { services });
+            // A server of the file that checks have deleted is none that leaves.
+            let own = desired(&[("tcp://10.0.0.1:80", service("rr", &[(2, 7), (3, 1)]))]);
+            let mut file = desired(&[("tcp://10.0.0.1:80", service("rr", &[(2, 7)]))]);
+            keep(&mut file, &own.state, &before);
+            file.state
+        };
+        let with = |servers| desired(&[("tcp://10.0.0.1:80", service("rr", servers))]).state;
+        assert_eq!(state(OnFailure::Remove), with(&[(1, 0), (2, 7)]));
+        assert_eq!(state(OnFailure::Quiesce), with(&[(1, 0), (2, 7), (99, 0)]));
+    }
+
     #[test]
     fn with_prune_never_a_service_that_leaves_is_left_alone() {
         let before = desired(&[("tcp://10.0.0.1:80", service("rr", &[(1, 5)]))]);
         let mut file = desired(&[]);
         file.policy.prune = Prune::Never;
         let expected = file.clone();
-        keep(&mut file, &before);
+        kept(&mut file, &before);
         assert_eq!(file, expected);
     }
 
@@ -163,7 +207,7 @@ mod tests {
         before.state.marks = vec![Mark { mark: 7, matches: vec![web(), mail()] }];
         before.state.untracked = vec![mail(), web()];
         let mut file = desired(&[("tcp://10.0.0.1:80", service("rr", &[(1, 5)]))]);
-        keep(&mut file, &before);
+        kept(&mut file, &before);
         assert_eq!(file.state.marks, [Mark { mark: 7, matches: vec![mail()] }]);
         assert_eq!(file.state.untracked, [mail()]);
     }

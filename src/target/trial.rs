@@ -192,13 +192,14 @@ fn in_order(Timeouts { tcp, tcp_fin, udp }: Timeouts) -> [Option<u32>; 3] {
 }
 
 /// The state to plan against in a trial: what the file lacks of the state before it stays, quiesced, so that the way back is that state.
-pub(super) fn during(file: &Desired, before: &Desired) -> Desired {
+/// `without_verdicts` is the file without verdicts: what these delete is no server that leaves.
+pub(super) fn during(file: &Desired, without_verdicts: &Desired, before: &Desired) -> Desired {
     let mut desired = file.clone();
     // A service that is in neither file could not be put back.
     if desired.policy.prune == Prune::All && before.policy.prune != Prune::All {
         desired.policy.prune = Prune::Owned;
     }
-    super::quiesced::keep(&mut desired, before);
+    super::quiesced::keep(&mut desired, &without_verdicts.state, before);
     desired
 }
 
@@ -308,7 +309,7 @@ mod tests {
             desired.policy.prune = prune;
             desired
         };
-        let prune = |file, before| during(&with(file), &with(before)).policy.prune;
+        let prune = |file, before| during(&with(file), &with(file), &with(before)).policy.prune;
         assert_eq!(prune(Prune::All, Prune::Owned), Prune::Owned);
         assert_eq!(prune(Prune::All, Prune::All), Prune::All);
         assert_eq!(prune(Prune::Never, Prune::Owned), Prune::Never);

@@ -81,7 +81,7 @@ fn the_checker_is_nobody_without_a_capability_and_runs_while_there_is_something_
         if files.load_probes().unwrap() != Some(closed_port()) {
             files.save_probes(&closed_port()).unwrap();
         }
-        let Some(verdicts) = files.load_verdicts().unwrap() else { return false };
+        let Some(verdicts) = files.load_verdicts(1).unwrap() else { return false };
         let target = "127.0.0.1:9".parse().unwrap();
         let key = ProbeKey { what: "1".to_owned().try_into().unwrap(), target };
         let verdict = &verdicts.of(&key).verdict;
@@ -157,4 +157,24 @@ fn a_checker_that_a_user_starts_stays_that_user_and_one_writes_the_verdicts() {
     assert_eq!((second.status, second.stdout.as_str()), (2, ""));
     assert!(second.stderr.contains("another checker writes its verdicts there"), "{}", second.stderr);
     assert_eq!(first.stop().code(), Some(0));
+}
+
+// In a pipeline it had left the terminal, and Ctrl-C did not end it.
+#[test]
+fn a_user_who_is_not_root_keeps_the_terminal_in_lbd_check() {
+    let net = Netns::new();
+    fs::set_permissions(net.path("."), Permissions::from_mode(0o755)).unwrap();
+    let check =
+        "{ type: exec, port: 9, command: [/bin/sh, -c, 'cut -d \" \" -f 6 /proc/$PPID/stat; exit 1'] }";
+    let file = format!(
+        "version: 1\nclusters: [{{ name: web, listen: tcp://10.0.0.1:80, check: {check}, servers: [192.168.8.14] }}]\n"
+    );
+    net.write("desired.yaml", &file);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=12345", "--regid=12345", "--clear-groups"]).arg(lab::lbd());
+    let output = lab::run(command.arg("-f").arg(net.path("desired.yaml")).arg("check"));
+    let own = fs::read_to_string("/proc/self/stat").unwrap();
+    // Behind the name: state, parent, process group, session.
+    let session = own.rsplit_once(") ").unwrap().1.split(' ').nth(3).unwrap();
+    assert!(output.stdout.contains(&format!("exit code 1: {session}\n")), "{output:?}");
 }

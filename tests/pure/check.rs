@@ -1,6 +1,10 @@
 //! `lbd check`: servers are probed once, by the file.
 
+use std::fs;
 use std::net::TcpListener;
+use std::process::{Command, Stdio, id};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::cli::{directory, lbd};
 
@@ -79,4 +83,43 @@ fn check_says_where_nothing_is_checked_and_what_cannot_be_probed() {
     assert!(output.stdout.contains("not probed"), "{}", output.stdout);
     assert!(output.stdout.contains("/nowhere/ca.pem: No such file or directory"), "{}", output.stdout);
     assert!(output.stdout.ends_with("1 check: 0 passing, 0 failing, 1 not probed\n"), "{}", output.stdout);
+}
+
+// Programs are in process groups of their own, which Ctrl-C does not reach: they went on.
+#[test]
+fn no_program_of_a_check_goes_on_after_a_signal() {
+    let argument = format!("86413.{}", id());
+    let check = format!(
+        "{{ type: exec, port: 9, interval: 60s, timeout: 50s, command: [/bin/sleep, '{argument}'] }}"
+    );
+    let directory = directory(&[("a.yaml", &file(&check))]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lbd"));
+    command.args(["-f", "a.yaml", "check"]).current_dir(&directory);
+    let mut lbd = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let running = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let lines = processes.filter_map(|process| fs::read_to_string(process.path().join("cmdline")).ok());
+        lines.filter(|line| line.contains(&argument)).count()
+    };
+    let becomes = |wanted: usize| {
+        let begin = Instant::now();
+        while running() != wanted && begin.elapsed() < Duration::from_secs(20) {
+            sleep(Duration::from_millis(10));
+        }
+        running()
+    };
+    assert_eq!(becomes(2), 2);
+    let lbd_id = lbd.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &lbd_id]).status().unwrap().success());
+    assert_eq!(becomes(0), 0);
+    assert!(!lbd.wait().unwrap().success());
+}
+
+#[test]
+fn a_checker_without_its_directory_says_who_makes_it() {
+    let directory = directory(&[]);
+    let output = lbd(&directory, &["checker", "--run-dir", "/nowhere/lbd"]);
+    assert_eq!((output.status, output.stdout.as_str()), (2, ""), "{}", output.stderr);
+    let says = "/nowhere/lbd-check: there is no such directory, into which a checker writes its verdicts; lbd-check.service makes it";
+    assert!(output.stderr.contains(says), "{}", output.stderr);
 }

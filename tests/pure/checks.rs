@@ -14,6 +14,7 @@ use lbd::model::{
     Check, CheckKind, Exchange, Health, MinServing, OnFailure, ServiceHealth, ServiceKey, Timing,
 };
 use lbd::status::PassReason;
+use lbd::target::{Pause, Pauses, Period};
 
 /// One service with servers of these last bytes of their addresses and of weight 3, all of them checked.
 fn checked(servers: &[u8], revision: u64) -> Goal {
@@ -117,6 +118,28 @@ fn weights(director: &Director) -> Vec<(u8, u32)> {
         servers.iter().map(|(key, real)| (last(key.address), real.weight)).collect();
     weights.sort_unstable();
     weights
+}
+
+/// Another program gives the server at this place another weight.
+fn meddle(director: &Director, place: usize, weight: u32) {
+    let mut kernel = director.kernel.0.lock().unwrap();
+    let key: ServiceKey = "tcp://10.0.0.1:80".parse().unwrap();
+    let service = kernel.live.state.services.get_mut(&key).unwrap();
+    service.servers_mut().get_index_mut(place).unwrap().1.weight = weight;
+}
+
+/// Everything is paused but what checks do.
+fn pauses(director: &mut Director) {
+    let mut pauses = Pauses::default();
+    pauses.add(Pause {
+        cluster: None,
+        by: "alice".into(),
+        reason: None,
+        keep_checks: true,
+        period: Period::new(director.clock(), Duration::from_secs(3_600)),
+    });
+    director.store.save_pauses(&pauses).unwrap();
+    director.hears(Event::Conditions);
 }
 
 fn reads(director: &Director) -> usize {
@@ -249,14 +272,8 @@ fn a_slow_start_and_a_reset_come_by_themselves() {
 #[test]
 fn what_a_verdict_does_is_no_conflict_and_is_not_deferred() {
     let mut director = proven(&[14, 15, 16]);
-    let meddle = |director: &Director| {
-        let mut kernel = director.kernel.0.lock().unwrap();
-        let key: ServiceKey = "tcp://10.0.0.1:80".parse().unwrap();
-        let service = kernel.live.state.services.get_mut(&key).unwrap();
-        service.servers_mut().get_index_mut(0).unwrap().1.weight = 9;
-    };
     for _ in 0..4 {
-        meddle(&director);
+        meddle(&director, 0, 9);
         says(&director, &[]);
         director.hears(Event::Reload);
     }
@@ -292,15 +309,27 @@ fn what_is_removed_from_the_run_directory_is_written_again() {
 #[test]
 fn a_checker_that_goes_on_with_other_probes_is_like_one_that_is_gone() {
     let mut director = proven(&[14, 15]);
-    for _ in 0..5 {
-        director.passes_in(Duration::from_secs(10));
+    let other = |director: &Director| {
         let at = director.clock().since_boot;
         let other = Verdicts { probes: "another".to_owned(), at, ..Verdicts::default() };
-        files(&director).save_verdicts(&other).unwrap();
+        files(director).save_verdicts(&other).unwrap();
+    };
+    for _ in 0..5 {
+        director.passes_in(Duration::from_secs(10));
+        other(&director);
         announced(&mut director);
     }
     let silent = director.status().health.silent.clone().unwrap();
     assert!(silent.contains("the checker has not read what is to be probed"), "{silent}");
+    assert!(!director.status().health.not_known);
+    for _ in 0..26 {
+        director.passes_in(Duration::from_secs(10));
+        other(&director);
+        announced(&mut director);
+    }
+    let health = director.status().health.to_string();
+    let says = format!("health of 2 servers is not known: {silent}");
+    assert!(health.ends_with(&says), "{health}");
     hears(&mut director, &[]);
     assert_eq!(director.status().health.silent, None);
 }
@@ -318,4 +347,89 @@ fn a_verdict_that_comes_while_the_first_pass_runs_is_taken_in_after_it() {
     director.controller.handle(Event::Verdicts, director.now);
     director.hears(Event::PassEnded(Box::new(pass)));
     assert_eq!(weights(&director), [(14, 0), (15, 3)]);
+}
+
+// A weight 0 that an operator had set by hand in the pause came back to the file's at the next pass.
+#[test]
+fn in_a_pause_that_keeps_checks_they_change_only_what_they_have_made_themselves() {
+    let mut director = proven(&[14, 15, 16, 17, 18]);
+    hears(&mut director, &[15]);
+    pauses(&mut director);
+    meddle(&director, 0, 0);
+    director.hears(Event::Reload);
+    hears(&mut director, &[]);
+    assert_eq!(weights(&director), [(14, 0), (15, 3), (16, 3), (17, 3), (18, 3)]);
+    // One that fails is taken out, whatever it was, and comes back.
+    meddle(&director, 2, 7);
+    hears(&mut director, &[16]);
+    assert_eq!(weights(&director), [(14, 0), (15, 3), (16, 0), (17, 3), (18, 3)]);
+    // But no more than may be, what was taken out by hand among them.
+    hears(&mut director, &[16, 17]);
+    assert_eq!(weights(&director), [(14, 0), (15, 3), (16, 0), (17, 3), (18, 3)]);
+    hears(&mut director, &[]);
+    // What checks have put back is not theirs any more.
+    meddle(&director, 1, 0);
+    director.hears(Event::Reload);
+    assert_eq!(weights(&director), [(14, 0), (15, 0), (16, 3), (17, 3), (18, 3)]);
+    director.store.save_pauses(&Pauses::default()).unwrap();
+    director.hears(Event::Conditions);
+    assert_eq!(weights(&director), [14, 15, 16, 17, 18].map(|last| (last, 3)));
+}
+
+// The server stayed at nine tenths of its weight until the pause ended.
+#[test]
+fn in_a_pause_that_keeps_checks_a_slow_start_comes_to_its_end() {
+    let mut director = Director::new();
+    let goal = with(checked(&[14, 15], 1), |health| health.slow_start = Some(Duration::from_secs(9)));
+    director.hears(Event::File(Ok(goal.clone())));
+    hears(&mut director, &[]);
+    hears(&mut director, &[14]);
+    pauses(&mut director);
+    // What the kernel rejects is done later, also by another process of the daemon.
+    director.kernel.0.lock().unwrap().refuse_nth(0, 12);
+    hears(&mut director, &[]);
+    let mut director = director.restarts();
+    director.hears(Event::File(Ok(goal)));
+    assert_eq!(weights(&director), [(14, 1), (15, 3)]);
+    beats(&mut director, 10, &[]);
+    assert_eq!(weights(&director), [(14, 3), (15, 3)]);
+}
+
+// With its first check in the file, `status` said that nothing had come from the checker for an hour, and ended with 1.
+#[test]
+fn a_checker_that_had_nothing_to_do_counts_as_silent_from_the_first_probes_on() {
+    let mut director = proven(&[14, 15]);
+    let none = "version: 1\nclusters: [{ name: c1, listen: 'tcp://10.0.0.1:80', servers: [192.168.8.14, 192.168.8.15] }]\n";
+    director.hears(Event::File(goal(none, 2)));
+    director.passes_in(Duration::from_secs(3_600));
+    director.hears(Event::File(Ok(checked(&[14, 15], 3))));
+    let silent_for = |director: &Director| {
+        let (now, known) = (director.clock(), director.store.load_health().unwrap());
+        director.store.hear(None, 2, &known, now).silent_for(now)
+    };
+    let silent =
+        |director: &Director| (silent_for(director) < 1_000, director.status().health.silent.clone());
+    assert_eq!(silent(&director), (true, None));
+    director.looks();
+    assert_eq!(director.status().health.silent, None);
+    for _ in 0..4 {
+        director.passes_in(Duration::from_secs(10));
+    }
+    let silent = director.status().health.silent.clone().unwrap();
+    assert!(silent.ends_with("; `systemctl status lbd-check` shows why"), "{silent}");
+}
+
+// At a terminal, and in a container, there is no unit to look at.
+#[test]
+fn a_checker_that_the_daemon_starts_itself_has_its_reasons_in_the_log_of_the_daemon() {
+    let mut director = Director::new();
+    director.passes = director.passes.with_child_checker(true);
+    director.hears(Event::File(Ok(checked(&[14, 15], 1))));
+    for _ in 0..4 {
+        director.passes_in(Duration::from_secs(10));
+    }
+    let health = director.status().health.clone();
+    let silent = health.silent.unwrap();
+    assert!(silent.ends_with("; the log of the daemon, which has started it, has the reason"), "{silent}");
+    assert!(health.is_child);
 }

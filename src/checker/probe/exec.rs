@@ -6,9 +6,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use compact_str::{CompactString, format_compact};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal as Kill, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStdout, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -34,14 +35,13 @@ pub(super) struct ExecCheck {
     cluster: CompactString,
 }
 
-/// Ends a process group when it is dropped, unless its first process has ended.
+/// Ends a process group when it is dropped. Its first process must not be waited for before: until then its number is no other's.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(first) = self.0 {
-            // The first process is not waited for yet: its number is no other's.
-            let _ = kill_process_group(first, Signal::KILL);
+            let _ = kill_process_group(first, Kill::KILL);
         }
     }
 }
@@ -71,24 +71,26 @@ impl ExecCheck {
         command.current_dir("/").process_group(0).kill_on_drop(true);
         // What the checker lacks, a program too, is no failure of the server.
         let own = |error: std::io::Error| Outcome::Own(format_compact!("{program}: {error}"));
+        let mut children = signal(SignalKind::child()).map_err(own)?;
         let mut child = command.spawn().map_err(own)?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let mut group = Group(id);
+        let group = Group(id);
         let mut output = Output { stdout: child.stdout.take(), kept: Vec::new() };
-        let status = loop {
+        loop {
             tokio::select! {
-                status = child.wait() => break status,
+                () = end_of(id, &mut children) => break,
                 () = output.read(), if output.stdout.is_some() => {}
             }
-        };
-        group.0 = None;
+        }
+        // What it has left running ends with it.
+        drop(group);
         let _ = timeout(LAST_OUTPUT, async {
             while output.stdout.is_some() {
                 output.read().await;
             }
         })
         .await;
-        Ok(self.outcome(status.map_err(own)?, &output.first_line()))
+        Ok(self.outcome(child.wait().await.map_err(own)?, &output.first_line()))
     }
 
     fn replaced(&self, word: &str, address: &str, port: &str) -> String {
@@ -105,6 +107,17 @@ impl ExecCheck {
             (Some(code), _) => failed(format_compact!("exit code {code}")),
             (None, signal) => failed(format_compact!("ended by signal {}", signal.unwrap_or_default())),
         }
+    }
+}
+
+/// Waits until a process has ended, without taking its status: its number stays its own.
+async fn end_of(process: Option<Pid>, children: &mut Signal) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    // An error says that it is no child any more.
+    while let Some(process) = process
+        && matches!(waitid(WaitId::Pid(process), options), Ok(None))
+    {
+        children.recv().await;
     }
 }
 

@@ -417,13 +417,17 @@ async fn a_program_says_what_it_saw() {
 }
 
 #[tokio::test]
-async fn a_program_ends_with_all_that_it_started_at_the_time_out() {
+async fn a_program_ends_with_all_that_it_started_at_its_end_and_at_the_time_out() {
+    left_running("", LONG, Outcome::PASSED).await;
+    left_running("; wait", Duration::from_secs(1), failed("no answer within 1 s")).await;
+}
+
+async fn left_running(then: &str, time: Duration, expected: Outcome) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pid");
-    let script = format!("sleep 1000 & echo $! > {}; wait", file.display());
+    let script = format!("sleep 1000 & echo $! > {}{then}", file.display());
     let target = SocketAddr::from(([192, 0, 2, 1], 80));
-    let time = Duration::from_secs(1);
-    assert_eq!(outcome_of(shell(&script, false), time, target).await, failed("no answer within 1 s"));
+    assert_eq!(outcome_of(shell(&script, false), time, target).await, expected);
     let started: u32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
     // What has ended may not be waited for yet by who adopted it.
     let is_gone = || match std::fs::read_to_string(format!("/proc/{started}/stat")) {

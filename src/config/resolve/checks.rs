@@ -25,6 +25,8 @@ const LISTED: usize = 20;
 pub(super) struct KnownChecks {
     /// Those under `checks`
     named: IndexMap<CompactString, Arc<Check>>,
+    /// Those of them that something names
+    used: HashSet<CompactString>,
     /// The lists that are in use, by what is written where that is a name alone
     by_name: HashMap<CompactString, Checks>,
     checks: HashSet<Arc<Check>>,
@@ -105,7 +107,10 @@ impl KnownChecks {
             let check = match used {
                 CheckUse::Inline(entry) => self.defined(entry, None, here, issues),
                 CheckUse::Name(name) => match self.named.get(name.as_str()) {
-                    Some(check) => Arc::clone(check),
+                    Some(check) => {
+                        self.used.insert(name.as_str().into());
+                        Arc::clone(check)
+                    }
                     None if name.as_str() == NONE => {
                         if is_list {
                             issues.push(
@@ -182,6 +187,11 @@ impl KnownChecks {
                 );
             }
         }
+    }
+
+    /// Those under `checks` that nothing names.
+    pub(super) fn unused(&self) -> Vec<CompactString> {
+        self.named.keys().filter(|name| !self.used.contains(*name)).cloned().collect()
     }
 
     /// Whether any is probed from an address that the file names.

@@ -187,6 +187,11 @@ impl Healths {
         self.health.services.insert(service, of_service);
     }
 
+    /// The named checks that nothing has named so far.
+    pub(super) fn unused(&self) -> Vec<CompactString> {
+        self.known.unused()
+    }
+
     /// The health of all services, and a cluster whose failing servers are deleted, if there is one. `owners` are the clusters of all services.
     pub(super) fn finish(
         self,

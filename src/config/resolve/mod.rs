@@ -33,6 +33,7 @@ pub(super) fn resolve(document: Document) -> (Desired, Issues) {
         resolved.add(&cluster, &mut issues);
     }
     desired.state.untracked = resolved.untracked.packets(&desired.state.marks, &mut issues);
+    desired.unused_checks = resolved.health.unused();
     let (health, removing) = resolved.health.finish(&resolved.owners, &mut issues);
     desired.clusters = resolved.owners.into();
     desired.allow_empty = resolved.allow_empty;

@@ -58,7 +58,7 @@ fn probes(count: usize) -> Probes {
 #[test]
 fn probes_and_verdicts_are_read_as_they_were_written() {
     let (_directory, shared) = shared();
-    assert_eq!((shared.load_probes().unwrap(), shared.load_verdicts().unwrap()), (None, None));
+    assert_eq!((shared.load_probes().unwrap(), shared.load_verdicts(100).unwrap()), (None, None));
     // Nothing is written where there is nothing, and the directory is not made for it.
     shared.save_probes(&Probes::default()).unwrap();
     assert!(!shared.dirs().daemon.exists());
@@ -91,12 +91,12 @@ fn probes_and_verdicts_are_read_as_they_were_written() {
         warnings: vec!["the certificate of 10.0.0.1:443 ends in 6 days".into()],
     };
     shared.save_verdicts(&verdicts).unwrap();
-    assert_eq!(shared.load_verdicts().unwrap(), Some(verdicts.clone()));
+    assert_eq!(shared.load_verdicts(100).unwrap(), Some(verdicts.clone()));
     // A text is never longer than what is read of it.
     verdicts.findings = [(key(1, 1), finding(failing(&"ä".repeat(300))))].into_iter().collect();
     shared.save_verdicts(&verdicts).unwrap();
     verdicts.findings = [(key(1, 1), finding(failing(&"ä".repeat(200))))].into_iter().collect();
-    assert_eq!(shared.load_verdicts().unwrap(), Some(verdicts));
+    assert_eq!(shared.load_verdicts(100).unwrap(), Some(verdicts));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn ten_thousand_failing_targets_are_less_than_a_megabyte() {
     let findings = (0..10_000).map(|target| (key(1, target), finding(failing("connection refused"))));
     let verdicts = Verdicts { findings: findings.collect(), ..Verdicts::default() };
     shared.save_verdicts(&verdicts).unwrap();
-    assert!(shared.load_verdicts().unwrap() == Some(verdicts));
+    assert!(shared.load_verdicts(100).unwrap() == Some(verdicts));
     assert!(fs::metadata(shared.verdicts_path()).unwrap().len() < 1_000_000);
 }
 
@@ -114,15 +114,21 @@ fn what_is_from_another_boot_or_is_no_file_of_the_writer_is_no_verdict() {
     let (directory, shared) = shared();
     shared.save_verdicts(&Verdicts::default()).unwrap();
     let other = SharedFiles::new(shared.dirs(), Some(8)).unwrap();
-    assert_eq!(other.load_verdicts().unwrap(), None);
+    assert_eq!(other.load_verdicts(100).unwrap(), None);
     let path = shared.verdicts_path();
-    let error = || shared.load_verdicts().unwrap_err().to_string().replace(path.to_str().unwrap(), "FILE");
+    let error = || shared.load_verdicts(100).unwrap_err().to_string().replace(path.to_str().unwrap(), "FILE");
     fs::rename(&path, directory.path().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink(directory.path().join("elsewhere"), &path).unwrap();
     assert_eq!(error(), "FILE: is a symbolic link, not a regular file; remove it");
     fs::remove_file(&path).unwrap();
+    // Of a hundred probes; each pass read 128 MiB of a hostile file.
+    fs::File::create(&path).unwrap().set_len((1 << 20) + 100 * 4096 + 1).unwrap();
+    assert_eq!(error(), "FILE: is larger than the limit of 1 MiB; remove it");
+    let error = shared.load_verdicts(1_000_000).unwrap_err().to_string();
+    assert!(!error.contains("limit"), "{error}");
     fs::File::create(&path).unwrap().set_len(VERDICTS.limit + 1).unwrap();
-    assert_eq!(error(), "FILE: is larger than the limit of 128 MiB; remove it");
+    let error = shared.load_verdicts(1_000_000).unwrap_err().to_string();
+    assert!(error.ends_with("is larger than the limit of 128 MiB; remove it"), "{error}");
 }
 
 #[test]
@@ -168,7 +174,7 @@ fn what_no_checker_writes_is_refused() {
         let content =
             json!({ "probes": "", "at": 0, "frozen": null, "warnings": warnings, "findings": findings });
         fs::write(shared.verdicts_path(), sealed(&shared, &content)).unwrap();
-        let error = shared.load_verdicts().map_or_else(|error| error.to_string(), |_| String::new());
+        let error = shared.load_verdicts(100).map_or_else(|error| error.to_string(), |_| String::new());
         assert!(error.contains(says) && error.is_empty() == says.is_empty(), "{says}: {error}");
     }
 }
@@ -238,7 +244,7 @@ fn whatever_is_written_is_an_error_or_verdicts() {
             fs::write(shared.probes_path(), &bytes).unwrap();
             fs::write(shared.verdicts_path(), &bytes).unwrap();
             let _ = shared.load_probes();
-            prop_assert!(!matches!(shared.load_verdicts(), Ok(Some(verdicts)) if verdicts.findings.len() > 6));
+            prop_assert!(!matches!(shared.load_verdicts(100), Ok(Some(verdicts)) if verdicts.findings.len() > 6));
         }
     });
 }

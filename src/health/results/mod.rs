@@ -96,8 +96,6 @@ struct Slot {
 pub struct Checks {
     probes: Probes,
     hash: String,
-    /// The longest interval, in milliseconds
-    interval: u64,
     /// How many distinct targets there are
     targets: usize,
     slots: Vec<Slot>,
@@ -120,7 +118,6 @@ impl Checks {
         let mut checks = Self {
             probes: Probes::default(),
             hash: String::new(),
-            interval: 0,
             targets: 0,
             slots: Vec::new(),
             places: HashMap::default(),
@@ -176,8 +173,6 @@ impl Checks {
             }
         }
         self.hash = probes.hash();
-        self.interval =
-            probes.checks.iter().map(|check| milliseconds(check.timing.interval)).max().unwrap_or(0);
         self.targets = numbers.len();
         self.probes = probes;
         let slots = || self.slots.iter().enumerate();
@@ -321,10 +316,15 @@ impl Checks {
         self.delayed -= usize::from(was_delayed);
         let seen = self.slots.iter().map(|slot| Seen {
             target: slot.target,
+            interval: self
+                .probes
+                .checks
+                .get(slot.check)
+                .map_or(timing.interval, |check| check.timing.interval),
             last: slot.history.last,
             failing_since: slot.history.failing_since,
         });
-        let is_delayed = self.uplink.delays(since, now.since_boot, self.interval, self.targets, seen);
+        let is_delayed = self.uplink.delays(since, now.since_boot, self.targets, seen);
         let Some(slot) = self.slots.get_mut(place) else { return false };
         if is_delayed {
             slot.is_delayed = true;

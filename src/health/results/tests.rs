@@ -276,6 +276,33 @@ fn an_uplink_that_comes_back_in_time_changes_no_verdict() {
     assert_eq!((failing, run.checks.verdicts(at(run.now)).frozen), (0, None));
 }
 
+// A check of another cluster that probes once an hour delayed all verdicts for an hour.
+#[test]
+fn the_interval_of_the_checks_that_fail_counts_and_a_minute_at_most() {
+    let every = |seconds| Timing { interval: Duration::from_secs(seconds), ..TIMING };
+    let with = |timing: Timing| {
+        let mut other = check(2, every(3_600), 1);
+        other.targets = vec![Endpoint::from(([10, 9, 9, 9], 80))];
+        Probes { checks: vec![check(1, timing, 20), other] }
+    };
+    let fails = |key: &ProbeKey| if key.what.to_string().ends_with('1') { failed() } else { Outcome::PASSED };
+    let (mut run, begin) = (Run::new(with(TIMING)), 100_000);
+    run.passing_until(begin);
+    run.until(begin + 6_500, |key| (fails(key), 0));
+    assert!(run.failing() <= 2 && run.checks.verdicts(at(run.now)).frozen.is_some(), "{}", run.failing());
+    run.until(begin + 13_500, |key| (fails(key), 0));
+    assert_eq!((run.failing(), run.checks.verdicts(at(run.now)).frozen), (20, None));
+    // Three failures in a row after up to 330 s, and then no more than a minute and a probe.
+    let mut run = Run::new(with(every(300)));
+    run.passing_until(begin);
+    let mut was_delayed = false;
+    while run.failing() < 20 && run.now < begin + 400_000 {
+        run.until(run.now + 1_000, |key| (fails(key), 0));
+        was_delayed |= run.checks.verdicts(at(run.now)).frozen.is_some();
+    }
+    assert!(run.now <= begin + 335_000 + 62_000 && was_delayed, "{} {was_delayed}", run.now);
+}
+
 #[test]
 fn less_than_half_of_the_targets_fail_without_delay() {
     let mut run = Run::new(probes(100));

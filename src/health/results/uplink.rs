@@ -1,6 +1,9 @@
 //! Suspects the director's own network where more than half of all targets begin to fail together.
 
-use crate::health::bounds::COMMON_FROM;
+use std::time::Duration;
+
+use super::milliseconds;
+use crate::health::bounds::{COMMON_FROM, COMMON_MOST};
 
 /// How many targets have to have been probed since.
 const FEWEST_SEEN: usize = 3;
@@ -11,10 +14,23 @@ const COUNTED_EACH: u64 = 100;
 pub(super) struct Seen {
     /// The number of the target
     pub(super) target: usize,
+    /// How often it is probed
+    pub(super) interval: Duration,
     /// When the last probe with a result began
     pub(super) last: Option<u64>,
     /// When the first of the failures in a row began
     pub(super) failing_since: Option<u64>,
+}
+
+impl Seen {
+    /// Since when it fails, if that began no longer before `begin` than an interval of its own, or [`COMMON_MOST`].
+    fn failing_with(&self, begin: u64) -> Option<u64> {
+        self.failing_since.filter(|since| since.saturating_add(self.window()) >= begin)
+    }
+
+    fn window(&self) -> u64 {
+        milliseconds(self.interval.min(COMMON_MOST))
+    }
 }
 
 /// A suspicion, from the first verdict that it delayed.
@@ -34,8 +50,8 @@ pub(super) struct Uplink {
 }
 
 impl Uplink {
-    /// Whether a verdict "failing" has to wait, of a server whose first failure began at `since`. `interval` is the longest of the
-    /// checks: all targets are probed within it.
+    /// Whether a verdict "failing" has to wait, of a server whose first failure began at `since`: for an interval of the checks that fail with it,
+    /// the longest of them, and [`COMMON_MOST`] at most.
     ///
     /// The share is that among the targets probed since the first failure, so that the first verdicts are delayed, too: not half of
     /// the targets can have failed where not half have been probed. Once all have, it is that of all.
@@ -43,7 +59,6 @@ impl Uplink {
         &mut self,
         since: u64,
         now: u64,
-        interval: u64,
         targets: usize,
         seen: impl Iterator<Item = Seen> + Clone,
     ) -> bool {
@@ -53,12 +68,11 @@ impl Uplink {
         }
         if self.counted_at.is_none_or(|at| now.saturating_sub(at) >= COUNTED_EACH) {
             self.counted_at = Some(now);
-            let earliest = since.saturating_sub(interval);
-            let others =
-                seen.clone().filter_map(|seen| seen.failing_since).filter(|since| *since >= earliest);
-            let first = others.min().unwrap_or(since);
+            let first = seen.clone().filter_map(|seen| seen.failing_with(since)).min().unwrap_or(since);
             let begin = self.suspicion.map_or(first, |suspicion| suspicion.since);
-            if is_common(begin, interval, targets, seen) {
+            let failing = seen.clone().filter(|seen| seen.failing_with(begin).is_some());
+            let interval = failing.map(|seen| seen.window()).max().unwrap_or_default();
+            if is_common(begin, targets, seen) {
                 self.suspicion.get_or_insert(Suspicion { since: begin, until: now.saturating_add(interval) });
             } else {
                 self.suspicion = None;
@@ -69,13 +83,13 @@ impl Uplink {
 }
 
 /// Whether more than half of the targets probed since `begin` fail, and did not long before.
-fn is_common(begin: u64, interval: u64, targets: usize, seen: impl Iterator<Item = Seen>) -> bool {
+fn is_common(begin: u64, targets: usize, seen: impl Iterator<Item = Seen>) -> bool {
     let mut probed = vec![false; targets];
     let mut failing = vec![false; targets];
-    for Seen { target, last, failing_since } in seen {
-        let is_new = failing_since.is_some_and(|since| since.saturating_add(interval) >= begin);
-        if last.is_some_and(|last| last >= begin)
-            && let (Some(probed), Some(failing)) = (probed.get_mut(target), failing.get_mut(target))
+    for seen in seen {
+        let is_new = seen.failing_with(begin).is_some();
+        if seen.last.is_some_and(|last| last >= begin)
+            && let (Some(probed), Some(failing)) = (probed.get_mut(seen.target), failing.get_mut(seen.target))
         {
             (*probed, *failing) = (true, *failing || is_new);
         }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::StateDiff;
-use crate::model::{Kind, Operation, RealServer, ServerOp, ServiceKey, Subject};
+use crate::model::{Desired, Kind, Operation, RealServer, ServerOp, ServiceKey, Subject};
 use crate::target::{Cause, Override, Reason, Target};
 
 impl StateDiff {
@@ -33,15 +33,11 @@ impl StateDiff {
             may_be_out || target.leaves_out(operation, cluster.map(AsRef::as_ref))
         };
         let mut left_out = self.take_out(&leaves_out);
-        // Checks take out of service what others are to replace; while these are left out, they have to wait.
-        let short: HashSet<ServiceKey> = left_out
-            .iter()
-            .filter(|operation| puts_into_service(operation))
-            .filter_map(Operation::service)
-            .copied()
-            .collect();
+        let short = short(&left_out, target);
         if !short.is_empty() {
-            let waits = |operation: &Operation| operation.service().is_some_and(|of| short.contains(of));
+            let waits = |operation: &Operation| {
+                !makes_serve(operation) && operation.service().is_some_and(|of| short.contains(of))
+            };
             left_out.extend(self.take_out(&waits));
         }
         // The rules are replaced as a whole, and those of what is left out are among them.
@@ -84,6 +80,43 @@ impl StateDiff {
 
 fn is_addition(operation: &Operation) -> bool {
     matches!(operation, Operation::Server(ServerOp::Add { .. }))
+}
+
+/// The services that have too few serving servers while these operations are left out: what checks take out of service there has to wait for
+/// what is to replace it.
+fn short(left_out: &[Operation], target: &Target<'_>) -> HashSet<ServiceKey> {
+    let mut missing: HashMap<ServiceKey, usize> = HashMap::new();
+    for service in
+        left_out.iter().filter(|operation| puts_into_service(operation)).filter_map(Operation::service)
+    {
+        *missing.entry(*service).or_default() += 1;
+    }
+    let serving = |file: &Desired, service: &ServiceKey| {
+        let servers = file.state.services.get(service).map(|service| &service.servers);
+        servers.map_or(0, |servers| servers.values().filter(|real| real.serves()).count())
+    };
+    let is_short = |(service, missing): &(ServiceKey, usize)| {
+        target.desired.health.services.get(service).is_none_or(|health| {
+            let least = health.min_serving.of(serving(target.without_verdicts(), service)).max(1);
+            serving(&target.desired, service).saturating_sub(*missing) < least
+        })
+    };
+    missing.into_iter().filter(is_short).map(|(service, _)| service).collect()
+}
+
+/// Whether a server serves after an operation.
+fn makes_serve(operation: &Operation) -> bool {
+    match operation {
+        Operation::Server(ServerOp::Add { to, .. }) => to.serves(),
+        Operation::Server(ServerOp::Edit { to, .. }) => to.serves(),
+        Operation::Server(ServerOp::Delete { .. })
+        | Operation::Service(_)
+        | Operation::Sysctl(_)
+        | Operation::Timeouts(_)
+        | Operation::Sync(_)
+        | Operation::Marks(_)
+        | Operation::Untracked(_) => false,
+    }
 }
 
 /// Whether an operation puts a server into service.

@@ -5,6 +5,7 @@
 //! weight without a verdict.
 
 mod advance;
+mod altered;
 mod changes;
 mod effect;
 mod guard;
@@ -17,6 +18,7 @@ mod survey;
 pub(super) use self::effect::{CheckReasons, Effects, put};
 
 pub use self::advance::{Advance, SILENT};
+pub use self::altered::Altered;
 pub use self::guard::{Place, ServicePlace};
 pub use self::in_force::InForce;
 pub use self::reason::CheckReason;

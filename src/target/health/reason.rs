@@ -40,6 +40,14 @@ pub enum CheckReason {
 }
 
 impl CheckReason {
+    /// Whether it takes a server out of service, in place of giving it a part of its weight.
+    pub fn takes_out(&self) -> bool {
+        match self {
+            Self::Failing(_) | Self::Waiting { .. } => true,
+            Self::SlowStart { .. } | Self::Weight { .. } | Self::NonePasses | Self::NoneServes => false,
+        }
+    }
+
     /// Since when, where that is known.
     pub fn since(&self) -> Option<Timestamp> {
         match self {

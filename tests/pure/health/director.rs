@@ -16,8 +16,8 @@ use lbd::model::{
 use lbd::reconcile::StateDiff;
 use lbd::store::Record;
 use lbd::target::{
-    Address, Advance, Clock, Conditions, Effect, FileWeight, InForce, Leaving, Override, Pause, Period,
-    SILENT, Scope, ServerState, Target, Targets, Text,
+    Address, Advance, Altered, Clock, Conditions, Effect, FileWeight, InForce, Leaving, Override, Pause,
+    Period, SILENT, Scope, ServerState, Target, Targets, Text,
 };
 
 pub(super) fn service(number: u8) -> ServiceKey {
@@ -255,7 +255,7 @@ impl Director {
         let text = serde_json::to_string(&self.conditions.health).unwrap();
         let known: InForce = serde_json::from_str(&text).unwrap();
         assert_eq!(known, self.conditions.health);
-        self.conditions.health = known.advance(&Advance {
+        let in_force = known.advance(&Advance {
             desired: &desired,
             before: None,
             overrides: &self.conditions.overrides,
@@ -264,6 +264,8 @@ impl Director {
             silent_for: self.silent_for,
             now: self.clock(),
         });
+        self.conditions.take_in_altered(&desired, &known, &Altered::NONE);
+        self.conditions.health = in_force;
         let target = Target::new(&desired, &self.conditions);
         for number in self.clusters.keys() {
             self.is_guarded(*number, &target);
