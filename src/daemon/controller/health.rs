@@ -63,7 +63,7 @@ impl Controller {
             (None, Some(reason)) => {
                 warn!("verdicts stay as they are, since the checker cannot check: {reason}")
             }
-            (Some(reason), None) => info!("the checker can check again: {reason}"),
+            (Some(reason), None) => info!("the checker gives verdicts again, after: {reason}"),
             (Some(_), Some(_)) | (None, None) => {}
         }
         match (&before.silent, &after.silent) {
