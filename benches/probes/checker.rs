@@ -29,7 +29,9 @@ pub(crate) fn measure(
     thread::sleep(Duration::from_secs(seconds));
     // A tick is 10 ms on every Linux.
     let used = (ticks(process)? - before) as f64 * 10_000.0;
-    let verdicts = shared(directory)?.load_verdicts()?.ok_or("there are no verdicts")?;
+    let shared = shared(directory)?;
+    let probes = shared.load_probes()?.ok_or("there are no probes")?.len();
+    let verdicts = shared.load_verdicts(probes)?.ok_or("there are no verdicts")?;
     let is_failing = |verdict: &Verdict| matches!(verdict, Verdict::Failing(_));
     let failing = verdicts.findings.values().filter(|finding| is_failing(&finding.verdict)).count();
     let unknown = verdicts.findings.values().filter(|finding| finding.verdict == Verdict::Unknown).count();
