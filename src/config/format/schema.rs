@@ -8,6 +8,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::document::Document;
+use super::fragment::Fragment;
 
 /// The JSON Schema (Draft 2020-12) of the desired file, as text with a final newline.
 pub fn schema() -> String {
@@ -16,7 +17,24 @@ pub fn schema() -> String {
     text
 }
 
+/// The JSON Schema of a file that the desired file includes, as text with a final newline.
+pub fn fragment_schema() -> String {
+    let mut text = serde_json::to_string_pretty(fragment_schema_value()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
 /// The same as a tree.
+pub(in crate::config) fn fragment_schema_value() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let mut schema = generator().into_root_schema_for::<Fragment>();
+        schema.insert("$id".into(), "urn:lbd:fragment:1".into());
+        Value::from(schema)
+    });
+    &SCHEMA
+}
+
+/// The JSON Schema of the desired file as a tree.
 pub(in crate::config) fn schema_value() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         let mut schema = generator().into_root_schema_for::<Document>();
