@@ -81,7 +81,7 @@ pub(super) fn run(
     }
     if let Some(length) = options.length {
         let allowed = Allowed { empty: options.allow_empty, deletes: options.allow_deletes };
-        let terms = Terms { length, reason: None, keep_going: false, allowed, fragment: None };
+        let terms = Terms { length, reason: None, keep_going: false, allowed, fragment: None, shown: None };
         return trial::try_text(arguments, &source, terms, console);
     }
     let most = desired.policy.history.max(1) as usize;

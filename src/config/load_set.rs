@@ -102,3 +102,43 @@ fn explain(source: &Source, parts: &[Part<'_>], known: Option<Diagnostic>) -> Re
     }
     if problems.is_empty() && more == 0 { Ok(desired) } else { Err(Diagnostics::new(source, problems, more)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::set::join;
+
+    /// Main files and fragments, right and wrong; each pair is one desired state.
+    const MAIN: [&str; 4] = [
+        "version: 1\ninclude: [a.yaml]\nclusters: []\n",
+        "version: 1\ninclude: [a.yaml]\nmarks: [{ mark: 1 }]\nchecks: { c: { type: tcp } }\ndefaults: { check: c, drain: 5s, forward: nat }\n\
+         clusters: [{ name: m, listen: 'tcp://10.0.0.1:80', servers: [192.168.8.14] }]\n",
+        "version: 1\ninclude: [a.yaml]\nclusters: [{ name: m, listen: fwmark://1, check: c, servers: [192.168.8.14] }]\n",
+        "x-a: &s [192.168.8.14]\nversion: 1\ninclude: [a.yaml]\nclusters: [{ name: m, listen: 'udp://10.0.0.1:80', servers: *s }]\nclsters: 1\n",
+    ];
+    const FRAGMENTS: [&str; 10] = [
+        "",
+        "{}\n",
+        "clusters:\n",
+        "marks: [{ mark: 1 }]\nchecks: { c: { type: tcp } }\n",
+        "defaults: { scheduler: rr, check: none }\nclusters: [{ name: n, listen: 'tcp://10.0.0.2:80', servers: [192.168.8.15] }]\n",
+        "defaults: { scheduler: rrr }\n",
+        "clusters: [{ name: m, listen: 'tcp://10.0.0.1:80', servers: [192.168.8.14] }]\n",
+        "clusters: [{ name: n, listen: 'tcp://10.0.0.3:80', check: [c, { type: http, port: 8 }], servers: [192.168.8.15, 192.168.8.15] }]\n",
+        "x-a: &s [192.168.8.14]\nclusters: [{ name: n, listen: fwmark://1, servers: *s }]\n",
+        "policy: {}\nclusters: []\nclusters: []\n",
+    ];
+
+    #[test]
+    fn both_readers_agree_on_files_that_are_read_together() {
+        let mut valid = 0;
+        for (main, fragment) in MAIN.iter().flat_map(|main| FRAGMENTS.map(|fragment| (main, fragment))) {
+            let parts = [Part { name: "desired.yaml", text: main }, Part { name: "a.yaml", text: fragment }];
+            let fast = read_fast(&parts[0], &parts[1..]);
+            let explained = explain(&Source::new("", join(parts)), &parts, None);
+            assert_eq!(fast.ok(), explained.clone().ok(), "{main}---\n{fragment}");
+            valid += usize::from(explained.is_ok());
+        }
+        assert_eq!(valid, 6);
+    }
+}

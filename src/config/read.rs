@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::thread;
 use std::time::Instant;
@@ -20,7 +20,7 @@ use crate::files::{open_regular, read_limited};
 pub fn read(path: &Path) -> Result<Source, ReadError> {
     if path == Path::new("-") {
         let bytes = read_limited(io::stdin().lock(), 0, LARGEST).map_err(Into::into);
-        return Ok(Source { is_file: false, ..named("<stdin>".to_owned(), bytes)? });
+        return Ok(Source { directory: None, ..named("<stdin>".to_owned(), bytes)? });
     }
     let main = named(path.to_string_lossy().into_owned(), read_settled(path))?;
     if includes(&main.text).is_empty() { Ok(main) } else { read_set_settled(path) }
@@ -34,7 +34,7 @@ pub fn read_or_pipe(path: &Path) -> Result<Source, ReadError> {
     }
     let pipe = File::open(path).map_err(ReadCause::from);
     let bytes = pipe.and_then(|pipe| read_limited(pipe, 0, LARGEST).map_err(Into::into));
-    Ok(Source { is_file: false, ..named(path.to_string_lossy().into_owned(), bytes)? })
+    Ok(Source { directory: None, ..named(path.to_string_lossy().into_owned(), bytes)? })
 }
 
 /// Reads a desired file, and what it includes, once, for a caller that saw the writers close them and would see another writer open one.
@@ -69,8 +69,8 @@ pub fn with_main(path: &Path, text: &str) -> Result<Source, ReadError> {
 #[derive(Debug, PartialEq)]
 struct Set {
     source: Source,
-    /// What each file was like, and which it was, the main file first
-    stamps: Vec<(ReadStamp, Option<(u64, u64)>)>,
+    /// What each file was like, the main file first
+    stamps: Vec<ReadStamp>,
 }
 
 /// Reads a main file and all that it includes, one after the other.
@@ -80,31 +80,22 @@ fn read_set(path: &Path) -> Result<Set, ReadError> {
         Ok(read) => read,
         Err(cause) => return Err(ReadError { name, cause }),
     };
-    let mut stamps = vec![(stamp, inode(path))];
+    let mut stamps = vec![stamp];
     let main = named(name, Ok(bytes))?;
     let source = join(path, &main.text, &mut stamps)?;
     Ok(Set { source, stamps })
 }
 
-/// Which file a path leads to.
-fn inode(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
-}
-
 /// The text of a main file with all that it includes.
-fn join(
-    path: &Path,
-    text: &str,
-    stamps: &mut Vec<(ReadStamp, Option<(u64, u64)>)>,
-) -> Result<Source, ReadError> {
+fn join(path: &Path, text: &str, stamps: &mut Vec<ReadStamp>) -> Result<Source, ReadError> {
     let shown = path.to_string_lossy().into_owned();
     let patterns = includes(text);
     if patterns.is_empty() {
-        return Ok(Source { name: shown, text: text.to_owned(), is_file: true });
+        return named(shown, Ok(text.to_owned().into_bytes()));
     }
     let names = list(path, &patterns)?;
     let mut parts = Vec::with_capacity(names.len());
-    let mut length = text.len() as u64;
+    let mut length = text.len() as u64 + 1_024;
     for name in &names {
         let place = path.with_file_name(name);
         let of_part = place.to_string_lossy().into_owned();
@@ -115,7 +106,7 @@ fn join(
             }
             Err(cause) => return Err(ReadError { name: of_part, cause }),
         };
-        stamps.push((stamp, inode(&place)));
+        stamps.push(stamp);
         let part = named(of_part, Ok(bytes))?;
         length += (part.text.len() + name.len() + 64) as u64;
         if length > LARGEST {
@@ -126,7 +117,8 @@ fn join(
     let main = [Part { name: own_name(path), text }];
     let included = names.iter().zip(&parts).map(|(name, text)| Part { name, text });
     let text = set::join(main.into_iter().chain(included));
-    Ok(Source { name: shown, text, is_file: true })
+    let parent = path.parent().unwrap_or(Path::new("")).to_owned();
+    Ok(Source { name: shown, text, directory: Some(parent) })
 }
 
 /// The name of a main file in the text of all files.
@@ -158,7 +150,7 @@ fn read_set_settled(path: &Path) -> Result<Source, ReadError> {
             Err(_) if is_first => {}
             Err(error) => return Err(error),
             Ok(next) => {
-                let is_recent = next.stamps.iter().any(|(stamp, _)| stamp.is_recent());
+                let is_recent = next.stamps.iter().any(ReadStamp::is_recent);
                 if (!is_recent && is_unmoved(path, &next)) || last.as_ref() == Some(&next) {
                     return Ok(next.source);
                 }
@@ -179,13 +171,9 @@ fn is_unmoved(path: &Path, set: &Set) -> bool {
     let parts = set.source.parts();
     let Some((main, included)) = parts.split_first() else { return false };
     let names = list(path, &includes(main.text)).unwrap_or_default();
+    let places = std::iter::once(path.to_owned()).chain(names.iter().map(|name| path.with_file_name(name)));
     names.iter().map(String::as_str).eq(included.iter().map(|part| part.name))
-        && set
-            .stamps
-            .iter()
-            .map(|(_, inode)| *inode)
-            .eq(std::iter::once(inode(path))
-                .chain(names.iter().map(|name| inode(&path.with_file_name(name)))))
+        && set.stamps.iter().zip(places).all(|(stamp, place)| stamp.is_at(&place))
 }
 
 /// Whether a desired file with all that it includes is this text, to the byte, but for byte order marks, which no text has that was read. It is

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 use std::{fmt, thread};
 
@@ -28,8 +29,8 @@ pub struct Source {
     pub name: String,
     /// Its text, without a byte order mark; where it includes others, that of all files (see [`set`])
     pub text: String,
-    /// Whether it was read from a file, and not from elsewhere
-    pub is_file: bool,
+    /// The directory of what it includes, where it was read from a file
+    pub directory: Option<PathBuf>,
 }
 
 impl Source {
@@ -48,16 +49,16 @@ impl Source {
 
     /// What to call one of its files; `index` counts them, and `name` is that of the part.
     pub(super) fn part_name(&self, index: usize, name: &str) -> String {
-        match index {
-            0 => self.name.clone(),
-            _ if self.is_file => Path::new(&self.name).with_file_name(name).to_string_lossy().into_owned(),
-            _ => format!("{}, {name}", self.name),
+        match &self.directory {
+            _ if index == 0 => self.name.clone(),
+            Some(directory) => directory.join(name).to_string_lossy().into_owned(),
+            None => format!("{}, {name}", self.name),
         }
     }
 
     /// A text that comes from elsewhere than a file.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into(), is_file: false }
+        Self { name: name.into(), text: text.into(), directory: None }
     }
 }
 
@@ -187,7 +188,10 @@ pub(super) fn named(name: String, bytes: Result<Vec<u8>, ReadCause>) -> Result<S
     match bytes.and_then(decode) {
         // Only lbd writes it, and only where it is read by another way.
         Ok(text) if set::is_set(&text) => Err(ReadError { name, cause: ReadCause::SeveralFiles }),
-        Ok(text) => Ok(Source { name, text, is_file: true }),
+        Ok(text) => {
+            let directory = Path::new(&name).parent().unwrap_or(Path::new("")).to_owned();
+            Ok(Source { name, text, directory: Some(directory) })
+        }
         Err(cause) => Err(ReadError { name, cause }),
     }
 }
@@ -216,9 +220,16 @@ impl From<io::Error> for ReadCause {
 pub(super) struct ReadStamp {
     length: u64,
     modified: Option<SystemTime>,
+    /// Which file it was: device and inode number
+    inode: (u64, u64),
 }
 
 impl ReadStamp {
+    /// Whether a path leads to the file that was read.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == self.inode)
+    }
+
     /// Whether the last write may not have been the last one.
     pub(super) fn is_recent(&self) -> bool {
         self.modified.is_none_or(|time| time.elapsed().map_or(true, |age| age < RECENT))
@@ -259,7 +270,8 @@ pub(super) fn read_once(path: &Path) -> Result<(ReadStamp, Vec<u8>), ReadCause> 
 
 pub(super) fn stamp(file: &File) -> Result<ReadStamp, ReadCause> {
     let metadata = file.metadata()?;
-    Ok(ReadStamp { length: metadata.len(), modified: metadata.modified().ok() })
+    let inode = (metadata.dev(), metadata.ino());
+    Ok(ReadStamp { length: metadata.len(), modified: metadata.modified().ok(), inode })
 }
 
 pub(super) fn decode(mut bytes: Vec<u8>) -> Result<String, ReadCause> {

@@ -43,9 +43,9 @@ fn install_and_pass(
     let lock = inputs::lock(&store, "confirm", console);
     let (trial, source, desired) = match install(arguments, &store, &files, over) {
         Ok(installed) => installed,
-        Err(NotInstalled::Changed(before, now)) => {
+        Err(NotInstalled::Changed(changed)) => {
             drop(lock);
-            show_change(&before, &now, console)?;
+            show_change(&changed.0, &changed.1, console)?;
             return Err(CommandError::Trial(TrialError::Changed));
         }
         Err(NotInstalled::Error(error)) => return Err(error),
@@ -111,7 +111,7 @@ fn prepare(arguments: &Arguments) -> Result<(Store, Result<TrialFiles, CommandEr
 /// Why the file of a trial was not installed.
 enum NotInstalled {
     /// The desired file has changed since it began: what it was, and what it is now.
-    Changed(Source, Source),
+    Changed(Box<(Source, Source)>),
     Error(CommandError),
 }
 
@@ -177,7 +177,8 @@ fn install(
     }
     let replaced = match replaced {
         Some(replaced) if replaced.text != before && !over => {
-            return Err(NotInstalled::Changed(Source::new(replaced.name.clone(), before), replaced));
+            let before = Source::new(replaced.name.clone(), before);
+            return Err(NotInstalled::Changed(Box::new((before, replaced))));
         }
         Some(replaced) => replaced.text,
         None => before,
@@ -221,7 +222,7 @@ fn install_fragment(
     let of = (!is_main).then_some(name.as_str());
     let with = fragment::replaced(&arguments.file, &now, of, part.text).map_err(CommandError::from)?;
     if now.text != before && !over {
-        return Err(NotInstalled::Changed(Source::new(now.name.clone(), before), now));
+        return Err(NotInstalled::Changed(Box::new((Source::new(now.name.clone(), before), now))));
     }
     // With `--over` as well: what was tried is what all the files say together.
     if with.text != source.text {

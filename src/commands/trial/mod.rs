@@ -39,6 +39,7 @@ pub(super) fn run(
 ) -> Result<u8, CommandError> {
     let mut terms = Terms {
         fragment: None,
+        shown: None,
         length: options.length,
         reason: options.reason.clone(),
         keep_going: options.keep_going,
@@ -50,7 +51,7 @@ pub(super) fn run(
         let before = inputs::read(&arguments.file, &console.progress)?;
         let name = fragment::name(&arguments.file, &before, given).map_err(CommandError::Fragment)?;
         source = fragment::replaced(&arguments.file, &before, Some(&name), &source.text)?;
-        source.name = format!("{name} as {}", options.tried.display());
+        terms.shown = Some(format!("{} in place of {name}", options.tried.display()));
         terms.fragment = Some(name);
     } else if !config::includes(&source.text).is_empty() {
         // It is tried as what it would become, with what lies beside the desired file.
@@ -68,6 +69,8 @@ pub(super) fn run(
 pub(super) struct Terms {
     /// Of several files, the one that is tried; nothing where it is all of them
     pub(super) fragment: Option<String>,
+    /// What to call it, if not by the name of its text
+    pub(super) shown: Option<String>,
     /// How long it lasts
     pub(super) length: Duration,
     /// Why, in the operator's words
@@ -128,7 +131,7 @@ fn begin_and_keep(
     let now = Clock::now();
     let new = NewTrial {
         trial: Trial {
-            file: source.name.clone(),
+            file: terms.shown.unwrap_or_else(|| source.name.clone()),
             desired: place.display().to_string(),
             by: who(),
             reason: terms.reason,
