@@ -272,7 +272,7 @@ fn the_text_of_several_files_is_still_the_same_until_one_of_them_changes() {
     assert_eq!(load(&stored), load(&two));
     let parts: Vec<&str> = stored.parts().iter().map(|part| part.name).collect();
     assert_eq!(parts, ["desired.yaml", "clusters.d/a.yaml", "clusters.d/b.yaml"]);
-    // Nobody takes it for one file.
+    // It is not taken for one file.
     files.write("desired.yaml", &two.text);
     assert_eq!(
         files.read_error(),

@@ -32,7 +32,7 @@ pub struct Document {
     /// The version of this format. It is 1.
     pub version: Number<1, 1>,
 
-    /// Further files, by their paths or by patterns (`*`, `?`, `[a-z]`), from the directory of this file on: fragments, which hold
+    /// Further files, by their paths or by patterns (`*`, `?`, `[a-z]`), from the directory of this file on: fragments, which have
     /// `clusters`, `marks`, `checks`, and `defaults` for their own clusters. They are read in the order of their names, behind this
     /// file. A path that is not there is an error; a pattern may match nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
