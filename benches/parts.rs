@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench parts [FILTER]`; the throughput is in real servers per second, the allocations are a run's own.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod table;
 
@@ -20,7 +20,7 @@ fn main() {
 /// What comes in: the desired file.
 mod config {
     use super::*;
-    use lbd::config::{Document, Source, load};
+    use lbd::config::{Document, Source, load, read_closed};
 
     /// The parser alone: every event is made and thrown away.
     #[divan::bench(args = SIZES, sample_count = 10)]
@@ -38,6 +38,34 @@ mod config {
         bencher
             .counter(ItemsCount::new(table.size()))
             .bench(|| serde_yaml::from_str::<serde::de::IgnoredAny>(&text).is_ok());
+    }
+
+    /// 10,000 clusters, in one file or in 1,000 that it includes: read from disk, and loaded.
+    #[divan::bench(args = [1, 1_000], sample_count = 10)]
+    fn read_files(bencher: Bencher<'_, '_>, files: usize) {
+        let root = tempfile::tempdir().unwrap();
+        let main = root.path().join("desired.yaml");
+        let clusters = |from: usize, to: usize| -> String {
+            let cluster = |number: usize| {
+                let (a, b) = (number / 250, number % 250);
+                format!(
+                    "- name: c{number}\n  listen: tcp://10.1.{a}.{b}:80\n  scheduler: wlc\n  forward: nat\n  servers:\n  - 10.2.{a}.{b}\n  - {{ address: \"10.3.{a}.{b}:8080\", weight: 3 }}\n"
+                )
+            };
+            format!("clusters:\n{}", (from..to).map(cluster).collect::<String>())
+        };
+        if files == 1 {
+            std::fs::write(&main, format!("version: 1\n{}", clusters(0, 10_000))).unwrap();
+        } else {
+            std::fs::create_dir(root.path().join("clusters.d")).unwrap();
+            std::fs::write(&main, "version: 1\ninclude: [clusters.d/*.yaml]\nclusters: []\n").unwrap();
+            for file in 0..files {
+                let per_file = 10_000 / files;
+                let path = root.path().join(format!("clusters.d/{file:04}.yaml"));
+                std::fs::write(path, clusters(file * per_file, (file + 1) * per_file)).unwrap();
+            }
+        }
+        bencher.counter(ItemsCount::new(20_000usize)).bench(|| load(&read_closed(&main).unwrap()).unwrap());
     }
 
     /// What it takes to the document, not yet checked for sense.

@@ -171,6 +171,10 @@ pub enum Command {
     ///
     /// Exit code 0: done, or nothing new was written, 2: error, or not confirmed; what was written is kept beside the file then.
     Edit {
+        /// Edit this file, which the desired file includes, by its path from the directory of that file on
+        #[arg(long, value_name = "FILE")]
+        fragment: Option<PathBuf>,
+
         /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
@@ -274,7 +278,11 @@ pub enum Command {
     Export(Export),
 
     /// Write the JSON Schema of the desired file, for completion and validation in editors
-    Schema,
+    Schema {
+        /// That of the files that it includes
+        #[arg(long)]
+        fragment: bool,
+    },
 
     /// Write a completion script for a shell
     Completions {

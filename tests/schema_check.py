@@ -15,6 +15,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "schema" / "desired.schema.json"
+FRAGMENT = ROOT / "schema" / "fragment.schema.json"
 
 
 def problems(validator, document):
@@ -24,10 +25,13 @@ def problems(validator, document):
 
 def broken(document):
     """Documents that must be refused: a schema that allows everything would let all examples pass."""
-    for key in ("version", "clusters"):
-        yield "without " + key, {name: value for name, value in document.items() if name != key}
+    if "version" in document:
+        for key in ("version", "clusters"):
+            yield "without " + key, {name: value for name, value in document.items() if name != key}
+        yield "of an unknown version", {**document, "version": 99}
+    else:
+        yield "with a key of the main file", {**document, "policy": {}}
     yield "with an unknown key", {**document, "clutsers": []}
-    yield "of an unknown version", {**document, "version": 99}
     if document.get("clusters"):
         worse = copy.deepcopy(document)
         worse["clusters"][0]["shceduler"] = "rr"
@@ -36,22 +40,24 @@ def broken(document):
 
 def main():
     try:
-        schema = json.loads(SCHEMA.read_text())
+        schema, fragment = (json.loads(path.read_text()) for path in (SCHEMA, FRAGMENT))
     except OSError as error:
         print("schema_check: no schema: %s" % error)
         return 1
-    if schema.get("$schema") != "https://json-schema.org/draft/2020-12/schema":
-        print("schema_check: %s is not a Draft 2020-12 schema" % SCHEMA)
-        return 1
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
+    for path, it in ((SCHEMA, schema), (FRAGMENT, fragment)):
+        if it.get("$schema") != "https://json-schema.org/draft/2020-12/schema":
+            print("schema_check: %s is not a Draft 2020-12 schema" % path)
+            return 1
+        jsonschema.Draft202012Validator.check_schema(it)
     examples = sorted((*(ROOT / "examples").rglob("*.yaml"), *(ROOT / "examples").rglob("*.yml")))
     if not examples:
         print("schema_check: no YAML file below examples/")
         return 1
     failed = 0
     for path in examples:
-        document = yaml.safe_load(path.read_text())
+        text = path.read_text()
+        document = yaml.safe_load(text)
+        validator = jsonschema.Draft202012Validator(fragment if FRAGMENT.name in text.split("\n")[0] else schema)
         found = list(problems(validator, document))
         if not found:
             found = ["it would be accepted " + how for how, worse in broken(document) if validator.is_valid(worse)]

@@ -122,6 +122,10 @@ pub struct TryOptions {
     #[arg(value_name = "NEW")]
     pub tried: PathBuf,
 
+    /// Try it in place of this file, which the desired file includes, by its path from the directory of that file on
+    #[arg(long, value_name = "FILE")]
+    pub fragment: Option<PathBuf>,
+
     /// How long: `90s`, `2m` or `1h`, at most 30 days
     #[arg(long = "for", value_name = "TIME", default_value = "2m", value_parser = length)]
     pub length: Duration,

@@ -1,5 +1,6 @@
 //! Defines the options of the commands about the history: `history` and `rollback`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -44,6 +45,10 @@ pub enum HistoryCommand {
         /// The number of the file, as `lbd history` lists it
         #[arg(value_name = "NUMBER")]
         number: u64,
+
+        /// Write it into this directory, which is made, with all files that it includes
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
     },
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::{CommandError, Console, DIFFERS, DONE, ERROR, check_child, inputs, named};
 use crate::checker::{Probed, Prober, privileges};
 use crate::cli::{Arguments, CheckOptions, ReportOutput};
+use crate::config;
 use crate::daemon::StartError;
 use crate::escape;
 use crate::health::{ExecWeight, Keys, Outcome, ProbeKey, Probes};
@@ -42,7 +43,15 @@ pub(super) fn run(
     options: &CheckOptions,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    let (source, desired) = inputs::desired(&arguments.file, &console.progress)?;
+    let (source, desired) = match options.parent {
+        // The process that has started this one has read it, with all that it includes.
+        Some(_) => {
+            let source = config::read_from_lbd()?;
+            let desired = config::load(&source)?;
+            (source, desired)
+        }
+        None => inputs::desired(&arguments.file, &console.progress)?,
+    };
     let rows = rows(&desired, options.name.as_deref())?;
     if rows.is_empty() && options.output == ReportOutput::Text {
         let of = options.name.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();

@@ -25,8 +25,10 @@ pub(super) fn run(
     let (source, desired, trial) = match options.against {
         Some(number) => {
             let source = history::text(&inputs::store(arguments)?, number)?;
+            // Several files are not replaced at once.
+            let how = if source.is_set() { "--for TIME" } else { "--now" };
             console.note(format_args!(
-                "compared with {}: this is what `lbd rollback {number} --now` would do",
+                "compared with {}: this is what `lbd rollback {number} {how}` would do",
                 source.name
             ));
             let desired = config::load(&source)?;

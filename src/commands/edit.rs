@@ -14,9 +14,9 @@ use super::confirm::confirm_after_signals;
 use super::install::{self, Copy, InstallError};
 use super::tried::trial_of;
 use super::who::who;
-use super::{CommandError, Console, DONE, diff, inputs};
+use super::{CommandError, Console, DONE, diff, fragment, inputs};
 use crate::cli::{Arguments, Command as Verb, Diff};
-use crate::config;
+use crate::config::{self, Source};
 use crate::daemon::StartError;
 use crate::files::sha256;
 use crate::history::{EventKind, HistoryEvent};
@@ -37,16 +37,35 @@ impl fmt::Display for EditorError {
     }
 }
 
-pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -> Result<u8, CommandError> {
+pub(super) fn run(
+    arguments: &Arguments,
+    fragment: Option<&Path>,
+    yes: bool,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
     if arguments.file == Path::new("-") {
         return Err(CommandError::ReadOnce);
     }
     let original = inputs::read(&arguments.file, &console.progress)?;
-    let file = install::place(&arguments.file).map_err(CommandError::Install)?;
-    let mut copy = Copy::of(&file, &original.text).map_err(CommandError::Install)?;
-    let result = edit(arguments, &mut copy, &original.text, yes, console);
-    let text = match result {
-        Ok(Some(text)) => text,
+    let name = fragment.map(|given| fragment::name(&arguments.file, &original, given));
+    let name = name.transpose().map_err(CommandError::Fragment)?;
+    let path = match &name {
+        Some(name) => arguments.file.with_file_name(name),
+        None => arguments.file.clone(),
+    };
+    let file = install::place(&path).map_err(CommandError::Install)?;
+    let part = match &name {
+        // What is not there is new.
+        Some(name) => {
+            original.parts().iter().find(|part| part.name == name).map_or("", |part| part.text).to_owned()
+        }
+        None => config::main_text(&original.text).to_owned(),
+    };
+    let mut copy = Copy::of(&file, &part).map_err(CommandError::Install)?;
+    let edited = Edited { original: &original, name: name.as_deref(), part: &part };
+    let result = edit(arguments, &mut copy, &edited, yes, console);
+    let (text, source) = match result {
+        Ok(Some(edited)) => edited,
         Ok(None) => {
             console.note("nothing was changed");
             return Ok(DONE);
@@ -62,9 +81,10 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     let store = inputs::store(arguments)?;
     // Under it, the daemon does not verify the file before the history has who edited it.
     let lock = inputs::lock(&store, "edit", console);
-    let changed = if !config::is_still(&file, &original.text) {
+    // Of several files, the others are part of what was shown.
+    let changed = if !config::is_still(&arguments.file, &original.text) {
         Some(InstallError::Changed)
-    } else if !config::is_still(&copy.path, &text) {
+    } else if !config::is_one(&copy.path, &text) {
         Some(InstallError::CopyChanged)
     } else {
         None
@@ -76,7 +96,7 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     }
     copy.install(&file).map_err(CommandError::Install)?;
     let event = HistoryEvent::new(SystemTime::now(), EventKind::Edited, file.display()).by(who());
-    let noted = store.note_event(&event.installs(sha256(&text)));
+    let noted = store.note_event(&event.installs(sha256(&source.text)));
     drop(lock);
     writeln!(console.out, "installed: {}", crate::escape::text(&file.display().to_string()))?;
     console.warn_of(noted);
@@ -91,23 +111,39 @@ pub(super) fn run(arguments: &Arguments, yes: bool, console: &mut Console<'_>) -
     Ok(DONE)
 }
 
-/// Has the copy edited until it is valid and confirmed. Gives its text, if that is new.
+/// What is edited.
+struct Edited<'a> {
+    /// The desired file with all that it includes
+    original: &'a Source,
+    /// Which of the files that it includes, if it is not the desired file itself
+    name: Option<&'a str>,
+    /// The text of that file
+    part: &'a str,
+}
+
+/// Has the copy edited until it is valid and confirmed. Gives its text, if that is new, and the desired state with it.
 fn edit(
     arguments: &Arguments,
     copy: &mut Copy,
-    original: &str,
+    edited: &Edited<'_>,
     yes: bool,
     console: &mut Console<'_>,
-) -> Result<Option<String>, CommandError> {
-    let text = loop {
+) -> Result<Option<(String, Source)>, CommandError> {
+    let (text, source, desired) = loop {
         start_editor(&copy.path)?;
-        let source = inputs::read(&copy.path, &console.progress)?;
-        if source.text == original {
+        console.progress.set_task("reading the file");
+        let text = config::read_alone(&copy.path)?.text;
+        if text == edited.part {
             return Ok(None);
         }
         copy.is_kept = true;
+        let mut source = fragment::replaced(&arguments.file, edited.original, edited.name, &text)?;
+        if edited.name.is_none() {
+            // What is wrong with it is there.
+            source.name = copy.path.to_string_lossy().into_owned();
+        }
         match config::load(&source) {
-            Ok(_) => break source.text,
+            Ok(desired) => break (text, source, desired),
             Err(problems) => {
                 let error = CommandError::from(problems);
                 error.show(console);
@@ -121,12 +157,12 @@ fn edit(
         run_dir: arguments.run_dir.clone(),
         command: Verb::Diff(Diff::plain()),
     };
-    diff::run(&of_copy, &Diff::plain(), console)?;
+    diff::show(&of_copy, &Diff::plain(), &source, desired, None, console)?;
     console.out.flush()?;
     if !yes {
         confirm_after_signals("Install this as the desired file?", console)?;
     }
-    Ok(Some(text))
+    Ok(Some((text, source)))
 }
 
 /// Runs the editor until it has ended.

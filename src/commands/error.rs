@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use super::Console;
 use super::edit::EditorError;
-use super::history::UnknownFile;
+use super::fragment::FragmentError;
+use super::history::{UnknownFile, WriteError};
 use super::inputs::Input;
 use super::install::InstallError;
 use super::named::UnknownName;
@@ -111,6 +112,10 @@ pub enum CommandError {
     Install(InstallError),
     /// The history has no file of this number.
     UnknownFile(UnknownFile),
+    /// The desired state has no such file, or cannot be replaced as a whole.
+    Fragment(FragmentError),
+    /// The files of a desired state cannot be written out.
+    WriteOut(WriteError),
     /// A trial is not begun, or not confirmed.
     Trial(TrialError),
     /// There is no override of this name.
@@ -161,6 +166,11 @@ impl fmt::Display for CommandError {
                 ReadCause::Io(_)
                 | ReadCause::TooLarge
                 | ReadCause::StillWritten
+                | ReadCause::MissingIncluded(_)
+                | ReadCause::TooLargeTogether
+                | ReadCause::TooManyFiles
+                | ReadCause::OddName
+                | ReadCause::SeveralFiles
                 | ReadCause::Utf16
                 | ReadCause::NotUtf8 { .. } => error.fmt(f),
             },
@@ -232,6 +242,8 @@ impl fmt::Display for CommandError {
             Self::Edit(error) => error.fmt(f),
             Self::Install(error) => error.fmt(f),
             Self::UnknownFile(unknown) => unknown.fmt(f),
+            Self::Fragment(error) => error.fmt(f),
+            Self::WriteOut(error) => error.fmt(f),
             Self::Trial(error) => error.fmt(f),
             Self::NoOverride { name, names } if names.is_empty() => {
                 write!(f, "{name}: there is no such override, and no other")
@@ -265,6 +277,7 @@ impl Error for CommandError {
             Self::StateFile(error) => error.source(),
             Self::Locked(error) | Self::NotAlone(error) => error.source(),
             Self::Install(error) => error.source(),
+            Self::WriteOut(error) => error.source(),
             Self::Start(error) => error.source(),
             Self::Privileges(error) => error.source(),
             Self::Logging(error) => error.source(),
@@ -285,6 +298,7 @@ impl Error for CommandError {
             | Self::NoTerminal
             | Self::UnknownName(_)
             | Self::UnknownFile(_)
+            | Self::Fragment(_)
             | Self::Edit(_)
             | Self::Trial(_)
             | Self::NoOverride { .. }

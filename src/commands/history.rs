@@ -1,13 +1,15 @@
 //! `lbd history`: lists the files that were verified, and writes the text of one.
 
 use std::fmt;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use super::{CommandError, Console, DONE, events, inputs};
 use crate::cli::{Arguments, HistoryCommand, HistoryOptions, ReportOutput};
 use crate::config::Source;
 use crate::escape;
-use crate::files::sha256;
+use crate::files::{pattern, sha256};
 use crate::history::{Entry, History};
 use crate::report;
 use crate::store::Store;
@@ -44,7 +46,10 @@ pub(super) fn run(
 ) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
     match &options.command {
-        Some(HistoryCommand::Show { number }) => show(&store, *number, console),
+        Some(HistoryCommand::Show { number, to: None }) => show(&store, *number, console),
+        Some(HistoryCommand::Show { number, to: Some(directory) }) => {
+            write_out(&text(&store, *number)?, directory, console)
+        }
         None if options.events => events::run(&store, options, console),
         None => list(&store, options.output, console),
     }
@@ -79,6 +84,59 @@ fn show(store: &Store, number: u64, console: &mut Console<'_>) -> Result<u8, Com
         console.out.write_all(text.as_bytes())?;
     }
     Ok(DONE)
+}
+
+/// Writes all files of a desired state into a new directory.
+fn write_out(source: &Source, directory: &Path, console: &mut Console<'_>) -> Result<u8, CommandError> {
+    let error = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| CommandError::WriteOut(WriteError { path, cause })
+    };
+    // The history belongs to the user of the daemon: no name in it may lead elsewhere.
+    let parts = source.parts();
+    let names: Vec<&str> = match source.is_set() {
+        true => parts.iter().map(|part| part.name).collect(),
+        false => vec!["desired.yaml"],
+    };
+    let outside = names.iter().find(|name| !pattern::is_name(name));
+    if let Some(name) = outside {
+        let cause = io::Error::new(io::ErrorKind::InvalidData, "is no path below a directory");
+        return Err(error(Path::new(name))(cause));
+    }
+    fs::create_dir(directory).map_err(error(directory))?;
+    for (name, part) in names.into_iter().zip(&parts) {
+        let path = directory.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(error(parent))?;
+        }
+        let mut file = File::create_new(&path).map_err(error(&path))?;
+        file.write_all(part.text.as_bytes()).map_err(error(&path))?;
+        writeln!(console.out, "{}", escape::text(&path.display().to_string()))?;
+    }
+    Ok(DONE)
+}
+
+/// Why a file was not written.
+#[derive(Debug)]
+pub struct WriteError {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match self.cause.kind() {
+            io::ErrorKind::AlreadyExists => write!(f, "{path}: is there already; name a new directory"),
+            _ => write!(f, "{path}"),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        (self.cause.kind() != io::ErrorKind::AlreadyExists).then_some(&self.cause)
+    }
 }
 
 /// Reads a file of the history.

@@ -14,6 +14,7 @@ mod edit;
 mod error;
 mod events;
 mod export;
+mod fragment;
 mod history;
 mod inputs;
 mod install;
@@ -157,7 +158,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
             Some(interval) => repeat::run(arguments, options, interval, console),
             None => status::run(arguments, options, &mut KernelReader::default(), console),
         },
-        Command::Edit { yes } => edit::run(arguments, *yes, console),
+        Command::Edit { fragment, yes } => edit::run(arguments, fragment.as_deref(), *yes, console),
         Command::History(options) => history::run(arguments, options, console),
         Command::Rollback(options) => rollback::run(arguments, options, console),
         Command::Drain(options) => overrides::drain(arguments, options, console),
@@ -173,7 +174,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Validate(options) => validate::run(arguments, options, console),
         Command::Check(options) => check::run(arguments, options, console),
         Command::Export(options) => export::run(arguments, options, console),
-        Command::Schema => schema::run(console),
+        Command::Schema { fragment } => schema::run(*fragment, console),
         Command::Completions { shell } => completions::run(*shell, console),
     }
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::apply::{self, Install, Order};
 use super::confirm::confirm;
+use super::fragment::FragmentError;
 use super::install::{self, Copy, InstallError};
 use super::other_file::other_file;
 use super::trial::{self, Terms};
@@ -36,13 +37,17 @@ pub(super) fn run(
     // User lbd may write the history: what is shown is what is installed, so it is read once.
     let source = history::text(&store, options.number)?;
     let desired = config::load(&source)?;
-    let replaced = current(&file)?;
+    let replaced = current(&arguments.file)?;
     if replaced.as_deref() == Some(&*source.text) {
         console.note(format_args!(
             "{} is the desired file already; nothing was changed; `lbd apply` makes the kernel equal to it",
             source.name
         ));
         return Ok(DONE);
+    }
+    let several = |text: &String| config::is_set(text);
+    if options.length.is_none() && (source.is_set() || replaced.as_ref().is_some_and(several)) {
+        return Err(CommandError::Fragment(FragmentError::Several(source.name)));
     }
     if let Some(pauses) = paused(&store) {
         console.error(format_args!("refused, nothing was changed: paused: {pauses}; `lbd resume` ends that"));
@@ -76,7 +81,7 @@ pub(super) fn run(
     }
     if let Some(length) = options.length {
         let allowed = Allowed { empty: options.allow_empty, deletes: options.allow_deletes };
-        let terms = Terms { length, reason: None, keep_going: false, allowed };
+        let terms = Terms { length, reason: None, keep_going: false, allowed, fragment: None, shown: None };
         return trial::try_text(arguments, &source, terms, console);
     }
     let most = desired.policy.history.max(1) as usize;
@@ -85,7 +90,7 @@ pub(super) fn run(
     let mut unnoted = None;
     let mut install = || {
         let is_still = match &replaced {
-            Some(text) => config::is_still(&file, text),
+            Some(text) => config::is_still(&arguments.file, text),
             None => !file.exists(),
         };
         if !is_still {

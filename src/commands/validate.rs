@@ -33,9 +33,13 @@ pub(super) fn run(
                         if options.host { "lbd validate --host --verbose" } else { "lbd validate --verbose" };
                     let services = desired.state.services.len();
                     let servers = desired.state.services.values().map(|service| service.servers.len()).sum();
+                    let included = match source.parts().len() {
+                        0 | 1 => String::new(),
+                        parts => format!(" with {}", count(parts - 1, "included file")),
+                    };
                     writeln!(
                         console.out,
-                        "{}: valid: {}, {}",
+                        "{}{included}: valid: {}, {}",
                         escape::text(&source.name),
                         count(services, "virtual service"),
                         count(servers, "real server")

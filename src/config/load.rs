@@ -3,6 +3,7 @@
 use super::format::document::Document;
 use super::format::extension::Extended;
 use super::format::schema;
+use super::load_set;
 use super::resolve::resolve;
 use super::source::Source;
 use super::validate::check::Checked;
@@ -13,8 +14,11 @@ use super::yaml::stream;
 use super::yaml::tree::Tree;
 use crate::model::Desired;
 
-/// The state that a file describes, or everything that is wrong with it.
+/// The state that a file describes with all that it includes, or everything that is wrong with it.
 pub fn load(source: &Source) -> Result<Desired, Diagnostics> {
+    if source.is_set() {
+        return load_set::load(source);
+    }
     // Places cost time and memory, so they are looked for only when there is a problem to show.
     match read_fast(&source.text) {
         Ok(desired) => Ok(desired),
@@ -28,7 +32,7 @@ fn read_fast(text: &str) -> Result<Desired, Option<Diagnostic>> {
         return Err(Some(problem));
     }
     let problem = |message| Diagnostic::new(1, 1, 0, message);
-    let (desired, issues) = stream::read::<Extended>(text)
+    let (desired, issues) = stream::read::<Extended<Document>>(text)
         .map(|Extended(document)| resolve(document))
         .map_err(|error| (!error.is_unsupported).then(|| problem(error.message)))?;
     match issues.list.into_iter().next() {
@@ -44,7 +48,7 @@ fn explain(source: &Source, known: Option<Diagnostic>) -> Result<Desired, Diagno
         return Err(one(problem));
     }
     let tree = Tree::parse(&source.text).map_err(|error| one(syntax::problem(&source.text, &error)))?;
-    let mut checked = Checked::new(&tree, schema::schema_value());
+    let mut checked = Checked::new(&tree, schema::schema_value(), false);
     let (value, mut problems) = (checked.value.take(), std::mem::take(&mut checked.problems));
     let document = value.map(serde_json::from_value::<Document>).transpose();
     debug_assert!(document.is_ok(), "the schema let something through: {document:?}");

@@ -1,22 +1,29 @@
 //! The desired file: its format, how it is read, and what is wrong with it. Nothing of the kernel.
 //!
 //! `yaml` and `format` know nothing of each other. `resolve` turns a document into a state, `validate` finds what is wrong
-//! with a file and where, `render` writes one, `load` puts them together.
+//! with a file and where, `render` writes one, `load` puts them together. `read` reads a file with all that it includes, as one text (`set`).
 
 mod format;
+mod include;
 mod load;
+mod load_set;
+mod read;
 mod render;
 mod resolve;
+mod set;
 mod source;
 mod validate;
 mod yaml;
 
 pub use format::document::{self, Document};
 pub use format::nearest::nearest;
-pub use format::schema::schema;
+pub use format::schema::{fragment_schema, schema};
+pub use include::includes;
 pub use load::load;
+pub use read::{is_one, is_still, read, read_alone, read_closed, read_from_lbd, read_or_pipe, with_main};
 pub use render::{Rendered, render};
-pub use source::{ReadCause, ReadError, Source, is_still, read, read_closed, read_or_pipe};
+pub use set::{Part, is_set, main_text, parts, with_part};
+pub use source::{ReadCause, ReadError, Source};
 pub use validate::diagnose::Diagnostics;
 pub use validate::foreign::{not_rules, of_another_program};
 pub use validate::problem::Diagnostic;

@@ -37,10 +37,20 @@ impl FileReader {
         request: &ReadRequest,
     ) -> Option<Result<Goal, UnusableFile>> {
         if let Some(known) = self.known() {
+            watch.set_beside(config::includes(config::main_text(&known.text)));
             return watch.confirms(request).await.then_some(Ok(known));
         }
         let is_closed = watch.mode() == Mode::Inotify && request.is_complete_file();
         let source = if is_closed { config::read_closed(&self.file) } else { config::read(&self.file) };
+        match &source {
+            Ok(source) => watch.set_beside(config::includes(config::main_text(&source.text))),
+            // One of those that are included may be the one that is missing.
+            Err(_) => {
+                if let Ok(main) = config::read_alone(&self.file) {
+                    watch.set_beside(config::includes(&main.text));
+                }
+            }
+        }
         if !watch.confirms(request).await {
             return None;
         }

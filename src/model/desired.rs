@@ -9,7 +9,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 
 use super::named::named;
-use super::{DrainTimes, Health, ServiceKey, State, Table};
+use super::{ClusterFiles, DrainTimes, Health, ServiceKey, State, Table};
 
 /// A desired file that is valid.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +18,8 @@ pub struct Desired {
     pub state: State,
     /// The cluster that each virtual service comes from
     pub clusters: Arc<Table<ServiceKey, CompactString>>,
+    /// The file that each cluster comes from, where there are several
+    pub files: Arc<ClusterFiles>,
     /// The virtual services whose cluster may lose its last usable server
     pub allow_empty: HashSet<ServiceKey>,
     /// The addresses of servers whose last group looks like a port, such as `fd00::2:8080`

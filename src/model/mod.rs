@@ -1,6 +1,7 @@
 //! The data that all rooms share: a director's state, the desired file, and the operations; without I/O.
 
 mod check;
+mod cluster_files;
 mod desired;
 mod drain;
 mod health;
@@ -24,6 +25,7 @@ pub use check::{
     Body, Check, CheckKind, CheckType, Dns, Exchange, Exec, Http, Identity, RecordType, Timing, Tls, Verify,
     WeightSource,
 };
+pub use cluster_files::ClusterFiles;
 pub use desired::{Desired, MaxDelete, Policy, Prune};
 pub use drain::{DEFAULT_DRAIN, DrainTimes};
 pub use health::{Checks, FailurePolicy, Health, MinServing, OnFailure, ServiceHealth};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use crate::guard::{self, Before, GuardRefusal};
 use crate::kernel::Live;
 use crate::model::{
-    Action, Connections, Desired, Family, Mark, MarkMatch, Operation, ServerKey, ServiceKey, ServiceOp,
-    Services, Spared, State, Subject, SyncDaemon, SyncRole, Table, sysctl,
+    Action, ClusterFiles, Connections, Desired, Family, Mark, MarkMatch, Operation, ServerKey, ServiceKey,
+    ServiceOp, Services, Spared, State, Subject, SyncDaemon, SyncRole, Table, sysctl,
 };
 use crate::ownership::{self, Owned};
 use crate::plan::{self, Plan, Surroundings};
@@ -61,6 +61,8 @@ pub struct StateDiff {
     families_left: Vec<Family>,
     /// The clusters of services: in the file, and as they were before
     clusters: [Arc<Owned>; 2],
+    /// The file that each cluster comes from, where there are several
+    files: Arc<ClusterFiles>,
 }
 
 impl StateDiff {
@@ -198,6 +200,7 @@ impl StateDiff {
             expire_nodest_conn,
             families_left,
             clusters: [Arc::clone(&desired.clusters), Arc::clone(&record.owned)],
+            files: Arc::clone(&desired.files),
         }
     }
 
@@ -313,6 +316,11 @@ impl StateDiff {
     /// The cluster that a service is of, or was of when lbd put it there.
     pub fn cluster(&self, service: &ServiceKey) -> Option<&str> {
         self.clusters.iter().find_map(|clusters| clusters.get(service)).map(AsRef::as_ref)
+    }
+
+    /// The file that a cluster comes from, where the desired state consists of several.
+    pub fn file_of(&self, cluster: &str) -> Option<&str> {
+        self.files.of(cluster)
     }
 
     /// Whether lbd's own nftables table has to be there, now.

@@ -69,6 +69,9 @@ struct Row<'a> {
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<&'a str>,
+    /// The file that the cluster comes from, where there are several
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -305,10 +308,13 @@ fn rows<'a>(comparison: &'a StateDiff, deleted: &'a DeletedServers, operation: &
         servers.filter(|_| operation.kind() == Kind::Service && operation.action() == Action::Delete);
     let change =
         |Change { field, from, to }| ChangeRow { field, from: from.map(ValueRow), to: to.map(ValueRow) };
+    let cluster_of =
+        |operation: &Operation| operation.service().and_then(|service| comparison.cluster(service));
     let row = |Part { action, kind, name, changes }: Part| Row {
         action: action.to_string(),
         kind: kind.to_string(),
-        cluster: operation.service().and_then(|service| comparison.cluster(service)),
+        cluster: cluster_of(operation),
+        file: cluster_of(operation).and_then(|cluster| comparison.file_of(cluster)),
         service: operation.service().map(ToString::to_string),
         server: operation.server().map(ToString::to_string),
         name,

@@ -191,8 +191,12 @@ fn details(out: &mut Output, status: &Status, written: Option<&str>) -> io::Resu
 fn table(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let marks = health::Marks::of(observed.comparison);
     for (service, VirtualService { scheduling, servers }) in observed.services() {
-        let cluster =
-            observed.comparison.cluster(service).map(|name| format!(" ({name})")).unwrap_or_default();
+        let cluster = observed.comparison.cluster(service);
+        let cluster = cluster.map(|name| match observed.comparison.file_of(name) {
+            Some(file) => format!(" ({name}, {file})"),
+            None => format!(" ({name})"),
+        });
+        let cluster = cluster.unwrap_or_default();
         let rest = format_args!("{cluster}  {}", scheduling.scheduler);
         line(out, &[(HEAD, service), (PLAIN, &rest)])?;
         for (server, RealServer { weight, forwarding, .. }) in servers.iter() {
@@ -231,12 +235,17 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let service = |(key, service): (&ServiceKey, &VirtualService)| -> Value {
         let servers: Vec<Value> =
             service.servers.iter().map(|(name, real)| server(key, name, real)).collect();
-        json!({
+        let mut row = json!({
             "service": key.to_string(),
             "cluster": comparison.cluster(key),
             "scheduler": service.scheduling.scheduler.to_string(),
             "servers": servers,
-        })
+        });
+        let file = comparison.cluster(key).and_then(|cluster| comparison.file_of(cluster));
+        if let (Some(file), Some(row)) = (file, row.as_object_mut()) {
+            row.insert("file".to_owned(), file.into());
+        }
+        row
     };
     let waits = |operation: &Operation| -> Value {
         json!({ "operation": operation.to_string(), "interface": operation.link().map(|link| link.interface) })

@@ -223,7 +223,10 @@ impl Heading {
         };
         lines.push_str(&starts.end);
         match cluster {
-            Some(cluster) => writeln!(lines, " ({})", escape::text(cluster)),
+            Some(cluster) => match comparison.file_of(cluster) {
+                Some(file) => writeln!(lines, " ({}, {})", escape::text(cluster), escape::text(file)),
+                None => writeln!(lines, " ({})", escape::text(cluster)),
+            },
             None => writeln!(lines),
         }
     }

@@ -31,6 +31,9 @@ pub struct Trial {
     pub desired_sha256: String,
     /// What the guards allow in this trial, and to the file once it is confirmed
     pub allowed: Allowed,
+    /// Of a desired state of several files, the one that it takes the place of, by its path from the directory of the main file on
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fragment: Option<String>,
     /// Whether it goes on where a service loses its last usable server
     pub keep_going: bool,
     /// Whether a pass has verified it
@@ -225,6 +228,7 @@ mod tests {
             sha256: "1".into(),
             desired_sha256: "2".into(),
             allowed: Allowed::default(),
+            fragment: None,
             keep_going: false,
             verified: false,
             added: Vec::new(),

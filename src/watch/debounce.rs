@@ -1,6 +1,8 @@
 //! Decides from the events of the file when to read it.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -70,16 +72,25 @@ pub(super) enum FileEvent {
     Lost,
 }
 
-/// What is known about a writer of the file.
+/// What is known about a writer of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Writer {
-    None,
     /// The file was created, and was not opened so far
     Expected,
     /// The file was opened right after it was created, and was not modified so far
     Began(Instant),
     /// The file was modified, and was not closed since
     Writing(Instant),
+}
+
+impl Writer {
+    /// Since when it has been writing, if it is.
+    fn since(self) -> Option<Instant> {
+        match self {
+            Self::Expected => None,
+            Self::Began(since) | Self::Writing(since) => Some(since),
+        }
+    }
 }
 
 /// A reading that is due later.
@@ -99,21 +110,28 @@ struct Pending {
 pub(super) struct Debouncer {
     /// Grows with each event that can have changed the content
     generation: u64,
-    writer: Writer,
+    /// Those that are known: of the desired file itself, or of one beside it, by its path
+    writers: HashMap<Option<PathBuf>, Writer>,
     pending: Option<Pending>,
 }
 
 impl Debouncer {
     /// No event so far.
     pub(super) fn new() -> Self {
-        Self { generation: 0, writer: Writer::None, pending: None }
+        Self { generation: 0, writers: HashMap::new(), pending: None }
     }
 
-    /// Takes in an event.
+    /// Takes in an event of the desired file itself.
     pub(super) fn feed(&mut self, event: FileEvent, now: Instant) {
+        self.feed_of(None, event, now);
+    }
+
+    /// Takes in an event of the desired file, or of what is beside it at this path.
+    pub(super) fn feed_of(&mut self, beside: Option<&Path>, event: FileEvent, now: Instant) {
+        let which = beside.map(Path::to_owned);
         if event == FileEvent::Opened {
-            if self.writer == Writer::Expected {
-                self.writer = Writer::Began(now);
+            if let Some(writer @ Writer::Expected) = self.writers.get_mut(&which) {
+                *writer = Writer::Began(now);
             }
             return;
         }
@@ -121,15 +139,18 @@ impl Debouncer {
         match event {
             FileEvent::Opened => {}
             FileEvent::Created => {
-                self.writer = Writer::Expected;
+                self.writers.insert(which, Writer::Expected);
                 self.replace_pending(ReadReason::Replaced, None, now);
             }
-            FileEvent::Modified => self.writer = Writer::Writing(self.written_since().unwrap_or(now)),
-            FileEvent::Closed => self.complete(ReadReason::Written, now),
-            FileEvent::Changed(reason) => self.complete(reason, now),
+            FileEvent::Modified => {
+                let since = self.writers.get(&which).and_then(|writer| writer.since()).unwrap_or(now);
+                self.writers.insert(which, Writer::Writing(since));
+            }
+            FileEvent::Closed => self.complete(&which, ReadReason::Written, now),
+            FileEvent::Changed(reason) => self.complete(&which, reason, now),
             FileEvent::Noticed(reason, quiet) => self.schedule(reason, quiet, now),
             FileEvent::Lost => {
-                self.writer = Writer::None;
+                self.writers.clear();
                 self.schedule(ReadReason::Missed, QUIET_UNWATCHED, now);
                 // Another writer may have begun since, whatever was seen before.
                 self.pending.iter_mut().for_each(|pending| pending.reason = ReadReason::Missed);
@@ -137,9 +158,9 @@ impl Debouncer {
         }
     }
 
-    /// Takes in that the file is complete.
-    fn complete(&mut self, reason: ReadReason, now: Instant) {
-        self.writer = Writer::None;
+    /// Takes in that a file is complete.
+    fn complete(&mut self, which: &Option<PathBuf>, reason: ReadReason, now: Instant) {
+        self.writers.remove(which);
         self.replace_pending(reason, Some(now), now);
     }
 
@@ -171,7 +192,7 @@ impl Debouncer {
     /// Takes the reading that is due now, if one is.
     pub(super) fn take(&mut self, now: Instant) -> Option<ReadReason> {
         self.due().filter(|due| *due <= now)?;
-        self.writer = Writer::None;
+        self.writers.clear();
         self.pending.take().map(|pending| pending.reason)
     }
 
@@ -180,7 +201,7 @@ impl Debouncer {
         let is_complete = |pending: &&mut Pending| {
             !pending.announced && matches!(pending.reason, ReadReason::Written | ReadReason::Replaced)
         };
-        let pending = self.pending.as_mut().filter(|_| self.writer == Writer::None).filter(is_complete);
+        let pending = self.pending.as_mut().filter(|_| self.writers.is_empty()).filter(is_complete);
         pending.map(|pending| pending.announced = true).is_some()
     }
 
@@ -191,15 +212,18 @@ impl Debouncer {
 
     /// Since when a process has been writing, if one is.
     pub(super) fn written_since(&self) -> Option<Instant> {
-        match self.writer {
-            Writer::None | Writer::Expected => None,
-            Writer::Began(since) | Writer::Writing(since) => Some(since),
-        }
+        self.writers.values().filter_map(|writer| writer.since()).min()
     }
 
-    /// Whether a process has opened a new file and has not written to it so far.
-    pub(super) fn has_only_begun(&self) -> bool {
-        matches!(self.writer, Writer::Began(_))
+    /// The files that are new, and that a process has opened and has not written to so far.
+    pub(super) fn only_begun(&self) -> Vec<Option<PathBuf>> {
+        let begun = self.writers.iter().filter(|(_, writer)| matches!(writer, Writer::Began(_)));
+        begun.map(|(which, _)| which.clone()).collect()
+    }
+
+    /// Forgets the writers of files that are beside the desired file no more.
+    pub(super) fn retain_beside(&mut self, is_beside: impl Fn(&Path) -> bool) {
+        self.writers.retain(|which, _| which.as_deref().is_none_or(&is_beside));
     }
 }
 
@@ -311,6 +335,25 @@ mod tests {
         let young = Noticed(ReadReason::PathChanged, QUIET_UNWATCHED);
         assert_eq!(readings(&[(0, young)], 5000), [(300, ReadReason::PathChanged)]);
         assert_eq!(readings(&[(0, young), (100, Closed)], 5000), [(150, Written)]);
+    }
+
+    #[test]
+    fn while_one_of_several_files_is_written_none_is_read() {
+        let (start, mut debouncer) = (Instant::now(), Debouncer::new());
+        let [a, b] = ["/d/a", "/d/b"].map(|path| Some(Path::new(path)));
+        debouncer.feed_of(a, Modified, start);
+        debouncer.feed_of(b, Created, start);
+        debouncer.feed_of(b, Opened, start);
+        debouncer.feed(Closed, start);
+        debouncer.feed_of(a, Closed, after(start, 10));
+        assert_eq!((debouncer.due(), debouncer.only_begun()), (None, vec![b.map(Path::to_owned)]));
+        debouncer.feed_of(b, Closed, after(start, 30));
+        assert_eq!(debouncer.take(after(start, 80)), Some(Written));
+        // A writer of what was removed is waited for no more.
+        debouncer.feed_of(a, Modified, after(start, 100));
+        debouncer.feed_of(b, Closed, after(start, 100));
+        debouncer.retain_beside(|path| Some(path) == b);
+        assert_eq!(debouncer.take(after(start, 150)), Some(Written));
     }
 
     proptest! {

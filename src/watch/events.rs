@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::debounce::{Debouncer, FileEvent, QUIET, ReadReason};
-use super::watched_path::{FileStamp, Role};
+use super::watched_path::{FileStamp, NamesBeside, Role, WatchedPath};
 
 /// Receives events in notify's thread; shared with the task that waits for them.
 pub(super) struct EventSink {
@@ -29,6 +29,8 @@ pub(super) struct WatchState {
     pub(super) debouncer: Debouncer,
     /// The names that matter, under the directories that are watched
     pub(super) names: HashMap<PathBuf, Role>,
+    /// Further names
+    pub(super) beside: Vec<NamesBeside>,
     /// The directories that are watched
     pub(super) directories: HashSet<PathBuf>,
     /// Those of them that were deleted or renamed, and are not watched any more
@@ -47,6 +49,7 @@ impl EventSink {
         let state = WatchState {
             debouncer: Debouncer::new(),
             names: HashMap::new(),
+            beside: Vec::new(),
             directories: HashSet::new(),
             lost: HashSet::new(),
             path_changed: true,
@@ -88,8 +91,9 @@ impl EventSink {
 
     fn receive_path(&self, path: &Path, kind: EventKind) {
         let mut state = self.state();
-        let event = if let Some(role) = state.names.get(path) {
-            self.interpret(path, kind, *role, &state)
+        let role = WatchedPath::role(&state.names, &state.beside, path);
+        let event = if let Some(role) = role {
+            self.interpret(path, kind, role, &state)
         } else if state.directories.contains(path) {
             match kind {
                 EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
@@ -106,8 +110,13 @@ impl EventSink {
         };
         let Some(event) = event else { return };
         state.path_changed |= matches!(event, FileEvent::Changed(_));
-        state.openings += u64::from(event == FileEvent::Opened);
-        state.debouncer.feed(event, Instant::now());
+        state.openings += u64::from(event == FileEvent::Opened && role == Some(Role::File));
+        let is_beside = match role {
+            Some(role) => role.is_beside(),
+            // A directory: whether the path to the file itself leads through it.
+            None => !state.names.iter().any(|(name, role)| !role.is_beside() && name.parent() == Some(path)),
+        };
+        state.debouncer.feed_of(is_beside.then_some(path), event, Instant::now());
         if state.debouncer.take_complete() {
             self.complete.notify_one();
         }
@@ -116,7 +125,7 @@ impl EventSink {
 
     /// What an event of a name on the path means for the file.
     fn interpret(&self, name: &Path, kind: EventKind, role: Role, state: &WatchState) -> Option<FileEvent> {
-        let is_file = role == Role::File;
+        let is_file = role.is_file();
         let another =
             |reason| Some(FileEvent::Changed(if is_file { reason } else { ReadReason::PathChanged }));
         match kind {
@@ -133,7 +142,9 @@ impl EventSink {
             // Writes to a file that was deleted or replaced still come under its old name. The current file was not
             // touched, or its stamp would be another.
             EventKind::Modify(ModifyKind::Data(_)) => {
-                let is_untouched = state.settled.is_some() && state.settled == FileStamp::of(&self.path);
+                let is_untouched = role == Role::File
+                    && state.settled.is_some()
+                    && state.settled == FileStamp::of(&self.path);
                 (!is_untouched).then_some(FileEvent::Modified)
             }
             EventKind::Modify(ModifyKind::Metadata(_)) => {

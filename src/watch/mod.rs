@@ -1,4 +1,4 @@
-//! Watches the desired file and requests a reading when it was completely written.
+//! Watches the desired file, and those beside it that it includes, and requests a reading when all are completely written.
 //!
 //! Nothing here reads the file. The caller reads it, and checks afterwards whether the reading counts:
 //!
@@ -32,7 +32,7 @@ mod watcher;
 
 use std::fmt;
 
-use watched_path::FileStamp;
+use watched_path::Stamps;
 
 pub use debounce::ReadReason;
 pub use watcher::{Completion, Watch};
@@ -71,8 +71,8 @@ pub struct ReadRequest {
     pub reason: ReadReason,
     /// The number of changes before it
     generation: u64,
-    /// The stamp of the file then, if it existed
-    stamp: Option<FileStamp>,
+    /// The stamps of the files then
+    stamps: Stamps,
 }
 
 impl ReadRequest {

@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::files::Pattern;
+use crate::files::pattern::{directory, is_pattern, list, matches};
 
 /// As many symlinks as the kernel follows.
 const MOST_SYMLINKS: usize = 40;
@@ -20,6 +24,36 @@ pub(super) enum Role {
     Component,
     /// The file itself, by its real name
     File,
+    /// A component of the path to a file beside it
+    ComponentBeside,
+    /// A file beside it, by its real name
+    Beside,
+}
+
+impl Role {
+    /// Whether it is of a file beside the one that is watched.
+    pub(super) fn is_beside(self) -> bool {
+        match self {
+            Self::Component | Self::File => false,
+            Self::ComponentBeside | Self::Beside => true,
+        }
+    }
+
+    /// Whether it is a file, and not a component of a path.
+    pub(super) fn is_file(self) -> bool {
+        match self {
+            Self::Component | Self::ComponentBeside => false,
+            Self::File | Self::Beside => true,
+        }
+    }
+}
+
+/// Names in a directory that matter by a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NamesBeside {
+    directory: PathBuf,
+    pattern: String,
+    role: Role,
 }
 
 /// The path from the root to a file, with every symlink followed.
@@ -29,6 +63,8 @@ pub(super) struct WatchedPath {
     pub(super) directories: Vec<(PathBuf, Inode)>,
     /// The names, as paths under `directories`
     pub(super) names: HashMap<PathBuf, Role>,
+    /// Further names in `directories`
+    pub(super) beside: Vec<NamesBeside>,
     /// The file, if it exists
     pub(super) file: Option<PathBuf>,
 }
@@ -38,6 +74,58 @@ impl WatchedPath {
     /// be a busy one such as `/etc`.
     pub(super) fn to(path: &Path) -> Self {
         let mut watched = Self::default();
+        watched.file = watched.follow(path, Role::File).filter(|found| found.exists).map(|found| found.name);
+        watched
+    }
+
+    /// The same with the files that match patterns beside it, and the directories in which others can appear.
+    pub(super) fn with_beside(path: &Path, patterns: &[Pattern]) -> Self {
+        let mut watched = Self::to(path);
+        for pattern in patterns {
+            watched.add_beside(directory(path), pattern.steps());
+        }
+        watched
+    }
+
+    fn add_beside(&mut self, directory: &Path, steps: &[String]) {
+        let Some((step, rest)) = steps.split_first() else { return };
+        let path = directory.join(step);
+        if !is_pattern(step) {
+            match rest.is_empty() {
+                true => drop(self.follow(&path, Role::Beside)),
+                false => self.add_beside(&path, rest),
+            }
+            return;
+        }
+        // No file has that name; its directory is the one to watch.
+        let role = if rest.is_empty() { Role::Beside } else { Role::ComponentBeside };
+        let Some(directory) = self.follow(&path, role).and_then(|found| found.directory) else { return };
+        self.beside.push(NamesBeside { directory: directory.clone(), pattern: step.clone(), role });
+        let Ok(entries) = fs::read_dir(&directory) else { return };
+        for entry in entries.flatten() {
+            if !matches(step, &entry.file_name().to_string_lossy()) {
+                continue;
+            }
+            if !rest.is_empty() {
+                self.add_beside(&entry.path(), rest);
+            } else if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                self.follow(&entry.path(), Role::Beside);
+            }
+        }
+    }
+
+    /// What a name under one of the directories is, where it matters.
+    pub(super) fn role(names: &HashMap<PathBuf, Role>, beside: &[NamesBeside], path: &Path) -> Option<Role> {
+        names.get(path).copied().or_else(|| {
+            let (directory, name) = (path.parent()?, path.file_name()?.to_string_lossy());
+            let is_of = |of: &&NamesBeside| of.directory == directory && matches(&of.pattern, &name);
+            beside.iter().find(is_of).map(|of| of.role)
+        })
+    }
+
+    /// Follows a path to a name that has this role; nothing where a directory on the way is not there.
+    fn follow(&mut self, path: &Path, role: Role) -> Option<Found> {
+        let component = if role.is_beside() { Role::ComponentBeside } else { Role::Component };
         let mut here = PathBuf::from("/");
         let mut ahead = parts(path);
         let mut symlinks = 0;
@@ -50,7 +138,7 @@ impl WatchedPath {
             match fs::symlink_metadata(&name) {
                 Ok(found) if found.is_symlink() && symlinks < MOST_SYMLINKS => {
                     symlinks += 1;
-                    watched.add(&here, &part, Role::Component);
+                    self.add(&here, &part, component);
                     let target = fs::read_link(&name).unwrap_or_default();
                     if target.is_absolute() {
                         here = PathBuf::from("/");
@@ -59,26 +147,38 @@ impl WatchedPath {
                 }
                 Ok(found) if found.is_dir() && !ahead.is_empty() => here = name,
                 found => {
-                    watched.add(&here, &part, if ahead.is_empty() { Role::File } else { Role::Component });
-                    watched.file = found.ok().filter(|_| ahead.is_empty()).map(|_| name);
-                    break;
+                    let directory = self.add(&here, &part, if ahead.is_empty() { role } else { component });
+                    return ahead.is_empty().then_some(Found { name, directory, exists: found.is_ok() });
                 }
             }
         }
-        watched
+        None
     }
 
     /// One directory may be reached by two paths (bind mounts), and inotify knows it by one only.
-    fn add(&mut self, directory: &Path, name: &OsString, role: Role) {
-        let Ok(found) = fs::metadata(directory) else { return };
+    fn add(&mut self, directory: &Path, name: &OsString, role: Role) -> Option<PathBuf> {
+        let found = fs::metadata(directory).ok()?;
         let identity = (found.dev(), found.ino());
         let known = self.directories.iter().find(|(_, known)| *known == identity);
         let watched = known.map_or(directory, |(path, _)| path).to_owned();
         if known.is_none() {
             self.directories.push((watched.clone(), identity));
         }
-        self.names.insert(watched.join(name), role);
+        if role.is_beside() {
+            self.names.entry(watched.join(name)).or_insert(role);
+        } else {
+            self.names.insert(watched.join(name), role);
+        }
+        Some(watched)
     }
+}
+
+/// The end of a path that was followed.
+struct Found {
+    name: PathBuf,
+    /// The directory that is watched for it
+    directory: Option<PathBuf>,
+    exists: bool,
 }
 
 /// The components of a path that name something, the last one first.
@@ -89,7 +189,7 @@ fn parts(path: &Path) -> Vec<OsString> {
 }
 
 /// What distinguishes one content of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct FileStamp {
     identity: Inode,
     size: u64,
@@ -123,6 +223,39 @@ impl FileStamp {
     /// Whether the file is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.size == 0
+    }
+}
+
+/// The stamps of a file and of all files beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Stamps {
+    /// That of the file, if it exists
+    pub(super) file: Option<FileStamp>,
+    /// Those beside it, with their names, as a hash; 0 for none
+    beside: u64,
+    /// When the last of those was changed
+    changed: Option<FileStamp>,
+}
+
+impl Stamps {
+    /// Those of a file and of what matches patterns beside it.
+    pub(super) fn of(path: &Path, patterns: &[Pattern]) -> Self {
+        let file = FileStamp::of(path);
+        if patterns.is_empty() {
+            return Self { file, ..Self::default() };
+        }
+        let (mut hasher, mut changed) = (DefaultHasher::new(), None);
+        for name in list(path, patterns).unwrap_or_default() {
+            let stamp = FileStamp::of(&directory(path).join(&name));
+            (name, stamp).hash(&mut hasher);
+            changed = [changed, stamp].into_iter().flatten().max_by_key(|stamp: &FileStamp| stamp.changed);
+        }
+        Self { file, beside: hasher.finish(), changed }
+    }
+
+    /// Whether the last change of any of them is younger than this.
+    pub(super) fn are_younger_than(&self, age: Duration) -> bool {
+        self.file.iter().chain(&self.changed).any(|stamp| stamp.is_younger_than(age))
     }
 }
 

@@ -12,9 +12,10 @@ use super::debounce::{FileEvent, QUIET, QUIET_UNWATCHED, ReadReason};
 use super::events::EventSink;
 use super::inotify::{self, ConnectWatcher, WatchError, WatchedDirectories};
 use super::mounts::Mounts;
-use super::watched_path::{FileStamp, Inode, WatchedPath};
+use super::watched_path::{FileStamp, Inode, Stamps, WatchedPath};
 use super::{Mode, ReadRequest};
 use crate::error_chain::ErrorChain;
+use crate::files::Pattern;
 
 /// The interval of polling.
 pub(super) const POLL: Duration = Duration::from_secs(2);
@@ -30,13 +31,15 @@ const MOST_TURNS: usize = 8;
 /// The watch over one file.
 pub struct Watch {
     path: PathBuf,
+    /// Which files beside it belong to it
+    beside: Vec<Pattern>,
     /// Receives events in notify's thread
     sink: Arc<EventSink>,
     /// Creates the inotify watcher; none where only polling is wanted
     connect: Option<ConnectWatcher>,
     backend: Backend,
-    /// The stamp at the last reading, if there was one
-    last_read: Option<Option<FileStamp>>,
+    /// The stamps at the last reading, if there was one
+    last_read: Option<Stamps>,
 }
 
 /// Announces a complete file at once, before its reading is due, so that a long text can be parsed meanwhile.
@@ -62,7 +65,7 @@ struct Polling {
     /// When to compare the file's times again
     next: Instant,
     /// What they were the last time
-    last: Option<Option<FileStamp>>,
+    last: Option<Stamps>,
 }
 
 impl Polling {
@@ -86,7 +89,7 @@ impl Watch {
         let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let sink = Arc::new(EventSink::new(path.clone()));
         let backend = Polling::because("polling was requested".to_owned());
-        let mut watch = Self { path, sink, connect, backend, last_read: None };
+        let mut watch = Self { path, beside: Vec::new(), sink, connect, backend, last_read: None };
         let is_young = FileStamp::of(&watch.path).is_some_and(|stamp| stamp.is_younger_than(YOUNG));
         let quiet = if is_young { QUIET_UNWATCHED } else { Duration::ZERO };
         watch.sink.feed(FileEvent::Noticed(ReadReason::Started, quiet));
@@ -120,12 +123,14 @@ impl Watch {
             let now = Instant::now();
             let due = {
                 let mut state = self.sink.state();
-                // Taken before the reading: every later change leads to another stamp, or to an event.
-                let stamp = FileStamp::of(&self.path);
-                if let Some(reason) = state.debouncer.take(now) {
-                    state.settled = stamp.filter(FileStamp::is_settled);
-                    self.last_read = Some(stamp);
-                    return ReadRequest { reason, generation: state.debouncer.generation(), stamp };
+                if state.debouncer.due().is_some_and(|due| due <= now) {
+                    // Taken before the reading: every later change leads to another stamp, or to an event.
+                    let stamps = Stamps::of(&self.path, &self.beside);
+                    if let Some(reason) = state.debouncer.take(now) {
+                        state.settled = stamps.file.filter(FileStamp::is_settled);
+                        self.last_read = Some(stamps);
+                        return ReadRequest { reason, generation: state.debouncer.generation(), stamps };
+                    }
                 }
                 state.debouncer.due()
             };
@@ -164,7 +169,7 @@ impl Watch {
         if state.debouncer.generation() != request.generation {
             return true;
         }
-        let is_other = FileStamp::of(&self.path) != request.stamp;
+        let is_other = Stamps::of(&self.path, &self.beside) != request.stamps;
         if is_other {
             state.debouncer.feed(FileEvent::Noticed(ReadReason::Found, QUIET), Instant::now());
         }
@@ -189,6 +194,18 @@ impl Watch {
         self.sink.wake.notify_one();
     }
 
+    /// Watches the files that match these patterns, too. Where they are others than before, a reading follows, and none before it counts.
+    pub fn set_beside(&mut self, patterns: Vec<Pattern>) {
+        if self.beside == patterns {
+            return;
+        }
+        self.beside = patterns;
+        let is_young = Stamps::of(&self.path, &self.beside).are_younger_than(YOUNG);
+        self.sink.state().path_changed = true;
+        self.sink.feed(FileEvent::Noticed(ReadReason::Found, if is_young { QUIET_UNWATCHED } else { QUIET }));
+        self.update_watches(false);
+    }
+
     /// Requests a reading: at once, or when the writer is done.
     pub fn request_read(&mut self) {
         self.sink.feed(FileEvent::Noticed(ReadReason::Requested, Duration::ZERO));
@@ -204,15 +221,20 @@ impl Watch {
             self.try_inotify();
         }
         self.update_watches(true);
-        let stamp = FileStamp::of(&self.path);
-        let is_other = self.last_read.is_some_and(|last_read| last_read != stamp);
+        let stamps = Stamps::of(&self.path, &self.beside);
+        let is_other = self.last_read.is_some_and(|last_read| last_read != stamps);
         let mut state = self.sink.state();
         let debouncer = &mut state.debouncer;
         // Created and opened, never modified, and yet not empty: it was linked here under its only name, and a reader
         // opened it.
-        let is_linked = debouncer.has_only_begun() && stamp.is_some_and(|stamp| !stamp.is_empty());
-        if is_linked {
-            debouncer.feed(FileEvent::Changed(ReadReason::Replaced), Instant::now());
+        let is_full = |which: &Option<PathBuf>| {
+            FileStamp::of(which.as_deref().unwrap_or(&self.path)).is_some_and(|stamp| !stamp.is_empty())
+        };
+        let linked: Vec<Option<PathBuf>> = debouncer.only_begun().into_iter().filter(is_full).collect();
+        if !linked.is_empty() {
+            for which in linked {
+                debouncer.feed_of(which.as_deref(), FileEvent::Changed(ReadReason::Replaced), Instant::now());
+            }
         } else if is_other && debouncer.written_since().is_none() {
             debouncer.feed(FileEvent::Noticed(ReadReason::Found, QUIET), Instant::now());
         }
@@ -223,7 +245,7 @@ impl Watch {
     /// Switches to inotify, if it can be used.
     fn try_inotify(&mut self) {
         let Some(connect) = self.connect else { return };
-        let elsewhere = wanted(&WatchedPath::to(&self.path)).err();
+        let elsewhere = wanted(&WatchedPath::with_beside(&self.path, &self.beside)).err();
         let connected = elsewhere.map_or_else(|| connect(&self.sink), Err);
         match connected {
             Ok(watcher) => {
@@ -249,6 +271,7 @@ impl Watch {
         let mut state = self.sink.state();
         // Events that notify's thread still delivers must not count: the end of a write would never be reported.
         state.names.clear();
+        state.beside.clear();
         state.directories.clear();
         drop(state);
         if self.last_read.is_some() {
@@ -263,10 +286,10 @@ impl Watch {
         if Instant::now() < polling.next {
             return;
         }
-        let stamp = FileStamp::of(&self.path);
-        let is_at_rest = polling.last.replace(stamp) == Some(stamp);
+        let stamps = Stamps::of(&self.path, &self.beside);
+        let is_at_rest = polling.last.replace(stamps) == Some(stamps);
         polling.next = Instant::now() + POLL;
-        if is_at_rest && self.last_read != Some(stamp) {
+        if is_at_rest && self.last_read != Some(stamps) {
             self.sink.feed(FileEvent::Noticed(ReadReason::Found, Duration::ZERO));
         }
     }
@@ -279,7 +302,7 @@ impl Watch {
         }
         let mut is_any_new = false;
         for turn in 0..MOST_TURNS {
-            let path = WatchedPath::to(&self.path);
+            let path = WatchedPath::with_beside(&self.path, &self.beside);
             let directories = match wanted(&path) {
                 Ok(directories) => directories,
                 Err(error) => return self.poll_instead(&error),
@@ -287,6 +310,9 @@ impl Watch {
             let lost = {
                 let mut state = self.sink.state();
                 state.names.clone_from(&path.names);
+                state.beside.clone_from(&path.beside);
+                let is_beside = |name: &Path| WatchedPath::role(&path.names, &path.beside, name).is_some();
+                state.debouncer.retain_beside(is_beside);
                 state.directories = directories.iter().map(|(path, _)| path.clone()).collect();
                 state.path_changed = false;
                 std::mem::take(&mut state.lost)
@@ -297,8 +323,8 @@ impl Watch {
                 Err(error) => return self.poll_instead(&error),
             }
             // A change before the directory was watched is found by following the path again.
-            if WatchedPath::to(&self.path) == path {
-                if is_any_new && FileStamp::of(&self.path).is_some_and(|stamp| stamp.is_younger_than(YOUNG)) {
+            if WatchedPath::with_beside(&self.path, &self.beside) == path {
+                if is_any_new && Stamps::of(&self.path, &self.beside).are_younger_than(YOUNG) {
                     self.sink.feed(FileEvent::Noticed(ReadReason::PathChanged, QUIET_UNWATCHED));
                 }
                 return;

@@ -24,6 +24,7 @@ mod glance;
 mod guards;
 mod health;
 mod history;
+mod include;
 mod ipvs;
 mod ipvsadm;
 mod lab_itself;

@@ -224,6 +224,7 @@ fn comparison(of: &Strings<'_>) -> StateDiff {
         sha256: of.said.into(),
         desired_sha256: of.said.into(),
         allowed: Allowed::default(),
+        fragment: None,
         keep_going: false,
         verified: true,
         added: vec![],

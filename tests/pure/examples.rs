@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lbd::config::{Source, load, render};
+use lbd::config::{Source, load, read_closed, render};
 use lbd::ipvsadm::{read, save};
 
-/// All files below examples/, by name, with their texts: some stand alone, some belong to a lab.
+/// All files below examples/, by name, with their texts: some stand alone, some belong to a lab. What includes others is tested by itself.
 fn examples() -> Vec<(String, String)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let entries = |directory: &Path| -> Vec<PathBuf> {
@@ -18,6 +18,7 @@ fn examples() -> Vec<(String, String)> {
     let (labs, files): (Vec<_>, Vec<_>) = entries(&directory).into_iter().partition(|path| path.is_dir());
     let all = files.into_iter().chain(labs.iter().flat_map(|lab| entries(lab)));
     let named = all.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    let named = named.filter(|path| !path.ends_with("several/desired.yaml"));
     named.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
 }
 
@@ -39,6 +40,21 @@ fn every_example_is_valid_and_survives_export_and_ipvsadm() {
         let nat = text.replace("forward: fullnat", "forward: nat");
         let nat = load(&Source::new(&name, &nat)).unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(parsed.state.services, nat.state.services, "{name}");
+    }
+}
+
+#[test]
+fn the_example_of_several_files_is_valid_and_names_their_schemas() {
+    let source =
+        read_closed(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/several/desired.yaml")).unwrap();
+    let desired = load(&source).unwrap_or_else(|problems| panic!("{problems}"));
+    let clusters: BTreeSet<&str> = desired.clusters.values().map(|name| name.as_str()).collect();
+    assert_eq!(clusters, BTreeSet::from(["mail", "shop"]));
+    assert_eq!(desired.files.of("mail"), Some("clusters.d/20-mail.yaml"));
+    for (index, part) in source.parts().iter().enumerate() {
+        let schema = if index == 0 { "desired" } else { "fragment" };
+        let first = format!("# yaml-language-server: $schema=/usr/share/lbd/{schema}.schema.json");
+        assert_eq!(part.text.lines().next(), Some(first.as_str()), "{}", part.name);
     }
 }
 

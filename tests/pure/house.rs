@@ -48,7 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "target",
         ],
     ),
-    ("watch", &["error_chain"]),
+    ("watch", &["error_chain", "files"]),
     ("logging", &["error_chain", "escape"]),
     ("systemd", &["escape"]),
     (
@@ -107,11 +107,15 @@ const ARROWS: &[(&str, &[&str])] = &[
 const CONFIG: &[(&str, &[&str])] = &[
     ("format", &[]),
     ("yaml", &[]),
-    ("source", &[]),
+    ("set", &[]),
+    ("source", &["set"]),
+    ("include", &["yaml"]),
+    ("read", &["include", "set", "source"]),
     ("resolve", &["format"]),
     ("validate", &["format", "source", "yaml"]),
     ("render", &["format", "resolve"]),
-    ("load", &["format", "resolve", "source", "validate", "yaml"]),
+    ("load_set", &["format", "resolve", "set", "source", "validate", "yaml"]),
+    ("load", &["format", "load_set", "resolve", "source", "validate", "yaml"]),
 ];
 
 fn sources(directory: &Path) -> Vec<PathBuf> {

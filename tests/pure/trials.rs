@@ -35,6 +35,7 @@ fn trial(text: &str, seconds: u64) -> Trial {
         sha256: sha256(text),
         desired_sha256: String::new(),
         allowed: Allowed::default(),
+        fragment: None,
         keep_going: false,
         verified: false,
         added: Vec::new(),

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::{put_back, refused, roll_back};
 use crate::cli::{Arguments, ReportOutput};
-use crate::commands::install::place;
+use crate::commands::fragment::{self, FragmentError};
+use crate::commands::install::{Copy, place};
 use crate::commands::other_file::other_file;
 use crate::commands::shown_pass::shown_pass;
 use crate::commands::tried::{Notes, TrialError, TrialFiles, parse};
@@ -42,9 +43,9 @@ fn install_and_pass(
     let lock = inputs::lock(&store, "confirm", console);
     let (trial, source, desired) = match install(arguments, &store, &files, over) {
         Ok(installed) => installed,
-        Err(NotInstalled::Changed(before, now)) => {
+        Err(NotInstalled::Changed(changed)) => {
             drop(lock);
-            show_change(&before, &now, console)?;
+            show_change(&changed.0, &changed.1, console)?;
             return Err(CommandError::Trial(TrialError::Changed));
         }
         Err(NotInstalled::Error(error)) => return Err(error),
@@ -110,7 +111,7 @@ fn prepare(arguments: &Arguments) -> Result<(Store, Result<TrialFiles, CommandEr
 /// Why the file of a trial was not installed.
 enum NotInstalled {
     /// The desired file has changed since it began: what it was, and what it is now.
-    Changed(Source, Source),
+    Changed(Box<(Source, Source)>),
     Error(CommandError),
 }
 
@@ -163,9 +164,21 @@ fn install(
         Err(_) if over => None,
         Err(_) => return Err(TrialError::Removed.into()),
     };
+    let is_several = |text: &str| config::is_set(text);
+    if source.is_set() || is_several(&before) || replaced.as_ref().is_some_and(Source::is_set) {
+        let Some(now) = replaced else { return Err(TrialError::Removed.into()) };
+        return install_fragment(
+            arguments,
+            store,
+            files,
+            Confirmed { trial, noted, source, desired, before, now },
+            over,
+        );
+    }
     let replaced = match replaced {
         Some(replaced) if replaced.text != before && !over => {
-            return Err(NotInstalled::Changed(Source::new(replaced.name.clone(), before), replaced));
+            let before = Source::new(replaced.name.clone(), before);
+            return Err(NotInstalled::Changed(Box::new((before, replaced))));
         }
         Some(replaced) => replaced.text,
         None => before,
@@ -175,6 +188,57 @@ fn install(
     store.note_replaced(&replaced, &who(), most).map_err(CommandError::from)?;
     files.install(&copy)?;
     Ok((trial, source, desired))
+}
+
+/// What is confirmed, where the desired state consists of several files.
+struct Confirmed {
+    trial: Trial,
+    /// The same as root has noted it
+    noted: Trial,
+    source: Source,
+    desired: Desired,
+    /// What the desired state was when the trial began
+    before: String,
+    /// What it is now
+    now: Source,
+}
+
+/// Puts the one file that was tried into its place: several cannot be replaced at once.
+fn install_fragment(
+    arguments: &Arguments,
+    store: &Store,
+    files: &TrialFiles,
+    confirmed: Confirmed,
+    over: bool,
+) -> Result<(Trial, Source, Desired), NotInstalled> {
+    let Confirmed { trial, noted, source, desired, before, now } = confirmed;
+    let several = || CommandError::Fragment(FragmentError::Several(noted.file.clone()));
+    let name = noted.fragment.clone().ok_or_else(several)?;
+    let parts = source.parts();
+    // Without others, it is the main file.
+    let part = if source.is_set() { parts.iter().find(|part| part.name == name) } else { parts.first() };
+    let part = part.ok_or_else(several)?;
+    let is_main = parts.first() == Some(part);
+    let of = (!is_main).then_some(name.as_str());
+    let with = fragment::replaced(&arguments.file, &now, of, part.text).map_err(CommandError::from)?;
+    if now.text != before && !over {
+        return Err(NotInstalled::Changed(Box::new((Source::new(now.name.clone(), before), now))));
+    }
+    // With `--over` as well: what was tried is what all the files say together.
+    if with.text != source.text {
+        return Err(TrialError::OthersChanged.into());
+    }
+    let path = match of {
+        Some(name) => arguments.file.with_file_name(name),
+        None => arguments.file.clone(),
+    };
+    let place = place(&path).map_err(CommandError::Install)?;
+    let most = desired.policy.history.max(1) as usize;
+    store.note_replaced(&now.text, &who(), most).map_err(CommandError::from)?;
+    let copy = Copy::of(&place, part.text).map_err(CommandError::Install)?;
+    copy.install(&place).map_err(CommandError::Install)?;
+    files.remove()?;
+    Ok((Trial { desired: place.display().to_string(), ..trial }, source, desired))
 }
 
 /// Shows what has changed in the desired file since the trial began, where both are valid.

@@ -14,7 +14,7 @@ use super::other_file::other_file;
 use super::shown_pass::shown_pass;
 use super::tried::{Notes, TrialError, TrialFiles};
 use super::who::who;
-use super::{CommandError, Console, DONE, ERROR, REFUSED, apply, checks, inputs};
+use super::{CommandError, Console, DONE, ERROR, REFUSED, apply, checks, fragment, inputs};
 use crate::cli::{Apply, Arguments, ReportOutput, TryOptions};
 use crate::config::{self, Source};
 use crate::escape::Escaped;
@@ -37,19 +37,40 @@ pub(super) fn run(
     options: &TryOptions,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    let terms = Terms {
+    let mut terms = Terms {
+        fragment: None,
+        shown: None,
         length: options.length,
         reason: options.reason.clone(),
         keep_going: options.keep_going,
         allowed: Allowed { empty: options.allow_empty, deletes: options.allow_deletes },
     };
-    let source = config::read(&options.tried);
-    let source = source.map_err(|error| CommandError::NoInput { input: Input::Tried, error })?;
+    let source = config::read_alone(&options.tried);
+    let mut source = source.map_err(|error| CommandError::NoInput { input: Input::Tried, error })?;
+    if let Some(given) = &options.fragment {
+        let before = inputs::read(&arguments.file, &console.progress)?;
+        let name = fragment::name(&arguments.file, &before, given).map_err(CommandError::Fragment)?;
+        source = fragment::replaced(&arguments.file, &before, Some(&name), &source.text)?;
+        terms.shown = Some(format!("{} in place of {name}", options.tried.display()));
+        terms.fragment = Some(name);
+    } else if !config::includes(&source.text).is_empty() {
+        // It is tried as what it would become, with what lies beside the desired file.
+        let tried = source.name;
+        source = Source { name: tried, ..config::with_main(&arguments.file, &source.text)? };
+    }
+    if terms.fragment.is_none() {
+        let main = arguments.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        terms.fragment = main;
+    }
     try_text(arguments, &source, terms, console)
 }
 
 /// The terms of a trial.
 pub(super) struct Terms {
+    /// Of several files, the one that is tried; nothing where it is all of them
+    pub(super) fragment: Option<String>,
+    /// What to call it, if not by the name of its text
+    pub(super) shown: Option<String>,
     /// How long it lasts
     pub(super) length: Duration,
     /// Why, in the operator's words
@@ -110,7 +131,7 @@ fn begin_and_keep(
     let now = Clock::now();
     let new = NewTrial {
         trial: Trial {
-            file: source.name.clone(),
+            file: terms.shown.unwrap_or_else(|| source.name.clone()),
             desired: place.display().to_string(),
             by: who(),
             reason: terms.reason,
@@ -119,6 +140,7 @@ fn begin_and_keep(
             sha256: sha256(&source.text),
             desired_sha256: sha256(&before.text),
             allowed: terms.allowed,
+            fragment: terms.fragment.filter(|_| source.is_set() || before.is_set()),
             keep_going: terms.keep_going,
             verified: false,
             added: Vec::new(),

@@ -27,6 +27,8 @@ pub enum TrialError {
     NotVerified(Box<Trial>),
     /// The desired file has changed since it began.
     Changed,
+    /// Of several files, another one than that of the trial has changed since it began.
+    OthersChanged,
     /// The desired file was removed since it began.
     Removed,
     /// What lies beside the desired file is not what `lbd try` has put there: why.
@@ -44,6 +46,7 @@ impl TrialError {
             | Self::Paused(_)
             | Self::Foreign(_)
             | Self::Changed
+            | Self::OthersChanged
             | Self::Removed => true,
             Self::Unreadable(_)
             | Self::NoWayBack(_)
@@ -100,6 +103,10 @@ impl fmt::Display for TrialError {
             Self::Changed => f.write_str(
                 "refused, nothing was changed: the desired file has changed since the trial began, as shown; `--over` replaces it all the \
                  same, `lbd cancel` ends the trial",
+            ),
+            Self::OthersChanged => f.write_str(
+                "refused, nothing was changed: another of the files that the desired state consists of has changed since the trial began, and \
+                 what was tried is all of them together; `lbd cancel` ends the trial, and `lbd try` begins another",
             ),
             Self::Removed => f.write_str(
                 "refused, nothing was changed: the desired file was removed since the trial began; `--over` puts the file of the trial there \

@@ -25,6 +25,11 @@ texts! {
     /// The absolute path of a file.
     PathText: { "type": "string", "title": "an absolute path", "pattern": "^/", "examples": ["/etc/lbd/ca.pem"] };
 
+    /// A path or pattern below the directory of the file.
+    IncludeText: {
+        "type": "string", "title": "a path or pattern below the directory of the file", "pattern": "^[^/]", "examples": ["clusters.d/*.yaml", "web.yaml"]
+    };
+
     /// Any text.
     Text: { "type": "string", "title": "text", "maxLength": (limits::CHECK_TEXT) };
 }

@@ -10,7 +10,9 @@ use crate::model::{
 };
 
 pub use super::check::{CheckEntry, CheckList, CheckUse, VerifyEntry, VerifyFile};
-pub use super::check_scalar::{CheckName, CheckTime, Count, Ip, MinServingText, PathText, StatusText, Text};
+pub use super::check_scalar::{
+    CheckName, CheckTime, Count, IncludeText, Ip, MinServingText, PathText, StatusText, Text,
+};
 pub use super::choice::{Choice, Listed};
 pub use super::scalar::{
     Address, DrainText, DurationText, Group, Interface, KeptFiles, Limit, Listener, MarkNumber, Mask,
@@ -29,6 +31,13 @@ pub use super::server::{FullServer, ServerEntry, TunnelEntry};
 pub struct Document {
     /// The version of this format. It is 1.
     pub version: Number<1, 1>,
+
+    /// Further files, by their paths or by patterns (`*`, `?`, `[a-z]`), from the directory of this file on: fragments, which have
+    /// `clusters`, `marks`, `checks`, and `defaults` for their own clusters. They are read in the order of their names, behind this
+    /// file. A path that is not there is an error; a pattern may match nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
+    #[schemars(example = serde_json::json!(["clusters.d/*.yaml"]))]
+    pub include: Vec<IncludeText>,
 
     /// Kernel settings that the director needs, by their full names: by dots (`net.ipv4.ip_forward`) or, where a name
     /// holds a dot itself, by slashes (`net/ipv4/conf/eth0.100/forwarding`). Only settings under `net.`. lbd keeps them

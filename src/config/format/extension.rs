@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StringDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 use serde_json::Value;
-
-use super::document::Document;
 
 /// What the ignored keys begin with.
 const PREFIX: &str = "x-";
@@ -18,27 +17,27 @@ pub(in crate::config) fn is_ignored(key: &str, schema: &Value) -> bool {
     key.starts_with(PREFIX) && schema.get("patternProperties").is_some()
 }
 
-/// A document without the ignored keys of its file.
-pub(in crate::config) struct Extended(pub(in crate::config) Document);
+/// A document, or a fragment, without the ignored keys of its file.
+pub(in crate::config) struct Extended<T>(pub(in crate::config) T);
 
-impl<'de> Deserialize<'de> for Extended {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Extended<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ExtendedVisitor;
+        struct ExtendedVisitor<T>(PhantomData<T>);
 
-        impl<'de> Visitor<'de> for ExtendedVisitor {
-            type Value = Extended;
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ExtendedVisitor<T> {
+            type Value = Extended<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping with at least `version` and `clusters`")
+                f.write_str("a mapping")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<Extended, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<Extended<T>, A::Error> {
                 let known = KnownKeys { keys, ignored: HashSet::new() };
-                Document::deserialize(MapAccessDeserializer::new(known)).map(Extended)
+                T::deserialize(MapAccessDeserializer::new(known)).map(Extended)
             }
         }
 
-        deserializer.deserialize_any(ExtendedVisitor)
+        deserializer.deserialize_any(ExtendedVisitor(PhantomData))
     }
 }
 

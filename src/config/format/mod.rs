@@ -6,6 +6,7 @@ mod check_scalar;
 pub(super) mod choice;
 pub mod document;
 pub(super) mod extension;
+pub(super) mod fragment;
 pub(super) mod issue;
 pub(super) mod limits;
 pub(super) mod nearest;

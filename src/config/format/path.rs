@@ -5,6 +5,8 @@ use std::borrow::Cow;
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::config) enum PathStep {
+    /// What follows is in this one of several files; without it, the index of a cluster or mark counts those of all files
+    File(usize),
     /// The value of a key
     Key(Cow<'static, str>),
     /// An entry of a list

@@ -4,37 +4,59 @@ use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
-use schemars::{Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::document::Document;
+use super::fragment::Fragment;
 
 /// What the types generate, as it was last written down. What generates it would be a twentieth of the program that is shipped.
-const WRITTEN: &str = include_str!("../../../schema/desired.schema.json");
+const DESIRED: &str = include_str!("../../../schema/desired.schema.json");
+/// The same for a file that the desired file includes.
+const FRAGMENT: &str = include_str!("../../../schema/fragment.schema.json");
 
 /// The JSON Schema (Draft 2020-12) of the desired file, as text with a final newline.
 pub fn schema() -> String {
-    let mut text = serde_json::to_string_pretty(schema_value()).unwrap_or_default();
+    text(schema_value())
+}
+
+/// The JSON Schema of a file that the desired file includes, as text with a final newline.
+pub fn fragment_schema() -> String {
+    text(fragment_schema_value())
+}
+
+fn text(schema: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(schema).unwrap_or_default();
     text.push('\n');
     text
 }
 
-/// The same as a tree. A debug build generates it, so that `cargo run -- schema` prints what the types say; a test compares both.
+/// The JSON Schema of the desired file as a tree. A debug build generates it, so that `cargo run -- schema` prints what the types say; a
+/// test compares both.
 pub(in crate::config) fn schema_value() -> &'static Value {
-    static SCHEMA: LazyLock<Value> =
-        LazyLock::new(|| if cfg!(debug_assertions) { generated() } else { written() });
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        if cfg!(debug_assertions) { generated::<Document>("urn:lbd:desired:1") } else { written(DESIRED) }
+    });
     &SCHEMA
 }
 
-fn generated() -> Value {
-    let mut schema = generator().into_root_schema_for::<Document>();
-    // A name, not an address: the schema is installed with the program and fetched from nowhere.
-    schema.insert("$id".into(), "urn:lbd:desired:1".into());
+/// The same for a file that the desired file includes.
+pub(in crate::config) fn fragment_schema_value() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        if cfg!(debug_assertions) { generated::<Fragment>("urn:lbd:fragment:1") } else { written(FRAGMENT) }
+    });
+    &SCHEMA
+}
+
+/// `id` is a name, not an address: the schema is installed with the program and fetched from nowhere.
+fn generated<T: JsonSchema>(id: &str) -> Value {
+    let mut schema = generator().into_root_schema_for::<T>();
+    schema.insert("$id".into(), id.into());
     schema.into()
 }
 
-fn written() -> Value {
-    serde_json::from_str(WRITTEN).unwrap_or_default()
+fn written(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 fn generator() -> SchemaGenerator {
@@ -87,8 +109,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_that_is_shipped_has_the_schema_of_the_types() {
-        // `tests/pure/schema.rs` says how to write it anew.
-        assert!(written() == generated());
+    fn the_program_that_is_shipped_has_the_schemas_of_the_types() {
+        // `tests/pure/schema.rs` says how to write them anew.
+        assert!(written(DESIRED) == *schema_value() && written(FRAGMENT) == *fragment_schema_value());
     }
 }

@@ -95,6 +95,7 @@ impl Rendered {
 fn empty() -> Document {
     Document {
         version: Number::default(),
+        include: Vec::new(),
         sysctls: Default::default(),
         marks: Vec::new(),
         timeouts: None,

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use compact_str::CompactString;
 
@@ -16,7 +17,7 @@ use super::{name, scheduling, server, value};
 use crate::config::format::document::{CheckEntry, Choice, Cluster, Defaults, Listen, ServerEntry};
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::limits::MOST_SERVERS;
-use crate::config::format::path::{KeyPath, key_path};
+use crate::config::format::path::{KeyPath, PathStep, key_path};
 use crate::model::{
     DrainTimes, Forwarding, ForwardingMethod, Mark, SchedulingCache, Servers, ServiceKey, Table,
     VirtualService,
@@ -51,7 +52,12 @@ pub(super) struct Clusters {
     servers: usize,
     /// The marks that are declared
     marks: HashSet<u32>,
+    /// What holds for the clusters of the file that is read, those of the main file among them
     defaults: Option<Defaults>,
+    /// Those of the main file alone
+    of_main: Option<Defaults>,
+    /// How long servers drain by the defaults of a fragment
+    drain: Option<Duration>,
     /// Whether the file has sync daemons
     sync: bool,
 }
@@ -84,9 +90,30 @@ impl Clusters {
             count: 0,
             servers: 0,
             marks: marks.iter().map(|mark| mark.mark).collect(),
+            of_main: defaults.clone(),
             defaults,
+            drain: None,
             sync,
         }
+    }
+
+    /// The clusters of another file follow, a fragment with these defaults of its own; `file` is its number.
+    pub(super) fn enter(&mut self, file: usize, own: Option<Defaults>, issues: &mut Issues) {
+        let place = |key: &'static str| KeyPath(vec![PathStep::File(file), "defaults".into(), key.into()]);
+        let own = own.unwrap_or_default();
+        if let Some(word) = &own.scheduler {
+            scheduling::check_default(word, place("scheduler"), issues);
+        }
+        self.drain = own.drain.as_ref().and_then(|drain| value::drain(drain, || place("drain"), issues));
+        self.health.enter(own.check.as_ref(), || place("check"), issues);
+        let of_main = self.of_main.clone().unwrap_or_default();
+        // The checks and the drain are kept as what they resolve to.
+        self.defaults = Some(Defaults {
+            scheduler: own.scheduler.or(of_main.scheduler),
+            forward: own.forward.or(of_main.forward),
+            drain: None,
+            check: None,
+        });
     }
 
     /// Puts the virtual services of the next cluster beside the others.
@@ -111,7 +138,7 @@ impl Clusters {
             .map_or(DEFAULT_METHOD, |Choice(method)| method);
         let rules = scheduling::rules(cluster, defaults, &here, issues);
         let drain = cluster.drain.as_ref();
-        let drain = drain.and_then(|drain| value::drain(drain, || here.then("drain"), issues));
+        let drain = drain.and_then(|drain| value::drain(drain, || here.then("drain"), issues)).or(self.drain);
         let servers = servers(cluster, inherited, &here, issues);
         let port_like = servers.iter().filter(|(_, wanted)| wanted.is_port_like);
         self.port_like.extend(port_like.map(|(_, wanted)| wanted.address));

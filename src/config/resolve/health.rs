@@ -13,7 +13,9 @@ use super::fallback::{self, Fallback};
 use super::fit;
 use super::server::Wanted;
 use super::value;
-use crate::config::format::document::{CheckEntry, Choice, Cluster, Defaults, DurationText, ServerEntry};
+use crate::config::format::document::{
+    CheckEntry, CheckList, Choice, Cluster, Defaults, DurationText, ServerEntry,
+};
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::limits::{RESET_AFTER, SLOW_START, SLOW_START_WEIGHT};
 use crate::config::format::path::{KeyPath, key_path};
@@ -26,8 +28,10 @@ use crate::model::{
 #[derive(Debug)]
 pub(super) struct Healths {
     known: KnownChecks,
-    /// The checks of clusters that say nothing
+    /// The checks of clusters that say nothing, in the file that is read
     default: Option<Given>,
+    /// Those by the main file
+    of_main: Option<Given>,
     health: Health,
     /// A cluster whose failing servers are deleted, if there is one: the kernel has to be set for it
     removing: Option<CompactString>,
@@ -72,7 +76,19 @@ impl Healths {
         let mut known = KnownChecks::new(checks, issues);
         let default = defaults.and_then(|defaults| defaults.check.as_ref());
         let default = default.map(|list| known.given(list, key_path!["defaults", "check"], issues));
-        Self { known, default, health: Health::default(), removing: None, reported: HashSet::new() }
+        let of_main = default.clone();
+        Self { known, default, of_main, health: Health::default(), removing: None, reported: HashSet::new() }
+    }
+
+    /// The clusters of a fragment follow, with the default of its own, if it has one.
+    pub(super) fn enter(
+        &mut self,
+        own: Option<&CheckList>,
+        place: impl Fn() -> KeyPath,
+        issues: &mut Issues,
+    ) {
+        let own = own.map(|list| self.known.given(list, place(), issues));
+        self.default = own.or_else(|| self.of_main.clone());
     }
 
     /// Reads what a cluster says. `inherited` is its forwarding method.

@@ -33,7 +33,7 @@ pub struct Diagnostics {
 impl Diagnostics {
     /// The problems of a file, `more` of them not in the list.
     pub(in crate::config) fn new(source: &Source, mut list: Vec<Diagnostic>, more: usize) -> Self {
-        list.sort_by_key(|problem| (problem.line, problem.column));
+        list.sort_by_key(|problem| (problem.file, problem.line, problem.column));
         list.dedup();
         let more = more + list.len().saturating_sub(SHOWN);
         list.truncate(SHOWN);
@@ -59,18 +59,24 @@ impl Diagnostics {
         if let ReadCause::Io(cause) = &error.cause {
             let _ = write!(message, ": {cause}");
         }
-        let problem = Diagnostic { line, column, width: 0, message, expected: None, suggestion: None };
+        let problem =
+            Diagnostic { file: 0, line, column, width: 0, message, expected: None, suggestion: None };
         Self { source: Source::new(error.name.as_str(), ""), list: vec![problem], more: 0 }
     }
 
     /// The problems with their lines, each underlined at its place. Of equal ones the first is, and the places of the others follow.
     pub fn text(&self, colour: bool) -> String {
-        let mut lines = Lines::new(&self.source.text);
+        let parts = self.source.parts();
+        let mut lines = (0, Lines::new(parts.first().map_or("", |part| part.text)));
         let mut text = String::new();
         for equal in self.equal() {
             let Some((problem, others)) = equal.split_first() else { continue };
-            let line = lines.get(problem.line);
-            text.push_str(&render(&self.source.name, problem, line, colour));
+            // Problems come in the order of the files and of their lines.
+            if lines.0 != problem.file {
+                lines = (problem.file, Lines::new(parts.get(problem.file).map_or("", |part| part.text)));
+            }
+            let line = lines.1.get(problem.line);
+            text.push_str(&render(&self.file_name(problem), problem, line, colour));
             text.push('\n');
             self.push_places(&mut text, others);
             text.push('\n');
@@ -104,6 +110,14 @@ impl Diagnostics {
         groups
     }
 
+    /// The name of the file that a problem is in.
+    fn file_name(&self, problem: &Diagnostic) -> String {
+        let parts = self.source.parts();
+        parts
+            .get(problem.file)
+            .map_or_else(|| self.source.name.clone(), |part| self.source.part_name(problem.file, part.name))
+    }
+
     /// Lists where else a problem is, as many places in a line as it has room for.
     fn push_places(&self, text: &mut String, problems: &[&Diagnostic]) {
         let places = match problems.len() {
@@ -112,10 +126,11 @@ impl Diagnostics {
             more => format!("{more} more places"),
         };
         let _ = write!(text, "\nthe same in {places}:");
-        let name = escape::text(&self.source.name);
         let mut room = 0;
-        for Diagnostic { line, column, .. } in problems {
-            let place = format!("  {name}:{line}:{column}");
+        for problem in problems {
+            let Diagnostic { line, column, .. } = problem;
+            let name = self.file_name(problem);
+            let place = format!("  {}:{line}:{column}", escape::text(&name));
             let length = place.chars().count();
             if length > room {
                 text.push('\n');
@@ -129,12 +144,13 @@ impl Diagnostics {
 
     /// The problems in one line, for a log: the first of them with its place, and how many there are.
     pub fn line(&self) -> String {
-        let Some(Diagnostic { line, column, message, .. }) = self.list.first() else { return String::new() };
+        let Some(problem) = self.list.first() else { return String::new() };
+        let Diagnostic { line, column, message, .. } = problem;
         let more = match self.list.len() + self.more {
             1 => String::new(),
             count => format!(" (and {} more; `lbd validate` shows them)", count - 1),
         };
-        format!("{}:{line}:{column}: {}{more}", escape::text(&self.source.name), escape::text(message))
+        format!("{}:{line}:{column}: {}{more}", escape::text(&self.file_name(problem)), escape::text(message))
     }
 
     /// The problems as a versioned document for scripts.
@@ -142,9 +158,10 @@ impl Diagnostics {
         let problems: Vec<Value> = self
             .list
             .iter()
-            .map(|Diagnostic { line, column, width: _, message, expected, suggestion }| {
+            .map(|problem| {
+                let Diagnostic { file: _, line, column, width: _, message, expected, suggestion } = problem;
                 json!({
-                    "file": self.source.name,
+                    "file": self.file_name(problem),
                     "line": line,
                     "column": column,
                     "message": message,
@@ -166,8 +183,9 @@ impl Diagnostics {
 /// One problem in one line each, `FILE:LINE:COLUMN: message`, for logs.
 impl std::fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Some(Diagnostic { line, column, message, .. }) = self.list.first() else { return Ok(()) };
-        write!(f, "{}:{line}:{column}: {}", escape::text(&self.source.name), escape::text(message))?;
+        let Some(problem) = self.list.first() else { return Ok(()) };
+        let Diagnostic { line, column, message, .. } = problem;
+        write!(f, "{}:{line}:{column}: {}", escape::text(&self.file_name(problem)), escape::text(message))?;
         match self.list.len() + self.more - 1 {
             0 => Ok(()),
             1 => write!(f, " (and 1 more problem)"),
@@ -180,7 +198,7 @@ impl std::error::Error for Diagnostics {}
 
 fn render(name: &str, problem: &Diagnostic, line: Option<&str>, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH * 4);
-    let Diagnostic { line: number, column, width, message, expected, suggestion } = problem;
+    let Diagnostic { file: _, line: number, column, width, message, expected, suggestion } = problem;
     let (message, name) = (escape::text(message), escape::text(name));
     let expected = expected.as_ref().map(|expected| format!("expected {}", escape::text(expected)));
     let (label, below) = match expected {
@@ -253,7 +271,15 @@ mod tests {
     use super::*;
 
     fn problem(line: usize, column: usize, width: usize) -> Diagnostic {
-        Diagnostic { line, column, width, message: "it is wrong".into(), expected: None, suggestion: None }
+        Diagnostic {
+            file: 0,
+            line,
+            column,
+            width,
+            message: "it is wrong".into(),
+            expected: None,
+            suggestion: None,
+        }
     }
 
     fn text(source: &str, problem: Diagnostic) -> String {

@@ -6,6 +6,8 @@ use crate::config::yaml::tree::Span;
 /// One thing that is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// Which of several files it is in: the main file is 0
+    pub file: usize,
     /// Line, from 1
     pub line: usize,
     /// Column in characters, from 1
@@ -28,7 +30,21 @@ impl Diagnostic {
         width: usize,
         message: impl Into<String>,
     ) -> Self {
-        Self { line, column, width, message: shorten(message.into()), expected: None, suggestion: None }
+        Self {
+            file: 0,
+            line,
+            column,
+            width,
+            message: shorten(message.into()),
+            expected: None,
+            suggestion: None,
+        }
+    }
+
+    /// The same in one of several files.
+    pub(in crate::config) fn in_file(mut self, file: usize) -> Self {
+        self.file = file;
+        self
     }
 
     /// A problem at a place that a tree knows.

@@ -426,6 +426,7 @@ impl Host {
             sha256: sha256(&text),
             desired_sha256: String::new(),
             allowed: Allowed::default(),
+            fragment: None,
             keep_going: true,
             verified: false,
             added: Vec::new(),

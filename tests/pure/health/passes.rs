@@ -195,6 +195,7 @@ fn a_trial_must_not_go_on_where_a_server_fails_that_passed_when_it_began() {
         sha256: String::new(),
         desired_sha256: String::new(),
         allowed: Allowed::default(),
+        fragment: None,
         keep_going: false,
         verified: false,
         added: Vec::new(),

@@ -30,7 +30,10 @@ const LISTS: [(&str, &str); 16] = [
         "<cluster keys>",
         "one of name, listen, scheduler, scheduler_flags, persistence, persistence_mask, persistence_engine, one_packet, forward, untracked, drain, check, on_failure, reset_after, min_serving, fallback, slow_start, allow_empty, servers",
     ),
-    ("<top keys>", "one of version, sysctls, marks, timeouts, sync, checks, defaults, clusters, policy"),
+    (
+        "<top keys>",
+        "one of version, include, sysctls, marks, timeouts, sync, checks, defaults, clusters, policy",
+    ),
     (
         "<schedulers>",
         "one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, mh, twos, or `module:NAME` for a module of your own",
@@ -87,7 +90,7 @@ fn check(file: fn(&str) -> String, table: &[(&str, &[&str])]) {
 }
 
 fn line(problem: &Diagnostic) -> String {
-    let Diagnostic { line, column, width: _, message, expected, suggestion } = problem;
+    let Diagnostic { file: _, line, column, width: _, message, expected, suggestion } = problem;
     let mut text = format!("{line}:{column} {message}");
     if let Some(expected) = expected {
         let short =

@@ -72,7 +72,7 @@ fn scripts_get_the_same_as_json() {
                 "line": 3,
                 "column": 1,
                 "message": "unknown key `sysctl`",
-                "expected": "one of version, sysctls, marks, timeouts, sync, checks, defaults, clusters, policy",
+                "expected": "one of version, include, sysctls, marks, timeouts, sync, checks, defaults, clusters, policy",
                 "suggestion": "sysctls",
             }],
         })

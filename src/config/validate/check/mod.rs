@@ -2,6 +2,8 @@
 //!
 //! The schema is the one that is generated from the types, so that the format is defined in one place.
 
+mod files;
+mod place;
 mod scalar;
 mod schema;
 mod unlisted;
@@ -13,10 +15,13 @@ use serde_json::{Map, Value};
 use super::problem::Diagnostic;
 use super::syntax;
 use crate::config::format::extension::is_ignored;
+use crate::config::format::fragment::OF_MAIN_FILE;
 use crate::config::format::issue::{Issue, Issues};
 use crate::config::format::nearest::nearest;
 use crate::config::format::path::{KeyPath, PathStep};
 use crate::config::yaml::tree::{Content, Id, Node, Span, Tree};
+pub(in crate::config) use files::CheckedFiles;
+use place::{Kept, KeptContent, locate};
 use schema::{JsonKind, Shape};
 
 /// What of the file can be read, with the place of each value.
@@ -37,25 +42,14 @@ pub(in crate::config) struct Checked {
 
 /// What a file has to be.
 const TOP: &str = "a mapping with at least `version` and `clusters`";
-
-/// A value that could be read.
-#[derive(Debug)]
-struct Kept {
-    span: Span,
-    inside: KeptContent,
-}
-
-#[derive(Debug)]
-enum KeptContent {
-    Nothing,
-    List(Vec<Kept>),
-    Map(HashMap<String, (Span, Kept)>),
-}
+/// What a file that is included has to be.
+const TOP_OF_FRAGMENT: &str = "a mapping with `clusters`, `marks`, `checks` or `defaults`";
 
 impl Checked {
-    /// Compares a file with the schema.
-    pub(in crate::config) fn new(tree: &Tree<'_>, schema: &Value) -> Self {
-        let mut walk = Walk { tree, schema, checked: Self::default(), path: Vec::new(), given: Map::new() };
+    /// Compares a file with the schema, one that is included with that of fragments.
+    pub(in crate::config) fn new(tree: &Tree<'_>, schema: &Value, is_fragment: bool) -> Self {
+        let (checked, path) = (Self::default(), Vec::new());
+        let mut walk = Walk { tree, schema, checked, path, given: Map::new(), is_fragment };
         let top = walk.shape(schema);
         let empty = |node: &Node<'_>| scalar::is_null(node);
         match tree.root.and_then(|root| Some((root, tree.target(root)?))) {
@@ -67,10 +61,11 @@ impl Checked {
             }
             _ => {
                 let here = Span { line: 1, column: 1, width: 0 };
-                walk.report(
-                    Diagnostic::at(here, "the file is empty")
-                        .expecting("at least `version: 1` and `clusters: []`"),
-                );
+                walk.report(Diagnostic::at(here, "the file is empty").expecting(if is_fragment {
+                    "at least `clusters: []`"
+                } else {
+                    "at least `version: 1` and `clusters: []`"
+                }));
             }
         }
         walk.checked
@@ -78,46 +73,7 @@ impl Checked {
 
     /// An issue with its place in the file, or `None` where it only follows from what could not be read.
     pub(in crate::config) fn locate(&self, issue: Issue) -> Option<Diagnostic> {
-        let Issue { path, at_key, involved, first, message, expected, suggestion } = issue;
-        let lost = |path: &KeyPath| self.invalid.contains(path) || self.incomplete.contains(path);
-        let consequence = lost(&path)
-            || involved.iter().any(|path| {
-                lost(path) || (0..path.0.len()).any(|end| self.invalid.contains(&path.upto(end)))
-            });
-        if consequence {
-            return None;
-        }
-        let span =
-            |path: &KeyPath, at_key| self.span(path, at_key).unwrap_or(Span { line: 1, column: 1, width: 0 });
-        let message = match first {
-            Some(first) => format!("{message}; first on line {}", span(&first, at_key).line),
-            None => message,
-        };
-        let mut problem = Diagnostic::at(span(&path, at_key), message).suggest(suggestion);
-        if let Some(expected) = expected {
-            problem = problem.expecting(expected);
-        }
-        Some(problem)
-    }
-
-    fn span(&self, path: &KeyPath, at_key: bool) -> Option<Span> {
-        let mut kept = self.kept.as_ref()?;
-        let mut key = None;
-        for step in &path.0 {
-            let inside = match (step, &kept.inside) {
-                (PathStep::Index(index), KeptContent::List(list)) => {
-                    list.get(*index).map(|kept| (None, kept))
-                }
-                (PathStep::Key(name), KeptContent::Map(map)) => {
-                    map.get(name.as_ref()).map(|(span, kept)| (Some(*span), kept))
-                }
-                _ => None,
-            };
-            // What was not written is shown where it could have been.
-            let Some((span, next)) = inside else { return Some(kept.span) };
-            (key, kept) = (span, next);
-        }
-        Some(if at_key { key.unwrap_or(kept.span) } else { kept.span })
+        locate(issue, &|path| (0, path.clone()), &[self], &[])
     }
 }
 
@@ -133,9 +89,15 @@ struct Walk<'a> {
     path: Vec<PathStep>,
     /// What the next mapping has beside its own keys
     given: Map<String, Value>,
+    is_fragment: bool,
 }
 
 impl<'a> Walk<'a> {
+    /// What the file has to be.
+    fn top(&self) -> &'static str {
+        if self.is_fragment { TOP_OF_FRAGMENT } else { TOP }
+    }
+
     fn shape(&self, schema: &'a Value) -> Shape<'a> {
         Shape::new(schema, self.schema)
     }
@@ -154,7 +116,7 @@ impl<'a> Walk<'a> {
             [.., PathStep::Key(key)] => format!("`{key}`"),
             [.., PathStep::Key(key), PathStep::Index(_)] => format!("an entry of `{key}`"),
             [.., PathStep::Index(_)] => "an entry".into(),
-            [] => "the file".into(),
+            [] | [.., PathStep::File(_)] => "the file".into(),
         }
     }
 
@@ -225,7 +187,7 @@ impl<'a> Walk<'a> {
                 match scalar::check(text, *plain && !forced, shape, &self.noun()) {
                     Ok(value) => Some((value, Kept { span, inside: KeptContent::Nothing })),
                     Err(wrong) => {
-                        let expected = if self.path.is_empty() { TOP.into() } else { wrong.expected };
+                        let expected = if self.path.is_empty() { self.top().into() } else { wrong.expected };
                         let problem = Diagnostic::at(span, wrong.message).expecting(expected);
                         self.report(problem.suggest(wrong.suggestion));
                         None
@@ -237,7 +199,7 @@ impl<'a> Walk<'a> {
     }
 
     fn wrong(&mut self, span: Span, shape: &Shape<'_>, found: &str) -> Option<(Value, Kept)> {
-        let expected = if self.path.is_empty() { TOP.into() } else { shape.expected() };
+        let expected = if self.path.is_empty() { self.top().into() } else { shape.expected() };
         self.report(Diagnostic::at(span, format!("{} cannot be {found}", self.noun())).expecting(expected));
         None
     }
@@ -309,6 +271,14 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let Some(schema) = known.and_then(|known| known.get(name)).or(rest) else {
+                if self.is_fragment && self.path.is_empty() && OF_MAIN_FILE.contains(&name) {
+                    let message = format!("`{name}` belongs in the main file, and this one is included");
+                    self.report(
+                        Diagnostic::at(key_span, message)
+                            .expecting("`clusters`, `marks`, `checks` or `defaults`"),
+                    );
+                    continue;
+                }
                 let words = known.unwrap_or(&none).keys().map(String::as_str);
                 let near = nearest(name, words.clone());
                 meant.extend(near);
