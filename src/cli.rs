@@ -352,9 +352,13 @@ pub struct Export {
     #[arg(long, short, value_enum, default_value = "yaml", value_name = "FORMAT")]
     pub output: ExportOutput,
 
-    /// Convert saved `ipvsadm -S` rules instead of the live state; needs no kernel
-    #[arg(long, value_name = "RULES")]
+    /// Convert a keepalived.conf, an ldirectord.cf or rules of ipvsadm instead of the live state; needs no kernel
+    #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+
+    /// The format of that file. Default: it is recognised
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "from")]
+    pub format: Option<ImportFormat>,
 
     /// Write the weights that the kernel has, also where `lbd drain` or `lbd weight` has set them
     #[arg(long, conflicts_with = "from")]
@@ -372,6 +376,17 @@ pub enum ReportOutput {
     Text,
     /// For scripts
     Json,
+}
+
+/// The formats that `export --from` converts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// keepalived.conf
+    Keepalived,
+    /// ldirectord.cf
+    Ldirectord,
+    /// Rules that `ipvsadm -S` saved, or a script of `ipvsadm` commands
+    Ipvsadm,
 }
 
 /// The output formats of `export`.

@@ -35,7 +35,7 @@ pub enum Input {
     /// `--live`
     Live,
     /// `--from`
-    Rules,
+    From,
     /// That of `lbd try`
     Tried,
 }
@@ -45,7 +45,7 @@ impl Input {
     pub(super) fn takes(self) -> &'static str {
         match self {
             Self::Live => "what `lbd export` or `ipvsadm -Sn` has written",
-            Self::Rules => "what `ipvsadm -Sn` has written",
+            Self::From => "a keepalived.conf, an ldirectord.cf, or what `ipvsadm -Sn` has written",
             Self::Tried => "a complete desired file",
         }
     }
@@ -56,7 +56,7 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let option = match self {
             Self::Live => "--live",
-            Self::Rules => "--from",
+            Self::From => "--from",
             Self::Tried => "lbd try",
         };
         write!(f, "`{option}` takes {}", self.takes())

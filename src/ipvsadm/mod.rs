@@ -9,5 +9,5 @@ mod write;
 
 pub use error::{LineError, OptionError, SplitError, ValueError};
 pub use names::ServiceNames;
-pub use read::{LineProblem, Parsed, is_rules_text, read, read_with};
+pub use read::{LineProblem, Parsed, has_rules, is_rules_text, read, read_with};
 pub use write::{command, save, unsaved};

@@ -15,6 +15,8 @@ pub struct Parsed {
     /// The table that the rules make, with timeouts and sync daemons where they set any. Marks are none of ipvsadm's
     /// business, nor are sysctls.
     pub state: State,
+    /// The number of the line that added each service
+    pub lines: HashMap<ServiceKey, usize>,
     /// The lines that are not in the state, and why
     pub problems: Vec<LineProblem>,
 }
@@ -59,6 +61,13 @@ pub fn is_rules_text(text: &str) -> bool {
         1 | 2 => option.starts_with(|c: char| c.is_ascii_alphabetic()),
         _ => false,
     }
+}
+
+/// Whether any line of a text is a rule of ipvsadm, also in a script among other commands; so is a text with nothing in it but
+/// comments, and a listing.
+pub fn has_rules(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    is_rules_text(text) || lines.any(|line| is_listing(line) || line.split_whitespace().any(is_ipvsadm))
 }
 
 /// Reads rules, with the names of ports from `/etc/services`.
@@ -190,6 +199,7 @@ impl RulesReader<'_> {
             ("add-service", Some(_), _) => Err(LineError::ServiceExists(key)),
             ("add-service", None, Ok(scheduling)) => {
                 services.insert(key, VirtualService::new(scheduling, Servers::default()));
+                self.parsed.lines.insert(key, number);
                 Ok(())
             }
             ("add-service", None, Err(error)) => {

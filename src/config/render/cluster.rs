@@ -74,7 +74,7 @@ pub(super) fn rewritten(
             .collect(),
     };
     lost.extend(misread(key, service, &cluster, state, lost.is_empty()));
-    Rewritten { listen: key.to_string(), cluster, wrong: lost }
+    Rewritten { listen: key.to_string(), cluster, wrong: lost, before: Vec::new() }
 }
 
 /// What the file would not take of a cluster, or take for something else.
@@ -105,7 +105,7 @@ fn misread(
 }
 
 /// An issue with the server that it is about.
-fn with_server(issue: &Issue, cluster: &Cluster) -> String {
+pub(super) fn with_server(issue: &Issue, cluster: &Cluster) -> String {
     let server = match issue.path.0.as_slice() {
         [_, _, PathStep::Key(key), PathStep::Index(index), ..] if key == "servers" => {
             cluster.servers.get(*index)
