@@ -360,6 +360,15 @@ pub struct Export {
     #[arg(long, value_enum, value_name = "FORMAT", requires = "from")]
     pub format: Option<ImportFormat>,
 
+    /// Look up the names of hosts and ports in that file by the system's resolver (`getent`)
+    #[arg(long, requires = "from")]
+    pub resolve: bool,
+
+    /// Turn the rules of this `iptables-save` or `nft -j list ruleset` listing that set marks into `match`; of a live table the
+    /// host's own firewall is read without it
+    #[arg(long, value_name = "FILE")]
+    pub marks: Option<PathBuf>,
+
     /// Write the weights that the kernel has, also where `lbd drain` or `lbd weight` has set them
     #[arg(long, conflicts_with = "from")]
     pub as_is: bool,

@@ -19,7 +19,7 @@ use crate::config::{Diagnostics, ReadCause, ReadError};
 use crate::daemon::StartError;
 use crate::error_chain::ErrorChain;
 use crate::files::FileError;
-use crate::import::ImportError;
+use crate::import::{ImportError, NoListing};
 use crate::ipvsadm::LineProblem;
 use crate::kernel::KernelError;
 use crate::logging::LoggingError;
@@ -52,6 +52,13 @@ pub enum CommandError {
         name: String,
         /// The cause
         error: ImportError,
+    },
+    /// A listing of firewall rules cannot be read.
+    Marks {
+        /// The name of the file
+        name: String,
+        /// The cause
+        error: NoListing,
     },
     /// It is not known what a file is that `export --from` names.
     UnknownFormat(String),
@@ -178,6 +185,7 @@ impl fmt::Display for CommandError {
                 None => write!(f, "{name}: not valid"),
             },
             Self::Import { name, error } => write!(f, "{name}: {error}"),
+            Self::Marks { name, error } => write!(f, "{name}: {error}"),
             Self::UnknownFormat(name) => write!(
                 f,
                 "{name}: neither a keepalived.conf nor an ldirectord.cf nor rules of ipvsadm; where it is one of them, name it with --format"
@@ -281,6 +289,7 @@ impl Error for CommandError {
             Self::Invalid(_)
             | Self::Rules { .. }
             | Self::Import { .. }
+            | Self::Marks { .. }
             | Self::UnknownFormat(_)
             | Self::UnknownCluster(_)
             | Self::OtherFile(_)

@@ -1,6 +1,8 @@
 //! `lbd export`: writes the live state, or the configuration of another program, as a desired file.
 
 mod convert;
+mod marks;
+mod names;
 
 use std::io::Write;
 
@@ -22,7 +24,15 @@ pub(super) fn run(
     if let Some(path) = &options.from {
         return convert::run(path, options, console);
     }
-    let state = live(arguments, options, console)?;
+    let mut state = live(arguments, options, console)?;
+    let found = match &options.marks {
+        Some(path) => marks::of_file(path, &state, console)?,
+        None => marks::of_host(&state, console),
+    };
+    state.marks.extend(found.marks);
+    for finding in found.findings {
+        console.note(finding);
+    }
     console.progress.set_task("writing the table as a file");
     let unexpressed = match options.output {
         ExportOutput::Yaml | ExportOutput::Json => {

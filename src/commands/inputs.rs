@@ -36,6 +36,8 @@ pub enum Input {
     Live,
     /// `--from`
     From,
+    /// `--marks`
+    Marks,
     /// That of `lbd try`
     Tried,
 }
@@ -46,6 +48,7 @@ impl Input {
         match self {
             Self::Live => "what `lbd export` or `ipvsadm -Sn` has written",
             Self::From => "a keepalived.conf, an ldirectord.cf, or what `ipvsadm -Sn` has written",
+            Self::Marks => "what `iptables-save` or `nft -j list ruleset` has printed",
             Self::Tried => "a complete desired file",
         }
     }
@@ -57,6 +60,7 @@ impl fmt::Display for Input {
         let option = match self {
             Self::Live => "--live",
             Self::From => "--from",
+            Self::Marks => "--marks",
             Self::Tried => "lbd try",
         };
         write!(f, "`{option}` takes {}", self.takes())

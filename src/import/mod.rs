@@ -1,13 +1,17 @@
 //! Converts the configurations of other programs into a desired file, and names everything that such a file cannot say.
 
 mod finding;
-mod rules;
+mod ipvsadm;
+mod ldirectord;
+mod marks;
 
 use std::fmt;
 
 pub use self::finding::{Effect, Finding, Place};
+pub use self::marks::{FoundMarks, NoListing, OtherRule, add_marks, open_marks, read_marks};
 use crate::config::{self, Document, Program, Source};
-use crate::ipvsadm::{self, LineProblem};
+use crate::ipvsadm::{LineProblem, Lookup, Origin, has_rules};
+use crate::model::SchedulerName;
 
 /// A format that is converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub fn recognise(text: &str) -> Option<Format> {
     match config::program(text) {
         Some(Program::Keepalived) => Some(Format::Keepalived),
         Some(Program::Ldirectord) => Some(Format::Ldirectord),
-        None => ipvsadm::has_rules(text).then_some(Format::Ipvsadm),
+        None => has_rules(text).then_some(Format::Ipvsadm),
     }
 }
 
@@ -68,13 +72,26 @@ impl fmt::Display for ImportError {
 
 impl std::error::Error for ImportError {}
 
-/// Converts a configuration.
+/// Converts a configuration; `names` looks up the hosts and ports that it has by name.
 ///
 /// # Errors
 /// Where nothing in it can be understood.
-pub fn import(source: &Source, format: Format) -> Result<Imported, ImportError> {
+pub fn import(source: &Source, format: Format, names: &dyn Lookup) -> Result<Imported, ImportError> {
     match format {
-        Format::Ipvsadm => rules::import(source),
-        Format::Keepalived | Format::Ldirectord => Err(ImportError::Format(format)),
+        Format::Ipvsadm => ipvsadm::import(source, names),
+        Format::Ldirectord => Ok(ldirectord::import(source, names)),
+        Format::Keepalived => Err(ImportError::Format(format)),
+    }
+}
+
+/// Rules that are for ipvsadm to run.
+const COMMANDS: Origin = Origin::Commands { nearest: nearest_scheduler };
+
+/// The scheduler of Linux that was meant by a name which is none.
+fn nearest_scheduler(name: &str) -> Option<&'static str> {
+    if SchedulerName::MAINLINE.contains(&name) {
+        None
+    } else {
+        config::nearest(name, SchedulerName::MAINLINE)
     }
 }

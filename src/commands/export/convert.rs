@@ -4,12 +4,14 @@ use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 
+use super::marks;
+use super::names::SystemNames;
 use crate::cli::{Export, ExportOutput, ImportFormat};
 use crate::commands::inputs::{self, Input};
 use crate::commands::{CommandError, Console, DONE, ERROR};
 use crate::config::{self, Remark, Rendered};
 use crate::import::{self, Effect, Finding, Format, Place};
-use crate::ipvsadm;
+use crate::ipvsadm::{self, Lookup, ServiceNames};
 
 pub(super) fn run(path: &Path, options: &Export, console: &mut Console<'_>) -> Result<u8, CommandError> {
     let source = inputs::read_input(path, Input::From, &console.progress)?;
@@ -26,13 +28,22 @@ pub(super) fn run(path: &Path, options: &Export, console: &mut Console<'_>) -> R
         }
     };
     console.progress.set_task("converting the file");
-    let imported = import::import(&source, format)
+    let system = SystemNames::default();
+    let files = ServiceNames::default();
+    let names: &dyn Lookup = if options.resolve { &system } else { &files };
+    let imported = import::import(&source, format, names)
         .map_err(|error| CommandError::Import { name: source.name.clone(), error })?;
     if options.format.is_none() {
         console.note(format_args!("{}: read as {format}", source.name));
     }
-    let findings = imported.findings;
-    let mut rendered = config::render_document(imported.document);
+    let (mut document, mut findings) = (imported.document, imported.findings);
+    let mut lost_marks = Vec::new();
+    if let Some(path) = &options.marks {
+        let found = marks::of_file(path, &config::state_of(document.clone()), console)?;
+        lost_marks = import::add_marks(&mut document, &found.marks);
+        findings.extend(found.findings);
+    }
+    let mut rendered = config::render_document(document);
     for finding in &findings {
         match finding.place {
             Place::Head => rendered.comment(finding.comment()),
@@ -40,6 +51,7 @@ pub(super) fn run(path: &Path, options: &Export, console: &mut Console<'_>) -> R
         }
     }
     let mut unexpressed = rendered.unexpressed();
+    unexpressed.extend(lost_marks);
     // An empty table is saved as no rules at all.
     let is_converted = rendered.has_content()
         || (format == Format::Ipvsadm && findings.is_empty() && unexpressed.is_empty());

@@ -1,0 +1,49 @@
+//! Converts an ldirectord.cf: each virtual service becomes a cluster with its checks and its fallback.
+
+mod address;
+mod checks;
+mod keys;
+mod lines;
+mod listening;
+mod service;
+mod sound;
+
+use std::collections::HashSet;
+
+use self::lines::{Remark, read};
+use self::service::Converter;
+use self::sound::named;
+use super::{COMMANDS, Finding, Imported, Place};
+use crate::config::{self, Document, Source};
+use crate::ipvsadm::{Lookup, TableReader};
+
+/// Converts a file; `names` looks up hosts and ports.
+pub(super) fn import(source: &Source, names: &dyn Lookup) -> Imported {
+    let lines = read(&source.text);
+    let mut converter = Converter::new(&lines.globals, TableReader::new(names, COMMANDS), names);
+    let mut kept: Vec<usize> = Vec::new();
+    let mut document: Document = config::render_in_order(&Default::default()).document();
+    let mut taken = HashSet::new();
+    for (index, service) in lines.services.iter().enumerate() {
+        let Some(converted) = converter.convert(index, service) else { continue };
+        kept.push(index);
+        document.marks.extend(converted.mark.filter(|mark| !document.marks.contains(mark)));
+        document.clusters.push(named(converted.cluster, service, &mut taken));
+    }
+    let mut remarks = lines.remarks;
+    remarks.append(&mut converter.remarks);
+    remarks.sort_by_key(|remark| remark.line);
+    let texts: Vec<&str> = source.text.lines().collect();
+    let finding = |Remark { line, message, effect, service }: Remark| Finding {
+        file: source.name.clone(),
+        line,
+        text: line.checked_sub(1).and_then(|index| texts.get(index)).unwrap_or(&"").trim().to_owned(),
+        message,
+        effect,
+        place: match service {
+            None => Place::Head,
+            Some(service) => Place::Before(kept.iter().filter(|kept| **kept < service).count()),
+        },
+    };
+    Imported { document, findings: remarks.into_iter().map(finding).collect() }
+}
