@@ -56,7 +56,7 @@ impl<'a> Run<'a> {
         let items = items(text);
         let mut last = Outcome::Succeeds;
         let mut rest = items.iter();
-        while let Some(item) = rest.next() {
+        for item in rest.by_ref() {
             match item {
                 Item::OpenQuote(line, quote) => {
                     self.lost(*line, format!("a quote ({quote}) is not closed"));

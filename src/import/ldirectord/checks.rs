@@ -395,7 +395,8 @@ fn is_of_pattern(c: char) -> bool {
 
 /// A pattern of Perl as `body`.
 fn body(receive: &str) -> Option<Text> {
-    let is_plain = !receive.contains(is_of_pattern) && !(receive.starts_with('/') && receive.ends_with('/'));
+    let is_between_slashes = receive.starts_with('/') && receive.ends_with('/');
+    let is_plain = !receive.contains(is_of_pattern) && !is_between_slashes;
     match receive {
         "" => None,
         plain if is_plain => Some(Text::from(plain)),
