@@ -1,10 +1,13 @@
 //! Converts the configurations of other programs into a desired file, and names everything that such a file cannot say.
 
+mod files;
 mod finding;
+mod keepalived;
 mod rules;
 
 use std::fmt;
 
+pub use self::files::{Files, HostFiles, NoFiles};
 pub use self::finding::{Effect, Finding, Place};
 use crate::config::{self, Document, Program, Source};
 use crate::ipvsadm::{self, LineProblem};
@@ -68,13 +71,14 @@ impl fmt::Display for ImportError {
 
 impl std::error::Error for ImportError {}
 
-/// Converts a configuration.
+/// Converts a configuration; `files` has what it includes.
 ///
 /// # Errors
 /// Where nothing in it can be understood.
-pub fn import(source: &Source, format: Format) -> Result<Imported, ImportError> {
+pub fn import(source: &Source, format: Format, files: &dyn Files) -> Result<Imported, ImportError> {
     match format {
+        Format::Keepalived => Ok(keepalived::import(source, files)),
         Format::Ipvsadm => rules::import(source),
-        Format::Keepalived | Format::Ldirectord => Err(ImportError::Format(format)),
+        Format::Ldirectord => Err(ImportError::Format(format)),
     }
 }

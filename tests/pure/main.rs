@@ -25,6 +25,7 @@ mod guards;
 mod health;
 mod history;
 mod house;
+mod import;
 mod ipvsadm;
 mod log;
 mod nft_listings;

@@ -8,7 +8,7 @@ use crate::cli::{Export, ExportOutput, ImportFormat};
 use crate::commands::inputs::{self, Input};
 use crate::commands::{CommandError, Console, DONE, ERROR};
 use crate::config::{self, Remark, Rendered};
-use crate::import::{self, Effect, Finding, Format, Place};
+use crate::import::{self, Effect, Finding, Format, HostFiles, Place};
 use crate::ipvsadm;
 
 pub(super) fn run(path: &Path, options: &Export, console: &mut Console<'_>) -> Result<u8, CommandError> {
@@ -26,7 +26,7 @@ pub(super) fn run(path: &Path, options: &Export, console: &mut Console<'_>) -> R
         }
     };
     console.progress.set_task("converting the file");
-    let imported = import::import(&source, format)
+    let imported = import::import(&source, format, &HostFiles)
         .map_err(|error| CommandError::Import { name: source.name.clone(), error })?;
     if options.format.is_none() {
         console.note(format_args!("{}: read as {format}", source.name));

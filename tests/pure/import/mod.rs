@@ -1,0 +1,5 @@
+//! Configurations of other programs become what these programs put into the kernel, and what is lost is named.
+
+mod keepalived;
+mod keepalived_checks;
+mod keepalived_random;
