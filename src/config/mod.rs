@@ -15,7 +15,10 @@ pub use format::document::{self, Document};
 pub use format::nearest::nearest;
 pub use format::schema::schema;
 pub use load::load;
-pub use render::{Rendered, render, render_document, render_in_order, state_of};
+pub use render::{
+    Rendered, bare_address, cluster_name, duration, empty as empty_document, is_name, problem_of_check,
+    render, render_document, render_in_order, state_of,
+};
 pub use source::{ReadCause, ReadError, Source, is_still, read, read_closed, read_or_pipe};
 pub use validate::diagnose::Diagnostics;
 pub use validate::foreign::{Program, not_rules, of_another_program, program};

@@ -1,16 +1,19 @@
 //! Converts the configurations of other programs into a desired file, and names everything that such a file cannot say.
 
+mod files;
 mod finding;
 mod ipvsadm;
+mod keepalived;
 mod ldirectord;
 mod marks;
 
 use std::fmt;
 
+pub use self::files::{Files, HostFiles, NoFiles};
 pub use self::finding::{Effect, Finding, Place};
 pub use self::marks::{FoundMarks, NoListing, OtherRule, add_marks, open_marks, read_marks};
 use crate::config::{self, Document, Program, Source};
-use crate::ipvsadm::{LineProblem, Lookup, Origin, has_rules};
+use crate::ipvsadm::{LineProblem, Lookup, Origin, ServiceNames, has_rules};
 use crate::model::SchedulerName;
 
 /// A format that is converted.
@@ -57,30 +60,40 @@ pub struct Imported {
 pub enum ImportError {
     /// It is a listing of `ipvsadm -L`, which leaves out half of what a service is.
     Listing(LineProblem),
-    /// The format is not converted.
-    Format(Format),
 }
 
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listing(problem) => problem.fmt(f),
-            Self::Format(format) => write!(f, "{format} is not converted"),
         }
     }
 }
 
 impl std::error::Error for ImportError {}
 
-/// Converts a configuration; `names` looks up the hosts and ports that it has by name.
+/// Converts a configuration; `files` has what it includes. Ports by name are those of `/etc/services`.
 ///
 /// # Errors
 /// Where nothing in it can be understood.
-pub fn import(source: &Source, format: Format, names: &dyn Lookup) -> Result<Imported, ImportError> {
+pub fn import(source: &Source, format: Format, files: &dyn Files) -> Result<Imported, ImportError> {
+    import_with(source, format, files, &ServiceNames::default())
+}
+
+/// As [`import`], where `names` looks up the hosts and ports that it has by name.
+///
+/// # Errors
+/// Where nothing in it can be understood.
+pub fn import_with(
+    source: &Source,
+    format: Format,
+    files: &dyn Files,
+    names: &dyn Lookup,
+) -> Result<Imported, ImportError> {
     match format {
-        Format::Ipvsadm => ipvsadm::import(source, names),
+        Format::Keepalived => Ok(keepalived::import(source, files)),
         Format::Ldirectord => Ok(ldirectord::import(source, names)),
-        Format::Keepalived => Err(ImportError::Format(format)),
+        Format::Ipvsadm => ipvsadm::import(source, names),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cli::{Export, ExportOutput, ImportFormat};
 use crate::commands::inputs::{self, Input};
 use crate::commands::{CommandError, Console, DONE, ERROR};
 use crate::config::{self, Remark, Rendered};
-use crate::import::{self, Effect, Finding, Format, Place};
+use crate::import::{self, Effect, Finding, Format, HostFiles, Place};
 use crate::ipvsadm::{self, Lookup, ServiceNames};
 
 pub(super) fn run(path: &Path, options: &Export, console: &mut Console<'_>) -> Result<u8, CommandError> {
@@ -31,7 +31,7 @@ pub(super) fn run(path: &Path, options: &Export, console: &mut Console<'_>) -> R
     let system = SystemNames::default();
     let files = ServiceNames::default();
     let names: &dyn Lookup = if options.resolve { &system } else { &files };
-    let imported = import::import(&source, format, names)
+    let imported = import::import_with(&source, format, &HostFiles, names)
         .map_err(|error| CommandError::Import { name: source.name.clone(), error })?;
     if options.format.is_none() {
         console.note(format_args!("{}: read as {format}", source.name));

@@ -1,10 +1,10 @@
 //! Checks a document that was converted from another format, so that what is written of it is always a valid file.
 
 use super::{Rendered, Rewritten, empty};
-use crate::config::format::document::{Cluster, Document};
-use crate::config::format::issue::Issue;
-use crate::config::format::path::PathStep;
-use crate::config::resolve::resolve;
+use crate::config::format::document::{CheckEntry, Cluster, Document};
+use crate::config::format::issue::{Issue, Issues};
+use crate::config::format::path::{KeyPath, PathStep};
+use crate::config::resolve::{name, resolve};
 use crate::model::State;
 
 /// A document as a file. A cluster that is not valid becomes a comment, with what is wrong with it; so does each other section.
@@ -59,6 +59,20 @@ pub fn render_document(document: Document) -> Rendered {
 /// The state that a document describes.
 pub fn state_of(document: Document) -> State {
     resolve(document).0.state
+}
+
+/// What is wrong with a check, if anything is.
+pub fn problem_of_check(entry: &CheckEntry) -> Option<String> {
+    let checks = [("check".to_owned(), entry.clone())].into_iter().collect();
+    let (_, issues) = resolve(Document { checks, ..empty() });
+    issues.list.into_iter().next().map(|issue| issue.message)
+}
+
+/// Whether a text can be the name of a cluster.
+pub fn is_name(text: &str) -> bool {
+    let mut issues = Issues::default();
+    name::check(text, "cluster", KeyPath::default(), false, &mut issues);
+    issues.list.is_empty()
 }
 
 fn listeners(cluster: &Cluster) -> String {

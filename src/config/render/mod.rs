@@ -6,7 +6,9 @@ mod settings;
 mod text;
 mod untracked;
 
-pub use self::converted::{render_document, state_of};
+pub use self::cluster::{bare_address, name as cluster_name};
+pub use self::converted::{is_name, problem_of_check, render_document, state_of};
+pub use self::settings::duration;
 use super::format::document::{Cluster, Document, Number};
 use super::format::issue::Issue;
 use super::format::path::PathStep;
@@ -136,7 +138,7 @@ impl Rendered {
 }
 
 /// A document without any entry.
-fn empty() -> Document {
+pub fn empty() -> Document {
     Document {
         version: Number::default(),
         sysctls: Default::default(),

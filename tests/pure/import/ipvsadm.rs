@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use super::recorded::{compare, convert};
 use lbd::config::{Source, state_of};
-use lbd::import::{Effect, Format, Place, import};
+use lbd::import::{Effect, Format, NoFiles, Place, import_with};
 use lbd::ipvsadm::{Lookup, save};
 use lbd::model::Protocol;
 use proptest::prelude::*;
@@ -226,7 +226,7 @@ impl Lookup for Names {
 #[test]
 fn each_address_that_was_looked_up_is_named() {
     let text = "-A -t web.example.com:http -s rr\n-a -t web.example.com:http -r rs.example.com:http -m\n-A -t gone.example.com:http\n-A -t 10.0.0.14:nosuch\n";
-    let imported = import(&Source::new("x", text), Format::Ipvsadm, &Names).unwrap();
+    let imported = import_with(&Source::new("x", text), Format::Ipvsadm, &NoFiles, &Names).unwrap();
     let said: Vec<_> = imported.findings.iter().map(|finding| finding.message.as_str()).collect();
     assert_eq!(
         said,

@@ -1,6 +1,9 @@
-//! What other programs make of their configurations is what lbd makes of them, and everything else is named.
+//! Configurations of other programs become what these programs put into the kernel, and what is lost is named.
 
 mod ipvsadm;
+mod keepalived;
+mod keepalived_checks;
+mod keepalived_random;
 mod ldirectord;
 mod marks;
 mod recorded;

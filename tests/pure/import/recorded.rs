@@ -1,4 +1,4 @@
-//! Compares a conversion with the table that the real program made of the same file, as it was recorded (`tests/imports`).
+//! Compares a conversion with the table that the real program made of the same file, as it was recorded (`tests/data/import`).
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use lbd::config::{Source, state_of};
-use lbd::import::{Format, Imported, import};
+use lbd::import::{Format, Imported, NoFiles, import_with};
 use lbd::ipvsadm::ServiceNames;
 use lbd::model::{
     Forwarding, Named, Persistence, PersistenceMask, RealServer, ServiceKey, State, SyncDaemon,
@@ -19,12 +19,12 @@ pub(super) fn convert(text: &str, format: Format) -> Imported {
     let file = tempfile::NamedTempFile::new().unwrap();
     let ports = "http 80/tcp\nhttps 443/tcp\nhttp-alt 8080/tcp\nmysql 3306/tcp\ndomain 53/udp\n";
     fs::write(&file, ports).unwrap();
-    import(&Source::new("x", text), format, &ServiceNames::from_file(file.path())).unwrap()
+    import_with(&Source::new("x", text), format, &NoFiles, &ServiceNames::from_file(file.path())).unwrap()
 }
 
 /// Every file of a folder makes the table that was recorded beside it.
 pub(super) fn compare(folder: &str, format: Format) {
-    let folder = Path::new("tests/imports").join(folder);
+    let folder = Path::new("tests/data/import").join(folder);
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "conf"));
     assert!(!files.is_empty());
