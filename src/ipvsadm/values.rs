@@ -66,6 +66,13 @@ pub(super) fn scheduling(
     if let Some(nearest) = reading.nearest_scheduler(&name) {
         return Err(ValueError::UnknownScheduler { name, nearest });
     }
+    if !SchedulerName::MAINLINE.contains(&name.as_str()) {
+        reading.note(|| {
+            format!(
+                "Linux has no scheduler `{name}`; `module:{name}` is written, for a kernel module of your own"
+            )
+        });
+    }
     let scheduler = SchedulerName::new(&name).ok_or_else(|| not_name(&name, "a scheduler"))?;
     let flags =
         line.take("sched-flags").map(|words| flags(words.as_deref(), &name)).transpose()?.unwrap_or_default();

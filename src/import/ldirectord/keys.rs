@@ -154,7 +154,7 @@ pub(super) fn value(key: &Key, text: &str) -> Result<String, String> {
             Some(digits) => Ok(digits),
             None => Err(format!("`{name}` is no number")),
         },
-        Shape::YesNo => match text.trim_end() {
+        Shape::YesNo => match text {
             word @ ("yes" | "no") => Ok(word),
             _ => Err(format!("`{name}` is `yes` or `no`")),
         },

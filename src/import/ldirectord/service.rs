@@ -53,9 +53,10 @@ impl<'a> Converter<'a> {
         }
     }
 
-    /// Says what the finder has noted.
+    /// Says what the finder and the table have noted.
     fn notes(&mut self, index: usize, line: usize) {
-        for note in self.finder.notes.drain(..) {
+        let of_table = self.table.take_notes();
+        for note in self.finder.notes.drain(..).chain(of_table) {
             self.remarks.push(Remark { line, message: note, effect: Effect::Note, service: Some(index) });
         }
     }
@@ -89,17 +90,27 @@ impl<'a> Converter<'a> {
             );
             return None;
         }
+        let line = of.settings.get("scheduler").map_or(of.line, |setting| setting.line);
+        self.notes(index, line);
         let how = how(of.settings.get("checktype")).unwrap_or_else(|why| {
             let line = of.settings.get("checktype").map_or(of.line, |setting| setting.line);
             self.remark(index, line, Effect::Lost, refused(why));
             How::On
         });
-        let known = if how == How::Off && !self.is_quiescent(of) {
-            self.off(index, of, &listening);
-            Vec::new()
+        let is_off = how == How::Off && !self.is_quiescent(of);
+        let mut known = Vec::new();
+        if is_off {
+            let line = of.settings.get("checktype").map_or(of.line, |setting| setting.line);
+            let message = "with `checktype = off` ldirectord adds none of the servers, and only a fallback";
+            self.remark(index, line, Effect::Note, message);
         } else {
-            self.servers(index, of, &listening, how == How::Off)
-        };
+            known = self.servers(index, of, &listening, how == How::Off);
+        }
+        // Then the fallback serves from the start.
+        let is_empty = known.is_empty();
+        if is_empty {
+            self.only_fallback(index, of, &listening);
+        }
         let (key, table) = self.table.state.services.first().map(|(key, service)| (*key, service.clone()))?;
         let rendered = config::render_in_order(&self.table.state);
         let wrong: Vec<String> = rendered.clusters().flat_map(|(_, wrong)| wrong.to_vec()).collect();
@@ -110,7 +121,7 @@ impl<'a> Converter<'a> {
         let mut document = rendered.document();
         let mut cluster = document.clusters.pop()?;
         let mark = document.marks.pop();
-        let checking = self.checking(index, of, &listening, how, table.servers.keys().count());
+        let checking = self.checking(index, of, &listening, how, known.len());
         if let Some(checking) = checking {
             let ports = table.servers.keys().map(|server| server.port);
             self.check(index, &mut cluster, &checking, ports.zip(&known).collect());
@@ -129,7 +140,7 @@ impl<'a> Converter<'a> {
             };
             cluster.on_failure = Some(Choice(policy));
         }
-        if how != How::Off || self.is_quiescent(of) {
+        if !is_empty {
             cluster.fallback = self.fallback(index, of, &listening, key);
         }
         Some(Converted { cluster: self.sound(index, of, cluster, mark.as_ref()), mark })
@@ -211,11 +222,8 @@ impl<'a> Converter<'a> {
         false
     }
 
-    /// With `checktype = off` the table has the fallback alone.
-    fn off(&mut self, index: usize, of: &Virtual, listening: &Listening) {
-        let line = of.settings.get("checktype").map_or(of.line, |setting| setting.line);
-        let message = "with `checktype = off` ldirectord adds none of the servers, and only a fallback";
-        self.remark(index, line, Effect::Note, message);
+    /// Adds the fallback to a table that has no server.
+    fn only_fallback(&mut self, index: usize, of: &Virtual, listening: &Listening) {
         let Some((address, port, method, line)) = self.fallback_server(index, of, listening) else { return };
         let mut words = vec!["-a".to_owned()];
         words.extend(listening.words.iter().cloned());

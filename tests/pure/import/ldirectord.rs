@@ -170,6 +170,7 @@ fn what_ldirectord_refuses_or_lbd_does_not_have_is_named_with_its_line() {
         ("\n\treal=192.168.8.2 gate\n", 5, Effect::Lost, format!("{refused}it belongs to no virtual service: an empty line, or one that is not indented, ends that")),
         ("\treal=web1:80 gate\n", 4, Effect::Lost, format!("{refused}`web1` is a host name; `--resolve` looks it up, as ldirectord does")),
         ("\tscheduler=wrrr\n", 4, Effect::Lost, "ipvsadm refuses the virtual service, so ldirectord has none: unknown scheduler `wrrr`; did you mean `wrr`?".to_owned()),
+        ("\tscheduler=mine\n", 4, Effect::Note, "Linux has no scheduler `mine`; `module:mine` is written, for a kernel module of your own".to_owned()),
         ("\tpersistent=0\n", 4, Effect::Lost, "ipvsadm refuses the virtual service, so ldirectord has none: `0` is not a persistence time that ipvsadm takes, 1 to 2678400".to_owned()),
         ("\treal=192.168.8.1:99 gate\n", 4, Effect::Note, "without `masq` a server has the port of the service, and 192.168.8.1:81 is there already; ipvsadm refuses it again".to_owned()),
         ("\temailalert=\"ops@example.com\"\n", 4, Effect::Note, "`emailalert` is not lbd's: mail is sent by what reads the journal or `lbd events`".to_owned()),
