@@ -196,16 +196,25 @@ fn compare(net: &Netns, text: &str) {
     net.sh("ipvsadm -C; ipvsadm --set 900 120 300; ipvsadm --stop-daemon master || true; ipvsadm --stop-daemon backup || true");
     let log = std::fs::File::create(net.path("log")).unwrap();
     let keepalived = Command::new("/usr/sbin/keepalived")
-        .args(["-n", "-l", "-C", "-G", "-f", "keepalived.conf", "-p", "pid", "-c", "checkers.pid"])
+        .args(["-n", "-l", "-C", "-G", "-p", "pid", "-c", "checkers.pid", "-f"])
+        .arg(net.path("keepalived.conf"))
         .current_dir(net.path(""))
         .stdout(Stdio::from(log.try_clone().unwrap()))
         .stderr(Stdio::from(log))
         .spawn()
         .unwrap();
-    let _keepalived = Killed(keepalived);
+    let keepalived = Killed(keepalived);
     let theirs = table(net, lines);
     let log = std::fs::read_to_string(net.path("log")).unwrap();
     assert_eq!(ours, theirs, "{}\n{log}", export.stdout);
+    // Beside it the table may be less than its configuration.
+    let export = net.lbd(&["export"]);
+    let (process, file) = (keepalived.0.id(), net.path("keepalived.conf"));
+    let warning = format!(
+        "warning: keepalived (process {process}) runs: servers that it has taken out of the table are missing here, and its health checks, too; `lbd export --from {}` converts its configuration\n",
+        file.display()
+    );
+    assert_eq!((export.status, export.stderr), (0, warning));
     net.sh("kill -9 $(cat checkers.pid)");
 }
 
