@@ -11,9 +11,10 @@ use super::tried::tried;
 use super::{CommandError, Console, DONE, ERROR, inputs, overrides};
 use crate::cli::{Arguments, Export, ExportOutput};
 use crate::config;
+use crate::host::{self, HostScope, Manager, Roots};
 use crate::ipvsadm;
 use crate::kernel::{ReadScope, sysctl};
-use crate::model::{State, untracked};
+use crate::model::{State, Sysctls, untracked};
 use crate::target::{Clock, ServerOf};
 
 pub(super) fn run(
@@ -33,6 +34,7 @@ pub(super) fn run(
     for finding in found.findings {
         console.note(finding);
     }
+    warn_of_managers(console);
     console.progress.set_task("writing the table as a file");
     let unexpressed = match options.output {
         ExportOutput::Yaml | ExportOutput::Json => {
@@ -49,6 +51,26 @@ pub(super) fn run(
         console.warn(what);
     }
     Ok(if unexpressed.is_empty() { DONE } else { ERROR })
+}
+
+/// Warns where another program has taken servers out of the table, which the file would not have then.
+fn warn_of_managers(console: &mut Console<'_>) {
+    console.progress.set_task("checking the host");
+    let scope = HostScope { managers: true, ..HostScope::default() };
+    for manager in host::look(scope, Sysctls::default(), &Roots::default()).managers {
+        let (who, file) = match manager {
+            Manager::Keepalived { process, file, unread: _ } => {
+                (format!("keepalived (process {process})"), file.display().to_string())
+            }
+            Manager::Ldirectord { process } => {
+                (format!("ldirectord (process {process})"), "/etc/ha.d/ldirectord.cf".to_owned())
+            }
+            Manager::KubeProxy { .. } | Manager::IpvsadmAtBoot { .. } => continue,
+        };
+        console.warn(format_args!(
+            "{who} runs: servers that it has taken out of the table are missing here, and its health checks, too; `lbd export --from {file}` converts its configuration"
+        ));
+    }
 }
 
 /// Makes the live state what the file would say: without what has left it and only keeps its connections, without a fallback, and with the

@@ -54,7 +54,7 @@ pub(super) fn import(source: &Source, names: &dyn Lookup) -> Result<Imported, Im
             Place::Head
         } else {
             // Before the first service that a later line adds.
-            Place::Before(kept.iter().filter(|kept| **kept < line).count())
+            Place::Before(kept.partition_point(|kept| *kept < line))
         },
     };
     let findings = remarks.into_iter().map(finding).collect();

@@ -42,7 +42,7 @@ pub(super) fn import(source: &Source, names: &dyn Lookup) -> Imported {
         effect,
         place: match service {
             None => Place::Head,
-            Some(service) => Place::Before(kept.iter().filter(|kept| **kept < service).count()),
+            Some(service) => Place::Before(kept.partition_point(|kept| *kept < service)),
         },
     };
     Imported { document, findings: remarks.into_iter().map(finding).collect() }
