@@ -14,6 +14,7 @@ use self::lines::{Remark, read};
 use self::service::Converter;
 use self::sound::named;
 use super::{COMMANDS, Finding, Imported, Place};
+use crate::config::document::MarkEntry;
 use crate::config::{self, Document, Source};
 use crate::ipvsadm::{Lookup, TableReader};
 
@@ -21,14 +22,26 @@ use crate::ipvsadm::{Lookup, TableReader};
 pub(super) fn import(source: &Source, names: &dyn Lookup) -> Imported {
     let lines = read(&source.text);
     let mut converter = Converter::new(&lines.globals, TableReader::new(names, COMMANDS), names);
-    let mut kept: Vec<usize> = Vec::new();
+    let (mut kept, mut marks): (Vec<usize>, Vec<Option<MarkEntry>>) = (Vec::new(), Vec::new());
     let mut document: Document = config::render_in_order(&Default::default()).document();
     let mut taken = HashSet::new();
     for (index, service) in lines.services.iter().enumerate() {
         let Some(converted) = converter.convert(index, service) else { continue };
         kept.push(index);
-        document.marks.extend(converted.mark.filter(|mark| !document.marks.contains(mark)));
+        document.marks.extend(converted.mark.clone().filter(|mark| !document.marks.contains(mark)));
+        marks.push(converted.mark);
         document.clusters.push(named(converted.cluster, service, &mut taken));
+    }
+    // Mostly all are valid, which is found out at once.
+    let rendered = config::render_document(document.clone());
+    let wrong = rendered.clusters().enumerate().filter(|(_, (_, wrong))| !wrong.is_empty());
+    for place in wrong.map(|(place, _)| place) {
+        let (Some(cluster), Some(&index)) = (document.clusters.get_mut(place), kept.get(place)) else {
+            continue;
+        };
+        let Some(service) = lines.services.get(index) else { continue };
+        let mark = marks.get(place).and_then(Option::as_ref);
+        *cluster = converter.sound(index, service, cluster.clone(), mark);
     }
     let mut remarks = lines.remarks;
     remarks.append(&mut converter.remarks);

@@ -143,7 +143,7 @@ impl<'a> Converter<'a> {
         if !is_empty {
             cluster.fallback = self.fallback(index, of, &listening, key);
         }
-        Some(Converted { cluster: self.sound(index, of, cluster, mark.as_ref()), mark })
+        Some(Converted { cluster, mark })
     }
 
     fn is_quiescent(&self, of: &Virtual) -> bool {
@@ -375,8 +375,14 @@ impl<'a> Converter<'a> {
         }))
     }
 
-    /// A cluster that is valid: without the fallback or the checks that a desired file cannot have, which are named.
-    fn sound(&mut self, index: usize, of: &Virtual, cluster: Cluster, mark: Option<&MarkEntry>) -> Cluster {
+    /// A cluster that was found to be wrong as far as it is valid by itself: without the fallback or the checks that a desired file cannot have, which are named.
+    pub(super) fn sound(
+        &mut self,
+        index: usize,
+        of: &Virtual,
+        cluster: Cluster,
+        mark: Option<&MarkEntry>,
+    ) -> Cluster {
         let Some(why) = wrong(&cluster, mark) else { return cluster };
         let without_fallback = Cluster { fallback: None, ..cluster.clone() };
         let setting =
