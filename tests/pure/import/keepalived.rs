@@ -11,6 +11,8 @@ use lbd::import::{Effect, Files, Finding, Format, Imported, NoFiles, Place, impo
 use lbd::model::{Forwarding, PersistenceMask, ServiceKey, State, Timeouts};
 use serde_json::{Value, json};
 
+use crate::cli::{directory, lbd};
+
 /// A configuration that includes nothing.
 pub(super) fn imported(text: &str) -> Imported {
     let source = Source::new("keepalived.conf", text);
@@ -339,4 +341,44 @@ fn a_file_that_includes_itself_ends() {
     let source = Source::new("/k", "include /k\nvirtual_server 10.0.0.1 80 {\n");
     let imported = import(&source, Format::Keepalived, &files).unwrap();
     assert!(said(&imported, Effect::Lost).iter().any(|(_, message)| message.starts_with("too many files")));
+}
+
+#[test]
+fn the_command_says_what_is_lost_and_writes_no_file_of_nothing() {
+    let digest = "virtual_server 10.0.0.1 80 {\n  protocol TCP\n  real_server 10.1.0.1 80 {\n    HTTP_GET {\n      url {\n        path /\n        digest 0\u{1b}\n      }\n    }\n  }\n}\n";
+    let vrrp = "vrrp_instance a {\n  virtual_ipaddress {\n    10.0.0.1/24 dev eth0\n  }\n}\n";
+    let directory = directory(&[("digest", digest), ("vrrp", vrrp)]);
+    let output = lbd(&directory, &["export", "--from", "digest"]);
+    let message = "lbd compares no digests: the check passes by the status; `body` looks for a text or a regular expression";
+    assert_eq!(output.status, 2);
+    assert!(output.stderr.starts_with("note: digest: read as keepalived.conf\n"), "{}", output.stderr);
+    assert!(output.stderr.contains(&format!("warning: {message}\n --> digest:7:9\n")), "{}", output.stderr);
+    assert!(!output.stderr.contains('\u{1b}'));
+    let comment =
+        format!("clusters:\n# Left out: digest:7: {message}: digest 0\\x1b\n- name: tcp-10.0.0.1-80\n");
+    let without_notes: String =
+        output.stdout.split_inclusive('\n').filter(|line| !line.starts_with("# Note: ")).collect();
+    assert!(without_notes.contains(&comment), "{}", output.stdout);
+    let loaded = config::load(&Source::new("export", output.stdout.as_str())).unwrap();
+    let json = lbd(&directory, &["export", "--from", "digest", "-o", "json"]);
+    assert_eq!(config::load(&Source::new("export", json.stdout.as_str())).unwrap(), loaded);
+    let rules = lbd(&directory, &["export", "--from", "digest", "-o", "ipvsadm"]);
+    assert_eq!(rules.stdout, lbd::ipvsadm::save(&loaded.state));
+    for (form, says) in [
+        (
+            "yaml",
+            "# Note: vrrp:1: VRRP and addresses are not lbd's; keepalived keeps `vrrp_instance`: vrrp_instance a {\n\
+             # Note: vrrp:3: the address 10.0.0.1/24 stays with keepalived's `vrrp_instance`: 10.0.0.1/24 dev eth0\n",
+        ),
+        ("json", ""),
+        ("ipvsadm", ""),
+    ] {
+        let output = lbd(&directory, &["export", "--from", "vrrp", "-o", form]);
+        assert_eq!((output.status, output.stdout.as_str()), (2, says));
+        assert!(
+            output.stderr.ends_with("error: vrrp: nothing in it could be converted\n"),
+            "{}",
+            output.stderr
+        );
+    }
 }
