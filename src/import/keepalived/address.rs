@@ -36,7 +36,7 @@ pub(super) fn mark(text: Option<&str>) -> Result<u32, String> {
         unsigned(text, 0, u32::MAX, false).ok_or_else(|| format!("`{text}` is not a firewall mark"))?;
     match read.value {
         0 => Err(format!(
-            "`{text}` is read as mark 0, which is no mark; keepalived reads decimal numbers only"
+            "keepalived reads `{text}` as mark 0, and takes that for the address 0.0.0.0; write the mark as a decimal number"
         )),
         mark => Ok(mark),
     }

@@ -13,7 +13,7 @@ use crate::config::document::{
     MinServingText, Name, ServerEntry, TunnelEntry, Weight,
 };
 use crate::model::{
-    Checksum, FailurePolicy, Family, ForwardingMethod, Named, PersistenceEngine, SchedulerFlag, ServerKey,
+    Checksum, FailurePolicy, Family, ForwardingMethod, Named, PersistenceEngine, SchedulerName, ServerKey,
     ServiceKey, TunnelKind,
 };
 
@@ -157,12 +157,14 @@ impl<'a> Writer<'a> {
             })
             .collect();
         let has_checks = lists.iter().any(Option::is_some);
-        let flags = of.map_or(&[][..], |of| of.flags.as_slice());
+        let scheduler = of.and_then(|of| of.scheduler.as_deref()).unwrap_or("wlc");
+        let flags = SchedulerName::new(scheduler)
+            .map(|name| of.map_or_else(Vec::new, |of| of.flags.flags(&name).map(Choice).collect()));
         Cluster {
             name: Name::from(""),
             listen: Listen::Many(Vec::new()),
-            scheduler: Some(of.and_then(|of| of.scheduler.as_deref()).unwrap_or("wlc").into()),
-            scheduler_flags: flags.iter().copied().map(Choice).collect(),
+            scheduler: Some(scheduler.into()),
+            scheduler_flags: flags.unwrap_or_default(),
             persistence: of.and_then(|of| of.persistence).map(config::duration),
             persistence_mask: of.and_then(|of| mask(of, &mut Vec::new())),
             persistence_engine: of.and_then(engine).map(Choice),
@@ -231,6 +233,19 @@ pub(super) fn differences(of: &Virtual, text: &mut Text) {
     if let Some((_, origin)) = of.hysteresis.filter(|(hysteresis, _)| *hysteresis > 0) {
         text.note(origin, "lbd has no hysteresis: `fall` and `rise` say how soon a verdict changes");
     }
+    for server in &of.servers {
+        for (name, limit) in [("uthreshold", server.upper), ("lthreshold", server.lower)] {
+            if Limit::new(limit).is_none() {
+                text.lost(server.origin, format!("`{name}` {limit} is beyond {}, and left out", Limit::MOST));
+            }
+        }
+    }
+    if of.granularity.is_some() && matches!(of.target, Target::Group(_)) {
+        text.note(
+            of.origin,
+            "keepalived sets no `persistence_granularity` for a group: each address is a client of its own",
+        );
+    }
     let inhibits: Vec<bool> = of.servers.iter().map(|server| server.inhibit.unwrap_or(of.inhibit)).collect();
     let checked = of.servers.iter().any(|server| !server.checkers.is_empty());
     if checked && inhibits.contains(&true) {
@@ -277,12 +292,9 @@ fn sorry_port(sorry: &Sorry, forward: Forward) -> u16 {
 }
 
 fn refuses_clients(of: &Virtual) -> bool {
-    let falls_back = of.flags.iter().any(|flag| {
-        matches!(flag, SchedulerFlag::ShFallback | SchedulerFlag::MhFallback | SchedulerFlag::Flag1)
-    });
     match of.scheduler.as_deref() {
         Some("dh") => true,
-        Some("sh" | "mh") => !falls_back,
+        Some("sh" | "mh") => !of.flags.flag_1,
         _ => false,
     }
 }
@@ -370,6 +382,9 @@ fn engine(of: &Virtual) -> Option<PersistenceEngine> {
 
 /// The mask of a virtual server, where there is one beside each address for itself; `wrong` says why it cannot be written.
 fn mask(of: &Virtual, wrong: &mut Vec<String>) -> Option<Mask> {
+    if matches!(of.target, Target::Group(_)) {
+        return None;
+    }
     match of.granularity.as_ref()? {
         Granularity::Length(length) => {
             Some(*length).filter(|length| *length != u32::from(Family::V6.bits())).map(Mask::from)

@@ -79,7 +79,7 @@ enum Wrong {
 fn member(line: &Node) -> Result<Vec<Member>, Wrong> {
     let (first, second) = (line.name(), line.words.get(1).map(String::as_str));
     if first == "fwmark" {
-        let mark = address::mark(second).map_err(Wrong::Skipped)?;
+        let mark = address::mark(second).map_err(Wrong::Lost)?;
         let family = match line.words.get(2).map(String::as_str) {
             None => None,
             Some("inet") => Some(Family::V4),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::text::Origin;
-use crate::model::{Checksum, Family, ForwardingMethod, Protocol, SchedulerFlag, TunnelKind};
+use crate::model::{Checksum, Family, ForwardingMethod, Protocol, SchedulerFlags, TunnelKind};
 
 /// Where a virtual server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(super) struct Virtual {
     pub(super) target: Target,
     pub(super) family: Option<Family>,
     pub(super) scheduler: Option<String>,
-    pub(super) flags: Vec<SchedulerFlag>,
+    pub(super) flags: SchedulerFlags,
     pub(super) one_packet: bool,
     pub(super) forward: Option<Forward>,
     /// In seconds

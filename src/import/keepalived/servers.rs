@@ -2,12 +2,12 @@
 
 use super::address;
 use super::checkers::checker;
-use super::model::{Granularity, Pace, Real, Sorry, Target, Virtual};
+use super::model::{Forward, Granularity, Pace, Real, Sorry, Target, Virtual};
 use super::shared::{not_taken, pace};
 use super::text::Text;
 use super::tree::Node;
 use super::values::{forward, number, word, yes_or_no};
-use crate::model::{Family, ForwardingMethod, Protocol, SchedulerFlag};
+use crate::model::{Family, ForwardingMethod, Protocol, SchedulerFlag, SchedulerFlags};
 
 /// The schedulers that keepalived 2.2.7 knows.
 const SCHEDULERS: [&str; 14] =
@@ -41,7 +41,7 @@ pub(super) fn virtual_server(node: &Node, text: &mut Text) -> Option<Virtual> {
         target,
         family,
         scheduler: None,
-        flags: Vec::new(),
+        flags: SchedulerFlags::default(),
         one_packet: false,
         forward: None,
         persistence: None,
@@ -67,14 +67,14 @@ impl Virtual {
     fn line(&mut self, line: &Node, text: &mut Text) {
         match line.name() {
             "real_server" => {
-                if let Some(server) = real_server(line, text)
+                if let Some(server) = real_server(line, self.forward, text)
                     && self.has_family_of(&server, text)
                 {
                     self.servers.push(server);
                 }
             }
             "lb_algo" | "lvs_sched" => self.scheduler(line, text),
-            "lb_kind" | "lvs_method" => self.forward = forward(line, text).or(self.forward),
+            "lb_kind" | "lvs_method" => self.forward = forward(line, self.forward, text),
             "persistence_timeout" if line.words.len() < 2 => self.persistence = Some(PERSISTENCE),
             "persistence_timeout" => {
                 self.persistence = number(line, 1, LONGEST, true, text).or(self.persistence);
@@ -116,13 +116,10 @@ impl Virtual {
                 Some(sorry) => sorry.inhibit = Some(line.origin),
                 None => text.note(line.origin, "keepalived ignores it: no `sorry_server` is above it"),
             },
-            "sorry_server_lvs_method" => {
-                let method = forward(line, text);
-                match &mut self.sorry {
-                    Some(sorry) => sorry.forward = method.or(sorry.forward),
-                    None => text.note(line.origin, "keepalived ignores it: no `sorry_server` is above it"),
-                }
-            }
+            "sorry_server_lvs_method" => match &mut self.sorry {
+                Some(sorry) => sorry.forward = forward(line, sorry.forward, text),
+                None => text.note(line.origin, "keepalived ignores it: no `sorry_server` is above it"),
+            },
             name => match pace(&mut self.pace, line, text) {
                 true => {}
                 false => not_taken(name, line, text),
@@ -158,9 +155,8 @@ impl Virtual {
                 return;
             }
         };
-        if !self.flags.contains(&flag) {
-            self.flags.push(flag);
-        }
+        // Flags of two schedulers are the same switches.
+        self.flags.switch_on(flag);
     }
 
     fn granularity(&mut self, line: &Node, text: &mut Text) {
@@ -228,7 +224,7 @@ impl Virtual {
     }
 }
 
-fn real_server(node: &Node, text: &mut Text) -> Option<Real> {
+fn real_server(node: &Node, inherited: Option<Forward>, text: &mut Text) -> Option<Real> {
     let (second, third) = (node.words.get(1), node.words.get(2));
     let (address, port) = address::endpoint(second.map(String::as_str), third.map(String::as_str)).ok()?;
     let mut read = Real {
@@ -247,7 +243,7 @@ fn real_server(node: &Node, text: &mut Text) -> Option<Real> {
     for line in &node.children {
         match line.name() {
             "weight" => read.weight = number(line, 0, WEIGHT, false, text).or(read.weight),
-            "lvs_method" => read.forward = forward(line, text).or(read.forward),
+            "lvs_method" => read.forward = forward(line, read.forward.or(inherited), text),
             "uthreshold" => read.upper = number(line, 0, u32::MAX, false, text).unwrap_or(read.upper),
             "lthreshold" => read.lower = number(line, 0, u32::MAX, false, text).unwrap_or(read.lower),
             "inhibit_on_failure" => read.inhibit = yes_or_no(line, text).or(read.inhibit),

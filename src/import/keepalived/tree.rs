@@ -91,7 +91,12 @@ impl Builder<'_> {
                 }
                 Kind::Block(of) => {
                     if let Some(why) = refused(of, &words) {
-                        self.text.note(origin, format!("left out, as by keepalived: {why}"));
+                        // keepalived takes mark 0 for the address 0.0.0.0, which lbd does not.
+                        if words.get(1).is_some_and(|word| word == "fwmark") {
+                            self.text.lost(origin, why);
+                        } else {
+                            self.text.note(origin, format!("left out, as by keepalived: {why}"));
+                        }
                         self.skip();
                         continue;
                     }

@@ -66,23 +66,28 @@ pub(super) fn yes_or_no(node: &Node, text: &mut Text) -> Option<bool> {
     read
 }
 
-/// A forwarding method with its tunnel.
-pub(super) fn forward(node: &Node, text: &mut Text) -> Option<Forward> {
-    let word = word(node, text)?;
-    let read = forward_of(word, node.words.get(2..).unwrap_or_default());
-    if let Err(why) = &read {
-        text.note(node.origin, format!("keepalived ignores it: {why}"));
-    }
-    read.ok()
-}
-
-fn forward_of(word: &str, options: &[String]) -> Result<Forward, String> {
+/// A forwarding method with its tunnel, where `before` was in force. Of what has wrong options, keepalived takes the method.
+pub(super) fn forward(node: &Node, before: Option<Forward>, text: &mut Text) -> Option<Forward> {
+    let Some(word) = word(node, text) else { return before };
     let method = match word {
         "NAT" => ForwardingMethod::Nat,
         "DR" => ForwardingMethod::DirectRouting,
         "TUN" => ForwardingMethod::Tunnel,
-        _ => return Err(format!("`{word}` is not one of NAT, DR and TUN")),
+        _ => {
+            text.note(node.origin, format!("keepalived ignores it: `{word}` is not one of NAT, DR and TUN"));
+            return before;
+        }
     };
+    match with_options(method, node.words.get(2..).unwrap_or_default()) {
+        Ok(forward) => Some(forward),
+        Err(why) => {
+            text.note(node.origin, format!("keepalived ignores what is behind {word}: {why}"));
+            Some(Forward { method, ..before.unwrap_or(Forward::NAT) })
+        }
+    }
+}
+
+fn with_options(method: ForwardingMethod, options: &[String]) -> Result<Forward, String> {
     let mut forward = Forward { method, ..Forward::NAT };
     let mut options = options.iter().map(String::as_str);
     while let Some(option) = options.next() {

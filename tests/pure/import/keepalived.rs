@@ -172,6 +172,46 @@ fn what_keepalived_does_not_say_in_its_manual_is_so_here_too() {
     assert_eq!(persistent("lb_algo rr\nlb_algo best\nops", "80"), "-A -t 10.0.0.1:80 -s rr");
 }
 
+// Found by comparing the tables of odd configurations with those of keepalived itself.
+#[test]
+fn what_surprised_in_the_table_of_keepalived_is_so_here_too() {
+    // Wrong options leave the method.
+    let lines = "protocol TCP\nlb_kind DR and more\n";
+    let with =
+        |lines: &str, target: &str| format!("{target} {{\n{lines}real_server 10.1.0.1 80 {{\n}}\n}}\n");
+    assert_eq!(
+        rules(&with(lines, "virtual_server 10.0.0.1 80")),
+        "-A -t 10.0.0.1:80 -s wlc\n-a -t 10.0.0.1:80 -r 10.1.0.1:80 -g -w 1\n"
+    );
+    // A flag that was set for another scheduler is a switch of the last one.
+    let lines = "protocol TCP\nlb_algo mh\nmh-port\nmh-fallback\nlb_algo sh\nsh-port\n";
+    assert_eq!(
+        rules(&with(lines, "virtual_server 10.0.0.1 80")).lines().next(),
+        Some("-A -t 10.0.0.1:80 -s sh -b sh-fallback,sh-port")
+    );
+    // No group has a granularity.
+    let group = with("protocol TCP\npersistence_granularity 255.255.0.0\n", "virtual_server group g");
+    let group = format!("virtual_server_group g {{\n10.0.0.1 80\nfwmark 0x4\n}}\n{group}");
+    assert_eq!(rules(&group).lines().next(), Some("-A -t 10.0.0.1:80 -s wlc -p 360"));
+    let lost = imported(&group);
+    assert_eq!(
+        said(&lost, Effect::Lost),
+        [(
+            3,
+            "keepalived reads `0x4` as mark 0, and takes that for the address 0.0.0.0; write the mark as a decimal number"
+        )]
+    );
+    // What the kernel stores and no file says.
+    let limit = with("protocol TCP\n", "virtual_server 10.0.0.1 80")
+        .replace("80 {\n}\n}", "80 {\nuthreshold 4294967295\n}\n}");
+    assert_eq!(
+        said(&imported(&limit), Effect::Lost),
+        [(3, "`uthreshold` 4294967295 is beyond 2147483647, and left out")]
+    );
+    let mask = with("protocol TCP\npersistence_granularity 24\n", "virtual_server 10.0.0.1 80");
+    assert_eq!(said(&imported(&mask), Effect::Lost).len(), 1);
+}
+
 #[test]
 fn two_virtual_servers_of_one_service_are_one_with_the_servers_of_both() {
     let text = "virtual_server 10.0.0.1 80 {\nprotocol TCP\nlb_algo rr\nreal_server 10.1.0.1 80 {\n}\n}\n\
@@ -204,8 +244,7 @@ fn an_unknown_block_ends_the_block_around_it() {
 
 #[test]
 fn names_are_looked_up_by_nobody() {
-    let text = "virtual_server 10.0.0.1 http {\nreal_server 10.1.0.9 80 {\n}\n}\nvirtual_server fwmark 0x10 {\nreal_server 10.1.0.8 80 {\n}\n}\n\
-                virtual_server 10.0.0.1 80 {\nprotocol TCP\nreal_server web1 80 {\nweight 3\n}\nreal_server 10.1.0.1 80 {\n}\n}\n";
+    let text = "virtual_server 10.0.0.1 http {\nreal_server 10.1.0.9 80 {\n}\n}\nvirtual_server 10.0.0.1 80 {\nprotocol TCP\nreal_server web1 80 {\nweight 3\n}\nreal_server 10.1.0.1 80 {\n}\n}\n";
     assert_eq!(rules(text), "-A -t 10.0.0.1:80 -s wlc\n-a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -w 1\n");
     let imported = imported(text);
     let notes = said(&imported, Effect::Note);
@@ -215,7 +254,7 @@ fn names_are_looked_up_by_nobody() {
     );
     assert_eq!(notes[1].0, 5);
     assert_eq!(
-        notes.iter().find(|(line, _)| *line == 11).unwrap().1,
+        notes.iter().find(|(line, _)| *line == 7).unwrap().1,
         "left out, as by keepalived: `web1` is not an IP address, and keepalived looks up no names"
     );
 }
