@@ -11,7 +11,7 @@ use std::fmt;
 
 pub use self::files::{Files, HostFiles, NoFiles};
 pub use self::finding::{Effect, Finding, Place};
-pub use self::marks::{FoundMarks, NoListing, OtherRule, add_marks, open_marks, read_marks};
+pub use self::marks::{FoundMarks, NoListing, OtherRule, add_marks, join_marks, open_marks, read_marks};
 use crate::config::{self, Document, Program, Source};
 use crate::ipvsadm::{LineProblem, Lookup, Origin, ServiceNames, has_rules};
 use crate::model::SchedulerName;

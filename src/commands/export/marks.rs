@@ -18,7 +18,7 @@ pub(super) struct Found {
 
 impl Found {
     fn add(&mut self, name: &str, FoundMarks { marks, others }: FoundMarks) {
-        self.marks.extend(marks);
+        import::join_marks(&mut self.marks, marks);
         let finding = |OtherRule { line, text, why }: OtherRule| Finding {
             file: name.to_owned(),
             line,

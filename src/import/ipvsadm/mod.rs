@@ -43,6 +43,8 @@ pub(super) fn import(source: &Source, names: &dyn Lookup) -> Result<Imported, Im
         |why: &String| Remark { line: 1, message: why.clone(), effect: Effect::Lost, of_host: true };
     remarks.extend(rendered.head_lost().iter().map(of_head));
     remarks.sort_by_key(|remark| remark.line);
+    // (A host may be there twice in one line.)
+    remarks.dedup();
     let lines: Vec<&str> = source.text.lines().collect();
     let finding = |Remark { line, message, effect, of_host }: Remark| Finding {
         file: source.name.clone(),

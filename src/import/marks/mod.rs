@@ -78,11 +78,27 @@ pub fn add_marks(document: &mut Document, found: &[Mark]) -> Vec<String> {
 impl FoundMarks {
     /// Adds packets that get a mark.
     fn push(&mut self, mark: u32, packets: MarkMatch) {
-        match self.marks.last_mut().filter(|last| last.mark == mark) {
-            Some(last) if last.matches.contains(&packets) => {}
-            Some(last) => last.matches.push(packets),
-            None => self.marks.push(Mark { mark, matches: vec![packets] }),
-        }
+        join_one(&mut self.marks, mark, packets);
+    }
+}
+
+/// Adds marks behind others, each to its like, where no rule between the two sets another mark of the same packets.
+pub fn join_marks(all: &mut Vec<Mark>, more: Vec<Mark>) {
+    for Mark { mark, matches } in more {
+        matches.into_iter().for_each(|packets| join_one(all, mark, packets));
+    }
+}
+
+fn join_one(all: &mut Vec<Mark>, mark: u32, packets: MarkMatch) {
+    let place = all.iter().rposition(|of| of.mark == mark);
+    let is_free = |place: usize| {
+        let between = all.iter().skip(place + 1).flat_map(|other| &other.matches);
+        between.into_iter().all(|other| !other.meets(&packets))
+    };
+    match place.filter(|place| is_free(*place)).and_then(|place| all.get_mut(place)) {
+        Some(of) if of.matches.contains(&packets) => {}
+        Some(of) => of.matches.push(packets),
+        None => all.push(Mark { mark, matches: vec![packets] }),
     }
 }
 

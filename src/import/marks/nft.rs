@@ -46,7 +46,8 @@ pub(super) fn read(text: &str, marks: &BTreeSet<u32>, found: &mut FoundMarks) ->
             continue;
         };
         let mut other = |why: &str| {
-            let text = format!("rule of chain {name} of table {family} {table}: {}", shown(statements));
+            let handle = rule.get("handle").and_then(Value::as_u64).unwrap_or_default();
+            let text = format!("rule with handle {handle} of chain {name} of table {family} {table}");
             found.others.push(OtherRule { line: 1, text, why: why.to_owned() });
         };
         let Some(value) = mangle.as_u64().and_then(|value| u32::try_from(value).ok()) else {
@@ -102,12 +103,20 @@ fn may_give(value: &Value, marks: &BTreeSet<u32>) -> bool {
     }
 }
 
-/// A rule in short, for a message.
-fn shown(statements: &[Value]) -> String {
-    let text: Vec<String> = statements.iter().map(Value::to_string).collect();
-    let text = text.join(" ");
-    let end = text.char_indices().nth(200).map_or(text.len(), |(end, _)| end);
-    text.get(..end).unwrap_or_default().to_owned()
+/// A statement in short, as nft calls it: `ct state`, `ip ttl`, `limit`.
+fn shown(statement: &Value) -> String {
+    let text = |object: &Value, key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
+    let left = statement.get("match").and_then(|condition| condition.get("left"));
+    let of_left = left.and_then(|left| {
+        let (kind, inside) = left.as_object()?.iter().next()?;
+        let words = match kind.as_str() {
+            "payload" => [text(inside, "protocol"), text(inside, "field")],
+            kind => [Some(kind.to_owned()), text(inside, "key")],
+        };
+        Some(words.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    });
+    let name = || statement.as_object().and_then(|object| object.keys().next().cloned());
+    format!("`{}`", of_left.or_else(name).unwrap_or_default())
 }
 
 /// The packets of a rule, one entry for each address of a set.
@@ -126,7 +135,7 @@ fn packets(statements: &[Value], family: &str) -> Result<Vec<MarkMatch>, String>
         if statement.get("counter").is_some() || sets_mark(statement).is_some() {
             continue;
         }
-        let unknown = || shown(std::slice::from_ref(statement));
+        let unknown = || shown(statement);
         let condition = statement.get("match").ok_or_else(unknown)?;
         let (left, right) = condition.get("left").zip(condition.get("right")).ok_or_else(unknown)?;
         let operator = condition.get("op").and_then(Value::as_str).unwrap_or_default();

@@ -243,6 +243,8 @@ fn each_address_that_was_looked_up_is_named() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn no_script_is_too_odd_to_be_read(text in "(ipvsadm |-[AaEeDdC] |-t 10.0.0.1:80 |-r 1.2.3.4|[$]{0,1}[A-Z]=?|if |fi|case x in|esac|do |done|[{}()'\"`;&|<>$\\\\#\n ]|<<E\n|\\PC){0,60}") {
         let imported = convert(&text, Format::Ipvsadm);

@@ -204,6 +204,8 @@ fn the_format_is_recognised() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn no_file_is_too_odd_to_be_read(text in "(virtual6?=|10.0.0.1|\\[fd00::1\\]|:80|\n\t|\n    |\n|real6?=|->| gate| masq| 5|(check)?type|=|service|request|fallback|\"|,|#| |\\PC){0,60}") {
         let imported = convert(&text, Format::Ldirectord);
