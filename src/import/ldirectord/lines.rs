@@ -79,7 +79,9 @@ pub(super) fn read(text: &str) -> Lines {
 fn indented(line: &str) -> Option<String> {
     let line = line.split('#').next().unwrap_or_default().replace('\t', "    ");
     let inside = line.trim_start_matches(' ');
-    (line.len() - inside.len() >= 4 && !inside.is_empty()).then(|| inside.to_owned())
+    // (Of more than four spaces the last is what stands behind the others.)
+    let spaces = line.len() - inside.len();
+    (spaces > 4 || spaces == 4 && !inside.is_empty()).then(|| inside.to_owned())
 }
 
 impl Lines {
@@ -90,6 +92,10 @@ impl Lines {
     /// Reads a line of the virtual service that is open.
     fn inside(&mut self, number: usize, line: &str) {
         let place = self.services.len().checked_sub(1);
+        if line.is_empty() {
+            let why = "it has spaces and nothing else".to_owned();
+            return self.remark(number, Effect::Lost, place, refused(why));
+        }
         let Some(service) = self.services.last_mut() else { return };
         let (word, found) = key(line);
         match (word, found) {

@@ -121,6 +121,39 @@ fn each_type_of_check_has_its_counterpart_or_is_named() {
     }
 }
 
+// The tables are those that ldirectord 4.12.0 made of these lines.
+#[test]
+fn odd_server_lines_make_the_table_of_ldirectord() {
+    let text = "virtual=192.0.2.1:80\n\treal=198.51.100.1:8080 gate 5\n\treal=198.51.100.1:9090 gate 7\n\treal=198.51.100.2:8080 masq\n\
+        \treal=198.51.100.3 masq 4\n\treal=198.51.100.4 ipip 3 l:5 u:9\n\treal=198.51.100.5:80 gate 6 u:8 l:2\n\treal=198.51.100.6:80 masq 1\n\
+        \treal=198.51.100.6:80 masq 3\n\tscheduler=wlc\n\tchecktype=on\n\
+        virtual=192.0.2.1:81\n\treal=198.51.100.1->198.51.100.2:8080 masq 2\n\tchecktype=on\n\tpersistent=100\n\tnetmask=255.255.255.0\n\
+        \tschedflags=sh-port\n\tscheduler=sh\n\
+        virtual = 192.0.2.5:80   # web\n\treal = 198.51.100.1:80 gate # one\n\tchecktype = on   \n\tservice = http # y\n    # foo\n#bar\n\tscheduler = rr\n";
+    assert_eq!(
+        rules(text),
+        "-A -t 192.0.2.1:80 -s wlc\n-a -t 192.0.2.1:80 -r 198.51.100.1:80 -g -w 5\n-a -t 192.0.2.1:80 -r 198.51.100.2:8080 -m -w 1\n\
+         -a -t 192.0.2.1:80 -r 198.51.100.3:0 -m -w 4\n-a -t 192.0.2.1:80 -r 198.51.100.4:80 -i -w 3 --tun-type ipip -x 9 -y 5\n\
+         -a -t 192.0.2.1:80 -r 198.51.100.6:80 -m -w 3\n\
+         -A -t 192.0.2.1:81 -s sh -p 100 -M 255.255.255.0 -b sh-port\n-a -t 192.0.2.1:81 -r 198.51.100.1:8080 -m -w 2\n\
+         -a -t 192.0.2.1:81 -r 198.51.100.2:8080 -m -w 2\n\
+         -A -t 192.0.2.5:80 -s rr\n-a -t 192.0.2.5:80 -r 198.51.100.1:80 -g -w 1\n"
+    );
+    // What it refuses, with the line that it named.
+    for (text, line) in [
+        ("virtual=192.0.2.5:80\n\tchecktype=on\n\treal=198.51.100.1:80 gate \"a 1\", \"b\"\n", 3),
+        ("virtual=192.0.2.5:80\n\tchecktype=on\n      \n\treal=198.51.100.2:80 gate\n", 3),
+        ("virtual=192.0.2.5:80\n\tquiescent=no \n\tchecktype=on\n", 2),
+        ("quiescent=no # x\nvirtual=192.0.2.5:80\n\tchecktype=on\n", 1),
+    ] {
+        let (_, said) = read(text);
+        assert!(
+            said.len() == 1 && said.iter().all(|said| (said.0, said.1) == (line, Effect::Lost)),
+            "{text}: {said:?}"
+        );
+    }
+}
+
 // Each was tried with ldirectord 4.12.0, or read in its source.
 #[test]
 fn what_surprises_in_ldirectord_is_kept_and_said() {
