@@ -49,6 +49,14 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Whether the rules are for ipvsadm to run.
+    pub(super) fn is_for_ipvsadm(&self) -> bool {
+        match self.origin {
+            Origin::Table => false,
+            Origin::Commands { .. } => true,
+        }
+    }
+
     /// The scheduler that was meant, where Linux has none of this name.
     pub(super) fn nearest_scheduler(&self, name: &str) -> Option<&'static str> {
         match self.origin {

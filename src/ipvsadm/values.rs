@@ -99,7 +99,10 @@ pub(super) fn scheduling(
         .take_value("pe")
         .map(|name| EngineName::new(&name).ok_or_else(|| not_name(&name, "a persistence engine")));
     let one_packet = line.take_switch("ops");
-    if let ServiceKey::Address { protocol, port, .. } = service {
+    // (A kernel can have both, by another program.)
+    if let ServiceKey::Address { protocol, port, .. } = service
+        && reading.is_for_ipvsadm()
+    {
         if port == 0 && timeout.is_none() {
             return Err(ValueError::ZeroPort);
         }
