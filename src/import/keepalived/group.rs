@@ -43,6 +43,11 @@ pub(super) fn group(node: &Node, text: &mut Text) -> Option<Group> {
     };
     let mut members = Vec::new();
     for line in &node.children {
+        if let Some(number) =
+            line.words.get(1).filter(|word| !word.chars().all(|digit| digit.is_ascii_digit()))
+        {
+            text.note(line.origin, format!("keepalived reads the number at the beginning of `{number}`"));
+        }
         match member(line) {
             // An address that is there twice is added once.
             Ok(more) => more.into_iter().for_each(|member| {
