@@ -8,8 +8,12 @@ use super::problem::Diagnostic;
 use crate::config::source::Source;
 
 /// How the blocks of a keepalived.conf begin.
-const KEEPALIVED: [&str; 7] = [
+const KEEPALIVED: [&str; 11] = [
     "global_defs",
+    "static_ipaddress",
+    "static_routes",
+    "bfd_instance",
+    "vrrp_track_process",
     "vrrp_instance",
     "vrrp_script",
     "vrrp_sync_group",
@@ -110,7 +114,7 @@ fn keepalived(text: &str) -> Option<(usize, &str)> {
         }
         let is_block = content.split_whitespace().next().is_some_and(|word| KEEPALIVED.contains(&word));
         last = is_block.then_some((index, line));
-        if content.ends_with('{') && is_block {
+        if content.contains('{') && is_block {
             return last;
         }
     }

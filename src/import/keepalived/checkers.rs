@@ -54,7 +54,7 @@ pub(super) fn checker(node: &Node, text: &mut Text) -> Vec<Checker> {
             ("virtualhost", CheckerKind::Http { virtualhost, .. }) => {
                 *virtualhost = line.words.get(1).cloned();
             }
-            ("http_protocol" | "fast_recovery" | "enable_sni", CheckerKind::Http { .. }) => {
+            ("http_protocol" | "fast_recovery" | "enable_sni" | "tls_compliant", CheckerKind::Http { .. }) => {
                 text.note(
                     line.origin,
                     "lbd has no such switch: it asks by HTTP/1.1, and sends the name of `host` as SNI",

@@ -43,6 +43,10 @@ pub(super) fn group(node: &Node, text: &mut Text) -> Option<Group> {
     };
     let mut members = Vec::new();
     for line in &node.children {
+        let second = line.words.get(1).filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        if let Some(number) = second.filter(|word| !word.chars().all(|digit| digit.is_ascii_digit())) {
+            text.note(line.origin, format!("keepalived reads the number at the beginning of `{number}`"));
+        }
         match member(line) {
             // An address that is there twice is added once.
             Ok(more) => more.into_iter().for_each(|member| {

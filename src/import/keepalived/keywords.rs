@@ -65,7 +65,13 @@ pub(super) fn kind(level: Level, word: &str) -> Kind {
         Level::Http
             if matches!(
                 word,
-                "nb_get_retry" | "virtualhost" | "http_protocol" | "enable_sni" | "fast_recovery"
+                // The last is known to 2.3 and later.
+                "nb_get_retry"
+                    | "virtualhost"
+                    | "http_protocol"
+                    | "enable_sni"
+                    | "fast_recovery"
+                    | "tls_compliant"
             ) =>
         {
             Kind::Line
@@ -83,8 +89,6 @@ pub(super) fn kind(level: Level, word: &str) -> Kind {
                 | "regex_min_offset"
                 | "regex_max_offset"
                 | "regex_stack"
-                // Known to 2.3 and later.
-                | "tls_compliant"
         )),
     }
 }

@@ -100,6 +100,14 @@ impl Builder<'_> {
                         self.skip();
                         continue;
                     }
+                    if matches!(of, Level::VirtualServer | Level::RealServer)
+                        && let Some(port) =
+                            words.get(2).filter(|_| words.get(1).is_none_or(|word| word != "group"))
+                        && !port.chars().all(|digit| digit.is_ascii_digit())
+                    {
+                        let message = format!("keepalived reads the number at the beginning of `{port}`");
+                        self.text.note(origin, message);
+                    }
                     let children = self.block(of, true);
                     if of == Level::VirtualServer {
                         let last = self.next.checked_sub(1).and_then(|last| self.text.lines.get(last));

@@ -201,6 +201,13 @@ fn what_surprised_in_the_table_of_keepalived_is_so_here_too() {
             "keepalived reads `0x4` as mark 0, and takes that for the address 0.0.0.0; write the mark as a decimal number"
         )]
     );
+    // A range of ports is its first port.
+    let ranged = with("protocol TCP\n", "virtual_server 10.0.0.1 80-90");
+    assert_eq!(rules(&ranged), rules(&with("protocol TCP\n", "virtual_server 10.0.0.1 80")));
+    assert_eq!(
+        said(&imported(&ranged), Effect::Note)[0],
+        (1, "keepalived reads the number at the beginning of `80-90`")
+    );
     // What the kernel stores and no file says.
     let limit = with("protocol TCP\n", "virtual_server 10.0.0.1 80")
         .replace("80 {\n}\n}", "80 {\nuthreshold 4294967295\n}\n}");
@@ -225,6 +232,12 @@ fn two_virtual_servers_of_one_service_are_one_with_the_servers_of_both() {
             .iter()
             .any(|(line, message)| *line == 7 && message.starts_with("tcp://10.0.0.1:80 is there already: "))
     );
+}
+
+#[test]
+fn a_block_on_one_line_is_recognised() {
+    assert_eq!(recognise("virtual_server 10.0.0.1 80 { protocol TCP\n}\n"), Some(Format::Keepalived));
+    assert_eq!(recognise("static_ipaddress\n{\n}\n"), Some(Format::Keepalived));
 }
 
 #[test]
