@@ -94,6 +94,32 @@ mod config {
     }
 }
 
+/// What comes from other programs.
+mod import {
+    use super::*;
+    use lbd::config::{self, Source};
+    use lbd::import::{Format, NoFiles, import};
+
+    /// A keepalived.conf of 10,000 virtual servers with health checks, and lines that are named: from its text to that of the desired
+    /// file. It is promised to take less than a second.
+    #[divan::bench(sample_count = 5)]
+    fn keepalived(bencher: Bencher<'_, '_>) {
+        let virtual_server = |index: usize| {
+            let (high, low) = (index / 250, index % 250 + 1);
+            format!(
+                "virtual_server 10.0.{high}.{low} 80 {{\n  delay_loop 6\n  lb_algo rr\n  lb_kind NAT\n  persistence_timeout 50\n  protocol TCP\n\
+                 \x20 real_server 192.168.{high}.{low} 80 {{\n    weight 3\n    TCP_CHECK {{\n      connect_timeout 3\n      nb_get_retry 3\n    }}\n  }}\n\
+                 \x20 real_server 192.169.{high}.{low} 80 {{\n    HTTP_GET {{\n      url {{\n        path /\n        status_code 200\n      }}\n    }}\n  }}\n}}\n"
+            )
+        };
+        let source = Source::new("keepalived.conf", (0..10_000).map(virtual_server).collect::<String>());
+        bencher.counter(ItemsCount::new(10_000_usize)).bench(|| {
+            let imported = import(&source, Format::Keepalived, &NoFiles);
+            imported.map(|imported| config::render_document(imported.document).yaml().map(|text| text.len()))
+        });
+    }
+}
+
 /// What is decided: two states in, a list of operations out.
 mod planning {
     use super::*;

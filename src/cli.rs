@@ -360,9 +360,22 @@ pub struct Export {
     #[arg(long, short, value_enum, default_value = "yaml", value_name = "FORMAT")]
     pub output: ExportOutput,
 
-    /// Convert saved `ipvsadm -S` rules instead of the live state; needs no kernel
-    #[arg(long, value_name = "RULES")]
+    /// Convert a keepalived.conf, an ldirectord.cf or rules of ipvsadm instead of the live state; needs no kernel
+    #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
+
+    /// The format of that file. Default: it is recognised
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "from")]
+    pub format: Option<ImportFormat>,
+
+    /// Look up the names of hosts and ports in that file by the system's resolver (`getent`)
+    #[arg(long, requires = "from")]
+    pub resolve: bool,
+
+    /// Turn the rules of this `iptables-save` or `nft -j list ruleset` listing that set marks into `match`; of a live table the
+    /// host's own firewall is read without it
+    #[arg(long, value_name = "FILE")]
+    pub marks: Option<PathBuf>,
 
     /// Write the weights that the kernel has, also where `lbd drain` or `lbd weight` has set them
     #[arg(long, conflicts_with = "from")]
@@ -380,6 +393,17 @@ pub enum ReportOutput {
     Text,
     /// For scripts
     Json,
+}
+
+/// The formats that `export --from` converts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// keepalived.conf
+    Keepalived,
+    /// ldirectord.cf
+    Ldirectord,
+    /// Rules that `ipvsadm -S` saved, or a script of `ipvsadm` commands
+    Ipvsadm,
 }
 
 /// The output formats of `export`.

@@ -32,6 +32,9 @@ pub mod config;
 /// The command language of `ipvsadm`, read and written.
 pub mod ipvsadm;
 
+/// Converts the configurations of other programs into a desired file.
+pub mod import;
+
 /// The language of `nft`, read and written: lbd's own nftables table.
 pub mod nft;
 

@@ -38,9 +38,7 @@ fn tip(word: &str, command: Option<&str>) -> Option<String> {
         Some("export") if is_file_name(word) && DESIRED.iter().any(|end| word.ends_with(end)) => {
             Some(format!("`lbd export > {word}` writes the live state there"))
         }
-        Some("export") if is_file_name(word) => {
-            Some(format!("`lbd export --from {word}` converts saved rules"))
-        }
+        Some("export") if is_file_name(word) => Some(format!("`lbd export --from {word}` converts it")),
         Some("schema" | "completions") | None => None,
         Some(command) if is_file_name(word) => {
             Some(format!("the desired file comes behind -f: `lbd {command} -f {word}`"))
@@ -77,7 +75,7 @@ mod tests {
             ("validate ./web", "the desired file comes behind -f: `lbd validate -f ./web`"),
             ("--state-dir /tmp/x apply a.json", "the desired file comes behind -f: `lbd apply -f a.json`"),
             ("web.yaml", "a command comes first, and the desired file behind -f: `lbd diff -f web.yaml`"),
-            ("export saved.rules", "`lbd export --from saved.rules` converts saved rules"),
+            ("export saved.rules", "`lbd export --from saved.rules` converts it"),
             ("export web.yaml", "`lbd export > web.yaml` writes the live state there"),
             ("--dry-run", "`lbd diff` shows what `lbd apply` would do, and changes nothing"),
             ("apply --dry-run", "`lbd diff` shows what `lbd apply` would do, and changes nothing"),

@@ -20,6 +20,7 @@ use crate::config::{Diagnostics, ReadCause, ReadError};
 use crate::daemon::StartError;
 use crate::error_chain::ErrorChain;
 use crate::files::FileError;
+use crate::import::{ImportError, NoListing};
 use crate::ipvsadm::LineProblem;
 use crate::kernel::KernelError;
 use crate::logging::LoggingError;
@@ -46,6 +47,22 @@ pub enum CommandError {
         /// What is wrong with it, line by line
         problems: Vec<LineProblem>,
     },
+    /// A configuration of another program cannot be converted.
+    Import {
+        /// The name of the file
+        name: String,
+        /// The cause
+        error: ImportError,
+    },
+    /// A listing of firewall rules cannot be read.
+    Marks {
+        /// The name of the file
+        name: String,
+        /// The cause
+        error: NoListing,
+    },
+    /// It is not known what a file is that `export --from` names.
+    UnknownFormat(String),
     /// The kernel cannot be read or written.
     Kernel(KernelError),
     /// A kernel setting cannot be read.
@@ -179,6 +196,12 @@ impl fmt::Display for CommandError {
                 Some(problem) => write!(f, "{name}: {problem}"),
                 None => write!(f, "{name}: not valid"),
             },
+            Self::Import { name, error } => write!(f, "{name}: {error}"),
+            Self::Marks { name, error } => write!(f, "{name}: {error}"),
+            Self::UnknownFormat(name) => write!(
+                f,
+                "{name}: neither a keepalived.conf nor an ldirectord.cf nor rules of ipvsadm; where it is one of them, name it with --format"
+            ),
             Self::Kernel(error) => error.fmt(f),
             Self::Setting { name, cause: _ } => f.write_str(name),
             Self::State(error) => error.fmt(f),
@@ -286,6 +309,9 @@ impl Error for CommandError {
             Self::Unwritable(error) => Some(&**error),
             Self::Invalid(_)
             | Self::Rules { .. }
+            | Self::Import { .. }
+            | Self::Marks { .. }
+            | Self::UnknownFormat(_)
             | Self::UnknownCluster(_)
             | Self::OtherFile(_)
             | Self::KeepsOtherFile(_)

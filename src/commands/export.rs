@@ -1,18 +1,20 @@
-//! `lbd export`: writes the live state, or saved ipvsadm rules, as a desired file.
+//! `lbd export`: writes the live state, or the configuration of another program, as a desired file.
 
-use std::error::Error;
+mod convert;
+mod marks;
+mod names;
+
 use std::io::Write;
-use std::path::Path;
 
-use super::inputs::Input;
+use self::convert::text;
 use super::tried::tried;
 use super::{CommandError, Console, DONE, ERROR, inputs, overrides};
 use crate::cli::{Arguments, Export, ExportOutput};
 use crate::config;
-use crate::ipvsadm::{self, LineError};
+use crate::host::{self, HostScope, Manager, Roots};
+use crate::ipvsadm;
 use crate::kernel::{ReadScope, sysctl};
-use crate::model::{State, untracked};
-use crate::progress::Progress;
+use crate::model::{State, Sysctls, untracked};
 use crate::target::{Clock, ServerOf};
 
 pub(super) fn run(
@@ -20,39 +22,55 @@ pub(super) fn run(
     options: &Export,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    let (state, lost) = match &options.from {
-        Some(rules) => from_rules(rules, &console.progress)?,
-        None => (live(arguments, options, console)?, Vec::new()),
+    if let Some(path) = &options.from {
+        return convert::run(path, options, console);
+    }
+    let mut state = live(arguments, options, console)?;
+    let found = match &options.marks {
+        Some(path) => marks::of_file(path, &state, console)?,
+        None => marks::of_host(&state, console),
     };
+    state.marks.extend(found.marks);
+    for finding in found.findings {
+        console.note(finding);
+    }
+    warn_of_managers(console);
     console.progress.set_task("writing the table as a file");
-    let mut unexpressed = lost.clone();
-    match options.output {
+    let unexpressed = match options.output {
         ExportOutput::Yaml | ExportOutput::Json => {
-            let mut rendered = config::render(&state);
-            unexpressed.extend(rendered.unexpressed());
-            for line in lost {
-                rendered.comment(line);
-            }
-            let text = if options.output == ExportOutput::Yaml {
-                rendered.yaml().map_err(unwritable)
-            } else {
-                rendered.json().map_err(unwritable)
-            }?;
-            console.out.write_all(text.as_bytes())?;
+            let rendered = config::render(&state);
+            console.out.write_all(text(&rendered, options.output)?.as_bytes())?;
+            rendered.unexpressed()
         }
         ExportOutput::Ipvsadm => {
-            unexpressed.extend(ipvsadm::unsaved(&state));
             console.out.write_all(ipvsadm::save(&state).as_bytes())?;
+            ipvsadm::unsaved(&state)
         }
-    }
+    };
     for what in &unexpressed {
         console.warn(what);
     }
     Ok(if unexpressed.is_empty() { DONE } else { ERROR })
 }
 
-fn unwritable(error: impl Into<Box<dyn Error + Send + Sync>>) -> CommandError {
-    CommandError::Unwritable(error.into())
+/// Warns where another program has taken servers out of the table, which the file would not have then.
+fn warn_of_managers(console: &mut Console<'_>) {
+    console.progress.set_task("checking the host");
+    let scope = HostScope { managers: true, ..HostScope::default() };
+    for manager in host::look(scope, Sysctls::default(), &Roots::default()).managers {
+        let (who, file) = match manager {
+            Manager::Keepalived { process, file, unread: _ } => {
+                (format!("keepalived (process {process})"), file.display().to_string())
+            }
+            Manager::Ldirectord { process } => {
+                (format!("ldirectord (process {process})"), "/etc/ha.d/ldirectord.cf".to_owned())
+            }
+            Manager::KubeProxy { .. } | Manager::IpvsadmAtBoot { .. } => continue,
+        };
+        console.warn(format_args!(
+            "{who} runs: servers that it has taken out of the table are missing here, and its health checks, too; `lbd export --from {file}` converts its configuration"
+        ));
+    }
 }
 
 /// Makes the live state what the file would say: without what has left it and only keeps its connections, without a fallback, and with the
@@ -130,27 +148,6 @@ fn live(arguments: &Arguments, options: &Export, console: &mut Console<'_>) -> R
         state.sysctls.insert(name.clone(), value);
     }
     Ok(state)
-}
-
-/// Reads the state that saved rules describe, and the lines that a desired file cannot express.
-fn from_rules(path: &Path, progress: &Progress) -> Result<(State, Vec<String>), CommandError> {
-    let source = inputs::read_input(path, Input::Rules, progress)?;
-    let parsed = ipvsadm::read(&source.text);
-    // Each line of something else would be an error of its own.
-    if !parsed.problems.is_empty()
-        && let Some(problem) = config::not_rules(&source, &Input::Rules.takes())
-    {
-        return Err(problem.into());
-    }
-    if parsed.problems.iter().any(|problem| problem.error == LineError::Listing) {
-        return Err(CommandError::Rules { name: source.name, problems: parsed.problems });
-    }
-    let problems = parsed
-        .problems
-        .iter()
-        .map(|problem| format!("{}:{}: {}: {}", source.name, problem.line, problem.error, problem.text))
-        .collect();
-    Ok((parsed.state, problems))
 }
 
 #[cfg(test)]

@@ -35,7 +35,9 @@ pub enum Input {
     /// `--live`
     Live,
     /// `--from`
-    Rules,
+    From,
+    /// `--marks`
+    Marks,
     /// That of `lbd try`
     Tried,
 }
@@ -45,7 +47,8 @@ impl Input {
     pub(super) fn takes(self) -> &'static str {
         match self {
             Self::Live => "what `lbd export` or `ipvsadm -Sn` has written",
-            Self::Rules => "what `ipvsadm -Sn` has written",
+            Self::From => "a keepalived.conf, an ldirectord.cf, or what `ipvsadm -Sn` has written",
+            Self::Marks => "what `iptables-save` or `nft -j list ruleset` has printed",
             Self::Tried => "a complete desired file",
         }
     }
@@ -56,7 +59,8 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let option = match self {
             Self::Live => "--live",
-            Self::Rules => "--from",
+            Self::From => "--from",
+            Self::Marks => "--marks",
             Self::Tried => "lbd try",
         };
         write!(f, "`{option}` takes {}", self.takes())

@@ -21,9 +21,13 @@ pub use format::schema::{fragment_schema, schema};
 pub use include::includes;
 pub use load::load;
 pub use read::{is_one, is_still, read, read_alone, read_closed, read_from_lbd, read_or_pipe, with_main};
-pub use render::{Rendered, render};
+pub use render::{
+    Rendered, bare_address, cluster_name, duration, empty as empty_document, is_name, problem_of_check,
+    render, render_document, render_in_order, state_of,
+};
 pub use set::{Part, is_set, main_text, parts, with_part};
 pub use source::{ReadCause, ReadError, Source};
 pub use validate::diagnose::Diagnostics;
-pub use validate::foreign::{not_rules, of_another_program};
+pub use validate::foreign::{Program, not_rules, of_another_program, program};
 pub use validate::problem::Diagnostic;
+pub use validate::remark::{Remark, remarks};

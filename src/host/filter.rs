@@ -90,6 +90,38 @@ fn also_legacy(program: &str, family: Family, filter: &mut FirewallRules, unknow
     }
 }
 
+/// What the programs of the firewall list for these families, each by its name: for whoever reads the rules by themselves. A program that
+/// is not installed lists nothing; where no rule was ever made, none is started.
+pub fn firewall_listings(families: &[Family], proc: &Path) -> Vec<(&'static str, Result<String, String>)> {
+    let legacy: Vec<_> = families.iter().map(|family| (*family, legacy_tables(proc, *family))).collect();
+    if legacy.iter().all(|(_, tables)| tables.is_empty()) && Generation::default().is_first() {
+        return Vec::new();
+    }
+    let mut listings = Vec::new();
+    let mut list = |name: &'static str, arguments: &[&str]| {
+        let listing = match output_of(name, arguments) {
+            Err(ProgramError::NotInstalled) => return None,
+            listing => listing.map_err(|error| ErrorChain(&error).to_string()),
+        };
+        let text = listing.as_ref().ok().cloned();
+        listings.push((name, listing));
+        text
+    };
+    for (family, tables) in legacy {
+        let (save, legacy_save) = match family {
+            Family::V4 => ("iptables-save", "iptables-legacy-save"),
+            Family::V6 => ("ip6tables-save", "ip6tables-legacy-save"),
+        };
+        let text = list(save, &[]).unwrap_or_default();
+        let has = |table: &String| text.lines().any(|line| line.strip_prefix('*') == Some(table));
+        if !tables.iter().all(has) {
+            list(legacy_save, &[]);
+        }
+    }
+    list("nft", &["-j", "list", "ruleset"]);
+    listings
+}
+
 /// The old tables that the kernel has for a family. Listing others would load their modules.
 fn legacy_tables(proc: &Path, family: Family) -> Vec<String> {
     let name = match family {

@@ -18,6 +18,7 @@ mod nftables;
 mod permissions;
 mod process;
 mod program;
+mod resolver;
 mod routes;
 mod rtnetlink;
 mod rules;
@@ -32,11 +33,13 @@ use crate::kernel::sysctl;
 use crate::model::{Family, Sysctls};
 
 pub use self::chains::{Chain, ChainRule, Condition, Entry, TrackState, Verdict};
+pub use self::filter::firewall_listings;
 #[cfg(test)]
 pub(crate) use self::filter::recorded;
 pub use self::hook::{Hook, HookPoint};
 pub use self::manager::Manager;
 pub use self::permissions::{Writable, writable};
+pub use self::resolver::{addresses_of, port_of};
 pub use self::routes::{AddressInterface, InterfaceKind};
 pub use self::rules::{FirewallRules, MarkEffect, MarkRule, StateRule};
 

@@ -91,6 +91,8 @@ pub(super) struct CommandLine {
     /// Words that are no options (`--set 900 120 300`)
     pub(super) words: Vec<String>,
     options: Vec<(&'static str, Option<String>)>,
+    /// The options in their order, also those that were taken out
+    order: Vec<&'static str>,
 }
 
 impl CommandLine {
@@ -98,8 +100,12 @@ impl CommandLine {
     pub(super) fn parse(arguments: Vec<String>) -> Result<Self, OptionError> {
         let mut options: Vec<(&'static str, Option<String>)> = Vec::new();
         let (mut commands, mut words) = (Vec::new(), Vec::new());
+        let mut before_command = None;
         let mut arguments = arguments.into_iter().peekable();
         while let Some(argument) = arguments.next() {
+            if let Some(dash) = argument.chars().next().filter(|first| is_odd_dash(*first)) {
+                return Err(OptionError::Dash { dash, word: argument });
+            }
             let (found, rest) = match argument.strip_prefix("--") {
                 Some(long) => {
                     let (name, value) =
@@ -134,15 +140,42 @@ impl CommandLine {
                 } else if options.iter().any(|(known, _)| *known == name) {
                     return Err(OptionError::Duplicate(name));
                 } else {
+                    if commands.is_empty() {
+                        before_command = before_command.or(Some(name));
+                    }
                     options.push((name, value));
                 }
             }
         }
         match (commands.pop(), commands.is_empty()) {
-            (Some((command, operand)), true) => Ok(Self { command, operand, words, options }),
+            (Some((command, operand)), true) => match before_command {
+                Some(option) => Err(OptionError::BeforeCommand { option, command }),
+                None => {
+                    let order = options.iter().map(|(name, _)| *name).collect();
+                    Ok(Self { command, operand, words, options, order })
+                }
+            },
             (Some(_), false) => Err(OptionError::MoreThanOneCommand),
             (None, _) => Err(OptionError::NoCommand),
         }
+    }
+
+    /// Whether an option stood before another one; ipvsadm reads them in their order.
+    pub(super) fn is_before(&self, option: &str, other: &str) -> bool {
+        let place = |name: &str| self.order.iter().position(|known| *known == name);
+        place(option).zip(place(other)).is_some_and(|(option, other)| option < other)
+    }
+
+    /// Whether an option stands before the service.
+    pub(super) fn is_before_service(&self, option: &str) -> bool {
+        ["tcp-service", "udp-service", "sctp-service", "fwmark-service"]
+            .into_iter()
+            .any(|service| self.is_before(option, service))
+    }
+
+    /// Whether an option is there, and was not taken out.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.options.iter().any(|(known, _)| *known == name)
     }
 
     /// Takes an option out, with its value if it carries one.
@@ -168,6 +201,11 @@ impl CommandLine {
         }
         self.words.first().map_or(Ok(()), |word| Err(OptionError::Unexpected(word.clone())))
     }
+}
+
+/// Whether a character only looks like the hyphen of an option: a dash that a web page or an editor made of it.
+pub(super) fn is_odd_dash(first: char) -> bool {
+    matches!(first, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
 }
 
 /// An option by its place among the options, its long name, and whether it carries a value.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use crate::model::{Protocol, SchedulerFlag, ServerKey, ServiceKey, SyncRole, TunnelKind};
 
@@ -158,6 +157,20 @@ pub enum OptionError {
     },
     /// A word that is neither an option nor the value of one.
     Unexpected(String),
+    /// An option stands before the command.
+    BeforeCommand {
+        /// The option's long name
+        option: &'static str,
+        /// The command's long name
+        command: &'static str,
+    },
+    /// A word begins with a character that only looks like a hyphen.
+    Dash {
+        /// The character
+        dash: char,
+        /// The word
+        word: String,
+    },
 }
 
 impl fmt::Display for OptionError {
@@ -173,6 +186,15 @@ impl fmt::Display for OptionError {
                 write!(f, "`--{option}` does not belong to `--{command}`")
             }
             Self::Unexpected(word) => write!(f, "unexpected `{word}`"),
+            Self::BeforeCommand { option, command } => write!(
+                f,
+                "`--{option}` stands before `--{command}`; ipvsadm refuses options before the command"
+            ),
+            Self::Dash { dash, word } => write!(
+                f,
+                "`{word}` begins with the dash `{dash}` (U+{:04X}), as web pages write it, not with a hyphen: type `-`",
+                u32::from(*dash)
+            ),
         }
     }
 }
@@ -235,16 +257,40 @@ pub enum ValueError {
     MulticastGroup(String),
     /// It is no IP address.
     Address(String),
-    /// It is the name of a host.
+    /// It is the name of a host, and names are not looked up.
     HostName(String),
-    /// The file of ports has no such name.
+    /// The name of a host was looked up and has no address; why.
+    Unresolved {
+        /// The name
+        name: String,
+        /// Why
+        reason: String,
+    },
+    /// ipvsadm refuses an address in brackets without a port.
+    BracketsWithoutPort(String),
+    /// ipvsadm refuses `-6` before `-f`.
+    Ipv6BeforeMark,
+    /// A service has port 0 and is not persistent.
+    ZeroPort,
+    /// One-packet scheduling of something else than UDP.
+    OnePacket(Protocol),
+    /// The name of a port before the service, which has the protocol.
+    PortNameBeforeService(String),
+    /// No scheduler of Linux has this name, but one is near.
+    UnknownScheduler {
+        /// The name
+        name: String,
+        /// The one that is near
+        nearest: &'static str,
+    },
+    /// No port has this name.
     PortName {
         /// The name
         name: String,
         /// The protocol
         protocol: Protocol,
-        /// The file
-        file: PathBuf,
+        /// Where, or why not
+        reason: String,
     },
 }
 
@@ -281,13 +327,37 @@ impl fmt::Display for ValueError {
             Self::Address(text) => write!(f, "`{text}` is not an IP address"),
             Self::HostName(text) => write!(
                 f,
-                "`{text}` is a host name; save the rules again with `ipvsadm -Sn`, which prints addresses"
+                "`{text}` is a host name; save the rules again with `ipvsadm -Sn`, which prints addresses, or look it up with `lbd export --from FILE --resolve`"
             ),
-            Self::PortName { name, protocol, file } => write!(
+            Self::Unresolved { name, reason } => {
+                write!(f, "the host `{name}` has no IPv4 address, which ipvsadm looks for: {reason}")
+            }
+            Self::BracketsWithoutPort(text) => {
+                write!(
+                    f,
+                    "`{text}` has brackets and no port, which ipvsadm refuses; write the address without brackets, or a port"
+                )
+            }
+            Self::Ipv6BeforeMark => f.write_str("`-6` stands before `-f`, which ipvsadm refuses"),
+            Self::ZeroPort => {
+                f.write_str("a service with port 0 has to be persistent (`-p`); ipvsadm refuses it")
+            }
+            Self::OnePacket(protocol) => {
+                write!(
+                    f,
+                    "one-packet scheduling (`-o`) is for UDP, and this is {protocol}; ipvsadm refuses it"
+                )
+            }
+            Self::PortNameBeforeService(name) => write!(
                 f,
-                "no {protocol} port is called `{name}` in {}; save with `ipvsadm -Sn`",
-                file.display()
+                "the port `{name}` stands before the service, whose protocol it needs; ipvsadm refuses it"
             ),
+            Self::UnknownScheduler { name, nearest } => {
+                write!(f, "unknown scheduler `{name}`; did you mean `{nearest}`?")
+            }
+            Self::PortName { name, protocol, reason } => {
+                write!(f, "no {protocol} port is called `{name}` {reason}; save with `ipvsadm -Sn`")
+            }
         }
     }
 }

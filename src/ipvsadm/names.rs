@@ -1,11 +1,27 @@
-//! Looks up the ports that `ipvsadm -S` prints by name (`http`), in the file that it took them from.
+//! Looks up the names that `ipvsadm -S` prints without `-n`: of ports (`http`) in the file that it took them from.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use crate::model::Protocol;
+
+/// Looks up names of ports and hosts.
+pub trait Lookup {
+    /// The port that goes by this name for this protocol.
+    ///
+    /// # Errors
+    /// Where there is none: where that was looked for, or why it could not be.
+    fn port(&self, name: &str, protocol: Protocol) -> Result<u16, String>;
+
+    /// The IPv4 addresses of a host, in their order; `None` where hosts are not looked up.
+    ///
+    /// # Errors
+    /// Where there is none: why.
+    fn host(&self, name: &str) -> Option<Result<Vec<Ipv4Addr>, String>>;
+}
 
 /// The names of ports, read from `/etc/services` at the first lookup.
 #[derive(Debug)]
@@ -27,14 +43,19 @@ impl ServiceNames {
     }
 
     /// The port that goes by this name for this protocol.
-    pub fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
+    pub fn find(&self, name: &str, protocol: Protocol) -> Option<u16> {
         let ports = self.ports.get_or_init(|| parse(&fs::read(&self.path).unwrap_or_default()));
         ports.get(&(name.to_owned(), protocol.to_string())).copied()
     }
+}
 
-    /// The file that the names come from.
-    pub fn path(&self) -> &Path {
-        &self.path
+impl Lookup for ServiceNames {
+    fn port(&self, name: &str, protocol: Protocol) -> Result<u16, String> {
+        self.find(name, protocol).ok_or_else(|| format!("in {}", self.path.display()))
+    }
+
+    fn host(&self, _: &str) -> Option<Result<Vec<Ipv4Addr>, String>> {
+        None
     }
 }
 
@@ -67,10 +88,10 @@ mod tests {
         )
         .unwrap();
         let names = ServiceNames::from_file(file.path());
-        assert_eq!(names.port("www", Protocol::Tcp), Some(80));
-        assert_eq!(names.port("http", Protocol::Udp), None);
-        assert_eq!(names.port("syslog", Protocol::Udp), Some(514));
-        assert_eq!(names.port("bad", Protocol::Tcp), None);
-        assert_eq!(ServiceNames::from_file("/nonexistent").port("http", Protocol::Tcp), None);
+        assert_eq!(names.find("www", Protocol::Tcp), Some(80));
+        assert_eq!(names.find("http", Protocol::Udp), None);
+        assert_eq!(names.find("syslog", Protocol::Udp), Some(514));
+        assert_eq!(names.find("bad", Protocol::Tcp), None);
+        assert_eq!(ServiceNames::from_file("/nonexistent").find("http", Protocol::Tcp), None);
     }
 }

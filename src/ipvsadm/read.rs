@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::ServiceNames;
-use super::command_line::{CommandLine, split};
+use super::command_line::{CommandLine, is_odd_dash, split};
 use super::error::LineError;
+use super::names::Lookup;
+use super::reading::{Origin, Reading};
 use super::values;
 use crate::model::{Servers, ServiceKey, Services, State, VirtualService};
 
@@ -53,12 +55,19 @@ pub fn is_rules_text(text: &str) -> bool {
     else {
         return !text.contains("yaml-language-server");
     };
-    let option = first.trim_start_matches('-');
-    match first.len() - option.len() {
+    let option = first.trim_start_matches(|first| first == '-' || is_odd_dash(first));
+    match first.chars().count() - option.chars().count() {
         0 => first.split_whitespace().take(2).any(is_ipvsadm),
         1 | 2 => option.starts_with(|c: char| c.is_ascii_alphabetic()),
         _ => false,
     }
+}
+
+/// Whether any line of a text is a rule of ipvsadm, also in a script among other commands; so is a text with nothing in it but
+/// comments, and a listing.
+pub fn has_rules(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    is_rules_text(text) || lines.any(|line| is_listing(line) || line.split_whitespace().any(is_ipvsadm))
 }
 
 /// Reads rules, with the names of ports from `/etc/services`.
@@ -66,22 +75,45 @@ pub fn read(text: &str) -> Parsed {
     read_with(text, &ServiceNames::default())
 }
 
-/// Reads rules, line by line and in their order, as `ipvsadm -R` would run them. Never fails as a whole: what is not
-/// understood, and what the kernel would refuse, is named.
+/// Reads rules, line by line and in their order. Never fails as a whole: what is not understood, and what the kernel would refuse, is
+/// named.
 pub fn read_with(text: &str, names: &ServiceNames) -> Parsed {
-    let mut reader = RulesReader { names, parsed: Parsed::default(), lost: HashMap::new() };
+    let mut table = TableReader::new(names, Origin::Table);
     let lines = logical_lines(text);
     if let Some((line, first)) = lines.first().filter(|(_, first)| is_listing(first)) {
         // None of its lines is a command: it is one problem.
         let problem = LineProblem { line: *line, text: first.clone(), error: LineError::Listing };
         return Parsed { problems: vec![problem], ..Parsed::default() };
     }
+    let mut problems = Vec::new();
     for (line, text) in lines {
-        if let Err(error) = reader.run(line, &text) {
-            reader.parsed.problems.push(LineProblem { line, text, error });
+        if let Err(error) = run_line(&mut table, line, &text) {
+            problems.push(LineProblem { line, text, error });
         }
     }
-    reader.parsed
+    Parsed { state: table.state, problems }
+}
+
+fn run_line(table: &mut TableReader<'_>, number: usize, text: &str) -> Result<(), LineError> {
+    // What many scripts have around their commands, and what has no effect on the table.
+    if matches!(text, "exit" | "exit 0" | "true" | ":") || text.starts_with("set -") {
+        return Ok(());
+    }
+    if text.contains(" (null) ") {
+        return Err(LineError::UnknownMethod);
+    }
+    let mut words = split(text)?;
+    if words.first().is_some_and(|word| word == "sudo") {
+        words.remove(0);
+    }
+    match words.first() {
+        Some(word) if is_ipvsadm(word) => {
+            words.remove(0);
+        }
+        Some(word) if word.starts_with(|first| first == '-' || is_odd_dash(first)) => {}
+        _ => return Err(LineError::NotIpvsadm),
+    }
+    table.run(number, words)
 }
 
 /// The lines that are neither empty nor a comment, each with its number; one that ends in a backslash goes on in the next.
@@ -110,40 +142,50 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
 }
 
 /// Whether a line is the first of a listing of `ipvsadm -L`.
-fn is_listing(line: &str) -> bool {
+pub fn is_listing(line: &str) -> bool {
     line.starts_with("IP Virtual Server version") || line.starts_with("Prot LocalAddress:Port")
 }
 
-fn is_ipvsadm(word: &str) -> bool {
+/// Whether a word of a shell starts ipvsadm.
+pub fn is_ipvsadm(word: &str) -> bool {
     word.rsplit('/').next() == Some("ipvsadm")
 }
 
-struct RulesReader<'a> {
-    names: &'a ServiceNames,
-    parsed: Parsed,
+/// A table that commands of ipvsadm fill, one after the other.
+#[derive(Debug)]
+pub struct TableReader<'a> {
+    reading: Reading<'a>,
+    /// The table up to now, with timeouts and sync daemons where a command set any
+    pub state: State,
+    /// The number of the line that added each service
+    pub lines: HashMap<ServiceKey, usize>,
     /// Services whose own line was refused, with its number, for the errors of their servers
     lost: HashMap<ServiceKey, usize>,
 }
 
-impl RulesReader<'_> {
-    fn run(&mut self, number: usize, text: &str) -> Result<(), LineError> {
-        // What many scripts have around their commands, and what has no effect on the table.
-        if matches!(text, "exit" | "exit 0" | "true" | ":") || text.starts_with("set -") {
-            return Ok(());
+impl<'a> TableReader<'a> {
+    /// An empty table.
+    pub fn new(names: &'a dyn Lookup, origin: Origin) -> Self {
+        Self {
+            reading: Reading::new(names, origin),
+            state: State::default(),
+            lines: HashMap::new(),
+            lost: HashMap::new(),
         }
-        if text.contains(" (null) ") {
+    }
+
+    /// Takes what has to be said of the commands since the last time, in sentences.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.reading.notes)
+    }
+
+    /// Runs one command: the words behind `ipvsadm`, and the number of the line that they are from.
+    ///
+    /// # Errors
+    /// Where ipvsadm or the kernel refuses it, or it cannot be read.
+    pub fn run(&mut self, number: usize, words: Vec<String>) -> Result<(), LineError> {
+        if words.iter().any(|word| word == "(null)") {
             return Err(LineError::UnknownMethod);
-        }
-        let mut words = split(text)?;
-        if words.first().is_some_and(|word| word == "sudo") {
-            words.remove(0);
-        }
-        match words.first() {
-            Some(word) if is_ipvsadm(word) => {
-                words.remove(0);
-            }
-            Some(word) if word.starts_with('-') => {}
-            _ => return Err(LineError::NotIpvsadm),
         }
         let mut line = CommandLine::parse(words)?;
         match line.command {
@@ -151,15 +193,19 @@ impl RulesReader<'_> {
             "add-server" | "edit-server" | "delete-server" => self.on_server(&mut line),
             "clear" => {
                 line.finish()?;
-                self.parsed.state.services = Services::default();
+                let (lost, count) = (self.lost.len(), self.state.services.len());
+                if count + lost > 0 {
+                    self.reading.note(|| clears(count, lost));
+                }
+                self.state.services = Services::default();
                 self.lost.clear();
                 Ok(())
             }
             "set" => {
-                let mut timeouts = self.parsed.state.timeouts;
+                let mut timeouts = self.state.timeouts;
                 values::timeouts(&mut line, &mut timeouts)?;
                 line.finish()?;
-                self.parsed.state.timeouts = timeouts;
+                self.state.timeouts = timeouts;
                 Ok(())
             }
             "start-daemon" | "stop-daemon" => self.on_sync(&mut line),
@@ -170,8 +216,8 @@ impl RulesReader<'_> {
     }
 
     fn on_service(&mut self, number: usize, line: &mut CommandLine) -> Result<(), LineError> {
-        let key = values::service(line, self.names)?;
-        let services = &mut self.parsed.state.services;
+        let key = values::service(line, &mut self.reading)?;
+        let services = &mut self.state.services;
         if line.command == "delete-service" {
             line.finish()?;
             let known = self.lost.remove(&key).is_some();
@@ -181,15 +227,17 @@ impl RulesReader<'_> {
                 .or(known.then_some(()))
                 .ok_or_else(|| self.missing(key));
         }
-        let scheduling =
-            values::scheduling(line, key.family()).map_err(LineError::from).and_then(|scheduling| {
+        let scheduling = values::scheduling(line, key, &mut self.reading).map_err(LineError::from).and_then(
+            |scheduling| {
                 line.finish()?;
                 Ok(scheduling)
-            });
+            },
+        );
         match (line.command, services.get_mut(&key), scheduling) {
             ("add-service", Some(_), _) => Err(LineError::ServiceExists(key)),
             ("add-service", None, Ok(scheduling)) => {
                 services.insert(key, VirtualService::new(scheduling, Servers::default()));
+                self.lines.insert(key, number);
                 Ok(())
             }
             ("add-service", None, Err(error)) => {
@@ -206,9 +254,9 @@ impl RulesReader<'_> {
     }
 
     fn on_server(&mut self, line: &mut CommandLine) -> Result<(), LineError> {
-        let key = values::service(line, self.names)?;
-        let server = values::server(line, key, self.names)?;
-        let Some(service) = self.parsed.state.services.get_mut(&key) else { return Err(self.missing(key)) };
+        let key = values::service(line, &mut self.reading)?;
+        let server = values::server(line, key, &mut self.reading)?;
+        let Some(service) = self.state.services.get_mut(&key) else { return Err(self.missing(key)) };
         if line.command == "delete-server" {
             line.finish()?;
             return match service.servers_mut().shift_remove(&server) {
@@ -234,7 +282,7 @@ impl RulesReader<'_> {
 
     fn on_sync(&mut self, line: &mut CommandLine) -> Result<(), LineError> {
         let role = values::role(line)?;
-        let running = &mut self.parsed.state.sync;
+        let running = &mut self.state.sync;
         if line.command == "stop-daemon" {
             line.finish()?;
             running.retain(|daemon| daemon.role != role);
@@ -255,4 +303,13 @@ impl RulesReader<'_> {
             None => LineError::NoService(service),
         }
     }
+}
+
+/// What `-C` takes away of the lines above.
+fn clears(services: usize, lost: usize) -> String {
+    let unread = match lost {
+        0 => String::new(),
+        _ => format!(", and {lost} that could not be read"),
+    };
+    format!("clears the whole table: the {services} virtual services of the lines above{unread}")
 }

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use super::ServiceNames;
 use super::command_line::CommandLine;
 use super::error::ValueError;
+use super::reading::Reading;
 use crate::model::{
     Checksum, EngineName, Family, Forwarding, Named, Persistence, PersistenceMask, Protocol, RealServer,
     SchedulerFlag, SchedulerFlags, SchedulerName, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole,
@@ -17,20 +17,23 @@ use crate::model::{
 const PERSISTENT: u32 = 360;
 
 /// The service that a line is about.
-pub(super) fn service(line: &mut CommandLine, names: &ServiceNames) -> Result<ServiceKey, ValueError> {
+pub(super) fn service(line: &mut CommandLine, reading: &mut Reading<'_>) -> Result<ServiceKey, ValueError> {
     let mut keys = Vec::new();
     for (option, protocol) in
         [("tcp-service", Protocol::Tcp), ("udp-service", Protocol::Udp), ("sctp-service", Protocol::Sctp)]
     {
         if let Some(text) = line.take_value(option) {
-            let (address, port) = address_and_port(&text, protocol, names)?;
+            let (address, port) = address_and_port(&text, protocol, reading)?;
             keys.push(ServiceKey::Address { protocol, address, port: port.unwrap_or(0) });
         }
+    }
+    if line.is_before("ipv6", "fwmark-service") {
+        return Err(ValueError::Ipv6BeforeMark);
     }
     let v6 = line.take_switch("ipv6");
     if let Some(text) = line.take_value("fwmark-service") {
         let family = if v6 { Family::V6 } else { Family::V4 };
-        keys.push(ServiceKey::FirewallMark { family, mark: mark(&text)? });
+        keys.push(ServiceKey::FirewallMark { family, mark: mark(&text, reading)? });
     } else if v6 {
         return Err(ValueError::Ipv6WithoutMark);
     }
@@ -42,37 +45,78 @@ pub(super) fn service(line: &mut CommandLine, names: &ServiceNames) -> Result<Se
 }
 
 /// Decimal, as ipvsadm reads it; or negative, as it prints a mark above 2147483647.
-fn mark(text: &str) -> Result<u32, ValueError> {
-    let number: Option<u32> =
-        text.parse().ok().or_else(|| text.parse::<i32>().ok().map(|negative| negative.cast_unsigned()));
+fn mark(text: &str, reading: &mut Reading<'_>) -> Result<u32, ValueError> {
+    let negative = || text.parse::<i32>().ok().map(|negative| negative.cast_unsigned());
+    let number: Option<u32> = text.parse().ok().or_else(|| {
+        let mark = negative()?;
+        reading.note(|| format!("ipvsadm prints the mark {mark} as {text}, and does not read that itself"));
+        Some(mark)
+    });
     number.filter(|mark| *mark != 0).ok_or_else(|| not_number(text, "a firewall mark", 1_u32, u32::MAX))
 }
 
 /// How a service is scheduled, with ipvsadm's own values for what is left out.
-pub(super) fn scheduling(line: &mut CommandLine, family: Family) -> Result<Scheduling, ValueError> {
+pub(super) fn scheduling(
+    line: &mut CommandLine,
+    service: ServiceKey,
+    reading: &mut Reading<'_>,
+) -> Result<Scheduling, ValueError> {
+    let family = service.family();
     let name = line.take_value("scheduler").unwrap_or_else(|| "wlc".to_owned());
+    if let Some(nearest) = reading.nearest_scheduler(&name) {
+        return Err(ValueError::UnknownScheduler { name, nearest });
+    }
+    if !SchedulerName::MAINLINE.contains(&name.as_str()) {
+        reading.note(|| {
+            format!(
+                "Linux has no scheduler `{name}`; `module:{name}` is written, for a kernel module of your own"
+            )
+        });
+    }
     let scheduler = SchedulerName::new(&name).ok_or_else(|| not_name(&name, "a scheduler"))?;
     let flags =
         line.take("sched-flags").map(|words| flags(words.as_deref(), &name)).transpose()?.unwrap_or_default();
     let timeout = match line.take("persistent") {
         None => None,
         Some(None) => Some(PERSISTENT),
-        Some(Some(text)) => Some(number(&text, "a persistence time", 0, u32::MAX)?),
+        Some(Some(text)) => {
+            let (least, most) = reading.persistence_times();
+            Some(number(&text, "a persistence time that ipvsadm takes", least, most)?)
+        }
     };
+    let is_overwritten =
+        family == Family::V6 && (line.is_before_service("netmask") || line.is_before("netmask", "ipv6"));
     let mask = match line.take_value("netmask") {
+        Some(text) if is_overwritten => {
+            reading
+                .note(|| format!("`-M {text}` stands before the IPv6 service, which sets it to 128 again"));
+            PersistenceMask::single_client(family)
+        }
         None => PersistenceMask::single_client(family),
         Some(text) => mask(&text, family)?,
     };
     let engine = line
         .take_value("pe")
         .map(|name| EngineName::new(&name).ok_or_else(|| not_name(&name, "a persistence engine")));
+    let one_packet = line.take_switch("ops");
+    // (A kernel can have both, by another program.)
+    if let ServiceKey::Address { protocol, port, .. } = service
+        && reading.is_for_ipvsadm()
+    {
+        if port == 0 && timeout.is_none() {
+            return Err(ValueError::ZeroPort);
+        }
+        if one_packet && protocol != Protocol::Udp {
+            return Err(ValueError::OnePacket(protocol));
+        }
+    }
     Ok(Scheduling {
         scheduler,
         flags,
         // A mask without persistence has no effect, and no place in the model.
         persistence: timeout.map(|timeout| Persistence { timeout, mask }),
         engine: engine.transpose()?,
-        one_packet: line.take_switch("ops"),
+        one_packet,
     })
 }
 
@@ -111,7 +155,7 @@ fn mask(text: &str, family: Family) -> Result<PersistenceMask, ValueError> {
 pub(super) fn server(
     line: &mut CommandLine,
     service: ServiceKey,
-    names: &ServiceNames,
+    reading: &mut Reading<'_>,
 ) -> Result<ServerKey, ValueError> {
     let text = line
         .take_value("real-server")
@@ -121,8 +165,23 @@ pub(super) fn server(
         // So does ipvsadm look up the names of ports where there is no protocol.
         ServiceKey::FirewallMark { .. } => Protocol::Tcp,
     };
-    let (address, port) = address_and_port(&text, protocol, names)?;
-    Ok(ServerKey { address, port: port.unwrap_or_else(|| service.default_server_port()) })
+    let is_first = line.is_before_service("real-server");
+    if is_first && let Some(name) = port_word(&text).filter(|word| !is_number(word)) {
+        return Err(ValueError::PortNameBeforeService(name.to_owned()));
+    }
+    let (address, port) = address_and_port(&text, protocol, reading)?;
+    let port = port.unwrap_or_else(|| {
+        // Without NAT ipvsadm sets the port of the service afterwards.
+        let is_kept = is_first && service.default_server_port() != 0 && line.has("masquerading");
+        if is_kept {
+            reading.note(|| {
+                format!("`-r {text}` has no port and stands before the service, so ipvsadm gives it port 0")
+            });
+            return 0;
+        }
+        service.default_server_port()
+    });
+    Ok(ServerKey { address, port })
 }
 
 /// What a server is, with ipvsadm's own values for what is left out; and the port that it really gets.
@@ -247,30 +306,40 @@ pub(super) fn sync_daemon(line: &mut CommandLine) -> Result<SyncDaemon, ValueErr
 fn address_and_port(
     text: &str,
     protocol: Protocol,
-    names: &ServiceNames,
+    reading: &mut Reading<'_>,
 ) -> Result<(IpAddr, Option<u16>), ValueError> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok((address, None));
     }
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, None),
+        Some((_, "")) => return Err(ValueError::BracketsWithoutPort(text.to_owned())),
         Some((host, rest)) => (host, Some(rest.strip_prefix(':').ok_or_else(|| not_address(text))?)),
         None => text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
-    let address = host.parse().map_err(|_| not_address(host))?;
+    let address = match host.parse() {
+        Ok(address) => address,
+        Err(_) => reading.host(host, || not_address(host))?,
+    };
     if text.starts_with('[') && !matches!(address, IpAddr::V6(_)) {
         return Err(not_address(text));
     }
     let Some(word) = port else { return Ok((address, None)) };
-    let port = if word.bytes().all(|byte| byte.is_ascii_digit()) {
-        number(word, "a port", 0, u16::MAX)?
-    } else {
-        names.port(word, protocol).ok_or_else(|| {
-            let file = names.path().to_owned();
-            ValueError::PortName { name: word.to_owned(), protocol, file }
-        })?
-    };
+    let port =
+        if is_number(word) { number(word, "a port", 0, u16::MAX)? } else { reading.port(word, protocol)? };
     Ok((address, Some(port)))
+}
+
+/// What stands behind the colon of an address with a port.
+fn port_word(text: &str) -> Option<&str> {
+    if text.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    let behind = text.rsplit_once(']').map_or(text, |(_, behind)| behind);
+    behind.rsplit_once(':').map(|(_, port)| port)
+}
+
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn not_address(text: &str) -> ValueError {
@@ -284,9 +353,9 @@ fn number<N: FromStr + PartialOrd + Copy + Into<u64>>(
     least: N,
     most: N,
 ) -> Result<N, ValueError> {
-    // Digits only: a sign is nothing that ipvsadm prints here.
-    Some(text)
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+    // Digits only, and one plus sign, which strtol takes.
+    Some(text.strip_prefix('+').unwrap_or(text))
+        .filter(|text| is_number(text))
         .and_then(|text| text.parse().ok())
         .filter(|number| *number >= least && *number <= most)
         .ok_or_else(|| not_number(text, what, least, most))

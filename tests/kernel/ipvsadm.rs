@@ -118,3 +118,42 @@ fn limits_are_set_changed_and_taken_away() {
         assert_eq!(limits(), wanted.join(" "), "{to}");
     }
 }
+
+// The oracle: what ipvsadm makes of a file is what lbd makes of it.
+#[test]
+fn a_converted_file_makes_the_table_that_ipvsadm_makes_of_it() {
+    let net = Netns::new();
+    net.sh("ip link add eth1 type dummy && ip link set eth1 up");
+    let text = |name: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/import/ipvsadm");
+        std::fs::read_to_string(format!("{folder}/{name}.conf")).unwrap()
+    };
+    // Refused, or taken in ipvsadm's own way.
+    let own = "-A -t 10.0.0.13:80 -s RR\n-A -t 10.1:81 -p 0\n-A -t 10.0.0.13:80 -s rr\n-a -r 192.168.8.1 -t 10.0.0.13:80 -m\n\
+        -A -M 64 -t [fd00::1]:80 -p 9\n-a -t [fd00::1]:80 -r fd00::2 -m\n-a -t [fd00::1]:80 -r [fd00::3] -m\n\
+        -E -t 10.0.0.13:80 -s wrr -p\n-A -t 10.0.0.13:80 -s lc\n-A -t 10.2:82\n-t 10.0.0.14:80 -A\n";
+    let names = ["18-edits", "01-save-n", "06-long-options", "09-clustered-letters", "15-scheduler-flags"];
+    // The lab's kernel does not have this scheduler.
+    net.write("rules", &names.map(text).concat().replace("--scheduler nq", "--scheduler rr"));
+    // (Servers of another family than their service are in no file with a sync daemon.)
+    net.write("own", &(text("12-ipv6") + own));
+    net.write("script", &text("21-command-prefixes"));
+    for (file, run) in [
+        ("rules", "ipvsadm -R < rules"),
+        // Each line by itself, since at the first one that it refuses `ipvsadm -R` ends.
+        ("own", "while read -r line; do echo \"$line\" | ipvsadm -R; done < own"),
+        ("script", "bash script"),
+    ] {
+        let clean =
+            "ipvsadm -C; ipvsadm --stop-daemon master || true; ipvsadm --set 900 120 300; rm -rf state";
+        net.sh(clean);
+        net.sh(&format!("{{ {run}; }} >/dev/null 2>&1 || true"));
+        let theirs = (net.ipvsadm_save(), net.table());
+        net.sh(clean);
+        let export = net.lbd(&["export", "--from", file]);
+        net.write("desired.yaml", &export.stdout);
+        let apply = net.lbd(&["-f", "desired.yaml", "apply"]);
+        assert_eq!(apply.status, 0, "{file}: {export:?} {apply:?}");
+        assert_eq!((net.ipvsadm_save(), net.table()), theirs, "{file}: {export:?}");
+    }
+}

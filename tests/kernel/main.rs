@@ -24,6 +24,7 @@ mod glance;
 mod guards;
 mod health;
 mod history;
+mod import;
 mod include;
 mod ipvs;
 mod ipvsadm;

@@ -195,7 +195,7 @@ foreign, left alone:
     // What was exported from rules is the live side as well, in both forms.
     for form in ["yaml", "json"] {
         let export = lbd(&directory, &["export", "--from", "live", "--output", form]);
-        assert_eq!((export.status, export.stderr.as_str()), (0, ""));
+        assert_eq!((export.status, export.stderr.as_str()), (0, "note: live: read as rules of ipvsadm\n"));
         fs::write(directory.path().join("export"), export.stdout).unwrap();
         let again = lbd(&directory, &["-f", "a.yaml", "diff", "--live", "export"]);
         assert!(
@@ -264,7 +264,9 @@ fn rules_that_no_file_can_ask_for_are_named() {
     assert_eq!(output.status, 2);
     assert!(output.stdout.contains("  listen: tcp://10.0.0.13:80\n"), "{}", output.stdout);
     assert!(output.stdout.contains("web.example.com"), "{}", output.stdout);
-    assert!(output.stderr.starts_with("warning: rules:2: "), "{}", output.stderr);
+    let warning = "note: rules: read as rules of ipvsadm\nwarning: `web.example.com` is a host name; ";
+    assert!(output.stderr.starts_with(warning), "{}", output.stderr);
+    assert!(output.stderr.contains("\n --> rules:2:1\n"), "{}", output.stderr);
 }
 
 #[test]

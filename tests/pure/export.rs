@@ -180,14 +180,23 @@ fn what_no_file_can_ask_for_is_said() {
                  -A -t 10.0.0.19:80\n-a -t 10.0.0.19:80 -r 127.0.0.1:8080 -m\n--set 900 9999999 1\n";
     let mut rendered = of_rules(rules);
     rendered.comment("line 7: what no line can say\r\n: clusters: []");
+    rendered.comment_before(1, "before\nclusters: []");
+    rendered.comment_before(99, "behind\u{2028}clusters: []");
     let yaml = rendered.yaml().unwrap();
     assert_eq!(loaded(yaml.clone()).state, State::default(), "{yaml}");
+    let comments: Vec<&str> = yaml.lines().filter(|line| line.contains("clusters: []")).collect();
+    let expected = [
+        "# line 7: what no line can say\\r\\n: clusters: []",
+        "clusters: []",
+        "# before\\nclusters: []",
+        "# behind\\u{2028}clusters: []",
+    ];
+    assert_eq!(comments, expected);
     let all = rendered.unexpressed();
     assert_eq!(
         all,
         [
             "timeouts: `9999999s` is too long",
-            "line 7: what no line can say\r\n: clusters: []",
             "tcp://10.0.0.13:80: a service without a scheduler refuses every connection",
             "tcp://10.0.0.14:80: the bits of the netmask 255.0.255.0 are not contiguous",
             "tcp://10.0.0.15:0: port 0 means every port of the address, and works only with `persistence`: without it the \

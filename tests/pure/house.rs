@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nft", &["model"]),
     ("kernel", &["error_chain", "model", "nft"]),
     ("ipvsadm", &["escape", "model"]),
+    ("import", &["config", "escape", "files", "ipvsadm", "model"]),
     (
         "reconcile",
         &["files", "guard", "history", "kernel", "model", "ownership", "plan", "status", "store", "target"],
@@ -87,6 +88,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "health",
             "history",
             "host",
+            "import",
             "ipvsadm",
             "kernel",
             "logging",

@@ -164,7 +164,7 @@ fn nothing_is_dropped_in_silence() {
              -a -t 10.0.0.14:80 -r 10.1.1.2:80 (null) -w 1\n"
         ),
         [
-            (1, "`web.example.com` is a host name; save the rules again with `ipvsadm -Sn`, which prints addresses".to_owned()),
+            (1, "`web.example.com` is a host name; save the rules again with `ipvsadm -Sn`, which prints addresses, or look it up with `lbd export --from FILE --resolve`".to_owned()),
             (2, "`--weight` does not belong to `--add-service`".to_owned()),
             (3, "its service tcp://10.0.0.13:80 could not be read (line 2)".to_owned()),
             (4, "`>` has a meaning that only a shell knows; run the script and save the result with `ipvsadm -Sn`".to_owned()),

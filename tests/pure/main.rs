@@ -25,6 +25,7 @@ mod guards;
 mod health;
 mod history;
 mod house;
+mod import;
 mod include;
 mod ipvsadm;
 mod log;

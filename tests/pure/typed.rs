@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::fs;
 use std::process::Command;
 
 use lbd::store::Store;
@@ -13,7 +14,7 @@ use crate::cli::{GOOD, Output, directory, finish, lbd};
 fn a_missing_export_is_named_with_what_its_option_takes() {
     let directory = directory(&[("a.yaml", GOOD)]);
     let live = "`--live` takes what `lbd export` or `ipvsadm -Sn` has written";
-    let from = "`--from` takes what `ipvsadm -Sn` has written";
+    let from = "`--from` takes a keepalived.conf, an ldirectord.cf, or what `ipvsadm -Sn` has written";
     let missing = "missing: there is no such file";
     let folder = ".: is a directory, neither a regular file nor a pipe";
     for (arguments, says) in [
@@ -35,9 +36,9 @@ fn an_export_is_read_from_a_pipe() {
     let directory = directory(&[("a.yaml", GOOD), ("rules", rules)]);
     for (command, says) in [
         ("\"$0\" -f a.yaml diff --live <(cat rules)", "in sync: 1 virtual service, 2 real servers\n"),
-        ("\"$0\" export --from <(cat rules) -o ipvsadm", rules),
-        ("cat rules | \"$0\" export --from - -o ipvsadm", rules),
-        ("cat rules | \"$0\" export --from /dev/stdin -o ipvsadm", rules),
+        ("\"$0\" export --format ipvsadm --from <(cat rules) -o ipvsadm", rules),
+        ("cat rules | \"$0\" export --format ipvsadm --from - -o ipvsadm", rules),
+        ("cat rules | \"$0\" export --format ipvsadm --from /dev/stdin -o ipvsadm", rules),
     ] {
         let mut bash = Command::new("bash");
         bash.args(["-c", command, env!("CARGO_BIN_EXE_lbd")]).current_dir(directory.path());
@@ -73,13 +74,10 @@ fn what_belongs_to_another_program_is_one_error_where_rules_or_an_export_belong(
         [first, expected]
     };
     for (name, program) in [("k", "keepalived"), ("l", "ldirectord")] {
-        let what = format!("error: this is a configuration file of {program}, which lbd does not read");
-        let way_out = format!(
-            "; while {program} has its services in the kernel, `lbd export` writes a desired file of them"
-        );
+        let what = format!("error: this is a configuration file of {program}");
+        let way_out = "; `lbd export --from FILE` makes a desired file of it";
         for (arguments, takes) in [
             (&["-f", name, "validate"][..], "a desired file"),
-            (&["export", "--from", name], "what `ipvsadm -Sn` has written"),
             (&["-f", "a.yaml", "diff", "--live", name], "what `lbd export` or `ipvsadm -Sn` has written"),
         ] {
             assert_eq!(message(arguments), [what.clone(), format!("{takes}{way_out}")], "{arguments:?}");
@@ -88,10 +86,14 @@ fn what_belongs_to_another_program_is_one_error_where_rules_or_an_export_belong(
     for name in ["a.yaml", "json"] {
         let expected = [
             "error: this is a desired file already, as `lbd export` writes it",
-            "what `ipvsadm -Sn` has written",
+            "a keepalived.conf, an ldirectord.cf, or what `ipvsadm -Sn` has written",
         ];
         assert_eq!(message(&["export", "--from", name]), expected);
     }
+    fs::write(directory.path().join("poem"), "roses are red\n").unwrap();
+    let poem = lbd(&directory, &["export", "--from", "poem"]);
+    let says = "error: poem: neither a keepalived.conf nor an ldirectord.cf nor rules of ipvsadm; where it is one of them, name it with --format\n";
+    assert_eq!((poem.status, poem.stdout.as_str(), poem.stderr.as_str()), (2, "", says));
     let script = lbd(&directory, &["export", "--from", "script"]);
     assert!(script.stdout.contains("  listen: tcp://10.0.0.13:80\n"), "{}", script.stdout);
 }

@@ -1,6 +1,6 @@
 //! Turns one virtual service into a cluster.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Rewritten, empty, settings};
 use crate::config::format::document::{
@@ -74,7 +74,7 @@ pub(super) fn rewritten(
             .collect(),
     };
     lost.extend(misread(key, service, &cluster, state, lost.is_empty()));
-    Rewritten { listen: key.to_string(), cluster, wrong: lost }
+    Rewritten { listen: key.to_string(), cluster, wrong: lost, before: Vec::new() }
 }
 
 /// What the file would not take of a cluster, or take for something else.
@@ -105,7 +105,7 @@ fn misread(
 }
 
 /// An issue with the server that it is about.
-fn with_server(issue: &Issue, cluster: &Cluster) -> String {
+pub(super) fn with_server(issue: &Issue, cluster: &Cluster) -> String {
     let server = match issue.path.0.as_slice() {
         [_, _, PathStep::Key(key), PathStep::Index(index), ..] if key == "servers" => {
             cluster.servers.get(*index)
@@ -121,7 +121,7 @@ fn with_server(issue: &Issue, cluster: &Cluster) -> String {
 }
 
 /// `tcp-10.0.0.13-80`, `fwmark6-10`: unique, since the key is.
-fn name(key: ServiceKey) -> String {
+pub fn name(key: ServiceKey) -> String {
     match key {
         ServiceKey::Address { protocol, address, port } => format!("{protocol}-{address}-{port}"),
         ServiceKey::FirewallMark { family: Family::V4, mark } => format!("fwmark-{mark}"),
@@ -139,11 +139,7 @@ fn entry(
 ) -> Option<ServerEntry> {
     let ServerKey { address, port } = server;
     let own = service.default_server_port() == port;
-    let path = match address.to_string() {
-        text if own && is_port_like(&text) => format!("[{text}]"),
-        text if own => text,
-        _ => SocketAddr::new(address, port).to_string(),
-    };
+    let path = if own { bare_address(address) } else { SocketAddr::new(address, port).to_string() };
     let RealServer { weight, forwarding, thresholds: Thresholds { upper, lower } } = *of;
     let mut lose = |what: String| lost.push(format!("server {server}: {what}"));
     let Some(method) = forwarding.method() else {
@@ -184,6 +180,14 @@ fn entry(
     };
     let bare = FullServer::new(full.address.clone());
     Some(if full == bare { ServerEntry::Short(full.address) } else { ServerEntry::Full(full) })
+}
+
+/// An address without a port, in brackets where its end looks like one.
+pub fn bare_address(address: IpAddr) -> String {
+    match address.to_string() {
+        text if is_port_like(&text) => format!("[{text}]"),
+        text => text,
+    }
 }
 
 fn written(Tunnel { kind, port, checksum }: Tunnel) -> Option<TunnelEntry> {

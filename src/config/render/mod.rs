@@ -1,16 +1,20 @@
 //! Turns a state into the desired file that describes it, for `export`, and names what no file can describe.
 
 mod cluster;
+mod converted;
 mod settings;
 mod text;
 mod untracked;
 
+pub use self::cluster::{bare_address, name as cluster_name};
+pub use self::converted::{is_name, problem_of_check, render_document, state_of};
+pub use self::settings::duration;
 use super::format::document::{Cluster, Document, Number};
 use super::format::issue::Issue;
 use super::format::path::PathStep;
 use super::resolve::resolve;
 use crate::escape;
-use crate::model::State;
+use crate::model::{ServiceKey, State, VirtualService};
 
 /// A state as a desired file.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,9 +22,13 @@ pub struct Rendered {
     /// Everything but the clusters
     head: Document,
     /// What the head cannot express, in sentences; a comment for each
+    head_lost: Vec<String>,
+    /// More comments at the head
     head_comments: Vec<String>,
     /// The clusters in their order, with what is wrong with each
     clusters: Vec<Rewritten>,
+    /// Comments behind the last cluster
+    end_comments: Vec<String>,
 }
 
 /// A virtual service as a cluster.
@@ -33,6 +41,8 @@ struct Rewritten {
     /// What it has no words for. Such a cluster becomes a comment as a whole: with a server missing, the file would
     /// ask for that server's deletion.
     wrong: Vec<String>,
+    /// Comments before it, one for each
+    before: Vec<String>,
 }
 
 /// The desired file that describes this state: one cluster for each virtual service, sorted, so that two exports of one
@@ -41,23 +51,44 @@ struct Rewritten {
 /// It describes the state exactly: each entry is read back and compared, and left out where the file cannot
 /// express it.
 pub fn render(state: &State) -> Rendered {
-    let mut head = empty();
-    let mut head_comments = Vec::new();
-    settings::settings(state, &mut head, &mut head_comments);
-    let untracked = untracked::Untracked::of(state);
-    head_comments.extend(untracked.unexpressed());
     let mut services: Vec<_> = state.services.iter().collect();
     services.sort_by_key(|(key, _)| **key);
+    rendered(state, services)
+}
+
+/// As [`render`], with the clusters in the order of the services of the state.
+pub fn render_in_order(state: &State) -> Rendered {
+    rendered(state, state.services.iter().collect())
+}
+
+fn rendered(state: &State, services: Vec<(&ServiceKey, &VirtualService)>) -> Rendered {
+    let mut head = empty();
+    let mut head_lost = Vec::new();
+    settings::settings(state, &mut head, &mut head_lost);
+    let untracked = untracked::Untracked::of(state);
+    head_lost.extend(untracked.unexpressed());
     let rewritten =
         |(key, service): (&_, &_)| cluster::rewritten(*key, service, state, untracked.has(key, service));
     let clusters = services.into_iter().map(rewritten).collect();
-    Rendered { head, head_comments, clusters }
+    Rendered { head, head_lost, head_comments: Vec::new(), clusters, end_comments: Vec::new() }
 }
 
 impl Rendered {
-    /// Adds a comment at the head of the file, for what was lost before there was a state: a line of saved rules, say.
+    /// Adds a comment at the head of the file.
     pub fn comment(&mut self, comment: impl Into<String>) {
         self.head_comments.push(comment.into());
+    }
+
+    /// Adds a comment before the cluster of this position, or behind the last one where there is none.
+    pub fn comment_before(&mut self, cluster: usize, comment: impl Into<String>) {
+        let comments =
+            self.clusters.get_mut(cluster).map_or(&mut self.end_comments, |cluster| &mut cluster.before);
+        comments.push(comment.into());
+    }
+
+    /// Whether the file would ask for anything.
+    pub fn has_content(&self) -> bool {
+        self.document() != empty()
     }
 
     /// What the file cannot ask for, each in a sentence that names it.
@@ -65,7 +96,17 @@ impl Rendered {
         let of_clusters = self.clusters.iter().flat_map(|Rewritten { listen, wrong, .. }| {
             wrong.iter().map(move |why| format!("{listen}: {why}"))
         });
-        self.head_comments.iter().cloned().chain(of_clusters).collect()
+        self.head_lost.iter().cloned().chain(of_clusters).collect()
+    }
+
+    /// What each cluster listens on, in their order, and what the file cannot ask for of it: then it is left out.
+    pub fn clusters(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.clusters.iter().map(|Rewritten { listen, wrong, .. }| (&**listen, &**wrong))
+    }
+
+    /// What the file cannot ask for beside the clusters.
+    pub fn head_lost(&self) -> &[String] {
+        &self.head_lost
     }
 
     /// The document, without what cannot be written.
@@ -82,6 +123,11 @@ impl Rendered {
         text::yaml(self)
     }
 
+    /// The comments alone, for a file that would ask for nothing.
+    pub fn comments(&self) -> String {
+        text::comments(self)
+    }
+
     /// The file as JSON, which has no comments.
     ///
     /// # Errors
@@ -92,7 +138,7 @@ impl Rendered {
 }
 
 /// A document without any entry.
-fn empty() -> Document {
+pub fn empty() -> Document {
     Document {
         version: Number::default(),
         include: Vec::new(),

@@ -100,7 +100,7 @@ fn sysctl(value: &str) -> SysctlValue {
 }
 
 /// Seconds in the largest unit that divides them without a remainder.
-pub(super) fn duration(seconds: u32) -> DurationText {
+pub fn duration(seconds: u32) -> DurationText {
     let largest = |(_, unit): &(char, u32)| seconds.is_multiple_of(*unit) && (seconds != 0 || *unit == 1);
     let (letter, unit) = UNITS.into_iter().find(largest).unwrap_or(('s', 1));
     format!("{}{letter}", seconds / unit).into()

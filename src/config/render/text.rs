@@ -10,33 +10,66 @@ const MODELINE: &str = "# yaml-language-server: $schema=/usr/share/lbd/desired.s
 /// The file. Its comments make it necessary to write it piece by piece.
 pub(super) fn yaml(rendered: &Rendered) -> Result<String, serde_yaml::Error> {
     let mut text = MODELINE.to_owned();
-    for comment in &rendered.head_comments {
-        text.push_str(&prefixed(&format!("Left out: {}", escape::text(comment)), "# "));
-    }
+    push_head_comments(&mut text, rendered);
     let head = serde_yaml::to_string(&rendered.head)?;
     let empty = "clusters: []\n";
     text.push_str(head.strip_suffix(empty).unwrap_or(&head));
     let sound = rendered.clusters.iter().any(|rewritten| rewritten.wrong.is_empty());
     text.push_str(if sound { "clusters:\n" } else { empty });
-    for (index, Rewritten { listen, cluster, wrong }) in rendered.clusters.iter().enumerate() {
+    for (index, Rewritten { listen, cluster, wrong, before }) in rendered.clusters.iter().enumerate() {
         if index > 0 {
             text.push('\n');
         }
+        push_comments(&mut text, before);
         let entry = entry(cluster)?;
         if wrong.is_empty() {
             text.push_str(&entry);
             continue;
         }
-        let why: Vec<_> = wrong.iter().map(|why| format!("- {}", escape::text(why))).collect();
-        let comment = format!(
-            "Left out, so that applying this file does not change it: {}\n{}",
-            escape::text(listen),
-            why.join("\n")
-        );
-        text.push_str(&prefixed(&comment, "# "));
+        push_lost(&mut text, listen, wrong);
         text.push_str(&prefixed(&entry, "# "));
     }
+    if !rendered.end_comments.is_empty() {
+        text.push('\n');
+        push_comments(&mut text, &rendered.end_comments);
+    }
     Ok(text)
+}
+
+/// The comments of a file that would ask for nothing.
+pub(super) fn comments(rendered: &Rendered) -> String {
+    let mut text = String::new();
+    push_head_comments(&mut text, rendered);
+    for Rewritten { listen, wrong, before, .. } in &rendered.clusters {
+        push_comments(&mut text, before);
+        push_lost(&mut text, listen, wrong);
+    }
+    push_comments(&mut text, &rendered.end_comments);
+    text
+}
+
+fn push_head_comments(text: &mut String, rendered: &Rendered) {
+    for lost in &rendered.head_lost {
+        text.push_str(&prefixed(&format!("Left out: {}", escape::text(lost)), "# "));
+    }
+    push_comments(text, &rendered.head_comments);
+}
+
+fn push_comments(text: &mut String, comments: &[String]) {
+    for comment in comments {
+        text.push_str(&prefixed(&escape::text(comment), "# "));
+    }
+}
+
+/// Says why a cluster is left out.
+fn push_lost(text: &mut String, listen: &str, wrong: &[String]) {
+    let why: Vec<_> = wrong.iter().map(|why| format!("- {}", escape::text(why))).collect();
+    let comment = format!(
+        "Left out, so that applying this file does not change it: {}\n{}",
+        escape::text(listen),
+        why.join("\n")
+    );
+    text.push_str(&prefixed(&comment, "# "));
 }
 
 /// A cluster as an entry of a list.

@@ -10,7 +10,7 @@ mod fit;
 mod health;
 mod listener;
 mod mark;
-mod name;
+pub(super) mod name;
 mod scheduling;
 mod server;
 mod settings;

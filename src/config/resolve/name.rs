@@ -6,7 +6,7 @@ use crate::config::format::path::KeyPath;
 use crate::escape;
 
 /// Reports what is wrong with the name of a `noun`; `is_key` is whether it is the key at its place, and not the value.
-pub(super) fn check(name: &str, noun: &str, here: KeyPath, is_key: bool, issues: &mut Issues) {
+pub(in crate::config) fn check(name: &str, noun: &str, here: KeyPath, is_key: bool, issues: &mut Issues) {
     let (wrong, of) = if name.trim().is_empty() {
         (format!("a {noun} needs a name"), "")
     } else if name.len() > NAME_LENGTH {

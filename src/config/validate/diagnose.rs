@@ -76,9 +76,11 @@ impl Diagnostics {
                 lines = (problem.file, Lines::new(parts.get(problem.file).map_or("", |part| part.text)));
             }
             let line = lines.1.get(problem.line);
-            text.push_str(&render(&self.file_name(problem), problem, line, colour));
+            text.push_str(&render(Level::ERROR, &self.file_name(problem), problem, line, colour));
             text.push('\n');
-            self.push_places(&mut text, others);
+            let names: Vec<_> = others.iter().map(|other| self.file_name(other)).collect();
+            let places = names.iter().zip(others).map(|(name, other)| (&**name, other.line, other.column));
+            push_places(&mut text, &places.collect::<Vec<_>>());
             text.push('\n');
         }
         let count = self.list.len() + self.more;
@@ -116,30 +118,6 @@ impl Diagnostics {
         parts
             .get(problem.file)
             .map_or_else(|| self.source.name.clone(), |part| self.source.part_name(problem.file, part.name))
-    }
-
-    /// Lists where else a problem is, as many places in a line as it has room for.
-    fn push_places(&self, text: &mut String, problems: &[&Diagnostic]) {
-        let places = match problems.len() {
-            0 => return,
-            1 => "1 more place".to_owned(),
-            more => format!("{more} more places"),
-        };
-        let _ = write!(text, "\nthe same in {places}:");
-        let mut room = 0;
-        for problem in problems {
-            let Diagnostic { line, column, .. } = problem;
-            let name = self.file_name(problem);
-            let place = format!("  {}:{line}:{column}", escape::text(&name));
-            let length = place.chars().count();
-            if length > room {
-                text.push('\n');
-                room = WIDTH;
-            }
-            room = room.saturating_sub(length);
-            text.push_str(&place);
-        }
-        text.push('\n');
     }
 
     /// The problems in one line, for a log: the first of them with its place, and how many there are.
@@ -196,7 +174,36 @@ impl std::fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-fn render(name: &str, problem: &Diagnostic, line: Option<&str>, colour: bool) -> String {
+/// Lists where else a problem is, by file, line and column, as many places in a line as it has room for.
+pub(super) fn push_places(text: &mut String, places: &[(&str, usize, usize)]) {
+    let count = match places.len() {
+        0 => return,
+        1 => "1 more place".to_owned(),
+        more => format!("{more} more places"),
+    };
+    let _ = write!(text, "\nthe same in {count}:");
+    let mut room = 0;
+    for (name, line, column) in places {
+        let place = format!("  {}:{line}:{column}", escape::text(name));
+        let length = place.chars().count();
+        if length > room {
+            text.push('\n');
+            room = WIDTH;
+        }
+        room = room.saturating_sub(length);
+        text.push_str(&place);
+    }
+    text.push('\n');
+}
+
+/// One problem of a file, with its line underlined at the place.
+pub(super) fn render(
+    level: Level<'_>,
+    name: &str,
+    problem: &Diagnostic,
+    line: Option<&str>,
+    colour: bool,
+) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH * 4);
     let Diagnostic { file: _, line: number, column, width, message, expected, suggestion } = problem;
     let (message, name) = (escape::text(message), escape::text(name));
@@ -205,7 +212,7 @@ fn render(name: &str, problem: &Diagnostic, line: Option<&str>, colour: bool) ->
         Some(text) if text.chars().count() <= LABEL => (Some(text), None),
         text => (None, text),
     };
-    let mut group = Group::with_title(Level::ERROR.primary_title(message.as_ref()));
+    let mut group = Group::with_title(level.primary_title(message.as_ref()));
     if let Some(line) = line {
         let (excerpt, start, end) = excerpt(line, *column, *width);
         let mark = AnnotationKind::Primary.span(start..end).label(label);

@@ -8,8 +8,12 @@ use super::problem::Diagnostic;
 use crate::config::source::Source;
 
 /// How the blocks of a keepalived.conf begin.
-const KEEPALIVED: [&str; 7] = [
+const KEEPALIVED: [&str; 11] = [
     "global_defs",
+    "static_ipaddress",
+    "static_routes",
+    "bfd_instance",
+    "vrrp_track_process",
     "vrrp_instance",
     "vrrp_script",
     "vrrp_sync_group",
@@ -30,20 +34,43 @@ const LISTING: [&str; 2] = ["IP Virtual Server version", "Prot LocalAddress:Port
 /// How rules of `ipvsadm -S` begin.
 const RULES: [&str; 5] = ["-A ", "-a ", "--add-service ", "--add-server ", "ipvsadm "];
 
+/// A program with a configuration file of its own for IPVS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// keepalived
+    Keepalived,
+    /// ldirectord
+    Ldirectord,
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keepalived => "keepalived",
+            Self::Ldirectord => "ldirectord",
+        })
+    }
+}
+
+/// The program whose configuration a text is.
+pub fn program(text: &str) -> Option<Program> {
+    place(text).map(|(program, _)| program)
+}
+
 /// The problem of a text that is something else where a desired file belongs.
 pub(in crate::config) fn problem(text: &str) -> Option<Diagnostic> {
-    conflict(text).or_else(|| program(text, &"a desired file")).or_else(|| ipvsadm(text))
+    conflict(text).or_else(|| of_program(text, &"a desired file")).or_else(|| ipvsadm(text))
 }
 
 /// The problem of a file that is a configuration of another program; `expected` is what to give, as a noun.
 pub fn of_another_program(source: &Source, expected: &dyn fmt::Display) -> Option<Diagnostics> {
-    program(&source.text, expected).map(|problem| Diagnostics::new(source, vec![problem], 0))
+    of_program(&source.text, expected).map(|problem| Diagnostics::new(source, vec![problem], 0))
 }
 
 /// The problem of a file that is something else where rules of ipvsadm belong, as a whole; `expected` is what to give, as a noun.
 pub fn not_rules(source: &Source, expected: &dyn fmt::Display) -> Option<Diagnostics> {
     let text = &source.text;
-    let problem = conflict(text).or_else(|| program(text, expected)).or_else(|| desired(text, expected));
+    let problem = conflict(text).or_else(|| desired(text, expected));
     problem.map(|problem| Diagnostics::new(source, vec![problem], 0))
 }
 
@@ -57,14 +84,19 @@ fn conflict(text: &str) -> Option<Diagnostic> {
 }
 
 /// The problem of a configuration of keepalived or ldirectord.
-fn program(text: &str, expected: &dyn fmt::Display) -> Option<Diagnostic> {
-    let (name, (index, line)) = keepalived(text)
-        .map(|place| ("keepalived", place))
-        .or_else(|| ldirectord(text).map(|place| ("ldirectord", place)))?;
-    let message = format!("this is a configuration file of {name}, which lbd does not read");
-    Some(whole_line(index, line, message).expecting(format!(
-        "{expected}; while {name} has its services in the kernel, `lbd export` writes a desired file of them"
-    )))
+fn of_program(text: &str, expected: &dyn fmt::Display) -> Option<Diagnostic> {
+    let (program, (index, line)) = place(text)?;
+    let message = format!("this is a configuration file of {program}");
+    Some(
+        whole_line(index, line, message)
+            .expecting(format!("{expected}; `lbd export --from FILE` makes a desired file of it")),
+    )
+}
+
+/// The program whose configuration a text is, and the line that shows it.
+fn place(text: &str) -> Option<(Program, (usize, &str))> {
+    let keepalived = keepalived(text).map(|place| (Program::Keepalived, place));
+    keepalived.or_else(|| ldirectord(text).map(|place| (Program::Ldirectord, place)))
 }
 
 /// The first line of a block of a keepalived.conf.
@@ -82,7 +114,7 @@ fn keepalived(text: &str) -> Option<(usize, &str)> {
         }
         let is_block = content.split_whitespace().next().is_some_and(|word| KEEPALIVED.contains(&word));
         last = is_block.then_some((index, line));
-        if content.ends_with('{') && is_block {
+        if content.contains('{') && is_block {
             return last;
         }
     }

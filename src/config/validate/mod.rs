@@ -7,4 +7,5 @@ pub(super) mod foreign;
 pub(super) mod fullwidth;
 mod lines;
 pub(super) mod problem;
+pub(super) mod remark;
 pub(super) mod syntax;

@@ -91,9 +91,9 @@ fn what_is_no_desired_file() {
     let listing = "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\nTCP  10.7.0.1:80 rr\n";
     let conflict = "version: 1\nclusters:\n  - name: web\n<<<<<<< HEAD\n    listen: tcp://10.0.0.1:80\n=======\n    listen: tcp://10.0.0.2:80\n>>>>>>> other\n    servers: []\n";
     check(whole, &[
-        (keepalived, &["3:1 this is a configuration file of keepalived, which lbd does not read | a desired file; while keepalived has its services in the kernel, `lbd export` writes a desired file of them"]),
-        ("!virtual_server 10.0.0.2 80 {\n$NET=10.0.0\n\tvirtual_server ${NET}.1 80 # the shop\n\n  ! old\n\t{\n", &["3:2 this is a configuration file of keepalived, which lbd does not read | a desired file; while keepalived has its services in the kernel, `lbd export` writes a desired file of them"]),
-        ("checktimeout = 10\nvirtual = 10.0.0.1:80\n\treal = 192.168.8.14:80 gate 10\n", &["2:1 this is a configuration file of ldirectord, which lbd does not read | a desired file; while ldirectord has its services in the kernel, `lbd export` writes a desired file of them"]),
+        (keepalived, &["3:1 this is a configuration file of keepalived | a desired file; `lbd export --from FILE` makes a desired file of it"]),
+        ("!virtual_server 10.0.0.2 80 {\n$NET=10.0.0\n\tvirtual_server ${NET}.1 80 # the shop\n\n  ! old\n\t{\n", &["3:2 this is a configuration file of keepalived | a desired file; `lbd export --from FILE` makes a desired file of it"]),
+        ("checktimeout = 10\nvirtual = 10.0.0.1:80\n\treal = 192.168.8.14:80 gate 10\n", &["2:1 this is a configuration file of ldirectord | a desired file; `lbd export --from FILE` makes a desired file of it"]),
         (listing, &["1:1 this is a listing of `ipvsadm -L` | what `ipvsadm -Sn` prints: `lbd export --from FILE` makes a desired file of it, `lbd diff --live FILE` compares with it"]),
         ("# saved\n-A -t 10.0.0.1:80 -s rr\n", &["2:1 these are rules of ipvsadm | a desired file; `lbd export --from FILE` makes one of the rules"]),
         (&conflict.replace("<<<<<<< HEAD\n", ""), &["7:1 a merge conflict ends here | one of the versions, without the lines `<<<<<<<`, `=======` and `>>>>>>>`"]),
