@@ -62,7 +62,7 @@ pub(super) fn take_in_for_pass(
         altered: conditions.altered.clone(),
     };
     if store.load_health().is_ok_and(|before| before != known) {
-        return store.save_health(&known);
+        store.save_health(known, None)?;
     }
     Ok(())
 }

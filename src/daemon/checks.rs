@@ -7,7 +7,7 @@ use super::health_change::HealthChange;
 use crate::health::{Probes, Verdicts};
 use crate::model::{Desired, ServiceKey};
 use crate::reconcile::PartialPass;
-use crate::store::{Heard, KnownHealth, SILENCE, Store, unknown_health};
+use crate::store::{Heard, KnownHealth, SILENCE, SavedHealth, Store, unknown_health};
 use crate::target::{Advance, Clock, Conditions, InForce, Overrides, SILENT, ServerOf, Target};
 
 /// How many goals the probes are kept of: the one that is followed, and one that is tried.
@@ -21,7 +21,7 @@ pub(super) struct Checks {
     /// What was in force at the last pass; nothing before the first one
     known: Option<KnownHealth>,
     /// What of it is on disk
-    saved: Option<KnownHealth>,
+    saved: Option<SavedHealth>,
     /// What is to be probed for the last goals
     probes: Vec<ProbesOf>,
     /// The hash of the probes that are on disk, and how many there are
@@ -119,10 +119,7 @@ impl Checks {
     ) -> Option<String> {
         if self.known.is_none() {
             match store.load_health() {
-                Ok(known) => {
-                    self.saved = Some(known.clone());
-                    self.known = Some(known);
-                }
+                Ok(known) => self.known = Some(known),
                 Err(error) => return Some(unknown_health(&error)),
             }
         }
@@ -218,13 +215,17 @@ impl Checks {
     }
 
     fn save(&mut self, store: &Store, known: KnownHealth, warnings: &mut Vec<String>) {
-        if self.saved.as_ref() == Some(&known) && !store.lacks_health(&known) {
+        if self.has_saved(&known) && !store.lacks_health(&known) {
             return;
         }
-        match store.save_health(&known) {
-            Ok(()) => self.saved = Some(known),
+        match store.save_health(known, self.saved.as_ref()) {
+            Ok(saved) => self.saved = saved,
             Err(error) => warnings.push(format!("{error}; after a restart verdicts may be taken in anew")),
         }
+    }
+
+    fn has_saved(&self, known: &KnownHealth) -> bool {
+        self.saved.as_ref().map(|saved| &saved.known) == Some(known)
     }
 
     /// The verdicts that were in force at the pass before.
@@ -257,7 +258,7 @@ impl Checks {
         }
         self.known = known;
         // Commands read it, too.
-        if let Some(known) = self.known.clone().filter(|known| self.saved.as_ref() != Some(known)) {
+        if let Some(known) = self.known.clone().filter(|known| !self.has_saved(known)) {
             self.save(store, known, warnings);
         }
         self.overrides.clone_from(&conditions.overrides);

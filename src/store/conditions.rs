@@ -303,7 +303,7 @@ impl Store {
     /// # Errors
     /// Where their files cannot be removed or written.
     pub fn end_conditions(&self) -> Result<(), FileError> {
-        self.save_health(&KnownHealth::default())?;
+        self.save_health(KnownHealth::default(), None)?;
         self.save_probes(&Probes::default())?;
         [PAUSES, DRAINS, OVERRIDES, TRIAL].into_iter().try_for_each(|name| self.directory.remove(name))
     }

@@ -23,7 +23,7 @@ use crate::health::SharedFiles;
 pub use self::conditions::unknown_health;
 pub use self::daemon::DaemonLockError;
 pub use self::follow::Follower;
-pub use self::health::{Heard, KnownHealth, SILENCE};
+pub use self::health::{Heard, KnownHealth, SILENCE, SavedHealth};
 pub use self::lock::{Lock, LockMonitor};
 pub use self::record::Record;
 

@@ -60,14 +60,21 @@ impl InForce {
             let cluster = of.desired.clusters.get(key).map(AsRef::as_ref);
             let old = self.services.get(key).map(|states| &**states);
             let service = Service { key, cluster, health, raw, under, old, overridden: &overridden };
+            let known = self.services.get(key);
             let states = if of.pauses.freeze_verdicts(cluster) {
                 service.frozen()
+            } else if let Some(known) = known.filter(|_| service.just_passes(of, &mut keys)) {
+                next.services.insert(*key, Arc::clone(known));
+                continue;
             } else {
                 // What the file says anew waits for the end of a pause.
                 service.advance(of, &mut keys, !of.pauses.cover(cluster))
             };
-            if !states.is_empty() {
-                next.services.insert(*key, Arc::new(states));
+            // What stays is shared with what was: then it is compared in no time.
+            match known.filter(|known| ***known == states) {
+                Some(known) => drop(next.services.insert(*key, Arc::clone(known))),
+                None if states.is_empty() => {}
+                None => drop(next.services.insert(*key, Arc::new(states))),
             }
         }
         if let Some(before) = of.before {
@@ -147,6 +154,21 @@ impl<'a> Service<'a> {
         let old = self.old.into_iter().flatten();
         let stays = old.filter(|(server, _)| self.raw.servers.contains_key(*server));
         stays.map(|(server, health)| (*server, health.clone())).collect()
+    }
+
+    /// Whether all servers of the file were passing and nothing else, and go on so: mostly that is the case, and costs next to nothing.
+    fn just_passes(&self, of: &Advance<'a>, keys: &mut Keys<'a>) -> bool {
+        let Some(old) = self.old.filter(|old| old.len() == self.raw.servers.len()) else { return false };
+        self.raw.servers.keys().all(|server| {
+            let checks = self.health.checks(server);
+            let was_passing = !checks.is_empty()
+                && old.get(server).is_some_and(|old| *old == ServerHealth::new(ServerState::Passing));
+            was_passing
+                && match self.shown(of, keys, server, checks) {
+                    Shown::Passing { flapping, weights } => !flapping && weights.is_empty(),
+                    Shown::Unknown | Shown::Failing { .. } => false,
+                }
+        })
     }
 
     /// What is in force next; for new servers only where they enter.

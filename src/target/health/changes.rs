@@ -1,6 +1,7 @@
 //! Finds what differs between two states of what is in force.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::in_force::InForce;
 use super::state::ServerHealth;
@@ -12,6 +13,20 @@ impl InForce {
         let keys: BTreeSet<&ServiceKey> = self.services.keys().chain(other.services.keys()).collect();
         let differs = |key: &&ServiceKey| self.services.get(*key) != other.services.get(*key);
         keys.into_iter().filter(differs).copied().collect()
+    }
+
+    /// The same for these virtual services alone; `None` where nothing is in force for one of them.
+    pub fn part(&self, services: &[ServiceKey]) -> Option<Self> {
+        let of = |key: &ServiceKey| Some((*key, Arc::clone(self.services.get(key)?)));
+        let services = services.iter().map(of).collect::<Option<_>>()?;
+        Some(Self { services })
+    }
+
+    /// The same, and for the virtual services of another one what that says.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.services.extend(other.services);
+        self
     }
 
     /// What is in force for the servers of a virtual service.
