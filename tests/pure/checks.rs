@@ -297,11 +297,15 @@ fn what_is_removed_from_the_run_directory_is_written_again() {
     let mut director = proven(&[14, 15, 16]);
     hears(&mut director, &[15]);
     let run = director.directory.path().join("run");
-    let removed = ["in-force.json", "probes.json"].map(|name| run.join(name));
-    let before = removed.each_ref().map(|file| fs::read_to_string(file).unwrap());
-    removed.iter().for_each(|file| fs::remove_file(file).unwrap());
+    let what = |director: &Director| {
+        (director.store.load_health().unwrap(), fs::read_to_string(run.join("probes.json")).unwrap())
+    };
+    let before = what(&director);
+    for file in ["in-force.json", "in-force-changes.json", "probes.json"] {
+        fs::remove_file(run.join(file)).unwrap();
+    }
     director.hears(Event::Reload);
-    assert_eq!(removed.map(|file| fs::read_to_string(file).unwrap()), before);
+    assert_eq!(what(&director), before);
     assert_eq!(weights(&director), [(14, 3), (15, 0), (16, 3)]);
 }
 
