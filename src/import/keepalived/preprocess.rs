@@ -19,6 +19,8 @@ const MOST_FILES: usize = 10_000;
 const MOST_LINES: usize = 2_000_000;
 /// How many lines variables may make.
 const MOST_MADE: usize = 50_000;
+/// How many bytes variables may make of each byte that is read, and of none: one whose value names itself makes lines without an end.
+const MOST_BYTES: (usize, usize) = (64, 1 << 20);
 /// How often a line may become one with other variables.
 const ROUNDS: usize = 4;
 /// The words with which a file is included; the last letter says what of it is checked.
@@ -38,6 +40,7 @@ pub(super) fn read(source: &Source, files: &dyn Files) -> Text {
         skipped: 0,
         read: 1,
         made: 0,
+        room: MOST_BYTES.1.saturating_add(source.text.len().saturating_mul(MOST_BYTES.0)),
         text,
     };
     reader.run()
@@ -58,6 +61,8 @@ struct Reader<'a> {
     read: usize,
     /// How many lines variables have made
     made: usize,
+    /// How many bytes they may still make
+    room: usize,
     text: Text,
 }
 
@@ -72,7 +77,7 @@ impl Reader<'_> {
         let mut count = 0;
         while let Some((origin, line)) = self.next() {
             count += 1;
-            if count > MOST_LINES || self.made > MOST_MADE {
+            if count > MOST_LINES || self.made > MOST_MADE || self.room == 0 {
                 self.text.lost(origin, "the configuration is too long; what follows is not read");
                 break;
             }
@@ -173,6 +178,8 @@ impl Reader<'_> {
             }
             let Some(replaced) = self.definitions.replace(&line) else { return Some(line) };
             self.made += replaced.more.len();
+            let bytes = replaced.more.iter().map(String::len).sum::<usize>() + replaced.line.len();
+            self.room = self.room.saturating_sub(bytes);
             for more in replaced.more.into_iter().rev() {
                 self.waiting.push_front((origin, without_comment(&more)));
             }
@@ -216,6 +223,7 @@ impl Reader<'_> {
             match self.files.read(&path) {
                 Ok(content) => {
                     self.read += 1;
+                    self.room = self.room.saturating_add(content.len().saturating_mul(MOST_BYTES.0));
                     let file = self.text.add_file(path.to_string_lossy().into_owned(), &content);
                     let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
                     self.open.push(Open { file, next: 1, directory });

@@ -395,6 +395,19 @@ fn a_file_that_includes_itself_ends() {
     assert!(said(&imported, Effect::Lost).iter().any(|(_, message)| message.starts_with("too many files")));
 }
 
+// Each block that the value opens is a line with the variable in it again.
+#[test]
+fn a_variable_that_names_itself_ends() {
+    for text in ["$A={ $A\n$A\n", "$A=x\\\n{ $A\n\n$A\n", "$A=$B{\n$B=$A $A\n$A\n"] {
+        let imported = import(&Source::new("k", text), Format::Keepalived, &NoFiles).unwrap();
+        assert!(imported.document.clusters.is_empty(), "{text}");
+    }
+    let imported = import(&Source::new("k", "$A={ $A\n$A\n"), Format::Keepalived, &NoFiles).unwrap();
+    let lost = said(&imported, Effect::Lost);
+    let message = "the configuration is too long; what follows is not read";
+    assert!(lost.iter().any(|(_, lost)| *lost == message), "{lost:?}");
+}
+
 #[test]
 fn the_command_says_what_is_lost_and_writes_no_file_of_nothing() {
     let digest = "virtual_server 10.0.0.1 80 {\n  protocol TCP\n  real_server 10.1.0.1 80 {\n    HTTP_GET {\n      url {\n        path /\n        digest 0\u{1b}\n      }\n    }\n  }\n}\n";
