@@ -13,9 +13,7 @@ use crate::files::seal;
 use crate::health::Probes;
 use crate::history::{EventKind, HistoryEvent};
 use crate::model::Services;
-use crate::target::{
-    Clock, Conditions, Drains, FileServers, MOST_OVERRIDES, Overrides, Pause, Pauses, Trial, TrialEnd,
-};
+use crate::target::{Clock, Conditions, Drains, FileServers, MOST_OVERRIDES, Overrides, Pause, Pauses};
 
 /// The file of the pauses.
 const PAUSES: &str = "pauses.json";
@@ -24,18 +22,18 @@ const OVERRIDES: &str = "overrides.json";
 /// The file of the drains, which passes write.
 const DRAINS: &str = "drains.json";
 /// The file of the trial.
-const TRIAL: &str = "trial.json";
+pub(super) const TRIAL: &str = "trial.json";
 /// The version of the files of conditions; the first that has a checksum.
-const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 2;
 /// The version of a file with what an older lbd would not know of: that checks go on in a pause, or are overruled.
 const OF_CHECKS: u32 = 3;
 
 /// A file of conditions.
 #[derive(Serialize, Deserialize)]
-struct OnDisk<T> {
+pub(super) struct OnDisk<T> {
     /// The boot in which they are in force
-    boot: String,
-    conditions: T,
+    pub(super) boot: String,
+    pub(super) conditions: T,
 }
 
 /// Why it is not known which servers fail, and what the way out is.
@@ -172,7 +170,7 @@ impl Store {
         self.save_conditions(OVERRIDES, version, overrides, overrides.is_empty())
     }
 
-    fn save_conditions(
+    pub(super) fn save_conditions(
         &self,
         name: &str,
         version: u32,
@@ -306,57 +304,6 @@ impl Store {
         self.save_health(KnownHealth::default(), None)?;
         self.save_probes(&Probes::default())?;
         [PAUSES, DRAINS, OVERRIDES, TRIAL].into_iter().try_for_each(|name| self.directory.remove(name))
-    }
-
-    /// Reads the trial of this boot, in force or over.
-    ///
-    /// # Errors
-    /// Where there is one, and it cannot be read, or would put back what no desired file can set.
-    pub fn load_trial(&self) -> Result<Option<Trial>, LoadError> {
-        let on_disk: Option<OnDisk<Trial>> = self.load_json(TRIAL, VERSION)?;
-        let trial = on_disk.filter(|file| file.boot == self.boot()).map(|file| file.conditions);
-        match trial {
-            Some(trial) if !trial.is_sound() => {
-                let name = self.directory.path().join(TRIAL);
-                Err(LoadError::Corrupt(format!("{}: not a trial of lbd", name.display())))
-            }
-            trial => Ok(trial),
-        }
-    }
-
-    /// Writes a trial, of this boot.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub fn save_trial(&self, trial: &Trial) -> Result<(), FileError> {
-        self.save_conditions(TRIAL, VERSION, trial, false)
-    }
-
-    /// Ends a trial: the next pass puts the state before it back.
-    ///
-    /// # Errors
-    /// Where that cannot be written.
-    pub fn end_trial(&self, trial: &Trial, end: TrialEnd) -> Result<(), FileError> {
-        self.save_trial(&Trial { ended: Some(end), ..trial.clone() })
-    }
-
-    /// Removes the file of a trial: one whose effects were taken back, or that cannot be read.
-    ///
-    /// # Errors
-    /// Where it cannot be removed.
-    pub fn forget_trial(&self) -> Result<(), FileError> {
-        self.directory.remove(TRIAL)
-    }
-
-    /// Removes the trial of an earlier boot, which has ended with it, and returns it; what cannot be read stays.
-    ///
-    /// # Errors
-    /// Where its file cannot be removed.
-    pub fn end_trial_of_another_boot(&self) -> Result<Option<Trial>, FileError> {
-        match self.load_json::<OnDisk<Trial>>(TRIAL, VERSION) {
-            Ok(Some(file)) if file.boot != self.boot() => self.forget_trial().map(|()| Some(file.conditions)),
-            Ok(_) | Err(_) => Ok(None),
-        }
     }
 }
 

@@ -10,6 +10,7 @@ mod health;
 mod history;
 mod lock;
 mod record;
+mod trial;
 
 use std::fmt;
 use std::fs::File;
