@@ -113,7 +113,7 @@ fn matches_rest(mut step: &[char], mut name: &[char]) -> bool {
             Some((letter, rest)) => name.split_first().and_then(|(first, behind)| {
                 let rest = match letter {
                     '?' => Some(rest),
-                    '[' => matches_class(rest, *first),
+                    '[' if is_class(rest) => matches_class(rest, *first),
                     letter => (letter == first).then_some(rest),
                 };
                 Some((rest?, behind))
@@ -129,6 +129,12 @@ fn matches_rest(mut step: &[char], mut name: &[char]) -> bool {
             (None, None) => return false,
         };
     }
+}
+
+/// Whether a `]` ends the class that begins here; else its `[` is a character like others.
+fn is_class(class: &[char]) -> bool {
+    let negation = usize::from(matches!(class.first(), Some('!' | '^')));
+    class.iter().skip(negation + 1).any(|letter| *letter == ']')
 }
 
 /// What follows a `[…]` that a character matches; `class` begins behind the `[`.
@@ -266,6 +272,10 @@ mod tests {
             ("[0-9][!a]", "7a", false),
             ("[]a]x", "]x", true),
             ("[^x-]", "-", false),
+            ("[]]", "]", true),
+            ("[a", "[a", true),
+            ("[a", "a", false),
+            ("[!a", "b", false),
             ("a", "a", true),
             ("a", "b", false),
         ] {

@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str, family: Family, filter: &mut FirewallRules) -> V
             rules.clear();
         } else if line.starts_with("-A ") || line.starts_with('[') {
             // With counters, `[packets:bytes]` stands before the rule.
-            let mut words = words(line).into_iter().skip_while(|word| word != "-A").skip(1);
+            let mut words = words(line).0.into_iter().skip_while(|word| word != "-A").skip(1);
             if let Some(chain) = words.next() {
                 rules.push(Rule { chain, words: without_comment(words.collect()) });
             }
@@ -155,25 +155,29 @@ fn option<'a>(words: &'a [String], names: &[&str]) -> Option<&'a str> {
 }
 
 /// A comment can look like an option.
-fn without_comment(mut words: Vec<String>) -> Vec<String> {
+pub fn without_comment(mut words: Vec<String>) -> Vec<String> {
     if let Some(place) = words.iter().position(|word| word == "--comment") {
         words.drain(place..words.len().min(place + 2));
     }
     words
 }
 
-/// The words of a line; quotes hold several together. What stands in quotes is never an option.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
+/// The words of a line, and whether its last quote is closed; quotes hold several together. What stands in quotes is never an option.
+pub fn words(line: &str) -> (Vec<String>, bool) {
+    let (mut words, mut is_closed) = (Vec::new(), true);
     let mut characters = line.chars().peekable();
     while let Some(first) = characters.next() {
         match first {
             ' ' => {}
             '"' => {
                 let mut word = String::from("\"");
+                is_closed = false;
                 while let Some(character) = characters.next() {
                     match character {
-                        '"' => break,
+                        '"' => {
+                            is_closed = true;
+                            break;
+                        }
                         '\\' => word.extend(characters.next()),
                         other => word.push(other),
                     }
@@ -189,7 +193,7 @@ fn words(line: &str) -> Vec<String> {
             }
         }
     }
-    words
+    (words, is_closed)
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub use self::filter::firewall_listings;
 #[cfg(test)]
 pub(crate) use self::filter::recorded;
 pub use self::hook::{Hook, HookPoint};
+pub use self::iptables::{without_comment, words};
 pub use self::manager::Manager;
 pub use self::permissions::{Writable, writable};
 pub use self::resolver::{addresses_of, port_of};

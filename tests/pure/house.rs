@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nft", &["model"]),
     ("kernel", &["error_chain", "model", "nft"]),
     ("ipvsadm", &["escape", "model"]),
-    ("import", &["config", "escape", "files", "ipvsadm", "model"]),
+    ("import", &["config", "escape", "files", "host", "ipvsadm", "model"]),
     (
         "reconcile",
         &["files", "guard", "history", "kernel", "model", "ownership", "plan", "status", "store", "target"],

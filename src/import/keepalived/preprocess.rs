@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use super::definitions::{Begun, Definitions};
-use super::pattern;
+use super::pattern::expanded;
 use super::text::{Line, Origin, Text};
 use super::words::{split_at_bracket, without_comment};
 use crate::config::Source;
+use crate::files::pattern;
 use crate::import::Files;
 use crate::import::files::inside;
 
@@ -204,7 +205,7 @@ impl Reader<'_> {
             return true;
         }
         let mut found = Vec::new();
-        for pattern in pattern::expanded(patterns) {
+        for pattern in expanded(patterns) {
             let mut of = self.matching(&directory, &pattern);
             of.sort();
             found.append(&mut of);

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::{ALL, FoundMarks, OtherRule, can_give};
+use crate::host::{without_comment, words};
 use crate::model::{Family, MarkMatch, Prefix, Protocol};
 
 /// Whether a text is what `iptables-save` prints.
@@ -32,7 +33,8 @@ pub(super) fn read(text: &str, marks: &BTreeSet<u32>, found: &mut FoundMarks) {
             None => line,
         };
         let Some(rule) = rule.strip_prefix("-A ") else { continue };
-        let Some(words) = words(rule) else { continue };
+        let (words, true) = words(rule) else { continue };
+        let words = without_comment(words);
         let Some((chain, words)) = words.split_first() else { continue };
         let target = behind(words, &["-j", "-g"]);
         let mut other = |why: String| {
@@ -84,40 +86,6 @@ fn has_v6_prefix(line: &str) -> bool {
             .next()
             .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok() && address.contains(':'))
     })
-}
-
-/// The words of a rule, without its comment; none where a quote is open.
-fn words(rule: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut characters = rule.chars().peekable();
-    while let Some(first) = characters.next() {
-        match first {
-            ' ' => {}
-            '"' => {
-                // What stands in quotes is never an option.
-                let mut word = String::from("\"");
-                loop {
-                    match characters.next()? {
-                        '"' => break,
-                        '\\' => word.extend(characters.next()),
-                        other => word.push(other),
-                    }
-                }
-                words.push(word);
-            }
-            other => {
-                let mut word = String::from(other);
-                while let Some(character) = characters.next_if(|character| *character != ' ') {
-                    word.push(character);
-                }
-                words.push(word);
-            }
-        }
-    }
-    if let Some(place) = words.iter().position(|word| word == "--comment") {
-        words.drain(place..words.len().min(place + 2));
-    }
-    Some(words)
 }
 
 /// The word behind the first of these options.
