@@ -14,6 +14,7 @@ mod server;
 mod service;
 mod spared;
 mod state;
+mod statistics;
 mod sync;
 pub mod sysctl;
 mod table;
@@ -47,6 +48,7 @@ pub use service::{
 };
 pub use spared::Spared;
 pub use state::{Servers, Services, State};
+pub use statistics::{Counters, Statistics};
 pub use sync::{SyncDaemon, SyncLink, SyncRole};
 pub use sysctl::Sysctls;
 pub use table::Table;
