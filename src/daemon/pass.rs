@@ -1,8 +1,10 @@
 //! Carries out one pass of the daemon: its order, its result, and the connection to the kernel.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::files::Identity;
 use crate::kernel::{Kernel, KernelError};
 use crate::model::{Operation, Subject};
 use crate::reconcile::{self, Summary};
@@ -109,6 +111,8 @@ pub struct Passes {
     knows_verified: bool,
     /// What drains, with what the looks have found since the last pass
     pub(super) drains: Drains,
+    /// The file of the verified state, where it was found to have this text: it may be megabytes, which a pass does not read again
+    verified_file: Option<((Identity, SystemTime), Arc<String>)>,
     /// Whether a pass was left out for another file that was verified, and that is not the desired file
     gave_way: bool,
     /// What is known of trials
@@ -130,6 +134,7 @@ impl Passes {
             verified: None,
             knows_verified: false,
             drains: Drains::NONE,
+            verified_file: None,
             gave_way: false,
             tried: Tried::default(),
             checks: Checks::default(),
@@ -348,14 +353,24 @@ impl Passes {
     /// Whether another process has verified another file since this one was, so that what this one asks for would undo that: `lbd rollback`
     /// renames the file and applies it before the daemon has read it. Once: where the desired file is still this one, it counts.
     fn is_superseded(&mut self, job: &Job) -> bool {
-        let is_other = |goal: &Goal| {
+        let goal = job.goal.as_ref().filter(|_| job.pending.is_none() && job.goal_was_verified);
+        let is_other = goal.is_some_and(|goal| {
             let is_own = self.verified.as_ref().is_some_and(|verified| verified.text == goal.text);
-            is_own && self.store.verified_is(&goal.text) == Some(false)
-        };
-        let is_other =
-            job.pending.is_none() && job.goal_was_verified && job.goal.as_ref().is_some_and(is_other);
+            is_own && self.finds_another_verified(goal)
+        });
         let gave_way = std::mem::replace(&mut self.gave_way, is_other);
         is_other && !gave_way
+    }
+
+    /// Whether the file of the verified state has another text than this goal.
+    fn finds_another_verified(&mut self, goal: &Goal) -> bool {
+        let found = self.store.verified_file().map(|file| (file, Arc::clone(&goal.text)));
+        if found.is_some() && found == self.verified_file {
+            return false;
+        }
+        let is_verified = self.store.verified_is(&goal.text);
+        self.verified_file = found.filter(|_| is_verified == Some(true));
+        is_verified == Some(false)
     }
 
     /// Whether a quick check finds the kernel unchanged since the last pass verified it.

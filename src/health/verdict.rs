@@ -1,7 +1,8 @@
 //! Defines what the checker says of each probe.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::net::IpAddr;
 
 use compact_str::CompactString;
 use foldhash::fast::RandomState;
@@ -84,7 +85,16 @@ pub struct Verdicts {
     pub warnings: Vec<CompactString>,
 }
 
+/// Addresses that are probed.
+pub type Addresses = HashSet<IpAddr, RandomState>;
+
 impl Verdicts {
+    /// The addresses of which something else is said than that they are passing: whether a server may be concerned is known without the key
+    /// of its probe.
+    pub fn addresses(&self) -> Addresses {
+        self.findings.keys().map(|probe| probe.target.ip()).collect()
+    }
+
     /// What the checker says of a probe that it knows.
     pub fn of(&self, probe: &ProbeKey) -> &Finding {
         self.findings.get(probe).unwrap_or(&Finding::PASSING)

@@ -17,8 +17,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
+use std::time::SystemTime;
+
 use crate::files::seal::{self, SealError};
-use crate::files::{Directory, FileError, Origin};
+use crate::files::{Directory, FileError, Identity, Origin};
 use crate::health::SharedFiles;
 
 pub use self::conditions::unknown_health;
@@ -162,6 +164,12 @@ impl Store {
     pub fn verified_is(&self, text: &str) -> Option<bool> {
         let file = self.directory.open_file(VERIFIED).ok()?;
         is_equal(file, &seal::text_head(text), text).ok()
+    }
+
+    /// Which file has the text that was verified last, and when it was written: another text is in another file, or of another time.
+    pub fn verified_file(&self) -> Option<(Identity, SystemTime)> {
+        let file = self.directory.open_file(VERIFIED).ok()?;
+        Some((Identity::of_file(&file).ok()?, file.metadata().ok()?.modified().ok()?))
     }
 
     /// The text of the desired file that was last applied and verified, if there is one.

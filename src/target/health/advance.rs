@@ -7,7 +7,7 @@ use super::guard::Place;
 use super::in_force::{InForce, States};
 use super::state::{Failing, ServerHealth, ServerState, SlowStart, milliseconds, printed};
 use super::survey::{Member, Tally, entering, survey};
-use crate::health::{ExecWeight, Failure, Keys, Verdict, Verdicts};
+use crate::health::{Addresses, ExecWeight, Failure, Keys, Verdict, Verdicts};
 use crate::model::{Check, Desired, ServerKey, ServiceHealth, ServiceKey, VirtualService};
 use crate::target::clock::Clock;
 use crate::target::overridden::{self, Overridden, overrules_checks};
@@ -54,6 +54,7 @@ impl InForce {
         let mut keys = Keys::default();
         let mut file = Cow::Borrowed(of.desired);
         let overridden = overridden::put(&mut file, of.overrides);
+        let said = of.verdicts.filter(|verdicts| verdicts.frozen.is_none()).map(Verdicts::addresses);
         for (key, health) in &of.desired.health.services {
             let Some(raw) = of.desired.state.services.get(key) else { continue };
             let Some(under) = file.state.services.get(key) else { continue };
@@ -63,7 +64,7 @@ impl InForce {
             let known = self.services.get(key);
             let states = if of.pauses.freeze_verdicts(cluster) {
                 service.frozen()
-            } else if let Some(known) = known.filter(|_| service.just_passes(of, &mut keys)) {
+            } else if let Some(known) = known.filter(|_| service.just_passes(of, said.as_ref(), &mut keys)) {
                 next.services.insert(*key, Arc::clone(known));
                 continue;
             } else {
@@ -157,17 +158,20 @@ impl<'a> Service<'a> {
     }
 
     /// Whether all servers of the file were passing and nothing else, and go on so: mostly that is the case, and costs next to nothing.
-    fn just_passes(&self, of: &Advance<'a>, keys: &mut Keys<'a>) -> bool {
+    /// `said` are the addresses of which the verdicts say something else.
+    fn just_passes(&self, of: &Advance<'a>, said: Option<&Addresses>, keys: &mut Keys<'a>) -> bool {
+        let Some(said) = said else { return false };
         let Some(old) = self.old.filter(|old| old.len() == self.raw.servers.len()) else { return false };
         self.raw.servers.keys().all(|server| {
             let checks = self.health.checks(server);
             let was_passing = !checks.is_empty()
                 && old.get(server).is_some_and(|old| *old == ServerHealth::new(ServerState::Passing));
-            was_passing
-                && match self.shown(of, keys, server, checks) {
-                    Shown::Passing { flapping, weights } => !flapping && weights.is_empty(),
-                    Shown::Unknown | Shown::Failing { .. } => false,
-                }
+            let passes = |keys: &mut Keys<'a>| match self.shown(of, keys, server, checks) {
+                Shown::Passing { flapping, weights } => !flapping && weights.is_empty(),
+                Shown::Unknown | Shown::Failing { .. } => false,
+            };
+            let is_said = |check: &Arc<Check>| said.contains(&check.address.unwrap_or(server.address));
+            was_passing && (!checks.iter().any(is_said) || passes(keys))
         })
     }
 
