@@ -76,7 +76,15 @@ impl Builder<'_> {
                 continue;
             }
             match kind(level, word) {
-                Kind::Line => nodes.push(Node { origin, line, words, children: Vec::new() }),
+                Kind::Line => {
+                    if let Some(ignored) = second_word(level, &words) {
+                        let message = format!(
+                            "keepalived ignores `{ignored}` behind the value of `{word}`: each word begins a line"
+                        );
+                        self.text.note(origin, message);
+                    }
+                    nodes.push(Node { origin, line, words, children: Vec::new() });
+                }
                 Kind::Values => {
                     let children = self.values();
                     nodes.push(Node { origin, line, words, children });
@@ -169,6 +177,15 @@ impl Builder<'_> {
             }
         }
         lines
+    }
+}
+
+/// The word behind a value that would begin a line of its own: `url { path / digest 12 }` has none but `path`.
+fn second_word(level: Level, words: &[String]) -> Option<&String> {
+    match level {
+        // Which words there are is not known.
+        Level::Global => None,
+        _ => words.iter().skip(2).find(|word| kind(level, word) != Kind::Unknown),
     }
 }
 

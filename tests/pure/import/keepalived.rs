@@ -408,6 +408,29 @@ fn a_variable_that_names_itself_ends() {
     assert!(lost.iter().any(|(_, lost)| *lost == message), "{lost:?}");
 }
 
+// One line: keepalived takes the value, and nothing behind it.
+#[test]
+fn a_word_behind_the_value_of_another_one_is_named_since_keepalived_ignores_it() {
+    let server = |check: &str| {
+        let text = format!(
+            "virtual_server 10.0.0.1 80 {{\nprotocol TCP\nreal_server 10.1.0.1 80 {{\n{check}\n}}\n}}\n"
+        );
+        let imported = import(&Source::new("k", text), Format::Keepalived, &NoFiles).unwrap();
+        let said = said(&imported, Effect::Note);
+        let ignored = said.iter().filter(|(_, message)| message.starts_with("keepalived ignores"));
+        ignored.map(|(line, message)| format!("{line}: {message}")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        server("HTTP_GET {\nurl { path / digest 12 }\n}"),
+        ["5: keepalived ignores `digest` behind the value of `path`: each word begins a line"]
+    );
+    assert_eq!(
+        server("MISC_CHECK {\nmisc_path /bin/true misc_dynamic\n}"),
+        ["5: keepalived ignores `misc_dynamic` behind the value of `misc_path`: each word begins a line"]
+    );
+    assert_eq!(server("HTTP_GET {\nurl {\npath /\nstatus_code 200 201-299\n}\n}"), [""; 0]);
+}
+
 #[test]
 fn the_command_says_what_is_lost_and_writes_no_file_of_nothing() {
     let digest = "virtual_server 10.0.0.1 80 {\n  protocol TCP\n  real_server 10.1.0.1 80 {\n    HTTP_GET {\n      url {\n        path /\n        digest 0\u{1b}\n      }\n    }\n  }\n}\n";
