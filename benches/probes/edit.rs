@@ -85,8 +85,8 @@ fn wait(
         if weight.is_some_and(|weight| (weight == 0) == out) {
             return Ok(Instant::now());
         }
-        // The kernel of the lab has one processor, which the daemon needs.
-        thread::sleep(Duration::from_millis(1));
+        // The kernel of the lab has one processor, which the daemon needs: a look takes half a millisecond of it.
+        thread::sleep(Duration::from_millis(4));
         if began.elapsed() > PATIENCE {
             return Err(format!("{server} of {service} has weight {weight:?} after {PATIENCE:?}").into());
         }

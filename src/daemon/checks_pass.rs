@@ -32,9 +32,10 @@ impl Passes {
         if !are_others_as_before {
             return None;
         }
-        let old = self.checks.at_last_pass();
+        let mut before = conditions.clone();
+        before.health = self.checks.at_last_pass();
         self.checks.take_in(&self.store, goal, None, conditions, now, warnings);
-        let before = Conditions { health: old, ..conditions.clone() };
+        before.altered.clone_from(&conditions.altered);
         let services = conditions.health.services_other_than(&before.health);
         let kernel = self.kernel.as_mut()?;
         let part =

@@ -107,6 +107,10 @@ impl InForce {
         let mut at = |left: u64| next = Some(next.map_or(left, |next| next.min(left)).max(1));
         let mut waits = false;
         for (key, states) in &self.services {
+            // Mostly all are passing, and nothing else: time changes nothing then.
+            if states.values().all(ServerHealth::is_plain) {
+                continue;
+            }
             let Some(health) = of.desired.health.services.get(key) else { continue };
             if of.pauses.freeze_verdicts(of.desired.clusters.get(key).map(AsRef::as_ref)) {
                 continue;
