@@ -19,7 +19,8 @@ impl InForce {
                     if states != others {
                         services.push(**one);
                     }
-                    (ours.next(), theirs.next());
+                    ours.next();
+                    theirs.next();
                 }
                 (Some((one, _)), Some((another, _))) if one < another => {
                     services.push(**one);
