@@ -9,8 +9,9 @@ use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::config;
 use crate::files::sha256;
+use crate::kernel::{Live, StatisticsScope};
 use crate::reconcile;
-use crate::report::{self, DaemonReport, Observed};
+use crate::report::{self, DaemonReport, Observed, ShownStatistics};
 use crate::status::Presence;
 use crate::store::{Heard, Store};
 use crate::target::Clock;
@@ -82,6 +83,7 @@ pub(super) fn run(
     }
     live.state.services.retain(|service, _| part.has(service, &comparison));
     part.limit(&mut comparison, &mut Vec::new());
+    let statistics = statistics(options, &live, kernel, console)?;
     // Where the daemon was stopped, its checker need not run.
     let silent_since = stored.heard.silent_since.filter(|_| daemon.presence.holder().is_some());
     let heard = Heard { silent_since, ..stored.heard };
@@ -98,6 +100,7 @@ pub(super) fn run(
         comparison: &comparison,
         health,
         live: &live,
+        statistics,
     };
     match options.output {
         ReportOutput::Text => report::observed_text(console.out, &observed)?,
@@ -106,6 +109,24 @@ pub(super) fn run(
     let is_free =
         comparison.pauses.is_empty() && stored.conditions.unreadable.is_none() && !observed.health.is_bad();
     Ok(if observed.is_in_sync() && is_free && !is_missing { DONE } else { DIFFERS })
+}
+
+/// What the kernel has counted of the services shown, where it is to be shown.
+fn statistics(
+    options: &StatusOptions,
+    live: &Live,
+    kernel: &mut KernelReader,
+    console: &Console<'_>,
+) -> Result<Option<ShownStatistics>, CommandError> {
+    let StatusOptions { stats: counters, rates, exact: is_exact, .. } = *options;
+    if !counters && !rates {
+        return Ok(None);
+    }
+    let keys = || live.state.services.keys().copied().collect();
+    let services = (!options.clusters.is_empty()).then(keys);
+    let scope = StatisticsScope { services, servers: true, totals: true };
+    let table = kernel.read_statistics(&scope, &console.progress)?;
+    Ok(Some(ShownStatistics { table, counters, rates, is_exact }))
 }
 
 /// What is known of the daemon; prints why something is not.

@@ -1,6 +1,6 @@
 //! What the kernel has counted of a table: which part of it is wanted, what was read, and the host's totals.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{Counters, ServerKey, ServiceKey, Statistics};
 
@@ -26,6 +26,22 @@ pub struct TableStatistics {
     pub totals: Option<Statistics>,
     /// `net.ipv4.vs.run_estimation` is 0: the kernel counts nothing for services and servers, and what it shows of them is as it was
     pub are_stopped: bool,
+}
+
+impl TableStatistics {
+    /// The sums of the services of each cluster, where `cluster` has the name of a service's.
+    pub fn by_cluster<'a>(
+        &self,
+        cluster: impl Fn(&ServiceKey) -> Option<&'a str>,
+    ) -> BTreeMap<&'a str, Statistics> {
+        let mut sums = BTreeMap::<&str, Statistics>::new();
+        for (service, statistics) in &self.services {
+            if let Some(cluster) = cluster(service) {
+                *sums.entry(cluster).or_default() += *statistics;
+            }
+        }
+        sums
+    }
 }
 
 /// The host's totals from the text of `/proc/net/ip_vs_stats`: two headings and five hexadecimal numbers, which are the counters, and, behind

@@ -9,6 +9,7 @@ mod impacts;
 mod json;
 mod observed;
 mod output;
+mod statistics;
 mod styled;
 mod text;
 mod warnings;
@@ -25,4 +26,5 @@ pub use observed::{
     DaemonReport, Observed, daemon as daemon_text, json as observed_json, text as observed_text,
 };
 pub use output::{COLLECTED, Output};
+pub use statistics::ShownStatistics;
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};
