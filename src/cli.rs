@@ -3,6 +3,7 @@
 mod checker;
 mod conditions;
 mod history;
+mod metrics;
 mod plan;
 mod status;
 mod tips;
@@ -20,6 +21,7 @@ pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
 pub use self::history::{HistoryCommand, HistoryOptions, RollbackOptions};
+pub use self::metrics::MetricsOptions;
 pub use self::plan::{Apply, Diff, DiffOutput, Overrides, PruneOption};
 pub use self::status::StatusOptions;
 pub use self::tips::is_file_name;
@@ -167,6 +169,12 @@ pub enum Command {
     /// Exit code 0: in sync, 1: not in sync, paused, servers in service against their checks, or the daemon or its checker ended without being
     /// stopped, 2: error.
     Status(StatusOptions),
+
+    /// Write what monitoring reads: numbers in the text format of Prometheus
+    ///
+    /// Of the daemon, the table and the host. A timer, `lbd-metrics.timer`, writes them for the textfile collector of node_exporter.
+    /// Exit code 0: done, 2: error.
+    Metrics(MetricsOptions),
 
     /// Edit the file in $VISUAL or $EDITOR: validated, shown as a diff, confirmed, and renamed into place
     ///

@@ -83,6 +83,9 @@ pub mod watch;
 /// What the daemon reports about itself: a document on disk, for `lbd status`.
 pub mod status;
 
+/// What monitoring reads: the numbers of the daemon, of the table and of the host, in the text formats of Prometheus.
+pub mod metrics;
+
 /// Keeps the kernel equal to the file: the loop of the daemon and its state machine.
 pub mod daemon;
 

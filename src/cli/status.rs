@@ -29,6 +29,10 @@ pub struct StatusOptions {
     #[arg(long, requires = "numbers")]
     pub exact: bool,
 
+    /// Whether the numbers of servers are read, too; `lbd metrics` decides it, no option
+    #[arg(skip = true)]
+    pub servers: bool,
+
     /// Output format
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: ReportOutput,

@@ -18,6 +18,7 @@ mod fragment;
 mod history;
 mod inputs;
 mod install;
+mod metrics;
 mod named;
 mod other_file;
 mod overrides;
@@ -158,6 +159,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
             Some(interval) => repeat::run(arguments, options, interval, console),
             None => status::run(arguments, options, &mut KernelReader::default(), console),
         },
+        Command::Metrics(options) => metrics::run(arguments, options, console),
         Command::Edit { fragment, yes } => edit::run(arguments, fragment.as_deref(), *yes, console),
         Command::History(options) => history::run(arguments, options, console),
         Command::Rollback(options) => rollback::run(arguments, options, console),

@@ -1,6 +1,7 @@
 //! `lbd status`: what the daemon did last and why, whether all is in sync, and the table with its connections.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use super::inputs::{KernelReader, LastVerified, StoredState};
 use super::part::Part;
@@ -11,7 +12,7 @@ use crate::config;
 use crate::files::sha256;
 use crate::kernel::{Live, StatisticsScope};
 use crate::reconcile;
-use crate::report::{self, DaemonReport, Observed, ShownStatistics};
+use crate::report::{self, DaemonReport, Observed, Output, ShownStatistics};
 use crate::status::Presence;
 use crate::store::{Heard, Store};
 use crate::target::Clock;
@@ -22,6 +23,20 @@ pub(super) fn run(
     options: &StatusOptions,
     kernel: &mut KernelReader,
     console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    direct(arguments, options, kernel, console, &|out, observed| match options.output {
+        ReportOutput::Text => report::observed_text(out, observed),
+        ReportOutput::Json => report::observed_json(out, observed),
+    })
+}
+
+/// The same by the privileges of this process, written by `write`.
+pub(super) fn direct(
+    arguments: &Arguments,
+    options: &StatusOptions,
+    kernel: &mut KernelReader,
+    console: &mut Console<'_>,
+    write: &dyn Fn(&mut Output, &Observed<'_>) -> io::Result<()>,
 ) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
     if !store.is_there() {
@@ -100,12 +115,10 @@ pub(super) fn run(
         comparison: &comparison,
         health,
         live: &live,
+        desired: &desired,
         statistics,
     };
-    match options.output {
-        ReportOutput::Text => report::observed_text(console.out, &observed)?,
-        ReportOutput::Json => report::observed_json(console.out, &observed)?,
-    }
+    write(console.out, &observed)?;
     let is_free =
         comparison.pauses.is_empty() && stored.conditions.unreadable.is_none() && !observed.health.is_bad();
     Ok(if observed.is_in_sync() && is_free && !is_missing { DONE } else { DIFFERS })
@@ -124,7 +137,7 @@ fn statistics(
     }
     let keys = || live.state.services.keys().copied().collect();
     let services = (!options.clusters.is_empty()).then(keys);
-    let scope = StatisticsScope { services, servers: true, totals: true };
+    let scope = StatisticsScope { services, servers: options.servers, totals: true };
     let table = kernel.read_statistics(&scope, &console.progress)?;
     Ok(Some(ShownStatistics { table, counters, rates, is_exact }))
 }

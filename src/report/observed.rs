@@ -20,7 +20,7 @@ use super::text::{
 use super::warnings;
 use crate::escape;
 use crate::kernel::Live;
-use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
+use crate::model::{Connections, Desired, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::StateDiff;
 use crate::reconcile::Summary;
 use crate::status::{HealthSummary, HostFindings, LastChange, Presence, Status};
@@ -47,6 +47,8 @@ pub struct Observed<'a> {
     pub health: HealthSummary,
     /// The live state
     pub live: &'a Live,
+    /// What the kernel is compared with: the desired file, or the file of a trial; while the file is not valid, the one that was verified last
+    pub desired: &'a Desired,
     /// What the kernel has counted, where that is to be shown
     pub statistics: Option<ShownStatistics>,
 }

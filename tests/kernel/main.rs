@@ -30,6 +30,7 @@ mod ipvs;
 mod ipvsadm;
 mod lab_itself;
 mod loss;
+mod metrics;
 mod modules;
 mod operators;
 mod overrides;

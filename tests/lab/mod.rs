@@ -161,6 +161,7 @@ impl Netns {
             "restore",
             "teardown",
             "status",
+            "metrics",
             "pause",
             "resume",
             "drain",

@@ -12,6 +12,7 @@ use lbd::escape;
 use lbd::health::Failure;
 use lbd::ipvsadm;
 use lbd::kernel::{Live, Refusal};
+use lbd::metrics;
 use lbd::model::{
     Desired, EngineName, Forwarding, Mark, MarkMatch, Operation, RealServer, SchedulerFlags, SchedulerName,
     Scheduling, ServerKey, Servers, ServiceKey, State, SyncDaemon, SyncRole, Table, Thresholds,
@@ -343,7 +344,10 @@ fn outputs(
         comparison: &comparison,
         health: health(of),
         live: &live,
+        desired: &Desired::default(),
+        statistics: None,
     };
+    let exported = metrics::text(metrics::Snapshot::of(&observed, None, true), metrics::Format::Prometheus);
     vec![
         ("diff", stream(&|out| report::comparison_text(out, &comparison, None))),
         ("apply", stream(&|out| report::report_text(out, &report))),
@@ -352,6 +356,7 @@ fn outputs(
         ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, None, &[]))),
         ("apply as JSON", stream(&|out| report::report_json(out, &report, &DeletedServers::new(), &[]))),
         ("status as JSON", stream(&|out| report::observed_json(out, &observed))),
+        ("metrics", stream(&|out| write!(out, "{exported}"))),
     ]
 }
 
@@ -376,8 +381,10 @@ proptest! {
             prop_assert_eq!(count(text), count(expected), "{}: {:?}", command, text);
         }
         // No line is forged.
-        let lines = |outputs: &[(&str, String)]| outputs[2].1.lines().count();
-        prop_assert_eq!(lines(&evil), lines(&harmless));
+        for number in [2, 7] {
+            let lines = |outputs: &[(&str, String)]| outputs[number].1.lines().count();
+            prop_assert_eq!(lines(&evil), lines(&harmless));
+        }
         // What takes out the styles takes out nothing else.
         for ((command, on_terminal), (_, in_pipe)) in evil.iter().zip(outputs(&of, in_pipe)) {
             prop_assert_eq!(harmful(&in_pipe), vec![], "{}", command);

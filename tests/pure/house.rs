@@ -52,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("watch", &["error_chain", "files"]),
     ("logging", &["error_chain", "escape"]),
     ("systemd", &["escape"]),
+    ("metrics", &["escape", "guard", "kernel", "model", "reconcile", "report", "status", "target"]),
     (
         "daemon",
         &[
@@ -63,6 +64,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "health",
             "history",
             "kernel",
+            "metrics",
             "model",
             "reconcile",
             "status",
@@ -92,6 +94,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ipvsadm",
             "kernel",
             "logging",
+            "metrics",
             "model",
             "ownership",
             "progress",

@@ -29,6 +29,7 @@ mod import;
 mod include;
 mod ipvsadm;
 mod log;
+mod metrics;
 mod nft_listings;
 mod overrides;
 mod pauses;
