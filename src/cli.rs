@@ -24,7 +24,7 @@ pub use self::plan::{Apply, Diff, DiffOutput, Overrides, PruneOption};
 pub use self::tips::is_file_name;
 
 /// Keeps a Linux load balancer (IPVS) equal to one file.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(
     name = "lbd",
     version,
@@ -118,7 +118,7 @@ fn uses(command: &str, option: &Arg) -> bool {
         "check" => option.get_id() == "file",
         "checker" => option.get_id() == "run_dir",
         // What is probed is no matter of these.
-        "validate" | "history" | "overrides" if option.get_id() == "run_dir" => false,
+        "validate" | "overrides" if option.get_id() == "run_dir" => false,
         "teardown" | "resume" | "export" | "overrides" | "history" => option.get_id() != "file",
         _ => true,
     }
@@ -133,7 +133,7 @@ fn names(parser: &clap::Command) -> Vec<String> {
 }
 
 /// The commands.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Show what `apply` would do now; changes nothing
     ///
@@ -293,7 +293,7 @@ pub enum Command {
 }
 
 /// Arguments of `run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Run {
     /// Log level: error, warn, info, debug, trace or off, also by module (`lbd::watch=debug`); default: LBD_LOG, else info
     #[arg(long, value_name = "LEVEL")]
@@ -302,10 +302,14 @@ pub struct Run {
     /// Who starts the process that probes servers
     #[arg(long, value_enum, value_name = "WHO", default_value = "child")]
     pub checker: CheckerStart,
+
+    /// Serve the state on this Unix socket, to be read by HTTP; commands of users in its group look for it as `lbd.sock` in `--run-dir`
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
 }
 
 /// Arguments of `status`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct StatusOptions {
     /// Show only these clusters: their services and servers
     #[arg(value_name = "CLUSTER")]
@@ -327,6 +331,13 @@ pub struct StatusOptions {
     pub watch: Option<Duration>,
 }
 
+impl StatusOptions {
+    /// Without any option.
+    pub fn plain() -> Self {
+        Self { clusters: Vec::new(), output: ReportOutput::Text, require_daemon: false, watch: None }
+    }
+}
+
 /// The interval of `--watch`.
 fn interval(seconds: &str) -> Result<Duration, &'static str> {
     let seconds = seconds.parse().ok().filter(|seconds| (0.2..=86_400.0).contains(seconds));
@@ -334,7 +345,7 @@ fn interval(seconds: &str) -> Result<Duration, &'static str> {
 }
 
 /// Arguments of `validate`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Validate {
     /// Output format
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
@@ -354,7 +365,7 @@ pub struct Validate {
 }
 
 /// Arguments of `export`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Export {
     /// Output format
     #[arg(long, short, value_enum, default_value = "yaml", value_name = "FORMAT")]

@@ -1,16 +1,17 @@
 //! `lbd status`: what the daemon did last and why, whether all is in sync, and the table with its connections.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use super::inputs::{KernelReader, LastVerified, StoredState};
 use super::part::Part;
 use super::tried::{trial_of, tried};
-use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
+use super::{CommandError, Console, DIFFERS, DONE, advice, by_socket, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::config;
 use crate::files::sha256;
 use crate::reconcile;
-use crate::report::{self, DaemonReport, Observed};
+use crate::report::{self, DaemonReport, Observed, Output};
 use crate::status::Presence;
 use crate::store::{Heard, Store};
 use crate::target::Clock;
@@ -21,6 +22,23 @@ pub(super) fn run(
     options: &StatusOptions,
     kernel: &mut KernelReader,
     console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    if let Some(code) = by_socket::status(arguments, options, console)? {
+        return Ok(code);
+    }
+    direct(arguments, options, kernel, console, &|out, observed| match options.output {
+        ReportOutput::Text => report::observed_text(out, observed),
+        ReportOutput::Json => report::observed_json(out, observed),
+    })
+}
+
+/// The same by the privileges of this process, written by `write`.
+pub(super) fn direct(
+    arguments: &Arguments,
+    options: &StatusOptions,
+    kernel: &mut KernelReader,
+    console: &mut Console<'_>,
+    write: &dyn Fn(&mut Output, &Observed<'_>) -> io::Result<()>,
 ) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
     if !store.is_there() {
@@ -98,11 +116,9 @@ pub(super) fn run(
         comparison: &comparison,
         health,
         live: &live,
+        desired: &desired,
     };
-    match options.output {
-        ReportOutput::Text => report::observed_text(console.out, &observed)?,
-        ReportOutput::Json => report::observed_json(console.out, &observed)?,
-    }
+    write(console.out, &observed)?;
     let is_free =
         comparison.pauses.is_empty() && stored.conditions.unreadable.is_none() && !observed.health.is_bad();
     Ok(if observed.is_in_sync() && is_free && !is_missing { DONE } else { DIFFERS })

@@ -10,6 +10,7 @@ mod json;
 mod observed;
 mod output;
 mod styled;
+mod table;
 mod text;
 mod warnings;
 
@@ -25,4 +26,5 @@ pub use observed::{
     DaemonReport, Observed, daemon as daemon_text, json as observed_json, text as observed_text,
 };
 pub use output::{COLLECTED, Output};
+pub use table::{TableDocument, json as table_json};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};

@@ -19,7 +19,7 @@ use super::text::{
 use super::warnings;
 use crate::escape;
 use crate::kernel::Live;
-use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
+use crate::model::{Connections, Desired, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::StateDiff;
 use crate::reconcile::Summary;
 use crate::status::{HealthSummary, HostFindings, LastChange, Presence, Status};
@@ -46,6 +46,8 @@ pub struct Observed<'a> {
     pub health: HealthSummary,
     /// The live state
     pub live: &'a Live,
+    /// What the kernel is compared with: the desired file, or the file of a trial; while the file is not valid, the one that was verified last
+    pub desired: &'a Desired,
 }
 
 /// What `lbd status` shows of the daemon.
@@ -78,13 +80,13 @@ impl Observed<'_> {
     }
 
     /// The services sorted by key, so that the output is the same each time.
-    fn services(&self) -> Vec<(&ServiceKey, &VirtualService)> {
+    pub(super) fn services(&self) -> Vec<(&ServiceKey, &VirtualService)> {
         let mut services: Vec<_> = self.live.state.services.iter().collect();
         services.sort_unstable_by_key(|(key, _)| **key);
         services
     }
 
-    fn connections(&self, service: &ServiceKey, server: &ServerKey) -> Connections {
+    pub(super) fn connections(&self, service: &ServiceKey, server: &ServerKey) -> Connections {
         self.live.connections.get(&(*service, *server)).copied().unwrap_or_default()
     }
 }

@@ -1,0 +1,77 @@
+//! Makes the documents of the socket: each is what a command writes, by the command itself.
+
+use hyper::body::Bytes;
+
+use super::collected::{Round, collected};
+use super::inputs::KernelReader;
+use super::{CommandError, Console, diff, history, status};
+use crate::api::{Document, Documents, Problem, ProblemKind, Question, Reply};
+use crate::cli::{Arguments, Diff, DiffOutput, HistoryOptions, ReportOutput, StatusOptions};
+use crate::report;
+
+/// The documents of a daemon, with a connection to the kernel of their own.
+pub(super) struct CommandDocuments {
+    arguments: Arguments,
+    kernel: KernelReader,
+}
+
+impl CommandDocuments {
+    /// Those of the daemon with these arguments. Nothing is connected yet.
+    pub(super) fn new(arguments: Arguments) -> Self {
+        Self { arguments, kernel: KernelReader::default() }
+    }
+
+    fn run(&mut self, question: &Question, console: &mut Console<'_>) -> Result<u8, CommandError> {
+        let Self { arguments, kernel } = self;
+        let output = if question.is_text { ReportOutput::Text } else { ReportOutput::Json };
+        match &question.document {
+            Document::Status { clusters } => {
+                let options = StatusOptions { clusters: clusters.clone(), output, ..StatusOptions::plain() };
+                status::direct(arguments, &options, kernel, console, &|out, observed| match output {
+                    ReportOutput::Text => report::observed_text(out, observed),
+                    ReportOutput::Json => report::observed_json(out, observed),
+                })
+            }
+            Document::Table { clusters, has_servers } => {
+                let options = StatusOptions { clusters: clusters.clone(), output, ..StatusOptions::plain() };
+                status::direct(arguments, &options, kernel, console, &|out, observed| {
+                    report::table_json(out, observed, clusters, *has_servers)
+                })
+            }
+            Document::Plan { clusters } => {
+                let output = if question.is_text { DiffOutput::Text } else { DiffOutput::Json };
+                let options = Diff { clusters: clusters.clone(), output, ..Diff::plain() };
+                diff::direct(arguments, &options, console)
+            }
+            Document::History => {
+                history::direct(arguments, &HistoryOptions { output, ..HistoryOptions::plain() }, console)
+            }
+            Document::Events => {
+                let options = HistoryOptions { events: true, output, ..HistoryOptions::plain() };
+                history::direct(arguments, &options, console)
+            }
+        }
+    }
+}
+
+impl Documents for CommandDocuments {
+    fn make(&mut self, question: &Question) -> Result<Reply, Problem> {
+        let Round { result, text, messages } = collected(false, false, |console| self.run(question, console));
+        match result {
+            Ok(code) => Ok(Reply {
+                body: Bytes::from(text),
+                exit_code: Some(code),
+                messages: messages.lines().map(str::to_owned).collect(),
+            }),
+            Err(error) => {
+                // The next document has a new connection, in case that this one is the cause.
+                self.kernel = KernelReader::default();
+                let kind = match &error {
+                    CommandError::UnknownCluster(_) => ProblemKind::NotFound,
+                    _ => ProblemKind::Failed,
+                };
+                Err(Problem::new(kind, error.line()))
+            }
+        }
+    }
+}
