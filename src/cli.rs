@@ -4,11 +4,11 @@ mod checker;
 mod conditions;
 mod history;
 mod plan;
+mod status;
 mod tips;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -21,6 +21,7 @@ pub use self::conditions::{
 };
 pub use self::history::{HistoryCommand, HistoryOptions, RollbackOptions};
 pub use self::plan::{Apply, Diff, DiffOutput, Overrides, PruneOption};
+pub use self::status::StatusOptions;
 pub use self::tips::is_file_name;
 
 /// Keeps a Linux load balancer (IPVS) equal to one file.
@@ -306,42 +307,6 @@ pub struct Run {
     /// Serve the state on this Unix socket, to be read by HTTP; commands of users in its group look for it as `lbd.sock` in `--run-dir`
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-}
-
-/// Arguments of `status`.
-#[derive(Debug, Clone, Args)]
-pub struct StatusOptions {
-    /// Show only these clusters: their services and servers
-    #[arg(value_name = "CLUSTER")]
-    pub clusters: Vec<String>,
-
-    /// Output format
-    #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
-    pub output: ReportOutput,
-
-    /// Exit code 1 where no daemon runs, also where it was stopped
-    #[arg(long)]
-    pub require_daemon: bool,
-
-    /// Repeat this every SECONDS (0.2 to 86400; 2 where no number is given) until Ctrl-C, in place on a terminal
-    ///
-    /// Elsewhere one output follows the other: text with an empty line between, JSON as one object on each line. The exit code is
-    /// that of the last output.
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2", value_parser = interval)]
-    pub watch: Option<Duration>,
-}
-
-impl StatusOptions {
-    /// Without any option.
-    pub fn plain() -> Self {
-        Self { clusters: Vec::new(), output: ReportOutput::Text, require_daemon: false, watch: None }
-    }
-}
-
-/// The interval of `--watch`.
-fn interval(seconds: &str) -> Result<Duration, &'static str> {
-    let seconds = seconds.parse().ok().filter(|seconds| (0.2..=86_400.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or("expected a number of seconds from 0.2 to 86400")
 }
 
 /// Arguments of `validate`.

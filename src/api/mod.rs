@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 pub use self::client::{Client, ClientError, EventStream, Received};
 pub use self::problem::{Problem, ProblemDocument, ProblemKind};
-pub use self::question::{Document, Question};
+pub use self::question::{Counted, Document, Question};
 pub use self::scope::{OtherDaemon, Scope};
 pub use self::server::MOST_CONNECTIONS;
 pub use self::socket::{BoundSocket, SocketError};

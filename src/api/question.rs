@@ -19,6 +19,8 @@ pub enum Document {
     Status {
         /// Only these clusters; all where there are none
         clusters: Vec<String>,
+        /// What is shown of what the kernel has counted
+        counted: Counted,
     },
     /// The table of the kernel beside the file
     Table {
@@ -36,6 +38,17 @@ pub enum Document {
     History,
     /// What `lbd history --events` shows
     Events,
+}
+
+/// What is shown of what the kernel has counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Counted {
+    /// The counters
+    pub stats: bool,
+    /// The rates
+    pub rates: bool,
+    /// Each digit, in the text
+    pub exact: bool,
 }
 
 /// A document and its form. The same question of two clients has one reply.
@@ -79,7 +92,11 @@ impl Route {
         let mut query = Query::read(request.uri.query().unwrap_or_default())?;
         let is_text = wants_text(&request.headers);
         let document = match path {
-            "/v1/status" => Document::Status { clusters: query.all("cluster") },
+            "/v1/status" => {
+                let (stats, rates) = (query.flag("stats", false)?, query.flag("rates", false)?);
+                let counted = Counted { stats, rates, exact: query.flag("exact", false)? };
+                Document::Status { clusters: query.all("cluster"), counted }
+            }
             "/v1/table" => {
                 let has_servers = query.flag("servers", true)?;
                 Document::Table { clusters: query.all("cluster"), has_servers }
@@ -245,7 +262,14 @@ impl Question {
     /// The target of a request for it.
     pub fn target(&self) -> String {
         let (path, mut pairs) = match &self.document {
-            Document::Status { clusters } => ("/v1/status", pairs_of(clusters)),
+            Document::Status { clusters, counted: Counted { stats, rates, exact } } => {
+                let mut pairs = pairs_of(clusters);
+                let flags = [(stats, "stats=1"), (rates, "rates=1"), (exact, "exact=1")];
+                pairs.extend(
+                    flags.into_iter().filter(|(is_set, _)| **is_set).map(|(_, pair)| pair.to_owned()),
+                );
+                ("/v1/status", pairs)
+            }
             Document::Table { clusters, has_servers } => {
                 let mut pairs = pairs_of(clusters);
                 pairs.extend((!has_servers).then(|| "servers=0".to_owned()));
@@ -300,7 +324,8 @@ mod tests {
     fn each_document_has_a_target() {
         let get = |target: &str| route("GET", target, &[]);
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(get("/v1/status"), document(Document::Status { clusters: vec![] }, false));
+        let status = |clusters| Document::Status { clusters, counted: Counted::default() };
+        assert_eq!(get("/v1/status"), document(status(vec![]), false));
         let clusters = names(&["a b", "ü=&\"<", ""]);
         let status = Document::Status { clusters: clusters.clone() };
         assert_eq!(

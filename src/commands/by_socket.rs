@@ -8,7 +8,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 use serde::Deserialize;
 
 use super::{CommandError, Console, DONE, events};
-use crate::api::{Client, ClientError, Document, Question, Received, Scope};
+use crate::api::{Client, ClientError, Counted, Document, Question, Received, Scope};
 use crate::cli::{Arguments, Diff, DiffOutput, HistoryOptions, ReportOutput, StatusOptions};
 use crate::daemon::StartError;
 use crate::escape;
@@ -23,7 +23,9 @@ pub(super) fn status(
     options: &StatusOptions,
     console: &mut Console<'_>,
 ) -> Result<Option<u8>, CommandError> {
-    let document = Document::Status { clusters: options.clusters.clone() };
+    let StatusOptions { clusters, stats, rates, exact, output: _, require_daemon: _, watch: _ } =
+        options.clone();
+    let document = Document::Status { clusters, counted: Counted { stats, rates, exact } };
     shown(arguments, document, options.output == ReportOutput::Text, true, console)
 }
 

@@ -5,7 +5,7 @@ use hyper::body::Bytes;
 use super::collected::{Round, collected};
 use super::inputs::KernelReader;
 use super::{CommandError, Console, diff, history, status};
-use crate::api::{Document, Documents, Problem, ProblemKind, Question, Reply};
+use crate::api::{Counted, Document, Documents, Problem, ProblemKind, Question, Reply};
 use crate::cli::{Arguments, Diff, DiffOutput, HistoryOptions, ReportOutput, StatusOptions};
 use crate::report;
 
@@ -25,16 +25,25 @@ impl CommandDocuments {
         let Self { arguments, kernel } = self;
         let output = if question.is_text { ReportOutput::Text } else { ReportOutput::Json };
         match &question.document {
-            Document::Status { clusters } => {
-                let options = StatusOptions { clusters: clusters.clone(), output, ..StatusOptions::plain() };
-                status::direct(arguments, &options, kernel, console, &|out, observed| match output {
+            Document::Status { clusters, counted: Counted { stats, rates, exact } } => {
+                let (clusters, stats, rates, exact) = (clusters.clone(), *stats, *rates, *exact);
+                let options =
+                    StatusOptions { clusters, stats, rates, exact, output, ..StatusOptions::plain() };
+                status::direct(arguments, &options, true, kernel, console, &|out, observed| match output {
                     ReportOutput::Text => report::observed_text(out, observed),
                     ReportOutput::Json => report::observed_json(out, observed),
                 })
             }
             Document::Table { clusters, has_servers } => {
-                let options = StatusOptions { clusters: clusters.clone(), output, ..StatusOptions::plain() };
-                status::direct(arguments, &options, kernel, console, &|out, observed| {
+                let (stats, rates) = (true, true);
+                let options = StatusOptions {
+                    clusters: clusters.clone(),
+                    stats,
+                    rates,
+                    output,
+                    ..StatusOptions::plain()
+                };
+                status::direct(arguments, &options, *has_servers, kernel, console, &|out, observed| {
                     report::table_json(out, observed, clusters, *has_servers)
                 })
             }

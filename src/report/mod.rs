@@ -9,6 +9,7 @@ mod impacts;
 mod json;
 mod observed;
 mod output;
+mod statistics;
 mod styled;
 mod table;
 mod text;
@@ -26,5 +27,6 @@ pub use observed::{
     DaemonReport, Observed, daemon as daemon_text, json as observed_json, text as observed_text,
 };
 pub use output::{COLLECTED, Output};
+pub use statistics::ShownStatistics;
 pub use table::{TableDocument, json as table_json};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};

@@ -12,6 +12,7 @@ use super::json::{
     pauses as pauses_json, trial as trial_json,
 };
 use super::output::Output;
+use super::statistics::ShownStatistics;
 use super::styled::{PLAIN, line};
 use super::text::{
     DELETE, EDIT, HEAD, NOTE, draining, foreign, in_part, overrides, pauses, size, trial, waiting,
@@ -46,6 +47,8 @@ pub struct Observed<'a> {
     pub health: HealthSummary,
     /// The live state
     pub live: &'a Live,
+    /// What the kernel has counted, where that is to be shown
+    pub statistics: Option<ShownStatistics>,
     /// What the kernel is compared with: the desired file, or the file of a trial; while the file is not valid, the one that was verified last
     pub desired: &'a Desired,
 }
@@ -132,7 +135,10 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     daemon(out, &observed.daemon, refused.as_deref())?;
     waiting(out, comparison)?;
     foreign(out, comparison)?;
-    table(out, observed)
+    match &observed.statistics {
+        Some(shown) => shown.text(out, observed),
+        None => table(out, observed),
+    }
 }
 
 /// Writes what is known of the daemon as text. `refused` is the refusal that was written already and is not repeated.
@@ -225,14 +231,18 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
     let server = |service: &ServiceKey, server: &ServerKey, real: &RealServer| -> Value {
         let Connections { active, inactive, persistent, packets: _ } = observed.connections(service, server);
-        json!({
+        let mut row = json!({
             "server": server.to_string(),
             "forward": real.forwarding.to_string(),
             "weight": real.weight,
             "active": active,
             "inactive": inactive,
             "persistent": persistent,
-        })
+        });
+        if let Some(shown) = &observed.statistics {
+            shown.add_to(&mut row, shown.of_server(service, server));
+        }
+        row
     };
     let service = |(key, service): (&ServiceKey, &VirtualService)| -> Value {
         let servers: Vec<Value> =
@@ -247,6 +257,9 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         if let (Some(file), Some(row)) = (file, row.as_object_mut()) {
             row.insert("file".to_owned(), file.into());
         }
+        if let Some(shown) = &observed.statistics {
+            shown.add_to(&mut row, shown.of_service(key));
+        }
         row
     };
     let waits = |operation: &Operation| -> Value {
@@ -256,7 +269,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let findings = observed.daemon.findings();
     // What was found on the host stands beside the daemon, as `diff` has it.
     let status = status.clone().map(|status| Status { host: None, ..status });
-    let document = json!({
+    let mut document = json!({
         "version": VERSION,
         "in_sync": observed.is_in_sync(),
         "file": { "path": observed.file, "problem": observed.file_problem, "sha256": observed.file_sha256 },
@@ -284,6 +297,9 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         "foreign": foreign_json(&comparison.foreign),
         "services": observed.services().into_iter().map(service).collect::<Vec<_>>(),
     });
+    if let Some(shown) = &observed.statistics {
+        shown.add_sums_to(&mut document, |service| comparison.cluster(service));
+    }
     escape::json(out, &document)?;
     writeln!(out)
 }

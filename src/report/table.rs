@@ -10,8 +10,11 @@ use serde::Serialize;
 use super::json::VERSION;
 use super::observed::Observed;
 use super::output::Output;
+use super::statistics::ShownStatistics;
 use crate::escape;
-use crate::model::{Connections, RealServer, ServerKey, ServiceKey, Subject, VirtualService};
+use crate::model::{
+    Connections, Counters, RealServer, ServerKey, ServiceKey, Statistics, Subject, VirtualService,
+};
 use crate::status::Timestamp;
 use crate::target::{Effect, Reason, ServerOf, ServerState};
 
@@ -25,6 +28,12 @@ pub struct TableDocument {
     at: Timestamp,
     /// Whether the file is valid, and the kernel is equal to it under the conditions
     in_sync: bool,
+    /// Whether the kernel counts what services and servers balance; `stopped` where `net.ipv4.vs.run_estimation` is 0, and then there are neither
+    /// statistics nor rates
+    counters: CounterState,
+    /// What the host has balanced
+    #[serde(skip_serializing_if = "Option::is_none")]
+    totals: Option<StatisticsRow>,
     /// The virtual services of the kernel and of the file, sorted
     services: Vec<ServiceRow>,
 }
@@ -45,6 +54,8 @@ struct ServiceRow {
     /// The sum of its servers
     #[serde(flatten)]
     connections: ConnectionRow,
+    #[serde(flatten)]
+    counted: Option<StatisticsRow>,
     /// How many servers are in each state
     servers_by_state: BTreeMap<TableState, usize>,
     /// The real servers of the kernel, and behind them those that only the file has; not there where they are not wanted
@@ -64,10 +75,35 @@ struct ServerRow {
     file_weight: Option<u32>,
     #[serde(flatten)]
     connections: ConnectionRow,
+    #[serde(flatten)]
+    counted: Option<StatisticsRow>,
     state: TableState,
     /// Why it is not what the file says
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<ReasonRow>,
+}
+
+/// Whether the kernel counts.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum CounterState {
+    Running,
+    Stopped,
+}
+
+/// What the kernel has counted.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+struct StatisticsRow {
+    /// Since the entry was added, or set to zero
+    statistics: Counters,
+    /// Per second
+    rates: Counters,
+}
+
+impl From<Statistics> for StatisticsRow {
+    fn from(Statistics { counters, rates }: Statistics) -> Self {
+        Self { statistics: counters, rates }
+    }
 }
 
 /// The connections that there are.
@@ -156,10 +192,16 @@ pub fn json(
     };
     let desired = observed.desired.state.services.keys().filter(is_wanted);
     let services: BTreeSet<&ServiceKey> = observed.live.state.services.keys().chain(desired).collect();
+    let shown = observed.statistics.as_ref();
     let document = TableDocument {
         version: VERSION,
         at: SystemTime::now().into(),
         in_sync: observed.is_in_sync(),
+        counters: match shown.is_some_and(|shown| shown.table.are_stopped) {
+            true => CounterState::Stopped,
+            false => CounterState::Running,
+        },
+        totals: shown.and_then(ShownStatistics::of_host).map(StatisticsRow::from),
         services: services.into_iter().filter_map(|service| rows.service(service, has_servers)).collect(),
     };
     escape::json(out, &document)?;
@@ -203,6 +245,7 @@ impl Rows<'_> {
             scheduler: scheduling.scheduler.to_string(),
             missing: live.is_none(),
             connections,
+            counted: self.shown().and_then(|shown| shown.of_service(key)).map(StatisticsRow::from),
             servers_by_state,
             servers: has_servers.then_some(servers),
         })
@@ -223,9 +266,14 @@ impl Rows<'_> {
             weight: live.map(|real| real.weight),
             file_weight: desired.map(|real| real.weight),
             connections: ConnectionRow::of(self.observed.connections(service, server)),
+            counted: self.shown().and_then(|shown| shown.of_server(service, server)).map(StatisticsRow::from),
             state: self.state((*service, *server), live, reason.map(AsRef::as_ref)),
             reason: reason.map(|reason| ReasonRow::of(reason)),
         }
+    }
+
+    fn shown(&self) -> Option<&ShownStatistics> {
+        self.observed.statistics.as_ref()
     }
 
     fn state(&self, server: ServerOf, live: Option<&RealServer>, reason: Option<&Reason>) -> TableState {
