@@ -27,7 +27,7 @@ pub use self::status::StatusOptions;
 pub use self::tips::is_file_name;
 
 /// Keeps a Linux load balancer (IPVS) equal to one file.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(
     name = "lbd",
     version,
@@ -121,7 +121,7 @@ fn uses(command: &str, option: &Arg) -> bool {
         "check" => option.get_id() == "file",
         "checker" => option.get_id() == "run_dir",
         // What is probed is no matter of these.
-        "validate" | "history" | "overrides" if option.get_id() == "run_dir" => false,
+        "validate" | "overrides" if option.get_id() == "run_dir" => false,
         "teardown" | "resume" | "export" | "overrides" | "history" => option.get_id() != "file",
         _ => true,
     }
@@ -136,7 +136,7 @@ fn names(parser: &clap::Command) -> Vec<String> {
 }
 
 /// The commands.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Show what `apply` would do now; changes nothing
     ///
@@ -302,7 +302,7 @@ pub enum Command {
 }
 
 /// Arguments of `run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Run {
     /// Log level: error, warn, info, debug, trace or off, also by module (`lbd::watch=debug`); default: LBD_LOG, else info
     #[arg(long, value_name = "LEVEL")]
@@ -311,10 +311,14 @@ pub struct Run {
     /// Who starts the process that probes servers
     #[arg(long, value_enum, value_name = "WHO", default_value = "child")]
     pub checker: CheckerStart,
+
+    /// Serve the state on this Unix socket, to be read by HTTP; commands of users in its group look for it as `lbd.sock` in `--run-dir`
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
 }
 
 /// Arguments of `validate`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Validate {
     /// Output format
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
@@ -334,7 +338,7 @@ pub struct Validate {
 }
 
 /// Arguments of `export`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Export {
     /// Output format
     #[arg(long, short, value_enum, default_value = "yaml", value_name = "FORMAT")]

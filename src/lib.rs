@@ -53,6 +53,9 @@ pub mod advice;
 /// Health checks: what is probed, what the results add up to, and the files that daemon and checker share.
 pub mod health;
 
+/// A stream of tokio for hyper, which both HTTP checks and the socket need.
+pub mod http_stream;
+
 /// The second process: it probes real servers, and has no power over the kernel.
 pub mod checker;
 
@@ -97,6 +100,9 @@ pub mod logging;
 
 /// Writes plans, results of passes and the daemon's state, as text and JSON.
 pub mod report;
+
+/// Serves the daemon's state on a Unix socket, to be read.
+pub mod api;
 
 /// Shows the progress of a command on one line of a terminal.
 pub mod progress;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 /// Arguments of `metrics`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct MetricsOptions {
     /// Also those of the real servers, one by one: `lbd_server_…` and `lbd_check_up`
     #[arg(long)]

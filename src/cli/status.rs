@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 use super::ReportOutput;
 
 /// Arguments of `status`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("numbers").args(["stats", "rates"]).multiple(true))]
 pub struct StatusOptions {
     /// Show only these clusters: their services and servers
@@ -29,10 +29,6 @@ pub struct StatusOptions {
     #[arg(long, requires = "numbers")]
     pub exact: bool,
 
-    /// Whether the numbers of servers are read, too; `lbd metrics` decides it, no option
-    #[arg(skip = true)]
-    pub servers: bool,
-
     /// Output format
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: ReportOutput,
@@ -47,6 +43,21 @@ pub struct StatusOptions {
     /// that of the last output.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2", value_parser = interval)]
     pub watch: Option<Duration>,
+}
+
+impl StatusOptions {
+    /// Without any option.
+    pub fn plain() -> Self {
+        Self {
+            clusters: Vec::new(),
+            stats: false,
+            rates: false,
+            exact: false,
+            output: ReportOutput::Text,
+            require_daemon: false,
+            watch: None,
+        }
+    }
 }
 
 /// The interval of `--watch`.

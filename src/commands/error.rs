@@ -15,6 +15,7 @@ use super::named::UnknownName;
 use super::other_file::OtherFile;
 use super::part::UnknownCluster;
 use super::tried::TrialError;
+use crate::api::ClientError;
 use crate::checker::privileges::PrivilegesError;
 use crate::config::{Diagnostics, ReadCause, ReadError};
 use crate::daemon::StartError;
@@ -108,6 +109,8 @@ pub enum CommandError {
     Unwritable(Box<dyn Error + Send + Sync>),
     /// The result cannot be written.
     Output(io::Error),
+    /// The daemon cannot reply on its socket.
+    Socket(ClientError),
     /// The process may open too few files.
     FewDescriptors {
         /// How many it needs
@@ -250,6 +253,7 @@ impl fmt::Display for CommandError {
             Self::Logging(error) => error.fmt(f),
             Self::Unwritable(_) => f.write_str("cannot write the table as a file"),
             Self::Output(_) => f.write_str("cannot write the result"),
+            Self::Socket(error) => error.fmt(f),
             Self::FewDescriptors { needed, cause: _ } => write!(
                 f,
                 "fewer than {needed} files can be opened; raise the limit (`ulimit -n`, or LimitNOFILE= of the unit)"
@@ -304,6 +308,7 @@ impl Error for CommandError {
             Self::Start(error) => error.source(),
             Self::Privileges(error) => error.source(),
             Self::Logging(error) => error.source(),
+            Self::Socket(error) => error.source(),
             Self::Setting { cause, .. } | Self::FewDescriptors { cause, .. } => Some(cause),
             Self::Scope(error) | Self::Output(error) => Some(error),
             Self::Unwritable(error) => Some(&**error),

@@ -2,13 +2,16 @@
 
 mod advice;
 mod apply;
+mod by_socket;
 mod check;
 mod check_child;
 mod checker;
 mod checks;
+mod collected;
 mod completions;
 mod confirm;
 mod diff;
+mod documents;
 mod draining;
 mod edit;
 mod error;

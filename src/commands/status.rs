@@ -6,7 +6,7 @@ use std::io;
 use super::inputs::{KernelReader, LastVerified, StoredState};
 use super::part::Part;
 use super::tried::{trial_of, tried};
-use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
+use super::{CommandError, Console, DIFFERS, DONE, advice, by_socket, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::config;
 use crate::files::sha256;
@@ -24,16 +24,20 @@ pub(super) fn run(
     kernel: &mut KernelReader,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    direct(arguments, options, kernel, console, &|out, observed| match options.output {
+    if let Some(code) = by_socket::status(arguments, options, console)? {
+        return Ok(code);
+    }
+    direct(arguments, options, true, kernel, console, &|out, observed| match options.output {
         ReportOutput::Text => report::observed_text(out, observed),
         ReportOutput::Json => report::observed_json(out, observed),
     })
 }
 
-/// The same by the privileges of this process, written by `write`.
+/// The same by the privileges of this process, written by `write`; with what the kernel has counted of servers, or only of services.
 pub(super) fn direct(
     arguments: &Arguments,
     options: &StatusOptions,
+    with_servers: bool,
     kernel: &mut KernelReader,
     console: &mut Console<'_>,
     write: &dyn Fn(&mut Output, &Observed<'_>) -> io::Result<()>,
@@ -98,7 +102,7 @@ pub(super) fn direct(
     }
     live.state.services.retain(|service, _| part.has(service, &comparison));
     part.limit(&mut comparison, &mut Vec::new());
-    let statistics = statistics(options, &live, kernel, console)?;
+    let statistics = statistics(options, with_servers, &live, kernel, console)?;
     // Where the daemon was stopped, its checker need not run.
     let silent_since = stored.heard.silent_since.filter(|_| daemon.presence.holder().is_some());
     let heard = Heard { silent_since, ..stored.heard };
@@ -127,6 +131,7 @@ pub(super) fn direct(
 /// What the kernel has counted of the services shown, where it is to be shown.
 fn statistics(
     options: &StatusOptions,
+    servers: bool,
     live: &Live,
     kernel: &mut KernelReader,
     console: &Console<'_>,
@@ -137,7 +142,7 @@ fn statistics(
     }
     let keys = || live.state.services.keys().copied().collect();
     let services = (!options.clusters.is_empty()).then(keys);
-    let scope = StatisticsScope { services, servers: options.servers, totals: true };
+    let scope = StatisticsScope { services, servers, totals: true };
     let table = kernel.read_statistics(&scope, &console.progress)?;
     Ok(Some(ShownStatistics { table, counters, rates, is_exact }))
 }

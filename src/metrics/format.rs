@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 use super::snapshot::Snapshot;
 
 /// A text format of metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Version 0.0.4 of Prometheus: what every reader understands, and the only one that the textfile collector of node_exporter takes
     Prometheus,

@@ -161,7 +161,7 @@ fn services(observed: &Observed<'_>, has_servers: bool) -> Vec<ServiceNumbers> {
         };
         if let Some(service) = live.get(key) {
             for (server, real) in service.servers.iter() {
-                let status = statuses.status(key, server, real);
+                let status = statuses.status(key, server, Some(real));
                 *of.servers.entry(status).or_default() += 1;
                 if has_servers {
                     of.each.push(server_numbers(observed, key, server, status, Some(real)));

@@ -11,6 +11,7 @@ mod observed;
 mod output;
 mod statistics;
 mod styled;
+mod table;
 mod text;
 mod warnings;
 
@@ -27,4 +28,5 @@ pub use observed::{
 };
 pub use output::{COLLECTED, Output};
 pub use statistics::ShownStatistics;
+pub use table::{TableDocument, json as table_json};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};

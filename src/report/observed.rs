@@ -47,10 +47,10 @@ pub struct Observed<'a> {
     pub health: HealthSummary,
     /// The live state
     pub live: &'a Live,
-    /// What the kernel is compared with: the desired file, or the file of a trial; while the file is not valid, the one that was verified last
-    pub desired: &'a Desired,
     /// What the kernel has counted, where that is to be shown
     pub statistics: Option<ShownStatistics>,
+    /// What the kernel is compared with: the desired file, or the file of a trial; while the file is not valid, the one that was verified last
+    pub desired: &'a Desired,
 }
 
 /// What `lbd status` shows of the daemon.
@@ -89,7 +89,7 @@ impl Observed<'_> {
         services
     }
 
-    fn connections(&self, service: &ServiceKey, server: &ServerKey) -> Connections {
+    pub(super) fn connections(&self, service: &ServiceKey, server: &ServerKey) -> Connections {
         self.live.connections.get(&(*service, *server)).copied().unwrap_or_default()
     }
 }

@@ -51,7 +51,7 @@ impl ShownStatistics {
     }
 
     /// Those of the host.
-    fn of_host(&self) -> Option<Statistics> {
+    pub(super) fn of_host(&self) -> Option<Statistics> {
         self.table.totals.filter(|_| !self.table.are_stopped)
     }
 
