@@ -118,6 +118,7 @@ pub(super) fn direct(
         unknown: stored.verified.unknown().map(str::to_owned),
         comparison: &comparison,
         health,
+        probes: heard.verdicts.as_ref().map(|verdicts| verdicts.results),
         live: &live,
         desired: &desired,
         statistics,

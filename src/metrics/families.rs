@@ -8,10 +8,11 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 
-use super::passes::{BOUNDS, Durations, PassCounts};
+use super::passes::PassCounts;
 use super::snapshot::{ServerNumbers, ServiceNumbers, Snapshot};
 use crate::guard::Guard;
-use crate::model::{Counters, Kind};
+use crate::health::ProbeResults;
+use crate::model::{Counters, Durations, Kind};
 use crate::reconcile::ServerStatus;
 
 /// A kind of counter of [`Counters`]: the end of its name, its meaning, and its value.
@@ -65,6 +66,17 @@ impl Names<'_> {
         // There are never so many.
         let value = value.try_into().unwrap_or(u64::MAX);
         self.family(name, help, MetricType::Gauge, |family| family.gauge(&NO_LABELS, value))
+    }
+
+    /// How long something took, in seconds.
+    fn histogram(&mut self, name: &str, help: &str, of: &Durations) -> fmt::Result {
+        let bounds = Durations::BOUNDS.map(|bound| f64::from(bound) / 1_000.0).into_iter();
+        let counts = of.buckets.into_iter().chain([of.longer]);
+        let buckets: Vec<(f64, u64)> = bounds.chain([f64::INFINITY]).zip(counts).collect();
+        let sum = of.micros as f64 / 1_000_000.0;
+        self.family(name, help, MetricType::Histogram, |family| {
+            family.0.encode_histogram::<NoLabelSet>(sum, of.count(), &buckets, None)
+        })
     }
 
     /// Something that does not change, in a label.
@@ -123,7 +135,7 @@ fn state(names: &mut Names<'_>, of: &Snapshot) -> fmt::Result {
 }
 
 fn checks(names: &mut Names<'_>, of: &Snapshot) -> fmt::Result {
-    let of = &of.checks;
+    let Snapshot { checks: of, probes, .. } = of;
     names.gauge(
         "checked_servers",
         "Servers with health checks; in several services each counts",
@@ -139,7 +151,14 @@ fn checks(names: &mut Names<'_>, of: &Snapshot) -> fmt::Result {
     let help = "Virtual services in which the fallback serves";
     names.gauge("check_fallback_services", help, of.on_fallback)?;
     let help = "Whether the checker gives no verdicts at present: it is silent, or cannot check (1)";
-    names.gauge("check_silent", help, of.silent.is_some() || of.frozen.is_some())
+    names.gauge("check_silent", help, of.silent.is_some() || of.frozen.is_some())?;
+    let Some(ProbeResults { passed, failed, durations }) = probes else { return Ok(()) };
+    let help = "Probes of the checker, by their result; those that it could not make are not among them";
+    names.family("check_results", help, MetricType::Counter, |family| {
+        family.counter(&[("result", "passed")], *passed)?;
+        family.counter(&[("result", "failed")], *failed)
+    })?;
+    names.histogram("check_duration_seconds", "How long these probes took", durations)
 }
 
 fn of_passes(names: &mut Names<'_>, of: &PassCounts) -> fmt::Result {
@@ -155,13 +174,7 @@ fn of_passes(names: &mut Names<'_>, of: &PassCounts) -> fmt::Result {
         })?;
     }
     let help = "How long the passes took that have read the table, or a part of it";
-    names.family("pass_duration_seconds", help, MetricType::Histogram, |family| {
-        let Durations { buckets, count, sum } = &of.durations;
-        let within: u64 = buckets.iter().sum();
-        let above = (f64::INFINITY, count.saturating_sub(within));
-        let buckets: Vec<(f64, u64)> = BOUNDS.into_iter().zip(*buckets).chain([above]).collect();
-        family.0.encode_histogram::<NoLabelSet>(*sum, *count, &buckets, None)
-    })?;
+    names.histogram("pass_duration_seconds", help, &of.durations)?;
     if let Some(at) = of.last_verified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()) {
         let help = "When a pass last found the kernel equal to what it should be, in seconds since 1970";
         names.family("last_verified_timestamp_seconds", help, MetricType::Gauge, |family| {

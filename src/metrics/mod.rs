@@ -6,5 +6,5 @@ mod passes;
 mod snapshot;
 
 pub use self::format::{Format, text};
-pub use self::passes::{BOUNDS, Durations, PassCounters, PassCounts, PassEnd};
+pub use self::passes::{PassCounters, PassCounts, PassEnd};
 pub use self::snapshot::{DaemonNumbers, LiveNumbers, ServerNumbers, ServiceNumbers, Snapshot};

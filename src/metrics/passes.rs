@@ -5,18 +5,15 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::model::Kind;
+use crate::model::{Durations, Kind};
 use crate::status::{PassOutcome, PassReason};
-
-/// The upper bounds of the buckets of [`Durations`], in seconds: four times as much from one to the next.
-pub const BOUNDS: [f64; 9] = [0.001, 0.004, 0.016, 0.064, 0.256, 1.024, 4.096, 16.384, 65.536];
 
 /// What the daemon's loop counts, and others read: shared, and locked for no longer than a copy takes.
 #[derive(Debug, Default)]
 pub struct PassCounters(Mutex<PassCounts>);
 
 /// What was counted since the daemon started.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PassCounts {
     /// How many passes have ended so, by their reason
     pub passes: BTreeMap<(PassReason, PassEnd), u64>,
@@ -53,30 +50,6 @@ impl fmt::Display for PassEnd {
     }
 }
 
-/// How often something took how long.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Durations {
-    /// How many were at most as long as each of [`BOUNDS`], and longer than the one before
-    pub buckets: [u64; BOUNDS.len()],
-    /// How many there were in all, also longer ones
-    pub count: u64,
-    /// How long all of them took together, in seconds
-    pub sum: f64,
-}
-
-impl Durations {
-    /// Adds one.
-    pub fn add(&mut self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        let buckets = self.buckets.iter_mut().zip(BOUNDS);
-        if let Some((bucket, _)) = buckets.into_iter().find(|(_, bound)| seconds <= *bound) {
-            *bucket += 1;
-        }
-        self.count += 1;
-        self.sum += seconds;
-    }
-}
-
 impl PassCounters {
     /// Counts a pass; `duration` is given where it has read the table, or a part of it.
     pub fn pass_ended(&self, reason: PassReason, end: PassEnd, duration: Option<Duration>) {
@@ -105,20 +78,5 @@ impl PassCounters {
     fn lock(&self) -> MutexGuard<'_, PassCounts> {
         // Numbers cannot be half written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_counts_in_the_first_bucket_that_is_long_enough() {
-        let mut durations = Durations::default();
-        for micros in [0, 1_000, 1_001, 65_536_000, 65_536_001] {
-            durations.add(Duration::from_micros(micros));
-        }
-        assert_eq!(durations.buckets, [2, 1, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!((durations.count, (durations.sum * 1e6).round()), (5, 131_074_002.0));
     }
 }

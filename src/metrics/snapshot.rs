@@ -7,6 +7,7 @@ use compact_str::{CompactString, ToCompactString};
 use super::passes::PassCounts;
 use crate::escape;
 use crate::guard::Guard;
+use crate::health::ProbeResults;
 use crate::kernel::TableStatistics;
 use crate::model::{Connections, Counters, RealServer, ServerKey, ServiceKey};
 use crate::reconcile::{ServerStatus, ServerStatuses};
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub is_paused: bool,
     /// What checks do
     pub checks: HealthSummary,
+    /// What the probes of the checker have shown, where it has written anything
+    pub probes: Option<ProbeResults>,
     /// What only a daemon that runs knows
     pub daemon: Option<DaemonNumbers>,
     /// What the daemon has counted
@@ -117,6 +120,7 @@ impl Snapshot {
             overrides: comparison.overrides().len(),
             is_paused: !comparison.pauses.is_empty(),
             checks: observed.health.clone(),
+            probes: observed.probes,
             daemon: running.map(of_daemon),
             passes,
             are_counters_running: statistics.map(|statistics| !statistics.are_stopped),
@@ -161,7 +165,7 @@ fn services(observed: &Observed<'_>, has_servers: bool) -> Vec<ServiceNumbers> {
         };
         if let Some(service) = live.get(key) {
             for (server, real) in service.servers.iter() {
-                let status = statuses.status(key, server, Some(real));
+                let status = statuses.status(key, server, real);
                 *of.servers.entry(status).or_default() += 1;
                 if has_servers {
                     of.each.push(server_numbers(observed, key, server, status, Some(real)));

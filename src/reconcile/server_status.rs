@@ -3,24 +3,20 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
 use super::StateDiff;
-use crate::model::{Operation, RealServer, ServerKey, ServerOp, ServiceKey, Services, Subject};
-use crate::target::{Effect, Reason, ServerOf, ServerReport, ServerState};
+use crate::model::{Operation, RealServer, ServerKey, ServerOp, ServiceKey, Services};
+use crate::target::{ServerOf, ServerReport, ServerState};
 
 /// How a real server is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServerStatus {
     /// It gets new connections.
     Serving,
-    /// It has weight 0: it keeps its connections, and gets no new ones.
+    /// It has weight 0: by the file, by an operator, or by a trial.
     Quiesced,
     /// Its checks fail; it may serve all the same, where too few would be left.
     Failing,
-    /// It has left the file, or an operator drains it: it keeps its connections for a while, and gets no new ones.
+    /// It has left the file, and keeps its connections for a while.
     Draining,
     /// It is new, and gets no connections before the first success of its checks.
     Waiting,
@@ -66,36 +62,18 @@ impl<'a> ServerStatuses<'a> {
         Self { comparison, reports }
     }
 
-    /// How a server is; `live` is what it is in the kernel, where it is there.
-    pub fn status(
-        &self,
-        service: &ServiceKey,
-        server: &ServerKey,
-        live: Option<&RealServer>,
-    ) -> ServerStatus {
+    /// How a server is that is in the kernel.
+    pub fn status(&self, service: &ServiceKey, server: &ServerKey, real: &RealServer) -> ServerStatus {
         let key = (*service, *server);
-        if self.drains(&key) {
+        // Mostly nothing drains and all pass.
+        if !self.comparison.draining.is_empty() && self.comparison.draining.get(&key).is_some() {
             return ServerStatus::Draining;
         }
-        match (self.of_checks(&key), live) {
-            (Some(status), _) => status,
-            (None, Some(real)) if real.serves() => ServerStatus::Serving,
-            (None, Some(_)) => ServerStatus::Quiesced,
-            (None, None) => ServerStatus::Missing,
+        match self.of_checks(&key) {
+            Some(status) => status,
+            None if real.serves() => ServerStatus::Serving,
+            None => ServerStatus::Quiesced,
         }
-    }
-
-    fn drains(&self, server: &ServerOf) -> bool {
-        let StateDiff { draining, reasons, .. } = self.comparison;
-        // Mostly there are no reasons, and nothing is hashed.
-        let reason = match reasons.is_empty() {
-            true => None,
-            false => reasons.get(&Subject::Server(server.0, server.1)),
-        };
-        let is_drained = |reason: &Reason| {
-            reason.overriding().is_some_and(|one| matches!(one.effect, Effect::Drain | Effect::Remove))
-        };
-        reason.is_some_and(|reason| is_drained(reason)) || draining.get(server).is_some()
     }
 
     /// What its checks say of a server, where that matters more than its weight.

@@ -19,6 +19,7 @@ use super::text::{
 };
 use super::warnings;
 use crate::escape;
+use crate::health::ProbeResults;
 use crate::kernel::Live;
 use crate::model::{Connections, Desired, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::StateDiff;
@@ -45,6 +46,8 @@ pub struct Observed<'a> {
     pub comparison: &'a StateDiff,
     /// What checks do at present
     pub health: HealthSummary,
+    /// What the probes of the checker have shown so far, where it has written anything
+    pub probes: Option<ProbeResults>,
     /// The live state
     pub live: &'a Live,
     /// What the kernel has counted, where that is to be shown

@@ -343,6 +343,7 @@ fn outputs(
         unknown: Some(of.said.into()),
         comparison: &comparison,
         health: health(of),
+        probes: None,
         live: &live,
         desired: &Desired::default(),
         statistics: None,

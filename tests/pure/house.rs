@@ -53,7 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("watch", &["error_chain", "files"]),
     ("logging", &["error_chain", "escape"]),
     ("systemd", &["escape"]),
-    ("metrics", &["escape", "guard", "kernel", "model", "reconcile", "report", "status", "target"]),
+    ("metrics", &["escape", "guard", "health", "kernel", "model", "reconcile", "report", "status", "target"]),
     (
         "daemon",
         &[

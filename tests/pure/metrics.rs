@@ -10,11 +10,11 @@ use crate::controller::Director;
 use crate::daemon::file;
 use crate::tables::{server, service};
 use lbd::config::{Source, load};
-use lbd::health::Failure;
+use lbd::health::{Failure, ProbeResults};
 use lbd::kernel::{Live, TableStatistics};
-use lbd::metrics::{self, Durations, Format, PassCounts, PassEnd, ServiceNumbers, Snapshot};
-use lbd::model::{Connections, Counters, Desired, Kind, Statistics};
-use lbd::reconcile::StateDiff;
+use lbd::metrics::{self, Format, LiveNumbers, PassCounts, PassEnd, ServerNumbers, ServiceNumbers, Snapshot};
+use lbd::model::{Connections, Counters, Desired, Durations, Kind, Statistics};
+use lbd::reconcile::{ServerStatus, StateDiff};
 use lbd::report::{DaemonReport, Observed, ShownStatistics};
 use lbd::status::{HealthSummary, HostFindings, PassOutcome, PassReason, Presence, Status, Warning};
 use lbd::store::Record;
@@ -56,17 +56,19 @@ fn statistics() -> TableStatistics {
     }
 }
 
-fn passes() -> PassCounts {
+fn durations(millis: &[u64]) -> Durations {
     let mut durations = Durations::default();
-    for millis in [2, 3, 100_000] {
-        durations.add(Duration::from_millis(millis));
-    }
+    millis.iter().for_each(|millis| durations.add(Duration::from_millis(*millis)));
+    durations
+}
+
+fn passes() -> PassCounts {
     PassCounts {
         passes: BTreeMap::from([
             ((PassReason::File, PassEnd::Full(PassOutcome::PartlyRefused)), 1),
             ((PassReason::Resync, PassEnd::Unchanged), 2),
         ]),
-        durations,
+        durations: durations(&[2, 3, 100_000]),
         last_verified: Some(UNIX_EPOCH + Duration::from_millis(1_795_460_685_500)),
         drift_repairs: BTreeMap::from([(Kind::Server, 3)]),
     }
@@ -104,6 +106,7 @@ fn snapshot(statistics: Option<&TableStatistics>, passes: Option<PassCounts>, ha
         unknown: None,
         comparison: &comparison,
         health: HealthSummary { checked: 4, failing: 1, kept: 1, ..HealthSummary::default() },
+        probes: Some(ProbeResults { passed: 40, failed: 3, durations: durations(&[1, 5]) }),
         live: &live,
         desired: &desired,
         statistics: statistics.map(shown),
@@ -216,11 +219,39 @@ fn snapshot_of(desired: &Desired) -> Snapshot {
         unknown: None,
         comparison: &comparison,
         health: HealthSummary::default(),
+        probes: None,
         live: &live,
         desired,
         statistics: None,
     };
     Snapshot::of(&observed, None, false)
+}
+
+#[test]
+fn a_thousand_services_are_written_into_a_string_that_is_large_enough_from_the_beginning() {
+    let counters = Counters { incoming_bytes: 1 << 40, outgoing_bytes: 1 << 44, ..counted(1 << 20).counters };
+    let live = LiveNumbers { weight: 1, active: 100, inactive: 200, connections: Some(1 << 20) };
+    let each = |number| ServerNumbers {
+        server: format!("192.168.8.{number}:8080").into(),
+        is_up: Some(true),
+        live: Some(live.clone()),
+    };
+    let service = |number| ServiceNumbers {
+        cluster: format!("cluster-{number}").into(),
+        service: format!("tcp://10.0.{}.{}:443", number / 250, number % 250).into(),
+        counters: Some(counters),
+        servers: ServerStatus::ALL.map(|status| (status, 1)).into(),
+        each: (0..10).map(each).collect(),
+    };
+    let snapshot = Snapshot { services: (0..1_000).map(service).collect(), ..Snapshot::default() };
+    let text = metrics::text(snapshot, Format::Prometheus);
+    assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), 1_000 * (11 + 10 * 5) + 16);
+    assert!(
+        text.len() < text.capacity() && text.capacity() < text.len() * 3 / 2,
+        "{} of {}",
+        text.len(),
+        text.capacity()
+    );
 }
 
 #[test]
@@ -249,6 +280,6 @@ fn the_daemon_counts_its_passes_and_what_they_repair() {
             ((PassReason::Resync, PassEnd::Unchanged), 1),
         ])
     );
-    assert_eq!((durations.count, drift_repairs), (4, BTreeMap::from([(Kind::Server, 1)])));
+    assert_eq!((durations.count(), drift_repairs), (4, BTreeMap::from([(Kind::Server, 1)])));
     assert_eq!(last_verified, Some(verified_at));
 }
