@@ -332,6 +332,7 @@ fn outputs(
     stream: impl Fn(&dyn Fn(&mut Output) -> io::Result<()>) -> String,
 ) -> Vec<(&'static str, String)> {
     let (comparison, live, report) = (comparison(of), live(of), report(of));
+    let desired = Desired::default();
     let observed = Observed {
         file: of.said.into(),
         file_problem: Some(of.said.into()),
@@ -343,6 +344,8 @@ fn outputs(
         comparison: &comparison,
         health: health(of),
         live: &live,
+        statistics: None,
+        desired: &desired,
     };
     vec![
         ("diff", stream(&|out| report::comparison_text(out, &comparison, None))),
@@ -352,6 +355,7 @@ fn outputs(
         ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, None, &[]))),
         ("apply as JSON", stream(&|out| report::report_json(out, &report, &DeletedServers::new(), &[]))),
         ("status as JSON", stream(&|out| report::observed_json(out, &observed))),
+        ("table as JSON", stream(&|out| report::table_json(out, &observed, &[], true))),
     ]
 }
 
