@@ -1,5 +1,7 @@
 //! Makes the documents of the socket: each is what a command writes, by the command itself.
 
+use std::time::SystemTime;
+
 use hyper::body::Bytes;
 
 use super::collected::{Round, collected};
@@ -44,7 +46,7 @@ impl CommandDocuments {
                     ..StatusOptions::plain()
                 };
                 status::direct(arguments, &options, *has_servers, kernel, console, &|out, observed| {
-                    report::table_json(out, observed, clusters, *has_servers)
+                    report::table_json(out, observed, SystemTime::now().into(), clusters, *has_servers)
                 })
             }
             Document::Plan { clusters } => {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Write};
-use std::time::SystemTime;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -158,13 +157,14 @@ impl ConnectionRow {
     }
 }
 
-/// Writes it, limited to these clusters where there are some; with a row for each server, or only their numbers.
+/// Writes it as it was read at a time, limited to these clusters where there are some; with a row for each server, or only their numbers.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn json(
     out: &mut Output,
     observed: &Observed<'_>,
+    at: Timestamp,
     clusters: &[String],
     has_servers: bool,
 ) -> io::Result<()> {
@@ -180,7 +180,7 @@ pub fn json(
     let shown = observed.statistics.as_ref();
     let document = TableDocument {
         version: VERSION,
-        at: SystemTime::now().into(),
+        at,
         in_sync: observed.is_in_sync(),
         counters: match shown.is_some_and(|shown| shown.table.are_stopped) {
             true => CounterState::Stopped,

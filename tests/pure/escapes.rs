@@ -355,7 +355,10 @@ fn outputs(
         ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, None, &[]))),
         ("apply as JSON", stream(&|out| report::report_json(out, &report, &DeletedServers::new(), &[]))),
         ("status as JSON", stream(&|out| report::observed_json(out, &observed))),
-        ("table as JSON", stream(&|out| report::table_json(out, &observed, &[], true))),
+        (
+            "table as JSON",
+            stream(&|out| report::table_json(out, &observed, SystemTime::UNIX_EPOCH.into(), &[], true)),
+        ),
     ]
 }
 
