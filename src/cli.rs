@@ -291,6 +291,10 @@ pub enum Command {
         /// That of the files that it includes
         #[arg(long)]
         fragment: bool,
+
+        /// That of the replies of the daemon's socket that no command writes
+        #[arg(long, conflicts_with = "fragment")]
+        api: bool,
     },
 
     /// Write a completion script for a shell

@@ -2,9 +2,9 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,9 +33,17 @@ impl TimeLimits {
     };
 }
 
-/// How many requests of a connection have come, and how many replies have ended: twice the requests, and one less while a reply is on its way.
+/// The requests of a connection and its replies.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Turns(Arc<AtomicUsize>);
+pub(super) struct Turns(Arc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    /// Twice the requests that have come, and one less while a reply is on its way
+    turns: AtomicUsize,
+    /// Whom the end of a reply concerns: the time to the next request begins then
+    waker: Mutex<Option<Waker>>,
+}
 
 /// A reply that is on its way, until it is dropped.
 #[derive(Debug)]
@@ -44,14 +52,21 @@ pub(super) struct Turn(Turns);
 impl Turns {
     /// A request has come.
     pub(super) fn begin(&self) -> Turn {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.turns.fetch_add(1, Ordering::Relaxed);
         Turn(self.clone())
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.0.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.0.fetch_add(1, Ordering::Relaxed);
+        self.0.0.turns.fetch_add(1, Ordering::Relaxed);
+        if let Some(waker) = self.0.waker().take() {
+            waker.wake();
+        }
     }
 }
 
@@ -77,11 +92,12 @@ impl<S> Timed<S> {
 
     /// Whether the time for a request is over. None is waited for while a reply is on its way.
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        let turns = self.turns.0.load(Ordering::Relaxed);
+        let turns = self.turns.0.turns.load(Ordering::Relaxed);
         if turns != self.seen {
             (self.seen, self.has_begun, self.until_read) = (turns, false, None);
         }
         if turns % 2 == 1 {
+            *self.turns.waker() = Some(context.waker().clone());
             return false;
         }
         let limit = if self.has_begun || turns == 0 { self.limits.request } else { self.limits.pause };

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hyper::body::Bytes;
 
@@ -50,7 +51,7 @@ impl CommandDocuments {
                     ..StatusOptions::plain()
                 };
                 status::direct(arguments, &options, *has_servers, kernel, console, &|out, observed| {
-                    report::table_json(out, observed, clusters, *has_servers)
+                    report::table_json(out, observed, SystemTime::now().into(), clusters, *has_servers)
                 })
             }
             Document::Plan { clusters } => {

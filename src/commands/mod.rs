@@ -179,7 +179,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Validate(options) => validate::run(arguments, options, console),
         Command::Check(options) => check::run(arguments, options, console),
         Command::Export(options) => export::run(arguments, options, console),
-        Command::Schema { fragment } => schema::run(*fragment, console),
+        Command::Schema { fragment, api } => schema::run(*fragment, *api, console),
         Command::Completions { shell } => completions::run(*shell, console),
     }
 }

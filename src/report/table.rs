@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Write};
-use std::time::SystemTime;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,8 +14,9 @@ use crate::escape;
 use crate::model::{
     Connections, Counters, RealServer, ServerKey, ServiceKey, Statistics, Subject, VirtualService,
 };
+use crate::reconcile::{ServerStatus, ServerStatuses};
 use crate::status::Timestamp;
-use crate::target::{Effect, Reason, ServerOf, ServerState};
+use crate::target::{Reason, ServerOf};
 
 /// The table, as `/v1/table` has it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -57,7 +57,7 @@ struct ServiceRow {
     #[serde(flatten)]
     counted: Option<StatisticsRow>,
     /// How many servers are in each state
-    servers_by_state: BTreeMap<TableState, usize>,
+    servers_by_state: BTreeMap<&'static str, usize>,
     /// The real servers of the kernel, and behind them those that only the file has; not there where they are not wanted
     #[serde(skip_serializing_if = "Option::is_none")]
     servers: Option<Vec<ServerRow>>,
@@ -77,7 +77,9 @@ struct ServerRow {
     connections: ConnectionRow,
     #[serde(flatten)]
     counted: Option<StatisticsRow>,
-    state: TableState,
+    /// What it does, in one word
+    #[schemars(extend("enum" = ServerStatus::ALL.map(ServerStatus::as_str)))]
+    state: &'static str,
     /// Why it is not what the file says
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<ReasonRow>,
@@ -115,24 +117,6 @@ struct ConnectionRow {
     inactive: u64,
     /// Persistence templates
     persistent: u64,
-}
-
-/// What a real server does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum TableState {
-    /// It gets new connections.
-    Serving,
-    /// It has weight 0: no new connections.
-    Quiesced,
-    /// Its check fails.
-    Failing,
-    /// It keeps its connections, and gets no new ones until it is empty.
-    Draining,
-    /// It is new, and waits for the first success of its check.
-    Waiting,
-    /// It is in the file, and not in the kernel.
-    Missing,
 }
 
 /// Why something is not what the file says.
@@ -173,19 +157,20 @@ impl ConnectionRow {
     }
 }
 
-/// Writes it, limited to these clusters where there are some; with a row for each server, or only their numbers.
+/// Writes it as it was read at a time, limited to these clusters where there are some; with a row for each server, or only their numbers.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn json(
     out: &mut Output,
     observed: &Observed<'_>,
+    at: Timestamp,
     clusters: &[String],
     has_servers: bool,
 ) -> io::Result<()> {
-    let checks = observed.comparison.health.servers.iter();
-    let rows =
-        Rows { observed, checks: checks.map(|report| (report.server, &report.health.state)).collect() };
+    let statuses = ServerStatuses::of(observed.comparison);
+    let absent = statuses.absent(&observed.live.state.services).into_iter().collect();
+    let rows = Rows { observed, statuses, absent };
     let is_wanted = |service: &&ServiceKey| {
         let cluster = observed.comparison.cluster(service);
         clusters.is_empty() || cluster.is_some_and(|cluster| clusters.iter().any(|name| name == cluster))
@@ -195,7 +180,7 @@ pub fn json(
     let shown = observed.statistics.as_ref();
     let document = TableDocument {
         version: VERSION,
-        at: SystemTime::now().into(),
+        at,
         in_sync: observed.is_in_sync(),
         counters: match shown.is_some_and(|shown| shown.table.are_stopped) {
             true => CounterState::Stopped,
@@ -211,8 +196,9 @@ pub fn json(
 /// What rows are made of.
 struct Rows<'a> {
     observed: &'a Observed<'a>,
-    /// The servers that do not just pass their checks
-    checks: HashMap<ServerOf, &'a ServerState>,
+    statuses: ServerStatuses<'a>,
+    /// The servers that are not in the kernel
+    absent: HashMap<ServerOf, ServerStatus>,
 }
 
 impl Rows<'_> {
@@ -260,6 +246,10 @@ impl Rows<'_> {
     ) -> ServerRow {
         let reason = self.observed.comparison.reasons.get(&Subject::Server(*service, *server));
         let forwarding = live.or(desired).map(|real| real.forwarding.to_string());
+        let status = match live {
+            Some(real) => self.statuses.status(service, server, real),
+            None => self.absent.get(&(*service, *server)).copied().unwrap_or(ServerStatus::Missing),
+        };
         ServerRow {
             server: server.to_string(),
             forward: forwarding.unwrap_or_default(),
@@ -267,29 +257,12 @@ impl Rows<'_> {
             file_weight: desired.map(|real| real.weight),
             connections: ConnectionRow::of(self.observed.connections(service, server)),
             counted: self.shown().and_then(|shown| shown.of_server(service, server)).map(StatisticsRow::from),
-            state: self.state((*service, *server), live, reason.map(AsRef::as_ref)),
+            state: status.as_str(),
             reason: reason.map(|reason| ReasonRow::of(reason)),
         }
     }
 
     fn shown(&self) -> Option<&ShownStatistics> {
         self.observed.statistics.as_ref()
-    }
-
-    fn state(&self, server: ServerOf, live: Option<&RealServer>, reason: Option<&Reason>) -> TableState {
-        let Some(live) = live else { return TableState::Missing };
-        let is_overridden =
-            reason.and_then(Reason::overriding).is_some_and(|one| one.effect == Effect::Drain);
-        if is_overridden || self.observed.comparison.draining.get(&server).is_some() {
-            return TableState::Draining;
-        }
-        match self.checks.get(&server) {
-            Some(ServerState::Failing(_)) => TableState::Failing,
-            Some(ServerState::Waiting) => TableState::Waiting,
-            Some(ServerState::Passing | ServerState::Unproven) | None if live.weight > 0 => {
-                TableState::Serving
-            }
-            Some(ServerState::Passing | ServerState::Unproven) | None => TableState::Quiesced,
-        }
     }
 }

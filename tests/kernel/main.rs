@@ -40,6 +40,7 @@ mod read;
 mod real_checks;
 mod repeat;
 mod settings;
+mod socket;
 mod strangers;
 mod sync;
 mod sync_alive;

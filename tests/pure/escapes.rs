@@ -333,6 +333,7 @@ fn outputs(
     stream: impl Fn(&dyn Fn(&mut Output) -> io::Result<()>) -> String,
 ) -> Vec<(&'static str, String)> {
     let (comparison, live, report) = (comparison(of), live(of), report(of));
+    let desired = Desired::default();
     let observed = Observed {
         file: of.said.into(),
         file_problem: Some(of.said.into()),
@@ -345,8 +346,8 @@ fn outputs(
         health: health(of),
         probes: None,
         live: &live,
-        desired: &Desired::default(),
         statistics: None,
+        desired: &desired,
     };
     let exported = metrics::text(metrics::Snapshot::of(&observed, None, true), metrics::Format::Prometheus);
     vec![
@@ -357,6 +358,10 @@ fn outputs(
         ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, None, &[]))),
         ("apply as JSON", stream(&|out| report::report_json(out, &report, &DeletedServers::new(), &[]))),
         ("status as JSON", stream(&|out| report::observed_json(out, &observed))),
+        (
+            "table as JSON",
+            stream(&|out| report::table_json(out, &observed, SystemTime::UNIX_EPOCH.into(), &[], true)),
+        ),
         ("metrics", stream(&|out| write!(out, "{exported}"))),
     ]
 }
@@ -382,7 +387,7 @@ proptest! {
             prop_assert_eq!(count(text), count(expected), "{}: {:?}", command, text);
         }
         // No line is forged.
-        for number in [2, 7] {
+        for number in [2, 8] {
             let lines = |outputs: &[(&str, String)]| outputs[number].1.lines().count();
             prop_assert_eq!(lines(&evil), lines(&harmless));
         }

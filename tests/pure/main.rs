@@ -38,6 +38,7 @@ mod reconcile;
 mod reconcile_settings;
 mod record;
 mod schema;
+mod socket;
 mod trials;
 mod typed;
 mod validate_checks;
