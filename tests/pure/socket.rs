@@ -16,6 +16,7 @@ use lbd::api::{
 };
 use lbd::files::Origin;
 use lbd::history::{EventKind, HistoryEvent};
+use lbd::metrics::Format;
 use lbd::store::Store;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -48,6 +49,7 @@ impl Documents for Noting {
                 reply(b"plan\n".to_vec())
             }
             Document::Table { .. } => Err(Problem::new(ProblemKind::Failed, "no kernel: \u{1b}[1m")),
+            Document::Metrics { .. } => reply(b"lbd_in_sync 1\n".to_vec()),
             Document::Events => Err(Problem::new(ProblemKind::NotFound, "none")),
         }
     }
@@ -173,6 +175,29 @@ fn a_reply_says_whose_it_is_and_a_document_is_made_once_a_second_for_all_clients
     thread::sleep(Duration::from_millis(1_100));
     served.get("/v1/status");
     assert_eq!(served.made.lock().unwrap().len(), 3);
+}
+
+#[test]
+fn metrics_are_in_the_format_that_is_accepted() {
+    let served = Served::new(None);
+    let get = |target: &str, accept: &str| {
+        served.exchange(&format!("GET {target} HTTP/1.1\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"))
+    };
+    let openmetrics = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    for (target, accept, kind) in [
+        ("/metrics", "*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        ("/metrics?servers=0", "application/json", "text/plain; version=0.0.4; charset=utf-8"),
+        ("/metrics?servers=1", openmetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ] {
+        let reply = get(target, accept);
+        assert!(reply.contains(&format!("content-type: {kind}\r\n")), "{reply}");
+        assert!(reply.ends_with("\r\n\r\nlbd_in_sync 1\n"), "{reply}");
+    }
+    let metrics =
+        |has_servers, format| Question { document: Document::Metrics { has_servers, format }, is_text: true };
+    let made = served.made.lock().unwrap().clone();
+    assert_eq!(made, [metrics(false, Format::Prometheus), metrics(true, Format::OpenMetrics)]);
+    assert!(get("/metrics?server=1", "*/*").starts_with("HTTP/1.1 400 "));
 }
 
 #[test]
