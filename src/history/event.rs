@@ -55,6 +55,8 @@ pub enum EventKind {
     CheckFailed,
     /// Servers pass their checks again.
     CheckPassed,
+    /// The kernel's counters were set to zero.
+    CountersZeroed,
     /// A trial has begun.
     TrialBegun,
     /// A trial was confirmed.
@@ -86,6 +88,7 @@ impl fmt::Display for EventKind {
             Self::DrainEnded => "drain ended",
             Self::CheckFailed => "check failed",
             Self::CheckPassed => "check passed",
+            Self::CountersZeroed => "counters set to zero",
             Self::TrialBegun => "trial begun",
             Self::TrialConfirmed => "trial confirmed",
             Self::TrialCancelled => "trial cancelled",

@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["escape", "files", "model"]),
     ("nft", &["model"]),
     ("kernel", &["error_chain", "model", "nft"]),
+    ("connections", &["kernel", "model"]),
     ("ipvsadm", &["escape", "model"]),
     ("import", &["config", "escape", "files", "host", "ipvsadm", "model"]),
     (
@@ -36,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "report",
         &[
             "advice",
+            "connections",
             "escape",
             "guard",
             "health",
@@ -73,7 +75,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("progress", &["kernel"]),
-    ("cli", &["health", "model"]),
+    ("cli", &["connections", "health", "model"]),
     (
         "commands",
         &[
@@ -81,6 +83,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "checker",
             "cli",
             "config",
+            "connections",
             "daemon",
             "error_chain",
             "escape",
