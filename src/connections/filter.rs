@@ -13,7 +13,7 @@ use crate::model::{Family, Prefix};
 pub struct ConnectionFilter {
     /// Those of these clusters
     pub clusters: Vec<String>,
-    /// Those of these clients, and the templates that such a client has
+    /// Those of these clients, and the templates that such a client has, unless a port is given, which no template has
     pub client: Option<Endpoint>,
     /// Those to these real servers
     pub server: Option<Endpoint>,
@@ -79,13 +79,8 @@ impl ConnectionFilter {
         let state = if entry.is_template { "persistence" } else { entry.state.as_str() };
         let server = entry.server.address;
         let server = Prefix { address: server, length: Family::of(server).bits() };
-        // A template is for each port of its clients.
-        let client_port = |client: &Endpoint| match client.port {
-            Some(port) if entry.is_template => port,
-            _ => entry.client.port(),
-        };
         (self.clusters.is_empty() || belonging.cluster.is_some_and(is_of))
-            && self.client.is_none_or(|client| client.meets(belonging.clients, client_port(&client)))
+            && self.client.is_none_or(|client| client.meets(belonging.clients, entry.client.port()))
             && self.server.is_none_or(|of| of.meets(server, entry.server.port))
             && self.state.as_ref().is_none_or(|of| of.eq_ignore_ascii_case(state))
     }

@@ -278,9 +278,9 @@ UDP 0A000000 0000 0A000001 13C4 C0A8080E 13C4 NONE             60 sip \x1b]0;\xf
     }
 
     #[test]
-    fn one_line_of_a_million_is_in_memory_and_a_line_without_end_is_cut() {
-        let mut list = ConnectionList::over(BufReader::new(Repeated { lines: 1_000_000, place: 0 }));
-        assert_eq!(list.by_ref().filter(Result::is_ok).count(), 1_000_000);
+    fn one_line_of_a_long_list_is_in_memory_and_a_line_without_end_is_cut() {
+        let mut list = ConnectionList::over(BufReader::new(Repeated { lines: 100_000, place: 0 }));
+        assert_eq!(list.by_ref().filter(Result::is_ok).count(), 100_000);
         assert!(list.line.capacity() < 2 * LONGEST_LINE as usize, "{}", list.line.capacity());
         let mut list = ConnectionList::over(BufReader::new(io::repeat(b'x')));
         assert!(matches!(list.next(), Some(Err(ConnectionListError::Malformed(1)))));

@@ -39,6 +39,7 @@ mod read;
 mod real_checks;
 mod repeat;
 mod settings;
+mod statistics;
 mod strangers;
 mod sync;
 mod sync_alive;
