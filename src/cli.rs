@@ -3,12 +3,13 @@
 mod checker;
 mod conditions;
 mod history;
+mod metrics;
 mod plan;
+mod status;
 mod tips;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -20,11 +21,13 @@ pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
 pub use self::history::{HistoryCommand, HistoryOptions, RollbackOptions};
+pub use self::metrics::MetricsOptions;
 pub use self::plan::{Apply, Diff, DiffOutput, Overrides, PruneOption};
+pub use self::status::{ConnectionsOptions, StatusOptions, ZeroOptions};
 pub use self::tips::is_file_name;
 
 /// Keeps a Linux load balancer (IPVS) equal to one file.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(
     name = "lbd",
     version,
@@ -118,7 +121,7 @@ fn uses(command: &str, option: &Arg) -> bool {
         "check" => option.get_id() == "file",
         "checker" => option.get_id() == "run_dir",
         // What is probed is no matter of these.
-        "validate" | "history" | "overrides" if option.get_id() == "run_dir" => false,
+        "validate" | "overrides" | "connections" | "zero" if option.get_id() == "run_dir" => false,
         "teardown" | "resume" | "export" | "overrides" | "history" => option.get_id() != "file",
         _ => true,
     }
@@ -133,7 +136,7 @@ fn names(parser: &clap::Command) -> Vec<String> {
 }
 
 /// The commands.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Show what `apply` would do now; changes nothing
     ///
@@ -166,6 +169,24 @@ pub enum Command {
     /// Exit code 0: in sync, 1: not in sync, paused, servers in service against their checks, or the daemon or its checker ended without being
     /// stopped, 2: error.
     Status(StatusOptions),
+
+    /// Write what monitoring reads: numbers in the text format of Prometheus
+    ///
+    /// Of the daemon, the table and the host. A timer, `lbd-metrics.timer`, writes them for the textfile collector of node_exporter.
+    /// Exit code 0: done, 2: error.
+    Metrics(MetricsOptions),
+
+    /// List the connections that pass through the director: client, virtual service, real server, state
+    ///
+    /// Needs no privileges. The kernel walks its list while that changes: what begins or ends meanwhile may be missing, or be there twice, and
+    /// the list of a million connections takes it long. Exit code 0: done, 2: error.
+    Connections(ConnectionsOptions),
+
+    /// Set the kernel's counters of connections, packets and bytes to zero, after a confirmation
+    ///
+    /// What passed in the last two seconds is counted afterwards. Also during a pause: no entry of the table is changed. Exit code 0: done,
+    /// 2: error, or not confirmed.
+    Zero(ZeroOptions),
 
     /// Edit the file in $VISUAL or $EDITOR: validated, shown as a diff, confirmed, and renamed into place
     ///
@@ -282,6 +303,10 @@ pub enum Command {
         /// That of the files that it includes
         #[arg(long)]
         fragment: bool,
+
+        /// That of the replies of the daemon's socket that no command writes
+        #[arg(long, conflicts_with = "fragment")]
+        api: bool,
     },
 
     /// Write a completion script for a shell
@@ -293,7 +318,7 @@ pub enum Command {
 }
 
 /// Arguments of `run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Run {
     /// Log level: error, warn, info, debug, trace or off, also by module (`lbd::watch=debug`); default: LBD_LOG, else info
     #[arg(long, value_name = "LEVEL")]
@@ -302,39 +327,14 @@ pub struct Run {
     /// Who starts the process that probes servers
     #[arg(long, value_enum, value_name = "WHO", default_value = "child")]
     pub checker: CheckerStart,
-}
 
-/// Arguments of `status`.
-#[derive(Debug, Args)]
-pub struct StatusOptions {
-    /// Show only these clusters: their services and servers
-    #[arg(value_name = "CLUSTER")]
-    pub clusters: Vec<String>,
-
-    /// Output format
-    #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
-    pub output: ReportOutput,
-
-    /// Exit code 1 where no daemon runs, also where it was stopped
-    #[arg(long)]
-    pub require_daemon: bool,
-
-    /// Repeat this every SECONDS (0.2 to 86400; 2 where no number is given) until Ctrl-C, in place on a terminal
-    ///
-    /// Elsewhere one output follows the other: text with an empty line between, JSON as one object on each line. The exit code is
-    /// that of the last output.
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "2", value_parser = interval)]
-    pub watch: Option<Duration>,
-}
-
-/// The interval of `--watch`.
-fn interval(seconds: &str) -> Result<Duration, &'static str> {
-    let seconds = seconds.parse().ok().filter(|seconds| (0.2..=86_400.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or("expected a number of seconds from 0.2 to 86400")
+    /// Serve the state on this Unix socket, to be read by HTTP; commands of users in its group look for it as `lbd.sock` in `--run-dir`
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
 }
 
 /// Arguments of `validate`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Validate {
     /// Output format
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
@@ -354,7 +354,7 @@ pub struct Validate {
 }
 
 /// Arguments of `export`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Export {
     /// Output format
     #[arg(long, short, value_enum, default_value = "yaml", value_name = "FORMAT")]

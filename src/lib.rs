@@ -41,6 +41,9 @@ pub mod nft;
 /// The kernel behind a door: what there is to read, what can be done to it, what its refusals mean.
 pub mod kernel;
 
+/// What the kernel's connections mean: which service each belongs to, and which of them are wanted.
+pub mod connections;
+
 /// The host around the load balancer: what of it a director depends on.
 pub mod host;
 
@@ -52,6 +55,9 @@ pub mod advice;
 
 /// Health checks: what is probed, what the results add up to, and the files that daemon and checker share.
 pub mod health;
+
+/// A stream of tokio for hyper, which both HTTP checks and the socket need.
+pub mod http_stream;
 
 /// The second process: it probes real servers, and has no power over the kernel.
 pub mod checker;
@@ -83,6 +89,9 @@ pub mod watch;
 /// What the daemon reports about itself: a document on disk, for `lbd status`.
 pub mod status;
 
+/// What monitoring reads: the numbers of the daemon, of the table and of the host, in the text formats of Prometheus.
+pub mod metrics;
+
 /// Keeps the kernel equal to the file: the loop of the daemon and its state machine.
 pub mod daemon;
 
@@ -94,6 +103,9 @@ pub mod logging;
 
 /// Writes plans, results of passes and the daemon's state, as text and JSON.
 pub mod report;
+
+/// Serves the daemon's state on a Unix socket, to be read.
+pub mod api;
 
 /// Shows the progress of a command on one line of a terminal.
 pub mod progress;

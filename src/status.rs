@@ -136,7 +136,7 @@ pub enum PassReason {
 }
 
 /// How a pass ended, as it is reported. `Display` and the file on disk have the same words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PassOutcome {
     /// The kernel was read back and is what the file says
     #[serde(rename = "verified")]

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""Holds the example files against the JSON Schema of the desired file, with a validator that is not lbd's.
+"""Checks the example files against the JSON Schema of the desired file, and replies of the socket against theirs, with a validator that is not lbd's.
 
-  schema_check.py            every YAML file below examples/ must be valid, and broken ones made from them must not be
+  schema_check.py            every YAML file below examples/ must be valid, and broken ones made from them must not be; the same of each
+                             reply below tests/data/api/, which tests/kernel/socket.rs compares with those of a daemon
 
 Needs Debian's python3-jsonschema and python3-yaml. Nothing to check is a failure, too.
 """
@@ -16,6 +17,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "schema" / "desired.schema.json"
 FRAGMENT = ROOT / "schema" / "fragment.schema.json"
+API = ROOT / "schema" / "api.schema.json"
 
 
 def problems(validator, document):
@@ -38,34 +40,47 @@ def broken(document):
         yield "with an unknown key in a cluster", worse
 
 
+def broken_reply(document):
+    """Replies that must be refused."""
+    for path, reply in document.items():
+        yield "of an unknown path", {path + "/": reply}
+        for key in reply:
+            worse = {**reply, key: []} if not isinstance(reply[key], list) else {**reply, key: {}}
+            yield "with another kind of %s" % key, {path: worse}
+
+
 def main():
     try:
-        schema, fragment = (json.loads(path.read_text()) for path in (SCHEMA, FRAGMENT))
+        schema, fragment, api = (json.loads(path.read_text()) for path in (SCHEMA, FRAGMENT, API))
     except OSError as error:
         print("schema_check: no schema: %s" % error)
         return 1
-    for path, it in ((SCHEMA, schema), (FRAGMENT, fragment)):
+    for path, it in ((SCHEMA, schema), (FRAGMENT, fragment), (API, api)):
         if it.get("$schema") != "https://json-schema.org/draft/2020-12/schema":
             print("schema_check: %s is not a Draft 2020-12 schema" % path)
             return 1
         jsonschema.Draft202012Validator.check_schema(it)
+    replies = sorted((ROOT / "tests" / "data" / "api").glob("*.json"))
     examples = sorted((*(ROOT / "examples").rglob("*.yaml"), *(ROOT / "examples").rglob("*.yml")))
-    if not examples:
-        print("schema_check: no YAML file below examples/")
+    if not examples or not replies:
+        print("schema_check: no YAML file below examples/, or no reply below tests/data/api/")
         return 1
     failed = 0
-    for path in examples:
+    for path in (*examples, *replies):
         text = path.read_text()
         document = yaml.safe_load(text)
-        validator = jsonschema.Draft202012Validator(fragment if FRAGMENT.name in text.split("\n")[0] else schema)
+        of_file, breaks = (fragment if FRAGMENT.name in text.split("\n")[0] else schema), broken
+        if path in replies:
+            of_file, breaks = api, broken_reply
+        validator = jsonschema.Draft202012Validator(of_file)
         found = list(problems(validator, document))
         if not found:
-            found = ["it would be accepted " + how for how, worse in broken(document) if validator.is_valid(worse)]
+            found = ["it would be accepted " + how for how, worse in breaks(document) if validator.is_valid(worse)]
         print("%s %s" % ("invalid" if found else "valid  ", path.relative_to(ROOT)))
         for problem in found:
             print("    " + problem)
         failed += bool(found)
-    print("schema_check: %d examples, %d invalid" % (len(examples), failed))
+    print("schema_check: %d examples, %d invalid" % (len(examples) + len(replies), failed))
     return 1 if failed else 0
 
 

@@ -110,6 +110,7 @@ pub fn advise(desired: &State, host: &Host, planned: Option<&Planned<'_>>) -> Ve
     services::many_servers(desired, &mut advice);
     modules::missing(desired, host, planned, &mut advice);
     settings::absent(&host.absent, &mut advice);
+    settings::stopped_counters(desired, &after, &mut advice);
     permissions::writable(&host.writable, &mut advice);
     advice
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::modules;
 use super::replies;
+use super::settings::RUN_ESTIMATION;
 use crate::host::{HostScope, Target};
 use crate::model::{Family, ServiceKey, State, Sysctls, Table, sysctl};
 
@@ -19,7 +20,7 @@ pub fn settings(desired: &State) -> Vec<&'static str> {
     }
     names.extend(["net.ipv4.vs.expire_nodest_conn", "net.ipv4.vs.expire_quiescent_template"]);
     names.extend(["net.ipv4.vs.conntrack", "net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter"]);
-    names.push("net.ipv6.conf.all.forwarding");
+    names.extend(["net.ipv6.conf.all.forwarding", RUN_ESTIMATION]);
     names
 }
 

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::probe::{Probed, Prober};
-use crate::health::{Checks, Moment, Outcome, ProbeKey, Probes, Start, Verdicts};
+use crate::health::{Checks, Moment, Outcome, ProbeKey, ProbeResults, Probes, Start, Verdicts};
 
 /// How many probes are in flight at most. What is over it is late, and not failed.
 const IN_FLIGHT: usize = 4_096;
@@ -35,6 +35,7 @@ pub struct Engine {
     /// When what has changed is to be written
     publish_at: Option<Instant>,
     published_at: Option<Instant>,
+    results: ProbeResults,
 }
 
 impl Engine {
@@ -48,6 +49,7 @@ impl Engine {
             lagged_at: None,
             publish_at: None,
             published_at: None,
+            results: ProbeResults::default(),
         };
         engine.set(probes);
         engine
@@ -62,7 +64,7 @@ impl Engine {
 
     /// What is to be written now.
     pub fn verdicts(&self) -> Verdicts {
-        self.checks.verdicts(now())
+        Verdicts { results: self.results, ..self.checks.verdicts(now()) }
     }
 
     /// Probes until [`Self::verdicts`] is to be written: when it says something new, at most each 50 ms, and at least each 10 s.
@@ -121,6 +123,15 @@ impl Engine {
             Outcome::Failed(_) if self.lagged_at.is_some_and(|at| at >= began) => Outcome::Lagged,
             outcome => outcome,
         };
+        let ProbeResults { passed, failed, durations } = &mut self.results;
+        match outcome {
+            Outcome::Passed { .. } => *passed += 1,
+            Outcome::Failed(_) => *failed += 1,
+            Outcome::Own(_) | Outcome::Lagged => {}
+        }
+        if matches!(outcome, Outcome::Passed { .. } | Outcome::Failed(_)) {
+            durations.add(took);
+        }
         let now = now();
         let ago = u64::try_from((began.elapsed().max(took)).as_millis()).unwrap_or(u64::MAX);
         if self.checks.result(&key, outcome, now.since_boot.saturating_sub(ago), now) {

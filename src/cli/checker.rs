@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::ReportOutput;
 
 /// Arguments of `checker`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct CheckerOptions {
     /// Log level, as for `lbd run`
     #[arg(long, value_name = "LEVEL")]
@@ -26,7 +26,7 @@ pub enum CheckerStart {
 }
 
 /// Arguments of `check`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct CheckOptions {
     /// Only the servers of this cluster, or this server: `web`, `web/192.168.8.14`, or `192.168.8.14` in every cluster
     #[arg(value_name = "CLUSTER[/SERVER]")]

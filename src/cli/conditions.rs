@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 /// What an override is about, and how long it lasts.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Lasting {
     /// The servers: `web/192.168.8.14` in one cluster, `192.168.8.14` in every cluster that has it, or a cluster's name for all of it
     #[arg(value_name = "SERVER")]
@@ -48,7 +48,7 @@ fn term(text: &str) -> Result<Term, &'static str> {
 }
 
 /// Arguments of `drain`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct DrainOptions {
     /// What, how long and why
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub struct DrainOptions {
 }
 
 /// Arguments of `weight`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct WeightOptions {
     /// What, how long and why
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub struct WeightOptions {
 }
 
 /// Arguments of `undo`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct UndoOptions {
     /// What `drain` or `weight` was given
     #[arg(value_name = "SERVER", required_unless_present = "all")]
@@ -96,7 +96,7 @@ pub struct UndoOptions {
 }
 
 /// Arguments of `pause`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct PauseOptions {
     /// Pause only these clusters: their services and servers
     #[arg(value_name = "CLUSTER")]
@@ -116,7 +116,7 @@ pub struct PauseOptions {
 }
 
 /// Arguments of `try`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct TryOptions {
     /// The file to be tried, a complete desired file; `-` is standard input
     #[arg(value_name = "NEW")]

@@ -9,7 +9,7 @@ use super::ReportOutput;
 use super::conditions::length as trial_length;
 
 /// Arguments of `history`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct HistoryOptions {
     /// What else to do than to list the files
@@ -37,8 +37,22 @@ pub struct HistoryOptions {
     pub output: ReportOutput,
 }
 
+impl HistoryOptions {
+    /// Without any option.
+    pub fn plain() -> Self {
+        Self {
+            command: None,
+            events: false,
+            since: None,
+            follow: false,
+            clusters: Vec::new(),
+            output: ReportOutput::Text,
+        }
+    }
+}
+
 /// The commands of `history`.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum HistoryCommand {
     /// Write the text of a file; on a terminal with what it would act on escaped, elsewhere as it is
     Show {
@@ -53,7 +67,7 @@ pub enum HistoryCommand {
 }
 
 /// Arguments of `rollback`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("how").args(["now", "length"]).required(true))]
 pub struct RollbackOptions {
     /// The number of the file, as `lbd history` lists it

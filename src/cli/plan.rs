@@ -9,7 +9,7 @@ use super::{ReportOutput, conditions};
 use crate::model::Prune;
 
 /// Exceptions from the policy of the file, for one pass.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Overrides {
     /// The virtual services that may be deleted, overriding `policy.prune`: those that lbd owns, all that are not in the
     /// file, or none
@@ -25,8 +25,20 @@ pub struct Overrides {
     pub allow_deletes: bool,
 }
 
+impl Overrides {
+    /// No exception.
+    pub fn none() -> Self {
+        Self { prune: None, allow_empty: false, allow_deletes: false }
+    }
+
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.prune.is_none() && !self.allow_empty && !self.allow_deletes
+    }
+}
+
 /// Arguments of `diff`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Diff {
     /// Show only these clusters: their services and servers
     #[arg(value_name = "CLUSTER")]
@@ -58,7 +70,7 @@ pub struct Diff {
 }
 
 /// Arguments of `apply`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Apply {
     /// Output format
     #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
@@ -96,7 +108,7 @@ pub struct Apply {
 impl Diff {
     /// Without any option.
     pub fn plain() -> Self {
-        let overrides = Overrides { prune: None, allow_empty: false, allow_deletes: false };
+        let overrides = Overrides::none();
         let (clusters, output) = (Vec::new(), DiffOutput::Text);
         Self { clusters, output, live: None, against: None, strict: false, verbose: false, overrides }
     }
@@ -105,7 +117,7 @@ impl Diff {
 impl Apply {
     /// Without any option.
     pub fn plain() -> Self {
-        let overrides = Overrides { prune: None, allow_empty: false, allow_deletes: false };
+        let overrides = Overrides::none();
         Self {
             output: ReportOutput::Text,
             expect: None,

@@ -7,7 +7,7 @@ use super::advice::Detail;
 use super::inputs::{Input, StoredState};
 use super::part::Part;
 use super::tried::{Followed, followed};
-use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, history, inputs};
+use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, by_socket, history, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config::{self, Source};
 use crate::ipvsadm;
@@ -18,6 +18,18 @@ use crate::report;
 use crate::target::Trial;
 
 pub(super) fn run(
+    arguments: &Arguments,
+    options: &Diff,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    match by_socket::plan(arguments, options, console)? {
+        Some(code) => Ok(code),
+        None => direct(arguments, options, console),
+    }
+}
+
+/// The same by the privileges of this process.
+pub(super) fn direct(
     arguments: &Arguments,
     options: &Diff,
     console: &mut Console<'_>,

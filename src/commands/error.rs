@@ -15,6 +15,7 @@ use super::named::UnknownName;
 use super::other_file::OtherFile;
 use super::part::UnknownCluster;
 use super::tried::TrialError;
+use crate::api::ClientError;
 use crate::checker::privileges::PrivilegesError;
 use crate::config::{Diagnostics, ReadCause, ReadError};
 use crate::daemon::StartError;
@@ -23,6 +24,7 @@ use crate::files::FileError;
 use crate::import::{ImportError, NoListing};
 use crate::ipvsadm::LineProblem;
 use crate::kernel::KernelError;
+use crate::kernel::connections::ConnectionListError;
 use crate::logging::LoggingError;
 use crate::store::{DaemonLockError, LoadError};
 
@@ -65,6 +67,8 @@ pub enum CommandError {
     UnknownFormat(String),
     /// The kernel cannot be read or written.
     Kernel(KernelError),
+    /// The kernel's list of connections cannot be read.
+    Connections(ConnectionListError),
     /// A kernel setting cannot be read.
     Setting {
         /// Its name
@@ -108,6 +112,8 @@ pub enum CommandError {
     Unwritable(Box<dyn Error + Send + Sync>),
     /// The result cannot be written.
     Output(io::Error),
+    /// The daemon cannot reply on its socket.
+    Socket(ClientError),
     /// The process may open too few files.
     FewDescriptors {
         /// How many it needs
@@ -203,6 +209,7 @@ impl fmt::Display for CommandError {
                 "{name}: neither a keepalived.conf nor an ldirectord.cf nor rules of ipvsadm; where it is one of them, name it with --format"
             ),
             Self::Kernel(error) => error.fmt(f),
+            Self::Connections(error) => error.fmt(f),
             Self::Setting { name, cause: _ } => f.write_str(name),
             Self::State(error) => error.fmt(f),
             Self::OwnerUnknown(error) => {
@@ -250,6 +257,7 @@ impl fmt::Display for CommandError {
             Self::Logging(error) => error.fmt(f),
             Self::Unwritable(_) => f.write_str("cannot write the table as a file"),
             Self::Output(_) => f.write_str("cannot write the result"),
+            Self::Socket(error) => error.fmt(f),
             Self::FewDescriptors { needed, cause: _ } => write!(
                 f,
                 "fewer than {needed} files can be opened; raise the limit (`ulimit -n`, or LimitNOFILE= of the unit)"
@@ -296,6 +304,7 @@ impl Error for CommandError {
             // What is shown as it is has the causes of what it wraps.
             Self::Unreadable(error) | Self::NoInput { error, .. } => error.source(),
             Self::Kernel(error) => error.source(),
+            Self::Connections(error) => error.source(),
             Self::State(error) | Self::OwnerUnknown(error) => error.source(),
             Self::StateFile(error) => error.source(),
             Self::Locked(error) | Self::NotAlone(error) => error.source(),
@@ -304,6 +313,7 @@ impl Error for CommandError {
             Self::Start(error) => error.source(),
             Self::Privileges(error) => error.source(),
             Self::Logging(error) => error.source(),
+            Self::Socket(error) => error.source(),
             Self::Setting { cause, .. } | Self::FewDescriptors { cause, .. } => Some(cause),
             Self::Scope(error) | Self::Output(error) => Some(error),
             Self::Unwritable(error) => Some(&**error),
@@ -350,6 +360,12 @@ impl From<Diagnostics> for CommandError {
 impl From<KernelError> for CommandError {
     fn from(error: KernelError) -> Self {
         Self::Kernel(error)
+    }
+}
+
+impl From<ConnectionListError> for CommandError {
+    fn from(error: ConnectionListError) -> Self {
+        Self::Connections(error)
     }
 }
 

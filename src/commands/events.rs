@@ -1,5 +1,6 @@
 //! `lbd history --events`: lists what happened, and with `--follow` what happens.
 
+use std::future::Future;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::{CommandError, Console, DONE};
+use crate::api::{Client, ClientError};
 use crate::cli::{HistoryOptions, ReportOutput};
 use crate::daemon::StartError;
 use crate::history::HistoryEvent;
@@ -17,6 +19,8 @@ use crate::store::Store;
 
 /// How often is looked.
 const INTERVAL: Duration = Duration::from_millis(200);
+/// How often it is tried to connect again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Which events are listed.
 struct Filter<'a> {
@@ -45,12 +49,21 @@ pub(super) fn run(
     options: &HistoryOptions,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    let filter = Filter::new(options);
     if options.follow {
-        return follow(store, &filter, options.output, console);
+        return follow(store, options, console);
     }
-    let (mut events, skipped) = store.load_events()?;
+    let (events, skipped) = store.load_events()?;
     note_skipped(skipped, console);
+    list(events, options, console)
+}
+
+/// Lists those of these events that are wanted.
+pub(super) fn list(
+    mut events: Vec<HistoryEvent>,
+    options: &HistoryOptions,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let filter = Filter::new(options);
     events.retain(|event| filter.takes(event));
     match options.output {
         ReportOutput::Json => report::events_json(console.out, &events)?,
@@ -70,35 +83,90 @@ fn note_skipped(lines: usize, console: &mut Console<'_>) {
 }
 
 /// Lists the events that are kept, and then those that come. A reader that closes the pipe ends it, too.
-fn follow(
-    store: &Store,
-    filter: &Filter<'_>,
-    output: ReportOutput,
-    console: &mut Console<'_>,
-) -> Result<u8, CommandError> {
+fn follow(store: &Store, options: &HistoryOptions, console: &mut Console<'_>) -> Result<u8, CommandError> {
+    let filter = Filter::new(options);
     let mut follower = store.follow_events().map_err(CommandError::StateFile)?;
+    until_interrupted(
+        async {
+            loop {
+                let (events, skipped) = follower.next_events().map_err(CommandError::StateFile)?;
+                show(events, &filter, options.output, console)?;
+                note_skipped(skipped, console);
+                if console.out.is_closed() {
+                    return Ok(DONE);
+                }
+                sleep(INTERVAL).await;
+            }
+        },
+        DONE,
+    )
+}
+
+/// The same from the socket of the daemon, also where that is started again meanwhile; `None` where nothing has come of it, and why.
+pub(super) fn follow_socket(
+    client: &Client,
+    options: &HistoryOptions,
+    console: &mut Console<'_>,
+) -> Result<Result<u8, ClientError>, CommandError> {
+    let filter = Filter::new(options);
+    until_interrupted(
+        async {
+            // None has the number 0.
+            let mut stream = match client.events(0).await {
+                Ok(stream) => stream,
+                Err(error) => return Ok(Err(error)),
+            };
+            loop {
+                match stream.next_events().await {
+                    Ok(events) => show(events, &filter, options.output, console)?,
+                    Err(error) => {
+                        console.warn(format_args!("{error}; waiting for the next daemon"));
+                        stream = loop {
+                            sleep(AGAIN).await;
+                            if let Ok(stream) = client.events(stream.last()).await {
+                                break stream;
+                            }
+                        };
+                    }
+                }
+                if console.out.is_closed() {
+                    return Ok(Ok(DONE));
+                }
+            }
+        },
+        Ok(DONE),
+    )
+}
+
+/// Does something until Ctrl-C.
+fn until_interrupted<T>(
+    work: impl Future<Output = Result<T, CommandError>>,
+    interrupted: T,
+) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::Start(StartError::Threads(error)))?;
     runtime.block_on(async {
         let interrupt = signal(SignalKind::interrupt());
         let mut interrupt = interrupt.map_err(|error| CommandError::Start(StartError::Signals(error)))?;
-        loop {
-            let (mut events, skipped) = follower.next_events().map_err(CommandError::StateFile)?;
-            events.retain(|event| filter.takes(event));
-            match output {
-                ReportOutput::Json => report::event_lines(console.out, &events)?,
-                ReportOutput::Text => report::events_text(console.out, &events)?,
-            }
-            console.out.flush()?;
-            note_skipped(skipped, console);
-            if console.out.is_closed() {
-                return Ok(DONE);
-            }
-            select! {
-                biased;
-                _ = interrupt.recv() => return Ok(DONE),
-                () = sleep(INTERVAL) => {}
-            }
+        select! {
+            biased;
+            _ = interrupt.recv() => Ok(interrupted),
+            result = work => result,
         }
     })
+}
+
+/// Writes those of these events that are wanted.
+fn show(
+    mut events: Vec<HistoryEvent>,
+    filter: &Filter<'_>,
+    output: ReportOutput,
+    console: &mut Console<'_>,
+) -> Result<(), CommandError> {
+    events.retain(|event| filter.takes(event));
+    match output {
+        ReportOutput::Json => report::event_lines(console.out, &events)?,
+        ReportOutput::Text => report::events_text(console.out, &events)?,
+    }
+    Ok(console.out.flush()?)
 }

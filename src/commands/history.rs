@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use super::{CommandError, Console, DONE, events, inputs};
+use super::{CommandError, Console, DONE, by_socket, events, inputs};
 use crate::cli::{Arguments, HistoryCommand, HistoryOptions, ReportOutput};
 use crate::config::Source;
 use crate::escape;
@@ -40,6 +40,18 @@ impl fmt::Display for UnknownFile {
 }
 
 pub(super) fn run(
+    arguments: &Arguments,
+    options: &HistoryOptions,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    if let Some(code) = by_socket::history(arguments, options, console)? {
+        return Ok(code);
+    }
+    direct(arguments, options, console)
+}
+
+/// The same by the privileges of this process.
+pub(super) fn direct(
     arguments: &Arguments,
     options: &HistoryOptions,
     console: &mut Console<'_>,

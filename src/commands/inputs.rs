@@ -12,7 +12,7 @@ use crate::files::FileError;
 use crate::health::{RunDirs, SharedFiles};
 use crate::history::{EventKind, HistoryEvent};
 use crate::kernel::director::Director;
-use crate::kernel::{Kernel, Live, ReadScope, namespace};
+use crate::kernel::{Kernel, Live, ReadScope, StatisticsScope, TableStatistics, namespace};
 use crate::model::{Desired, MaxDelete, Operation, Policy};
 use crate::progress::Progress;
 use crate::reconcile::{self, Outcome, Report, StateDiff, Summary, noted};
@@ -335,11 +335,23 @@ pub(super) struct KernelReader {
 impl KernelReader {
     /// Reads the part of the live state that `question` names.
     pub(super) fn read(&mut self, question: &ReadScope, progress: &Progress) -> Result<Live, CommandError> {
-        let director = match &mut self.director {
+        Ok(self.director(progress)?.read(question)?)
+    }
+
+    /// Reads as much of what the kernel has counted as `scope` names.
+    pub(super) fn read_statistics(
+        &mut self,
+        scope: &StatisticsScope,
+        progress: &Progress,
+    ) -> Result<TableStatistics, CommandError> {
+        Ok(self.director(progress)?.read_statistics(scope)?)
+    }
+
+    fn director(&mut self, progress: &Progress) -> Result<&mut Director, CommandError> {
+        Ok(match &mut self.director {
             Some(director) => director,
             none => none.insert(kernel(progress)?),
-        };
-        Ok(director.read(question)?)
+        })
     }
 }
 

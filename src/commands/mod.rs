@@ -2,13 +2,17 @@
 
 mod advice;
 mod apply;
+mod by_socket;
 mod check;
 mod check_child;
 mod checker;
 mod checks;
+mod collected;
 mod completions;
 mod confirm;
+mod connections;
 mod diff;
+mod documents;
 mod draining;
 mod edit;
 mod error;
@@ -18,6 +22,7 @@ mod fragment;
 mod history;
 mod inputs;
 mod install;
+mod metrics;
 mod named;
 mod other_file;
 mod overrides;
@@ -35,6 +40,7 @@ mod trial;
 mod tried;
 mod validate;
 mod who;
+mod zero;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -158,6 +164,9 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
             Some(interval) => repeat::run(arguments, options, interval, console),
             None => status::run(arguments, options, &mut KernelReader::default(), console),
         },
+        Command::Metrics(options) => metrics::run(arguments, options, console),
+        Command::Connections(options) => connections::run(arguments, options, console),
+        Command::Zero(options) => zero::run(arguments, options, console),
         Command::Edit { fragment, yes } => edit::run(arguments, fragment.as_deref(), *yes, console),
         Command::History(options) => history::run(arguments, options, console),
         Command::Rollback(options) => rollback::run(arguments, options, console),
@@ -174,7 +183,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Validate(options) => validate::run(arguments, options, console),
         Command::Check(options) => check::run(arguments, options, console),
         Command::Export(options) => export::run(arguments, options, console),
-        Command::Schema { fragment } => schema::run(*fragment, console),
+        Command::Schema { fragment, api } => schema::run(*fragment, *api, console),
         Command::Completions { shell } => completions::run(*shell, console),
     }
 }

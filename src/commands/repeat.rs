@@ -4,7 +4,6 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::mem;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustix::termios::tcgetwinsize;
@@ -12,12 +11,12 @@ use tokio::select;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
+use super::collected::{Round, collected};
 use super::inputs::KernelReader;
 use super::{CommandError, Console, status};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::daemon::StartError;
-use crate::progress::Progress;
-use crate::report::{self, Output};
+use crate::report;
 use crate::status::Timestamp;
 
 /// Repeats it every `interval`; gives the exit code of the last output. A reader that closes the pipe ends it, too.
@@ -38,8 +37,11 @@ pub(super) fn run(
         let mut kernel = KernelReader::default();
         let mut shown = Shown::new(options, interval);
         loop {
-            let Round { result, text, messages } = round(arguments, options, &mut kernel, console);
-            shown.write(&text, messages, console)?;
+            let (is_coloured, is_err_coloured) = (console.out.is_coloured(), console.is_err_coloured);
+            let Round { result, text, messages } = collected(is_coloured, is_err_coloured, |console| {
+                status::run(arguments, options, &mut kernel, console)
+            });
+            shown.write(&String::from_utf8_lossy(&text), messages, console)?;
             let code = result.inspect_err(|error| note_number(error, options, console))?;
             if console.out.is_closed() {
                 return Ok(code);
@@ -58,58 +60,6 @@ fn note_number(error: &CommandError, options: &StatusOptions, console: &mut Cons
     let number = options.clusters.iter().find(|name| name.parse::<f64>().is_ok());
     if let (CommandError::UnknownCluster(_), Some(number)) = (error, number) {
         console.note(format_args!("the seconds come behind `=`: `--watch={number}`"));
-    }
-}
-
-/// What one round of the command wrote.
-struct Round {
-    result: Result<u8, CommandError>,
-    /// To standard output
-    text: String,
-    /// To standard error
-    messages: String,
-}
-
-fn round(
-    arguments: &Arguments,
-    options: &StatusOptions,
-    kernel: &mut KernelReader,
-    console: &Console<'_>,
-) -> Round {
-    let (text, mut messages) = (Collected::default(), Vec::new());
-    let result = status::run(
-        arguments,
-        options,
-        kernel,
-        &mut Console {
-            out: &mut Output::new(Box::new(text.clone()), console.out.is_coloured()),
-            err: &mut messages,
-            is_err_coloured: console.is_err_coloured,
-            progress: Progress::default(),
-        },
-    );
-    let messages = String::from_utf8_lossy(&messages).into_owned();
-    Round { result, text: text.take(), messages }
-}
-
-/// A stream into memory.
-#[derive(Clone, Default)]
-struct Collected(Arc<Mutex<Vec<u8>>>);
-
-impl Collected {
-    fn take(&self) -> String {
-        let bytes = mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl Write for Collected {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

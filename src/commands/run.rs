@@ -7,18 +7,23 @@ use std::path::{self, Path};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::process::getuid;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{CommandError, DONE, inputs};
+use super::documents::CommandDocuments;
+use super::{CommandError, DONE, by_socket, inputs};
+use crate::api::{Api, BoundSocket, Service, TimeLimits};
 use crate::cli::{Arguments, CheckerStart, Run};
 use crate::daemon::{
     self, CheckerProcess, Connect, Controller, DaemonAction, Environment, HostEnvironment, Passes, StartError,
 };
+use crate::error_chain::ErrorChain;
 use crate::health::{RunDirs, SharedFiles};
 use crate::kernel::director::Director;
 use crate::kernel::{Kernel, namespace};
 use crate::logging;
+use crate::metrics::PassCounters;
 use crate::store::{DaemonLockError, Lock, Store};
 use crate::systemd::Notifier;
 
@@ -56,11 +61,35 @@ fn follow(arguments: &Arguments, options: &Run, notifier: &Notifier) -> Result<u
             .map_err(CommandError::Start)?;
         tracing::info!("lbd {} started; it keeps the kernel equal to {file}", env!("CARGO_PKG_VERSION"));
         let controller = Controller::new(file, notifier.watchdog_interval(), fastrand::f64, Instant::now());
+        let counters = controller.counters();
+        let _api = options.socket.as_ref().and_then(|path| serve(path, arguments, &store, counters));
         // Before the first pass, so that `lbd status` and `lbd apply` know this daemon and its file.
         environment.perform(DaemonAction::WriteStatus(Box::new(controller.status().clone())));
         daemon::run(controller, &mut environment).await;
         Ok(DONE)
     })
+}
+
+/// Serves the socket. What is wrong with it must not prevent repairs.
+fn serve(path: &Path, arguments: &Arguments, store: &Store, counters: Arc<PassCounters>) -> Option<Api> {
+    let is_missing =
+        path.parent().is_some_and(|directory| directory == arguments.run_dir && !directory.exists());
+    if is_missing && let Err(error) = RunDirs::new(&arguments.run_dir).make_daemon() {
+        warn!("{error}");
+    }
+    let socket = BoundSocket::bind(path, RunDirs::readers());
+    let socket = socket.map_err(|error| warn!("{}; going on without the socket", ErrorChain(&error))).ok()?;
+    let checks = RunDirs::checking_user().id;
+    let service = Service {
+        scope: by_socket::scope(arguments, store.origin()),
+        store: store.clone(),
+        limits: TimeLimits::OF_DAEMON,
+        refused_user: (checks != getuid().as_raw()).then_some(checks),
+    };
+    let arguments = arguments.clone();
+    let api = Api::start(socket, service, move || CommandDocuments::new(arguments, counters));
+    api.map_err(|error| warn!("{}: cannot be served: {error}; going on without the socket", path.display()))
+        .ok()
 }
 
 /// Has the checker started as a child, and ended with the daemon, where no unit of its own does that.

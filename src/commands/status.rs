@@ -1,16 +1,18 @@
 //! `lbd status`: what the daemon did last and why, whether all is in sync, and the table with its connections.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use super::inputs::{KernelReader, LastVerified, StoredState};
 use super::part::Part;
 use super::tried::{trial_of, tried};
-use super::{CommandError, Console, DIFFERS, DONE, advice, inputs};
+use super::{CommandError, Console, DIFFERS, DONE, advice, by_socket, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::config;
 use crate::files::sha256;
+use crate::kernel::{Live, StatisticsScope};
 use crate::reconcile;
-use crate::report::{self, DaemonReport, Observed};
+use crate::report::{self, DaemonReport, Observed, Output, ShownStatistics};
 use crate::status::Presence;
 use crate::store::{Heard, Store};
 use crate::target::Clock;
@@ -21,6 +23,24 @@ pub(super) fn run(
     options: &StatusOptions,
     kernel: &mut KernelReader,
     console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    if let Some(code) = by_socket::status(arguments, options, console)? {
+        return Ok(code);
+    }
+    direct(arguments, options, true, kernel, console, &|out, observed| match options.output {
+        ReportOutput::Text => report::observed_text(out, observed),
+        ReportOutput::Json => report::observed_json(out, observed),
+    })
+}
+
+/// The same by the privileges of this process, written by `write`; with what the kernel has counted of servers, or only of services.
+pub(super) fn direct(
+    arguments: &Arguments,
+    options: &StatusOptions,
+    with_servers: bool,
+    kernel: &mut KernelReader,
+    console: &mut Console<'_>,
+    write: &dyn Fn(&mut Output, &Observed<'_>) -> io::Result<()>,
 ) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
     if !store.is_there() {
@@ -82,6 +102,7 @@ pub(super) fn run(
     }
     live.state.services.retain(|service, _| part.has(service, &comparison));
     part.limit(&mut comparison, &mut Vec::new());
+    let statistics = statistics(options, with_servers, &live, kernel, console)?;
     // Where the daemon was stopped, its checker need not run.
     let silent_since = stored.heard.silent_since.filter(|_| daemon.presence.holder().is_some());
     let heard = Heard { silent_since, ..stored.heard };
@@ -97,15 +118,34 @@ pub(super) fn run(
         unknown: stored.verified.unknown().map(str::to_owned),
         comparison: &comparison,
         health,
+        probes: heard.verdicts.as_ref().map(|verdicts| verdicts.results),
         live: &live,
+        desired: &desired,
+        statistics,
     };
-    match options.output {
-        ReportOutput::Text => report::observed_text(console.out, &observed)?,
-        ReportOutput::Json => report::observed_json(console.out, &observed)?,
-    }
+    write(console.out, &observed)?;
     let is_free =
         comparison.pauses.is_empty() && stored.conditions.unreadable.is_none() && !observed.health.is_bad();
     Ok(if observed.is_in_sync() && is_free && !is_missing { DONE } else { DIFFERS })
+}
+
+/// What the kernel has counted of the services shown, where it is to be shown.
+fn statistics(
+    options: &StatusOptions,
+    servers: bool,
+    live: &Live,
+    kernel: &mut KernelReader,
+    console: &Console<'_>,
+) -> Result<Option<ShownStatistics>, CommandError> {
+    let StatusOptions { stats: counters, rates, exact: is_exact, .. } = *options;
+    if !counters && !rates {
+        return Ok(None);
+    }
+    let keys = || live.state.services.keys().copied().collect();
+    let services = (!options.clusters.is_empty()).then(keys);
+    let scope = StatisticsScope { services, servers, totals: true };
+    let table = kernel.read_statistics(&scope, &console.progress)?;
+    Ok(Some(ShownStatistics { table, counters, rates, is_exact }))
 }
 
 /// What is known of the daemon; prints why something is not.

@@ -8,7 +8,7 @@ use crate::history::Trigger;
 use crate::kernel::{Kernel, KernelError};
 use crate::model::{Operation, Subject};
 use crate::reconcile::{self, FileChange, Outcome, PassInput, Reasons, Report, Summary};
-use crate::status::{ChangedBy, PassReason};
+use crate::status::{ChangedBy, PassOutcome, PassReason};
 use crate::store::{Lock, Store};
 use crate::target::{Clock, Conditions, FileServers, InForce, Target};
 
@@ -52,6 +52,19 @@ impl Attempt {
         let is_verified =
             |outcome: &Outcome| matches!(outcome, Outcome::Verified | Outcome::PartlyRefused(_));
         self.result.as_ref().is_ok_and(|report| is_verified(&report.outcome))
+    }
+
+    /// How it ended, as it is reported.
+    pub fn outcome(&self) -> PassOutcome {
+        match self.result.as_ref().map(|report| &report.outcome) {
+            Ok(Outcome::Verified) => PassOutcome::Verified,
+            Ok(Outcome::PartlyRefused(_)) => PassOutcome::PartlyRefused,
+            Ok(Outcome::Deferred) => PassOutcome::Deferred,
+            Ok(Outcome::Paused) => PassOutcome::Paused,
+            Ok(Outcome::Refused(_) | Outcome::Unexpected(_)) => PassOutcome::Refused,
+            Ok(Outcome::Unverified(_)) => PassOutcome::Unverified,
+            Ok(Outcome::Failed) | Err(_) => PassOutcome::Failed,
+        }
     }
 
     /// Whether the kernel was left as it was, as far as is known.

@@ -29,6 +29,8 @@ pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Kernel>, KernelError> + Sen
 pub enum Pass {
     /// A quick check found no change.
     Unchanged {
+        /// When it ended, by the wall clock
+        at: SystemTime,
         /// How long it took
         cost: Duration,
     },
@@ -162,7 +164,7 @@ impl Passes {
     pub fn run(&mut self, job: &Job, waits: impl FnOnce(&str), begins: impl FnOnce()) -> Pass {
         let began = Instant::now();
         if job.quick && self.is_unchanged(job) {
-            return Pass::Unchanged { cost: began.elapsed() };
+            return Pass::Unchanged { at: (self.clock)().wall, cost: began.elapsed() };
         }
         if job.reason == PassReason::Checks
             && let Some(changes_in) = self.checks.no_verdict_is_new(&self.store, (self.clock)())

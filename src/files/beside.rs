@@ -37,14 +37,7 @@ pub fn check_place(file: &Path) -> Result<(), FileError> {
 /// Where it cannot be written.
 pub fn create(path: &Path, like: &Metadata, content: &[u8]) -> Result<(), FileError> {
     let create = || -> io::Result<()> {
-        remove_file(path)?;
-        // (A new file is never reached by a link.)
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(path)?;
+        let mut file = new_file(path)?;
         file.write_all(content)?;
         if file.metadata()?.gid() != like.gid() {
             fchown(&file, None, Some(like.gid()))?;
@@ -54,6 +47,33 @@ pub fn create(path: &Path, like: &Metadata, content: &[u8]) -> Result<(), FileEr
         sync_directory(path)
     };
     create().map_err(|error| FileError::new(path.to_owned(), error))
+}
+
+/// Gives a file this content, readable for all: who reads it finds the old content or the new one, and never a part. It is not waited for the disk,
+/// since the next content comes soon.
+///
+/// # Errors
+/// Where it cannot be written. The old content stays then.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let new = beside(path, "new");
+    let replace = || -> io::Result<()> {
+        let mut file = new_file(&new)?;
+        file.write_all(content)?;
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        fs::rename(&new, path)
+    };
+    replace().map_err(|error| {
+        // Where it cannot be removed, the next writer does.
+        let _ = remove_file(&new);
+        FileError::new(path.to_owned(), error)
+    })
+}
+
+/// Makes a new file, which nobody else can read or write; one of this name is removed before.
+fn new_file(path: &Path) -> io::Result<File> {
+    remove_file(path)?;
+    // (A new file is never reached by a link.)
+    OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
 }
 
 /// Opens a file that nobody else can have written: it is regular, has one name, and belongs to root or to the user of this process.
@@ -204,6 +224,26 @@ mod tests {
         assert!(check_place(&file).is_ok());
         mode(directory.path(), 0o1777);
         assert!(check_place(&file).is_err());
+    }
+
+    #[test]
+    fn a_file_for_others_is_replaced_and_neither_a_link_nor_a_failure_changes_another_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, other] = ["lbd.prom", "other"].map(|name| directory.path().join(name));
+        fs::write(&other, "other").unwrap();
+        symlink(&other, &file).unwrap();
+        symlink(&other, directory.path().join(".lbd.prom.new")).unwrap();
+        for content in ["one", "two"] {
+            replace(&file, content.as_bytes()).unwrap();
+            let metadata = fs::symlink_metadata(&file).unwrap();
+            assert_eq!((metadata.is_file(), metadata.mode() & 0o7777), (true, 0o644));
+            assert_eq!(fs::read_to_string(&file).unwrap(), content);
+        }
+        assert_eq!(fs::read_to_string(&other).unwrap(), "other");
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(replace(&file, b"three").unwrap_err().to_string().starts_with(file.to_str().unwrap()));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 
     #[test]

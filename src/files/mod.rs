@@ -20,4 +20,4 @@ pub use self::group_directory::make_group_directory;
 pub use self::origin::Origin;
 pub use self::pattern::Pattern;
 pub use self::regular::{UntrustedFileError, open_regular, read_limited, read_regular};
-pub use self::users::User;
+pub use self::users::{User, group};

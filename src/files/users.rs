@@ -49,6 +49,18 @@ impl User {
     }
 }
 
+/// The number of the group of this name, if there is one.
+pub fn group(name: &str) -> Option<u32> {
+    group_in(name, &text("/etc/group"))
+}
+
+fn group_in(name: &str, groups: &str) -> Option<u32> {
+    // NAME:PASSWORD:ID:MEMBER,…
+    groups
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok())
+}
+
 /// The text of a file of the system; none where it cannot be read.
 fn text(path: &str) -> String {
     let bytes = read_regular(Path::new(path), LARGEST).unwrap_or_default();
@@ -67,6 +79,10 @@ mod tests {
         let user = User { name: "lbd-check".into(), id: 998, group: 997, others: vec![999] };
         assert_eq!(User::find("lbd-check", users, groups), Some(user));
         assert_eq!([User::find("lbd", users, groups), User::find("broken", users, groups)], [None, None]);
+        assert_eq!(
+            [group_in("lbd", groups), group_in("lb", groups), group_in("bad", groups)],
+            [Some(999), None, None]
+        );
         let nobody = User::first_of(&["no-such-user-of-this-host"]);
         assert_eq!((nobody.name.as_str(), nobody.id), ("nobody", OVERFLOW));
     }

@@ -13,7 +13,7 @@ use compact_str::CompactString;
 
 use crate::model::{Desired, ServiceKey, Services, Spared, Table};
 
-pub use self::refusal::{GuardRefusal, NamedServices, Violation};
+pub use self::refusal::{Guard, GuardRefusal, NamedServices, Violation};
 
 /// What there was before the change.
 #[derive(Debug, Clone, Copy)]

@@ -72,6 +72,29 @@ pub enum Violation {
     },
 }
 
+/// The key of the file by which a guard decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Guard {
+    /// `allow_empty`
+    AllowEmpty,
+    /// `max_delete`
+    MaxDelete,
+}
+
+impl Guard {
+    /// All that there are.
+    pub const ALL: [Self; 2] = [Self::AllowEmpty, Self::MaxDelete];
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AllowEmpty => "allow_empty",
+            Self::MaxDelete => "max_delete",
+        })
+    }
+}
+
 /// What permits a violation: the option of `apply`, and what to write in the file instead.
 struct Remedy {
     option: &'static str,
@@ -82,6 +105,16 @@ impl Violation {
     /// Whether it is about services that never were in the file, and about them only.
     pub(super) fn is_of_unlisted(&self) -> bool {
         matches!(self, Self::EmptiesUnlisted { .. } | Self::DeletesUnlisted { .. })
+    }
+
+    /// The guard that it is one of.
+    pub fn guard(&self) -> Guard {
+        match self {
+            Self::Empties { .. } | Self::EmptiesUnlisted { .. } | Self::Unusable { .. } => Guard::AllowEmpty,
+            Self::DeletesServices { .. } | Self::DeletesUnlisted { .. } | Self::DeletesServers { .. } => {
+                Guard::MaxDelete
+            }
+        }
     }
 
     fn remedy(&self) -> Remedy {

@@ -15,4 +15,4 @@ pub use self::files::SharedFiles;
 pub use self::probe::{Digest, Endpoint, Keys, ProbeKey, ProbedCheck, Probes};
 pub use self::results::{Checks, Moment, Outcome, Start};
 pub use self::run_dirs::RunDirs;
-pub use self::verdict::{Addresses, ExecWeight, Failure, Finding, Verdict, Verdicts};
+pub use self::verdict::{Addresses, ExecWeight, Failure, Finding, ProbeResults, Verdict, Verdicts};

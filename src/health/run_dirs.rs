@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::files::{FileError, User, make_group_directory};
+use crate::files::{FileError, User, group, make_group_directory};
 
 /// The users that check, the first that there is: the checker's own, or one that owns nothing.
 const CHECKERS: [&str; 2] = ["lbd-check", "nobody"];
@@ -29,17 +29,29 @@ impl RunDirs {
         Self { daemon, checker: checker.into() }
     }
 
+    /// The socket of the daemon whose directory is this, where the unit starts it.
+    pub fn socket(daemon: &Path) -> PathBuf {
+        daemon.join("lbd.sock")
+    }
+
+    /// The group whose members read what the daemon serves; none where this host has no such group.
+    pub fn readers() -> Option<u32> {
+        group("lbd")
+    }
+
     /// The user that checks.
     pub fn checking_user() -> User {
         User::first_of(&CHECKERS)
     }
 
-    /// Makes the daemon's directory, which the user that checks may read.
+    /// Makes the daemon's directory, which the user that checks may read, and so may the group of the socket, in which that user is.
     ///
     /// # Errors
     /// Where it cannot be made.
     pub fn make_daemon(&self) -> Result<(), FileError> {
-        make_group_directory(&self.daemon, None, Some(Self::checking_user().group))
+        let user = Self::checking_user();
+        let readers = Self::readers().filter(|readers| user.others.contains(readers));
+        make_group_directory(&self.daemon, None, Some(readers.unwrap_or(user.group)))
     }
 
     /// Makes the directory of the user that checks, where this process is root; otherwise its own.

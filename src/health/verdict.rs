@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::probe::ProbeKey;
+use crate::model::Durations;
 use crate::status::Timestamp;
 
 /// What the results of a probe add up to.
@@ -83,6 +84,19 @@ pub struct Verdicts {
     pub frozen: Option<CompactString>,
     /// What an operator should know, such as a certificate that ends soon
     pub warnings: Vec<CompactString>,
+    /// What its probes have shown so far: for monitoring, since nothing follows from it
+    pub results: ProbeResults,
+}
+
+/// What the probes of a checker have shown since it began to probe; not those that it could not make, or was too slow for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProbeResults {
+    /// How many have passed
+    pub passed: u64,
+    /// How many have failed
+    pub failed: u64,
+    /// How long these took
+    pub durations: Durations,
 }
 
 /// Addresses that are probed.

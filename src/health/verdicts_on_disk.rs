@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::probe::{Digest, Endpoint, ProbeKey};
-use super::verdict::{ExecWeight, Failure, Finding, Verdict, Verdicts};
+use super::verdict::{ExecWeight, Failure, Finding, ProbeResults, Verdict, Verdicts};
 use crate::status::Timestamp;
 
 /// How many findings are read at most.
@@ -20,6 +20,8 @@ const LONGEST_TEXT: usize = 200;
 const DETAILS: usize = 4_000_000;
 /// How many warnings there are at most.
 const MOST_WARNINGS: usize = 1_000;
+/// How many results a checker has at most, and how many microseconds they took.
+const MOST_RESULTS: u64 = 1 << 53;
 /// The largest weight of IPVS that lbd sets.
 const LARGEST_WEIGHT: u32 = 65_535;
 
@@ -31,6 +33,9 @@ pub(super) struct VerdictsOnDisk<'a> {
     frozen: Option<CompactString>,
     warnings: Vec<CompactString>,
     findings: Vec<Group<'a>>,
+    /// Older versions of lbd did not write it
+    #[serde(default)]
+    results: ProbeResults,
 }
 
 /// What is found of one check; a target of none of these lists is just passing.
@@ -58,6 +63,8 @@ pub(super) enum UnusableFinding {
     Text,
     /// A weight is too large.
     Weight,
+    /// There are too many results.
+    Results,
 }
 
 impl fmt::Display for UnusableFinding {
@@ -67,6 +74,7 @@ impl fmt::Display for UnusableFinding {
             Self::Warnings => write!(f, "it has more than {MOST_WARNINGS} warnings"),
             Self::Text => write!(f, "it has a text of more than {LONGEST_TEXT} characters"),
             Self::Weight => write!(f, "it has a weight above {LARGEST_WEIGHT}"),
+            Self::Results => write!(f, "it has more than {MOST_RESULTS} results"),
         }
     }
 }
@@ -76,7 +84,7 @@ impl std::error::Error for UnusableFinding {}
 impl<'a> VerdictsOnDisk<'a> {
     /// The form on disk. Texts that are too long are cut.
     pub(super) fn of(verdicts: &'a Verdicts) -> Self {
-        let Verdicts { probes, at, findings, frozen, warnings } = verdicts;
+        let Verdicts { probes, at, findings, frozen, warnings, results } = verdicts;
         let longest = (DETAILS / findings.len().max(1)).min(LONGEST_TEXT);
         let mut groups: IndexMap<Digest, Group<'a>, RandomState> = IndexMap::default();
         for (ProbeKey { what, target }, Finding { verdict, flapping, weight }) in findings {
@@ -101,6 +109,7 @@ impl<'a> VerdictsOnDisk<'a> {
             frozen: frozen.as_ref().map(short),
             warnings: warnings.iter().take(MOST_WARNINGS).map(short).collect(),
             findings: groups.into_values().collect(),
+            results: *results,
         }
     }
 
@@ -109,7 +118,7 @@ impl<'a> VerdictsOnDisk<'a> {
     /// # Errors
     /// Where there is more of it than a checker writes.
     pub(super) fn read(self) -> Result<Verdicts, UnusableFinding> {
-        let Self { probes, at, frozen, warnings, findings: groups } = self;
+        let Self { probes, at, frozen, warnings, findings: groups, results } = self;
         let count = |group: &Group<'_>| {
             [group.unknown.len(), group.failing.len(), group.flapping.len(), group.weights.len()]
                 .iter()
@@ -124,8 +133,12 @@ impl<'a> VerdictsOnDisk<'a> {
         if is_long(&probes) || frozen.iter().chain(&warnings).any(|text| is_long(text)) {
             return Err(UnusableFinding::Text);
         }
+        let ProbeResults { passed, failed, durations } = &results;
+        if [*passed, *failed, durations.count(), durations.micros].iter().any(|count| *count > MOST_RESULTS) {
+            return Err(UnusableFinding::Results);
+        }
         let mut verdicts =
-            Verdicts { probes: probes.into_owned(), at, frozen, warnings, ..Verdicts::default() };
+            Verdicts { probes: probes.into_owned(), at, frozen, warnings, results, ..Verdicts::default() };
         for group in groups {
             group.add_to(&mut verdicts)?;
         }

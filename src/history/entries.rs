@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::status::{ChangedBy, Timestamp};
@@ -21,7 +22,7 @@ const LONGEST_NAME: usize = 256;
 const LONGEST_NAME_CHARS: usize = LONGEST_NAME / 4;
 
 /// How many objects were added, edited and deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Additions
     pub added: usize,

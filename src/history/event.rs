@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::entries::Counts;
@@ -20,7 +21,7 @@ pub const MOST_CHANGES: usize = 20;
 const LONGEST_TEXT: usize = 500;
 
 /// What kind of event it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// A pass has changed the kernel, as the file or a condition asks for.
@@ -55,6 +56,8 @@ pub enum EventKind {
     CheckFailed,
     /// Servers pass their checks again.
     CheckPassed,
+    /// The kernel's counters were set to zero.
+    CountersZeroed,
     /// A trial has begun.
     TrialBegun,
     /// A trial was confirmed.
@@ -86,6 +89,7 @@ impl fmt::Display for EventKind {
             Self::DrainEnded => "drain ended",
             Self::CheckFailed => "check failed",
             Self::CheckPassed => "check passed",
+            Self::CountersZeroed => "counters set to zero",
             Self::TrialBegun => "trial begun",
             Self::TrialConfirmed => "trial confirmed",
             Self::TrialCancelled => "trial cancelled",
@@ -96,9 +100,10 @@ impl fmt::Display for EventKind {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryEvent {
     /// When
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Its kind
     pub kind: EventKind,

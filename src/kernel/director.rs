@@ -6,8 +6,8 @@ use super::interfaces::Groups;
 use super::ipvs::Ipvs;
 use super::nftables::{NftClient, NftError};
 use super::{
-    Kernel, KernelError, Live, Look, Loss, Permit, ProgressSink, ReadScope, Refusal, Refusals, interfaces,
-    permitted, sync_sockets, sysctl,
+    Kernel, KernelError, Live, Look, Loss, Permit, ProgressSink, ReadScope, Refusal, Refusals,
+    StatisticsScope, TableStatistics, interfaces, permitted, sync_sockets, sysctl,
 };
 use crate::error_chain::ErrorChain;
 use crate::model::sysctl::{VS_SYNC_PORTS, is_same};
@@ -236,6 +236,14 @@ impl Kernel for Director {
         let mut live = self.ipvs.read_services(keys)?;
         full_nat(&mut live.state.services, &self.table.source_nat);
         Ok(live)
+    }
+
+    fn read_statistics(&mut self, scope: &StatisticsScope) -> Result<TableStatistics, KernelError> {
+        self.ipvs.read_statistics(scope)
+    }
+
+    fn zero_counters(&mut self, service: Option<&ServiceKey>) -> Result<bool, KernelError> {
+        self.ipvs.zero_counters(service)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {

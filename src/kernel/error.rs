@@ -53,6 +53,13 @@ pub enum KernelError {
         /// The error number, positive
         errno: i32,
     },
+    /// The kernel refuses to set counters to zero, with this error number.
+    NotZeroed {
+        /// Of which service; `None`: of all
+        service: Option<ServiceKey>,
+        /// The error number, positive
+        errno: i32,
+    },
     /// A list changes faster than it can be read whole.
     Unsettled(Query),
     /// A request has no usable reply; whether an edit was carried out is not known.
@@ -80,6 +87,14 @@ impl fmt::Display for KernelError {
                     | Query::SyncDaemons),
                 errno,
             } => write!(f, "cannot read {query}: {}", explain::read_refusal(*errno)),
+            Self::NotZeroed { service, errno } => {
+                f.write_str("cannot set the counters of ")?;
+                match service {
+                    Some(service) => service.fmt(f)?,
+                    None => f.write_str("all services")?,
+                }
+                write!(f, " to zero: {}", explain::read_refusal(*errno))
+            }
             Self::Unsettled(query) => write!(
                 f,
                 "cannot read {query}: another program changes them all the time; find out which (keepalived, ipvsadm, \
@@ -112,7 +127,11 @@ impl Error for KernelError {
         match self {
             // Its own text is part of this one's.
             Self::Netlink(error) => error.source(),
-            Self::NoIpvs | Self::Refused { .. } | Self::Unsettled(_) | Self::NotPermitted => None,
+            Self::NoIpvs
+            | Self::Refused { .. }
+            | Self::NotZeroed { .. }
+            | Self::Unsettled(_)
+            | Self::NotPermitted => None,
         }
     }
 }

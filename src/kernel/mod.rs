@@ -1,5 +1,6 @@
 //! The kernel's interface for the rest of lbd: what can be read, what can be edited, and what its errors mean.
 
+pub mod connections;
 pub mod director;
 mod error;
 mod explain;
@@ -11,6 +12,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod nftables;
 pub mod program;
+pub mod statistics;
 mod sync_sockets;
 pub mod sysctl;
 
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use crate::model::{Connections, Operation, ServerKey, ServiceKey, Services, State};
 
 pub use self::error::{KernelError, Query};
+pub use self::statistics::{StatisticsScope, TableStatistics};
 
 /// A director's kernel, in one network namespace.
 pub trait Kernel {
@@ -58,6 +61,19 @@ pub trait Kernel {
     /// # Errors
     /// As for [`Kernel::read`].
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError>;
+
+    /// Reads what the kernel has counted, of as much as `scope` names; services that are not there are left out.
+    ///
+    /// # Errors
+    /// As for [`Kernel::read`].
+    fn read_statistics(&mut self, scope: &StatisticsScope) -> Result<TableStatistics, KernelError>;
+
+    /// Sets the counters and rates of a service and of its servers to zero, or those of all services and of the host; gives
+    /// whether the service was there. What passed in the last two seconds before is counted after it.
+    ///
+    /// # Errors
+    /// Where the kernel refuses that, or it is not known what became of it.
+    fn zero_counters(&mut self, service: Option<&ServiceKey>) -> Result<bool, KernelError>;
 
     /// Carries out the operations in their order, and returns the single edits that the kernel refused. A refused one does
     /// not stop the ones after it.

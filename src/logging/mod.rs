@@ -96,9 +96,30 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt:
                 false => (Style::new(), Style::new()),
             };
             let name = name.strip_prefix("r#").unwrap_or(name);
-            write!(writer, "{italic}{name}{italic:#}{dimmed}={dimmed:#}{:?}", Escaped(value))
+            let value = format!("{value:?}");
+            write!(writer, "{italic}{name}{italic:#}{dimmed}={dimmed:#}")?;
+            // A name with a blank in it must not look like another field.
+            if is_one_word(&value) {
+                write!(writer, "{}", Escaped(value))
+            } else {
+                write!(writer, "{:?}", Escaped(value))
+            }
         }
     }
+}
+
+/// Whether the end of a value is seen where it is written as it is: it is in quotes, or has neither these nor a blank nor a sign of equality.
+fn is_one_word(value: &str) -> bool {
+    if let Some(inside) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        let mut letters = inside.chars();
+        while let Some(letter) = letters.next() {
+            if letter == '"' || letter == '\\' && letters.next().is_none() {
+                return false;
+            }
+        }
+        return true;
+    }
+    !value.is_empty() && !value.contains(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '='))
 }
 
 /// Writes the time to the millisecond.
@@ -207,14 +228,34 @@ mod tests {
         assert_eq!(
             text,
             format!(
-                " INFO pass: read {shown} service={shown} debugged={quoted} type={quoted} reason={quoted}\n"
+                " INFO pass: read {shown} service={quoted} debugged={quoted} type={quoted} reason={quoted}\n"
             )
         );
         let coloured = written("info", true, false, || info!(service = %evil, "read {evil}"));
         assert!(
-            coloured.contains(&format!("read {shown} \u{1b}[3mservice\u{1b}[0m\u{1b}[2m=\u{1b}[0m{shown}")),
+            coloured.contains(&format!("read {shown} \u{1b}[3mservice\u{1b}[0m\u{1b}[2m=\u{1b}[0m{quoted}")),
             "{coloured:?}"
         );
+    }
+
+    // A cluster with the name `a server=10.0.0.1` had the log say that it was about this server.
+    #[test]
+    fn a_value_never_looks_like_another_field() {
+        for (value, shown) in [
+            ("web", "web"),
+            ("tcp://[fd00::1]:80", "tcp://[fd00::1]:80"),
+            ("a b", "\"a b\""),
+            ("a\u{3000}b", "\"a\\u{3000}b\""),
+            ("a=b", "\"a=b\""),
+            ("", "\"\""),
+            ("a\"b", "\"a\\\"b\""),
+            ("\"a\" server=\"b\"", "\"\\\"a\\\" server=\\\"b\\\"\""),
+            ("\"a b\"", "\"a b\""),
+            ("\"a\\\"", "\"\\\"a\\\\\\\"\""),
+        ] {
+            let text = written("info", false, false, || info!(cluster = %value, "x"));
+            assert_eq!(text, format!(" INFO x cluster={shown}\n"));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod check;
 mod cluster_files;
 mod desired;
 mod drain;
+mod durations;
 mod health;
 pub mod link;
 pub mod mark;
@@ -29,6 +30,7 @@ pub use check::{
 pub use cluster_files::ClusterFiles;
 pub use desired::{Desired, MaxDelete, Policy, Prune};
 pub use drain::{DEFAULT_DRAIN, DrainTimes};
+pub use durations::Durations;
 pub use health::{Checks, FailurePolicy, Health, MinServing, OnFailure, ServiceHealth};
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};

@@ -1,9 +1,12 @@
 //! Counts what IPVS has balanced, and how fast: of a virtual service, a real server, or the host.
 
+use std::ops::AddAssign;
+
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What has passed, or what passes in a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Counters {
     /// Connections that were scheduled
     pub connections: u64,
@@ -24,4 +27,26 @@ pub struct Statistics {
     pub counters: Counters,
     /// Per second, as the kernel's estimator has them: an average of the last seconds, new every two
     pub rates: Counters,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        let Self { connections, incoming_packets, outgoing_packets, incoming_bytes, outgoing_bytes } = other;
+        for (sum, number) in [
+            (&mut self.connections, connections),
+            (&mut self.incoming_packets, incoming_packets),
+            (&mut self.outgoing_packets, outgoing_packets),
+            (&mut self.incoming_bytes, incoming_bytes),
+            (&mut self.outgoing_bytes, outgoing_bytes),
+        ] {
+            *sum = sum.saturating_add(number);
+        }
+    }
+}
+
+impl AddAssign for Statistics {
+    fn add_assign(&mut self, other: Self) {
+        self.counters += other.counters;
+        self.rates += other.rates;
+    }
 }

@@ -8,6 +8,7 @@ mod fingerprint;
 mod health;
 mod noted;
 mod of_export;
+mod server_status;
 mod session;
 mod state_diff;
 mod trial;
@@ -31,6 +32,7 @@ pub use self::file_change::FileChange;
 pub use self::fingerprint::Fingerprint;
 pub use self::health::health_summary;
 pub use self::noted::{changed_fields, noted};
+pub use self::server_status::{ServerStatus, ServerStatuses};
 pub use self::state_diff::{Reasons, StateDiff};
 pub use self::trial::{failed_server, lost_services};
 

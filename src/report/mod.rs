@@ -2,6 +2,7 @@
 
 mod checks;
 mod commands;
+mod connections;
 mod frame;
 mod health;
 mod history;
@@ -9,12 +10,15 @@ mod impacts;
 mod json;
 mod observed;
 mod output;
+mod statistics;
 mod styled;
+mod table;
 mod text;
 mod warnings;
 
 pub use checks::{json as checks_json, text as checks_text};
 pub use commands::commands;
+pub use connections::{connection_counts_json, connection_counts_text, connection_json, connection_text};
 pub use frame::{clear, frame};
 pub use history::{event_lines, events_json, events_text, json as history_json, text as history_text};
 pub use json::{
@@ -25,4 +29,6 @@ pub use observed::{
     DaemonReport, Observed, daemon as daemon_text, json as observed_json, text as observed_text,
 };
 pub use output::{COLLECTED, Output};
+pub use statistics::ShownStatistics;
+pub use table::{TableDocument, json as table_json};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};

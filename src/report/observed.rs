@@ -12,14 +12,16 @@ use super::json::{
     pauses as pauses_json, trial as trial_json,
 };
 use super::output::Output;
+use super::statistics::ShownStatistics;
 use super::styled::{PLAIN, line};
 use super::text::{
     DELETE, EDIT, HEAD, NOTE, draining, foreign, in_part, overrides, pauses, size, trial, waiting,
 };
 use super::warnings;
 use crate::escape;
+use crate::health::ProbeResults;
 use crate::kernel::Live;
-use crate::model::{Connections, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
+use crate::model::{Connections, Desired, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::StateDiff;
 use crate::reconcile::Summary;
 use crate::status::{HealthSummary, HostFindings, LastChange, Presence, Status};
@@ -44,8 +46,14 @@ pub struct Observed<'a> {
     pub comparison: &'a StateDiff,
     /// What checks do at present
     pub health: HealthSummary,
+    /// What the probes of the checker have shown so far, where it has written anything
+    pub probes: Option<ProbeResults>,
     /// The live state
     pub live: &'a Live,
+    /// What the kernel has counted, where that is to be shown
+    pub statistics: Option<ShownStatistics>,
+    /// What the kernel is compared with: the desired file, or the file of a trial; while the file is not valid, the one that was verified last
+    pub desired: &'a Desired,
 }
 
 /// What `lbd status` shows of the daemon.
@@ -84,7 +92,7 @@ impl Observed<'_> {
         services
     }
 
-    fn connections(&self, service: &ServiceKey, server: &ServerKey) -> Connections {
+    pub(super) fn connections(&self, service: &ServiceKey, server: &ServerKey) -> Connections {
         self.live.connections.get(&(*service, *server)).copied().unwrap_or_default()
     }
 }
@@ -130,7 +138,10 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     daemon(out, &observed.daemon, refused.as_deref())?;
     waiting(out, comparison)?;
     foreign(out, comparison)?;
-    table(out, observed)
+    match &observed.statistics {
+        Some(shown) => shown.text(out, &observed.services(), |service| comparison.cluster(service)),
+        None => table(out, observed),
+    }
 }
 
 /// Writes what is known of the daemon as text. `refused` is the refusal that was written already and is not repeated.
@@ -223,14 +234,18 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
     let server = |service: &ServiceKey, server: &ServerKey, real: &RealServer| -> Value {
         let Connections { active, inactive, persistent, packets: _ } = observed.connections(service, server);
-        json!({
+        let mut row = json!({
             "server": server.to_string(),
             "forward": real.forwarding.to_string(),
             "weight": real.weight,
             "active": active,
             "inactive": inactive,
             "persistent": persistent,
-        })
+        });
+        if let Some(shown) = &observed.statistics {
+            shown.add_to(&mut row, shown.of_server(service, server));
+        }
+        row
     };
     let service = |(key, service): (&ServiceKey, &VirtualService)| -> Value {
         let servers: Vec<Value> =
@@ -245,6 +260,9 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         if let (Some(file), Some(row)) = (file, row.as_object_mut()) {
             row.insert("file".to_owned(), file.into());
         }
+        if let Some(shown) = &observed.statistics {
+            shown.add_to(&mut row, shown.of_service(key));
+        }
         row
     };
     let waits = |operation: &Operation| -> Value {
@@ -254,7 +272,7 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let findings = observed.daemon.findings();
     // What was found on the host stands beside the daemon, as `diff` has it.
     let status = status.clone().map(|status| Status { host: None, ..status });
-    let document = json!({
+    let mut document = json!({
         "version": VERSION,
         "in_sync": observed.is_in_sync(),
         "file": { "path": observed.file, "problem": observed.file_problem, "sha256": observed.file_sha256 },
@@ -282,6 +300,9 @@ pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         "foreign": foreign_json(&comparison.foreign),
         "services": observed.services().into_iter().map(service).collect::<Vec<_>>(),
     });
+    if let Some(shown) = &observed.statistics {
+        shown.add_sums_to(&mut document, |service| comparison.cluster(service));
+    }
     escape::json(out, &document)?;
     writeln!(out)
 }

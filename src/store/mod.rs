@@ -91,6 +91,11 @@ impl Store {
         self
     }
 
+    /// The boot and the network namespace for which it is.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// Reads the record; an empty one where there is none yet.
     ///
     /// # Errors

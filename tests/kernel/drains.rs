@@ -225,7 +225,7 @@ fn at_the_deadline_what_is_left_is_cut_or_hangs_as_the_kernel_was_set() {
         net.write("desired.yaml", &file("192.168.8.2", ""));
         becomes(&net, 10, &[(1, 0), (2, 1)]);
         becomes(&net, 10, &[(2, 1)]);
-        daemon.wait_for("reason=deadline: 1 connection is cut");
+        daemon.wait_for("reason=\"deadline: 1 connection is cut\"");
         let cut = of.iter_mut().find(|of| **of == Ok(1)).unwrap();
         *cut = Err(end);
         let now: Vec<_> = connections.iter().map(answers).collect();

@@ -12,7 +12,9 @@ use crate::running::{Table, printed};
 use lbd::config::{Source, load};
 use lbd::error_chain::ErrorChain;
 use lbd::kernel::ipvs::Ipvs;
-use lbd::kernel::{Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refusals};
+use lbd::kernel::{
+    Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refusals, StatisticsScope, TableStatistics,
+};
 use lbd::model::{Desired, Operation, ServerKey, ServerOp, ServiceKey, ServiceOp, Services};
 use lbd::reconcile::{self, Outcome, PassInput, Report};
 use lbd::store::Store;
@@ -63,6 +65,14 @@ impl Kernel for Noted {
 
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError> {
         self.kernel.read_services(keys)
+    }
+
+    fn read_statistics(&mut self, scope: &StatisticsScope) -> Result<TableStatistics, KernelError> {
+        self.kernel.read_statistics(scope)
+    }
+
+    fn zero_counters(&mut self, service: Option<&ServiceKey>) -> Result<bool, KernelError> {
+        self.kernel.zero_counters(service)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {

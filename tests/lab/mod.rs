@@ -161,6 +161,7 @@ impl Netns {
             "restore",
             "teardown",
             "status",
+            "metrics",
             "pause",
             "resume",
             "drain",
@@ -175,6 +176,8 @@ impl Netns {
             "confirm",
             "cancel",
             "export",
+            "connections",
+            "zero",
         ];
         if all.iter().any(|arg| stateful.contains(&arg.as_str())) {
             all.push("--state-dir".to_owned());

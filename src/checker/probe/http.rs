@@ -18,10 +18,10 @@ use regex_lite::Regex;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::answer::LIMIT;
-use super::http_stream::HttpStream;
 use super::socket::connect;
 use super::tls::{TlsClient, tls_failure, with_warning};
 use crate::health::{Endpoint, Outcome};
+use crate::http_stream::HttpStream;
 use crate::model::{Body, Http, Tls};
 
 /// A check of type `http` or `https`.

@@ -4,7 +4,6 @@ mod answer;
 mod dns;
 mod exec;
 mod http;
-mod http_stream;
 mod ping;
 mod socket;
 mod tcp;

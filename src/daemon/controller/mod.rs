@@ -6,6 +6,7 @@
 mod account;
 mod attempts;
 mod checks;
+mod counted;
 mod examination;
 mod file;
 mod health;
@@ -15,6 +16,7 @@ mod outcome;
 mod watchdog;
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -30,6 +32,7 @@ use super::conflicts::Conflicts;
 use super::event::{DaemonAction, Event, Notice};
 use super::goal::Goal;
 use super::pass::Pass;
+use crate::metrics::PassCounters;
 use crate::model::{Link, Policy, ServiceKey, Subject};
 use crate::reconcile::Reasons;
 use crate::status::{LastChange, PassReason, Status, Timestamp};
@@ -106,6 +109,8 @@ pub struct Controller {
     /// The line that was sent to the service manager last
     sent_line: String,
     has_sent_ready: bool,
+    /// What is counted for metrics
+    counters: Arc<PassCounters>,
     /// Gives random numbers from 0 to 1
     chance: fn() -> f64,
     actions: Vec<DaemonAction>,
@@ -159,6 +164,7 @@ impl Controller {
             watchdog: Watchdog::new(watchdog, now),
             sent_line: String::new(),
             has_sent_ready: false,
+            counters: Arc::default(),
             chance,
             actions: Vec::new(),
         }
@@ -167,6 +173,11 @@ impl Controller {
     /// What the daemon reports about itself.
     pub fn status(&self) -> &Status {
         &self.status
+    }
+
+    /// What the daemon counts of its passes, to be read at any time from any thread.
+    pub fn counters(&self) -> Arc<PassCounters> {
+        Arc::clone(&self.counters)
     }
 
     /// Whether the daemon is to stop now. A pass that still runs is abandoned.
@@ -351,8 +362,9 @@ impl Controller {
     fn finish_pass(&mut self, pass: Pass, now: Instant) {
         let Some(Running { reason, answers_reload, .. }) = self.running.take() else { return };
         self.status.lock_holder = None;
+        self.count(&pass, reason);
         let wait = match pass {
-            Pass::Unchanged { cost } => {
+            Pass::Unchanged { at: _, cost } => {
                 debug!(reason = reason.to_string(), "nothing has changed");
                 self.quick_checks += 1;
                 self.ruleset_quiet_until = now + cost * EVENT_IDLE_RATIO;

@@ -18,6 +18,7 @@ impl Controller {
     pub(super) fn note_changes(&mut self, report: &Report, drift: &Drift, context: PassContext) {
         let (repaired, applied): (Vec<&Operation>, Vec<&Operation>) =
             report.done.iter().partition(|operation| drift.is_repaired_by(operation));
+        repaired.iter().for_each(|operation| self.counters.repaired(operation.kind()));
         let end = match &report.outcome {
             Outcome::Failed | Outcome::Unverified(_) | Outcome::Refused(_) => ", not verified",
             Outcome::Verified

@@ -9,8 +9,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::files::seal;
-use crate::health::{Digest, Endpoint, ExecWeight, Failure, Finding, ProbeKey, ProbedCheck, Verdict};
-use crate::model::{CheckKind, Exchange, Timing};
+use crate::health::{
+    Digest, Endpoint, ExecWeight, Failure, Finding, ProbeKey, ProbeResults, ProbedCheck, Verdict,
+};
+use crate::model::{CheckKind, Durations, Exchange, Timing};
 use crate::status::Timestamp;
 
 /// Shared files in directories of their own.
@@ -89,6 +91,11 @@ fn probes_and_verdicts_are_read_as_they_were_written() {
         .collect(),
         frozen: Some("no free descriptor".into()),
         warnings: vec!["the certificate of 10.0.0.1:443 ends in 6 days".into()],
+        results: ProbeResults {
+            passed: 7,
+            failed: 2,
+            durations: Durations { buckets: [1, 2, 3, 0, 0, 0, 0, 0, 0], longer: 3, micros: 40 },
+        },
     };
     shared.save_verdicts(&verdicts).unwrap();
     assert_eq!(shared.load_verdicts(100).unwrap(), Some(verdicts.clone()));
@@ -177,6 +184,12 @@ fn what_no_checker_writes_is_refused() {
         let error = shared.load_verdicts(100).map_or_else(|error| error.to_string(), |_| String::new());
         assert!(error.contains(says) && error.is_empty() == says.is_empty(), "{says}: {error}");
     }
+    let durations = json!({ "buckets": [0, 0, 0, 0, 0, 0, 0, 0, u64::MAX], "longer": u64::MAX, "micros": 0 });
+    let results = json!({ "passed": 1, "failed": 1, "durations": durations });
+    let content =
+        json!({ "probes": "", "at": 0, "frozen": null, "warnings": [], "findings": [], "results": results });
+    fs::write(shared.verdicts_path(), sealed(&shared, &content)).unwrap();
+    assert!(shared.load_verdicts(100).unwrap_err().to_string().contains(" results"));
 }
 
 /// Any JSON, with the keys and texts of the files among it.

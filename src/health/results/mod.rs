@@ -19,7 +19,7 @@ use self::obstacle::{Hindered, Obstacle};
 use self::uplink::{Seen, Uplink};
 use super::bounds::JITTER;
 use super::probe::{Endpoint, ProbeKey, ProbedCheck, Probes};
-use super::verdict::{ExecWeight, Verdicts};
+use super::verdict::{ExecWeight, ProbeResults, Verdicts};
 use crate::model::Timing;
 use crate::status::Timestamp;
 
@@ -369,6 +369,8 @@ impl Checks {
             findings: noted.map(|slot| (slot.key, slot.history.finding())).collect(),
             frozen: self.frozen(),
             warnings: self.all_warnings(),
+            // What each probe took is not known here.
+            results: ProbeResults::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! and leave the same table. It knows no routes, so that the broadcast addresses of the director's own networks and its
 //! own link-local ones are not told from others.
 
+mod statistics;
 mod sync;
 
 use std::collections::VecDeque;
@@ -12,7 +13,10 @@ use std::io;
 use super::explain::{is_unicast, refusal};
 use super::ipvs::codec::normal;
 use super::netlink::NetlinkError;
-use super::{Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refusal, Refusals};
+use super::{
+    Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refusal, Refusals, StatisticsScope,
+    TableStatistics,
+};
 use crate::model::{
     EngineName, Family, Forwarding, Operation, PersistenceMask, RealServer, SchedulerName, Scheduling,
     ServerKey, ServerOp, Servers, ServiceKey, ServiceOp, Services, SetSysctl, State, SyncOp, Timeouts,
@@ -41,6 +45,8 @@ pub struct Fake {
     /// Whether a service keeps its scheduler where the new one rejects the service. Early 5.10 kernels
     /// leave it without any
     pub keeps_scheduler: bool,
+    /// What it has counted; a test sets it
+    pub statistics: TableStatistics,
     /// How often it was read
     pub reads: usize,
     /// How often [`Kernel::has_changed`] was called
@@ -75,6 +81,7 @@ impl Default for Fake {
             engines: EngineName::new("sip").into_iter().collect(),
             address_up: true,
             keeps_scheduler: true,
+            statistics: TableStatistics::default(),
             reads: 0,
             glances: 0,
             looks: Vec::new(),
@@ -371,6 +378,20 @@ impl Kernel for Fake {
         })
     }
 
+    fn read_statistics(&mut self, scope: &StatisticsScope) -> Result<TableStatistics, KernelError> {
+        match self.broken_reads.pop_front() {
+            Some(error) => Err(error),
+            None => Ok(statistics::within(&self.statistics, scope)),
+        }
+    }
+
+    fn zero_counters(&mut self, service: Option<&ServiceKey>) -> Result<bool, KernelError> {
+        match self.broken_executes.pop_front() {
+            Some((_, error)) => Err(error),
+            None => Ok(statistics::zero(&mut self.statistics, service)),
+        }
+    }
+
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {
         self.executes += 1;
         self.seen = None;
@@ -405,32 +426,4 @@ impl Kernel for Fake {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::error::Error;
-
-    use super::*;
-
-    #[test]
-    fn it_fails_where_it_is_told_to() {
-        let service = "tcp://10.0.0.1:80".parse().unwrap();
-        let delete = Operation::Service(ServiceOp::Delete { service });
-        let mut fake = Fake::default();
-        fake.refuse_nth(1, libc::EBUSY);
-        fake.break_read("no");
-        fake.break_execute(1, "cut off");
-        let all = ReadScope::default();
-        let cause = |error: KernelError| error.source().map(ToString::to_string).unwrap();
-        assert_eq!(cause(fake.read(&all).unwrap_err()), "no");
-        assert_eq!(fake.read(&all).unwrap(), Live::default());
-        let three = [delete.clone(), delete.clone(), delete];
-        assert_eq!(cause(fake.execute(&three).unwrap_err()), "cut off");
-        let errnos: Vec<_> = fake
-            .execute(&three)
-            .unwrap()
-            .into_iter()
-            .map(|(place, refusal)| (place, refusal.errno))
-            .collect();
-        assert_eq!(errnos, [(0, libc::EBUSY), (1, libc::ESRCH), (2, libc::ESRCH)]);
-        assert_eq!((fake.reads, fake.executes, fake.operations.len()), (2, 2, 4));
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ mod loss;
 mod read;
 mod snapshot;
 pub(super) mod sockopt;
+mod statistics;
 mod sync;
 mod uapi;
 
@@ -23,7 +24,7 @@ use super::netlink::message::attributes;
 use super::netlink::{Client, Malformed, NetlinkError, NetlinkSocket, Reply, Transport};
 use super::{
     Kernel, KernelError, Live, Look, Loss, Permit, ProgressEvent, ProgressSink, Query, ReadScope, Refusal,
-    Refusals, explain, permitted,
+    Refusals, StatisticsScope, TableStatistics, explain, permitted,
 };
 use crate::model::{Operation, ServiceKey, Services, SetTimeouts, SyncOp, Timeouts};
 
@@ -328,6 +329,14 @@ impl Kernel for Ipvs {
 
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError> {
         self.read_some(keys)
+    }
+
+    fn read_statistics(&mut self, scope: &StatisticsScope) -> Result<TableStatistics, KernelError> {
+        self.table_statistics(scope)
+    }
+
+    fn zero_counters(&mut self, service: Option<&ServiceKey>) -> Result<bool, KernelError> {
+        self.zero(service)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {

@@ -31,7 +31,12 @@ const RUN_ESTIMATION: &str = "/proc/sys/net/ipv4/vs/run_estimation";
 fn read_settings(live: &mut Live) {
     live.expire_nodest_conn = is_set(EXPIRE_NODEST_CONN);
     live.expire_quiescent_template = is_set(EXPIRE_QUIESCENT_TEMPLATE);
-    live.counters_rest = std::fs::read_to_string(RUN_ESTIMATION).is_ok_and(|value| value.trim() == "0");
+    live.counters_rest = are_counters_stopped();
+}
+
+/// Whether the kernel takes nothing more into the counters of services and servers.
+pub(super) fn are_counters_stopped() -> bool {
+    std::fs::read_to_string(RUN_ESTIMATION).is_ok_and(|value| value.trim() == "0")
 }
 
 /// Whether a setting is there, and not 0.
@@ -100,7 +105,7 @@ impl Ipvs {
     ///
     /// The newest entry, which the kernel lists first, comes last. `expected` is how many entries there are likely to be,
     /// and then how many there were.
-    fn list<K: Hash + Eq, V>(
+    pub(super) fn list<K: Hash + Eq, V>(
         &mut self,
         query: Query,
         command: u8,
@@ -219,7 +224,7 @@ impl Ipvs {
 }
 
 /// How a list compares with the same list of the old interface, which is as it was at one moment.
-enum CrossCheck {
+pub(super) enum CrossCheck {
     /// Both have the same entries.
     Same,
     /// The old interface has only entries of the list, but not all of them: some were deleted meanwhile, or are hidden there.
@@ -242,14 +247,14 @@ impl CrossCheck {
     }
 }
 
-fn cross_check_services(list: &Table<ServiceKey, Arc<Scheduling>>) -> CrossCheck {
+pub(super) fn cross_check_services<V>(list: &Table<ServiceKey, V>) -> CrossCheck {
     let (mut known, mut contains) = (0, lookup(list));
     let old = Snapshot::open()
         .and_then(|mut old| old.services(list.len(), |key, _| known += usize::from(contains(&key))));
     CrossCheck::of(list.len(), old, known)
 }
 
-fn cross_check_servers(service: &ServiceKey, list: &Servers) -> CrossCheck {
+pub(super) fn cross_check_servers<V>(service: &ServiceKey, list: &Table<ServerKey, V>) -> CrossCheck {
     let (mut known, mut contains) = (0, lookup(list));
     let old = Snapshot::open()
         .and_then(|mut old| old.servers(service, list.len(), |key, _| known += usize::from(contains(&key))));

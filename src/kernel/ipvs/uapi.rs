@@ -23,6 +23,8 @@ pub(crate) mod cmd {
     pub(crate) const SET_CONFIG: u8 = 12;
     pub(crate) const GET_CONFIG: u8 = 13;
     pub(crate) const GET_INFO: u8 = 15;
+    /// Sets counters to zero
+    pub(crate) const ZERO: u8 = 16;
 }
 
 /// `IPVS_CMD_ATTR_*`: at the top of a message
@@ -49,7 +51,10 @@ pub(crate) mod svc {
     pub(crate) const TIMEOUT: u16 = 8;
     /// IPv4: a mask in network order. IPv6: a prefix length in host order
     pub(crate) const NETMASK: u16 = 9;
+    pub(crate) const STATS: u16 = 10;
     pub(crate) const PE_NAME: u16 = 11;
+    /// Since Linux 4.1
+    pub(crate) const STATS64: u16 = 12;
 }
 
 /// `IPVS_DEST_ATTR_*`: inside `DEST`
@@ -64,6 +69,7 @@ pub(crate) mod dest {
     pub(crate) const ACTIVE_CONNS: u16 = 7;
     pub(crate) const INACT_CONNS: u16 = 8;
     pub(crate) const PERSIST_CONNS: u16 = 9;
+    pub(crate) const STATS: u16 = 10;
     pub(crate) const ADDR_FAMILY: u16 = 11;
     /// Since Linux 4.1
     pub(crate) const STATS64: u16 = 12;
@@ -73,10 +79,19 @@ pub(crate) mod dest {
     pub(crate) const TUN_FLAGS: u16 = 15;
 }
 
-/// `IPVS_STATS_ATTR_*`: inside `STATS64`
+/// `IPVS_STATS_ATTR_*`: inside `STATS64`, where each has 64 bits, and `STATS`, where bytes have 64 bits and the others 32
 pub(crate) mod stats {
+    pub(crate) const CONNECTIONS: u16 = 1;
     pub(crate) const IN_PACKETS: u16 = 2;
     pub(crate) const OUT_PACKETS: u16 = 3;
+    pub(crate) const IN_BYTES: u16 = 4;
+    pub(crate) const OUT_BYTES: u16 = 5;
+    /// Those per second
+    pub(crate) const CONNECTION_RATE: u16 = 6;
+    pub(crate) const IN_PACKET_RATE: u16 = 7;
+    pub(crate) const OUT_PACKET_RATE: u16 = 8;
+    pub(crate) const IN_BYTE_RATE: u16 = 9;
+    pub(crate) const OUT_BYTE_RATE: u16 = 10;
 }
 
 /// `IPVS_DAEMON_ATTR_*`: inside `DAEMON`

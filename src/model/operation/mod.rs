@@ -138,6 +138,12 @@ pub enum Kind {
     Untracked,
 }
 
+impl Kind {
+    /// All that there are.
+    pub const ALL: [Self; 7] =
+        [Self::Service, Self::Server, Self::Sysctl, Self::Timeouts, Self::Sync, Self::Mark, Self::Untracked];
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

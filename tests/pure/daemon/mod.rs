@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use lbd::config::Source;
 use lbd::daemon::{Goal, UnusableFile};
 use lbd::kernel::fake::Fake;
-use lbd::kernel::{Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refusals};
+use lbd::kernel::{
+    Kernel, KernelError, Live, Look, Loss, Permit, ReadScope, Refusals, StatisticsScope, TableStatistics,
+};
 use lbd::model::{Operation, ServiceKey, Services};
 
 /// The kernel that the daemon has, in the hands of the test as well.
@@ -32,6 +34,14 @@ impl Kernel for Shared {
 
     fn read_services(&mut self, keys: &[ServiceKey]) -> Result<Live, KernelError> {
         self.0.lock().unwrap().read_services(keys)
+    }
+
+    fn read_statistics(&mut self, scope: &StatisticsScope) -> Result<TableStatistics, KernelError> {
+        self.0.lock().unwrap().read_statistics(scope)
+    }
+
+    fn zero_counters(&mut self, service: Option<&ServiceKey>) -> Result<bool, KernelError> {
+        self.0.lock().unwrap().zero_counters(service)
     }
 
     fn execute(&mut self, operations: &[Operation]) -> Result<Refusals, KernelError> {

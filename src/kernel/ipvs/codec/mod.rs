@@ -7,6 +7,7 @@ pub mod decode;
 pub mod encode;
 mod numbers;
 pub mod request;
+pub mod statistics;
 
 #[cfg(feature = "fake")]
 pub(crate) use numbers::normal;

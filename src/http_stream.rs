@@ -1,6 +1,6 @@
 //! A stream of tokio as hyper reads and writes it.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream of tokio.
 #[derive(Debug)]
-pub(super) struct HttpStream<S>(pub(super) S);
+pub struct HttpStream<S>(pub S);
 
 impl<S: AsyncRead + Unpin> Read for HttpStream<S> {
     fn poll_read(
@@ -42,5 +42,18 @@ impl<S: AsyncWrite + Unpin> Write for HttpStream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    // So that a long body is not copied.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, pieces)
     }
 }

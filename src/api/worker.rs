@@ -1,0 +1,114 @@
+//! Makes documents in a thread of its own, each at most once a second, however many clients there are.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hyper::body::Bytes;
+use tokio::sync::oneshot;
+
+use super::problem::{Problem, ProblemKind};
+use super::question::Question;
+
+/// How long a document is given to the next client, too.
+const FRESH: Duration = Duration::from_secs(1);
+/// How many documents are kept for that.
+const MOST_KEPT: usize = 32;
+
+/// A document, as a command writes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// What the command writes to standard output
+    pub body: Bytes,
+    /// The exit code of the command, where it says something
+    pub exit_code: Option<u8>,
+    /// What the command writes to standard error, line by line
+    pub messages: Vec<String>,
+}
+
+/// Makes documents.
+pub trait Documents {
+    /// Makes one; may take its time.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    fn make(&mut self, question: &Question) -> Result<Reply, Problem>;
+}
+
+/// What is waited for.
+struct Order {
+    question: Question,
+    reply: oneshot::Sender<Result<Reply, Problem>>,
+}
+
+/// The handle of the thread, which ends when this is dropped.
+#[derive(Clone)]
+pub(super) struct Worker {
+    orders: Sender<Order>,
+}
+
+impl Worker {
+    /// Starts the thread, in the network namespace of the calling thread. `documents` is created there.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub(super) fn start<D: Documents>(documents: impl FnOnce() -> D + Send + 'static) -> io::Result<Self> {
+        let (orders, ordered) = mpsc::channel();
+        let work = move || make(&mut documents(), &ordered);
+        thread::Builder::new().name("documents".to_owned()).spawn(work)?;
+        Ok(Self { orders })
+    }
+
+    /// Waits for a document, but not longer than `limit`.
+    ///
+    /// # Errors
+    /// Where it cannot be made, or not so soon.
+    pub(super) async fn document(&self, question: Question, limit: Duration) -> Result<Reply, Problem> {
+        let (reply, replied) = oneshot::channel();
+        let gone = || Problem::new(ProblemKind::Unavailable, "the daemon ends");
+        self.orders.send(Order { question, reply }).map_err(|_| gone())?;
+        match tokio::time::timeout(limit, replied).await {
+            Ok(reply) => reply.map_err(|_| gone())?,
+            Err(_) => {
+                let detail =
+                    format!("no reply within {} s: the documents before it take long", limit.as_secs());
+                Err(Problem::new(ProblemKind::Unavailable, detail))
+            }
+        }
+    }
+}
+
+/// Makes what is ordered until nobody is left who could order something.
+fn make(documents: &mut impl Documents, orders: &Receiver<Order>) {
+    let mut kept: HashMap<Question, (Instant, Result<Reply, Problem>)> = HashMap::new();
+    loop {
+        // While nothing is kept there is nothing to forget, and no timer.
+        let order = match kept.is_empty() {
+            true => orders.recv().map_err(RecvTimeoutError::from),
+            false => orders.recv_timeout(FRESH),
+        };
+        kept.retain(|_, (made, _)| made.elapsed() < FRESH);
+        let Order { question, reply } = match order {
+            Ok(order) => order,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        // Who has gone needs none.
+        if reply.is_closed() {
+            continue;
+        }
+        let made = match kept.get(&question) {
+            Some((_, made)) => made.clone(),
+            None => {
+                let made = documents.make(&question);
+                if kept.len() < MOST_KEPT {
+                    kept.insert(question, (Instant::now(), made.clone()));
+                }
+                made
+            }
+        };
+        let _ = reply.send(made);
+    }
+}

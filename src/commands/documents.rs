@@ -1,0 +1,105 @@
+//! Makes the documents of the socket: each is what a command writes, by the command itself.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hyper::body::Bytes;
+
+use super::collected::{Round, collected};
+use super::inputs::KernelReader;
+use super::{CommandError, Console, DONE, diff, history, metrics, status};
+use crate::api::{Counted, Document, Documents, Problem, ProblemKind, Question, Reply};
+use crate::cli::{Arguments, Diff, DiffOutput, HistoryOptions, ReportOutput, StatusOptions};
+use crate::metrics::PassCounters;
+use crate::report;
+
+/// The documents of a daemon, with a connection to the kernel of their own.
+pub(super) struct CommandDocuments {
+    arguments: Arguments,
+    kernel: KernelReader,
+    /// What the daemon counts
+    counters: Arc<PassCounters>,
+}
+
+impl CommandDocuments {
+    /// Those of the daemon with these arguments. Nothing is connected yet.
+    pub(super) fn new(arguments: Arguments, counters: Arc<PassCounters>) -> Self {
+        Self { arguments, kernel: KernelReader::default(), counters }
+    }
+
+    fn run(&mut self, question: &Question, console: &mut Console<'_>) -> Result<u8, CommandError> {
+        let Self { arguments, kernel, counters } = self;
+        let output = if question.is_text { ReportOutput::Text } else { ReportOutput::Json };
+        match &question.document {
+            Document::Status { clusters, counted: Counted { stats, rates, exact } } => {
+                let (clusters, stats, rates, exact) = (clusters.clone(), *stats, *rates, *exact);
+                let options =
+                    StatusOptions { clusters, stats, rates, exact, output, ..StatusOptions::plain() };
+                status::direct(arguments, &options, true, kernel, console, &|out, observed| match output {
+                    ReportOutput::Text => report::observed_text(out, observed),
+                    ReportOutput::Json => report::observed_json(out, observed),
+                })
+            }
+            Document::Table { clusters, has_servers } => {
+                let (stats, rates) = (true, true);
+                let options = StatusOptions {
+                    clusters: clusters.clone(),
+                    stats,
+                    rates,
+                    output,
+                    ..StatusOptions::plain()
+                };
+                status::direct(arguments, &options, *has_servers, kernel, console, &|out, observed| {
+                    report::table_json(out, observed, SystemTime::now().into(), clusters, *has_servers)
+                })
+            }
+            Document::Plan { clusters } => {
+                let output = if question.is_text { DiffOutput::Text } else { DiffOutput::Json };
+                let options = Diff { clusters: clusters.clone(), output, ..Diff::plain() };
+                diff::direct(arguments, &options, console)
+            }
+            Document::History => {
+                history::direct(arguments, &HistoryOptions { output, ..HistoryOptions::plain() }, console)
+            }
+            Document::Metrics { has_servers, format } => {
+                let exported = metrics::exported(
+                    arguments,
+                    *has_servers,
+                    Some(counters.counts()),
+                    *format,
+                    kernel,
+                    console,
+                )?;
+                console.out.write_all(exported.as_bytes())?;
+                Ok(DONE)
+            }
+            Document::Events => {
+                let options = HistoryOptions { events: true, output, ..HistoryOptions::plain() };
+                history::direct(arguments, &options, console)
+            }
+        }
+    }
+}
+
+impl Documents for CommandDocuments {
+    fn make(&mut self, question: &Question) -> Result<Reply, Problem> {
+        let Round { result, text, messages } = collected(false, false, |console| self.run(question, console));
+        match result {
+            Ok(code) => Ok(Reply {
+                body: Bytes::from(text),
+                exit_code: Some(code),
+                messages: messages.lines().map(str::to_owned).collect(),
+            }),
+            Err(error) => {
+                // The next document has a new connection, in case that this one is the cause.
+                self.kernel = KernelReader::default();
+                let kind = match &error {
+                    CommandError::UnknownCluster(_) => ProblemKind::NotFound,
+                    _ => ProblemKind::Failed,
+                };
+                Err(Problem::new(kind, error.line()))
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Writes what the kernel has counted: a table by cluster, service and server, or numbers in the rows of a JSON document.
+
+use std::fmt::Display;
+use std::io;
+
+use anstyle::Style;
+use serde_json::{Value, json};
+
+use super::output::Output;
+use super::styled::{PLAIN, line};
+use super::text::{EDIT, HEAD};
+use crate::escape;
+use crate::kernel::TableStatistics;
+use crate::model::{Counters, ServerKey, ServiceKey, Statistics, VirtualService};
+
+/// What the kernel has counted, and what is to be shown of it.
+pub struct ShownStatistics {
+    /// What was read
+    pub table: TableStatistics,
+    /// Whether the counters are shown
+    pub counters: bool,
+    /// Whether the rates are shown
+    pub rates: bool,
+    /// Whether the text has each digit of a number
+    pub is_exact: bool,
+}
+
+/// The numbers of a table row; `None` where they are not known.
+type Numbers = Option<Counters>;
+
+/// A row: how far it is indented, what it is about, and its numbers.
+struct Row {
+    depth: usize,
+    name: String,
+    numbers: Numbers,
+}
+
+/// The headings of the columns.
+const COLUMNS: [&str; 5] = ["connections", "packets in", "packets out", "bytes in", "bytes out"];
+
+impl ShownStatistics {
+    /// The statistics of a service, where they were read. Where the kernel's counters are stopped they are unknown.
+    pub(super) fn of_service(&self, service: &ServiceKey) -> Option<Statistics> {
+        self.table.services.get(service).copied().filter(|_| !self.table.are_stopped)
+    }
+
+    /// Those of a server of a service.
+    pub(super) fn of_server(&self, service: &ServiceKey, server: &ServerKey) -> Option<Statistics> {
+        self.table.servers.get(&(*service, *server)).copied().filter(|_| !self.table.are_stopped)
+    }
+
+    /// Those of the host.
+    pub(super) fn of_host(&self) -> Option<Statistics> {
+        self.table.totals.filter(|_| !self.table.are_stopped)
+    }
+
+    /// Adds what is shown of some statistics to a row of JSON.
+    pub(super) fn add_to(&self, row: &mut Value, statistics: Option<Statistics>) {
+        if let (Some(Statistics { counters, rates }), Some(row)) = (statistics, row.as_object_mut()) {
+            if self.counters {
+                row.insert("statistics".to_owned(), json!(counters));
+            }
+            if self.rates {
+                row.insert("rates".to_owned(), json!(rates));
+            }
+        }
+    }
+
+    /// Adds the sums to a JSON document: those of clusters and of the host, and whether the kernel counts at all.
+    pub(super) fn add_sums_to<'a>(
+        &self,
+        document: &mut Value,
+        cluster: impl Fn(&ServiceKey) -> Option<&'a str>,
+    ) {
+        let mut totals = json!({});
+        self.add_to(&mut totals, self.of_host());
+        let sum = |(name, statistics): (&str, Statistics)| {
+            let mut row = json!({ "cluster": name });
+            self.add_to(&mut row, Some(statistics).filter(|_| !self.table.are_stopped));
+            row
+        };
+        let clusters: Vec<Value> = self.table.by_cluster(cluster).into_iter().map(sum).collect();
+        if let Some(document) = document.as_object_mut() {
+            let counters = if self.table.are_stopped { "stopped" } else { "running" };
+            document.insert("counters".to_owned(), counters.into());
+            document.insert("totals".to_owned(), self.of_host().map(|_| totals).into());
+            document.insert("clusters".to_owned(), clusters.into());
+        }
+    }
+
+    /// Writes a table of the counters of these services, and one of the rates.
+    pub(super) fn text<'a>(
+        &self,
+        out: &mut Output,
+        services: &[(&ServiceKey, &VirtualService)],
+        cluster: impl Fn(&ServiceKey) -> Option<&'a str>,
+    ) -> io::Result<()> {
+        if self.table.are_stopped {
+            let stopped = "the kernel's counters are stopped (net.ipv4.vs.run_estimation: 0)";
+            return line(out, &[(EDIT, &stopped)]);
+        }
+        if self.counters {
+            self.write_table(out, "counted", &self.rows(services, &cluster, |of| of.counters))?;
+        }
+        if self.rates {
+            self.write_table(out, "per second", &self.rows(services, &cluster, |of| of.rates))?;
+        }
+        Ok(())
+    }
+
+    /// The rows: by the name of the cluster, then by service; what is of no cluster, and the host, at the end.
+    fn rows<'a>(
+        &self,
+        services: &[(&ServiceKey, &VirtualService)],
+        cluster: &impl Fn(&ServiceKey) -> Option<&'a str>,
+        of: impl Fn(Statistics) -> Counters,
+    ) -> Vec<Row> {
+        let mut services = services.to_vec();
+        services.sort_by_key(|(service, _)| (cluster(service).is_none(), cluster(service)));
+        let sums = self.table.by_cluster(cluster);
+        let (mut rows, mut before) = (Vec::new(), None);
+        for (service, contents) in services {
+            let cluster = cluster(service);
+            if let Some(name) = cluster.filter(|_| before != cluster) {
+                let numbers = sums.get(name).map(|sum| of(*sum));
+                rows.push(Row { depth: 0, name: escape::text(name).into_owned(), numbers });
+            }
+            before = cluster;
+            let depth = usize::from(cluster.is_some());
+            rows.push(Row { depth, name: service.to_string(), numbers: self.of_service(service).map(&of) });
+            rows.extend(contents.servers.keys().map(|server| Row {
+                depth: depth + 1,
+                name: server.to_string(),
+                numbers: self.of_server(service, server).map(&of),
+            }));
+        }
+        let numbers = self.of_host().map(&of);
+        rows.extend(numbers.map(|_| Row { depth: 0, name: "host".to_owned(), numbers }));
+        rows
+    }
+
+    fn write_table(&self, out: &mut Output, heading: &str, rows: &[Row]) -> io::Result<()> {
+        let written = |number: u64| if self.is_exact { number.to_string() } else { short(number) };
+        let mut lines = vec![(HEAD, heading.to_owned(), COLUMNS.map(str::to_owned))];
+        lines.extend(rows.iter().map(|Row { depth, name, numbers }| {
+            let style = if *depth == 0 { HEAD } else { PLAIN };
+            let name = format!("{}{name}", "  ".repeat(*depth));
+            (style, name, numbers.map_or(COLUMNS.map(|_| "-".to_owned()), |all| columns(all).map(written)))
+        }));
+        let mut widths = [0; 6];
+        for (_, name, cells) in &lines {
+            let texts = [name].into_iter().chain(cells);
+            widths.iter_mut().zip(texts).for_each(|(width, text)| *width = text.chars().count().max(*width));
+        }
+        let [name_width, cell_widths @ ..] = widths;
+        for (style, name, cells) in &lines {
+            let cells: String =
+                cells.iter().zip(cell_widths).map(|(cell, width)| format!("  {cell:>width$}")).collect();
+            let pieces: [(Style, &dyn Display); 2] =
+                [(*style, &format_args!("{name:<name_width$}")), (PLAIN, &cells)];
+            line(out, &pieces)?;
+        }
+        Ok(())
+    }
+}
+
+/// In the order of the columns.
+fn columns(counters: Counters) -> [u64; 5] {
+    let Counters { connections, incoming_packets, outgoing_packets, incoming_bytes, outgoing_bytes } =
+        counters;
+    [connections, incoming_packets, outgoing_packets, incoming_bytes, outgoing_bytes]
+}
+
+/// A number in few digits: `999`, `1.0k`, `12.3M`. A step is a factor of 1000, for bytes as well.
+fn short(number: u64) -> String {
+    if number < 1000 {
+        return number.to_string();
+    }
+    let (mut unit, mut letters) = (1000_u128, ["k", "M", "G", "T", "P"].into_iter().peekable());
+    loop {
+        // Rounded to a tenth of the unit; 999,960 is 1.0M.
+        let tenths = (u128::from(number) * 10 + unit / 2) / unit;
+        let letter = letters.next().unwrap_or_default();
+        if tenths < 10_000 || letters.peek().is_none() {
+            return format!("{}.{}{letter}", tenths / 10, tenths % 10);
+        }
+        unit *= 1000;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_few_digits() {
+        let numbers = [0, 999, 1000, 1049, 1050, 12_345, 999_949, 999_950, 4_500_000, u64::MAX];
+        let expected = ["0", "999", "1.0k", "1.0k", "1.1k", "12.3k", "999.9k", "1.0M", "4.5M", "18446.7P"];
+        assert_eq!(numbers.map(short), expected);
+    }
+}

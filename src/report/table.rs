@@ -1,0 +1,268 @@
+//! Writes the table as a document for pages and programs: what the kernel has, beside what the file says, and why they differ.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{self, Write};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::json::VERSION;
+use super::observed::Observed;
+use super::output::Output;
+use super::statistics::ShownStatistics;
+use crate::escape;
+use crate::model::{
+    Connections, Counters, RealServer, ServerKey, ServiceKey, Statistics, Subject, VirtualService,
+};
+use crate::reconcile::{ServerStatus, ServerStatuses};
+use crate::status::Timestamp;
+use crate::target::{Reason, ServerOf};
+
+/// The table, as `/v1/table` has it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TableDocument {
+    /// The version of the document: 1
+    version: u32,
+    /// When the kernel was read
+    #[schemars(with = "String")]
+    at: Timestamp,
+    /// Whether the file is valid, and the kernel is equal to it under the conditions
+    in_sync: bool,
+    /// Whether the kernel counts what services and servers balance; `stopped` where `net.ipv4.vs.run_estimation` is 0, and then there are neither
+    /// statistics nor rates
+    counters: CounterState,
+    /// What the host has balanced
+    #[serde(skip_serializing_if = "Option::is_none")]
+    totals: Option<StatisticsRow>,
+    /// The virtual services of the kernel and of the file, sorted
+    services: Vec<ServiceRow>,
+}
+
+/// A virtual service.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ServiceRow {
+    /// `tcp://10.0.0.13:80`
+    service: String,
+    /// Its cluster; null: of another program
+    cluster: Option<String>,
+    /// The file that the cluster comes from, where there are several
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    scheduler: String,
+    /// Whether it is in the file, and not in the kernel
+    missing: bool,
+    /// The sum of its servers
+    #[serde(flatten)]
+    connections: ConnectionRow,
+    #[serde(flatten)]
+    counted: Option<StatisticsRow>,
+    /// How many servers are in each state
+    servers_by_state: BTreeMap<&'static str, usize>,
+    /// The real servers of the kernel, and behind them those that only the file has; not there where they are not wanted
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servers: Option<Vec<ServerRow>>,
+}
+
+/// A real server of a virtual service.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ServerRow {
+    /// `192.168.8.14:80`
+    server: String,
+    forward: String,
+    /// Null: not in the kernel
+    weight: Option<u32>,
+    /// Null: not in the file
+    file_weight: Option<u32>,
+    #[serde(flatten)]
+    connections: ConnectionRow,
+    #[serde(flatten)]
+    counted: Option<StatisticsRow>,
+    /// What it does, in one word
+    #[schemars(extend("enum" = ServerStatus::ALL.map(ServerStatus::as_str)))]
+    state: &'static str,
+    /// Why it is not what the file says
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<ReasonRow>,
+}
+
+/// Whether the kernel counts.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum CounterState {
+    Running,
+    Stopped,
+}
+
+/// What the kernel has counted.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+struct StatisticsRow {
+    /// Since the entry was added, or set to zero
+    statistics: Counters,
+    /// Per second
+    rates: Counters,
+}
+
+impl From<Statistics> for StatisticsRow {
+    fn from(Statistics { counters, rates }: Statistics) -> Self {
+        Self { statistics: counters, rates }
+    }
+}
+
+/// The connections that there are.
+#[derive(Debug, Clone, Copy, Default, Serialize, JsonSchema)]
+struct ConnectionRow {
+    /// Established ones
+    active: u64,
+    /// Those in every other state
+    inactive: u64,
+    /// Persistence templates
+    persistent: u64,
+}
+
+/// Why something is not what the file says.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ReasonRow {
+    /// `check`, `drain`, `trial`, or the kind of an override
+    kind: String,
+    /// In words
+    text: String,
+    #[schemars(with = "Option<String>")]
+    since: Option<Timestamp>,
+    /// When it ends by itself at the latest; null: it does not
+    #[schemars(with = "Option<String>")]
+    until: Option<Timestamp>,
+}
+
+impl ReasonRow {
+    fn of(reason: &Reason) -> Self {
+        Self {
+            kind: reason.kind().to_owned(),
+            text: reason.to_string(),
+            since: reason.since(),
+            until: reason.until(),
+        }
+    }
+}
+
+impl ConnectionRow {
+    fn of(connections: Connections) -> Self {
+        let Connections { active, inactive, persistent, packets: _ } = connections;
+        Self { active: active.into(), inactive: inactive.into(), persistent: persistent.into() }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.active += other.active;
+        self.inactive += other.inactive;
+        self.persistent += other.persistent;
+    }
+}
+
+/// Writes it as it was read at a time, limited to these clusters where there are some; with a row for each server, or only their numbers.
+///
+/// # Errors
+/// Those of `out`.
+pub fn json(
+    out: &mut Output,
+    observed: &Observed<'_>,
+    at: Timestamp,
+    clusters: &[String],
+    has_servers: bool,
+) -> io::Result<()> {
+    let statuses = ServerStatuses::of(observed.comparison);
+    let absent = statuses.absent(&observed.live.state.services).into_iter().collect();
+    let rows = Rows { observed, statuses, absent };
+    let is_wanted = |service: &&ServiceKey| {
+        let cluster = observed.comparison.cluster(service);
+        clusters.is_empty() || cluster.is_some_and(|cluster| clusters.iter().any(|name| name == cluster))
+    };
+    let desired = observed.desired.state.services.keys().filter(is_wanted);
+    let services: BTreeSet<&ServiceKey> = observed.live.state.services.keys().chain(desired).collect();
+    let shown = observed.statistics.as_ref();
+    let document = TableDocument {
+        version: VERSION,
+        at,
+        in_sync: observed.is_in_sync(),
+        counters: match shown.is_some_and(|shown| shown.table.are_stopped) {
+            true => CounterState::Stopped,
+            false => CounterState::Running,
+        },
+        totals: shown.and_then(ShownStatistics::of_host).map(StatisticsRow::from),
+        services: services.into_iter().filter_map(|service| rows.service(service, has_servers)).collect(),
+    };
+    escape::json(out, &document)?;
+    writeln!(out)
+}
+
+/// What rows are made of.
+struct Rows<'a> {
+    observed: &'a Observed<'a>,
+    statuses: ServerStatuses<'a>,
+    /// The servers that are not in the kernel
+    absent: HashMap<ServerOf, ServerStatus>,
+}
+
+impl Rows<'_> {
+    fn service(&self, key: &ServiceKey, has_servers: bool) -> Option<ServiceRow> {
+        let comparison = self.observed.comparison;
+        let live = self.observed.live.state.services.get(key);
+        let desired = self.observed.desired.state.services.get(key);
+        let VirtualService { scheduling, .. } = live.or(desired)?;
+        let in_file = |server: &ServerKey| desired.and_then(|service| service.servers.get(server));
+        let is_live = |server: &ServerKey| live.is_some_and(|service| service.servers.contains_key(server));
+        let mut servers: Vec<ServerRow> = Vec::new();
+        for (server, real) in live.iter().flat_map(|service| service.servers.iter()) {
+            servers.push(self.server(key, server, Some(real), in_file(server)));
+        }
+        for (server, wanted) in desired.iter().flat_map(|service| service.servers.iter()) {
+            if !is_live(server) {
+                servers.push(self.server(key, server, None, Some(wanted)));
+            }
+        }
+        let (mut connections, mut servers_by_state) = (ConnectionRow::default(), BTreeMap::new());
+        for server in &servers {
+            connections.add(server.connections);
+            *servers_by_state.entry(server.state).or_default() += 1;
+        }
+        let cluster = comparison.cluster(key);
+        Some(ServiceRow {
+            service: key.to_string(),
+            cluster: cluster.map(str::to_owned),
+            file: cluster.and_then(|cluster| comparison.file_of(cluster)).map(str::to_owned),
+            scheduler: scheduling.scheduler.to_string(),
+            missing: live.is_none(),
+            connections,
+            counted: self.shown().and_then(|shown| shown.of_service(key)).map(StatisticsRow::from),
+            servers_by_state,
+            servers: has_servers.then_some(servers),
+        })
+    }
+
+    fn server(
+        &self,
+        service: &ServiceKey,
+        server: &ServerKey,
+        live: Option<&RealServer>,
+        desired: Option<&RealServer>,
+    ) -> ServerRow {
+        let reason = self.observed.comparison.reasons.get(&Subject::Server(*service, *server));
+        let forwarding = live.or(desired).map(|real| real.forwarding.to_string());
+        let status = match live {
+            Some(real) => self.statuses.status(service, server, real),
+            None => self.absent.get(&(*service, *server)).copied().unwrap_or(ServerStatus::Missing),
+        };
+        ServerRow {
+            server: server.to_string(),
+            forward: forwarding.unwrap_or_default(),
+            weight: live.map(|real| real.weight),
+            file_weight: desired.map(|real| real.weight),
+            connections: ConnectionRow::of(self.observed.connections(service, server)),
+            counted: self.shown().and_then(|shown| shown.of_server(service, server)).map(StatisticsRow::from),
+            state: status.as_str(),
+            reason: reason.map(|reason| ReasonRow::of(reason)),
+        }
+    }
+
+    fn shown(&self) -> Option<&ShownStatistics> {
+        self.observed.statistics.as_ref()
+    }
+}
