@@ -117,8 +117,8 @@ class Interface:
             servers = [self.moved(row) for row in one["servers"]]
             row = {**one, "servers": servers, "rates": total(servers, "rates"), "statistics": total(servers, "statistics"),
                    **{name: sum(row[name] for row in servers) for name in ["active", "inactive", "persistent"]}}
-            if self.counters == "stopped":
-                del row["rates"], row["statistics"]
+            for counted in [row, *servers] if self.counters == "stopped" else []:
+                del counted["rates"], counted["statistics"]
             if query.get("servers") == ["0"]:
                 states = [server["state"] for server in row.pop("servers")]
                 row["servers_by_state"] = {state: states.count(state) for state in sorted(set(states))}
@@ -129,9 +129,9 @@ class Interface:
         return table
 
     def moved(self, row):
-        """A server whose rates follow the time, where they shall look alive."""
+        """A copy of a server; its rates follow the time, where they shall look alive."""
         if not self.is_lively or not row["rates"]["connections"]:
-            return row
+            return dict(row)
         seed, clock = hash(row["server"]) % 97, time.monotonic() * self.is_lively / 60
         factor = 1 + 0.34 * math.sin(clock * 1.7 + seed) + 0.2 * math.sin(clock * 5.3 + seed * 2) + 0.1 * math.sin(clock * 31 + seed * 3)
         return {**row, "rates": {name: int(value * factor) for name, value in row["rates"].items()}}

@@ -1,1102 +1,1023 @@
 // Shows a director in a browser: reads the daemon's socket again and again, and changes nothing.
 //
 // Whatever comes from the daemon is text: it gets into the page by `textContent` alone, with its control characters escaped (`shown`).
-// In the order of this file: words, small helpers, the state, its graphs, reading, the head of the page, the list, events, keys.
-"use strict";
-(() => {
-  // ---------------------------------------------------------------- words
+// In the order of this file: words, small helpers, the state, its graphs, reading, the head of the page, the list, details of a server,
+// events, keys. It is a module: its names are its own.
 
-  const WORDS = {
-    en: {
-      loading: "Loading", gone: "The daemon does not answer", badFile: "The desired file is not valid", refused: "Refused",
-      failed: "Not in sync", paused: "Paused", unverified: "Not verified", differs: "Not in sync", trial: "Under trial", sync: "In sync",
-      notRunning: "No daemon runs", stopped: "Counters are stopped",
-      lastData: "Last data at {time}; next attempt in {n} s", attempt: "Reading again",
-      noData: "Nothing read yet; next attempt in {n} s",
-      clusterCount: ["{n} cluster", "{n} clusters"], serviceCount: ["{n} virtual service", "{n} virtual services"],
-      serverCount: ["{n} real server", "{n} real servers"], lastChange: "last change {when}",
-      plan: "{add} to add, {edit} to edit, {delete} to delete",
-      notices: "Notices", more: ["and {n} more", "and {n} more"], fewer: "Show fewer",
-      keepsBadFile: "Bad file", keepsRefused: "Refused", refusedInPart: "Deletions refused", failure: "Failed", retry: "Next attempt",
-      pause: "Paused", pauseAll: "everything", override: "Override", overrides: ["{n} more override", "{n} more overrides"],
-      drains: "Draining", draining1: ["{n} server, until {time} at the latest", "{n} servers, until {time} at the latest"],
-      waits: "Waiting", conflict: "Conflict", warning: "Warning", foreign: "Foreign",
-      foreignCount: ["{n} virtual service is not managed by lbd", "{n} virtual services are not managed by lbd"],
-      checks: "Checks", open: ["{n} service without a passing server, where all serve", "{n} services without a passing server, where all serve"],
-      kept: ["{n} server kept in service though failing", "{n} servers kept in service though failing"],
-      fallback: ["{n} service on the fallback", "{n} services on the fallback"],
-      failingCount: ["{n} of {of} checked servers failing", "{n} of {of} checked servers failing"],
-      stoppedText: "`net.ipv4.vs.run_estimation` is 0: the kernel counts nothing, so that no rates can be shown. Set it to 1.",
-      by: "by {who}", until: "until {time}", since: "since {time}", forever: "for ever", drain: "drained", remove: "out of the table", weight: "weight",
-      totals: "The whole host", connections: "Connections/s", incoming: "In", outgoing: "Out", active: "Active", inactive: "Inactive",
-      activeLong: "Active connections", servers: "Real servers", name: "Name", state: "State", graph: "Last 5 minutes", count: "Connections",
-      clusters: "Clusters", unmanaged: "not managed by lbd", search: "Search names and addresses   /", problems: "Problems only", inAll: "In all", sort: "Sort by",
-      matches: ["{n} cluster", "{n} clusters"], nothing: "Nothing matches.", empty: "There is no virtual service.", searching: "Reading addresses of servers …",
-      serving: "serving", quiesced: "quiesced", failing: "failing", draining: "draining", waiting: "waiting", missing: "missing", none: "no servers",
-      inFile: "in the file: {n}", notInFile: "not in the file", wait: "Reading servers …",
-      events: "Lately", noEvents: "Nothing has happened yet.", alsoMore: "and {n} more",
-      connectionList: "Connections", noConnections: "It has no connections.", moreConnections: "The first {n} are shown.", noList: "The connections could not be read: {why}",
-      forward: "Forwarding", scheduler: "Scheduler", file: "File", reason: "Reason", persistent: "Persistent", service: "Virtual service", cluster: "Cluster",
-      packetsIn: "Packets in", packetsOut: "Packets out", perSecond: "{n}/s, {all} in all",
-      themeAuto: "Theme: automatic", themeLight: "Theme: light", themeDark: "Theme: dark", help: "Keys", close: "Close", keyboard: "Keyboard",
-      kSearch: "search", kMove: "next, previous", kFold: "unfold, fold; details of a server", kEnds: "first, last", kProblems: "problems only",
-      kKind: "per second, or in all", kTheme: "theme", kLanguage: "language", kEscape: "end the search, close", kHelp: "this help",
-      applied: "applied", drift: "drift repaired", refused_event: "refused", conflict_event: "conflict", restored: "restored", edited: "edited",
-      rolled_back: "rolled back", override_set: "override set", override_undone: "override undone", override_ended: "override ended",
-      pause_set: "pause set", pause_resumed: "pause resumed", pause_ended: "pause ended", drain_ended: "drain ended",
-      check_failed: "check failed", check_passed: "check passed", trial_begun: "trial begun", trial_confirmed: "trial confirmed",
-      trial_cancelled: "trial cancelled", trial_timed_out: "trial timed out", trial_rolled_back: "trial rolled back",
-    },
-    zh: {
-      loading: "正在读取", gone: "守护进程无响应", badFile: "期望文件无效", refused: "已拒绝",
-      failed: "未同步", paused: "已暂停", unverified: "未验证", differs: "未同步", trial: "试运行中", sync: "已同步",
-      notRunning: "守护进程未运行", stopped: "计数器已停止",
-      lastData: "最后数据时间 {time}；{n} 秒后重试", attempt: "正在重试",
-      noData: "尚无数据；{n} 秒后重试",
-      clusterCount: "{n} 个集群", serviceCount: "{n} 个虚拟服务", serverCount: "{n} 台真实服务器", lastChange: "最近变更：{when}",
-      plan: "待新增 {add}，待修改 {edit}，待删除 {delete}",
-      notices: "通知", more: "另有 {n} 条", fewer: "收起",
-      keepsBadFile: "文件无效", keepsRefused: "已拒绝", refusedInPart: "拒绝删除", failure: "失败", retry: "下次重试",
-      pause: "已暂停", pauseAll: "全部", override: "人工覆盖", overrides: "另有 {n} 个人工覆盖",
-      drains: "排空", draining1: "{n} 台服务器，最迟 {time}",
-      waits: "等待", conflict: "冲突", warning: "警告", foreign: "外部服务",
-      foreignCount: "{n} 个虚拟服务不由 lbd 管理",
-      checks: "健康检查", open: "{n} 个服务没有通过检查的服务器，全部继续服务",
-      kept: "{n} 台服务器检查失败但仍在服务", fallback: "{n} 个服务由后备服务器承担", failingCount: "{of} 台受检服务器中 {n} 台失败",
-      stoppedText: "`net.ipv4.vs.run_estimation` 为 0：内核不计数，无法显示速率。请设为 1。",
-      by: "操作者 {who}", until: "至 {time}", since: "自 {time}", forever: "永久", drain: "排空", remove: "移出转发表", weight: "权重",
-      totals: "整机", connections: "连接/秒", incoming: "入", outgoing: "出", active: "活动", inactive: "非活动",
-      activeLong: "活动连接", servers: "真实服务器", name: "名称", state: "状态", graph: "最近 5 分钟", count: "连接",
-      clusters: "集群", unmanaged: "不由 lbd 管理", search: "搜索名称或地址   /", problems: "仅看问题", inAll: "累计", sort: "排序",
-      matches: "{n} 个集群", nothing: "没有匹配项。", empty: "没有虚拟服务。", searching: "正在读取服务器地址…",
-      serving: "服务中", quiesced: "静默", failing: "失败", draining: "排空中", waiting: "等待中", missing: "缺失", none: "无服务器",
-      inFile: "文件中：{n}", notInFile: "文件中没有", wait: "正在读取服务器…",
-      events: "最近事件", noEvents: "尚无事件。", alsoMore: "另有 {n} 项",
-      connectionList: "连接", noConnections: "没有连接。", moreConnections: "仅显示前 {n} 条。", noList: "无法读取连接：{why}",
-      forward: "转发方式", scheduler: "调度算法", file: "文件", reason: "原因", persistent: "会话保持", service: "虚拟服务", cluster: "集群",
-      packetsIn: "入包", packetsOut: "出包", perSecond: "{n}/秒，累计 {all}",
-      themeAuto: "主题：自动", themeLight: "主题：浅色", themeDark: "主题：深色", help: "按键", close: "关闭", keyboard: "键盘",
-      kSearch: "搜索", kMove: "下一行、上一行", kFold: "展开、折叠；服务器详情", kEnds: "首行、末行", kProblems: "仅看问题",
-      kKind: "每秒或累计", kTheme: "主题", kLanguage: "语言", kEscape: "结束搜索、关闭", kHelp: "本帮助",
-      applied: "已应用", drift: "漂移已修复", refused_event: "已拒绝", conflict_event: "冲突", restored: "已恢复", edited: "已编辑",
-      rolled_back: "已回滚", override_set: "设置人工覆盖", override_undone: "撤销人工覆盖", override_ended: "人工覆盖到期",
-      pause_set: "已暂停", pause_resumed: "已继续", pause_ended: "暂停到期", drain_ended: "排空结束",
-      check_failed: "健康检查失败", check_passed: "健康检查通过", trial_begun: "试运行开始", trial_confirmed: "试运行已确认",
-      trial_cancelled: "试运行已取消", trial_timed_out: "试运行超时", trial_rolled_back: "试运行已回退",
-    },
-  };
-  // The kinds of events (src/history/event.rs), and how each looks; one that is not here is read with the next list of events.
-  const KINDS = {
-    applied: "good", drift: "warn", refused: "bad", conflict: "bad", restored: "good", edited: "info", rolled_back: "info",
-    override_set: "info", override_undone: "info", override_ended: "info", pause_set: "warn", pause_resumed: "info", pause_ended: "info",
-    drain_ended: "info", check_failed: "bad", check_passed: "good", trial_begun: "warn", trial_confirmed: "good", trial_cancelled: "info",
-    trial_timed_out: "warn", trial_rolled_back: "bad",
-  };
-  const SIGNS = { good: "✓", info: "i", warn: "!", bad: "✕", none: "…" };
-  const STATES = ["serving", "quiesced", "draining", "waiting", "failing", "missing"];
-  const STATE_SIGNS = { serving: "✓", quiesced: "‖", draining: "↓", waiting: "…", failing: "✕", missing: "?" };
-  const COUNTERS = ["connections", "incoming_packets", "outgoing_packets", "incoming_bytes", "outgoing_bytes"];
+// ---------------------------------------------------------------- words
 
-  // ---------------------------------------------------------------- helpers
+const LANGUAGES = ["en", "zh"];
+// `{s}` is an s, unless `{n}` is 1. The kinds of events are those of src/history/event.rs, each with how it looks.
+const WORDS = {
+  loading: ["Loading", "正在读取"],
+  gone: ["The daemon does not answer", "守护进程无响应"],
+  notRunning: ["No daemon runs", "守护进程未运行"],
+  badFile: ["The desired file is not valid", "期望文件无效"],
+  refused: ["Refused", "已拒绝"],
+  paused: ["Paused", "已暂停"],
+  unverified: ["Not verified", "未验证"],
+  differs: ["Not in sync", "未同步"],
+  trial: ["Under trial", "试运行中"],
+  sync: ["In sync", "已同步"],
+  lastData: ["Last data at {time}; next attempt in {n} s", "最后数据时间 {time}；{n} 秒后重试"],
+  noData: ["Nothing was read yet; next attempt in {n} s", "尚无数据；{n} 秒后重试"],
+  attempt: ["Reading again …", "正在重试…"],
+  clusterCount: ["{n} cluster{s}", "{n} 个集群"],
+  serviceCount: ["{n} virtual service{s}", "{n} 个虚拟服务"],
+  serverCount: ["{n} real server{s}", "{n} 台真实服务器"],
+  lastChange: ["last change {time}", "最近变更：{time}"],
+  plan: ["{add} to add, {edit} to edit, {delete} to delete", "待新增 {add}，待修改 {edit}，待删除 {delete}"],
+  more: ["and {n} more", "另有 {n} 项"],
+  fewer: ["Show fewer", "收起"],
 
-  const kept = (key, value) => { // in the browser, where it lets the page do so
-    try {
-      if (value === undefined) return localStorage.getItem(key);
-      localStorage.setItem(key, value);
-    } catch { /* The page works without. */ }
-    return null;
-  };
-  let language = kept("language");
-  if (!WORDS[language]) {
-    const wanted = (navigator.languages || [navigator.language]).map((tag) => String(tag).slice(0, 2).toLowerCase());
-    language = wanted.find((tag) => WORDS[tag]) || "en";
-  }
-  let theme = kept("theme");
-  const paintTheme = () => {
-    if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-    else delete document.documentElement.dataset.theme;
-  };
-  paintTheme(); // before the first paint
+  notices: ["Notices", "通知"],
+  stopped: ["Counters", "计数器"],
+  stoppedText: ["`net.ipv4.vs.run_estimation` is 0: the kernel does not count, and there are no rates", "`net.ipv4.vs.run_estimation` 为 0：内核不计数，没有速率"],
+  failed: ["Failed", "失败"],
+  retry: ["Next attempt", "下次重试"],
+  everything: ["everything", "全部"],
+  override: ["Override", "人工覆盖"],
+  drainEnd: ["{n} server{s}, until {time} at the latest", "{n} 台服务器，最迟 {time}"],
+  warning: ["Warning", "警告"],
+  foreign: ["Foreign", "外部服务"],
+  foreignCount: ["{n} virtual service{s} not managed by lbd", "{n} 个虚拟服务不由 lbd 管理"],
+  checks: ["Checks", "健康检查"],
+  open: ["{n} service{s} without a passing server, where all serve", "{n} 个服务没有通过检查的服务器，全部继续服务"],
+  kept: ["{n} server{s} kept in service though failing", "{n} 台服务器检查失败但仍在服务"],
+  fallback: ["{n} service{s} on the fallback", "{n} 个服务由后备服务器承担"],
+  failingCount: ["{n} of {of} checked servers failing", "{of} 台受检服务器中 {n} 台失败"],
+  by: ["by {by}", "操作者 {by}"],
+  until: ["until {time}", "至 {time}"],
+  since: ["since {time}", "自 {time}"],
+  forever: ["for ever", "永久"],
+  drain: ["drained", "排空"],
+  remove: ["out of the table", "移出转发表"],
 
-  /** The words for a key, with values in the places that `{name}` marks. */
-  function word(key, values = {}) {
-    let text = WORDS[language][key] ?? key;
-    if (Array.isArray(text)) text = text[values.n === 1 ? 0 : 1];
-    return text.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? number(values[name]) : String(values[name] ?? "")));
-  }
+  totals: ["The whole host", "整机"],
+  connections: ["Conn./s", "连接/秒"],
+  incoming: ["In", "入"],
+  outgoing: ["Out", "出"],
+  active: ["Active", "活动"],
+  inactive: ["Inactive", "非活动"],
+  activeLong: ["Active connections", "活动连接"],
+  servers: ["Real servers", "真实服务器"],
+  name: ["Name", "名称"],
+  state: ["State", "状态"],
+  weight: ["Weight", "权重"],
+  graph: ["5 minutes", "5 分钟"],
+  count: ["Connections", "连接"],
+  clusters: ["Clusters", "集群"],
+  unmanaged: ["not managed by lbd", "不由 lbd 管理"],
+  search: ["Search names and addresses", "搜索名称或地址"],
+  problems: ["Problems only", "仅看问题"],
+  inAll: ["In all", "累计"],
+  sort: ["Sort by", "排序"],
+  nothing: ["Nothing matches.", "没有匹配项。"],
+  empty: ["There is no virtual service.", "没有虚拟服务。"],
+  reading: ["Reading the servers …", "正在读取服务器…"],
+  serving: ["serving", "服务中"],
+  quiesced: ["quiesced", "静默"],
+  draining: ["draining", "排空中"],
+  waiting: ["waiting", "等待中"],
+  failing: ["failing", "失败"],
+  missing: ["missing", "缺失"],
+  none: ["no servers", "无服务器"],
+  inFile: ["in the file: {n}", "文件中：{n}"],
+  notInFile: ["not in the file", "文件中没有"],
 
-  // As `escape::is_harmful` of lbd: controls, and what cannot be seen or turns the direction of writing.
-  const HARMFUL = /[\0-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
-  /** A text of others for people: what is harmful in it is written as `\n`, `\x1b` or `\u{202e}`. */
-  function shown(text) {
-    return String(text ?? "").replace(HARMFUL, (letter) => {
-      const code = letter.codePointAt(0);
-      const short = { 9: "\\t", 10: "\\n", 13: "\\r" }[code];
-      return short ?? (code < 0x80 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`);
-    });
-  }
+  noConnections: ["It has no connections.", "没有连接。"],
+  firstOnes: ["The first {n} are shown.", "仅显示前 {n} 条。"],
+  noList: ["The connections could not be read: {why}", "无法读取连接：{why}"],
+  forward: ["Forwarding", "转发方式"],
+  scheduler: ["Scheduler", "调度算法"],
+  reason: ["Reason", "原因"],
+  persistent: ["Persistent", "会话保持"],
+  service: ["Virtual service", "虚拟服务"],
+  cluster: ["Cluster", "集群"],
+  packetsIn: ["Packets in", "入包"],
+  packetsOut: ["Packets out", "出包"],
+  perSecond: ["{n}/s, {all} in all", "{n}/秒，累计 {all}"],
 
-  const at = (id) => document.getElementById(id);
-  /** A new element: attributes, then children; a child that is no element becomes text. */
-  function make(tag, attributes = {}, ...children) {
-    const node = document.createElement(tag);
+  events: ["Lately", "最近事件"],
+  noEvents: ["Nothing has happened yet.", "尚无事件。"],
+  event_applied: ["applied", "已应用", "good"],
+  event_drift: ["drift repaired", "漂移已修复", "warn"],
+  event_refused: ["refused", "已拒绝", "bad"],
+  event_conflict: ["conflict", "冲突", "bad"],
+  event_restored: ["restored", "已恢复", "good"],
+  event_edited: ["edited", "已编辑", "info"],
+  event_rolled_back: ["rolled back", "已回滚", "info"],
+  event_override_set: ["override set", "设置人工覆盖", "info"],
+  event_override_undone: ["override undone", "撤销人工覆盖", "info"],
+  event_override_ended: ["override ended", "人工覆盖到期", "info"],
+  event_pause_set: ["pause set", "已暂停", "warn"],
+  event_pause_resumed: ["pause resumed", "已继续", "info"],
+  event_pause_ended: ["pause ended", "暂停到期", "info"],
+  event_drain_ended: ["drain ended", "排空结束", "info"],
+  event_check_failed: ["check failed", "健康检查失败", "bad"],
+  event_check_passed: ["check passed", "健康检查通过", "good"],
+  event_trial_begun: ["trial begun", "试运行开始", "warn"],
+  event_trial_confirmed: ["trial confirmed", "试运行已确认", "good"],
+  event_trial_cancelled: ["trial cancelled", "试运行已取消", "info"],
+  event_trial_timed_out: ["trial timed out", "试运行超时", "warn"],
+  event_trial_rolled_back: ["trial rolled back", "试运行已回退", "bad"],
+
+  themeAuto: ["Theme: auto", "主题：自动"],
+  themeLight: ["Theme: light", "主题：浅色"],
+  themeDark: ["Theme: dark", "主题：深色"],
+  close: ["Close", "关闭"],
+  keyboard: ["Keyboard", "键盘"],
+  keySearch: ["search", "搜索"],
+  keyMove: ["next, previous", "下一行、上一行"],
+  keyFold: ["unfold, fold; details of a server", "展开、折叠；服务器详情"],
+  keyEnds: ["first, last", "首行、末行"],
+  keyTheme: ["theme", "主题"],
+  keyLanguage: ["language", "语言"],
+  keyEscape: ["show all, close", "显示全部、关闭"],
+  keyHelp: ["this help", "本帮助"],
+};
+const KINDS = Object.keys(WORDS).filter((key) => key.startsWith("event_")).map((key) => key.slice(6));
+const LEVELS = ["bad", "warn", "info"];
+const SIGNS = { good: "✓", info: "i", warn: "!", bad: "✕", none: "…" };
+const STATES = { serving: "✓", quiesced: "‖", draining: "↓", waiting: "…", failing: "✕", missing: "?" };
+const STATE_NAMES = Object.keys(STATES);
+const COUNTERS = ["connections", "incoming_packets", "outgoing_packets", "incoming_bytes", "outgoing_bytes"];
+
+// ---------------------------------------------------------------- helpers
+
+/** What the browser keeps for the page, where it lets it do so. */
+function kept(key, value) {
+  try {
+    if (value === undefined) return localStorage.getItem(key);
+    localStorage.setItem(key, value);
+  } catch { /* The page works without. */ }
+  return null;
+}
+const tags = [kept("language"), ...navigator.languages, "en"].map((tag) => String(tag).slice(0, 2));
+let language = tags.find((tag) => LANGUAGES.includes(tag));
+let theme = ["light", "dark"].find((one) => one === kept("theme")) ?? "auto";
+document.documentElement.dataset.theme = theme; // before the first paint
+
+/** The words for a key, with values in the places that `{name}` marks. */
+function word(key, values = {}) {
+  const text = WORDS[key]?.[LANGUAGES.indexOf(language)] ?? key;
+  const all = { s: values.n === 1 ? "" : "s", ...values };
+  return text.replace(/\{(\w+)\}/g, (_, name) => (typeof all[name] === "number" ? number(all[name]) : all[name]));
+}
+
+// As `escape::is_harmful` of lbd: controls, and what cannot be seen or turns the direction of writing.
+const HARMFUL = /[\0-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
+/** A text of others for people: what is harmful in it is written as `\n`, `\x1b` or `\u{202e}`. */
+function shown(text) {
+  return String(text ?? "").replace(HARMFUL, (letter) => {
+    const code = letter.codePointAt(0);
+    const hex = code.toString(16);
+    return { 9: "\\t", 10: "\\n", 13: "\\r" }[code] ?? (code < 0x80 ? `\\x${hex.padStart(2, "0")}` : `\\u{${hex}}`);
+  });
+}
+
+const at = (id) => document.getElementById(id);
+/** A new element: attributes, then children; a child that is no element becomes text. */
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+function makeButton(attributes, text, onClick) {
+  const button = make("button", { type: "button", ...attributes }, text);
+  button.addEventListener("click", onClick);
+  return button;
+}
+/** Writes a text, if it is another one. */
+function put(node, text) {
+  if (node.lastPut !== text) node.textContent = node.lastPut = text;
+}
+/** Sets an attribute, or takes it away (null), if it is another one. */
+function set(node, name, value) {
+  if (value === null) node.removeAttribute(name);
+  else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+const formats = new Map(); // by what they are made of: to make one is slow
+function format(kind, options) {
+  const key = language + kind.name + JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new kind(language === "zh" ? "zh-CN" : "en-GB", options));
+  return formats.get(key);
+}
+function number(value) {
+  if (!Number.isFinite(value)) return "–";
+  return format(Intl.NumberFormat, value < 10000 ? {} : { notation: "compact", maximumSignificantDigits: 3 }).format(value);
+}
+function bytes(value) {
+  if (!Number.isFinite(value)) return "–";
+  const power = value < 1000 ? 0 : Math.min(5, Math.floor(Math.log10(value * 1.0005) / 3));
+  return `${format(Intl.NumberFormat, { maximumSignificantDigits: 3 }).format(value / 1000 ** power)} ${["B", "kB", "MB", "GB", "TB", "PB"][power]}`;
+}
+/** A moment (RFC 3339, or milliseconds) by the clock of the browser; with the day, where it is another one. */
+function moment(time) {
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return shown(time);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return format(Intl.DateTimeFormat, isToday ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" }).format(date);
+}
+/** How long ago a moment of the director is, by the clock of the director. */
+function ago(time) {
+  const seconds = Math.max(0, (Date.now() + now.skew - Date.parse(time)) / 1000);
+  if (Number.isNaN(seconds)) return shown(time);
+  const [unit, size] = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]].find(([unit, size]) => seconds >= size || unit === "second");
+  return format(Intl.RelativeTimeFormat, { numeric: "auto", style: "short" }).format(-Math.floor(seconds / size), unit);
+}
+
+// ---------------------------------------------------------------- the state
+
+const POLL_MS = 2000; // as often as the kernel sums up its counters
+const STATUS_MS = 5000;
+const LONGEST_WAIT_MS = 15000;
+const ADDRESSES_MS = 60000; // how old the addresses of servers may be that a search looks at
+const SAMPLES = 150;
+const WINDOW_MS = SAMPLES * POLL_MS;
+const MOST_EVENTS = 100;
+const MOST_CONNECTIONS = 50;
+const MOST_NOTICES = 6;
+
+const now = {
+  table: null, status: null, readAt: 0, statusAt: -Infinity, addressesAt: -Infinity, skew: 0,
+  failures: 0, why: "", nextAt: 0, // of readings in a row
+  query: "", only: null, // a state of servers, or "problems"
+  kind: kept("kind") ?? "rates", sort: kept("sort") ?? "name", isReversed: false,
+  selected: null, // the id of a line
+  detailed: null, // the server whose details are shown
+  hasAllNotices: false,
+};
+const clusters = new Map(); // by name; null: of no cluster
+const services = new Map(); // by key
+let ranked = []; // clusters, sorted by name
+let lastId = 0;
+
+// ---------------------------------------------------------------- graphs: rings of samples that share their times
+
+const rings = new Set();
+const times = new Float64Array(SAMPLES).fill(NaN);
+let newest = 0;
+function ring() {
+  const samples = new Float32Array(SAMPLES).fill(NaN);
+  rings.add(samples);
+  return samples;
+}
+function nextSample() {
+  newest = (newest + 1) % SAMPLES;
+  times[newest] = performance.now();
+  for (const samples of rings) samples[newest] = NaN;
+}
+/** A graph, which `drawGraph` fills. */
+function graph() {
+  const shape = (tag, attributes) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
     for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    node.append(...children);
     return node;
-  }
-  /** Writes a text, if it is another one. */
-  function put(node, text) {
-    if (node.lastPut !== text) node.textContent = node.lastPut = text;
-  }
-  /** Sets an attribute, or takes it away (null), if it is another one. */
-  function set(node, name, value) {
-    if (value === null) node.removeAttribute(name);
-    else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
-  }
-
-  const formats = new Map(); // by what they are made of: to make one is slow
-  function format(kind, options) {
-    const key = language + kind.name + JSON.stringify(options);
-    if (!formats.has(key)) formats.set(key, new kind(language === "zh" ? "zh-CN" : "en-GB", options));
-    return formats.get(key);
-  }
-  function number(value) {
-    if (value === null || value === undefined) return "–";
-    if (value < 10000) return format(Intl.NumberFormat, {}).format(value);
-    return format(Intl.NumberFormat, { notation: "compact", maximumSignificantDigits: 3 }).format(value);
-  }
-  function bytes(value) {
-    if (value === null || value === undefined) return "–";
-    let power = 0;
-    while (value >= 999.5 && power < 5) { value /= 1000; power += 1; }
-    return `${format(Intl.NumberFormat, { maximumSignificantDigits: 3 }).format(value)} ${["B", "kB", "MB", "GB", "TB", "PB"][power]}`;
-  }
-  const isToday = (time) => new Date(time).toDateString() === new Date().toDateString();
-  /** A moment (RFC 3339, or milliseconds) by the clock of the browser; with the day, where it is another one. */
-  function moment(time) {
-    const date = new Date(time);
-    if (Number.isNaN(date.getTime())) return shown(time);
-    return format(Intl.DateTimeFormat, isToday(date) ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" }).format(date);
-  }
-  /** How long ago a moment of the director is, by the clock of the director. */
-  function ago(time) {
-    const seconds = Math.round((Date.parse(time) - (Date.now() + now.skew)) / 1000);
-    if (Number.isNaN(seconds)) return shown(time);
-    const [unit, size] = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]].find(([, size]) => Math.abs(seconds) >= size) || ["second", 1];
-    return format(Intl.RelativeTimeFormat, { numeric: "auto", style: "short" }).format(Math.min(0, Math.trunc(seconds / size)), unit);
-  }
-
-  // ---------------------------------------------------------------- the state
-
-  const POLL_MS = 2000; // as often as the kernel sums up its counters
-  const STATUS_MS = 5000;
-  const LONGEST_WAIT_MS = 15000;
-  const NAMES_MS = 60000; // how old the addresses of the servers may be that a search looks at
-  const SAMPLES = 150;
-  const WINDOW_MS = SAMPLES * POLL_MS;
-  const MOST_EVENTS = 100;
-  const MOST_CONNECTIONS = 50;
-
-  const now = {
-    table: null, status: null, readAt: 0, statusAt: -Infinity, skew: 0, namesAt: -Infinity,
-    failures: 0, why: "", nextAt: 0, // of readings in a row
-    query: "", only: null, // a state of servers, or "problems"
-    kind: kept("kind") === "statistics" ? "statistics" : "rates", sort: kept("sort") || "name", isReversed: false,
-    selected: null, // the id of a line
-    allNotices: false,
   };
-  const clusters = new Map(); // by name; null: of no cluster
-  const services = new Map(); // by key
-  let ranked = []; // clusters, sorted by name
-  let lastId = 0;
-
-  // ---------------------------------------------------------------- graphs: rings of samples that share their times
-
-  const rings = new Set();
-  const times = new Float64Array(SAMPLES).fill(NaN);
-  let newest = 0;
-  function ring() {
-    const samples = new Float32Array(SAMPLES).fill(NaN);
-    rings.add(samples);
-    return samples;
-  }
-  function nextSample() {
-    newest = (newest + 1) % SAMPLES;
-    times[newest] = performance.now();
-    for (const samples of rings) samples[newest] = NaN;
-  }
-  const NAMESPACE = "http://www.w3.org/2000/svg";
-  /** A graph of its own size, which `drawGraph` fills. */
-  function graph() {
-    const svg = document.createElementNS(NAMESPACE, "svg");
-    for (const [name, value] of [["viewBox", "0 0 300 40"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"], ["class", "graph"]]) svg.setAttribute(name, value);
-    svg.append(document.createElementNS(NAMESPACE, "path"), document.createElementNS(NAMESPACE, "path"));
-    return svg;
-  }
-  /** Draws the samples of the last minutes, from 0 to the highest; a gap is where nothing was read. */
-  function drawGraph(svg, samples) {
-    const end = times[newest];
-    let top = 0;
-    for (const value of samples) if (value > top) top = value;
-    let line = "", area = "", start = null, last = null;
-    const close = () => {
-      if (start !== null && last !== start) area += `V40H${start}Z`;
-      start = null;
-    };
-    for (let index = 1; index <= SAMPLES; index += 1) {
-      const slot = (newest + index) % SAMPLES;
-      const age = end - times[slot];
-      const value = samples[slot];
-      if (!(age <= WINDOW_MS) || Number.isNaN(value)) { close(); continue; }
-      const x = (300 - (age * 300) / WINDOW_MS).toFixed(1);
-      const y = (38 - (top > 0 ? (value * 36) / top : 0)).toFixed(1);
-      if (start !== null && times[slot] - last > 4 * POLL_MS) close();
-      line += `${start === null ? "M" : "L"}${x} ${y}`;
-      area += start === null ? `M${x} 40V${y}` : `L${x} ${y}`;
-      if (start === null) start = x;
-      last = times[slot];
-    }
+  const svg = shape("svg", { viewBox: "0 0 300 40", preserveAspectRatio: "none", "aria-hidden": "true", class: "graph" });
+  svg.append(shape("path", {}), shape("path", {}));
+  return svg;
+}
+/** Draws the samples of the last minutes, from 0 to the highest; a gap is where nothing was read. */
+function drawGraph(svg, samples) {
+  let top = 0, line = "", area = "", start = null, last = 0;
+  for (const value of samples) if (value > top) top = value;
+  const end = () => {
     if (start !== null) area += `V40H${start}Z`;
-    svg.firstChild.setAttribute("d", area);
-    svg.lastChild.setAttribute("d", line);
-  }
-
-  // ---------------------------------------------------------------- reading
-
-  async function read(path) {
-    const reply = await fetch(path, { cache: "no-store", headers: { Accept: "application/json" }, signal: AbortSignal.timeout(20000) });
-    if (reply.ok) return reply.json();
-    const problem = await reply.json().catch(() => ({}));
-    throw new Error(`${reply.status} ${problem.detail || problem.title || reply.statusText}`);
-  }
-
-  const sum = (rows, name) => {
-    const total = {};
-    for (const counter of COUNTERS) total[counter] = 0;
-    let isKnown = false;
-    for (const { row } of rows) {
-      if (!row[name]) continue;
-      isKnown = true;
-      for (const counter of COUNTERS) total[counter] += row[name][counter] || 0;
-    }
-    return isKnown ? total : null;
+    start = null;
   };
-  /** How bad it is with servers in these states: 3 none serves, 2 some do not work, 1 some are out of service on purpose. */
-  function severity(states, isMissing) {
-    const all = STATES.reduce((total, name) => total + (states[name] || 0), 0);
-    if (isMissing || (all > 0 && !states.serving)) return 3;
-    if (states.failing || states.missing) return 2;
-    return states.quiesced || states.draining || states.waiting ? 1 : 0;
+  for (let index = 1; index <= SAMPLES; index += 1) {
+    const slot = (newest + index) % SAMPLES;
+    const age = times[newest] - times[slot];
+    if (!(age <= WINDOW_MS) || Number.isNaN(samples[slot]) || times[slot] - last > 4 * POLL_MS) end();
+    if (!(age <= WINDOW_MS) || Number.isNaN(samples[slot])) continue;
+    const x = (300 - (age * 300) / WINDOW_MS).toFixed(1);
+    const y = (38 - (top > 0 ? (samples[slot] * 36) / top : 0)).toFixed(1);
+    line += `${start === null ? "M" : "L"}${x} ${y}`;
+    area += start === null ? `M${x} 40V${y}` : `L${x} ${y}`;
+    start ??= x;
+    last = times[slot];
   }
-  function forget(thing) {
-    rings.delete(thing.ring);
-    if (thing.servers) thing.servers.forEach(forget);
-  }
+  end();
+  svg.firstChild.setAttribute("d", area);
+  svg.lastChild.setAttribute("d", line);
+}
 
-  function takeTable(table) {
-    now.table = table;
-    now.skew = (Date.parse(table.at) || Date.now()) - Date.now();
-    nextSample();
-    const seen = new Set();
-    for (const cluster of clusters.values()) cluster.services = [];
-    let areNew = false;
-    for (const row of table.services || []) {
-      const name = row.cluster ?? null;
-      let cluster = clusters.get(name);
-      if (!cluster) {
-        cluster = { kind: "cluster", id: ++lastId, name, services: [], isOpen: false, ring: ring() };
-        clusters.set(name, cluster);
-        areNew = true;
-      }
-      let service = services.get(row.service);
-      if (!service) {
-        service = { kind: "service", id: ++lastId, key: row.service, isOpen: false, ring: ring(), servers: null, addresses: "" };
-        services.set(row.service, service);
-      }
-      service.row = row;
-      service.cluster = cluster;
-      service.text = `${name ?? ""}\n${row.service}`.toLowerCase();
-      service.states = row.servers_by_state || {};
-      service.severity = severity(service.states, row.state === "missing");
-      service.ring[newest] = row.rates?.connections ?? NaN;
-      cluster.services.push(service);
-      seen.add(row.service);
-    }
-    for (const [key, service] of services) {
-      if (!seen.has(key)) { services.delete(key); forget(service); }
-    }
-    for (const [name, cluster] of clusters) {
-      if (cluster.services.length === 0) { clusters.delete(name); forget(cluster); areNew = true; continue; }
-      const states = {};
-      for (const name of STATES) states[name] = cluster.services.reduce((total, service) => total + (service.states[name] || 0), 0);
-      const add = (key) => cluster.services.reduce((total, { row }) => total + (row[key] || 0), 0);
-      cluster.states = states;
-      cluster.severity = Math.max(...cluster.services.slice(0, 1000).map((service) => service.severity));
-      cluster.row = {
-        rates: sum(cluster.services, "rates"), statistics: sum(cluster.services, "statistics"),
-        active: add("active"), inactive: add("inactive"), persistent: add("persistent"),
-      };
-      cluster.ring[newest] = cluster.row.rates?.connections ?? NaN;
-    }
-    if (areNew) {
-      const { compare } = new Intl.Collator("en", { numeric: true });
-      ranked = [...clusters.values()].sort((one, other) => (one.name === null) - (other.name === null) || compare(one.name ?? "", other.name ?? ""));
-      ranked.forEach((cluster, rank) => { cluster.rank = rank; });
-    }
-    sampleTotals(table);
-  }
+// ---------------------------------------------------------------- reading
 
-  /** Takes the servers of some clusters, or of all. */
-  function takeServers(table, withNames) {
-    for (const row of table.services || []) {
-      const service = services.get(row.service);
-      if (!service || !row.servers) continue;
-      if (withNames) service.addresses = row.servers.map((server) => server.server).join("\n").toLowerCase();
-      if (!service.isOpen && !(service.cluster.isOpen && service.cluster.services.length === 1)) continue;
-      const before = new Map((service.servers || []).map((server) => [server.key, server]));
-      service.servers = row.servers.map((row) => {
-        const server = before.get(row.server) || { kind: "server", id: ++lastId, key: row.server, ring: ring(), service };
-        before.delete(row.server);
-        server.row = row;
-        server.state = STATES.includes(row.state) ? row.state : "serving";
-        server.severity = server.state === "failing" || server.state === "missing" ? 2 : server.state === "serving" ? 0 : 1;
-        server.ring[newest] = row.rates?.connections ?? NaN;
-        return server;
-      });
-      before.forEach(forget);
-    }
-  }
+async function read(path) {
+  const reply = await fetch(path, { cache: "no-store", headers: { Accept: "application/json" }, signal: AbortSignal.timeout(20000) });
+  if (reply.ok) return reply.json();
+  const problem = await reply.json().catch(() => ({}));
+  throw new Error(`${reply.status} ${problem.detail ?? problem.title ?? ""}`);
+}
 
-  /** The clusters whose servers are on the screen, or nearly. */
-  function unfolded() {
-    const names = new Set();
-    for (const line of visible()) {
-      const cluster = line.kind === "cluster" ? line.of : line.kind === "service" ? line.of.cluster : line.of.service?.cluster ?? line.of.cluster;
-      if (cluster && cluster.name !== null && (cluster.services.length === 1 ? cluster.isOpen : cluster.services.some((service) => service.isOpen))) names.add(cluster.name);
-    }
-    return [...names];
-  }
+const countAll = (states) => STATE_NAMES.reduce((all, name) => all + (states[name] ?? 0), 0);
+/** How bad it is with servers in these states: 3 none serves, 2 some do not work, 1 some are out of service on purpose. */
+function severity(states, isMissing) {
+  if (isMissing || (countAll(states) > 0 && !states.serving)) return 3;
+  if (states.failing || states.missing) return 2;
+  return states.quiesced || states.draining || states.waiting ? 1 : 0;
+}
+/** Takes something that is no more out of the graphs, with its servers. */
+function forget(thing) {
+  rings.delete(thing.ring);
+  thing.servers?.forEach(forget);
+}
+/** Finds a thing by its key in a map, or makes it. */
+function known(things, key, kind, more) {
+  if (!things.has(key)) things.set(key, { kind, key, id: ++lastId, ring: ring(), isOpen: false, ...more });
+  return things.get(key);
+}
 
-  let timer = null, isReading = false, isAgainWanted = false;
-  /** Reads what is due, and arranges for the next time. One reading at a time; none while nobody sees the page. */
-  async function poll() {
-    clearTimeout(timer);
-    if (document.hidden) return;
-    if (isReading) { isAgainWanted = true; return; }
-    isReading = true;
-    isAgainWanted = false;
-    const begun = performance.now();
-    try {
-      takeTable(await read("v1/table?servers=0"));
-      let query = "";
-      for (const name of unfolded()) {
-        const part = `${query ? "&" : "?"}cluster=${encodeURIComponent(name)}`;
-        if (query.length + part.length > 6000) break; // the daemon has a limit for the head of a request
-        query += part;
-      }
-      if (query) takeServers(await read(`v1/table${query}`), false);
-      if (now.query.length > 1 && begun - now.namesAt > NAMES_MS) {
-        takeServers(await read("v1/table"), true);
-        now.namesAt = begun;
-      }
-      if (begun - now.statusAt >= STATUS_MS) {
-        now.status = await read("v1/status?services=0");
-        now.statusAt = begun;
-      }
-      now.failures = 0;
-      now.why = "";
-      now.readAt = Date.now();
-      listen();
-    } catch (error) {
-      now.failures += 1;
-      now.why = error.name === "TypeError" ? "" : error.message; // a TypeError: no connection
-      silence();
-    }
-    isReading = false;
-    // What takes long is done less often: a fifth of the time at most.
-    let wait = Math.max(POLL_MS - (performance.now() - begun), 4 * (performance.now() - begun) - POLL_MS, 100);
-    if (now.failures > 0) wait = Math.min(POLL_MS * 2 ** (now.failures - 1), LONGEST_WAIT_MS);
-    else if (isAgainWanted) wait = 100;
-    now.nextAt = Date.now() + wait;
-    paint();
-    if (!document.hidden) timer = setTimeout(poll, wait);
+function takeTable(table) {
+  now.table = table;
+  now.skew = (Date.parse(table.at) || Date.now()) - Date.now();
+  nextSample();
+  const before = clusters.size;
+  for (const cluster of clusters.values()) cluster.services = [];
+  const seen = new Set();
+  for (const row of table.services) {
+    const cluster = known(clusters, row.cluster ?? null, "cluster", { services: [] });
+    const service = known(services, row.service, "service", { servers: null, addresses: "" });
+    const states = row.servers_by_state ?? {};
+    Object.assign(service, { row, cluster, states, text: `${cluster.key ?? ""}\n${row.service}`.toLowerCase(), severity: severity(states, row.state === "missing") });
+    service.ring[newest] = row.rates?.connections ?? NaN;
+    cluster.services.push(service);
+    seen.add(service);
   }
-  /** Reads everything soon, since something has happened. */
-  function pollSoon() {
-    now.statusAt = -Infinity;
-    if (isReading) isAgainWanted = true;
-    else if (now.failures === 0) { clearTimeout(timer); timer = setTimeout(poll, 150); }
+  for (const [key, service] of services) if (!seen.has(service) && services.delete(key)) forget(service);
+  for (const [key, cluster] of clusters) if (cluster.services.length === 0 && clusters.delete(key)) forget(cluster);
+  clusters.forEach(addUp);
+  if (clusters.size !== before || ranked.some((cluster) => !clusters.has(cluster.key))) {
+    const { compare } = new Intl.Collator("en", { numeric: true });
+    ranked = [...clusters.values()].sort((one, other) => (one.key === null) - (other.key === null) || compare(one.key, other.key));
   }
+  const { connections, incoming_bytes: incoming, outgoing_bytes: outgoing } = table.totals?.rates ?? {};
+  const activeLong = ranked.reduce((all, { row }) => all + row.active, 0);
+  for (const [key, value] of Object.entries({ connections, incoming, outgoing, activeLong })) cards[key].ring[newest] = cards[key].last = value ?? NaN;
+}
+/** A row for a cluster: the sums of those of its services. */
+function addUp(cluster) {
+  const add = (value) => cluster.services.reduce((all, service) => all + (value(service) ?? 0), 0);
+  const counters = (name) => (cluster.services.some(({ row }) => row[name]) ? Object.fromEntries(COUNTERS.map((counter) => [counter, add(({ row }) => row[name]?.[counter])])) : undefined);
+  cluster.row = { rates: counters("rates"), statistics: counters("statistics"), active: add(({ row }) => row.active), inactive: add(({ row }) => row.inactive) };
+  cluster.states = Object.fromEntries(STATE_NAMES.map((name) => [name, add(({ states }) => states[name])]));
+  cluster.severity = cluster.services.reduce((worst, service) => Math.max(worst, service.severity), 0);
+  cluster.ring[newest] = cluster.row.rates?.connections ?? NaN;
+}
 
-  // ---------------------------------------------------------------- the head of the page
-
-  const cards = {};
-  function card(key, isBytes) {
-    const [label, value, drawing] = [make("h2"), make("strong"), graph()];
-    at("totals").append(make("div", { class: "card", id: `total-${key}` }, label, value, drawing));
-    cards[key] = { label, value, drawing, isBytes, ring: ring(), last: null };
-  }
-  function sampleTotals(table) {
-    const rates = table.totals?.rates;
-    const active = (table.services || []).reduce((total, row) => total + (row.active || 0), 0);
-    const values = { connections: rates?.connections, incoming: rates?.incoming_bytes, outgoing: rates?.outgoing_bytes, activeLong: active };
-    for (const [key, value] of Object.entries(values)) {
-      cards[key].last = value ?? null;
-      cards[key].ring[newest] = value ?? NaN;
+/** Whether the servers of a service are among the lines. Those of what lbd does not manage are in no reading. */
+const isUnfolded = ({ isOpen, cluster }) => cluster.key !== null && (cluster.services.length === 1 ? cluster.isOpen : isOpen);
+/** Takes the servers of what is unfolded, and the addresses of all, by which a search finds them. */
+function takeServers(table) {
+  for (const row of table.services) {
+    const service = services.get(row.service);
+    if (!service || !row.servers) continue;
+    service.addresses = row.servers.map(({ server }) => server).join("\n").toLowerCase();
+    if (!isUnfolded(service)) continue;
+    const before = new Map((service.servers ?? []).map((server) => [server.key, server]));
+    const after = new Map();
+    for (const server of row.servers) {
+      const one = before.get(server.server) ?? known(after, server.server, "server", { service });
+      const state = server.state in STATES ? server.state : "serving";
+      Object.assign(one, { row: server, state, severity: severity({ serving: 1, [state]: 1 }) });
+      one.ring[newest] = server.rates?.connections ?? NaN;
+      after.set(one.key, one);
+      before.delete(one.key);
     }
+    before.forEach(forget);
+    service.servers = [...after.values()];
   }
-  function makeTotals() {
-    card("connections", false);
-    card("incoming", true);
-    card("outgoing", true);
-    card("activeLong", false);
-    const states = make("div", { class: "states" });
-    for (const name of STATES) {
-      const button = make("button", { type: "button", class: `pill ${name}`, "data-state": name, "aria-pressed": "false" });
-      button.addEventListener("click", () => filter(now.only === name ? null : name));
-      states.append(button);
-    }
-    at("totals").append(make("div", { class: "card wide", id: "total-servers" }, make("h2"), states));
-  }
-  function paintTotals() {
-    for (const [key, { label, value, drawing, isBytes, ring, last }] of Object.entries(cards)) {
-      put(label, word(key));
-      put(value, isBytes ? (last === null ? "–" : `${bytes(last)}/s`) : number(last));
-      drawGraph(drawing, ring);
-    }
-    const box = at("total-servers");
-    put(box.firstChild, word("servers"));
-    for (const button of box.lastChild.children) {
-      const name = button.dataset.state;
-      const count = ranked.reduce((total, cluster) => total + cluster.states[name], 0);
-      button.hidden = count === 0 && name !== "serving" && now.only !== name;
-      put(button, `${STATE_SIGNS[name]} ${number(count)} ${word(name)}`);
-      set(button, "aria-pressed", now.only === name);
-    }
-  }
+}
 
-  /** All that is to be said of the status, the worst first: level, word for the kind, text, and what to do. */
-  function notices() {
-    const { status, table } = now;
-    const all = [];
-    const say = (level, key, text, advice) => { if (text) all.push({ level, key, text: shown(text), advice: advice ? shown(advice) : "" }); };
-    const who = ({ by, reason, until }) => [by && word("by", { who: by }), until ? word("until", { time: moment(until) }) : word("forever")].filter(Boolean).join(" · ") + (reason ? `: ${reason}` : "");
-    if (table?.counters === "stopped") say("warn", "stopped", word("stoppedText"));
-    if (!status) return all;
-    const daemon = status.daemon?.status || {};
-    const health = status.health || {};
-    const file = status.file || {};
-    say("bad", "keepsBadFile", file.problem ?? daemon.bad_file);
-    say("bad", "keepsRefused", status.refused ?? daemon.refused);
-    if (!status.refused) say("bad", "refusedInPart", daemon.refused_in_part);
-    say("bad", "unverified", status.unverified);
-    for (const text of daemon.failed || []) say("bad", "failure", text);
-    for (const text of daemon.fights || []) say("bad", "conflict", text);
-    if (health.failing_open) say("bad", "checks", word("open", { n: health.failing_open }));
-    if (health.kept_in_service) say("bad", "checks", word("kept", { n: health.kept_in_service }));
-    say("bad", "checks", health.silent);
-    if (daemon.retry_at) say("info", "retry", moment(daemon.retry_at));
-    for (const pause of status.paused || []) say("warn", "pause", `${pause.cluster ?? word("pauseAll")} · ${who(pause)}`);
-    if (status.trial) say("warn", "trial", `${status.trial.file} · ${who(status.trial)}`);
-    if (health.on_fallback) say("warn", "checks", word("fallback", { n: health.on_fallback }));
-    if (health.failing) say("warn", "checks", word("failingCount", { n: health.failing, of: health.checked }));
-    say("warn", "checks", health.frozen);
-    for (const text of health.warnings || []) say("warn", "checks", text);
-    for (const warning of status.warnings || []) say("warn", "warning", warning.message, warning.advice);
-    const overrides = status.overridden || [];
-    for (const one of overrides.slice(0, 5)) say("info", "override", `${one.name} · ${word(one.effect)}${one.effect === "weight" ? ` ${one.weight}` : ""} · ${who(one)}`);
-    if (overrides.length > 5) say("info", "override", word("overrides", { n: overrides.length - 5 }));
-    const drains = status.draining || [];
-    const ends = drains.map((drain) => drain.until).filter(Boolean).sort();
-    if (drains.length) say("info", "drains", word("draining1", { n: drains.length, time: moment(ends[ends.length - 1]) }));
-    for (const one of status.waiting || []) say("info", "waits", one.operation ?? one);
-    if (status.foreign?.length) say("info", "foreign", word("foreignCount", { n: status.foreign.length }));
-    const order = { bad: 0, warn: 1, info: 2 };
-    return all.sort((one, other) => order[one.level] - order[other.level]);
-  }
-
-  /** The one word for everything, and how good it is. */
-  function verdict() {
-    const { status, table } = now;
-    if (now.failures > 0) return ["bad", "gone"];
-    if (!table || !status) return ["none", "loading"];
-    const daemon = status.daemon?.status || {};
-    if (status.daemon && status.daemon.running === false) return ["bad", "notRunning"];
-    if (status.file?.problem || daemon.bad_file) return ["bad", "badFile"];
-    if (status.refused || daemon.refused || daemon.refused_in_part) return ["bad", "refused"];
-    if (status.paused?.length) return ["warn", "paused"];
-    if (daemon.failed?.length) return ["bad", "failed"];
-    if (status.unverified) return ["bad", "unverified"];
-    if (!table.in_sync) return ["bad", "differs"];
-    return status.trial ? ["warn", "trial"] : ["good", "sync"];
-  }
-
-  function paintHead() {
-    const [level, key] = verdict();
-    const title = word(key);
-    set(at("state"), "data-level", level);
-    put(at("sign"), SIGNS[level]);
-    put(at("verdict"), title);
-    const host = shown(now.table?.host ?? "");
-    put(at("host"), host);
-    document.title = `${SIGNS[level]} ${host || "lbd"}: ${title}`;
-    document.body.classList.toggle("stale", now.failures > 0);
-    put(at("clock"), now.readAt ? moment(now.readAt) : "");
-    paintSummary();
-    const all = notices();
-    const shownOnes = now.allNotices ? all : all.slice(0, 6);
-    const text = JSON.stringify([language, shownOnes]);
-    const list = at("notices");
-    if (list.lastText !== text) {
-      list.lastText = text;
-      list.replaceChildren(...shownOnes.map(({ level, key, text, advice }) => {
-        const item = make("li", { class: level }, make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[level]), make("b", {}, word(key)), make("span", { class: "text" }, text));
-        if (advice) item.lastChild.append(make("em", {}, advice));
-        return item;
-      }));
+let timer = null, isReading = false, isMoreWanted = false, isStatusWanted = false;
+/** Reads what is due, and arranges for the next time. One reading at a time; none while nobody sees the page. */
+async function poll() {
+  clearTimeout(timer);
+  if (document.hidden || isReading) return;
+  isReading = true;
+  isMoreWanted = false;
+  const begun = performance.now();
+  try {
+    takeTable(await read("v1/table?servers=0"));
+    // The servers that are on the screen, or nearly.
+    const there = visible().map(({ of }) => of.service ?? (of.cluster ? of : of.services[0])).filter(isUnfolded);
+    const names = new Set(there.map(({ cluster }) => cluster.key));
+    let query = "";
+    for (const name of names) {
+      const next = `${query && `${query}&`}cluster=${encodeURIComponent(name)}`;
+      if (next.length < 6000) query = next; // the daemon has a limit for the head of a request
     }
-    at("more").hidden = all.length <= 6;
-    put(at("more"), now.allNotices ? word("fewer") : word("more", { n: all.length - 6 }));
-  }
-  /** The line below the verdict; while nothing answers it counts the seconds. */
-  function paintSummary() {
-    const { table, status } = now;
-    let text = "";
-    if (now.failures > 0) {
-      const n = Math.max(0, Math.ceil((now.nextAt - Date.now()) / 1000));
-      text = isReading ? word("attempt") : now.readAt ? word("lastData", { time: moment(now.readAt), n }) : word("noData", { n });
-      if (now.why) text += ` (${shown(now.why)})`;
-    } else if (table) {
-      const count = (key, n) => word(key, { n });
-      const servers = ranked.reduce((total, cluster) => total + STATES.reduce((all, name) => all + cluster.states[name], 0), 0);
-      const parts = [count("clusterCount", ranked.filter((cluster) => cluster.name !== null).length), count("serviceCount", services.size), count("serverCount", servers)];
-      if (status && !table.in_sync && status.summary) parts.unshift(word("plan", status.summary));
-      if (status?.last_change) parts.push(word("lastChange", { when: ago(status.last_change.at) }));
-      text = parts.join(" · ");
+    if (query) takeServers(await read(`v1/table?${query}`));
+    if (now.query.length > 1 && begun - now.addressesAt > ADDRESSES_MS) {
+      takeServers(await read("v1/table"));
+      now.addressesAt = begun;
     }
-    put(at("summary"), text);
+    if (isStatusWanted || begun - now.statusAt >= STATUS_MS) {
+      isStatusWanted = false;
+      now.status = await read("v1/status?services=0");
+      now.statusAt = begun;
+    }
+    now.failures = 0;
+    now.why = "";
+    now.readAt = Date.now();
+    listen();
+  } catch (error) {
+    now.failures += 1;
+    now.why = error instanceof TypeError ? "" : error.message; // a TypeError: there is no connection
+    silence();
   }
+  isReading = false;
+  const took = performance.now() - begun;
+  let wait = Math.max(POLL_MS - took, 4 * took); // at most a fifth of the time
+  if (now.failures > 0) wait = Math.min(POLL_MS * 2 ** (now.failures - 1), LONGEST_WAIT_MS);
+  else if (isMoreWanted) wait = 100;
+  now.nextAt = Date.now() + wait;
+  if (!document.hidden) timer = setTimeout(poll, wait);
+  paint();
+}
+/** Reads soon: something has happened, or more is to be shown. */
+function pollSoon() {
+  isMoreWanted = true;
+  if (isReading || now.failures > 0) return;
+  clearTimeout(timer);
+  timer = setTimeout(poll, 100);
+}
 
-  // ---------------------------------------------------------------- the list
+// ---------------------------------------------------------------- the head of the page
 
-  const COLUMNS = ["name", "state", "weight", "graph", "connections", "incoming", "outgoing", "active", "inactive"];
-  const SORTS = {
-    name: null,
-    state: ({ severity }) => severity,
-    connections: ({ row }) => row[now.kind]?.connections ?? -1,
-    incoming: ({ row }) => row[now.kind]?.incoming_bytes ?? -1,
-    outgoing: ({ row }) => row[now.kind]?.outgoing_bytes ?? -1,
-    active: ({ row }) => row.active ?? -1,
-    inactive: ({ row }) => row.inactive ?? -1,
+const cards = {};
+function makeTotals() {
+  for (const key of ["connections", "incoming", "outgoing", "activeLong"]) {
+    const card = { label: make("h2"), value: make("strong"), drawing: graph(), ring: ring(), last: NaN };
+    at("totals").append(make("div", { class: "card", id: `total-${key}` }, card.label, card.value, card.drawing));
+    cards[key] = card;
+  }
+  const states = STATE_NAMES.map((name) => makeButton({ class: `pill ${name}` }, "", () => filter(now.only === name ? null : name)));
+  at("totals").append(make("div", { class: "card wide" }, make("h2", { "data-word": "servers" }), make("div", { id: "states" }, ...states)));
+}
+function paintTotals() {
+  for (const [key, { label, value, drawing, ring, last }] of Object.entries(cards)) {
+    put(label, word(key));
+    put(value, key === "incoming" || key === "outgoing" ? rate(bytes(last)) : number(last));
+    drawGraph(drawing, ring);
+  }
+  STATE_NAMES.forEach((name, index) => {
+    const button = at("states").children[index];
+    const count = ranked.reduce((all, { states }) => all + states[name], 0);
+    button.hidden = count === 0 && name !== "serving" && now.only !== name;
+    put(button, `${STATES[name]} ${number(count)} ${word(name)}`);
+    set(button, "aria-pressed", now.only === name);
+  });
+}
+const rate = (text) => (text === "–" ? text : `${text}/s`);
+
+/** All that is to be said, the worst first. */
+function notices() {
+  const all = [];
+  const say = (level, key, text, advice) => { if (text) all.push({ level, key, text: shown(text), advice: shown(advice) }); };
+  const count = (level, key, text, n, more) => { if (n) say(level, key, word(text, { n, ...more })); };
+  const condition = (what, { by, reason, until }) => [what, by && word("by", { by }), until ? word("until", { time: moment(until) }) : word("forever"), reason].filter(Boolean).join(" · ");
+  if (now.table?.counters === "stopped") say("warn", "stopped", word("stoppedText"));
+  if (!now.status) return all;
+  const { file, refused, unverified, health = {}, paused = [], trial, overridden = [], draining = [], waiting = [], foreign = [], warnings } = now.status;
+  const daemon = now.status.daemon?.status ?? {};
+  say("bad", "badFile", file?.problem ?? daemon.bad_file);
+  say("bad", "refused", refused ?? daemon.refused ?? daemon.refused_in_part);
+  say("bad", "unverified", unverified);
+  for (const text of daemon.failed ?? []) say("bad", "failed", text);
+  for (const text of daemon.fights ?? []) say("bad", "event_conflict", text);
+  count("bad", "checks", "open", health.failing_open);
+  count("bad", "checks", "kept", health.kept_in_service);
+  say("bad", "checks", health.silent);
+  if (daemon.retry_at) say("info", "retry", moment(daemon.retry_at));
+  for (const pause of paused) say("warn", "paused", condition(pause.cluster ?? word("everything"), pause));
+  if (trial) say("warn", "trial", condition(trial.file, trial));
+  count("warn", "checks", "fallback", health.on_fallback);
+  count("warn", "checks", "failingCount", health.failing, { of: health.checked });
+  for (const text of [health.frozen, ...(health.warnings ?? [])]) say("warn", "checks", text);
+  for (const { message, advice } of warnings ?? []) say("warn", "warning", message, advice);
+  for (const one of overridden.slice(0, 5)) say("info", "override", condition(`${one.name} · ${one.effect === "weight" ? `${word("weight")} ${one.weight}` : word(one.effect)}`, one));
+  count("info", "override", "more", Math.max(0, overridden.length - 5));
+  const ends = draining.map(({ until }) => until ?? "").sort();
+  count("info", "draining", "drainEnd", draining.length, { time: moment(ends.at(-1)) });
+  for (const one of waiting) say("info", "waiting", one.operation);
+  count("info", "foreign", "foreignCount", foreign.length);
+  return all.sort((one, other) => LEVELS.indexOf(one.level) - LEVELS.indexOf(other.level));
+}
+
+/** One word for everything, and how good it is. */
+function verdict() {
+  const { status, table } = now;
+  if (now.failures > 0) return ["bad", "gone"];
+  if (!table || !status) return ["none", "loading"];
+  const daemon = status.daemon?.status ?? {};
+  if (status.daemon?.running === false) return ["bad", "notRunning"];
+  if (status.file?.problem || daemon.bad_file) return ["bad", "badFile"];
+  if (status.refused || daemon.refused || daemon.refused_in_part) return ["bad", "refused"];
+  if (status.paused?.length) return ["warn", "paused"];
+  if (status.unverified) return ["bad", "unverified"];
+  if (!table.in_sync || daemon.failed?.length) return ["bad", "differs"];
+  return status.trial ? ["warn", "trial"] : ["good", "sync"];
+}
+
+function paintHead() {
+  const [level, key] = verdict();
+  const host = shown(now.table?.host);
+  set(at("state"), "data-level", level);
+  put(at("sign"), SIGNS[level]);
+  put(at("verdict"), word(key));
+  put(at("host"), host);
+  document.title = `${SIGNS[level]} ${host || "lbd"}: ${word(key)}`;
+  document.body.classList.toggle("stale", now.failures > 0);
+  put(at("clock"), now.readAt ? moment(now.readAt) : "");
+  paintSummary();
+  const all = notices();
+  const some = now.hasAllNotices ? all : all.slice(0, MOST_NOTICES);
+  const text = JSON.stringify([language, some]);
+  if (at("notices").lastText !== text) {
+    at("notices").lastText = text;
+    at("notices").replaceChildren(...some.map(({ level, key, text, advice }) =>
+      make("li", { class: level }, make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[level]), make("b", {}, word(key)), make("span", { class: "text" }, text, make("em", {}, advice)))));
+  }
+  at("more").hidden = all.length <= MOST_NOTICES;
+  put(at("more"), now.hasAllNotices ? word("fewer") : word("more", { n: all.length - MOST_NOTICES }));
+}
+/** The line below the verdict; while nothing answers it counts the seconds. */
+function paintSummary() {
+  const { table, status, failures, readAt, why } = now;
+  let parts = [];
+  if (failures > 0) {
+    const n = Math.max(0, Math.ceil((now.nextAt - Date.now()) / 1000));
+    parts = [isReading ? word("attempt") : word(readAt ? "lastData" : "noData", { time: moment(readAt), n }), shown(why)];
+  } else if (table) {
+    const count = (key, n) => word(key, { n });
+    parts = [
+      !table.in_sync && status?.summary && word("plan", status.summary),
+      count("clusterCount", ranked.filter(({ key }) => key !== null).length), count("serviceCount", services.size),
+      count("serverCount", ranked.reduce((all, { states }) => all + countAll(states), 0)),
+      status?.last_change && word("lastChange", { time: ago(status.last_change.at) }),
+    ];
+  }
+  put(at("summary"), parts.filter(Boolean).join(" · "));
+}
+
+// ---------------------------------------------------------------- the list
+
+const COLUMNS = ["name", "state", "weight", "graph", "connections", "incoming", "outgoing", "active", "inactive"];
+const SORTS = {
+  name: null,
+  state: ({ severity }) => severity,
+  connections: ({ row }) => row[now.kind]?.connections,
+  incoming: ({ row }) => row[now.kind]?.incoming_bytes,
+  outgoing: ({ row }) => row[now.kind]?.outgoing_bytes,
+  active: ({ row }) => row.active,
+  inactive: ({ row }) => row.inactive,
+};
+const columnWord = (name) => word(name === "connections" && now.kind === "statistics" ? "count" : name);
+let lines = []; // what there is to scroll through: { kind, of, level, id, top, height }
+const rows = new Map(); // the elements of the lines that are on the screen, by id
+
+function sorted(things) {
+  const value = SORTS[now.sort];
+  const sign = now.isReversed ? 1 : -1;
+  if (!value) return now.isReversed ? [...things].reverse() : things;
+  const keyed = things.map((thing, rank) => [value(thing) ?? -1, rank, thing]);
+  return keyed.sort((one, other) => sign * (one[0] - other[0]) || one[1] - other[1]).map(([, , thing]) => thing);
+}
+/** Whether a service is looked for. */
+function isWanted(service) {
+  if (now.only === "problems" ? service.severity < 2 : now.only && !service.states[now.only]) return false;
+  return !now.query || service.text.includes(now.query) || service.addresses.includes(now.query);
+}
+
+/** Makes the lines: which clusters, services and servers there are to see, and where. */
+function layout() {
+  const style = getComputedStyle(at("list"));
+  const height = (kind) => parseFloat(style.getPropertyValue(`--${kind}`));
+  const heights = { cluster: height("cluster"), service: height("service"), server: height("server"), reason: height("reason") };
+  let top = 0, found = 0;
+  lines = [];
+  const add = (kind, of, level) => {
+    const height = (heights[kind] ?? heights.server) + (kind === "server" && of.row.reason ? heights.reason : 0);
+    lines.push({ kind, of, level, id: `${kind}${of.id}`, top, height });
+    top += height;
   };
-  let lines = []; // what there is to scroll through: { kind, of, level, id, top, height }
-  const rows = new Map(); // the elements of the lines that are on the screen, by id
-
-  function sorted(things) {
-    const value = SORTS[now.sort];
-    if (!value) return now.isReversed ? [...things].reverse() : things;
-    const sign = now.isReversed ? 1 : -1;
-    return things.map((thing, rank) => [value(thing), rank, thing]).sort((one, other) => sign * (one[0] - other[0]) || one[1] - other[1]).map(([, , thing]) => thing);
-  }
-
-  /** The services of a cluster that are looked for. */
-  function matching(cluster) {
-    const query = now.query;
-    return cluster.services.filter((service) => {
-      if (now.only === "problems" ? service.severity < 2 : now.only && !service.states[now.only]) return false;
-      return !query || service.text.includes(query) || service.addresses.includes(query);
-    });
-  }
-
-  /** Makes the lines: which clusters, services and servers there are to see, and where. */
-  function layout() {
-    const style = getComputedStyle(at("list"));
-    const heights = {};
-    for (const kind of ["cluster", "service", "server", "reason"]) heights[kind] = parseFloat(style.getPropertyValue(`--${kind}`));
-    lines = [];
-    let top = 0, found = 0;
-    const add = (kind, of, level, extra = {}) => {
-      const height = heights[kind === "wait" ? "server" : kind] + (of.row?.reason && kind === "server" ? heights.reason : 0);
-      lines.push({ kind, of, level, id: kind === "wait" ? `wait${of.id}` : `row${of.id}`, top, height, ...extra });
-      top += height;
-    };
-    const addServers = (service, level) => {
-      if (service.servers) for (const server of sorted(service.servers)) add("server", server, level);
-      else add("wait", service, level);
-    };
-    for (const cluster of sorted(ranked)) {
-      const found_services = matching(cluster);
-      if (found_services.length === 0) continue;
-      found += 1;
-      const isSingle = cluster.services.length === 1;
-      add("cluster", cluster, 1, { services: found_services });
-      if (!cluster.isOpen) continue;
-      if (isSingle) addServers(cluster.services[0], 2);
-      else for (const service of sorted(found_services)) {
-        add("service", service, 2);
-        if (service.isOpen) addServers(service, 3);
-      }
+  const addServers = (service, level) => {
+    if (service.servers) sorted(service.servers).forEach((server) => add("server", server, level));
+    else add("wait", service, level);
+  };
+  for (const cluster of sorted(ranked)) {
+    const wanted = cluster.services.filter(isWanted);
+    if (wanted.length === 0) continue;
+    found += 1;
+    cluster.first = wanted[0];
+    add("cluster", cluster, 1);
+    if (!cluster.isOpen) continue;
+    if (isUnfolded(cluster.services[0]) && cluster.services.length === 1) addServers(cluster.services[0], 2);
+    else for (const service of sorted(wanted)) {
+      add("service", service, 2);
+      if (isUnfolded(service)) addServers(service, 3);
     }
-    at("lines").style.height = `${top}px`;
-    set(at("list"), "aria-rowcount", lines.length + 1);
-    const isFiltered = now.query || now.only;
-    const isSearching = now.query.length > 1 && now.namesAt === -Infinity;
-    put(at("count"), isSearching ? word("searching") : isFiltered ? word("matches", { n: found }) : "");
-    at("nothing").hidden = found > 0 || !now.table || isSearching;
-    put(at("nothing"), word(isFiltered ? "nothing" : "empty"));
   }
+  at("lines").style.height = `${top}px`;
+  set(at("list"), "aria-rowcount", lines.length + 1);
+  const isFiltered = now.query || now.only;
+  const isSearching = now.query.length > 1 && now.addressesAt === -Infinity;
+  put(at("count"), isSearching ? word("reading") : isFiltered ? word("clusterCount", { n: found }) : "");
+  at("nothing").hidden = found > 0 || !now.table || isSearching;
+  put(at("nothing"), word(isFiltered ? "nothing" : "empty"));
+}
 
-  /** The lines that are on the screen, and a few more on both sides. */
-  function visible() {
-    const offset = at("lines").getBoundingClientRect().top;
-    const [from, to] = [-offset - 200, innerHeight - offset + 200];
-    let [low, high] = [0, lines.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (lines[middle].top + lines[middle].height < from) low = middle + 1;
-      else high = middle;
-    }
-    let end = low;
-    while (end < lines.length && lines[end].top < to) end += 1;
-    return lines.slice(low, end);
+/** The lines that are on the screen, and a few more on both sides. */
+function visible() {
+  const offset = at("lines").getBoundingClientRect().top;
+  let [low, high] = [0, lines.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (lines[middle].top + lines[middle].height < -offset - 200) low = middle + 1;
+    else high = middle;
   }
+  let end = low;
+  while (end < lines.length && lines[end].top < innerHeight - offset + 200) end += 1;
+  return lines.slice(low, end);
+}
 
-  function makeRow(id) {
-    const row = make("div", { role: "row", id });
-    const cells = {};
-    for (const name of [...COLUMNS, "reason"]) {
-      cells[name] = make("div", { role: "gridcell", class: name });
-      row.append(cells[name]);
-    }
-    cells.graph.append(graph());
-    cells.name.append(make("span", { class: "caret", "aria-hidden": "true" }), make("span", { class: "title" }), make("span", { class: "sub" }));
-    row.cells = cells;
-    return row;
-  }
+function makeRow(id) {
+  const cells = Object.fromEntries([...COLUMNS, "reason"].map((name) => [name, make("div", { role: "gridcell", class: name })]));
+  cells.graph.append(graph());
+  cells.name.append(make("span", { class: "caret", "aria-hidden": "true" }), make("span", { class: "title" }), make("span", { class: "sub" }));
+  const row = make("div", { role: "row", id }, ...Object.values(cells));
+  row.cells = cells;
+  return row;
+}
 
-  /** Writes the states of servers: a bar, how many serve, and in words how many do not. */
-  function paintStates(cell, states, isMissing) {
-    const all = STATES.reduce((total, name) => total + (states[name] || 0), 0);
-    const key = JSON.stringify([language, states, isMissing]);
-    if (cell.lastPut === key) return;
-    cell.lastPut = key;
-    const bar = make("span", { class: "bar", "aria-hidden": "true" });
-    for (const name of STATES) {
-      if (!states[name]) continue;
-      const part = make("span", { class: name });
-      part.style.flexGrow = states[name];
-      bar.append(part);
-    }
-    const others = STATES.filter((name) => name !== "serving" && states[name]).reverse().map((name) => make("span", { class: `text ${name}` }, `${number(states[name])} ${word(name)}`));
-    const summary = isMissing ? make("span", { class: "text missing" }, `${STATE_SIGNS.missing} ${word("missing")}`)
-      : make("span", { class: "ratio" }, all ? `${number(states.serving || 0)}/${number(all)}` : word("none"));
-    cell.replaceChildren(bar, summary, ...others);
-    cell.title = STATES.filter((name) => states[name]).map((name) => `${word(name)}: ${states[name]}`).join("\n");
-  }
+/** Writes the states of servers: a bar, how many serve, and in words how many do not. */
+function paintStates(cell, states, isMissing) {
+  const key = JSON.stringify([language, states, isMissing]);
+  if (cell.lastPut === key) return;
+  cell.lastPut = key;
+  const bar = make("span", { class: "bar", "aria-hidden": "true" });
+  const there = STATE_NAMES.filter((name) => states[name]);
+  for (const name of there) bar.append(make("span", { class: name }));
+  there.forEach((name, index) => { bar.children[index].style.flexGrow = states[name]; });
+  const all = countAll(states);
+  const ratio = isMissing ? make("span", { class: "missing" }, `${STATES.missing} ${word("missing")}`) : make("span", {}, all ? `${number(states.serving ?? 0)}/${number(all)}` : word("none"));
+  const others = there.filter((name) => name !== "serving").reverse().map((name) => make("span", { class: name }, `${number(states[name])} ${word(name)}`));
+  cell.replaceChildren(bar, ratio, ...others);
+}
 
-  /** What is beside the name of a cluster. */
-  function about({ of, services: found }) {
-    const { query } = now;
-    if (query && !found.some((service) => service.text.includes(query))) {
-      const hit = found[0].addresses.split("\n").find((address) => address.includes(query));
-      if (hit) return `→ ${hit}`;
-    }
-    if (of.services.length > 1) return word("serviceCount", { n: of.services.length });
-    return `${of.services[0].key} · ${of.services[0].row.scheduler ?? ""}`;
-  }
+/** What is below the name of a cluster: its service, or the server that was looked for. */
+function about({ services, first }) {
+  const hit = now.query && !first.text.includes(now.query) && first.addresses.split("\n").find((address) => address.includes(now.query));
+  if (hit) return `→ ${hit}`;
+  return services.length > 1 || first.cluster.key === null ? word("serviceCount", { n: services.length }) : `${first.key} · ${first.row.scheduler}`;
+}
+const weight = ({ weight, file_weight: inFile }) => number(weight) + (inFile === undefined || inFile === weight ? "" : ` (${inFile === null ? word("notInFile") : word("inFile", { n: inFile })})`);
 
-  function fill(row, line, index) {
-    const { kind, of, level } = line;
-    const { cells } = row;
-    const data = of.row;
-    row.className = `row ${kind}`;
-    row.style.transform = `translateY(${line.top}px)`;
-    row.style.height = `${line.height}px`;
-    set(row, "aria-level", level);
-    set(row, "aria-rowindex", index + 2);
-    set(row, "aria-selected", now.selected === line.id);
-    const isFoldable = kind === "cluster" || kind === "service";
-    set(row, "aria-expanded", isFoldable ? of.isOpen : null);
-    const [caret, title, sub] = cells.name.children;
-    put(caret, isFoldable ? (of.isOpen ? "▾" : "▸") : "");
-    if (kind === "wait") { put(title, word("wait")); return; }
-    if (kind === "cluster") {
-      put(title, of.name === null ? word("unmanaged") : shown(of.name));
-      put(sub, shown(about(line)));
-      set(cells.name, "title", shown([of.name ?? "", ...of.services.slice(0, 20).map((service) => service.key), of.services[0].row.file ?? ""].join(" ")));
-    } else if (kind === "service") {
-      put(title, shown(of.key));
-      put(sub, shown(data.scheduler));
-    } else {
-      put(title, shown(of.key));
-      put(sub, shown(data.forward));
-    }
-    if (kind === "server") {
-      put(cells.state, `${STATE_SIGNS[of.state]} ${word(of.state)}`);
-      cells.state.className = `state pill ${of.state}`;
-      const isOther = data.file_weight !== undefined && data.file_weight !== data.weight;
-      put(cells.weight, isOther ? `${number(data.weight)} (${data.file_weight === null ? "–" : number(data.file_weight)})` : number(data.weight));
-      cells.weight.title = isOther ? (data.file_weight === null ? word("notInFile") : word("inFile", { n: data.file_weight })) : "";
-      put(cells.reason, reason(data.reason));
-      cells.reason.title = cells.reason.lastPut;
-    } else {
-      paintStates(cells.state, of.states, data.state === "missing");
-    }
-    const counters = data[now.kind];
-    const rate = now.kind === "rates" ? "/s" : "";
-    put(cells.connections, number(counters?.connections));
-    put(cells.incoming, counters ? bytes(counters.incoming_bytes) + rate : "–");
-    put(cells.outgoing, counters ? bytes(counters.outgoing_bytes) + rate : "–");
-    put(cells.active, number(data.active));
-    put(cells.inactive, number(data.inactive));
-    for (const name of COLUMNS) set(cells[name], "data-label", name === "connections" && now.kind === "statistics" ? word("count") : word(name));
-    drawGraph(cells.graph.firstChild, of.ring);
+function fill(row, { kind, of, level, id, top, height }, index) {
+  const { cells } = row;
+  const data = of.row;
+  row.className = `row ${kind}`;
+  row.style.transform = `translateY(${top}px)`;
+  row.style.height = `${height}px`;
+  set(row, "aria-level", level);
+  set(row, "aria-rowindex", index + 2);
+  set(row, "aria-selected", now.selected === id);
+  const isFoldable = kind === "cluster" || (kind === "service" && of.cluster.key !== null);
+  set(row, "aria-expanded", isFoldable ? of.isOpen : null);
+  const [caret, title, sub] = cells.name.children;
+  put(caret, isFoldable ? (of.isOpen ? "▾" : "▸") : "");
+  put(title, kind === "wait" ? word("reading") : shown(of.key ?? word("unmanaged")));
+  if (kind === "wait") return;
+  put(sub, shown(kind === "cluster" ? about(of) : data.scheduler ?? data.forward));
+  set(cells.name, "title", [title, sub].map((node) => node.textContent).join("\n"));
+  if (kind === "server") {
+    put(cells.state, `${STATES[of.state]} ${word(of.state)}`);
+    cells.state.className = `state pill ${of.state}`;
+    put(cells.weight, weight(data).replace(/\(.*\)/, data.file_weight === null ? "(–)" : `(${number(data.file_weight)})`));
+    set(cells.weight, "title", weight(data));
+    put(cells.reason, shown(data.reason?.text));
+    set(cells.reason, "title", shown(data.reason?.text));
+  } else {
+    paintStates(cells.state, of.states, data.state === "missing");
   }
-  const reason = (of) => (of ? shown(of.text ?? of.kind) : "");
+  const counters = data[now.kind] ?? {};
+  const each = now.kind === "rates" ? rate : (text) => text;
+  put(cells.connections, number(counters.connections));
+  put(cells.incoming, each(bytes(counters.incoming_bytes)));
+  put(cells.outgoing, each(bytes(counters.outgoing_bytes)));
+  put(cells.active, number(data.active));
+  put(cells.inactive, number(data.inactive));
+  for (const name of COLUMNS) set(cells[name], "data-label", columnWord(name)); // for narrow screens, where no head is
+  drawGraph(cells.graph.firstChild, of.ring);
+}
 
-  /** Brings the lines that are on the screen into the page, and takes the others out. */
-  function draw() {
-    const there = visible();
-    const ids = new Set(there.map((line) => line.id));
-    for (const [id, row] of rows) if (!ids.has(id)) { row.remove(); rows.delete(id); }
-    const first = lines.indexOf(there[0]);
-    let before = null; // in the order of the list, for those who hear the page
-    there.forEach((line, position) => {
-      let row = rows.get(line.id);
-      if (!row) { row = makeRow(line.id); rows.set(line.id, row); }
-      const wanted = before ? before.nextSibling : at("lines").firstChild;
-      if (row !== wanted) at("lines").insertBefore(row, wanted);
-      fill(row, line, first + position);
-      before = row;
-    });
-    set(at("list"), "aria-activedescendant", rows.has(now.selected) ? now.selected : null);
+/** Brings the lines that are on the screen into the page, in their order, and takes the others out. */
+function draw() {
+  const there = visible();
+  const ids = new Set(there.map(({ id }) => id));
+  for (const [id, row] of rows) if (!ids.has(id) && rows.delete(id)) row.remove();
+  const first = lines.indexOf(there[0]);
+  let next = at("lines").firstChild;
+  there.forEach((line, index) => {
+    if (!rows.has(line.id)) rows.set(line.id, makeRow(line.id));
+    const row = rows.get(line.id);
+    if (row === next) next = row.nextSibling;
+    else at("lines").insertBefore(row, next);
+    fill(row, line, first + index);
+  });
+  set(at("list"), "aria-activedescendant", rows.has(now.selected) ? now.selected : null);
+}
+function paintList() {
+  layout();
+  draw();
+}
+
+function paintTools() {
+  for (const cell of at("head").children) {
+    const name = cell.dataset.column;
+    put(cell.firstChild, columnWord(name));
+    if (name in SORTS) set(cell, "aria-sort", now.sort !== name ? "none" : (name === "name") === now.isReversed ? "descending" : "ascending");
   }
+  set(at("problems"), "aria-pressed", now.only === "problems");
+  set(at("kind"), "aria-pressed", now.kind === "statistics");
+  at("sort").value = now.sort;
+}
+function makeTools() {
+  for (const name of COLUMNS) {
+    at("head").append(make("div", { role: "columnheader", class: name, "data-column": name }, name in SORTS ? makeButton({}, "", () => sortBy(name)) : make("span")));
+    if (name in SORTS) at("sort").append(make("option", { value: name, "data-word": name }));
+  }
+  at("sort").addEventListener("change", () => sortBy(at("sort").value));
+  at("problems").addEventListener("click", KEYS.p);
+  at("kind").addEventListener("click", KEYS.u);
+  at("search").addEventListener("input", () => {
+    now.query = at("search").value.trim().toLowerCase();
+    paintList();
+    if (now.query.length > 1 && performance.now() - now.addressesAt > ADDRESSES_MS) pollSoon();
+  });
+  at("lines").addEventListener("click", ({ target }) => {
+    const row = target.closest("[role=row]");
+    if (!row || !getSelection().isCollapsed) return;
+    now.selected = row.id;
+    activate();
+  });
+  at("more").addEventListener("click", () => {
+    now.hasAllNotices = !now.hasAllNotices;
+    paintHead();
+  });
   let isDrawing = false;
-  function drawSoon() {
-    if (isDrawing) return;
+  addEventListener("scroll", () => {
+    if (!isDrawing) requestAnimationFrame(() => { isDrawing = false; draw(); });
     isDrawing = true;
-    requestAnimationFrame(() => { isDrawing = false; draw(); });
-  }
-  function paintList() { layout(); draw(); }
+  }, { passive: true });
+  addEventListener("resize", paintList);
+}
+function sortBy(name) {
+  now.isReversed = now.sort === name && !now.isReversed;
+  now.sort = name;
+  kept("sort", name);
+  paintTools();
+  paintList();
+}
+function filter(only) {
+  now.only = only;
+  paintTools();
+  paintTotals();
+  paintList();
+}
 
-  function paintTools() {
-    for (const button of at("head").querySelectorAll("button")) {
-      const name = button.dataset.sort;
-      put(button, (name === "connections" && now.kind === "statistics" ? word("count") : word(name)) + (now.sort === name ? ((name === "name") === now.isReversed ? " ▾" : " ▴") : ""));
+const selectedIndex = () => lines.findIndex(({ id }) => id === now.selected);
+/** Selects another line, and scrolls to it. */
+function go(index) {
+  const line = lines[Math.max(0, Math.min(lines.length - 1, index))];
+  if (!line) return;
+  now.selected = line.id;
+  at("list").focus({ preventScroll: true });
+  const top = at("lines").getBoundingClientRect().top + line.top;
+  const head = at("head").offsetHeight + 8;
+  if (top < head) scrollBy(0, top - head);
+  else if (top + line.height > innerHeight - 8) scrollBy(0, top + line.height - innerHeight + 8);
+  draw();
+}
+/** Unfolds or folds the selected line (`wanted`: only so), or shows the details of a server. Folding what is folded goes to what it is in. */
+function activate(wanted) {
+  const index = selectedIndex();
+  if (index < 0) return;
+  const { kind, of, level } = lines[index];
+  const isFoldable = kind === "cluster" || (kind === "service" && of.cluster.key !== null);
+  if (wanted === false && !(isFoldable && of.isOpen)) {
+    go(lines.findLastIndex((line, above) => above < index && line.level < level));
+  } else if (kind === "server") {
+    showServer(of);
+  } else if (isFoldable && of.isOpen !== wanted) {
+    of.isOpen = !of.isOpen;
+    for (const service of of.services ?? [of]) if (!isUnfolded(service) && service.servers) {
+      service.servers.forEach(forget);
+      service.servers = null;
     }
-    for (const cell of at("head").children) {
-      if (cell.dataset.word) put(cell, word(cell.dataset.word));
-      if (cell.dataset.column in SORTS) set(cell, "aria-sort", now.sort !== cell.dataset.column ? "none" : (now.sort === "name") === now.isReversed ? "descending" : "ascending");
-    }
-    set(at("problems"), "aria-pressed", now.only === "problems");
-    set(at("kind"), "aria-pressed", now.kind === "statistics");
-    at("sort").value = now.sort;
-  }
-  function makeTools() {
-    for (const name of COLUMNS) {
-      const cell = make("div", { role: "columnheader", class: name, "data-column": name });
-      if (name in SORTS) {
-        const button = make("button", { type: "button", "data-sort": name });
-        button.addEventListener("click", () => sortBy(name));
-        cell.append(button);
-        at("sort").append(make("option", { value: name }));
-      } else cell.dataset.word = name;
-      at("head").append(cell);
-    }
-    at("sort").addEventListener("change", () => sortBy(at("sort").value));
-    at("problems").addEventListener("click", () => filter(now.only === "problems" ? null : "problems"));
-    at("kind").addEventListener("click", switchKind);
-    at("search").addEventListener("input", () => {
-      now.query = at("search").value.trim().toLowerCase();
-      paintList();
-      if (now.query.length > 1 && performance.now() - now.namesAt > NAMES_MS) pollSoon();
-    });
-    at("lines").addEventListener("click", (event) => {
-      const row = event.target.closest("[role=row]");
-      if (!row || !getSelection().isCollapsed) return;
-      select(row.id);
-      activate();
-    });
-    at("more").addEventListener("click", () => { now.allNotices = !now.allNotices; paintHead(); });
-    addEventListener("scroll", drawSoon, { passive: true });
-    addEventListener("resize", paintList);
-  }
-  function sortBy(name) {
-    now.isReversed = now.sort === name ? !now.isReversed : false;
-    now.sort = name;
-    kept("sort", name);
-    paintTools();
     paintList();
+    if (of.isOpen) pollSoon();
   }
-  function filter(only) {
-    now.only = only;
-    paintTools();
-    paintTotals();
-    paintList();
+}
+
+// ---------------------------------------------------------------- the details of a server
+
+function paintServer() {
+  if (!at("server").open) return;
+  const { row, state, service, key, ring } = now.detailed;
+  const time = (name) => row.reason?.[name] && word(name, { time: moment(row.reason[name]) });
+  const both = (name, show) => word("perSecond", { n: show(row.rates?.[name]), all: show(row.statistics?.[name]) });
+  const facts = {
+    state: `${STATES[state]} ${word(state)}`, reason: [row.reason?.text, time("since"), time("until")].filter(Boolean).join(" · "),
+    cluster: service.cluster.key, service: service.key, scheduler: service.row.scheduler, forward: row.forward, weight: weight(row),
+    active: number(row.active), inactive: number(row.inactive), persistent: number(row.persistent),
+    count: both("connections", number), incoming: both("incoming_bytes", bytes), outgoing: both("outgoing_bytes", bytes),
+    packetsIn: both("incoming_packets", number), packetsOut: both("outgoing_packets", number),
+  };
+  const list = make("dl");
+  for (const [name, text] of Object.entries(facts)) if (text) list.append(make("dt", {}, word(name)), make("dd", {}, shown(text)));
+  const drawing = graph();
+  drawGraph(drawing, ring);
+  put(at("serverName"), shown(key));
+  at("facts").replaceChildren(drawing, list);
+}
+async function showServer(server) {
+  now.detailed = server;
+  at("server").showModal();
+  paintServer();
+  const line = make("p", {}, "…");
+  at("connections").replaceChildren(line);
+  try {
+    const found = await firstLines(`v1/connections?cluster=${encodeURIComponent(server.service.cluster.key)}&server=${encodeURIComponent(server.key)}`);
+    if (!line.isConnected) return; // another server is shown meanwhile
+    const names = Object.keys(found[0] ?? {}).filter((name) => !["version", "cluster", "service", "server"].includes(name));
+    const table = make("table", {}, make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, shown(name).replaceAll("_", " ")))));
+    for (const one of found) table.append(make("tr", {}, ...names.map((name) => make("td", {}, shown(one[name] ?? "–")))));
+    if (found.length > 0) line.before(table);
+    put(line, found.length === 0 ? word("noConnections") : found.length === MOST_CONNECTIONS ? word("firstOnes", { n: MOST_CONNECTIONS }) : "");
+  } catch (error) {
+    put(line, word("noList", { why: shown(error.message) }));
   }
-  function switchKind() {
+}
+/** The first of the connections: the reply may have a million lines. */
+async function firstLines(path) {
+  const stop = new AbortController();
+  const reply = await fetch(path, { cache: "no-store", signal: stop.signal });
+  if (!reply.ok) throw new Error(reply.status);
+  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "", found = [], isEnd = false;
+  while (!isEnd && found.length <= MOST_CONNECTIONS) {
+    const { value, done } = await reader.read();
+    text += value ?? "";
+    isEnd = done;
+    found = text.split("\n");
+  }
+  stop.abort();
+  return found.filter((line, index) => line && (isEnd || index < found.length - 1)).slice(0, MOST_CONNECTIONS).map((line) => JSON.parse(line));
+}
+
+// ---------------------------------------------------------------- events
+
+let source = null, events = new Map(); // by what they are, in the order of their times
+function listen() {
+  if (source || document.hidden) return;
+  source = new EventSource("v1/events");
+  // Once it is connected, also again, what happened before is read: no event is missed between the two.
+  source.addEventListener("open", readEvents);
+  for (const kind of KINDS) {
+    source.addEventListener(kind, ({ data }) => {
+      takeEvents([JSON.parse(data)]);
+      isStatusWanted = true;
+      pollSoon();
+    });
+  }
+  // The browser connects again by itself, but not after a reply that is no stream; then the next reading that succeeds does.
+  source.addEventListener("error", () => { if (source?.readyState === EventSource.CLOSED) silence(); });
+}
+function silence() {
+  source?.close();
+  source = null;
+}
+async function readEvents() {
+  const list = await read(`v1/history?events=1&last=${MOST_EVENTS}`).catch(() => ({})); // the head of the page says that nothing answers
+  takeEvents(list.events ?? []);
+}
+function takeEvents(more) {
+  const key = ({ at, kind, by, text }) => JSON.stringify([at, kind, by, text]);
+  const all = [...events.values(), ...more].sort((one, other) => Date.parse(one.at) - Date.parse(other.at));
+  events = new Map(all.slice(-2 * MOST_EVENTS).map((event) => [key(event), event]));
+  paintEvents();
+}
+function paintEvents() {
+  const name = ({ kind }) => (KINDS.includes(kind) ? word(`event_${kind}`) : shown(kind));
+  const newestFirst = [...events.values()].slice(-MOST_EVENTS).reverse();
+  const items = newestFirst.map((event) => {
+    const { kind, text, by, at: time, clusters = [], changes = [], added = 0, edited = 0, deleted = 0 } = event;
+    const level = WORDS[`event_${kind}`]?.[2] ?? "info";
+    const when = make("time", { datetime: shown(time), title: moment(time) }, ago(time));
+    const item = make("li", { class: level }, make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[level]), make("b", {}, name(event)), when, make("p", { class: "text" }, shown(text) + (by ? ` · ${shown(by)}` : "")));
+    item.append(...clusters.slice(0, 5).map((cluster) => makeButton({}, shown(cluster), () => search(cluster))));
+    if (changes.length > 0) {
+      const more = added + edited + deleted - changes.length;
+      const all = [...changes, ...(more > 0 ? [word("more", { n: more })] : [])].map((change) => make("li", {}, shown(change)));
+      item.append(make("details", {}, make("summary", {}, `+${added} ~${edited} −${deleted}`), make("ul", {}, ...all)));
+    }
+    return item;
+  });
+  at("events").querySelector("ol").replaceChildren(...(items.length > 0 ? items : [make("li", {}, word("noEvents"))]));
+  put(at("latest"), newestFirst[0] ? `${name(newestFirst[0])} · ${ago(newestFirst[0].at)}` : "");
+}
+
+// ---------------------------------------------------------------- all of it, and the keys
+
+function search(text) {
+  at("search").value = text;
+  at("search").dispatchEvent(new Event("input"));
+}
+function paint() {
+  paintHead();
+  paintTotals();
+  paintList();
+  paintServer();
+}
+function paintTheme() {
+  document.documentElement.dataset.theme = theme;
+  put(at("theme"), word(`theme${theme[0].toUpperCase()}${theme.slice(1)}`));
+}
+function paintWords() {
+  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+  for (const node of document.querySelectorAll("[data-word]")) put(node, word(node.dataset.word));
+  for (const node of document.querySelectorAll("[data-name]")) set(node, "aria-label", word(node.dataset.name));
+  at("search").placeholder = `${word("search")}  /`;
+  put(at("language"), language === "zh" ? "English" : "中文");
+  at("language").lang = language === "zh" ? "en" : "zh";
+  const shortcuts = { "/": "keySearch", "j k ↓ ↑": "keyMove", "Enter → ←": "keyFold", "Home End": "keyEnds", p: "problems", u: "inAll", t: "keyTheme", l: "keyLanguage", Esc: "keyEscape", "?": "keyHelp" };
+  at("shortcuts").replaceChildren(...Object.entries(shortcuts).flatMap(([keys, key]) => [make("dt", {}, ...keys.split(" ").map((one) => make("kbd", {}, one))), make("dd", {}, word(key))]));
+  paintTheme();
+  paintTools();
+  paintEvents();
+  paint();
+}
+
+const KEYS = {
+  "/": () => at("search").select(),
+  "?": () => at("help").showModal(),
+  j: () => go(selectedIndex() + 1),
+  k: () => go(selectedIndex() - 1),
+  Home: () => go(0),
+  End: () => go(lines.length - 1),
+  Enter: () => activate(),
+  ArrowRight: () => activate(true),
+  ArrowLeft: () => activate(false),
+  Escape: () => { search(""); filter(null); },
+  p: () => filter(now.only === "problems" ? null : "problems"),
+  u: () => {
     now.kind = now.kind === "rates" ? "statistics" : "rates";
     kept("kind", now.kind);
     paintTools();
     paintList();
-  }
-
-  const selectedLine = () => lines.findIndex((line) => line.id === now.selected);
-  function select(id) {
-    now.selected = id;
-    drawSoon();
-  }
-  /** Selects another line, and scrolls to it. */
-  function go(index) {
-    const line = lines[Math.max(0, Math.min(lines.length - 1, index))];
-    if (!line) return;
-    at("list").focus({ preventScroll: true });
-    const top = at("lines").getBoundingClientRect().top + line.top;
-    const head = at("head").offsetHeight + 8;
-    if (top < head) scrollBy(0, top - head);
-    else if (top + line.height > innerHeight - 8) scrollBy(0, top + line.height - innerHeight + 8);
-    now.selected = line.id;
-    draw();
-  }
-  /** Folds or unfolds the selected line, or shows the details of a server. */
-  function activate(wanted) {
-    const line = lines[selectedLine()];
-    if (!line) return;
-    const { kind, of } = line;
-    if (kind === "server") {
-      if (wanted === false) go(lines.findIndex(({ of: parent }) => parent === of.service || (parent === of.service.cluster && parent.services.length === 1)));
-      else showServer(of);
-      return;
-    }
-    if (kind === "wait" || (wanted !== undefined && of.isOpen === wanted)) {
-      if (wanted === false && kind === "service") go(lines.findIndex(({ of: parent }) => parent === of.cluster));
-      return;
-    }
-    of.isOpen = !of.isOpen;
-    const inside = kind === "service" ? [of] : of.services.length === 1 ? of.services : [];
-    if (!of.isOpen) for (const service of inside) { service.servers?.forEach(forget); service.servers = null; }
-    // Servers of what lbd does not manage are in no table; the status has their names.
-    else if ((of.cluster ?? of).name === null) inside.forEach(nameForeign);
-    paintList();
-    if (of.isOpen) pollSoon();
-  }
-  function nameForeign(service) {
-    const found = (now.status?.foreign || []).find((row) => row.service === service.key);
-    takeServers({ services: [{ service: service.key, servers: (found?.servers || []).map((server) => ({ server, file_weight: undefined })) }] }, false);
-  }
-
-  let detailed = null; // the server whose details are shown
-  function paintServer() {
-    if (!detailed || !at("server").open) return;
-    const { row, state, service, key, ring } = detailed;
-    put(at("serverName"), shown(key));
-    const times = [row.reason?.since && word("since", { time: moment(row.reason.since) }), row.reason?.until && word("until", { time: moment(row.reason.until) })].filter(Boolean).join(" ");
-    const both = (name, show) => (row.rates || row.statistics ? word("perSecond", { n: show(row.rates?.[name]), all: show(row.statistics?.[name]) }) : "–");
-    const facts = [
-      ["state", `${STATE_SIGNS[state]} ${word(state)}`], ["reason", reason(row.reason) + (times ? ` (${times})` : "")],
-      ["cluster", shown(service.cluster.name ?? word("unmanaged"))], ["service", shown(service.key)], ["scheduler", shown(service.row.scheduler)],
-      ["forward", shown(row.forward)],
-      ["weight", number(row.weight) + (row.file_weight === undefined || row.file_weight === row.weight ? "" : ` (${row.file_weight === null ? word("notInFile") : word("inFile", { n: row.file_weight })})`)],
-      ["active", number(row.active)], ["inactive", number(row.inactive)], ["persistent", number(row.persistent)],
-      ["count", both("connections", number)], ["incoming", both("incoming_bytes", bytes)], ["outgoing", both("outgoing_bytes", bytes)],
-      ["packetsIn", both("incoming_packets", number)], ["packetsOut", both("outgoing_packets", number)],
-    ].filter(([, text]) => text);
-    const list = make("dl");
-    for (const [name, text] of facts) list.append(make("dt", {}, word(name)), make("dd", {}, text));
-    const drawing = graph();
-    drawGraph(drawing, ring);
-    at("facts").replaceChildren(drawing, list);
-  }
-  async function showServer(server) {
-    detailed = server;
-    at("server").showModal();
-    paintServer();
-    const box = at("connections");
-    const asked = make("p", {}, "…");
-    box.replaceChildren(asked);
-    const { cluster } = server.service;
-    const query = `server=${encodeURIComponent(server.key)}${cluster.name === null ? "" : `&cluster=${encodeURIComponent(cluster.name)}`}`;
-    try {
-      const found = await firstLines(`v1/connections?${query}`, MOST_CONNECTIONS);
-      if (!box.contains(asked)) return; // another server is shown meanwhile
-      if (found.length === 0) { put(asked, word("noConnections")); return; }
-      const columns = Object.keys(found[0]).filter((name) => !["version", "cluster", "service", "server"].includes(name));
-      const table = make("table", {}, make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, shown(name).replaceAll("_", " ")))));
-      for (const one of found) table.append(make("tr", {}, ...columns.map((name) => make("td", {}, shown(one[name] ?? "–")))));
-      box.replaceChildren(table);
-      if (found.length === MOST_CONNECTIONS) box.append(make("p", {}, word("moreConnections", { n: MOST_CONNECTIONS })));
-    } catch (error) {
-      put(asked, word("noList", { why: shown(error.message) }));
-    }
-  }
-  /** The first lines of a reply of JSON lines, however long it is. */
-  async function firstLines(path, most) {
-    const stop = new AbortController();
-    const reply = await fetch(path, { cache: "no-store", signal: stop.signal });
-    if (!reply.ok) throw new Error(String(reply.status));
-    const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
-    let text = "", isEnd = false;
-    const split = () => text.split("\n").filter(Boolean);
-    while (!isEnd && split().length <= most) {
-      const { value, done } = await reader.read();
-      text += value ?? "";
-      isEnd = done;
-    }
-    if (!isEnd) stop.abort();
-    return split().slice(0, most).map((line) => JSON.parse(line));
-  }
-
-  // ---------------------------------------------------------------- events
-
-  let source = null;
-  let events = new Map(); // by their JSON, the newest last
-  function listen() {
-    if (source || document.hidden) return;
-    source = new EventSource("v1/events");
-    // Once it is connected (again), what happened before is read: no event is missed between the two.
-    source.addEventListener("open", readEvents);
-    for (const kind of ["message", ...Object.keys(KINDS)]) {
-      source.addEventListener(kind, ({ data }) => {
-        try { takeEvent(JSON.parse(data)); } catch { return; }
-        paintEvents();
-        pollSoon();
-      });
-    }
-    // The browser connects again by itself, but not after an answer that is no stream: the next reading that succeeds does.
-    source.addEventListener("error", () => { if (source?.readyState === EventSource.CLOSED) silence(); });
-  }
-  function silence() {
-    source?.close();
-    source = null;
-  }
-  function takeEvent(event) {
-    const { version, ...rest } = event; // in a list they have none
-    const key = JSON.stringify([rest.at, rest.kind, rest.by ?? null, rest.text, rest.clusters ?? []]);
-    if (!events.has(key)) events.set(key, rest);
-  }
-  async function readEvents() {
-    try {
-      const list = await read(`v1/history?events=1&last=${MOST_EVENTS}`);
-      const live = [...events.values()];
-      events = new Map();
-      for (const event of [...(list.events || []).slice(-MOST_EVENTS), ...live]) takeEvent(event);
-      paintEvents();
-    } catch { /* The head of the page says that nothing answers. */ }
-  }
-  function paintEvents() {
-    const newestFirst = [...events.values()].sort((one, other) => Date.parse(one.at) - Date.parse(other.at)).slice(-MOST_EVENTS).reverse();
-    const name = (kind) => word(`${kind}_event` in WORDS.en ? `${kind}_event` : kind);
-    at("events").querySelector("ol").replaceChildren(...newestFirst.map((event) => {
-      const level = KINDS[event.kind] ?? "info";
-      const time = make("time", { datetime: shown(event.at), title: moment(event.at) }, ago(event.at));
-      const head = make("p", {}, make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[level]), make("b", {}, shown(name(event.kind))), time);
-      const item = make("li", { class: level }, head, make("p", { class: "text" }, shown(event.text) + (event.by ? ` · ${shown(event.by)}` : "")));
-      if (event.clusters?.length) item.append(make("p", { class: "names" }, ...event.clusters.slice(0, 5).map((cluster) => {
-        const button = make("button", { type: "button" }, shown(cluster));
-        button.addEventListener("click", () => search(cluster));
-        return button;
-      })));
-      if (event.changes?.length) {
-        const total = (event.added || 0) + (event.edited || 0) + (event.deleted || 0);
-        const changes = event.changes.map((change) => make("li", {}, shown(change)));
-        if (total > changes.length) changes.push(make("li", {}, word("alsoMore", { n: total - changes.length })));
-        item.append(make("details", {}, make("summary", {}, `+${event.added || 0} ~${event.edited || 0} −${event.deleted || 0}`), make("ul", {}, ...changes)));
-      }
-      return item;
-    }));
-    if (newestFirst.length === 0) at("events").querySelector("ol").append(make("li", {}, word("noEvents")));
-    put(at("latest"), newestFirst[0] ? `${name(newestFirst[0].kind)} · ${ago(newestFirst[0].at)}` : "");
-  }
-
-  // ---------------------------------------------------------------- all of it, languages, keys
-
-  function search(text) {
-    at("search").value = text;
-    at("search").dispatchEvent(new Event("input"));
-  }
-  function paint() {
-    paintHead();
-    paintTotals();
-    paintList();
-    paintServer();
-  }
-  const SHORTCUTS = [["/", "kSearch"], ["j k ↓ ↑", "kMove"], ["Enter → ←", "kFold"], ["Home End", "kEnds"], ["p", "kProblems"], ["u", "kKind"], ["t", "kTheme"], ["l", "kLanguage"], ["Esc", "kEscape"], ["?", "kHelp"]];
-  function paintWords() {
-    document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-    for (const node of document.querySelectorAll("body [data-word]")) put(node, word(node.dataset.word));
-    for (const node of document.querySelectorAll("[data-label]:not([role=gridcell])")) set(node, node.id === "search" ? "placeholder" : "aria-label", word(node.dataset.label));
-    set(at("search"), "aria-label", word("search").split("  ")[0]);
-    for (const option of at("sort").options) option.textContent = word(option.value);
-    const other = language === "zh" ? "en" : "zh";
-    put(at("language"), other === "zh" ? "中文" : "English");
-    at("language").lang = other;
-    put(at("theme"), word(theme === "light" ? "themeLight" : theme === "dark" ? "themeDark" : "themeAuto"));
-    const list = at("shortcuts");
-    list.replaceChildren();
-    for (const [keys, key] of SHORTCUTS) {
-      const term = make("dt");
-      for (const one of keys.split(" ")) term.append(make("kbd", {}, one), " ");
-      list.append(term, make("dd", {}, word(key)));
-    }
-    paintTools();
-    paintEvents();
-    paint();
-  }
-  function switchLanguage() {
+  },
+  t: () => {
+    theme = { auto: "dark", dark: "light", light: "auto" }[theme];
+    kept("theme", theme);
+    paintTheme();
+  },
+  l: () => {
     language = language === "zh" ? "en" : "zh";
     kept("language", language);
     paintWords();
-  }
-  function switchTheme() {
-    theme = theme === "dark" ? "light" : theme === "light" ? "auto" : "dark";
-    kept("theme", theme);
-    paintTheme();
-    put(at("theme"), word(theme === "light" ? "themeLight" : theme === "dark" ? "themeDark" : "themeAuto"));
-  }
+  },
+};
+Object.assign(KEYS, { ArrowDown: KEYS.j, ArrowUp: KEYS.k });
 
-  const KEYS = {
-    "/": () => { at("search").focus(); at("search").select(); },
-    "?": () => at("help").showModal(),
-    j: () => go(selectedLine() + 1), ArrowDown: () => go(selectedLine() + 1),
-    k: () => go(selectedLine() - 1), ArrowUp: () => go(selectedLine() - 1),
-    Home: () => go(0), End: () => go(lines.length - 1),
-    Enter: () => activate(), ArrowRight: () => activate(true), ArrowLeft: () => activate(false),
-    p: () => filter(now.only === "problems" ? null : "problems"), u: switchKind, t: switchTheme, l: switchLanguage,
-    Escape: () => { search(""); filter(null); },
-  };
-  function onKey(event) {
-    const { target, key } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
-    if (target.id === "search") {
-      if (key === "Escape" && !target.value) target.blur();
-      else if (key === "Escape") search("");
-      else if (key === "ArrowDown" || key === "Enter") go(0);
-      else return;
-    } else {
-      // Buttons, lists and what folds have keys of their own.
-      if (target.closest("select, button, summary") && ["Enter", "ArrowDown", "ArrowUp", "Home", "End"].includes(key)) return;
-      if (!Object.hasOwn(KEYS, key)) return;
-      KEYS[key]();
-    }
-    event.preventDefault();
-  }
-
-  document.addEventListener("DOMContentLoaded", () => {
-    makeTotals();
-    makeTools();
-    at("events").open = matchMedia("(min-width: 1100px)").matches;
-    at("language").addEventListener("click", switchLanguage);
-    at("theme").addEventListener("click", switchTheme);
-    at("keys").addEventListener("click", KEYS["?"]);
-    for (const button of document.querySelectorAll(".close")) button.addEventListener("click", () => button.closest("dialog").close());
-    document.addEventListener("keydown", onKey);
-    document.addEventListener("visibilitychange", () => {
-      if (document.hidden) { clearTimeout(timer); silence(); }
-      else poll();
-    });
-    setInterval(() => { if (now.failures > 0 && !document.hidden) paintSummary(); }, 1000);
-    setInterval(() => { if (!document.hidden) paintEvents(); }, 30000); // how long ago it was
-    paintWords();
-    poll();
-  });
-})();
+document.addEventListener("keydown", (event) => {
+  const { target, key } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
+  if (target.id === "search") {
+    if (key === "Escape") search("");
+    else if (key === "ArrowDown" || key === "Enter") go(0);
+    else return;
+  } else if (!Object.hasOwn(KEYS, key) || (key.length > 1 && key !== "Escape" && target.closest("select, button, summary"))) {
+    return; // buttons and lists have keys of their own
+  } else KEYS[key]();
+  event.preventDefault();
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) silence();
+  else poll();
+});
+makeTotals();
+makeTools();
+at("events").open = matchMedia("(min-width: 1241px)").matches;
+for (const [id, key] of [["theme", "t"], ["language", "l"], ["keys", "?"]]) at(id).addEventListener("click", KEYS[key]);
+for (const button of document.querySelectorAll(".close")) button.addEventListener("click", () => button.closest("dialog").close());
+setInterval(() => { if (now.failures > 0) paintSummary(); }, 1000);
+setInterval(() => { for (const time of document.querySelectorAll("time")) put(time, ago(time.dateTime)); }, 20000);
+paintWords();
+poll();
