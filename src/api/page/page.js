@@ -141,7 +141,6 @@ const LEVELS = ["bad", "warn", "info"];
 const SIGNS = { good: "✓", info: "i", warn: "!", bad: "✕", none: "…" };
 const STATES = { serving: "✓", quiesced: "‖", draining: "↓", waiting: "…", failing: "✕", missing: "?" };
 const STATE_NAMES = Object.keys(STATES);
-const COUNTERS = ["connections", "incoming_packets", "outgoing_packets", "incoming_bytes", "outgoing_bytes"];
 
 // ---------------------------------------------------------------- helpers
 
@@ -248,6 +247,7 @@ const now = {
   kind: kept("kind") ?? "rates", sort: kept("sort") ?? "name", isReversed: false,
   selected: null, // the id of a line
   detailed: null, // the server whose details are shown
+  states: {}, // how many servers are in each state
   hasAllNotices: false,
 };
 const clusters = new Map(); // by name; null: of no cluster
@@ -351,6 +351,7 @@ function takeTable(table) {
   }
   for (const [key, service] of services) if (!seen.has(service) && services.delete(key)) forget(service);
   for (const [key, cluster] of clusters) if (cluster.services.length === 0 && clusters.delete(key)) forget(cluster);
+  now.states = Object.fromEntries(STATE_NAMES.map((name) => [name, 0]));
   clusters.forEach(addUp);
   if (clusters.size !== before || ranked.some((cluster) => !clusters.has(cluster.key))) {
     const { compare } = new Intl.Collator("en", { numeric: true });
@@ -362,12 +363,19 @@ function takeTable(table) {
 }
 /** A row for a cluster: the sums of those of its services. */
 function addUp(cluster) {
-  const add = (value) => cluster.services.reduce((all, service) => all + (value(service) ?? 0), 0);
-  const counters = (name) => (cluster.services.some(({ row }) => row[name]) ? Object.fromEntries(COUNTERS.map((counter) => [counter, add(({ row }) => row[name]?.[counter])])) : undefined);
-  cluster.row = { rates: counters("rates"), statistics: counters("statistics"), active: add(({ row }) => row.active), inactive: add(({ row }) => row.inactive) };
-  cluster.states = Object.fromEntries(STATE_NAMES.map((name) => [name, add(({ states }) => states[name])]));
-  cluster.severity = cluster.services.reduce((worst, service) => Math.max(worst, service.severity), 0);
+  const all = cluster.services;
+  const add = (name) => {
+    const sums = {};
+    for (const { row } of all) for (const [key, value] of Object.entries(row[name] ?? {})) sums[key] = (sums[key] ?? 0) + value;
+    return sums;
+  };
+  const sum = (name) => all.reduce((sum, { row }) => sum + (row[name] ?? 0), 0);
+  const [first] = all;
+  cluster.row = all.length === 1 ? first.row : { rates: add("rates"), statistics: add("statistics"), active: sum("active"), inactive: sum("inactive") };
+  cluster.states = all.length === 1 ? first.states : add("servers_by_state");
+  cluster.severity = Math.max(...all.map(({ severity }) => severity));
   cluster.ring[newest] = cluster.row.rates?.connections ?? NaN;
+  for (const name of STATE_NAMES) now.states[name] += cluster.states[name] ?? 0;
 }
 
 /** Whether the servers of a service are among the lines. Those of what lbd does not manage are in no reading. */
@@ -468,7 +476,7 @@ function paintTotals() {
   }
   STATE_NAMES.forEach((name, index) => {
     const button = at("states").children[index];
-    const count = ranked.reduce((all, { states }) => all + states[name], 0);
+    const count = now.states[name] ?? 0;
     button.hidden = count === 0 && name !== "serving" && now.only !== name;
     put(button, `${STATES[name]} ${number(count)} ${word(name)}`);
     set(button, "aria-pressed", now.only === name);
@@ -559,7 +567,7 @@ function paintSummary() {
     parts = [
       !table.in_sync && status?.summary && word("plan", status.summary),
       count("clusterCount", ranked.filter(({ key }) => key !== null).length), count("serviceCount", services.size),
-      count("serverCount", ranked.reduce((all, { states }) => all + countAll(states), 0)),
+      count("serverCount", countAll(now.states)),
       status?.last_change && word("lastChange", { time: ago(status.last_change.at) }),
     ];
   }
@@ -580,7 +588,7 @@ const SORTS = {
 };
 const columnWord = (name) => word(name === "connections" && now.kind === "statistics" ? "count" : name);
 let lines = []; // what there is to scroll through: { kind, of, level, id, top, height }
-const rows = new Map(); // the elements of the lines that are on the screen, by id
+const rows = new Map(), spare = []; // the elements of the lines that are on the screen, by id, and those of others
 
 function sorted(things) {
   const value = SORTS[now.sort];
@@ -647,11 +655,11 @@ function visible() {
   return lines.slice(low, end);
 }
 
-function makeRow(id) {
+function makeRow() {
   const cells = Object.fromEntries([...COLUMNS, "reason"].map((name) => [name, make("div", { role: "gridcell", class: name })]));
   cells.graph.append(graph());
   cells.name.append(make("span", { class: "caret", "aria-hidden": "true" }), make("span", { class: "title" }), make("span", { class: "sub" }));
-  const row = make("div", { role: "row", id }, ...Object.values(cells));
+  const row = make("div", { role: "row" }, ...Object.values(cells));
   row.cells = cells;
   return row;
 }
@@ -677,11 +685,16 @@ function about({ services, first }) {
   if (hit) return `→ ${hit}`;
   return services.length > 1 || first.cluster.key === null ? word("serviceCount", { n: services.length }) : `${first.key} · ${first.row.scheduler}`;
 }
-const weight = ({ weight, file_weight: inFile }) => number(weight) + (inFile === undefined || inFile === weight ? "" : ` (${inFile === null ? word("notInFile") : word("inFile", { n: inFile })})`);
+/** The weight of a server, and that of the file where it is another one. */
+function weight({ weight, file_weight: inFile }, isShort) {
+  if (inFile === undefined || inFile === weight) return number(weight);
+  return `${number(weight)} (${inFile === null ? (isShort ? "–" : word("notInFile")) : isShort ? number(inFile) : word("inFile", { n: inFile })})`;
+}
 
 function fill(row, { kind, of, level, id, top, height }, index) {
   const { cells } = row;
   const data = of.row;
+  row.id = id;
   row.className = `row ${kind}`;
   row.style.transform = `translateY(${top}px)`;
   row.style.height = `${height}px`;
@@ -693,19 +706,16 @@ function fill(row, { kind, of, level, id, top, height }, index) {
   const [caret, title, sub] = cells.name.children;
   put(caret, isFoldable ? (of.isOpen ? "▾" : "▸") : "");
   put(title, kind === "wait" ? word("reading") : shown(of.key ?? word("unmanaged")));
-  if (kind === "wait") return;
-  put(sub, shown(kind === "cluster" ? about(of) : data.scheduler ?? data.forward));
+  const isServer = kind === "server";
+  put(sub, kind === "wait" ? "" : shown(kind === "cluster" ? about(of) : data.scheduler ?? data.forward));
   set(cells.name, "title", [title, sub].map((node) => node.textContent).join("\n"));
-  if (kind === "server") {
-    put(cells.state, `${STATES[of.state]} ${word(of.state)}`);
-    cells.state.className = `state pill ${of.state}`;
-    put(cells.weight, weight(data).replace(/\(.*\)/, data.file_weight === null ? "(–)" : `(${number(data.file_weight)})`));
-    set(cells.weight, "title", weight(data));
-    put(cells.reason, shown(data.reason?.text));
-    set(cells.reason, "title", shown(data.reason?.text));
-  } else {
-    paintStates(cells.state, of.states, data.state === "missing");
-  }
+  cells.state.className = isServer ? `state pill ${of.state}` : "state";
+  put(cells.weight, isServer ? weight(data, true) : "");
+  set(cells.weight, "title", isServer ? weight(data) : "");
+  put(cells.reason, isServer ? shown(data.reason?.text) : "");
+  set(cells.reason, "title", cells.reason.textContent);
+  if (isServer) put(cells.state, `${STATES[of.state]} ${word(of.state)}`);
+  else paintStates(cells.state, of.states, data.state === "missing");
   const counters = data[now.kind] ?? {};
   const each = now.kind === "rates" ? rate : (text) => text;
   put(cells.connections, number(counters.connections));
@@ -721,16 +731,17 @@ function fill(row, { kind, of, level, id, top, height }, index) {
 function draw() {
   const there = visible();
   const ids = new Set(there.map(({ id }) => id));
-  for (const [id, row] of rows) if (!ids.has(id) && rows.delete(id)) row.remove();
+  for (const [id, row] of rows) if (!ids.has(id) && rows.delete(id)) spare.push(row);
   const first = lines.indexOf(there[0]);
   let next = at("lines").firstChild;
   there.forEach((line, index) => {
-    if (!rows.has(line.id)) rows.set(line.id, makeRow(line.id));
-    const row = rows.get(line.id);
+    const row = rows.get(line.id) ?? spare.pop() ?? makeRow();
+    rows.set(line.id, row);
     if (row === next) next = row.nextSibling;
     else at("lines").insertBefore(row, next);
     fill(row, line, first + index);
   });
+  spare.forEach((row) => row.remove());
   set(at("list"), "aria-activedescendant", rows.has(now.selected) ? now.selected : null);
 }
 function paintList() {
