@@ -1,10 +1,8 @@
 // Shows a director in a browser: reads the daemon's socket again and again, and changes nothing.
 //
 // Whatever comes from the daemon is text: it gets into the page by `textContent` alone, with its control characters escaped (`shown`).
-// In the order of this file: words, small helpers, the state, its graphs, reading, the head of the page, the list, details of a server,
-// events, keys. It is a module: its names are its own.
 
-// ---------------------------------------------------------------- words
+// ---- words
 
 const LANGUAGES = ["en", "zh"];
 // `{s}` is an s, unless `{n}` is 1. The kinds of events are those of src/history/event.rs, each with how it looks.
@@ -20,8 +18,6 @@ const WORDS = {
 	trial: ["Under trial", "试运行中"],
 	sync: ["In sync", "已同步"],
 	lastData: ["Last data at {time}; next attempt in {n} s", "最后数据时间 {time}；{n} 秒后重试"],
-	noData: ["Nothing was read yet; next attempt in {n} s", "尚无数据；{n} 秒后重试"],
-	attempt: ["Reading again …", "正在重试…"],
 	clusterCount: ["{n} cluster{s}", "{n} 个集群"],
 	serviceCount: ["{n} virtual service{s}", "{n} 个虚拟服务"],
 	serverCount: ["{n} real server{s}", "{n} 台真实服务器"],
@@ -84,7 +80,6 @@ const WORDS = {
 
 	noConnections: ["It has no connections.", "没有连接。"],
 	firstOnes: ["The first {n} are shown.", "仅显示前 {n} 条。"],
-	noList: ["The connections could not be read: {why}", "无法读取连接：{why}"],
 	forward: ["Forwarding", "转发方式"],
 	scheduler: ["Scheduler", "调度算法"],
 	reason: ["Reason", "原因"],
@@ -119,19 +114,15 @@ const WORDS = {
 	event_trial_timed_out: ["trial timed out", "试运行超时", "warn"],
 	event_trial_rolled_back: ["trial rolled back", "试运行已回退", "bad"],
 
-	themeAuto: ["Theme: auto", "主题：自动"],
-	themeLight: ["Theme: light", "主题：浅色"],
-	themeDark: ["Theme: dark", "主题：深色"],
+	theme: ["Light or dark", "浅色或深色"],
 	close: ["Close", "关闭"],
-	keyboard: ["Keyboard", "键盘"],
+	keyboard: ["Keys", "按键"],
 	keySearch: ["search", "搜索"],
 	keyMove: ["next, previous", "下一行、上一行"],
 	keyFold: ["unfold, fold; details of a server", "展开、折叠；服务器详情"],
 	keyEnds: ["first, last", "首行、末行"],
-	keyTheme: ["theme", "主题"],
 	keyLanguage: ["language", "语言"],
 	keyEscape: ["show all, close", "显示全部、关闭"],
-	keyHelp: ["this help", "本帮助"],
 };
 const KINDS = Object.keys(WORDS).filter((key) => key.startsWith("event_")).map((key) => key.slice(6));
 const LEVELS = ["bad", "warn", "info"];
@@ -139,7 +130,7 @@ const SIGNS = { good: "✓", info: "i", warn: "!", bad: "✕", none: "…" };
 const STATES = { serving: "✓", quiesced: "‖", draining: "↓", waiting: "…", failing: "✕", missing: "?" };
 const STATE_NAMES = Object.keys(STATES);
 
-// ---------------------------------------------------------------- helpers
+// ---- helpers
 
 /** What the browser keeps for the page, where it lets it do so. */
 function kept(key, value) {
@@ -173,6 +164,7 @@ function shown(text) {
 }
 
 const at = (id) => document.getElementById(id);
+const on = (node, event, call) => node.addEventListener(event, call);
 /** A new element: attributes, then children; a child that is no element becomes text. */
 function make(tag, attributes = {}, ...children) {
 	const node = document.createElement(tag);
@@ -182,9 +174,10 @@ function make(tag, attributes = {}, ...children) {
 }
 function makeButton(attributes, text, onClick) {
 	const button = make("button", { type: "button", ...attributes }, text);
-	button.addEventListener("click", onClick);
+	on(button, "click", onClick);
 	return button;
 }
+const sign = (level) => make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[level]);
 /** Writes a text, if it is another one. */
 function put(node, text) {
 	if (node.lastPut !== text) node.textContent = node.lastPut = text;
@@ -225,7 +218,7 @@ function ago(time) {
 	return format(Intl.RelativeTimeFormat, { numeric: "auto", style: "short" }).format(-Math.floor(seconds / size), unit);
 }
 
-// ---------------------------------------------------------------- the state
+// ---- the state
 
 const POLL_MS = 2000; // as often as the kernel sums up its counters
 const STATUS_MS = 5000;
@@ -240,7 +233,7 @@ const now = {
 	table: null, status: null, readAt: 0, statusAt: -Infinity, addressesAt: -Infinity, skew: 0,
 	failures: 0, why: "", nextAt: 0, // of readings in a row
 	query: "", only: null, // a state of servers, or "problems"
-	kind: kept("kind") ?? "rates", sort: kept("sort") ?? "name", isReversed: false,
+	kind: "rates", sort: "name", isReversed: false,
 	selected: null, // the id of a line
 	detailed: null, // the server whose details are shown
 	states: {}, // how many servers are in each state
@@ -250,7 +243,7 @@ const services = new Map(); // by key
 let ranked = []; // clusters, sorted by name
 let lastId = 0;
 
-// ---------------------------------------------------------------- graphs: rings of samples that share their times
+// ---- graphs: rings of samples that share their times
 
 const rings = new Set();
 const times = new Float64Array(SAMPLES).fill(NaN);
@@ -266,16 +259,7 @@ function nextSample() {
 	for (const samples of rings) samples[newest] = NaN;
 }
 /** A graph, which `drawGraph` fills. */
-function graph() {
-	const shape = (tag, attributes) => {
-		const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-		for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-		return node;
-	};
-	const svg = shape("svg", { viewBox: "0 0 300 40", preserveAspectRatio: "none", "aria-hidden": "true", class: "graph" });
-	svg.append(shape("path", {}), shape("path", {}));
-	return svg;
-}
+const graph = () => at("graph").content.firstChild.cloneNode(true);
 /** Draws the samples of the last minutes, from 0 to the highest; a gap is where nothing was read. */
 function drawGraph(svg, samples) {
 	let top = 0, line = "", area = "", start = null, last = 0;
@@ -301,7 +285,7 @@ function drawGraph(svg, samples) {
 	svg.lastChild.setAttribute("d", line);
 }
 
-// ---------------------------------------------------------------- reading
+// ---- reading
 
 async function read(path) {
 	const reply = await fetch(path, { cache: "no-store", headers: { Accept: "application/json" }, signal: AbortSignal.timeout(20000) });
@@ -330,6 +314,7 @@ function known(things, key, kind, more) {
 
 function takeTable(table) {
 	now.table = table;
+	isStatusWanted ||= table.in_sync !== now.status?.in_sync;
 	now.skew = (Date.parse(table.at) || Date.now()) - Date.now();
 	nextSample();
 	const before = clusters.size;
@@ -451,7 +436,7 @@ function pollSoon() {
 	timer = setTimeout(poll, 100);
 }
 
-// ---------------------------------------------------------------- the head of the page
+// ---- the head of the page
 
 const cards = {};
 function makeTotals() {
@@ -539,7 +524,7 @@ function paintHead() {
 	if (at("notices").lastPut !== text) {
 		at("notices").lastPut = text;
 		at("notices").replaceChildren(...all.map(({ level, key, text, advice }) =>
-			make("li", { class: level }, make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[level]), make("b", {}, word(key)), make("span", { class: "text" }, text, make("em", {}, advice)))));
+			make("li", { class: level }, sign(level), make("b", {}, word(key)), make("span", { class: "text" }, text, make("em", {}, advice)))));
 	}
 }
 /** The line below the verdict; while nothing answers it counts the seconds. */
@@ -548,7 +533,7 @@ function paintSummary() {
 	let parts = [];
 	if (failures > 0) {
 		const n = Math.max(0, Math.ceil((now.nextAt - Date.now()) / 1000));
-		parts = [isReading ? word("attempt") : word(readAt ? "lastData" : "noData", { time: moment(readAt), n }), shown(why)];
+		parts = [word("lastData", { time: readAt ? moment(readAt) : "–", n }), shown(why)];
 	} else if (table) {
 		const count = (key, n) => word(key, { n });
 		parts = [
@@ -560,7 +545,7 @@ function paintSummary() {
 	put(at("summary"), parts.filter(Boolean).join(" · "));
 }
 
-// ---------------------------------------------------------------- the list
+// ---- the list
 
 const COLUMNS = ["name", "state", "weight", "graph", "connections", "incoming", "outgoing", "active", "inactive"];
 const SORTS = {
@@ -592,8 +577,7 @@ function isWanted(service) {
 /** Makes the lines: which clusters, services and servers there are to see, and where. */
 function layout() {
 	const style = getComputedStyle(at("list"));
-	const height = (kind) => parseFloat(style.getPropertyValue(`--${kind}`));
-	const heights = { cluster: height("cluster"), service: height("service"), server: height("server"), reason: height("reason") };
+	const heights = Object.fromEntries(["cluster", "service", "server", "reason"].map((kind) => [kind, parseFloat(style.getPropertyValue(`--${kind}`))]));
 	let top = 0, found = 0;
 	lines = [];
 	const add = (kind, of, level) => {
@@ -748,30 +732,29 @@ function makeTools() {
 	for (const name of COLUMNS) {
 		at("head").append(make("div", { role: "columnheader", class: name, "data-column": name }, name in SORTS ? makeButton({}, "", () => sortBy(name)) : make("span")));
 	}
-	at("problems").addEventListener("click", KEYS.p);
-	at("kind").addEventListener("click", KEYS.u);
-	at("search").addEventListener("input", () => {
+	on(at("problems"), "click", KEYS.p);
+	on(at("kind"), "click", KEYS.u);
+	on(at("search"), "input", () => {
 		now.query = at("search").value.trim().toLowerCase();
 		paintList();
 		if (now.query.length > 1 && performance.now() - now.addressesAt > ADDRESSES_MS) pollSoon();
 	});
-	at("lines").addEventListener("click", ({ target }) => {
+	on(at("lines"), "click", ({ target }) => {
 		const row = target.closest("[role=row]");
 		if (!row || !getSelection().isCollapsed) return;
 		now.selected = row.id;
 		activate();
 	});
 	let isDrawing = false;
-	addEventListener("scroll", () => {
+	on(window, "scroll", () => {
 		if (!isDrawing) requestAnimationFrame(() => { isDrawing = false; draw(); });
 		isDrawing = true;
-	}, { passive: true });
-	addEventListener("resize", paintList);
+	});
+	on(window, "resize", paintList);
 }
 function sortBy(name) {
 	now.isReversed = now.sort === name && !now.isReversed;
 	now.sort = name;
-	kept("sort", name);
 	paintTools();
 	paintList();
 }
@@ -816,7 +799,7 @@ function activate(wanted) {
 	}
 }
 
-// ---------------------------------------------------------------- the details of a server
+// ---- the details of a server
 
 function paintServer() {
 	if (!at("server").open) return;
@@ -852,7 +835,7 @@ async function showServer(server) {
 		if (found.length > 0) line.before(table);
 		put(line, found.length === 0 ? word("noConnections") : found.length === MOST_CONNECTIONS ? word("firstOnes", { n: MOST_CONNECTIONS }) : "");
 	} catch (error) {
-		put(line, word("noList", { why: shown(error.message) }));
+		put(line, shown(error.message));
 	}
 }
 /** The first of the connections: the reply may have a million lines. */
@@ -872,23 +855,23 @@ async function firstLines(path) {
 	return found.filter((line, index) => line && (isEnd || index < found.length - 1)).slice(0, MOST_CONNECTIONS).map((line) => JSON.parse(line));
 }
 
-// ---------------------------------------------------------------- events
+// ---- events
 
 let source = null, events = new Map(); // by what they are, in the order of their times
 function listen() {
 	if (source || document.hidden) return;
 	source = new EventSource("v1/events");
 	// Once it is connected, also again, what happened before is read: no event is missed between the two.
-	source.addEventListener("open", readEvents);
+	on(source, "open", readEvents);
 	for (const kind of KINDS) {
-		source.addEventListener(kind, ({ data }) => {
+		on(source, kind, ({ data }) => {
 			takeEvents([JSON.parse(data)]);
 			isStatusWanted = true;
 			pollSoon();
 		});
 	}
 	// The browser connects again by itself, but not after a reply that is no stream; then the next reading that succeeds does.
-	source.addEventListener("error", () => { if (source?.readyState === EventSource.CLOSED) silence(); });
+	on(source, "error", () => { if (source?.readyState === EventSource.CLOSED) silence(); });
 }
 function silence() {
 	source?.close();
@@ -911,7 +894,7 @@ function paintEvents() {
 		const { kind, text, by, at: time, clusters = [], changes = [], added = 0, edited = 0, deleted = 0 } = event;
 		const level = WORDS[`event_${kind}`]?.[2] ?? "info";
 		const when = make("time", { datetime: shown(time), title: moment(time) }, ago(time));
-		const item = make("li", { class: level }, make("span", { class: "sign", "aria-hidden": "true" }, SIGNS[level]), make("b", {}, name(event)), when, make("p", { class: "text" }, shown(text) + (by ? ` · ${shown(by)}` : "")));
+		const item = make("li", { class: level }, sign(level), make("b", {}, name(event)), when, make("p", { class: "text" }, shown(text) + (by ? ` · ${shown(by)}` : "")));
 		item.append(...clusters.slice(0, 5).map((cluster) => makeButton({}, shown(cluster), () => search(cluster))));
 		if (changes.length > 0) {
 			const more = added + edited + deleted - changes.length;
@@ -924,7 +907,7 @@ function paintEvents() {
 	put(at("latest"), newestFirst[0] ? `${name(newestFirst[0])} · ${ago(newestFirst[0].at)}` : "");
 }
 
-// ---------------------------------------------------------------- all of it, and the keys
+// ---- all of it, and the keys
 
 function search(text) {
 	at("search").value = text;
@@ -936,10 +919,6 @@ function paint() {
 	paintList();
 	paintServer();
 }
-function paintTheme() {
-	document.documentElement.dataset.theme = theme;
-	put(at("theme"), word(`theme${theme[0].toUpperCase()}${theme.slice(1)}`));
-}
 function paintWords() {
 	document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 	for (const node of document.querySelectorAll("[data-word]")) put(node, word(node.dataset.word));
@@ -947,9 +926,8 @@ function paintWords() {
 	at("search").placeholder = `${word("search")}  /`;
 	put(at("language"), language === "zh" ? "English" : "中文");
 	at("language").lang = language === "zh" ? "en" : "zh";
-	const shortcuts = { "/": "keySearch", "j k ↓ ↑": "keyMove", "Enter → ←": "keyFold", "Home End": "keyEnds", p: "problems", u: "inAll", t: "keyTheme", l: "keyLanguage", Esc: "keyEscape", "?": "keyHelp" };
+	const shortcuts = { "/": "keySearch", "j k ↓ ↑": "keyMove", "Enter → ←": "keyFold", "Home End": "keyEnds", p: "problems", u: "inAll", t: "theme", l: "keyLanguage", Esc: "keyEscape", "?": "keyboard" };
 	at("shortcuts").replaceChildren(...Object.entries(shortcuts).flatMap(([keys, key]) => [make("dt", {}, ...keys.split(" ").map((one) => make("kbd", {}, one))), make("dd", {}, word(key))]));
-	paintTheme();
 	paintTools();
 	paintEvents();
 	paint();
@@ -969,14 +947,13 @@ const KEYS = {
 	p: () => filter(now.only === "problems" ? null : "problems"),
 	u: () => {
 		now.kind = now.kind === "rates" ? "statistics" : "rates";
-		kept("kind", now.kind);
 		paintTools();
 		paintList();
 	},
 	t: () => {
 		theme = { auto: "dark", dark: "light", light: "auto" }[theme];
 		kept("theme", theme);
-		paintTheme();
+		document.documentElement.dataset.theme = theme;
 	},
 	l: () => {
 		language = language === "zh" ? "en" : "zh";
@@ -986,7 +963,7 @@ const KEYS = {
 };
 Object.assign(KEYS, { ArrowDown: KEYS.j, ArrowUp: KEYS.k });
 
-document.addEventListener("keydown", (event) => {
+on(document, "keydown", (event) => {
 	const { target, key } = event;
 	if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
 	if (target.id === "search") {
@@ -998,15 +975,15 @@ document.addEventListener("keydown", (event) => {
 	} else KEYS[key]();
 	event.preventDefault();
 });
-document.addEventListener("visibilitychange", () => {
+on(document, "visibilitychange", () => {
 	if (document.hidden) silence();
 	else poll();
 });
 makeTotals();
 makeTools();
 at("events").open = matchMedia("(min-width: 1241px)").matches;
-for (const [id, key] of [["theme", "t"], ["language", "l"], ["keys", "?"]]) at(id).addEventListener("click", KEYS[key]);
-for (const button of document.querySelectorAll(".close")) button.addEventListener("click", () => button.closest("dialog").close());
+for (const [id, key] of [["theme", "t"], ["language", "l"], ["keys", "?"]]) on(at(id), "click", KEYS[key]);
+for (const button of document.querySelectorAll(".close")) on(button, "click", () => button.closest("dialog").close());
 setInterval(() => { if (now.failures > 0) paintSummary(); }, 1000);
 setInterval(() => { for (const time of document.querySelectorAll("time")) put(time, ago(time.dateTime)); }, 20000);
 paintWords();
