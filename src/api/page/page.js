@@ -64,7 +64,7 @@ const WORDS = {
 	unmanaged: ["not managed by lbd", "不由 lbd 管理"],
 	search: ["Search names and addresses", "搜索名称或地址"],
 	problems: ["Problems only", "仅看问题"],
-	inAll: ["In all", "累计"],
+	inAll: ["Totals", "累计"],
 	nothing: ["Nothing matches.", "没有匹配项。"],
 	empty: ["There is no virtual service.", "没有虚拟服务。"],
 	reading: ["Reading the servers …", "正在读取服务器…"],
@@ -118,9 +118,8 @@ const WORDS = {
 	close: ["Close", "关闭"],
 	keyboard: ["Keys", "按键"],
 	keySearch: ["search", "搜索"],
-	keyMove: ["next, previous", "下一行、上一行"],
+	keyMove: ["next, previous, first, last", "下一行、上一行、首行、末行"],
 	keyFold: ["unfold, fold; details of a server", "展开、折叠；服务器详情"],
-	keyEnds: ["first, last", "首行、末行"],
 	keyLanguage: ["language", "语言"],
 	keyEscape: ["show all, close", "显示全部、关闭"],
 };
@@ -140,8 +139,7 @@ function kept(key, value) {
 	} catch { /* The page works without. */ }
 	return null;
 }
-const tags = [kept("language"), ...navigator.languages, "en"].map((tag) => String(tag).slice(0, 2));
-let language = tags.find((tag) => LANGUAGES.includes(tag));
+let language = [kept("language"), ...navigator.languages, "en"].map((tag) => String(tag).slice(0, 2)).find((tag) => LANGUAGES.includes(tag));
 let theme = ["light", "dark"].find((one) => one === kept("theme")) ?? "auto";
 document.documentElement.dataset.theme = theme; // before the first paint
 
@@ -693,7 +691,7 @@ function fill(row, { kind, of, level, id, top, height }, index) {
 	put(cells.outgoing, each(bytes(counters.outgoing_bytes)));
 	put(cells.active, number(data.active));
 	put(cells.inactive, number(data.inactive));
-	for (const name of COLUMNS) set(cells[name], "data-label", columnWord(name)); // for narrow screens, where no head is
+	for (const name of COLUMNS) set(cells[name], "data-label", columnWord(name));
 	drawGraph(cells.graph.firstChild, of.ring);
 }
 
@@ -737,7 +735,7 @@ function makeTools() {
 	on(at("search"), "input", () => {
 		now.query = at("search").value.trim().toLowerCase();
 		paintList();
-		if (now.query.length > 1 && performance.now() - now.addressesAt > ADDRESSES_MS) pollSoon();
+		if (now.query.length > 1) pollSoon();
 	});
 	on(at("lines"), "click", ({ target }) => {
 		const row = target.closest("[role=row]");
@@ -926,7 +924,7 @@ function paintWords() {
 	at("search").placeholder = `${word("search")}  /`;
 	put(at("language"), language === "zh" ? "English" : "中文");
 	at("language").lang = language === "zh" ? "en" : "zh";
-	const shortcuts = { "/": "keySearch", "j k ↓ ↑": "keyMove", "Enter → ←": "keyFold", "Home End": "keyEnds", p: "problems", u: "inAll", t: "theme", l: "keyLanguage", Esc: "keyEscape", "?": "keyboard" };
+	const shortcuts = { "/": "keySearch", "j k ↓ ↑ Home End": "keyMove", "Enter → ←": "keyFold", p: "problems", u: "inAll", t: "theme", l: "keyLanguage", Esc: "keyEscape", "?": "keyboard" };
 	at("shortcuts").replaceChildren(...Object.entries(shortcuts).flatMap(([keys, key]) => [make("dt", {}, ...keys.split(" ").map((one) => make("kbd", {}, one))), make("dd", {}, word(key))]));
 	paintTools();
 	paintEvents();
