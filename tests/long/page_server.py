@@ -16,6 +16,8 @@ FILES = {"/": ("index.html", "text/html; charset=utf-8"), "/page.js": ("page.js"
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
           "frame-ancestors 'none'")
 COUNTERS = ["connections", "incoming_packets", "outgoing_packets", "incoming_bytes", "outgoing_bytes"]
+# What a query may have; the daemon refuses all else.
+KEYS = {"/v1/table": {"cluster", "servers"}, "/v1/status": {"cluster"}, "/v1/history": {"events"}, "/v1/connections": {"cluster", "client", "server", "state"}}
 # Markup, quotes, what would be a template, a tab, and a character that turns the direction of writing.
 HOSTILE = "\"><img src=x onerror=alert(1)>{{7*7}}='a\tb\u202egnp"
 
@@ -115,13 +117,14 @@ class Interface:
             if wanted and one["cluster"] not in wanted:
                 continue
             servers = [self.moved(row) for row in one["servers"]]
-            row = {**one, "servers": servers, "rates": total(servers, "rates"), "statistics": total(servers, "statistics"),
+            row = {"missing": False, **one, "servers": servers, "rates": total(servers, "rates"), "statistics": total(servers, "statistics"),
                    **{name: sum(row[name] for row in servers) for name in ["active", "inactive", "persistent"]}}
             for counted in [row, *servers] if self.counters == "stopped" else []:
                 del counted["rates"], counted["statistics"]
+            states = [server["state"] for server in servers]
+            row["servers_by_state"] = {state: states.count(state) for state in sorted(set(states))}
             if query.get("servers") == ["0"]:
-                states = [server["state"] for server in row.pop("servers")]
-                row["servers_by_state"] = {state: states.count(state) for state in sorted(set(states))}
+                del row["servers"]
             rows.append(row)
         table = {"version": 1, "at": now(), "host": self.host, "in_sync": self.status["in_sync"], "counters": self.counters, "services": rows}
         if self.counters == "running":
@@ -167,6 +170,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         interface, url = self.interface, urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qs(url.query)
         interface.asked.append(self.path)
+        if not set(query) <= KEYS.get(url.path, set()):
+            return self.reply({"title": "Bad Request", "status": 400, "detail": f"{url.query}: not a key"}, "application/problem+json", 400)
         if url.path in FILES:
             name, kind = FILES[url.path]
             with open(os.path.join(PAGE, name), "rb") as file:
@@ -178,15 +183,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif url.path == "/v1/status":
             self.reply(interface.status)
         elif url.path == "/v1/history":
-            self.reply({"version": 1, "events": interface.events[-int(query.get("last", ["1000"])[0]):]})
+            self.reply({"version": 1, "events": interface.events})
         elif url.path == "/v1/connections":
-            lines = [{"version": 1, "protocol": "tcp", "client": f"203.0.113.{n}:4{n:03}", "service": "tcp://10.0.0.13:80", "server": query["server"][0],
-                      "state": "established", "expires_seconds": 900 - n, "cluster": "web"} for n in range(1, 4)]
+            lines = [{"protocol": "tcp", "client": f"203.0.113.{n}:4{n:03}", "virtual": "10.0.0.13:80", "server": query["server"][0], "state": "ESTABLISHED",
+                      "expires_in": 900 - n, "cluster": query["cluster"][0], "service": "tcp://10.0.0.13:80", "template": False} for n in range(1, 4)]
             self.reply("".join(json.dumps(line) + "\n" for line in lines).encode(), "application/jsonl")
         elif url.path == "/v1/events":
             self.stream()
         else:
             self.reply({"title": "Not Found", "status": 404}, "application/problem+json", 404)
+        return None
 
     def stream(self):
         mine = queue.Queue()

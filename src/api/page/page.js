@@ -112,6 +112,7 @@ const WORDS = {
 	event_trial_confirmed: ["trial confirmed", "试运行已确认", "good"],
 	event_trial_cancelled: ["trial cancelled", "试运行已取消", "info"],
 	event_trial_timed_out: ["trial timed out", "试运行超时", "warn"],
+	event_counters_zeroed: ["counters set to zero", "计数器清零", "info"],
 	event_trial_rolled_back: ["trial rolled back", "试运行已回退", "bad"],
 
 	theme: ["Light or dark", "浅色或深色"],
@@ -124,7 +125,6 @@ const WORDS = {
 	keyEscape: ["show all, close", "显示全部、关闭"],
 };
 const KINDS = Object.keys(WORDS).filter((key) => key.startsWith("event_")).map((key) => key.slice(6));
-const LEVELS = ["bad", "warn", "info"];
 const SIGNS = { good: "✓", info: "i", warn: "!", bad: "✕", none: "…" };
 const STATES = { serving: "✓", quiesced: "‖", draining: "↓", waiting: "…", failing: "✕", missing: "?" };
 const STATE_NAMES = Object.keys(STATES);
@@ -322,7 +322,7 @@ function takeTable(table) {
 		const cluster = known(clusters, row.cluster ?? null, "cluster", { services: [] });
 		const service = known(services, row.service, "service", { servers: null, addresses: "" });
 		const states = row.servers_by_state ?? {};
-		Object.assign(service, { row, cluster, states, text: `${cluster.key ?? ""}\n${row.service}`.toLowerCase(), severity: severity(states, row.state === "missing") });
+		Object.assign(service, { row, cluster, states, text: `${cluster.key ?? ""}\n${row.service}`.toLowerCase(), severity: severity(states, row.missing) });
 		service.ring[newest] = row.rates?.connections ?? NaN;
 		cluster.services.push(service);
 		seen.add(service);
@@ -380,7 +380,7 @@ function takeServers(table) {
 	}
 }
 
-let timer = null, isReading = false, isMoreWanted = false, isStatusWanted = false;
+let timer = null, isReading = false, isMoreWanted = false, isStatusWanted = false, statusTook = 0;
 /** Reads what is due, and arranges for the next time. One reading at a time; none while nobody sees the page. */
 async function poll() {
 	clearTimeout(timer);
@@ -403,10 +403,13 @@ async function poll() {
 			takeServers(await read("v1/table"));
 			now.addressesAt = begun;
 		}
-		if (isStatusWanted || begun - now.statusAt >= STATUS_MS) {
+		// That of a large table takes long: not more than a twentieth of the time.
+		if (begun - now.statusAt >= Math.max(isStatusWanted ? 0 : STATUS_MS, 20 * statusTook)) {
 			isStatusWanted = false;
-			now.status = await read("v1/status?services=0");
+			const asked = performance.now();
+			now.status = await read("v1/status");
 			now.statusAt = begun;
+			statusTook = performance.now() - asked;
 		}
 		now.failures = 0;
 		now.why = "";
@@ -495,7 +498,7 @@ function notices() {
 	count("info", "draining", "drainEnd", draining.length, { time: moment(ends.at(-1)) });
 	for (const one of waiting) say("info", "waiting", one.operation);
 	count("info", "foreign", "foreignCount", foreign.length);
-	return all.sort((one, other) => LEVELS.indexOf(one.level) - LEVELS.indexOf(other.level));
+	return ["bad", "warn", "info"].flatMap((level) => all.filter((one) => one.level === level));
 }
 
 /** One word for everything, and how good it is. */
@@ -572,7 +575,7 @@ function isWanted(service) {
 	return !now.query || service.text.includes(now.query) || service.addresses.includes(now.query);
 }
 
-/** Makes the lines: which clusters, services and servers there are to see, and where. */
+/** Makes the lines, from what is looked for and unfolded. */
 function layout() {
 	const style = getComputedStyle(at("list"));
 	const heights = Object.fromEntries(["cluster", "service", "server", "reason"].map((kind) => [kind, parseFloat(style.getPropertyValue(`--${kind}`))]));
@@ -642,12 +645,12 @@ function paintStates(cell, states, isMissing) {
 	for (const name of there) bar.append(make("span", { class: name }));
 	there.forEach((name, index) => { bar.children[index].style.flexGrow = states[name]; });
 	const all = countAll(states);
-	const ratio = isMissing ? make("span", { class: "missing" }, `${STATES.missing} ${word("missing")}`) : make("span", {}, all ? `${number(states.serving ?? 0)}/${number(all)}` : word("none"));
 	const others = there.filter((name) => name !== "serving").reverse().map((name) => make("span", { class: name }, `${number(states[name])} ${word(name)}`));
-	cell.replaceChildren(bar, ratio, ...others);
+	const parts = [make("span", {}, all ? `${number(states.serving ?? 0)}/${number(all)}` : word("none")), ...others];
+	cell.replaceChildren(bar, ...(isMissing ? [make("span", { class: "missing" }, `${STATES.missing} ${word("missing")}`)] : parts));
 }
 
-/** What is below the name of a cluster: its service, or the server that was looked for. */
+/** What is below the name of a cluster. */
 function about({ services, first }) {
 	const hit = now.query && !first.text.includes(now.query) && first.addresses.split("\n").find((address) => address.includes(now.query));
 	if (hit) return `→ ${hit}`;
@@ -683,7 +686,7 @@ function fill(row, { kind, of, level, id, top, height }, index) {
 	put(cells.reason, isServer ? shown(data.reason?.text) : "");
 	set(cells.reason, "title", cells.reason.textContent);
 	if (isServer) put(cells.state, `${STATES[of.state]} ${word(of.state)}`);
-	else paintStates(cells.state, of.states, data.state === "missing");
+	else paintStates(cells.state, of.states, data.missing);
 	const counters = data[now.kind] ?? {};
 	const each = now.kind === "rates" ? rate : (text) => text;
 	put(cells.connections, number(counters.connections));
@@ -695,7 +698,7 @@ function fill(row, { kind, of, level, id, top, height }, index) {
 	drawGraph(cells.graph.firstChild, of.ring);
 }
 
-/** Brings the lines that are on the screen into the page, in their order, and takes the others out. */
+/** Brings the lines that are on the screen into the page, and takes the others out. */
 function draw() {
 	const there = visible();
 	const ids = new Set(there.map(({ id }) => id));
@@ -876,7 +879,7 @@ function silence() {
 	source = null;
 }
 async function readEvents() {
-	const list = await read(`v1/history?events=1&last=${MOST_EVENTS}`).catch(() => ({})); // the head of the page says that nothing answers
+	const list = await read("v1/history?events=1").catch(() => ({})); // the head of the page says that nothing answers
 	takeEvents(list.events ?? []);
 }
 function takeEvents(more) {
