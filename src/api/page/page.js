@@ -646,8 +646,10 @@ function paintStates(cell, states, isMissing) {
 	there.forEach((name, index) => { bar.children[index].style.flexGrow = states[name]; });
 	const all = countAll(states);
 	const others = there.filter((name) => name !== "serving").reverse().map((name) => make("span", { class: name }, `${number(states[name])} ${word(name)}`));
-	const parts = [make("span", {}, all ? `${number(states.serving ?? 0)}/${number(all)}` : word("none")), ...others];
-	cell.replaceChildren(bar, ...(isMissing ? [make("span", { class: "missing" }, `${STATES.missing} ${word("missing")}`)] : parts));
+	const ratio = make("span", {}, all ? `${number(states.serving ?? 0)}/${number(all)}` : word("none"));
+	const parts = isMissing ? [make("span", { class: "missing" }, `${STATES.missing} ${word("missing")}`)] : [ratio, ...others];
+	cell.replaceChildren(bar, ...parts);
+	cell.title = parts.map(({ textContent }) => textContent).join(", ");
 }
 
 /** What is below the name of a cluster. */
@@ -685,7 +687,7 @@ function fill(row, { kind, of, level, id, top, height }, index) {
 	set(cells.weight, "title", isServer ? weight(data) : "");
 	put(cells.reason, isServer ? shown(data.reason?.text) : "");
 	set(cells.reason, "title", cells.reason.textContent);
-	if (isServer) put(cells.state, `${STATES[of.state]} ${word(of.state)}`);
+	if (isServer) put(cells.state, cells.state.title = `${STATES[of.state]} ${word(of.state)}`);
 	else paintStates(cells.state, of.states, data.missing);
 	const counters = data[now.kind] ?? {};
 	const each = now.kind === "rates" ? rate : (text) => text;
