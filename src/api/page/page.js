@@ -128,6 +128,8 @@ const KINDS = Object.keys(WORDS).filter((key) => key.startsWith("event_")).map((
 const SIGNS = { good: "✓", info: "i", warn: "!", bad: "✕", none: "…" };
 const STATES = { serving: "✓", quiesced: "‖", draining: "↓", waiting: "…", failing: "✕", missing: "?" };
 const STATE_NAMES = Object.keys(STATES);
+const isState = (name) => STATE_NAMES.includes(name); // there may be new ones
+const stateText = (name) => (isState(name) ? `${STATES[name]} ${word(name)}` : `? ${shown(name)}`);
 
 // ---- helpers
 
@@ -150,7 +152,7 @@ function word(key, values = {}) {
 	return text.replace(/\{(\w+)\}/g, (_, name) => (typeof all[name] === "number" ? number(all[name]) : all[name]));
 }
 
-// As `escape::is_harmful` of lbd: controls, and what cannot be seen or turns the direction of writing.
+// As `escape::is_harmful`: controls, and what cannot be seen or turns the direction of writing.
 const HARMFUL = /[\0-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}]/gu;
 /** A text of others for people: what is harmful in it is written as `\n`, `\x1b` or `\u{202e}`. */
 function shown(text) {
@@ -369,8 +371,7 @@ function takeServers(table) {
 		const after = new Map();
 		for (const server of row.servers) {
 			const one = before.get(server.server) ?? known(after, server.server, "server", { service });
-			const state = server.state in STATES ? server.state : "serving";
-			Object.assign(one, { row: server, state, severity: severity({ serving: 1, [state]: 1 }) });
+			Object.assign(one, { row: server, severity: severity({ serving: 1, [server.state]: 1 }) });
 			one.ring[newest] = server.rates?.connections ?? NaN;
 			after.set(one.key, one);
 			before.delete(one.key);
@@ -635,7 +636,7 @@ function makeRow() {
 	return row;
 }
 
-/** Writes the states of servers: a bar, how many serve, and in words how many do not. */
+/** Writes the states of servers: a bar, how many serve, and how many do not. */
 function paintStates(cell, states, isMissing) {
 	const key = JSON.stringify([language, states, isMissing]);
 	if (cell.lastPut === key) return;
@@ -647,7 +648,7 @@ function paintStates(cell, states, isMissing) {
 	const all = countAll(states);
 	const others = there.filter((name) => name !== "serving").reverse().map((name) => make("span", { class: name }, `${number(states[name])} ${word(name)}`));
 	const ratio = make("span", {}, all ? `${number(states.serving ?? 0)}/${number(all)}` : word("none"));
-	const parts = isMissing ? [make("span", { class: "missing" }, `${STATES.missing} ${word("missing")}`)] : [ratio, ...others];
+	const parts = isMissing ? [make("span", { class: "missing" }, stateText("missing"))] : [ratio, ...others];
 	cell.replaceChildren(bar, ...parts);
 	cell.title = parts.map(({ textContent }) => textContent).join(", ");
 }
@@ -682,12 +683,12 @@ function fill(row, { kind, of, level, id, top, height }, index) {
 	const isServer = kind === "server";
 	put(sub, kind === "wait" ? "" : shown(kind === "cluster" ? about(of) : data.scheduler ?? data.forward));
 	set(cells.name, "title", [title, sub].map((node) => node.textContent).join("\n"));
-	cells.state.className = isServer ? `state pill ${of.state}` : "state";
+	cells.state.className = isServer ? `state pill ${isState(data.state) ? data.state : ""}` : "state";
 	put(cells.weight, isServer ? weight(data, true) : "");
 	set(cells.weight, "title", isServer ? weight(data) : "");
 	put(cells.reason, isServer ? shown(data.reason?.text) : "");
 	set(cells.reason, "title", cells.reason.textContent);
-	if (isServer) put(cells.state, cells.state.title = `${STATES[of.state]} ${word(of.state)}`);
+	if (isServer) put(cells.state, cells.state.title = stateText(data.state));
 	else paintStates(cells.state, of.states, data.missing);
 	const counters = data[now.kind] ?? {};
 	const each = now.kind === "rates" ? rate : (text) => text;
@@ -806,11 +807,11 @@ function activate(wanted) {
 
 function paintServer() {
 	if (!at("server").open) return;
-	const { row, state, service, key, ring } = now.detailed;
+	const { row, service, key, ring } = now.detailed;
 	const time = (name) => row.reason?.[name] && word(name, { time: moment(row.reason[name]) });
 	const both = (name, show) => word("perSecond", { n: show(row.rates?.[name]), all: show(row.statistics?.[name]) });
 	const facts = {
-		state: `${STATES[state]} ${word(state)}`, reason: [row.reason?.text, time("since"), time("until")].filter(Boolean).join(" · "),
+		state: stateText(row.state), reason: [row.reason?.text, time("since"), time("until")].filter(Boolean).join(" · "),
 		cluster: service.cluster.key, service: service.key, scheduler: service.row.scheduler, forward: row.forward, weight: weight(row),
 		active: number(row.active), inactive: number(row.inactive), persistent: number(row.persistent),
 		count: both("connections", number), incoming: both("incoming_bytes", bytes), outgoing: both("outgoing_bytes", bytes),
