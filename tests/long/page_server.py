@@ -17,7 +17,7 @@ POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 
           "frame-ancestors 'none'")
 COUNTERS = ["connections", "incoming_packets", "outgoing_packets", "incoming_bytes", "outgoing_bytes"]
 # What a query may have; the daemon refuses all else.
-KEYS = {"/v1/table": {"cluster", "servers"}, "/v1/status": {"cluster"}, "/v1/history": {"events"}, "/v1/connections": {"cluster", "client", "server", "state"}}
+KEYS = {"/v1/table": {"cluster", "servers"}, "/v1/status": {"cluster"}, "/v1/history": {"events"}, "/v1/events": {"after"}, "/v1/connections": {"cluster", "client", "server", "state"}}
 # Markup, quotes, what would be a template, a tab, and a character that turns the direction of writing.
 HOSTILE = "\"><img src=x onerror=alert(1)>{{7*7}}='a\tb\u202egnp"
 
@@ -189,14 +189,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
                       "expires_in": 900 - n, "cluster": query["cluster"][0], "service": "tcp://10.0.0.13:80", "template": False} for n in range(1, 4)]
             self.reply("".join(json.dumps(line) + "\n" for line in lines).encode(), "application/jsonl")
         elif url.path == "/v1/events":
-            self.stream()
+            after = self.headers["Last-Event-ID"] or query.get("after", [None])[0]
+            self.stream(after and int(after))
         else:
             self.reply({"title": "Not Found", "status": 404}, "application/problem+json", 404)
         return None
 
-    def stream(self):
+    def stream(self, after):
         mine = queue.Queue()
-        self.interface.listeners.append(mine)
+        with self.interface.lock:
+            for number, one in enumerate(self.interface.events[after:] if after else [], (after or 0) + 1):
+                mine.put((number, one))
+            self.interface.listeners.append(mine)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")

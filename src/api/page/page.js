@@ -203,7 +203,7 @@ function bytes(value) {
 	const power = value < 1000 ? 0 : Math.min(5, Math.floor(Math.log10(value * 1.0005) / 3));
 	return `${format(Intl.NumberFormat, { maximumSignificantDigits: 3 }).format(value / 1000 ** power)} ${["B", "kB", "MB", "GB", "TB", "PB"][power]}`;
 }
-/** A moment (RFC 3339, or milliseconds) by the clock of the browser; with the day, where it is another one. */
+/** A moment by the clock of the browser; with the day, where it is another one. */
 function moment(time) {
 	const date = new Date(time);
 	if (Number.isNaN(date.getTime())) return shown(time);
@@ -861,20 +861,21 @@ async function firstLines(path) {
 
 // ---- events
 
-let source = null, events = new Map(); // by what they are, in the order of their times
+let source = null, lastEvent = "", events = new Map(); // by what they are, in the order of their times
 function listen() {
 	if (source || document.hidden) return;
-	source = new EventSource("v1/events");
-	// Once it is connected, also again, what happened before is read: no event is missed between the two.
-	on(source, "open", readEvents);
+	source = new EventSource(`v1/events${lastEvent && `?after=${lastEvent}`}`);
+	// What was before is read when the stream is there, so that nothing is missed; a later stream goes on where that was.
+	on(source, "open", () => lastEvent || readEvents());
 	for (const kind of KINDS) {
-		on(source, kind, ({ data }) => {
+		on(source, kind, ({ data, lastEventId }) => {
+			lastEvent = lastEventId;
 			takeEvents([JSON.parse(data)]);
 			isStatusWanted = true;
 			pollSoon();
 		});
 	}
-	// The browser connects again by itself, but not after a reply that is no stream; then the next reading that succeeds does.
+	// (Else the browser connects again by itself.)
 	on(source, "error", () => { if (source?.readyState === EventSource.CLOSED) silence(); });
 }
 function silence() {
