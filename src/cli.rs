@@ -21,7 +21,7 @@ pub use self::conditions::{
 };
 pub use self::history::{HistoryCommand, HistoryOptions, RollbackOptions};
 pub use self::plan::{Apply, Diff, DiffOutput, Overrides, PruneOption};
-pub use self::status::StatusOptions;
+pub use self::status::{ConnectionsOptions, StatusOptions, ZeroOptions};
 pub use self::tips::is_file_name;
 
 /// Keeps a Linux load balancer (IPVS) equal to one file.
@@ -119,7 +119,7 @@ fn uses(command: &str, option: &Arg) -> bool {
         "check" => option.get_id() == "file",
         "checker" => option.get_id() == "run_dir",
         // What is probed is no matter of these.
-        "validate" | "overrides" if option.get_id() == "run_dir" => false,
+        "validate" | "overrides" | "connections" | "zero" if option.get_id() == "run_dir" => false,
         "teardown" | "resume" | "export" | "overrides" | "history" => option.get_id() != "file",
         _ => true,
     }
@@ -167,6 +167,18 @@ pub enum Command {
     /// Exit code 0: in sync, 1: not in sync, paused, servers in service against their checks, or the daemon or its checker ended without being
     /// stopped, 2: error.
     Status(StatusOptions),
+
+    /// List the connections that pass through the director: client, virtual service, real server, state
+    ///
+    /// Needs no privileges. The kernel walks its list while that changes: what begins or ends meanwhile may be missing, or be there twice, and
+    /// the list of a million connections takes it long. Exit code 0: done, 2: error.
+    Connections(ConnectionsOptions),
+
+    /// Set the kernel's counters of connections, packets and bytes to zero, after a confirmation
+    ///
+    /// What passed in the last two seconds is counted afterwards. Also during a pause: no entry of the table is changed. Exit code 0: done,
+    /// 2: error, or not confirmed.
+    Zero(ZeroOptions),
 
     /// Edit the file in $VISUAL or $EDITOR: validated, shown as a diff, confirmed, and renamed into place
     ///

@@ -41,6 +41,9 @@ pub mod nft;
 /// The kernel behind a door: what there is to read, what can be done to it, what its refusals mean.
 pub mod kernel;
 
+/// What the kernel's connections mean: which service each belongs to, and which of them are wanted.
+pub mod connections;
+
 /// The host around the load balancer: what of it a director depends on.
 pub mod host;
 

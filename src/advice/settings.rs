@@ -17,14 +17,14 @@ pub(super) fn absent(settings: &[AbsentSetting], advice: &mut Vec<Advice>) {
 
 /// Counters that are stopped, by the file or by another program.
 pub(super) fn stopped_counters(desired: &State, after: &Settings, advice: &mut Vec<Advice>) {
-    if desired.services.is_empty() || !after.is_off(RUN_ESTIMATION) {
+    let wanted = desired.sysctls.iter().find(|(name, _)| sysctl::is_same(name, RUN_ESTIMATION));
+    let is_off = wanted.map_or_else(|| after.is_off(RUN_ESTIMATION), |(_, value)| value == "0");
+    if desired.services.is_empty() || !is_off {
         return;
     }
-    let is_set = desired.sysctls.keys().any(|name| sysctl::is_same(name, RUN_ESTIMATION));
-    let way_out = if is_set {
-        "set it to 1 in `sysctls`, or leave it out there"
-    } else {
-        "add `net.ipv4.vs.run_estimation: 1` to `sysctls`"
+    let way_out = match wanted {
+        Some(_) => "set it to 1 in `sysctls`, or leave it out there",
+        None => "add `net.ipv4.vs.run_estimation: 1` to `sysctls`",
     };
     advice.push(Advice::new(
         "counters-stopped",

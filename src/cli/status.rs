@@ -1,10 +1,11 @@
-//! Defines the options of `status`.
+//! Defines the options of the commands that show what passes through the director: `status`, `connections` and `zero`.
 
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
 use super::ReportOutput;
+use crate::connections::Endpoint;
 
 /// Arguments of `status`.
 #[derive(Debug, Clone, Args)]
@@ -64,4 +65,62 @@ impl StatusOptions {
 fn interval(seconds: &str) -> Result<Duration, &'static str> {
     let seconds = seconds.parse().ok().filter(|seconds| (0.2..=86_400.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or("expected a number of seconds from 0.2 to 86400")
+}
+
+/// Arguments of `connections`.
+#[derive(Debug, Clone, Args)]
+pub struct ConnectionsOptions {
+    /// Only the connections of these clusters
+    #[arg(value_name = "CLUSTER")]
+    pub clusters: Vec<String>,
+
+    /// Only those of this client: an address, with or without a port, or a prefix such as 192.0.2.0/24
+    #[arg(long, value_name = "ADDRESS")]
+    pub client: Option<Endpoint>,
+
+    /// Only those to this real server: an address, with or without a port, or a prefix
+    #[arg(long, value_name = "ADDRESS")]
+    pub server: Option<Endpoint>,
+
+    /// Only those in this state, such as ESTABLISHED or FIN_WAIT, small or large; `persistence` for the templates
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<String>,
+
+    /// Count them instead: by cluster, service, server and state
+    #[arg(long)]
+    pub count: bool,
+
+    /// Output format; JSON is one object on each line
+    #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub output: ReportOutput,
+}
+
+impl ConnectionsOptions {
+    /// Without any option.
+    pub fn plain() -> Self {
+        Self {
+            clusters: Vec::new(),
+            client: None,
+            server: None,
+            state: None,
+            count: false,
+            output: ReportOutput::Text,
+        }
+    }
+}
+
+/// Arguments of `zero`.
+#[derive(Debug, Clone, Args)]
+pub struct ZeroOptions {
+    /// Only the counters of these clusters; without a name, of all that lbd owns
+    #[arg(value_name = "CLUSTER", conflicts_with = "all")]
+    pub clusters: Vec<String>,
+
+    /// Those of the services of other programs, too, and the totals of the host
+    #[arg(long)]
+    pub all: bool,
+
+    /// Do not ask for confirmation
+    #[arg(long, short)]
+    pub yes: bool,
 }

@@ -24,6 +24,7 @@ use crate::files::FileError;
 use crate::import::{ImportError, NoListing};
 use crate::ipvsadm::LineProblem;
 use crate::kernel::KernelError;
+use crate::kernel::connections::ConnectionListError;
 use crate::logging::LoggingError;
 use crate::store::{DaemonLockError, LoadError};
 
@@ -66,6 +67,8 @@ pub enum CommandError {
     UnknownFormat(String),
     /// The kernel cannot be read or written.
     Kernel(KernelError),
+    /// The kernel's list of connections cannot be read.
+    Connections(ConnectionListError),
     /// A kernel setting cannot be read.
     Setting {
         /// Its name
@@ -206,6 +209,7 @@ impl fmt::Display for CommandError {
                 "{name}: neither a keepalived.conf nor an ldirectord.cf nor rules of ipvsadm; where it is one of them, name it with --format"
             ),
             Self::Kernel(error) => error.fmt(f),
+            Self::Connections(error) => error.fmt(f),
             Self::Setting { name, cause: _ } => f.write_str(name),
             Self::State(error) => error.fmt(f),
             Self::OwnerUnknown(error) => {
@@ -300,6 +304,7 @@ impl Error for CommandError {
             // What is shown as it is has the causes of what it wraps.
             Self::Unreadable(error) | Self::NoInput { error, .. } => error.source(),
             Self::Kernel(error) => error.source(),
+            Self::Connections(error) => error.source(),
             Self::State(error) | Self::OwnerUnknown(error) => error.source(),
             Self::StateFile(error) => error.source(),
             Self::Locked(error) | Self::NotAlone(error) => error.source(),
@@ -355,6 +360,12 @@ impl From<Diagnostics> for CommandError {
 impl From<KernelError> for CommandError {
     fn from(error: KernelError) -> Self {
         Self::Kernel(error)
+    }
+}
+
+impl From<ConnectionListError> for CommandError {
+    fn from(error: ConnectionListError) -> Self {
+        Self::Connections(error)
     }
 }
 

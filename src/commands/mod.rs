@@ -10,6 +10,7 @@ mod checks;
 mod collected;
 mod completions;
 mod confirm;
+mod connections;
 mod diff;
 mod documents;
 mod draining;
@@ -38,6 +39,7 @@ mod trial;
 mod tried;
 mod validate;
 mod who;
+mod zero;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -161,6 +163,8 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
             Some(interval) => repeat::run(arguments, options, interval, console),
             None => status::run(arguments, options, &mut KernelReader::default(), console),
         },
+        Command::Connections(options) => connections::run(arguments, options, console),
+        Command::Zero(options) => zero::run(arguments, options, console),
         Command::Edit { fragment, yes } => edit::run(arguments, fragment.as_deref(), *yes, console),
         Command::History(options) => history::run(arguments, options, console),
         Command::Rollback(options) => rollback::run(arguments, options, console),

@@ -30,23 +30,44 @@ pub fn to_text(document: &impl Serialize) -> io::Result<String> {
     String::from_utf8(text).map_err(io::Error::other)
 }
 
+/// Writes a document without any space, without a line break at its end: for documents of one line each.
+///
+/// # Errors
+/// As for [`write`].
+pub fn write_line(out: &mut dyn Write, document: &impl Serialize) -> io::Result<()> {
+    Ok(document.serialize(&mut Serializer::with_formatter(out, HarmlessLine))?)
+}
+
+struct HarmlessLine;
+
+impl Formatter for HarmlessLine {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        write_harmless(writer, fragment)
+    }
+}
+
+/// A piece of a string.
+fn write_harmless<W: ?Sized + Write>(writer: &mut W, fragment: &str) -> io::Result<()> {
+    if is_harmless(fragment) {
+        return writer.write_all(fragment.as_bytes());
+    }
+    let mut rest = fragment;
+    while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| is_harmful(*letter)) {
+        let (before, behind) = rest.split_at(at);
+        writer.write_all(before.as_bytes())?;
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            write!(writer, "\\u{unit:04x}")?;
+        }
+        rest = behind.get(letter.len_utf8()..).unwrap_or_default();
+    }
+    writer.write_all(rest.as_bytes())
+}
+
 struct Harmless(PrettyFormatter<'static>);
 
 impl Formatter for Harmless {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        if is_harmless(fragment) {
-            return writer.write_all(fragment.as_bytes());
-        }
-        let mut rest = fragment;
-        while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| is_harmful(*letter)) {
-            let (before, behind) = rest.split_at(at);
-            writer.write_all(before.as_bytes())?;
-            for unit in letter.encode_utf16(&mut [0; 2]) {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-            rest = behind.get(letter.len_utf8()..).unwrap_or_default();
-        }
-        writer.write_all(rest.as_bytes())
+        write_harmless(writer, fragment)
     }
 
     // All else is as usual.
@@ -107,6 +128,9 @@ mod tests {
         );
         let plain = json!({ "a": [1, "two", null, { "three": [true, 4.5] }], "b": {} });
         assert_eq!(to_text(&plain).unwrap(), serde_json::to_string_pretty(&plain).unwrap());
+        let mut line = Vec::new();
+        write_line(&mut line, &json!({ "a\u{7f}": [1, "\u{9b}\n", null] })).unwrap();
+        assert_eq!(line, br#"{"a\u007f":[1,"\u009b\n",null]}"#);
     }
 
     proptest! {

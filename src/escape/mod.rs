@@ -10,7 +10,7 @@ mod shell;
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-pub use json::{to_text as json_text, write as json};
+pub use json::{to_text as json_text, write as json, write_line as json_line};
 pub use shell::word;
 
 /// Whether a character does something to who reads it other than to show a letter: it moves the cursor, gives the terminal

@@ -56,6 +56,8 @@ pub enum EventKind {
     CheckFailed,
     /// Servers pass their checks again.
     CheckPassed,
+    /// The kernel's counters were set to zero.
+    CountersZeroed,
     /// A trial has begun.
     TrialBegun,
     /// A trial was confirmed.
@@ -87,6 +89,7 @@ impl fmt::Display for EventKind {
             Self::DrainEnded => "drain ended",
             Self::CheckFailed => "check failed",
             Self::CheckPassed => "check passed",
+            Self::CountersZeroed => "counters set to zero",
             Self::TrialBegun => "trial begun",
             Self::TrialConfirmed => "trial confirmed",
             Self::TrialCancelled => "trial cancelled",

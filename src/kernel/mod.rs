@@ -1,5 +1,6 @@
 //! The kernel's interface for the rest of lbd: what can be read, what can be edited, and what its errors mean.
 
+pub mod connections;
 pub mod director;
 mod error;
 mod explain;

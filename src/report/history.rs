@@ -86,6 +86,7 @@ pub fn events_text(out: &mut Output, events: &[HistoryEvent]) -> io::Result<()> 
             | EventKind::PauseEnded
             | EventKind::DrainEnded
             | EventKind::CheckPassed
+            | EventKind::CountersZeroed
             | EventKind::TrialBegun
             | EventKind::TrialConfirmed
             | EventKind::TrialCancelled

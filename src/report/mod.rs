@@ -2,6 +2,7 @@
 
 mod checks;
 mod commands;
+mod connections;
 mod frame;
 mod health;
 mod history;
@@ -17,6 +18,7 @@ mod warnings;
 
 pub use checks::{json as checks_json, text as checks_text};
 pub use commands::commands;
+pub use connections::{connection_counts_json, connection_counts_text, connection_json, connection_text};
 pub use frame::{clear, frame};
 pub use history::{event_lines, events_json, events_text, json as history_json, text as history_text};
 pub use json::{

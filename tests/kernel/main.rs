@@ -40,6 +40,7 @@ mod real_checks;
 mod repeat;
 mod settings;
 mod socket;
+mod statistics;
 mod strangers;
 mod sync;
 mod sync_alive;

@@ -175,6 +175,8 @@ impl Netns {
             "confirm",
             "cancel",
             "export",
+            "connections",
+            "zero",
         ];
         if all.iter().any(|arg| stateful.contains(&arg.as_str())) {
             all.push("--state-dir".to_owned());

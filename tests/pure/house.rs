@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["escape", "files", "model"]),
     ("nft", &["model"]),
     ("kernel", &["error_chain", "model", "nft"]),
+    ("connections", &["kernel", "model"]),
     ("ipvsadm", &["escape", "model"]),
     ("import", &["config", "escape", "files", "host", "ipvsadm", "model"]),
     (
@@ -37,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "report",
         &[
             "advice",
+            "connections",
             "escape",
             "guard",
             "health",
@@ -75,7 +77,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("api", &["escape", "files", "history", "http_stream", "report", "status", "store"]),
     ("progress", &["kernel"]),
-    ("cli", &["health", "model"]),
+    ("cli", &["connections", "health", "model"]),
     (
         "commands",
         &[
@@ -84,6 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "checker",
             "cli",
             "config",
+            "connections",
             "daemon",
             "error_chain",
             "escape",

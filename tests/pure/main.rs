@@ -14,6 +14,7 @@ mod check;
 mod checks;
 mod cli;
 mod conditions;
+mod connections;
 mod controller;
 mod escapes;
 mod event_loop;
