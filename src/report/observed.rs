@@ -83,7 +83,7 @@ impl Observed<'_> {
     }
 
     /// The services sorted by key, so that the output is the same each time.
-    pub(super) fn services(&self) -> Vec<(&ServiceKey, &VirtualService)> {
+    fn services(&self) -> Vec<(&ServiceKey, &VirtualService)> {
         let mut services: Vec<_> = self.live.state.services.iter().collect();
         services.sort_unstable_by_key(|(key, _)| **key);
         services
@@ -136,7 +136,7 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     waiting(out, comparison)?;
     foreign(out, comparison)?;
     match &observed.statistics {
-        Some(shown) => shown.text(out, observed),
+        Some(shown) => shown.text(out, &observed.services(), |service| comparison.cluster(service)),
         None => table(out, observed),
     }
 }

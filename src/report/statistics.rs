@@ -6,13 +6,12 @@ use std::io;
 use anstyle::Style;
 use serde_json::{Value, json};
 
-use super::observed::Observed;
 use super::output::Output;
 use super::styled::{PLAIN, line};
 use super::text::{EDIT, HEAD};
 use crate::escape;
 use crate::kernel::TableStatistics;
-use crate::model::{Counters, ServerKey, ServiceKey, Statistics};
+use crate::model::{Counters, ServerKey, ServiceKey, Statistics, VirtualService};
 
 /// What the kernel has counted, and what is to be shown of it.
 pub struct ShownStatistics {
@@ -89,25 +88,34 @@ impl ShownStatistics {
         }
     }
 
-    /// Writes a table of the counters, and one of the rates.
-    pub(super) fn text(&self, out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
+    /// Writes a table of the counters of these services, and one of the rates.
+    pub(super) fn text<'a>(
+        &self,
+        out: &mut Output,
+        services: &[(&ServiceKey, &VirtualService)],
+        cluster: impl Fn(&ServiceKey) -> Option<&'a str>,
+    ) -> io::Result<()> {
         if self.table.are_stopped {
             let stopped = "the kernel's counters are stopped (net.ipv4.vs.run_estimation: 0)";
             return line(out, &[(EDIT, &stopped)]);
         }
         if self.counters {
-            self.write_table(out, "counted", &self.rows(observed, |of| of.counters))?;
+            self.write_table(out, "counted", &self.rows(services, &cluster, |of| of.counters))?;
         }
         if self.rates {
-            self.write_table(out, "per second", &self.rows(observed, |of| of.rates))?;
+            self.write_table(out, "per second", &self.rows(services, &cluster, |of| of.rates))?;
         }
         Ok(())
     }
 
     /// The rows: by the name of the cluster, then by service; what is of no cluster, and the host, at the end.
-    fn rows(&self, observed: &Observed<'_>, of: impl Fn(Statistics) -> Counters) -> Vec<Row> {
-        let cluster = |service: &ServiceKey| observed.comparison.cluster(service);
-        let mut services = observed.services();
+    fn rows<'a>(
+        &self,
+        services: &[(&ServiceKey, &VirtualService)],
+        cluster: &impl Fn(&ServiceKey) -> Option<&'a str>,
+        of: impl Fn(Statistics) -> Counters,
+    ) -> Vec<Row> {
+        let mut services = services.to_vec();
         services.sort_by_key(|(service, _)| (cluster(service).is_none(), cluster(service)));
         let sums = self.table.by_cluster(cluster);
         let (mut rows, mut before) = (Vec::new(), None);

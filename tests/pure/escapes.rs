@@ -8,17 +8,19 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use lbd::config::{self, Source};
+use lbd::connections::{Belonging, ConnectionCounts};
 use lbd::escape;
 use lbd::health::Failure;
 use lbd::ipvsadm;
-use lbd::kernel::{Live, Refusal};
+use lbd::kernel::connections::{ConnectionEntry, VirtualEnd};
+use lbd::kernel::{Live, Refusal, TableStatistics};
 use lbd::model::{
-    Desired, EngineName, Forwarding, Mark, MarkMatch, Operation, RealServer, SchedulerFlags, SchedulerName,
-    Scheduling, ServerKey, Servers, ServiceKey, State, SyncDaemon, SyncRole, Table, Thresholds,
-    VirtualService,
+    Desired, EngineName, Forwarding, Mark, MarkMatch, Operation, Prefix, Protocol, RealServer,
+    SchedulerFlags, SchedulerName, Scheduling, ServerKey, Servers, ServiceKey, State, Statistics, SyncDaemon,
+    SyncRole, Table, Thresholds, VirtualService,
 };
 use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
-use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output};
+use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output, ShownStatistics};
 use lbd::status::{
     HealthSummary, HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer,
 };
@@ -333,7 +335,7 @@ fn outputs(
 ) -> Vec<(&'static str, String)> {
     let (comparison, live, report) = (comparison(of), live(of), report(of));
     let desired = Desired::default();
-    let observed = Observed {
+    let observed = |statistics| Observed {
         file: of.said.into(),
         file_problem: Some(of.said.into()),
         file_sha256: None,
@@ -344,20 +346,46 @@ fn outputs(
         comparison: &comparison,
         health: health(of),
         live: &live,
-        statistics: None,
         desired: &desired,
+        statistics,
+    };
+    let services = live.state.services.keys().map(|service| (*service, Statistics::default())).collect();
+    let table = TableStatistics { services, ..TableStatistics::default() };
+    let counted = || ShownStatistics { table: table.clone(), counters: true, rates: true, is_exact: false };
+    let (plain, counted) = (observed(None), observed(Some(counted())));
+    let entry = ConnectionEntry {
+        protocol: Protocol::Tcp,
+        client: "192.0.2.7:1".parse().unwrap(),
+        to: VirtualEnd::Mark(1),
+        server: "192.168.8.14:80".parse().unwrap(),
+        state: of.said.into(),
+        expires_in: 1,
+        is_template: false,
+    };
+    let clients = Prefix::around(entry.client.ip(), 32);
+    let belonging = Belonging { service: None, cluster: Some(of.cluster), clients };
+    let counts = || {
+        let mut counts = ConnectionCounts::default();
+        counts.add(&entry, &belonging);
+        counts.sorted()
     };
     vec![
         ("diff", stream(&|out| report::comparison_text(out, &comparison, None))),
         ("apply", stream(&|out| report::report_text(out, &report))),
-        ("status", stream(&|out| report::observed_text(out, &observed))),
+        ("status", stream(&|out| report::observed_text(out, &plain))),
         ("status without the kernel", stream(&|out| report::daemon_text(out, &daemon(of), None))),
         ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, None, &[]))),
         ("apply as JSON", stream(&|out| report::report_json(out, &report, &DeletedServers::new(), &[]))),
-        ("status as JSON", stream(&|out| report::observed_json(out, &observed))),
+        ("status as JSON", stream(&|out| report::observed_json(out, &plain))),
+        ("status --stats", stream(&|out| report::observed_text(out, &counted))),
+        ("status --stats as JSON", stream(&|out| report::observed_json(out, &counted))),
+        ("connections", stream(&|out| report::connection_text(out, &entry, &belonging))),
+        ("connections as JSON", stream(&|out| report::connection_json(out, &entry, &belonging))),
+        ("connections --count", stream(&|out| report::connection_counts_text(out, &counts()))),
+        ("connections --count as JSON", stream(&|out| report::connection_counts_json(out, &counts()))),
         (
             "table as JSON",
-            stream(&|out| report::table_json(out, &observed, SystemTime::UNIX_EPOCH.into(), &[], true)),
+            stream(&|out| report::table_json(out, &counted, SystemTime::UNIX_EPOCH.into(), &[], true)),
         ),
     ]
 }
