@@ -68,12 +68,26 @@ pub struct Question {
     pub is_text: bool,
 }
 
+/// Which connections a request is for; what is not there does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnectionQuestion {
+    /// Those of these clusters
+    pub clusters: Vec<String>,
+    /// Those of this client, as `lbd connections --client` has it
+    pub client: Option<String>,
+    /// Those to this real server
+    pub server: Option<String>,
+    /// Those in this state
+    pub state: Option<String>,
+}
+
 /// What a request is replied with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Document(Question),
     /// The events that come, after the one of this number where there is one
     Live(Option<u64>),
+    Connections(ConnectionQuestion),
     Page(&'static PageFile),
 }
 
@@ -118,6 +132,16 @@ impl Route {
                 let format = request.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
                 let format = Format::of_accept(&format.collect::<Vec<_>>().join(","));
                 Document::Metrics { has_servers: query.flag("servers", false)?, format }
+            }
+            "/v1/connections" => {
+                let question = ConnectionQuestion {
+                    clusters: query.all("cluster"),
+                    client: query.last("client"),
+                    server: query.last("server"),
+                    state: query.last("state"),
+                };
+                query.end()?;
+                return Ok(Self::Connections(question));
             }
             "/v1/events" => {
                 let after = query.number("after")?;
@@ -357,11 +381,12 @@ mod tests {
         let status = |clusters| Document::Status { clusters, counted: Counted::default() };
         assert_eq!(get("/v1/status"), document(status(vec![]), false));
         let clusters = names(&["a b", "ü=&\"<", ""]);
-        let status = Document::Status { clusters: clusters.clone() };
-        assert_eq!(
-            get("/v1/status?cluster=a+b&cluster=%c3%BC%3D%26%22%3C&cluster="),
-            document(status, false)
-        );
+        let target = "/v1/status?cluster=a+b&cluster=%c3%BC%3D%26%22%3C&cluster=";
+        assert_eq!(get(target), document(status(clusters), false));
+        let counted = Counted { stats: true, rates: true, exact: false };
+        let question = Question { document: Document::Status { clusters: vec![], counted }, is_text: false };
+        assert_eq!(question.target(), "/v1/status?stats=1&rates=1");
+        assert_eq!(get(&question.target()), Ok(Route::Document(question)));
         let table = |clusters, has_servers| Document::Table { clusters, has_servers };
         assert_eq!(get("/v1/table"), document(table(vec![], true), false));
         assert_eq!(get("/v1/table?servers=0&cluster=web"), document(table(names(&["web"]), false), false));
@@ -371,6 +396,13 @@ mod tests {
         assert_eq!(get("/v1/events"), Ok(Route::Live(None)));
         assert_eq!(get("/v1/events?after=7"), Ok(Route::Live(Some(7))));
         assert_eq!(route("GET", "/v1/events?after=7", &[("last-event-id", " 9")]), Ok(Route::Live(Some(9))));
+        let connections = ConnectionQuestion {
+            clusters: names(&["web"]),
+            client: Some("[fd00::7]:80".to_owned()),
+            ..ConnectionQuestion::default()
+        };
+        let target = "/v1/connections?client=%5bfd00::7%5d:80&cluster=web";
+        assert_eq!(get(target), Ok(Route::Connections(connections)));
         assert!(matches!(get("/"), Ok(Route::Page(_))));
     }
 

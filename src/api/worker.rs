@@ -1,7 +1,8 @@
 //! Makes documents in a thread of its own, each at most once a second, however many clients there are.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use hyper::body::Bytes;
 use tokio::sync::oneshot;
 
 use super::problem::{Problem, ProblemKind};
-use super::question::Question;
+use super::question::{ConnectionQuestion, Question};
 
 /// How long a document is given to the next client, too.
 const FRESH: Duration = Duration::from_secs(1);
@@ -35,7 +36,20 @@ pub trait Documents {
     /// # Errors
     /// Where it cannot be made.
     fn make(&mut self, question: &Question) -> Result<Reply, Problem>;
+
+    /// Writes connections, each as a line of JSON, as long as somebody reads them.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    fn connections(
+        &mut self,
+        question: &ConnectionQuestion,
+        out: Box<dyn Write + Send>,
+    ) -> Result<(), Problem>;
 }
+
+/// Makes what makes documents, in the thread that needs it.
+pub(super) type MakeDocuments<D> = dyn Fn() -> D + Send + Sync;
 
 /// What is waited for.
 struct Order {
@@ -54,7 +68,7 @@ impl Worker {
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub(super) fn start<D: Documents>(documents: impl FnOnce() -> D + Send + 'static) -> io::Result<Self> {
+    pub(super) fn start<D: Documents + 'static>(documents: Arc<MakeDocuments<D>>) -> io::Result<Self> {
         let (orders, ordered) = mpsc::channel();
         let work = move || make(&mut documents(), &ordered);
         thread::Builder::new().name("documents".to_owned()).spawn(work)?;
