@@ -8,6 +8,7 @@ mod lines;
 mod live;
 mod page;
 mod problem;
+mod query;
 mod question;
 mod schema;
 mod scope;

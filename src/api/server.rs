@@ -39,7 +39,7 @@ pub(super) const MOST_LISTS: usize = 2;
 const MOST_REFUSED: usize = 16;
 /// How long the head of a request is at most, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
-/// How many messages of a command a reply has at most, and how long each is, in bytes.
+/// How many messages of a command a reply has at most, and how long each is, in characters.
 const MOST_MESSAGES: usize = 20;
 const LONGEST_MESSAGE: usize = 600;
 
@@ -215,8 +215,8 @@ impl<D: Documents + 'static> Shared<D> {
                     headers.insert(EXIT_CODE, u16::from(code).into());
                 }
                 for message in messages.iter().take(MOST_MESSAGES) {
-                    let end = message.floor_char_boundary(LONGEST_MESSAGE);
-                    let message = escape::text(message.get(..end).unwrap_or_default());
+                    let message: String = message.chars().take(LONGEST_MESSAGE).collect();
+                    let message = escape::text(&message);
                     if let Ok(value) = HeaderValue::from_bytes(message.as_bytes()) {
                         headers.append(MESSAGE, value);
                     }

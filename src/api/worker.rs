@@ -17,6 +17,8 @@ use super::question::{ConnectionQuestion, Question};
 const FRESH: Duration = Duration::from_secs(1);
 /// How many documents are kept for that.
 const MOST_KEPT: usize = 32;
+/// After how long without a request what makes documents forgets what it has read.
+const REST: Duration = Duration::from_secs(60);
 
 /// A document, as a command writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +38,9 @@ pub trait Documents {
     /// # Errors
     /// Where it cannot be made.
     fn make(&mut self, question: &Question) -> Result<Reply, Problem>;
+
+    /// Forgets what is kept for the next one, since none has been wanted for a while.
+    fn rest(&mut self);
 
     /// Writes connections, each as a line of JSON, as long as somebody reads them.
     ///
@@ -97,18 +102,28 @@ impl Worker {
 /// Makes what is ordered until nobody is left who could order something.
 fn make(documents: &mut impl Documents, orders: &Receiver<Order>) {
     let mut kept: HashMap<Question, (Instant, Result<Reply, Problem>)> = HashMap::new();
+    let mut is_at_rest = true;
     loop {
-        // While nothing is kept there is nothing to forget, and no timer.
-        let order = match kept.is_empty() {
-            true => orders.recv().map_err(RecvTimeoutError::from),
-            false => orders.recv_timeout(FRESH),
+        // At rest there is no timer.
+        let order = match (kept.is_empty(), is_at_rest) {
+            (true, true) => orders.recv().map_err(RecvTimeoutError::from),
+            (true, false) => orders.recv_timeout(REST),
+            (false, _) => orders.recv_timeout(FRESH),
         };
-        kept.retain(|_, (made, _)| made.elapsed() < FRESH);
         let Order { question, reply } = match order {
             Ok(order) => order,
-            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Timeout) if kept.is_empty() => {
+                documents.rest();
+                is_at_rest = true;
+                continue;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                kept.clear();
+                continue;
+            }
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        kept.retain(|_, (made, _)| made.elapsed() < FRESH);
         // Who has gone needs none.
         if reply.is_closed() {
             continue;
@@ -116,6 +131,7 @@ fn make(documents: &mut impl Documents, orders: &Receiver<Order>) {
         let made = match kept.get(&question) {
             Some((_, made)) => made.clone(),
             None => {
+                is_at_rest = false;
                 let made = documents.make(&question);
                 if kept.len() < MOST_KEPT {
                     kept.insert(question, (Instant::now(), made.clone()));

@@ -103,6 +103,10 @@ impl Documents for CommandDocuments {
         }
     }
 
+    fn rest(&mut self) {
+        self.kernel = KernelReader::default();
+    }
+
     fn connections(
         &mut self,
         question: &ConnectionQuestion,

@@ -54,6 +54,8 @@ impl Documents for Noting {
         }
     }
 
+    fn rest(&mut self) {}
+
     fn connections(
         &mut self,
         question: &ConnectionQuestion,
