@@ -39,7 +39,7 @@ pub struct ServiceNames {
 #[derive(Debug, Default)]
 struct Named {
     cluster: Option<CompactString>,
-    /// How many bits of the address tell its clients apart, where it is persistent
+    /// How many bits of the address distinguish its clients, where it is persistent
     client_bits: Option<u8>,
 }
 
@@ -168,7 +168,7 @@ impl ServiceNames {
     }
 }
 
-/// How many bits of the address tell clients apart. `None` for a mask that is no prefix.
+/// How many bits of the address distinguish clients. `None` for a mask that is no prefix.
 fn bits(mask: PersistenceMask) -> Option<u8> {
     match mask {
         PersistenceMask::V4(mask) => {

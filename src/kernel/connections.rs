@@ -19,6 +19,9 @@ const PATH: &str = "/proc/thread-self/net/ip_vs_conn";
 /// How long a line is at most, in bytes: three IPv6 addresses and what a persistence engine keeps take about 450.
 const LONGEST_LINE: u64 = 4096;
 
+/// A time that is longer is none, in seconds: a kernel counts it in 32 bits.
+const LONGEST_TIME: u64 = u32::MAX as u64;
+
 /// The protocol of a template that is for each protocol: that of a firewall mark.
 pub const ANY_PROTOCOL: Protocol = Protocol::Other(0);
 
@@ -155,7 +158,11 @@ fn parse(line: &[u8]) -> Option<ConnectionEntry> {
         },
         server,
         state: state.into(),
-        expires_in: word()?.parse().ok()?,
+        // Of an entry that is just about to end, an older kernel (5.10) subtracts the later time from the earlier one.
+        expires_in: word()?
+            .parse()
+            .ok()
+            .map(|seconds: u64| if seconds > LONGEST_TIME { 0 } else { seconds })?,
         is_template,
     })
 }
@@ -211,7 +218,7 @@ TCP 0A000001 A612 0A000001 0050 C0A8080E 0050 ESTABLISHED     897
 TCP 0A000000 0000 0A000001 0000 C0A8080E 0000 ASSURED         297
 UDP fd00:0000:0000:0000:0000:0000:0000:0001 CEB9 fd00:0000:0000:0000:0000:0000:0000:0001 0035 fd00:0000:0000:0000:0000:0000:0000:0014 0035 UDP             297
 IP  fd00:0000:0000:0000:0000:0000:0000:0001 0000 0000:000b:0000:0000:0000:0000:0000:0000 0000 fd00:0000:0000:0000:0000:0000:0000:0014 0000 NONE            357
-TCP 0A000001 0000 0A000001 0014 C0A8080E 0014 LISTEN            1
+TCP 0A000001 0000 0A000001 0014 C0A8080E 0014 LISTEN      184467440737095515
 UDP 0A000000 0000 0A000001 13C4 C0A8080E 13C4 NONE             60 sip \x1b]0;\xff 1\n";
 
     #[test]
@@ -232,7 +239,7 @@ UDP 0A000000 0000 0A000001 13C4 C0A8080E 13C4 NONE             60 sip \x1b]0;\xf
             "tcp 10.0.0.0:0 10.0.0.1:0 192.168.8.14:0 ASSURED 297 template",
             "udp [fd00::1]:52921 [fd00::1]:53 [fd00::14]:53 UDP 297 connection",
             "protocol-0 [fd00::1]:0 mark 11 [fd00::14]:0 NONE 357 template",
-            "tcp 10.0.0.1:0 10.0.0.1:20 192.168.8.14:20 LISTEN 1 connection",
+            "tcp 10.0.0.1:0 10.0.0.1:20 192.168.8.14:20 LISTEN 0 connection",
             "udp 10.0.0.0:0 10.0.0.1:5060 192.168.8.14:5060 NONE 60 template",
         ];
         assert_eq!(entries.map(written).collect::<Vec<_>>(), expected);

@@ -191,11 +191,69 @@ fn short(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{
+        Forwarding, RealServer, SchedulerFlags, SchedulerName, Scheduling, Servers, Thresholds,
+    };
 
     #[test]
     fn a_number_has_few_digits() {
         let numbers = [0, 999, 1000, 1049, 1050, 12_345, 999_949, 999_950, 4_500_000, u64::MAX];
         let expected = ["0", "999", "1.0k", "1.0k", "1.1k", "12.3k", "999.9k", "1.0M", "4.5M", "18446.7P"];
         assert_eq!(numbers.map(short), expected);
+    }
+
+    #[test]
+    fn a_table_has_sums_by_cluster_what_is_foreign_at_the_end_and_a_dash_for_what_is_not_known() {
+        let scheduling = Scheduling {
+            scheduler: SchedulerName::from_kernel("rr"),
+            flags: SchedulerFlags::default(),
+            persistence: None,
+            engine: None,
+            one_packet: false,
+        };
+        let real = RealServer { weight: 1, forwarding: Forwarding::Nat, thresholds: Thresholds::default() };
+        let server: ServerKey = "192.168.8.14:80".parse().unwrap();
+        let contents = VirtualService::new(scheduling, [(server, real)].into_iter().collect::<Servers>());
+        let keys: Vec<ServiceKey> = ["tcp://10.0.0.1:80", "tcp://10.0.0.2:80", "tcp://10.0.0.3:80"]
+            .map(|key| key.parse().unwrap())
+            .into();
+        let services: Vec<_> = keys.iter().map(|key| (key, &contents)).collect();
+        let counted = |connections| {
+            let counters = Counters { connections, incoming_bytes: 1_500, ..Counters::default() };
+            Statistics { counters, rates: Counters::default() }
+        };
+        let cluster = |key: &ServiceKey| (*key != keys[0]).then_some("web\u{1b}");
+        let mut shown = ShownStatistics {
+            table: TableStatistics {
+                services: [(keys[0], counted(7)), (keys[1], counted(1)), (keys[2], counted(2))].into(),
+                servers: [((keys[1], server), counted(1))].into(),
+                totals: Some(counted(u64::MAX)),
+                are_stopped: false,
+            },
+            counters: true,
+            rates: false,
+            is_exact: false,
+        };
+        let written = |shown: &ShownStatistics| {
+            let (mut reader, writer) = io::pipe().unwrap();
+            let mut out = Output::new(Box::new(writer), false);
+            shown.text(&mut out, &services, cluster).unwrap();
+            drop(out);
+            io::read_to_string(&mut reader).unwrap()
+        };
+        let expected = "\
+counted              connections  packets in  packets out  bytes in  bytes out
+web\\x1b                        3           0            0      3.0k          0
+  tcp://10.0.0.2:80            1           0            0      1.5k          0
+    192.168.8.14:80            1           0            0      1.5k          0
+  tcp://10.0.0.3:80            2           0            0      1.5k          0
+    192.168.8.14:80            -           -            -         -          -
+tcp://10.0.0.1:80              7           0            0      1.5k          0
+  192.168.8.14:80              -           -            -         -          -
+host                    18446.7P           0            0      1.5k          0
+";
+        assert_eq!(written(&shown), expected);
+        shown.table.are_stopped = true;
+        assert_eq!(written(&shown), "the kernel's counters are stopped (net.ipv4.vs.run_estimation: 0)\n");
     }
 }

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::tables::{limits, real, scheduling, server, service, tunnel};
-use lbd::kernel::ipvs::codec::decode;
+use lbd::kernel::ipvs::codec::{decode, statistics};
 use lbd::kernel::netlink::Malformed;
 use lbd::kernel::netlink::message::{Messages, attributes};
 use lbd::model::{
     Checksum, Connections, EngineName, Family, Forwarding, Persistence, PersistenceMask, RealServer,
-    SchedulerFlags, Scheduling, ServerKey, ServiceKey, SyncDaemon, SyncRole, Timeouts, TunnelKind,
+    SchedulerFlags, Scheduling, ServerKey, ServiceKey, Statistics, SyncDaemon, SyncRole, Timeouts,
+    TunnelKind,
 };
 use proptest::prelude::*;
 
@@ -37,6 +38,8 @@ fn recorded(kernel: &str) -> Vec<(String, Vec<u8>)> {
 struct Understood {
     services: BTreeMap<ServiceKey, Scheduling>,
     servers: BTreeMap<String, Vec<(ServerKey, RealServer, Connections)>>,
+    /// Of all services and servers
+    statistics: Vec<Statistics>,
     timeouts: Vec<Timeouts>,
     sync: Vec<SyncDaemon>,
     /// How each answer ended
@@ -53,12 +56,16 @@ impl Understood {
             }
             let attributes = attributes(message.payload)?;
             match what {
-                "services" => self.services.extend([decode::service(attributes)?]),
+                "services" => {
+                    self.services.extend([decode::service(attributes)?]);
+                    self.statistics.push(statistics::of_service(attributes)?.1);
+                }
                 "timeouts" => self.timeouts.push(decode::timeouts(attributes)?),
                 "sync" => self.sync.push(decode::sync_daemon(attributes)?),
                 url => {
                     let family = url.parse().map_or(Family::V4, |key: ServiceKey| key.family());
                     self.servers.entry(url.into()).or_default().push(decode::server(attributes, family)?);
+                    self.statistics.push(statistics::of_server(attributes, family)?.1);
                 }
             }
         }
@@ -88,6 +95,8 @@ fn expected() -> Understood {
         ("sync", 0),
     ];
     Understood {
+        // Nothing had passed.
+        statistics: vec![Statistics::default(); 8],
         services: [
             (
                 service("tcp://10.0.0.1:80"),
@@ -185,6 +194,8 @@ proptest! {
     fn random_bytes_are_refused_in_peace(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = decode::service(&bytes);
         let _ = decode::server(&bytes, Family::V6);
+        let _ = statistics::of_service(&bytes);
+        let _ = statistics::of_server(&bytes, Family::V6);
         let _ = decode::sync_daemon(&bytes);
         let _ = decode::timeouts(&bytes);
         let _ = decode::family(&bytes);
