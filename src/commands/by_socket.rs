@@ -140,7 +140,7 @@ fn client(arguments: &Arguments, needs_kernel: bool) -> Result<Option<Client>, C
 }
 
 /// The client of the daemon's socket.
-fn client_of(arguments: &Arguments) -> Result<Client, CommandError> {
+pub(super) fn client_of(arguments: &Arguments) -> Result<Client, CommandError> {
     let origin = Origin::here(namespace::cookie()).map_err(CommandError::Scope)?;
     Ok(Client::new(&RunDirs::socket(&arguments.run_dir), scope(arguments, &origin)))
 }
@@ -156,7 +156,11 @@ pub(super) fn scope(arguments: &Arguments, origin: &Origin) -> Scope {
     Scope::new(&absolute(&arguments.state_dir), &absolute(&arguments.file), origin)
 }
 
-fn request(client: &Client, question: &Question) -> Result<Result<Received, ClientError>, CommandError> {
+/// Requests a document, in a loop of its own.
+pub(super) fn request(
+    client: &Client,
+    question: &Question,
+) -> Result<Result<Received, ClientError>, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::Start(StartError::Threads(error)))?;
     Ok(runtime.block_on(client.document(question)))

@@ -12,7 +12,7 @@ use super::{CommandError, Console, DONE, diff, history, metrics, status};
 use crate::api::{Counted, Document, Documents, Problem, ProblemKind, Question, Reply};
 use crate::cli::{Arguments, Diff, DiffOutput, HistoryOptions, ReportOutput, StatusOptions};
 use crate::metrics::PassCounters;
-use crate::report;
+use crate::report::{self, Observed};
 
 /// The documents of a daemon, with a connection to the kernel of their own.
 pub(super) struct CommandDocuments {
@@ -51,7 +51,8 @@ impl CommandDocuments {
                     ..StatusOptions::plain()
                 };
                 status::direct(arguments, &options, *has_servers, kernel, console, &|out, observed| {
-                    report::table_json(out, observed, SystemTime::now().into(), clusters, *has_servers)
+                    let now = SystemTime::now().into();
+                    report::table_json(out, observed, &above_table(observed), now, clusters, *has_servers)
                 })
             }
             Document::Plan { clusters } => {
@@ -80,6 +81,16 @@ impl CommandDocuments {
             }
         }
     }
+}
+
+/// What `lbd status` shows above the table, line by line.
+fn above_table(observed: &Observed<'_>) -> Vec<String> {
+    let head = collected(false, false, |console| {
+        report::observed_head(console.out, observed)?;
+        console.out.flush()?;
+        Ok(DONE)
+    });
+    String::from_utf8_lossy(&head.text).lines().map(str::to_owned).collect()
 }
 
 impl Documents for CommandDocuments {
