@@ -58,7 +58,7 @@ fn once(arguments: &Arguments, output: ReportOutput, console: &mut Console<'_>) 
 }
 
 /// How wide the text of `--once` is, in cells, whatever the terminal: it is for files and mails.
-const WIDTH: u16 = 110;
+const WIDTH: u16 = 140;
 
 /// Where the documents come from: the daemon's socket, or where there is none for this user this process itself.
 struct Daemon {

@@ -8,6 +8,7 @@ use ratatui::text::Span;
 
 use super::columns::{Column, Columns};
 use super::model::{Model, Numbers};
+use super::palette::Palette;
 use super::row::ShownRow;
 use super::screens;
 use super::view::{Screen, View};
@@ -26,31 +27,6 @@ pub struct Beside {
     pub connections: Vec<String>,
     /// What differs, line by line
     pub plan: Vec<String>,
-}
-
-/// The colours, or none; 16 suffice.
-#[derive(Debug, Clone, Copy)]
-pub struct Palette {
-    /// Whether there are colours
-    pub is_coloured: bool,
-}
-
-impl Palette {
-    /// Text in a colour.
-    pub(super) fn colour(self, colour: Color) -> Style {
-        if self.is_coloured { Style::new().fg(colour) } else { Style::new() }
-    }
-
-    /// The colour of a state of servers.
-    pub(super) fn state(self, state: &str) -> Style {
-        match state {
-            "serving" => self.colour(Color::Green),
-            "failing" | "missing" => self.colour(Color::Red).add_modifier(Modifier::BOLD),
-            "quiesced" | "waiting" => self.colour(Color::Yellow),
-            "draining" => self.colour(Color::Cyan),
-            _ => Style::new(),
-        }
-    }
 }
 
 /// Draws a screen.

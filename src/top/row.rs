@@ -2,8 +2,8 @@
 
 use ratatui::style::{Modifier, Style};
 
-use super::draw::Palette;
 use super::model::{Cluster, Model, Numbers, Server};
+use super::palette::Palette;
 use super::view::{Row, Sort, View};
 
 /// What a row shows.

@@ -18,9 +18,11 @@ use ratatui::crossterm::terminal::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::draw::{Beside, LINES_AROUND, Palette, draw};
+use super::draw::{Beside, LINES_AROUND, draw};
+use super::keys::{Key, Outcome};
 use super::model::{Model, TableReading};
-use super::view::{Key, Outcome, View, Wanted};
+use super::palette::Palette;
+use super::view::{View, Wanted};
 
 /// How often is read: the kernel's estimates are new every two seconds. At most half of the time is spent with reading.
 const INTERVAL: Duration = Duration::from_secs(2);

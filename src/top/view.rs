@@ -3,52 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
+use super::keys::{Key, Outcome};
 use super::model::{Model, Numbers, Server, Service};
 
 /// How many services there are at most where each cluster is unfolded at first.
 const UNFOLDED_AT_FIRST: usize = 20;
 /// How long the names of clusters are together at most that are read in detail at once, in bytes: they are the target of one request.
 const LONGEST_NAMES: usize = 2000;
-
-/// A key, or what several keys mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
-    /// The row above
-    Up,
-    /// The row below
-    Down,
-    /// A screen up
-    PageUp,
-    /// A screen down
-    PageDown,
-    /// The first row
-    Home,
-    /// The last row
-    End,
-    /// Folds, or opens a server
-    Enter,
-    /// Ends what was begun
-    Escape,
-    /// Folds, or goes back
-    Left,
-    /// Unfolds, or opens a server
-    Right,
-    /// Takes away the last letter
-    Backspace,
-    /// Ctrl-C
-    Interrupt,
-    /// A letter
-    Letter(char),
-}
-
-/// What follows from a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It goes on, perhaps with another screen
-    GoOn,
-    /// The program ends
-    End,
-}
 
 /// What comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

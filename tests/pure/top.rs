@@ -12,6 +12,7 @@ use lbd::top::{
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::{Color, Modifier};
+use ratatui::text::Span;
 use serde_json::{Value, json};
 
 fn counters(connections: u64, incoming: u64, outgoing: u64) -> Value {
@@ -120,13 +121,20 @@ fn terminal(
     terminal
 }
 
-/// The letters of a screen, line by line.
+/// The letters of a screen, line by line. What a wide letter covers is none.
 fn screen(model: &Model, view: &View, beside: &Beside, size: (u16, u16)) -> String {
     let terminal = terminal(model, view, beside, size, true);
+    let buffer = terminal.backend().buffer();
     let mut text = String::new();
-    for line in terminal.backend().to_string().lines() {
-        // The backend writes each line in quotes.
-        text.push_str(line.trim_matches('"').trim_end());
+    for y in 0..size.1 {
+        let mut line = String::new();
+        let mut x = 0;
+        while x < size.0 {
+            let letter = buffer[(x, y)].symbol();
+            line.push_str(letter);
+            x += u16::try_from(Span::raw(letter).width().max(1)).unwrap();
+        }
+        text.push_str(line.trim_end());
         text.push('\n');
     }
     text
@@ -247,7 +255,7 @@ fn hostile_names_move_no_cursor_and_no_column() {
         assert!(shown.chars().all(|letter| letter == '\n' || !escape::is_harmful(letter)), "{shown:?}");
         compare(name, &shown);
     }
-    for line in lines(&model, &view(&model, 24), 110) {
+    for line in lines(&model, &view(&model, 24), 140) {
         assert!(!line.chars().any(escape::is_harmful), "{line:?}");
     }
 }
@@ -270,7 +278,7 @@ fn the_text_of_once_has_all_rows() {
     let model = model(usual());
     let mut view = View::new(0);
     view.unfold_all(&model);
-    let text: String = lines(&model, &view, 110).map(|line| line + "\n").collect();
+    let text: String = lines(&model, &view, 140).map(|line| line + "\n").collect();
     compare("once", &text);
 }
 
