@@ -88,8 +88,8 @@ fn text_of(buffer: &Buffer, y: u16) -> String {
 /// Puts a text of others into the cells of a line, from `x` on and at most `width`; `~` where it is longer.
 pub(super) fn put(buffer: &mut Buffer, (x, y): (u16, u16), width: u16, text: &str, style: Style) {
     // (More than a line is never looked at.)
-    let end = text.floor_char_boundary(usize::from(width).saturating_mul(8).saturating_add(8));
-    let is_cut = end < text.len();
+    let more = text.char_indices().nth(usize::from(width).saturating_mul(8)).map(|(at, _)| at);
+    let (is_cut, end) = (more.is_some(), more.unwrap_or(text.len()));
     let text = escape::text(text.get(..end).unwrap_or_default());
     let inside = buffer.area.right().saturating_sub(x).min(width);
     if inside == 0 || !(buffer.area.top()..buffer.area.bottom()).contains(&y) {
