@@ -4,9 +4,11 @@
 //! thread of its own (`worker`), which has its own connection to the kernel: no client delays a pass.
 
 mod client;
+mod lines;
 mod live;
 mod page;
 mod problem;
+mod query;
 mod question;
 mod schema;
 mod scope;
@@ -19,11 +21,12 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 pub use self::client::{Client, ClientError, EventStream, Received};
 pub use self::problem::{Problem, ProblemDocument, ProblemKind};
-pub use self::question::{Counted, Document, Question};
+pub use self::question::{ConnectionQuestion, Counted, Document, Question};
 pub use self::schema::schema;
 pub use self::scope::{OtherDaemon, Scope};
 pub use self::server::MOST_CONNECTIONS;
@@ -31,8 +34,8 @@ pub use self::socket::{BoundSocket, SocketError};
 pub use self::timed::TimeLimits;
 pub use self::worker::{Documents, Reply};
 
-use self::server::Shared;
-use self::worker::Worker;
+use self::server::{MOST_LISTS, Shared};
+use self::worker::{MakeDocuments, Worker};
 use crate::store::Store;
 
 /// What the socket serves, and to whom.
@@ -54,20 +57,22 @@ pub struct Api {
 }
 
 impl Api {
-    /// Serves a socket on the loop of the calling task. `documents` is created in the thread that makes them, which is in the network namespace of
+    /// Serves a socket on the loop of the calling task. `documents` is called in each thread that makes some, which are in the network namespace of
     /// this one.
     ///
     /// # Errors
     /// Where no thread can be started, or the socket cannot be waited for.
-    pub fn start<D: Documents>(
+    pub fn start<D: Documents + 'static>(
         socket: BoundSocket,
         service: Service,
-        documents: impl FnOnce() -> D + Send + 'static,
+        documents: impl Fn() -> D + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let Service { scope, store, limits, refused_user } = service;
-        let worker = Worker::start(documents)?;
+        let documents: Arc<MakeDocuments<D>> = Arc::new(documents);
+        let worker = Worker::start(Arc::clone(&documents))?;
         let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
-        let shared = Shared { scope, store, worker, limits, refused_user };
+        let lists = Arc::new(Semaphore::new(MOST_LISTS));
+        let shared = Shared { scope, store, worker, documents, lists, limits, refused_user };
         let serving = tokio::spawn(server::serve(listener, Arc::new(shared)));
         Ok(Self { serving, _socket: socket })
     }

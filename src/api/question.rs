@@ -1,13 +1,12 @@
 //! Defines the documents that a request can be for, and reads which one it is from the target and the headers of a request.
 
-use std::collections::BTreeSet;
-
 use hyper::header::{ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 
 use super::page::{self, PageFile};
 use super::problem::{Problem, ProblemKind};
+use super::query::{Query, encoded};
 use crate::metrics::Format;
 
 /// How long a target is at most, in bytes.
@@ -68,12 +67,26 @@ pub struct Question {
     pub is_text: bool,
 }
 
+/// Which connections a request is for; what is not there does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnectionQuestion {
+    /// Those of these clusters
+    pub clusters: Vec<String>,
+    /// Those of this client, as `lbd connections --client` has it
+    pub client: Option<String>,
+    /// Those to this real server
+    pub server: Option<String>,
+    /// Those in this state
+    pub state: Option<String>,
+}
+
 /// What a request is replied with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Document(Question),
     /// The events that come, after the one of this number where there is one
     Live(Option<u64>),
+    Connections(ConnectionQuestion),
     Page(&'static PageFile),
 }
 
@@ -118,6 +131,16 @@ impl Route {
                 let format = request.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
                 let format = Format::of_accept(&format.collect::<Vec<_>>().join(","));
                 Document::Metrics { has_servers: query.flag("servers", false)?, format }
+            }
+            "/v1/connections" => {
+                let question = ConnectionQuestion {
+                    clusters: query.all("cluster"),
+                    client: query.last("client"),
+                    server: query.last("server"),
+                    state: query.last("state"),
+                };
+                query.end()?;
+                return Ok(Self::Connections(question));
             }
             "/v1/events" => {
                 let after = query.number("after")?;
@@ -190,91 +213,6 @@ fn last_event(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     number.map(Some)
 }
 
-/// The query of a target.
-struct Query {
-    pairs: Vec<(String, String)>,
-    known: BTreeSet<&'static str>,
-}
-
-impl Query {
-    fn read(text: &str) -> Result<Self, Problem> {
-        let pair = |pair: &str| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            decoded(key).zip(decoded(value))
-        };
-        let pairs = text.split('&').filter(|text| !text.is_empty()).map(pair).collect::<Option<Vec<_>>>();
-        let pairs = pairs.ok_or_else(|| {
-            Problem::new(
-                ProblemKind::BadRequest,
-                "the query: not UTF-8, or `%` without two hexadecimal digits",
-            )
-        });
-        Ok(Self { pairs: pairs?, known: BTreeSet::new() })
-    }
-
-    /// All values of a key, in their order.
-    fn all(&mut self, key: &'static str) -> Vec<String> {
-        self.known.insert(key);
-        let values = self.pairs.iter().filter(|(of, _)| of == key);
-        values.map(|(_, value)| value.clone()).collect()
-    }
-
-    /// The last value of a key.
-    fn last(&mut self, key: &'static str) -> Option<String> {
-        self.all(key).pop()
-    }
-
-    fn flag(&mut self, key: &'static str, default: bool) -> Result<bool, Problem> {
-        match self.last(key).as_deref() {
-            None => Ok(default),
-            Some("1") => Ok(true),
-            Some("0") => Ok(false),
-            Some(_) => Err(Problem::new(ProblemKind::BadRequest, format_args!("{key}: 0 or 1"))),
-        }
-    }
-
-    fn number(&mut self, key: &'static str) -> Result<Option<u64>, Problem> {
-        let Some(value) = self.last(key) else { return Ok(None) };
-        let number = value
-            .parse()
-            .map_err(|_| Problem::new(ProblemKind::BadRequest, format_args!("{key}: not a number")));
-        number.map(Some)
-    }
-
-    /// Refuses keys that nothing has read: a misspelt one must not pass for none.
-    fn end(&self) -> Result<(), Problem> {
-        let Self { pairs, known } = self;
-        match pairs.iter().find(|(key, _)| !known.contains(key.as_str())) {
-            None => Ok(()),
-            Some((key, _)) => {
-                let keys: Vec<&str> = known.iter().copied().collect();
-                let has = if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
-                Err(Problem::new(
-                    ProblemKind::BadRequest,
-                    format_args!("{key}: not a key of this query, which has {has}"),
-                ))
-            }
-        }
-    }
-}
-
-/// A word of a query as it was before it was encoded.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [char::from(rest.next()?).to_digit(16)?, char::from(rest.next()?).to_digit(16)?];
-                u8::try_from(digits.iter().fold(0, |number, digit| number * 16 + digit)).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
 impl Question {
     /// What its reply is, for the header `Content-Type`.
     pub(super) fn content_type(&self) -> &'static str {
@@ -323,13 +261,6 @@ fn pairs_of(clusters: &[String]) -> Vec<String> {
     clusters.iter().map(|cluster| format!("cluster={}", encoded(cluster))).collect()
 }
 
-fn encoded(word: &str) -> String {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    let letter =
-        |byte: u8| if is_plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    word.bytes().map(letter).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use hyper::Request;
@@ -357,11 +288,12 @@ mod tests {
         let status = |clusters| Document::Status { clusters, counted: Counted::default() };
         assert_eq!(get("/v1/status"), document(status(vec![]), false));
         let clusters = names(&["a b", "ü=&\"<", ""]);
-        let status = Document::Status { clusters: clusters.clone() };
-        assert_eq!(
-            get("/v1/status?cluster=a+b&cluster=%c3%BC%3D%26%22%3C&cluster="),
-            document(status, false)
-        );
+        let target = "/v1/status?cluster=a+b&cluster=%c3%BC%3D%26%22%3C&cluster=";
+        assert_eq!(get(target), document(status(clusters), false));
+        let counted = Counted { stats: true, rates: true, exact: false };
+        let question = Question { document: Document::Status { clusters: vec![], counted }, is_text: false };
+        assert_eq!(question.target(), "/v1/status?stats=1&rates=1");
+        assert_eq!(get(&question.target()), Ok(Route::Document(question)));
         let table = |clusters, has_servers| Document::Table { clusters, has_servers };
         assert_eq!(get("/v1/table"), document(table(vec![], true), false));
         assert_eq!(get("/v1/table?servers=0&cluster=web"), document(table(names(&["web"]), false), false));
@@ -371,6 +303,13 @@ mod tests {
         assert_eq!(get("/v1/events"), Ok(Route::Live(None)));
         assert_eq!(get("/v1/events?after=7"), Ok(Route::Live(Some(7))));
         assert_eq!(route("GET", "/v1/events?after=7", &[("last-event-id", " 9")]), Ok(Route::Live(Some(9))));
+        let connections = ConnectionQuestion {
+            clusters: names(&["web"]),
+            client: Some("[fd00::7]:80".to_owned()),
+            ..ConnectionQuestion::default()
+        };
+        let target = "/v1/connections?client=%5bfd00::7%5d:80&cluster=web";
+        assert_eq!(get(target), Ok(Route::Connections(connections)));
         assert!(matches!(get("/"), Ok(Route::Page(_))));
     }
 

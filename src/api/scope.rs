@@ -12,7 +12,8 @@ use crate::files::Origin;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     state_dir: String,
-    file: String,
+    /// None: whichever it is
+    file: Option<String>,
     boot: String,
     namespace: String,
 }
@@ -41,28 +42,28 @@ impl fmt::Display for OtherDaemon {
 }
 
 impl Scope {
-    /// That of this process; both paths are absolute.
-    pub fn new(state_dir: &Path, file: &Path, origin: &Origin) -> Self {
+    /// That of this process; both paths are absolute. Without a file, a daemon with whichever file is meant.
+    pub fn new(state_dir: &Path, file: Option<&Path>, origin: &Origin) -> Self {
         let shown = |path: &Path| escape::text(&path.display().to_string()).into_owned();
         let cookie = origin.cookie.map(|cookie| format!("#{cookie}")).unwrap_or_default();
         Self {
             state_dir: shown(state_dir),
-            file: shown(file),
+            file: file.map(shown),
             boot: origin.boot.clone(),
             namespace: format!("{}{cookie}", origin.namespace),
         }
     }
 
-    fn values(&self) -> [&str; 4] {
+    fn values(&self) -> [Option<&str>; 4] {
         let Self { state_dir, file, boot, namespace } = self;
-        [state_dir, file, boot, namespace]
+        [Some(state_dir), file.as_deref(), Some(boot), Some(namespace)]
     }
 
     /// Adds the headers.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         for ((name, _), value) in HEADERS.into_iter().zip(self.values()) {
             // Escaped, it has no character that a header must not have.
-            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            if let Some(Ok(value)) = value.map(|value| HeaderValue::from_bytes(value.as_bytes())) {
                 headers.insert(name, value);
             }
         }
@@ -74,6 +75,7 @@ impl Scope {
     /// Where it comes from another daemon, or from another program.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), OtherDaemon> {
         for ((name, what), own) in HEADERS.into_iter().zip(self.values()) {
+            let Some(own) = own else { continue };
             let theirs = headers.get(name).map_or(&b"none"[..], HeaderValue::as_bytes);
             if theirs != own.as_bytes() {
                 let theirs = String::from_utf8_lossy(theirs).into_owned();
@@ -92,7 +94,7 @@ mod tests {
     fn a_reply_of_another_daemon_is_seen() {
         let origin = Origin { boot: "b".into(), namespace: "4:1".into(), cookie: Some(7) };
         let scope = |state_dir: &str, origin: &Origin| {
-            Scope::new(Path::new(state_dir), Path::new("/etc/ü\n.yaml"), origin)
+            Scope::new(Path::new(state_dir), Some(Path::new("/etc/ü\n.yaml")), origin)
         };
         let mut headers = HeaderMap::new();
         let own = scope("/var/lib/lbd", &origin);

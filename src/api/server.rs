@@ -14,28 +14,32 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
+use super::lines::{self, Piece};
 use super::live;
 use super::problem::{Problem, ProblemKind};
 use super::question::Route;
 use super::scope::Scope;
 use super::timed::{TimeLimits, Timed, Turn, Turns};
-use super::worker::{Reply, Worker};
+use super::worker::{Documents, MakeDocuments, Reply, Worker};
 use crate::escape;
 use crate::http_stream::HttpStream;
 use crate::store::Store;
 
 /// How many connections there are at once.
 pub const MOST_CONNECTIONS: usize = 16;
+/// How many lists of connections are written at once, each in a thread of its own.
+pub(super) const MOST_LISTS: usize = 2;
 /// How many more are replied to with a problem; those beyond are closed.
 const MOST_REFUSED: usize = 16;
 /// How long the head of a request is at most, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
-/// How many messages of a command a reply has at most, and how long each is, in bytes.
+/// How many messages of a command a reply has at most, and how long each is, in characters.
 const MOST_MESSAGES: usize = 20;
 const LONGEST_MESSAGE: usize = 600;
 
@@ -44,17 +48,20 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
                                        base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What all connections have in common.
-pub(super) struct Shared {
+pub(super) struct Shared<D> {
     pub(super) scope: Scope,
     pub(super) store: Store,
     pub(super) worker: Worker,
+    pub(super) documents: Arc<MakeDocuments<D>>,
+    /// How many more lists of connections are written at once
+    pub(super) lists: Arc<Semaphore>,
     pub(super) limits: TimeLimits,
     /// The user that checks, where it is another one than this process's: what a server has made of it reads nothing here
     pub(super) refused_user: Option<u32>,
 }
 
 /// Accepts connections until it is dropped, and all of them with it.
-pub(super) async fn serve(listener: UnixListener, shared: Arc<Shared>) {
+pub(super) async fn serve<D: Documents + 'static>(listener: UnixListener, shared: Arc<Shared<D>>) {
     let (mut connections, mut refused) = (JoinSet::new(), JoinSet::new());
     loop {
         while connections.try_join_next().is_some() {}
@@ -107,7 +114,7 @@ fn refuse(refused: &mut JoinSet<()>, mut stream: UnixStream, problem: Problem) {
     });
 }
 
-async fn connection(stream: UnixStream, shared: Arc<Shared>) {
+async fn connection<D: Documents + 'static>(stream: UnixStream, shared: Arc<Shared<D>>) {
     let turns = Turns::default();
     let timed = Timed::new(stream, shared.limits, turns.clone());
     let service = service_fn(|request: Request<Incoming>| {
@@ -124,7 +131,7 @@ async fn connection(stream: UnixStream, shared: Arc<Shared>) {
 
 const PROBLEM: &str = "application/problem+json";
 
-impl Shared {
+impl<D: Documents + 'static> Shared<D> {
     fn refuses(&self, stream: &UnixStream) -> bool {
         let Some(user) = self.refused_user else { return false };
         stream.peer_cred().map_or(true, |peer| peer.uid() == user)
@@ -184,6 +191,21 @@ impl Shared {
                 set(CONTENT_TYPE, "text/event-stream");
                 Ok(Content::Live(events))
             }
+            Route::Connections(question) => {
+                let busy = || {
+                    let detail = format!("{MOST_LISTS} lists of connections are being written");
+                    Problem::new(ProblemKind::Unavailable, detail)
+                };
+                let permit = Arc::clone(&self.lists).try_acquire_owned().map_err(|_| busy())?;
+                let pieces = lines::connections(&self.documents, question, permit);
+                let mut pieces = pieces.map_err(|error| Problem::new(ProblemKind::Failed, error))?;
+                set(CONTENT_TYPE, "application/x-ndjson");
+                // What is wrong with the question comes before the first line.
+                match pieces.recv().await.transpose()? {
+                    Some(first) => Ok(Content::List { first, pieces }),
+                    None => Ok(Content::Whole(Bytes::new())),
+                }
+            }
             Route::Document(question) => {
                 let content_type = question.content_type();
                 let Reply { body, exit_code, messages } =
@@ -193,8 +215,8 @@ impl Shared {
                     headers.insert(EXIT_CODE, u16::from(code).into());
                 }
                 for message in messages.iter().take(MOST_MESSAGES) {
-                    let end = message.floor_char_boundary(LONGEST_MESSAGE);
-                    let message = escape::text(message.get(..end).unwrap_or_default());
+                    let message: String = message.chars().take(LONGEST_MESSAGE).collect();
+                    let message = escape::text(&message);
                     if let Ok(value) = HeaderValue::from_bytes(message.as_bytes()) {
                         headers.append(MESSAGE, value);
                     }
@@ -222,6 +244,11 @@ const ALWAYS: [(HeaderName, &str); 4] = [
 enum Content {
     Whole(Bytes),
     Live(Receiver<Bytes>),
+    List {
+        /// Empty where it was sent
+        first: Bytes,
+        pieces: Receiver<Piece>,
+    },
 }
 
 /// The body of a reply, which is on its way until it is dropped.
@@ -242,6 +269,13 @@ impl Body for ReplyBody {
             Content::Whole(bytes) if bytes.is_empty() => None,
             Content::Whole(bytes) => Some(std::mem::take(bytes)),
             Content::Live(events) => ready!(events.poll_recv(context)),
+            Content::List { first, .. } if !first.is_empty() => Some(std::mem::take(first)),
+            Content::List { pieces, .. } => match ready!(pieces.poll_recv(context)) {
+                // The client sees that the list is not whole.
+                Some(Err(problem)) => return Poll::Ready(Some(Err(io::Error::other(problem.detail)))),
+                Some(Ok(piece)) => Some(piece),
+                None => None,
+            },
         };
         Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -253,7 +287,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Live(_) => SizeHint::default(),
+            Content::Live(_) | Content::List { .. } => SizeHint::default(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Makes documents in a thread of its own, each at most once a second, however many clients there are.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,12 +11,14 @@ use hyper::body::Bytes;
 use tokio::sync::oneshot;
 
 use super::problem::{Problem, ProblemKind};
-use super::question::Question;
+use super::question::{ConnectionQuestion, Question};
 
 /// How long a document is given to the next client, too.
 const FRESH: Duration = Duration::from_secs(1);
 /// How many documents are kept for that.
 const MOST_KEPT: usize = 32;
+/// After how long without a request what makes documents forgets what it has read.
+const REST: Duration = Duration::from_secs(60);
 
 /// A document, as a command writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,7 +38,23 @@ pub trait Documents {
     /// # Errors
     /// Where it cannot be made.
     fn make(&mut self, question: &Question) -> Result<Reply, Problem>;
+
+    /// Forgets what is kept for the next one, since none has been wanted for a while.
+    fn rest(&mut self);
+
+    /// Writes connections, each as a line of JSON, as long as somebody reads them.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    fn connections(
+        &mut self,
+        question: &ConnectionQuestion,
+        out: Box<dyn Write + Send>,
+    ) -> Result<(), Problem>;
 }
+
+/// Makes what makes documents, in the thread that needs it.
+pub(super) type MakeDocuments<D> = dyn Fn() -> D + Send + Sync;
 
 /// What is waited for.
 struct Order {
@@ -54,7 +73,7 @@ impl Worker {
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub(super) fn start<D: Documents>(documents: impl FnOnce() -> D + Send + 'static) -> io::Result<Self> {
+    pub(super) fn start<D: Documents + 'static>(documents: Arc<MakeDocuments<D>>) -> io::Result<Self> {
         let (orders, ordered) = mpsc::channel();
         let work = move || make(&mut documents(), &ordered);
         thread::Builder::new().name("documents".to_owned()).spawn(work)?;
@@ -83,18 +102,28 @@ impl Worker {
 /// Makes what is ordered until nobody is left who could order something.
 fn make(documents: &mut impl Documents, orders: &Receiver<Order>) {
     let mut kept: HashMap<Question, (Instant, Result<Reply, Problem>)> = HashMap::new();
+    let mut is_at_rest = true;
     loop {
-        // While nothing is kept there is nothing to forget, and no timer.
-        let order = match kept.is_empty() {
-            true => orders.recv().map_err(RecvTimeoutError::from),
-            false => orders.recv_timeout(FRESH),
+        // At rest there is no timer.
+        let order = match (kept.is_empty(), is_at_rest) {
+            (true, true) => orders.recv().map_err(RecvTimeoutError::from),
+            (true, false) => orders.recv_timeout(REST),
+            (false, _) => orders.recv_timeout(FRESH),
         };
-        kept.retain(|_, (made, _)| made.elapsed() < FRESH);
         let Order { question, reply } = match order {
             Ok(order) => order,
-            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Timeout) if kept.is_empty() => {
+                documents.rest();
+                is_at_rest = true;
+                continue;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                kept.clear();
+                continue;
+            }
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        kept.retain(|_, (made, _)| made.elapsed() < FRESH);
         // Who has gone needs none.
         if reply.is_closed() {
             continue;
@@ -102,6 +131,7 @@ fn make(documents: &mut impl Documents, orders: &Receiver<Order>) {
         let made = match kept.get(&question) {
             Some((_, made)) => made.clone(),
             None => {
+                is_at_rest = false;
                 let made = documents.make(&question);
                 if kept.len() < MOST_KEPT {
                     kept.insert(question, (Instant::now(), made.clone()));

@@ -107,6 +107,20 @@ pub struct ConnectionsOptions {
     pub output: ReportOutput,
 }
 
+impl ConnectionsOptions {
+    /// Without any option.
+    pub fn plain() -> Self {
+        Self {
+            clusters: Vec::new(),
+            client: None,
+            server: None,
+            state: None,
+            count: false,
+            output: ReportOutput::Text,
+        }
+    }
+}
+
 /// Arguments of `zero`.
 #[derive(Debug, Clone, Args)]
 pub struct ZeroOptions {

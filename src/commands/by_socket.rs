@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::path;
+use std::path::{self, PathBuf};
 
 use rustix::thread::{CapabilitySet, capabilities};
 use serde::Deserialize;
@@ -28,7 +28,7 @@ pub(super) fn status(
     let StatusOptions { clusters, stats, rates, exact, output: _, require_daemon: _, watch: _ } =
         options.clone();
     let document = Document::Status { clusters, counted: Counted { stats, rates, exact } };
-    shown(arguments, document, options.output == ReportOutput::Text, true, console)
+    shown(arguments, document, options.output == ReportOutput::Text, Needs::Kernel, console)
 }
 
 /// `lbd diff`; `None` where it is to be done without the socket.
@@ -43,7 +43,7 @@ pub(super) fn plan(
         return Ok(None);
     }
     let document = Document::Plan { clusters: clusters.clone() };
-    shown(arguments, document, *output == DiffOutput::Text, true, console)
+    shown(arguments, document, *output == DiffOutput::Text, Needs::Kernel, console)
 }
 
 /// `lbd history`; `None` where it is to be done without the socket.
@@ -56,9 +56,15 @@ pub(super) fn history(
         return Ok(None);
     }
     if !options.events {
-        return shown(arguments, Document::History, options.output == ReportOutput::Text, false, console);
+        return shown(
+            arguments,
+            Document::History,
+            options.output == ReportOutput::Text,
+            Needs::State,
+            console,
+        );
     }
-    let Some(client) = client(arguments, false)? else { return Ok(None) };
+    let Some(client) = client(arguments, Needs::State)? else { return Ok(None) };
     if options.follow {
         return match events::follow_socket(&client, options, console)? {
             Ok(code) => Ok(Some(code)),
@@ -88,7 +94,7 @@ pub(super) fn metrics(
     has_servers: bool,
     console: &mut Console<'_>,
 ) -> Result<Option<String>, CommandError> {
-    let client = client_of(arguments)?;
+    let client = client_of(arguments, Needs::Kernel)?;
     let document = Document::Metrics { has_servers, format: Format::Prometheus };
     match request(&client, &Question { document, is_text: true })? {
         Ok(Received { text, messages, .. }) => {
@@ -112,10 +118,10 @@ fn shown(
     arguments: &Arguments,
     document: Document,
     is_text: bool,
-    needs_kernel: bool,
+    needs: Needs,
     console: &mut Console<'_>,
 ) -> Result<Option<u8>, CommandError> {
-    let Some(client) = client(arguments, needs_kernel)? else { return Ok(None) };
+    let Some(client) = client(arguments, needs)? else { return Ok(None) };
     match request(&client, &Question { document, is_text })? {
         Ok(Received { text, exit_code, messages }) => {
             for line in text.lines() {
@@ -129,20 +135,31 @@ fn shown(
     }
 }
 
+/// What a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// The kernel's table, the state directory, and the daemon of a desired file
+    Kernel,
+    /// The state directory
+    State,
+}
+
 /// The client of the daemon's socket, where this user may not look itself.
-fn client(arguments: &Arguments, needs_kernel: bool) -> Result<Option<Client>, CommandError> {
+fn client(arguments: &Arguments, needs: Needs) -> Result<Option<Client>, CommandError> {
     let is_closed =
         fs::read_dir(&arguments.state_dir).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
-    if !is_closed && !(needs_kernel && lacks_privilege()) {
+    let can_look = !is_closed && (needs == Needs::State || !lacks_privilege());
+    if can_look {
         return Ok(None);
     }
-    client_of(arguments).map(Some)
+    client_of(arguments, needs).map(Some)
 }
 
 /// The client of the daemon's socket.
-pub(super) fn client_of(arguments: &Arguments) -> Result<Client, CommandError> {
+pub(super) fn client_of(arguments: &Arguments, needs: Needs) -> Result<Client, CommandError> {
     let origin = Origin::here(namespace::cookie()).map_err(CommandError::Scope)?;
-    Ok(Client::new(&RunDirs::socket(&arguments.run_dir), scope(arguments, &origin)))
+    let scope = scope(arguments, (needs == Needs::Kernel).then_some(&arguments.file), &origin);
+    Ok(Client::new(&RunDirs::socket(&arguments.run_dir), scope))
 }
 
 /// Whether the kernel refuses to show its table to this process.
@@ -151,9 +168,9 @@ fn lacks_privilege() -> bool {
 }
 
 /// Whose daemon it has to be.
-pub(super) fn scope(arguments: &Arguments, origin: &Origin) -> Scope {
-    let absolute = |path: &path::Path| path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    Scope::new(&absolute(&arguments.state_dir), &absolute(&arguments.file), origin)
+pub(super) fn scope(arguments: &Arguments, file: Option<&PathBuf>, origin: &Origin) -> Scope {
+    let absolute = |path: &PathBuf| path::absolute(path).unwrap_or_else(|_| path.clone());
+    Scope::new(&absolute(&arguments.state_dir), file.map(absolute).as_deref(), origin)
 }
 
 /// Requests a document, in a loop of its own.

@@ -1,6 +1,6 @@
 //! Makes the documents of the socket: each is what a command writes, by the command itself.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,11 +8,15 @@ use hyper::body::Bytes;
 
 use super::collected::{Round, collected};
 use super::inputs::KernelReader;
-use super::{CommandError, Console, DONE, diff, history, metrics, status};
-use crate::api::{Counted, Document, Documents, Problem, ProblemKind, Question, Reply};
-use crate::cli::{Arguments, Diff, DiffOutput, HistoryOptions, ReportOutput, StatusOptions};
+use super::{CommandError, Console, DONE, connections, diff, history, metrics, status};
+use crate::api::{ConnectionQuestion, Counted, Document, Documents, Problem, ProblemKind, Question, Reply};
+use crate::cli::{
+    Arguments, ConnectionsOptions, Diff, DiffOutput, HistoryOptions, ReportOutput, StatusOptions,
+};
+use crate::connections::{Endpoint, NoEndpoint};
 use crate::metrics::PassCounters;
-use crate::report::{self, Observed};
+use crate::progress::Progress;
+use crate::report::{self, Observed, Output};
 
 /// The documents of a daemon, with a connection to the kernel of their own.
 pub(super) struct CommandDocuments {
@@ -105,12 +109,51 @@ impl Documents for CommandDocuments {
             Err(error) => {
                 // The next document has a new connection, in case that this one is the cause.
                 self.kernel = KernelReader::default();
-                let kind = match &error {
-                    CommandError::UnknownCluster(_) => ProblemKind::NotFound,
-                    _ => ProblemKind::Failed,
-                };
-                Err(Problem::new(kind, error.line()))
+                Err(problem(&error))
             }
         }
     }
+
+    fn rest(&mut self) {
+        self.kernel = KernelReader::default();
+    }
+
+    fn connections(
+        &mut self,
+        question: &ConnectionQuestion,
+        out: Box<dyn Write + Send>,
+    ) -> Result<(), Problem> {
+        let ConnectionQuestion { clusters, client, server, state } = question.clone();
+        let options = ConnectionsOptions {
+            clusters,
+            client: endpoint("client", client)?,
+            server: endpoint("server", server)?,
+            state,
+            output: ReportOutput::Json,
+            ..ConnectionsOptions::plain()
+        };
+        let mut console = Console {
+            out: &mut Output::new(out, false),
+            err: &mut io::sink(),
+            is_err_coloured: false,
+            progress: Progress::default(),
+        };
+        let written = connections::run(&self.arguments, &options, &mut console)
+            .and_then(|_| Ok(console.out.flush()?));
+        written.map_err(|error| problem(&error))
+    }
+}
+
+/// The address of a filter.
+fn endpoint(key: &str, text: Option<String>) -> Result<Option<Endpoint>, Problem> {
+    let read = text.map(|text| text.parse()).transpose();
+    read.map_err(|error: NoEndpoint| Problem::new(ProblemKind::BadRequest, format_args!("{key}: {error}")))
+}
+
+fn problem(error: &CommandError) -> Problem {
+    let kind = match error {
+        CommandError::UnknownCluster(_) => ProblemKind::NotFound,
+        _ => ProblemKind::Failed,
+    };
+    Problem::new(kind, error.line())
 }

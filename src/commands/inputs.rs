@@ -326,10 +326,12 @@ pub(super) fn kernel(progress: &Progress) -> Result<Director, CommandError> {
     Ok(director)
 }
 
-/// The kernel, connected at the first reading, for a command that reads it again and again.
+/// The kernel, connected at the first reading, and the file that it is compared with, for a command that reads both again and again.
 #[derive(Default)]
 pub(super) struct KernelReader {
     director: Option<Director>,
+    /// The last valid text, and what it describes
+    parsed: Option<(String, Desired)>,
 }
 
 impl KernelReader {
@@ -345,6 +347,16 @@ impl KernelReader {
         progress: &Progress,
     ) -> Result<TableStatistics, CommandError> {
         Ok(self.director(progress)?.read_statistics(scope)?)
+    }
+
+    /// What a desired file describes. A text that was parsed last is not parsed again.
+    pub(super) fn load(&mut self, source: &Source) -> Result<Desired, CommandError> {
+        if let Some((_, desired)) = self.parsed.as_ref().filter(|(text, _)| *text == source.text) {
+            return Ok(desired.clone());
+        }
+        let desired = config::load(source)?;
+        self.parsed = Some((source.text.clone(), desired.clone()));
+        Ok(desired)
     }
 
     fn director(&mut self, progress: &Progress) -> Result<&mut Director, CommandError> {

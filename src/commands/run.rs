@@ -81,13 +81,14 @@ fn serve(path: &Path, arguments: &Arguments, store: &Store, counters: Arc<PassCo
     let socket = socket.map_err(|error| warn!("{}; going on without the socket", ErrorChain(&error))).ok()?;
     let checks = RunDirs::checking_user().id;
     let service = Service {
-        scope: by_socket::scope(arguments, store.origin()),
+        scope: by_socket::scope(arguments, Some(&arguments.file), store.origin()),
         store: store.clone(),
         limits: TimeLimits::OF_DAEMON,
         refused_user: (checks != getuid().as_raw()).then_some(checks),
     };
     let arguments = arguments.clone();
-    let api = Api::start(socket, service, move || CommandDocuments::new(arguments, counters));
+    let documents = move || CommandDocuments::new(arguments.clone(), Arc::clone(&counters));
+    let api = Api::start(socket, service, documents);
     api.map_err(|error| warn!("{}: cannot be served: {error}; going on without the socket", path.display()))
         .ok()
 }

@@ -8,7 +8,6 @@ use super::part::Part;
 use super::tried::{trial_of, tried};
 use super::{CommandError, Console, DIFFERS, DONE, advice, by_socket, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
-use crate::config;
 use crate::files::sha256;
 use crate::kernel::{Live, StatisticsScope};
 use crate::reconcile;
@@ -63,7 +62,7 @@ pub(super) fn direct(
     let trial = trial_of(&arguments.file, &store);
     let loaded = match &trial {
         Some(trial) => tried(trial).map(|(source, desired)| (desired, source)),
-        None => source.and_then(|source| Ok((config::load(&source)?, source))),
+        None => source.and_then(|source| Ok((kernel.load(&source)?, source))),
     };
     let waits = trial.as_ref().is_some_and(|trial| file_sha256.as_ref() != Some(&trial.desired_sha256));
     let (desired, verified) = match loaded {

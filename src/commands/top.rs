@@ -69,7 +69,7 @@ struct Daemon {
 impl Daemon {
     fn new(arguments: &Arguments) -> Self {
         let own = CommandDocuments::new(arguments.clone(), Arc::new(PassCounters::default()));
-        Self { client: by_socket::client_of(arguments).ok(), own }
+        Self { client: by_socket::client_of(arguments, by_socket::Needs::Kernel).ok(), own }
     }
 
     fn document(&mut self, document: Document, is_text: bool) -> Result<String, String> {

@@ -133,6 +133,12 @@ fn curl_and_a_user_of_the_group_read_what_the_commands_write() {
         (&part["services"][0]["servers_by_state"], part["services"].as_array().unwrap().len()),
         (&json!({ "missing": 1 }), 1)
     );
+    assert_eq!(curl(&net, "", "/v1/connections?cluster=dns&client=192.0.2.7"), "");
+    let wrong = "-o none -w '%{http_code}'";
+    assert_eq!(
+        curl(&net, wrong, "/v1/connections?client=x") + &curl(&net, wrong, "/v1/connections?cluster=x"),
+        "400404"
+    );
     // Who is not of the group, and who means another file, get nothing.
     let stranger = lbd_as(&net, OTHER_GROUP, "status");
     assert!(stranger.status == 2 && stranger.stderr.contains("members of the group lbd may"), "{stranger:?}");

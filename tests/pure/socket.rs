@@ -11,8 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use lbd::api::{
-    Api, BoundSocket, Client, Document, Documents, MOST_CONNECTIONS, Problem, ProblemKind, Question, Reply,
-    Scope, Service, TimeLimits,
+    Api, BoundSocket, Client, ConnectionQuestion, Document, Documents, MOST_CONNECTIONS, Problem,
+    ProblemKind, Question, Reply, Scope, Service, TimeLimits,
 };
 use lbd::files::Origin;
 use lbd::history::{EventKind, HistoryEvent};
@@ -53,7 +53,25 @@ impl Documents for Noting {
             Document::Events => Err(Problem::new(ProblemKind::NotFound, "none")),
         }
     }
+
+    fn rest(&mut self) {}
+
+    fn connections(
+        &mut self,
+        question: &ConnectionQuestion,
+        mut out: Box<dyn Write + Send>,
+    ) -> Result<(), Problem> {
+        match question.state.as_deref() {
+            None => (0..LINES)
+                .try_for_each(|line| writeln!(out, "{line}"))
+                .map_err(|_| Problem::new(ProblemKind::Failed, "gone")),
+            Some(state) => Err(Problem::new(ProblemKind::BadRequest, state)),
+        }
+    }
 }
+
+/// How many lines a list has: more than a client's connection takes.
+const LINES: usize = 1_000_000;
 
 /// A socket that is served in a thread.
 struct Served {
@@ -66,7 +84,7 @@ struct Served {
 
 fn scope(state_dir: &str) -> Scope {
     let origin = Origin { boot: "boot".into(), namespace: "4:1".into(), cookie: None };
-    Scope::new(Path::new(state_dir), Path::new("/etc/lbd/desired.yaml"), &origin)
+    Scope::new(Path::new(state_dir), Some(Path::new("/etc/lbd/desired.yaml")), &origin)
 }
 
 impl Served {
@@ -83,7 +101,7 @@ impl Served {
                 let service =
                     Service { scope: scope("/state"), store: served_store, limits: LIMITS, refused_user };
                 let socket = BoundSocket::bind(&path, None).unwrap();
-                let _api = Api::start(socket, service, move || Noting { made: noted }).unwrap();
+                let _api = Api::start(socket, service, move || Noting { made: Arc::clone(&noted) }).unwrap();
                 ready.send(()).unwrap();
                 let _ = stopped.await;
             });
@@ -304,6 +322,27 @@ fn there_are_so_many_connections_and_a_document_that_takes_long_delays_no_other_
         thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(status(&Served::new(Some(nix::unistd::getuid().as_raw())).get("/v1/status")), "403");
+}
+
+#[test]
+fn a_list_is_streamed_and_only_two_at_once() {
+    let served = Served::new(None);
+    let reply = served.get("/v1/connections");
+    assert!(reply.contains("\r\ncontent-type: application/x-ndjson\r\n") && reply.contains("\n999999\n"));
+    let problem = served.get("/v1/connections?state=x");
+    assert!(status(&problem) == "400" && problem.contains("\"detail\": \"x\""), "{problem}");
+    let mut busy = [served.connect(), served.connect()];
+    for stream in &mut busy {
+        stream.write_all(b"GET /v1/connections HTTP/1.1\r\n\r\n").unwrap();
+        stream.read_exact(&mut [0; 15]).unwrap();
+    }
+    assert_eq!(status(&served.get("/v1/connections")), "503");
+    // Who does not read is disconnected, and the list ends.
+    let end = Instant::now() + Duration::from_secs(5);
+    while status(&served.get("/v1/connections")) != "200" {
+        assert!(Instant::now() < end);
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
         for (text, what) in [(help.as_str(), "help"), (listed, "completions")] {
             let lists = ["--file", "--state-dir"].map(|option| text.contains(option));
             assert_eq!(lists, uses, "{what} of {command}: {text}");
-            let probes = uses[1] && !["validate", "history", "overrides"].contains(&command);
+            let probes = uses[1] && !["validate", "overrides"].contains(&command);
             assert_eq!(text.contains("--run-dir"), probes, "{what} of {command}: {text}");
         }
     }
