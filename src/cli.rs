@@ -23,7 +23,7 @@ pub use self::conditions::{
 pub use self::history::{HistoryCommand, HistoryOptions, RollbackOptions};
 pub use self::metrics::MetricsOptions;
 pub use self::plan::{Apply, Diff, DiffOutput, Overrides, PruneOption};
-pub use self::status::{ConnectionsOptions, StatusOptions, ZeroOptions};
+pub use self::status::{ConnectionsOptions, StatusOptions, TopOptions, ZeroOptions};
 pub use self::tips::is_file_name;
 
 /// Keeps a Linux load balancer (IPVS) equal to one file.
@@ -169,6 +169,12 @@ pub enum Command {
     /// Exit code 0: in sync, 1: not in sync, paused, servers in service against their checks, or the daemon or its checker ended without being
     /// stopped, 2: error.
     Status(StatusOptions),
+
+    /// Show clusters, services and servers with their rates on the whole terminal, new every two seconds
+    ///
+    /// Sorted, filtered and folded by keys; `?` shows them, and `q` ends it. From the daemon's socket where there is one; without it, needs the
+    /// privileges of `status`. Exit code 0: ended by a key or a signal, 2: error.
+    Top(TopOptions),
 
     /// Write what monitoring reads: numbers in the text format of Prometheus
     ///

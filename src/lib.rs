@@ -107,6 +107,9 @@ pub mod report;
 /// Serves the daemon's state on a Unix socket, to be read.
 pub mod api;
 
+/// Shows the table with its rates on a terminal, again and again: `lbd top`.
+pub mod top;
+
 /// Shows the progress of a command on one line of a terminal.
 pub mod progress;
 

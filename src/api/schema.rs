@@ -28,7 +28,7 @@ pub fn schema() -> String {
 
 fn generated() -> String {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
-    let table = generator.subschema_for::<TableDocument>();
+    let table = generator.subschema_for::<TableDocument<'_>>();
     let event = generator.subschema_for::<EventDocument>();
     let problem = generator.subschema_for::<ProblemDocument>();
     let mut schema = json_schema!({

@@ -1,4 +1,4 @@
-//! Defines the options of the commands that show what passes through the director: `status`, `connections` and `zero`.
+//! Defines the options of the commands that show what passes through the director: `status`, `top`, `connections` and `zero`.
 
 use std::time::Duration;
 
@@ -65,6 +65,18 @@ impl StatusOptions {
 fn interval(seconds: &str) -> Result<Duration, &'static str> {
     let seconds = seconds.parse().ok().filter(|seconds| (0.2..=86_400.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or("expected a number of seconds from 0.2 to 86400")
+}
+
+/// Arguments of `top`.
+#[derive(Debug, Clone, Args)]
+pub struct TopOptions {
+    /// Write all of it once and end; needs no terminal
+    #[arg(long)]
+    pub once: bool,
+
+    /// Output format of `--once`; JSON is the document of `/v1/table`
+    #[arg(long, short, value_enum, default_value = "text", value_name = "FORMAT", requires = "once")]
+    pub output: ReportOutput,
 }
 
 /// Arguments of `connections`.

@@ -137,7 +137,7 @@ fn shown(
 
 /// What a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Needs {
+pub(super) enum Needs {
     /// The kernel's table, the state directory, and the daemon of a desired file
     Kernel,
     /// The state directory
@@ -156,7 +156,7 @@ fn client(arguments: &Arguments, needs: Needs) -> Result<Option<Client>, Command
 }
 
 /// The client of the daemon's socket.
-fn client_of(arguments: &Arguments, needs: Needs) -> Result<Client, CommandError> {
+pub(super) fn client_of(arguments: &Arguments, needs: Needs) -> Result<Client, CommandError> {
     let origin = Origin::here(namespace::cookie()).map_err(CommandError::Scope)?;
     let scope = scope(arguments, (needs == Needs::Kernel).then_some(&arguments.file), &origin);
     Ok(Client::new(&RunDirs::socket(&arguments.run_dir), scope))
@@ -173,7 +173,11 @@ pub(super) fn scope(arguments: &Arguments, file: Option<&PathBuf>, origin: &Orig
     Scope::new(&absolute(&arguments.state_dir), file.map(absolute).as_deref(), origin)
 }
 
-fn request(client: &Client, question: &Question) -> Result<Result<Received, ClientError>, CommandError> {
+/// Requests a document, in a loop of its own.
+pub(super) fn request(
+    client: &Client,
+    question: &Question,
+) -> Result<Result<Received, ClientError>, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CommandError::Start(StartError::Threads(error)))?;
     Ok(runtime.block_on(client.document(question)))

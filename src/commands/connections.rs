@@ -1,5 +1,8 @@
 //! `lbd connections`: the kernel's connections, one by one or counted, with the names of clusters beside their addresses.
 
+use std::io::Write;
+
+use super::collected::collected;
 use super::part::Part;
 use super::{CommandError, Console, DONE, inputs};
 use crate::cli::{Arguments, ConnectionsOptions, ReportOutput};
@@ -7,7 +10,7 @@ use crate::connections::{ConnectionCounts, ConnectionFilter, ServiceNames};
 use crate::kernel::connections::ConnectionList;
 use crate::kernel::director::Director;
 use crate::kernel::{Kernel, StatisticsScope};
-use crate::model::{Desired, ServiceKey};
+use crate::model::{Desired, ServiceKey, Table};
 use crate::report;
 
 pub(super) fn run(
@@ -49,6 +52,33 @@ pub(super) fn run(
         }
     }
     Ok(DONE)
+}
+
+/// The first connections to this server, whichever service it is of, each as a line.
+///
+/// # Errors
+/// Where the kernel's list cannot be read.
+pub(super) fn first(server: &str, most: usize) -> Result<Vec<String>, CommandError> {
+    let filter = ConnectionFilter { server: server.parse().ok(), ..ConnectionFilter::default() };
+    let names = ServiceNames::new(&Desired::default(), &Table::default(), Vec::new());
+    let listed = collected(false, false, |console| {
+        let mut left = most;
+        for entry in ConnectionList::open()? {
+            let entry = entry?;
+            let belonging = names.of(&entry);
+            if filter.has(&entry, &belonging) {
+                left = left.saturating_sub(1);
+                report::connection_text(console.out, &entry, &belonging)?;
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        console.out.flush()?;
+        Ok(DONE)
+    });
+    listed.result?;
+    Ok(String::from_utf8_lossy(&listed.text).lines().map(str::to_owned).collect())
 }
 
 /// What is known of services: from the file, or where that is not valid from the last verified state, and from the record and the kernel as

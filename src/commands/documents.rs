@@ -16,7 +16,7 @@ use crate::cli::{
 use crate::connections::{Endpoint, NoEndpoint};
 use crate::metrics::PassCounters;
 use crate::progress::Progress;
-use crate::report::{self, Output};
+use crate::report::{self, Observed, Output};
 
 /// The documents of a daemon, with a connection to the kernel of their own.
 pub(super) struct CommandDocuments {
@@ -55,7 +55,8 @@ impl CommandDocuments {
                     ..StatusOptions::plain()
                 };
                 status::direct(arguments, &options, *has_servers, kernel, console, &|out, observed| {
-                    report::table_json(out, observed, SystemTime::now().into(), clusters, *has_servers)
+                    let now = SystemTime::now().into();
+                    report::table_json(out, observed, &above_table(observed), now, clusters, *has_servers)
                 })
             }
             Document::Plan { clusters } => {
@@ -84,6 +85,16 @@ impl CommandDocuments {
             }
         }
     }
+}
+
+/// What `lbd status` shows above the table, line by line.
+fn above_table(observed: &Observed<'_>) -> Vec<String> {
+    let head = collected(false, false, |console| {
+        report::observed_head(console.out, observed)?;
+        console.out.flush()?;
+        Ok(DONE)
+    });
+    String::from_utf8_lossy(&head.text).lines().map(str::to_owned).collect()
 }
 
 impl Documents for CommandDocuments {

@@ -127,6 +127,10 @@ pub enum CommandError {
     NotConfirmed,
     /// There is no terminal to confirm at.
     NoTerminal,
+    /// There is no terminal for a screen.
+    NoScreen,
+    /// The table cannot be read, for this reason.
+    NoTable(String),
     /// What the operator named is about nothing in the file.
     UnknownName(UnknownName),
     /// The editor did not edit the desired file.
@@ -269,6 +273,8 @@ impl fmt::Display for CommandError {
             Self::NoTerminal => {
                 f.write_str("no terminal to confirm at; use `--yes` to do this; nothing was changed")
             }
+            Self::NoScreen => f.write_str("no terminal to show this on; `lbd top --once` writes it once"),
+            Self::NoTable(problem) => f.write_str(problem),
             Self::UnknownName(unknown) => unknown.fmt(f),
             Self::Edit(error) => error.fmt(f),
             Self::Install(error) => error.fmt(f),
@@ -332,6 +338,8 @@ impl Error for CommandError {
             | Self::NothingVerified
             | Self::NotConfirmed
             | Self::NoTerminal
+            | Self::NoScreen
+            | Self::NoTable(_)
             | Self::UnknownName(_)
             | Self::UnknownFile(_)
             | Self::Fragment(_)

@@ -36,6 +36,7 @@ mod schema;
 mod shown_pass;
 mod status;
 mod teardown;
+mod top;
 mod trial;
 mod tried;
 mod validate;
@@ -164,6 +165,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
             Some(interval) => repeat::run(arguments, options, interval, console),
             None => status::run(arguments, options, &mut KernelReader::default(), console),
         },
+        Command::Top(options) => top::run(arguments, options, console),
         Command::Metrics(options) => metrics::run(arguments, options, console),
         Command::Connections(options) => connections::run(arguments, options, console),
         Command::Zero(options) => zero::run(arguments, options, console),

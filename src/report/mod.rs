@@ -26,9 +26,10 @@ pub use json::{
     override_list as override_list_json, report as report_json, warnings as warnings_json,
 };
 pub use observed::{
-    DaemonReport, Observed, daemon as daemon_text, json as observed_json, text as observed_text,
+    DaemonReport, Observed, daemon as daemon_text, head as observed_head, json as observed_json,
+    text as observed_text,
 };
 pub use output::{COLLECTED, Output};
-pub use statistics::ShownStatistics;
+pub use statistics::{ShownStatistics, short as short_number};
 pub use table::{TableDocument, json as table_json};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};

@@ -102,6 +102,18 @@ impl Observed<'_> {
 /// # Errors
 /// Those of `out`.
 pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
+    head(out, observed)?;
+    match &observed.statistics {
+        Some(shown) => shown.text(out, &observed.services(), |service| observed.comparison.cluster(service)),
+        None => table(out, observed),
+    }
+}
+
+/// Writes what is above the table as text.
+///
+/// # Errors
+/// Those of `out`.
+pub fn head(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     let comparison = observed.comparison;
     let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
     let left_out = match comparison.left_out.len() {
@@ -137,11 +149,7 @@ pub fn text(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
     }
     daemon(out, &observed.daemon, refused.as_deref())?;
     waiting(out, comparison)?;
-    foreign(out, comparison)?;
-    match &observed.statistics {
-        Some(shown) => shown.text(out, &observed.services(), |service| comparison.cluster(service)),
-        None => table(out, observed),
-    }
+    foreign(out, comparison)
 }
 
 /// Writes what is known of the daemon as text. `refused` is the refusal that was written already and is not repeated.

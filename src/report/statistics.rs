@@ -172,7 +172,7 @@ fn columns(counters: Counters) -> [u64; 5] {
 }
 
 /// A number in few digits: `999`, `1.0k`, `12.3M`. A step is a factor of 1000, for bytes as well.
-fn short(number: u64) -> String {
+pub fn short(number: u64) -> String {
     if number < 1000 {
         return number.to_string();
     }

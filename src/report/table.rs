@@ -20,7 +20,7 @@ use crate::target::{Reason, ServerOf};
 
 /// The table, as `/v1/table` has it.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct TableDocument {
+pub struct TableDocument<'a> {
     /// The version of the document: 1
     version: u32,
     /// When the kernel was read
@@ -28,6 +28,8 @@ pub struct TableDocument {
     at: Timestamp,
     /// Whether the file is valid, and the kernel is equal to it under the conditions
     in_sync: bool,
+    /// What `lbd status` shows above the table, line by line: why it is not in sync, pauses, refusals, the daemon, warnings
+    report: &'a [String],
     /// Whether the kernel counts what services and servers balance; `stopped` where `net.ipv4.vs.run_estimation` is 0, and then there are neither
     /// statistics nor rates
     counters: CounterState,
@@ -157,13 +159,15 @@ impl ConnectionRow {
     }
 }
 
-/// Writes it as it was read at a time, limited to these clusters where there are some; with a row for each server, or only their numbers.
+/// Writes it as it was read at a time, limited to these clusters where there are some; with a row for each server, or only their numbers. `report` is
+/// what is above the table.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn json(
     out: &mut Output,
     observed: &Observed<'_>,
+    report: &[String],
     at: Timestamp,
     clusters: &[String],
     has_servers: bool,
@@ -182,6 +186,7 @@ pub fn json(
         version: VERSION,
         at,
         in_sync: observed.is_in_sync(),
+        report,
         counters: match shown.is_some_and(|shown| shown.table.are_stopped) {
             true => CounterState::Stopped,
             false => CounterState::Running,

@@ -388,7 +388,16 @@ fn outputs(
         ("connections --count as JSON", stream(&|out| report::connection_counts_json(out, &counts()))),
         (
             "table as JSON",
-            stream(&|out| report::table_json(out, &counted, SystemTime::UNIX_EPOCH.into(), &[], true)),
+            stream(&|out| {
+                report::table_json(
+                    out,
+                    &counted,
+                    &[of.said.to_owned()],
+                    SystemTime::UNIX_EPOCH.into(),
+                    &[],
+                    true,
+                )
+            }),
         ),
         ("metrics", stream(&|out| write!(out, "{exported}"))),
     ]

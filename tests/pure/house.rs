@@ -78,6 +78,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("api", &["escape", "files", "history", "http_stream", "metrics", "report", "status", "store"]),
+    ("top", &["escape", "model", "report"]),
     ("progress", &["kernel"]),
     ("cli", &["connections", "health", "model"]),
     (
@@ -110,6 +111,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
             "systemd",
             "target",
+            "top",
         ],
     ),
 ];

@@ -40,6 +40,7 @@ mod reconcile_settings;
 mod record;
 mod schema;
 mod socket;
+mod top;
 mod trials;
 mod typed;
 mod validate_checks;
