@@ -11,6 +11,7 @@ mod model;
 mod palette;
 mod row;
 mod screens;
+mod sort;
 mod terminal;
 mod view;
 
@@ -18,5 +19,6 @@ pub use self::draw::{Beside, LINES_AROUND, draw, lines};
 pub use self::keys::{Key, Outcome};
 pub use self::model::{Model, TableReading};
 pub use self::palette::Palette;
+pub use self::sort::Sort;
 pub use self::terminal::{Reading, Source, run};
-pub use self::view::{Row, Screen, Sort, View, Wanted};
+pub use self::view::{Row, Screen, View, Wanted};

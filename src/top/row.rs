@@ -4,7 +4,8 @@ use ratatui::style::{Modifier, Style};
 
 use super::model::{Cluster, Model, Numbers, Server};
 use super::palette::Palette;
-use super::view::{Row, Sort, View};
+use super::sort::Sort;
+use super::view::{Row, View};
 
 /// What a row shows.
 pub(super) struct ShownRow<'a> {

@@ -5,45 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use super::keys::{Key, Outcome};
 use super::model::{Model, Numbers, Server, Service};
+use super::sort::Sort;
 
 /// How many services there are at most where each cluster is unfolded at first.
 const UNFOLDED_AT_FIRST: usize = 20;
 /// How long the names of clusters are together at most that are read in detail at once, in bytes: they are the target of one request.
 const LONGEST_NAMES: usize = 2000;
-
-/// What comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sort {
-    /// By name
-    Name,
-    /// The most new connections per second
-    Connections,
-    /// The most bytes per second
-    Bytes,
-    /// The most servers that fail or are missing
-    Failing,
-}
-
-impl Sort {
-    fn next(self) -> Self {
-        match self {
-            Self::Name => Self::Connections,
-            Self::Connections => Self::Bytes,
-            Self::Bytes => Self::Failing,
-            Self::Failing => Self::Name,
-        }
-    }
-
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Connections => "connections/s",
-            Self::Bytes => "bytes/s",
-            Self::Failing => "failing first",
-        }
-    }
-}
 
 /// What the screen shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
