@@ -187,8 +187,11 @@ impl Client {
         }
         let request = request.body(Empty::<Bytes>::new()).map_err(|_| self.error(ClientCause::NoDocument))?;
         let response = sender.send_request(request).await.map_err(broken)?;
-        if response.status() == StatusCode::OK {
+        // Who is refused before any request is read does not learn whose daemon it is.
+        if response.status() == StatusCode::OK || Scope::is_in(response.headers()) {
             self.scope.check(response.headers()).map_err(|other| self.error(ClientCause::Other(other)))?;
+        }
+        if response.status() == StatusCode::OK {
             return Ok(response);
         }
         let text = self.text(response.into_body()).await?;

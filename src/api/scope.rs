@@ -69,6 +69,11 @@ impl Scope {
         }
     }
 
+    /// Whether the headers of a reply say whose it is.
+    pub(super) fn is_in(headers: &HeaderMap) -> bool {
+        HEADERS.iter().any(|(name, _)| headers.contains_key(name))
+    }
+
     /// Checks the headers of a reply.
     ///
     /// # Errors

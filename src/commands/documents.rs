@@ -40,10 +40,7 @@ impl CommandDocuments {
                 let (clusters, stats, rates, exact) = (clusters.clone(), *stats, *rates, *exact);
                 let options =
                     StatusOptions { clusters, stats, rates, exact, output, ..StatusOptions::plain() };
-                status::direct(arguments, &options, true, kernel, console, &|out, observed| match output {
-                    ReportOutput::Text => report::observed_text(out, observed),
-                    ReportOutput::Json => report::observed_json(out, observed),
-                })
+                status::direct(arguments, &options, kernel, console)
             }
             Document::Table { clusters, has_servers } => {
                 let (stats, rates) = (true, true);
@@ -54,7 +51,7 @@ impl CommandDocuments {
                     output,
                     ..StatusOptions::plain()
                 };
-                status::direct(arguments, &options, *has_servers, kernel, console, &|out, observed| {
+                status::observe(arguments, &options, *has_servers, kernel, console, &mut |out, observed| {
                     let now = SystemTime::now().into();
                     report::table_json(out, observed, &above_table(observed), now, clusters, *has_servers)
                 })

@@ -1,6 +1,5 @@
 //! `lbd metrics`: what monitoring reads, from the daemon's socket, or as kernel and state directory have it.
 
-use std::cell::RefCell;
 use std::io::Write;
 
 use super::inputs::KernelReader;
@@ -40,11 +39,10 @@ pub(super) fn exported(
 ) -> Result<String, CommandError> {
     // (As text, it would be the daemon's last words that are shown where the kernel cannot be read.)
     let options = StatusOptions { stats: true, output: ReportOutput::Json, ..StatusOptions::plain() };
-    let exported = RefCell::new((passes, String::new()));
-    status::direct(arguments, &options, has_servers, kernel, console, &|_, observed| {
-        let (passes, exported) = &mut *exported.borrow_mut();
-        *exported = text(Snapshot::of(observed, passes.take(), has_servers), format);
+    let (mut passes, mut exported) = (passes, String::new());
+    status::observe(arguments, &options, has_servers, kernel, console, &mut |_, observed| {
+        exported = text(Snapshot::of(observed, passes.take(), has_servers), format);
         Ok(())
     })?;
-    Ok(exported.into_inner().1)
+    Ok(exported)
 }

@@ -26,20 +26,30 @@ pub(super) fn run(
     if let Some(code) = by_socket::status(arguments, options, console)? {
         return Ok(code);
     }
-    direct(arguments, options, true, kernel, console, &|out, observed| match options.output {
+    direct(arguments, options, kernel, console)
+}
+
+/// The same by the privileges of this process.
+pub(super) fn direct(
+    arguments: &Arguments,
+    options: &StatusOptions,
+    kernel: &mut KernelReader,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    observe(arguments, options, true, kernel, console, &mut |out, observed| match options.output {
         ReportOutput::Text => report::observed_text(out, observed),
         ReportOutput::Json => report::observed_json(out, observed),
     })
 }
 
-/// The same by the privileges of this process, written by `write`; with what the kernel has counted of servers, or only of services.
-pub(super) fn direct(
+/// The same, written by `write`; with what the kernel has counted of servers, or only of services.
+pub(super) fn observe(
     arguments: &Arguments,
     options: &StatusOptions,
     with_servers: bool,
     kernel: &mut KernelReader,
     console: &mut Console<'_>,
-    write: &dyn Fn(&mut Output, &Observed<'_>) -> io::Result<()>,
+    write: &mut dyn FnMut(&mut Output, &Observed<'_>) -> io::Result<()>,
 ) -> Result<u8, CommandError> {
     let store = inputs::store(arguments)?;
     if !store.is_there() {

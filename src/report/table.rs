@@ -214,19 +214,22 @@ impl Rows<'_> {
         let VirtualService { scheduling, .. } = live.or(desired)?;
         let in_file = |server: &ServerKey| desired.and_then(|service| service.servers.get(server));
         let is_live = |server: &ServerKey| live.is_some_and(|service| service.servers.contains_key(server));
-        let mut servers: Vec<ServerRow> = Vec::new();
-        for (server, real) in live.iter().flat_map(|service| service.servers.iter()) {
-            servers.push(self.server(key, server, Some(real), in_file(server)));
-        }
-        for (server, wanted) in desired.iter().flat_map(|service| service.servers.iter()) {
-            if !is_live(server) {
-                servers.push(self.server(key, server, None, Some(wanted)));
-            }
-        }
+        let there = live.iter().flat_map(|service| service.servers.iter());
+        let there = there.map(|(server, real)| (server, Some(real), in_file(server)));
+        let others = desired.iter().flat_map(|service| service.servers.iter());
+        let others = others.filter(|(server, _)| !is_live(server));
+        let others = others.map(|(server, wanted)| (server, None, Some(wanted)));
+        let mut servers = has_servers.then(Vec::new);
         let (mut connections, mut servers_by_state) = (ConnectionRow::default(), BTreeMap::new());
-        for server in &servers {
-            connections.add(server.connections);
-            *servers_by_state.entry(server.state).or_default() += 1;
+        for (server, live, desired) in there.chain(others) {
+            let state = self.status(key, server, live).as_str();
+            let own = ConnectionRow::of(self.observed.connections(key, server));
+            connections.add(own);
+            *servers_by_state.entry(state).or_default() += 1;
+            // Of large tables only these numbers are wanted.
+            if let Some(servers) = &mut servers {
+                servers.push(self.server((*key, *server), live, desired, own, state));
+            }
         }
         let cluster = comparison.cluster(key);
         Some(ServiceRow {
@@ -238,31 +241,38 @@ impl Rows<'_> {
             connections,
             counted: self.shown().and_then(|shown| shown.of_service(key)).map(StatisticsRow::from),
             servers_by_state,
-            servers: has_servers.then_some(servers),
+            servers,
         })
+    }
+
+    fn status(&self, service: &ServiceKey, server: &ServerKey, live: Option<&RealServer>) -> ServerStatus {
+        match live {
+            Some(real) => self.statuses.status(service, server, real),
+            None => self.absent.get(&(*service, *server)).copied().unwrap_or(ServerStatus::Missing),
+        }
     }
 
     fn server(
         &self,
-        service: &ServiceKey,
-        server: &ServerKey,
+        (service, server): ServerOf,
         live: Option<&RealServer>,
         desired: Option<&RealServer>,
+        connections: ConnectionRow,
+        state: &'static str,
     ) -> ServerRow {
-        let reason = self.observed.comparison.reasons.get(&Subject::Server(*service, *server));
+        let reason = self.observed.comparison.reasons.get(&Subject::Server(service, server));
         let forwarding = live.or(desired).map(|real| real.forwarding.to_string());
-        let status = match live {
-            Some(real) => self.statuses.status(service, server, real),
-            None => self.absent.get(&(*service, *server)).copied().unwrap_or(ServerStatus::Missing),
-        };
         ServerRow {
             server: server.to_string(),
             forward: forwarding.unwrap_or_default(),
             weight: live.map(|real| real.weight),
             file_weight: desired.map(|real| real.weight),
-            connections: ConnectionRow::of(self.observed.connections(service, server)),
-            counted: self.shown().and_then(|shown| shown.of_server(service, server)).map(StatisticsRow::from),
-            state: status.as_str(),
+            connections,
+            counted: self
+                .shown()
+                .and_then(|shown| shown.of_server(&service, &server))
+                .map(StatisticsRow::from),
+            state,
             reason: reason.map(|reason| ReasonRow::of(reason)),
         }
     }

@@ -368,6 +368,9 @@ fn a_client_takes_no_reply_of_another_daemon_and_events_go_on_where_they_ended()
         assert_eq!(received.messages, ["warning: ü\\n"]);
         let problem = own.document(&history).await.unwrap_err();
         assert!(problem.is_problem() && problem.to_string().starts_with("no reply within"), "{problem}");
+        // What another one cannot do is no reply either.
+        let theirs = others.document(&history).await.unwrap_err();
+        assert!(!theirs.is_problem() && theirs.to_string().contains("another state directory"), "{theirs}");
         let (first, second) = (note("one\n\"<"), note("two"));
         let mut stream = own.events(0).await.unwrap();
         let mut come = Vec::new();
