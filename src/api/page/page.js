@@ -909,7 +909,7 @@ function paintEvents() {
 		return item;
 	});
 	at("events").querySelector("ol").replaceChildren(...(items.length > 0 ? items : [make("li", {}, word("noEvents"))]));
-	put(at("latest"), newestFirst[0] ? `${name(newestFirst[0])} · ${ago(newestFirst[0].at)}` : "");
+	at("latest").replaceChildren(...newestFirst.slice(0, 1).flatMap((event) => [`${name(event)} · `, make("time", { datetime: shown(event.at) }, ago(event.at))]));
 }
 
 // ---- all of it, and the keys
