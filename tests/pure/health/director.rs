@@ -72,6 +72,8 @@ pub(super) struct Director {
     is_frozen: bool,
     silent_for: u64,
     conditions: Conditions,
+    /// What is in force for a daemon that was never started anew
+    in_memory: InForce,
     now: u64,
     kernel: Fake,
 }
@@ -87,6 +89,7 @@ impl Director {
             is_frozen: false,
             silent_for: 0,
             conditions: Conditions::default(),
+            in_memory: InForce::NONE,
             now: 1_000_000,
             kernel: Fake::default(),
         };
@@ -255,7 +258,7 @@ impl Director {
         let text = serde_json::to_string(&self.conditions.health).unwrap();
         let known: InForce = serde_json::from_str(&text).unwrap();
         assert_eq!(known, self.conditions.health);
-        let in_force = known.advance(&Advance {
+        let of = Advance {
             desired: &desired,
             before: None,
             overrides: &self.conditions.overrides,
@@ -263,10 +266,26 @@ impl Director {
             verdicts: (!self.is_gone).then_some(&verdicts),
             silent_for: self.silent_for,
             now: self.clock(),
-        });
+        };
+        let in_force = known.advance(&of);
+        // What is shared from pass to pass, and what is computed anew for each server, since nothing is where it is in the file.
+        let (in_memory, anew) = (self.in_memory.advance(&of), in_another_order(&text).advance(&of));
+        for other in [&in_memory, &anew] {
+            assert_eq!(*other, in_force);
+            assert_eq!(other.changes_in(&of), in_force.changes_in(&of));
+            assert_eq!(other.services_other_than(&in_force), []);
+        }
+        let changed = in_memory.services_other_than(&self.in_memory);
+        assert_eq!(changed, in_force.services_other_than(&known));
+        self.in_memory = in_memory;
         self.conditions.take_in_altered(&desired, &known, &Altered::NONE);
         self.conditions.health = in_force;
         let target = Target::new(&desired, &self.conditions);
+        for health in [self.in_memory.clone(), anew] {
+            let conditions = Conditions { health, ..self.conditions.clone() };
+            let same = Target::new(&desired, &conditions);
+            assert_eq!((&same.desired, same.health()), (&target.desired, target.health()));
+        }
         for number in self.clusters.keys() {
             self.is_guarded(*number, &target);
             if !self.is_gone && !self.is_frozen && !self.conditions.pauses.cover(Some(&format!("c{number}")))
@@ -380,6 +399,16 @@ impl Director {
         }
         assert_eq!(self.weights(), file);
     }
+}
+
+/// What is in force as a file has it, with its services and their servers in the reverse order.
+fn in_another_order(text: &str) -> InForce {
+    let mut services: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(text).unwrap();
+    services.reverse();
+    services.iter_mut().flat_map(|service| service.values_mut()).for_each(|servers| {
+        servers.as_array_mut().into_iter().for_each(|servers| servers.reverse());
+    });
+    serde_json::from_value(serde_json::to_value(services).unwrap()).unwrap()
 }
 
 impl Cluster {
