@@ -86,7 +86,8 @@ impl InForce {
             let service = file.state.services.get(key)?;
             let known = self.states(place, key);
             let is_missing = |(server, _): &(&ServerKey, &ServerHealth)| {
-                known.is_none_or(|known| !known.contains_key(*server)) && service.servers.contains_key(*server)
+                known.is_none_or(|known| !known.contains_key(*server))
+                    && service.servers.contains_key(*server)
             };
             let missing = states.iter().filter(is_missing);
             let missing: Vec<_> = missing.map(|(server, health)| (*server, health.clone())).collect();

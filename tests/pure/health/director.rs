@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Does, NUMBERS, Step};
+use super::{Does, NUMBERS, Step, ways};
 use lbd::config::{Source, load};
 use lbd::health::{Failure, Finding, Keys, ProbeKey, Probes, Verdict, Verdicts};
 use lbd::kernel::fake::Fake;
@@ -268,24 +268,12 @@ impl Director {
             now: self.clock(),
         };
         let in_force = known.advance(&of);
-        // What is shared from pass to pass, and what is computed anew for each server, since nothing is where it is in the file.
-        let (in_memory, anew) = (self.in_memory.advance(&of), in_another_order(&text).advance(&of));
-        for other in [&in_memory, &anew] {
-            assert_eq!(*other, in_force);
-            assert_eq!(other.changes_in(&of), in_force.changes_in(&of));
-            assert_eq!(other.services_other_than(&in_force), []);
-        }
-        let changed = in_memory.services_other_than(&self.in_memory);
-        assert_eq!(changed, in_force.services_other_than(&known));
-        self.in_memory = in_memory;
+        let others = ways::others(&self.in_memory, (&known, &text), &in_force, &of);
+        self.in_memory.clone_from(&others[0]);
         self.conditions.take_in_altered(&desired, &known, &Altered::NONE);
         self.conditions.health = in_force;
         let target = Target::new(&desired, &self.conditions);
-        for health in [self.in_memory.clone(), anew] {
-            let conditions = Conditions { health, ..self.conditions.clone() };
-            let same = Target::new(&desired, &conditions);
-            assert_eq!((&same.desired, same.health()), (&target.desired, target.health()));
-        }
+        ways::are_same(&desired, &target, others);
         for number in self.clusters.keys() {
             self.is_guarded(*number, &target);
             if !self.is_gone && !self.is_frozen && !self.conditions.pauses.cover(Some(&format!("c{number}")))
@@ -325,14 +313,14 @@ impl Director {
             may_serve.iter().filter(|(server, _)| servers.get(server).is_some_and(RealServer::serves));
         let serving = serving.count();
         let passes = |(address, _): &&(ServerKey, RealServer)| {
-            let number = NUMBERS.into_iter().find(|number| server(*number) == *address).unwrap();
+            let of = NUMBERS.into_iter().find(|of| server(*of) == *address).unwrap();
             let is_overruled = self.conditions.overrides.iter().any(|one| {
-                one.name == format!("c{}/192.168.8.{number}", key_number(&key))
+                one.name == format!("c{number}/192.168.8.{of}")
                     && matches!(one.effect, Effect::Weight { despite_checks: true, .. })
                     && one.servers(&lbd::target::FileServers::of(&self.desired().state.services)).len() == 1
             });
             let state = self.conditions.health.of(&key, address).map(|health| &health.state);
-            !cluster.servers[&number].1
+            !cluster.servers[&of].1
                 || is_overruled
                 || matches!(state, Some(ServerState::Unproven | ServerState::Passing))
         };
@@ -401,16 +389,6 @@ impl Director {
     }
 }
 
-/// What is in force as a file has it, with its services and their servers in the reverse order.
-fn in_another_order(text: &str) -> InForce {
-    let mut services: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(text).unwrap();
-    services.reverse();
-    services.iter_mut().flat_map(|service| service.values_mut()).for_each(|servers| {
-        servers.as_array_mut().into_iter().for_each(|servers| servers.reverse());
-    });
-    serde_json::from_value(serde_json::to_value(services).unwrap()).unwrap()
-}
-
 impl Cluster {
     /// Four servers, half of which checks leave in service.
     pub(super) fn new(fallback: bool, on_failure: OnFailure) -> Self {
@@ -450,10 +428,6 @@ impl Cluster {
 pub(super) fn last_byte(server: &ServerKey) -> u8 {
     let text = server.address.to_string();
     text.rsplit_once('.').unwrap().1.parse().unwrap()
-}
-
-fn key_number(key: &ServiceKey) -> u8 {
-    [1, 2].into_iter().find(|number| service(*number) == *key).unwrap()
 }
 
 /// Carries out operations one by one: none leaves a service without a serving server that has one before all and after all.
