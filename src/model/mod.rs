@@ -53,6 +53,6 @@ pub use state::{Servers, Services, State};
 pub use statistics::{Counters, Statistics};
 pub use sync::{SyncDaemon, SyncLink, SyncRole};
 pub use sysctl::Sysctls;
-pub use table::Table;
+pub use table::{Table, get_near};
 pub use timeouts::Timeouts;
 pub use weights::{no_shares, refuses_clients};

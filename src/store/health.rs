@@ -100,7 +100,7 @@ fn load(shared: &SharedFiles) -> Result<KnownHealth, BoundFileError> {
         match changes {
             Some(changes) if changes.number == number => {
                 let OnDisk { number: _, in_force: part, silent_since, altered } = changes;
-                return Ok(KnownHealth { in_force: in_force.with(part), silent_since, altered });
+                return Ok(KnownHealth { in_force: in_force.with(&part), silent_since, altered });
             }
             // They belong to a file that was written after this one was read, or to one that is no more.
             Some(_) => last = Some(KnownHealth { in_force, silent_since, altered }),

@@ -106,8 +106,8 @@ impl<'a> Target<'a> {
         let by_check = self
             .checked
             .iter()
-            .map(|(server, check)| (*server, Cause::Check(check, self.overridden.get(server).copied())));
-        let by_operator = self.overridden.iter().filter(|(server, _)| !self.checked.contains_key(*server));
+            .map(|(server, check)| (server, Cause::Check(check, self.overridden.get(&server).copied())));
+        let by_operator = self.overridden.iter().filter(|(server, _)| self.checked.get(server).is_none());
         by_check.chain(by_operator.map(|(server, one)| (*server, Cause::Override(one))))
     }
 

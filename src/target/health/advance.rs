@@ -8,7 +8,7 @@ use super::in_force::{InForce, States};
 use super::state::{Failing, ServerHealth, ServerState, SlowStart, milliseconds, printed};
 use super::survey::{Member, Tally, entering, survey};
 use crate::health::{Addresses, ExecWeight, Failure, Keys, Verdict, Verdicts};
-use crate::model::{Check, Desired, ServerKey, ServiceHealth, ServiceKey, VirtualService};
+use crate::model::{Check, Desired, ServerKey, Servers, ServiceHealth, ServiceKey, VirtualService, get_near};
 use crate::target::clock::Clock;
 use crate::target::overridden::{self, Overridden, overrules_checks};
 use crate::target::overrides::Overrides;
@@ -50,54 +50,56 @@ impl InForce {
     /// What is in force next. Pure.
     #[must_use]
     pub fn advance(&self, of: &Advance<'_>) -> Self {
-        let mut next = Self::default();
         let mut keys = Keys::default();
         let mut file = Cow::Borrowed(of.desired);
         let overridden = overridden::put(&mut file, of.overrides);
         let said = of.verdicts.filter(|verdicts| verdicts.frozen.is_none()).map(Verdicts::addresses);
-        for (key, health) in &of.desired.health.services {
-            let Some(raw) = of.desired.state.services.get(key) else { continue };
-            let Some(under) = file.state.services.get(key) else { continue };
-            let cluster = of.desired.clusters.get(key).map(AsRef::as_ref);
-            let old = self.services.get(key).map(|states| &**states);
-            let service = Service { key, cluster, health, raw, under, old, overridden: &overridden };
-            let known = self.services.get(key);
-            let states = if of.pauses.freeze_verdicts(cluster) {
+        let services = of.desired.state.services.iter().enumerate();
+        let next = services.filter_map(|(place, (key, raw))| {
+            let health = of.desired.health.services.get(key)?;
+            let known = self.states(place, key);
+            let old = known.map(|states| &**states);
+            let service = Service { of, key, health, raw, file: &file, old, overridden: &overridden };
+            let states = if service.is_frozen() {
                 service.frozen()
-            } else if let Some(known) = known.filter(|_| service.just_passes(of, said.as_ref(), &mut keys)) {
-                next.services.insert(*key, Arc::clone(known));
-                continue;
+            } else if service.just_passes(said.as_ref(), &mut keys) {
+                return Some((*key, Arc::clone(known?)));
             } else {
-                // What the file says anew waits for the end of a pause.
-                service.advance(of, &mut keys, !of.pauses.cover(cluster))
+                service.advance(&mut keys)
             };
             // What stays is shared with what was: then it is compared in no time.
-            match known.filter(|known| ***known == states) {
-                Some(known) => drop(next.services.insert(*key, Arc::clone(known))),
-                None if states.is_empty() => {}
-                None => drop(next.services.insert(*key, Arc::new(states))),
+            match known.filter(|known| known.iter().eq(&states)) {
+                Some(known) => Some((*key, Arc::clone(known))),
+                None => (!states.is_empty()).then(|| (*key, Arc::new(states))),
             }
+        });
+        let next: Self = next.collect();
+        match of.before {
+            Some(before) => next.with_servers_of(self, before),
+            None => next,
         }
-        if let Some(before) = of.before {
-            next.keep(self, before);
-        }
-        next
     }
 
-    /// Keeps what was in force for the servers of another file.
-    fn keep(&mut self, old: &Self, file: &Desired) {
-        for (key, states) in &old.services {
-            let Some(service) = file.state.services.get(key) else { continue };
-            let known = self.services.get(key);
-            let is_missing = |server: &ServerKey| {
-                known.is_none_or(|known| !known.contains_key(server)) && service.servers.contains_key(server)
+    /// The same, and what was in force before for the servers of another file.
+    fn with_servers_of(self, old: &Self, file: &Desired) -> Self {
+        let of_service = |(place, (key, states)): (usize, (&ServiceKey, &Arc<States>))| {
+            let service = file.state.services.get(key)?;
+            let known = self.states(place, key);
+            let is_missing = |(server, _): &(&ServerKey, &ServerHealth)| {
+                known.is_none_or(|known| !known.contains_key(*server))
+                    && service.servers.contains_key(*server)
             };
-            let missing: Vec<_> = states.iter().filter(|(server, _)| is_missing(server)).collect();
-            if !missing.is_empty() {
-                let missing = missing.into_iter().map(|(server, health)| (*server, health.clone()));
-                Arc::make_mut(self.services.entry(*key).or_default()).extend(missing);
+            let missing = states.iter().filter(is_missing);
+            let missing: Vec<_> = missing.map(|(server, health)| (*server, health.clone())).collect();
+            if missing.is_empty() {
+                return None;
             }
-        }
+            let mut all = known.map(|known| States::clone(known)).unwrap_or_default();
+            all.extend(missing);
+            Some((*key, Arc::new(all)))
+        };
+        let kept: Self = old.services().enumerate().filter_map(of_service).collect();
+        if kept.is_empty() { self } else { self.with(&kept) }
     }
 
     /// How long it stays as it is, in milliseconds, where nothing but time passes after this advance to it; for ever where it is `None`.
@@ -106,7 +108,7 @@ impl InForce {
         let mut next: Option<u64> = None;
         let mut at = |left: u64| next = Some(next.map_or(left, |next| next.min(left)).max(1));
         let mut waits = false;
-        for (key, states) in &self.services {
+        for (place, (key, states)) in self.services().enumerate() {
             // Mostly all are passing, and nothing else: time changes nothing then.
             if states.values().all(ServerHealth::is_plain) {
                 continue;
@@ -115,9 +117,10 @@ impl InForce {
             if of.pauses.freeze_verdicts(of.desired.clusters.get(key).map(AsRef::as_ref)) {
                 continue;
             }
-            let Some(service) = of.desired.state.services.get(key) else { continue };
+            let Some(service) = get_near(&of.desired.state.services, place, key) else { continue };
             // For those of a file that it may go back to, time changes nothing.
-            for server in service.servers.keys().filter_map(|server| states.get(server)) {
+            let servers = service.servers.keys().enumerate();
+            for server in servers.filter_map(|(place, server)| get_near(states, place, server)) {
                 if let (Some(start), Some(length)) = (server.slow_start, health.slow_start) {
                     at(start.changes_in(length, now));
                 }
@@ -141,19 +144,35 @@ impl InForce {
 
 /// A virtual service of the file.
 struct Service<'a> {
+    of: &'a Advance<'a>,
     key: &'a ServiceKey,
-    cluster: Option<&'a str>,
     health: &'a ServiceHealth,
     /// As the file has it
     raw: &'a VirtualService,
-    /// Under the overrides
-    under: &'a VirtualService,
+    /// The file under the overrides
+    file: &'a Desired,
     /// What was in force
     old: Option<&'a States>,
     overridden: &'a Overridden<'a>,
 }
 
 impl<'a> Service<'a> {
+    fn cluster(&self) -> Option<&'a str> {
+        self.of.desired.clusters.get(self.key).map(AsRef::as_ref)
+    }
+
+    /// Its servers under the overrides.
+    fn under(&self) -> &'a Servers {
+        // Overrides take away servers, and no service.
+        self.file.state.services.get(self.key).map_or(&self.raw.servers, |service| &service.servers)
+    }
+
+    /// Whether a pause freezes its verdicts.
+    fn is_frozen(&self) -> bool {
+        // Mostly there is no pause, and then the cluster is not looked for.
+        !self.of.pauses.is_empty() && self.of.pauses.freeze_verdicts(self.cluster())
+    }
+
     /// What was in force for the servers that are still there.
     fn frozen(&self) -> States {
         let old = self.old.into_iter().flatten();
@@ -163,38 +182,40 @@ impl<'a> Service<'a> {
 
     /// Whether all servers of the file were passing and nothing else, and go on so: mostly that is the case, and costs next to nothing.
     /// `said` are the addresses of which the verdicts say something else.
-    fn just_passes(&self, of: &Advance<'a>, said: Option<&Addresses>, keys: &mut Keys<'a>) -> bool {
+    fn just_passes(&self, said: Option<&Addresses>, keys: &mut Keys<'a>) -> bool {
         let Some(said) = said else { return false };
         let Some(old) = self.old.filter(|old| old.len() == self.raw.servers.len()) else { return false };
-        self.raw.servers.keys().all(|server| {
+        // Where the file has another order, what is in force gets it, too.
+        self.raw.servers.keys().zip(old).all(|(server, (known, old))| {
             let checks = self.health.checks(server);
-            let was_passing = !checks.is_empty()
-                && old.get(server).is_some_and(|old| *old == ServerHealth::new(ServerState::Passing));
-            let passes = |keys: &mut Keys<'a>| match self.shown(of, keys, server, checks) {
+            let was_passing = server == known && !checks.is_empty() && old.just_passes();
+            let passes = |keys: &mut Keys<'a>| match self.shown(keys, server, checks) {
                 Shown::Passing { flapping, weights } => !flapping && weights.is_empty(),
                 Shown::Unknown | Shown::Failing { .. } => false,
             };
             let is_said = |check: &Arc<Check>| said.contains(&check.address.unwrap_or(server.address));
-            was_passing && (!checks.iter().any(is_said) || passes(keys))
+            was_passing && (said.is_empty() || !checks.iter().any(is_said) || passes(keys))
         })
     }
 
     /// What is in force next; for new servers only where they enter.
-    fn advance(&self, of: &Advance<'a>, keys: &mut Keys<'a>, may_enter: bool) -> States {
-        let now = of.now.since_boot;
+    fn advance(&self, keys: &mut Keys<'a>) -> States {
+        let now = self.of.now.since_boot;
+        // What the file says anew waits for the end of a pause.
+        let may_enter = self.of.pauses.is_empty() || !self.of.pauses.cover(self.cluster());
         let mut states = States::default();
         states.reserve(self.raw.servers.len());
         let mut new = Vec::new();
         let mut back = Vec::new();
-        for server in self.raw.servers.keys() {
+        for (place, server) in self.raw.servers.keys().enumerate() {
             let checks = self.health.checks(server);
             if checks.is_empty() {
                 // It serves; if it gets a check later, it goes on until that shows something.
                 states.insert(*server, ServerHealth::new(ServerState::Unproven));
                 continue;
             }
-            let shown = self.shown(of, keys, server, checks);
-            let Some(old) = self.old.and_then(|old| old.get(server)) else {
+            let shown = self.shown(keys, server, checks);
+            let Some(old) = self.old.and_then(|old| get_near(old, place, server)) else {
                 if may_enter {
                     new.push((server, shown));
                 }
@@ -203,7 +224,7 @@ impl<'a> Service<'a> {
             let mut next = match shown {
                 Shown::Unknown => {
                     let mut next = old.clone();
-                    if next.state == ServerState::Waiting && of.silent_for >= SILENT {
+                    if next.state == ServerState::Waiting && self.of.silent_for >= SILENT {
                         next.state = ServerState::Unproven;
                     }
                     next
@@ -224,25 +245,20 @@ impl<'a> Service<'a> {
             states.insert(*server, next);
         }
         self.begin_slow_starts(&mut states, &back, now);
-        self.enter(&mut states, new, of);
+        self.enter(&mut states, new);
         states
     }
 
     /// What the checks of a server show.
-    fn shown(
-        &self,
-        of: &Advance<'a>,
-        keys: &mut Keys<'a>,
-        server: &ServerKey,
-        checks: &'a [Arc<Check>],
-    ) -> Shown<'a> {
-        let Some(verdicts) = of.verdicts.filter(|verdicts| verdicts.frozen.is_none()) else {
+    fn shown(&self, keys: &mut Keys<'a>, server: &ServerKey, checks: &'a [Arc<Check>]) -> Shown<'a> {
+        let Some(verdicts) = self.of.verdicts.filter(|verdicts| verdicts.frozen.is_none()) else {
             return Shown::Unknown;
         };
         let (mut worst, mut is_unknown, mut is_flapping) = (None::<(&Check, &Failure)>, false, false);
         let mut weights = Vec::new();
+        let cluster = self.cluster().unwrap_or_default();
         for check in checks {
-            let probe = keys.of(check, self.cluster.unwrap_or_default(), self.key, server);
+            let probe = keys.of(check, cluster, self.key, server);
             let finding = verdicts.of(&probe);
             is_flapping |= finding.flapping;
             weights.extend(finding.weight);
@@ -270,7 +286,7 @@ impl<'a> Service<'a> {
             Shown::Unknown | Shown::Failing { .. } => (false, Vec::new()),
         };
         // Of several programs the one that says the least counts.
-        let file = self.under.servers.get(server).map_or(1, |real| real.weight);
+        let file = self.under().get(server).map_or(1, |real| real.weight);
         let weight = weights.into_iter().min_by_key(|weight| printed(*weight, file));
         ServerHealth { flapping, weight, slow_start, ..ServerHealth::new(ServerState::Passing) }
     }
@@ -296,7 +312,7 @@ impl<'a> Service<'a> {
             return;
         }
         let is_overruled = |server: &ServerKey| overrules_checks(self.overridden, self.key, server);
-        let before = survey(self.health, &self.under.servers, self.old, &is_overruled);
+        let before = survey(self.health, self.under(), self.old, &is_overruled);
         for Member { server, place, .. } in before.members {
             if place == Place::Out
                 && back.contains(server)
@@ -308,11 +324,11 @@ impl<'a> Service<'a> {
     }
 
     /// Lets new servers enter.
-    fn enter(&self, states: &mut States, new: Vec<(&'a ServerKey, Shown<'a>)>, of: &Advance<'a>) {
+    fn enter(&self, states: &mut States, new: Vec<(&'a ServerKey, Shown<'a>)>) {
         if new.is_empty() {
             return;
         }
-        let now = of.now.since_boot;
+        let now = self.of.now.since_boot;
         let is_live = self.old.is_some_and(|old| states.keys().any(|server| old.contains_key(server)));
         let mut unknown = Vec::new();
         let mut tally = Tally::default();
@@ -334,7 +350,7 @@ impl<'a> Service<'a> {
         }
         if !unknown.is_empty() {
             let is_unknown: std::collections::HashSet<&ServerKey> = unknown.iter().collect();
-            for (server, _) in self.under.servers.iter().filter(|(_, real)| real.serves()) {
+            for (server, _) in self.under().iter().filter(|(_, real)| real.serves()) {
                 let is_checked = !overrules_checks(self.overridden, self.key, server);
                 if is_checked && is_unknown.contains(server) {
                     tally.all += 1;
@@ -343,7 +359,7 @@ impl<'a> Service<'a> {
                     tally.count(states.get(server).filter(|_| is_checked));
                 }
             }
-            let state = match of.silent_for >= SILENT {
+            let state = match self.of.silent_for >= SILENT {
                 true => ServerState::Unproven,
                 false => {
                     let Tally { all, passing, is_proven } = tally;
@@ -353,6 +369,7 @@ impl<'a> Service<'a> {
             states.extend(unknown.into_iter().map(|server| (server, ServerHealth::new(state.clone()))));
         }
         states.extend(known);
+        states.sort_by_cached_key(|server, _| self.raw.servers.get_index_of(server));
     }
 }
 

@@ -39,7 +39,7 @@ impl Altered {
         let services = &target.desired.state.services;
         let weight =
             |(service, server): &ServerOf| services.get(service)?.servers.get(server).map(|real| real.weight);
-        Self(target.checked.keys().map(|server| (*server, weight(server))).collect())
+        Self(target.checked.iter().map(|(server, _)| (server, weight(&server))).collect())
     }
 }
 

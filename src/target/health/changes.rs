@@ -2,60 +2,41 @@
 
 use std::sync::Arc;
 
-use super::in_force::InForce;
+use super::in_force::{InForce, States};
 use super::state::ServerHealth;
 use crate::model::{ServerKey, ServiceKey};
 
 impl InForce {
     /// The virtual services for whose servers other things are in force, in the order of their keys.
     pub fn services_other_than(&self, other: &Self) -> Vec<ServiceKey> {
-        // Both are sorted.
-        let (mut ours, mut theirs) = (self.services.iter().peekable(), other.services.iter().peekable());
-        let mut services = Vec::new();
-        loop {
-            match (ours.peek(), theirs.peek()) {
-                (Some((one, states)), Some((another, others))) if one == another => {
-                    // Mostly they are shared.
-                    if states != others {
-                        services.push(**one);
-                    }
-                    ours.next();
-                    theirs.next();
-                }
-                (Some((one, _)), Some((another, _))) if one < another => {
-                    services.push(**one);
-                    ours.next();
-                }
-                (_, Some((another, _))) => {
-                    services.push(**another);
-                    theirs.next();
-                }
-                (Some((one, _)), None) => {
-                    services.push(**one);
-                    ours.next();
-                }
-                (None, None) => return services,
-            }
-        }
+        // Mostly they are shared, and then not compared.
+        let differs = |(place, (key, states)): (usize, (&ServiceKey, &Arc<States>))| {
+            (other.states(place, key) != Some(states)).then_some(*key)
+        };
+        let is_gone =
+            |(place, (key, _)): (usize, (&ServiceKey, _))| self.states(place, key).is_none().then_some(*key);
+        let mut services: Vec<ServiceKey> = self.services().enumerate().filter_map(differs).collect();
+        services.extend(other.services().enumerate().filter_map(is_gone));
+        services.sort_unstable();
+        services
     }
 
     /// The same for these virtual services alone; `None` where nothing is in force for one of them.
     pub fn part(&self, services: &[ServiceKey]) -> Option<Self> {
-        let of = |key: &ServiceKey| Some((*key, Arc::clone(self.services.get(key)?)));
-        let services = services.iter().map(of).collect::<Option<_>>()?;
-        Some(Self { services })
+        let of = |(place, key): (usize, &ServiceKey)| Some((*key, Arc::clone(self.states(place, key)?)));
+        services.iter().enumerate().map(of).collect()
     }
 
     /// The same, and for the virtual services of another one what that says.
     #[must_use]
-    pub fn with(mut self, other: Self) -> Self {
-        self.services.extend(other.services);
-        self
+    pub fn with(self, other: &Self) -> Self {
+        let both = self.services().chain(other.services());
+        both.map(|(key, states)| (*key, Arc::clone(states))).collect()
     }
 
     /// What is in force for the servers of a virtual service.
     pub fn of_service(&self, service: &ServiceKey) -> impl Iterator<Item = (&ServerKey, &ServerHealth)> {
-        self.services.get(service).into_iter().flat_map(|states| states.iter())
+        self.states(0, service).into_iter().flat_map(|states| states.iter())
     }
 }
 

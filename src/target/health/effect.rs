@@ -1,23 +1,17 @@
 //! Puts the verdicts in force into a desired state, above file and overrides.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
 
 use super::guard::{Place, ServicePlace};
 use super::in_force::InForce;
 use super::reason::CheckReason;
+use super::reasons::CheckReasons;
 use super::report::{CheckedService, HealthReport, ServerReport};
 use super::state::{ServerHealth, ServerState};
 use super::survey::{Member, Survey, survey};
 use crate::model::{Desired, OnFailure, ServerKey, ServiceHealth, ServiceKey, VirtualService};
-use crate::target::drains::ServerOf;
 use crate::target::overridden::{Overridden, overrules_checks};
 use crate::target::refuses_clients;
-
-/// Why servers are not what file and overrides say.
-pub(in crate::target) type CheckReasons = HashMap<ServerOf, CheckReason, RandomState>;
 
 /// What the verdicts in force make of a file.
 pub(in crate::target) struct Effects<'a> {
@@ -48,22 +42,19 @@ pub(in crate::target) fn put<'a>(
     if health.services.is_empty() {
         return effects;
     }
-    // Not in the order of the map, which is another one each time.
-    let keys: Vec<ServiceKey> =
-        desired.state.services.keys().filter(|key| health.services.contains_key(*key)).copied().collect();
-    for key in keys {
-        let Some(of) = health.services.get(&key) else { continue };
-        let Some(service) = desired.state.services.get(&key) else { continue };
-        let states = in_force.services.get(&key);
-        let is_overruled = |server: &ServerKey| overrules_checks(overridden, &key, server);
+    for place in 0..desired.state.services.len() {
+        let Some((key, service)) = desired.state.services.get_index(place) else { continue };
+        let Some(of) = health.services.get(key) else { continue };
+        let states = in_force.states(place, key);
+        let is_overruled = |server: &ServerKey| overrules_checks(overridden, key, server);
         let surveyed = survey(of, &service.servers, states.map(|states| &**states), &is_overruled);
-        let changes = changes(of, service, &key, &surveyed, &mut effects);
+        let changes = changes(of, service, key, &surveyed, &mut effects);
         let fallback = of.fallback.filter(|_| surveyed.place == ServicePlace::Fallback);
         if changes.weights.is_empty() && changes.removed.is_empty() && fallback.is_none() {
             continue;
         }
         effects.without.get_or_insert_with(|| desired.clone());
-        let Some(service) = desired.to_mut().state.services.get_mut(&key) else { continue };
+        let Some((_, service)) = desired.to_mut().state.services.get_index_mut(place) else { continue };
         change(service, &changes);
         if let Some((server, real)) = fallback {
             service.servers_mut().entry(server).or_insert(real);
@@ -82,7 +73,7 @@ fn changes(
 ) -> Changes {
     let mut changes = Changes::default();
     let report = &mut effects.report;
-    let (mut may_serve, mut checked, mut unknown) = (false, 0, 0);
+    let (mut may_serve, mut checked, mut unknown, mut reasons) = (false, 0, 0, Vec::new());
     for (number, member) in members.iter().enumerate() {
         may_serve |= member.real.serves();
         let Some(of) = member.health else { continue };
@@ -105,7 +96,7 @@ fn changes(
         } else {
             changes.weights.push((number, weight));
         }
-        effects.reasons.extend(reason(member, of).map(|reason| (server, reason)));
+        reasons.extend(reason(member, of).map(|reason| (*member.server, reason)));
     }
     if checked > 0 {
         report.checked.push(CheckedService { service: *key, servers: checked, unknown });
@@ -118,8 +109,9 @@ fn changes(
     }
     if let (ServicePlace::Fallback, Some((fallback, _))) = (place, &health.fallback) {
         let why = if may_serve { CheckReason::NonePasses } else { CheckReason::NoneServes };
-        effects.reasons.insert((*key, *fallback), why);
+        reasons.push((*fallback, why));
     }
+    effects.reasons.add(*key, reasons);
     changes
 }
 

@@ -2,39 +2,51 @@
 //!
 //! It is the daemon's own, so that a checker that is gone, late or new changes nothing. The target is a function of it and of the file.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::state::{Failing, ServerHealth, ServerState, SlowStart};
 use crate::health::ExecWeight;
-use crate::model::{ServerKey, ServiceKey};
+use crate::model::{ServerKey, ServiceKey, Table, get_near};
 use crate::target::drains::ServerOf;
 use crate::target::overrides::Text;
 
-/// What is in force for the servers of a virtual service.
-pub(super) type States = HashMap<ServerKey, ServerHealth, RandomState>;
+/// What is in force for the servers of a virtual service; after an advance in the order of the file, in which they are looked for.
+pub(super) type States = Table<ServerKey, ServerHealth>;
+
+/// What is in force for the virtual services, in the order of the file, too. What stays from advance to advance is shared.
+type ByService = Table<ServiceKey, Arc<States>>;
 
 /// The verdicts in force. A server that has none is new.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InForce {
-    pub(super) services: BTreeMap<ServiceKey, Arc<States>>,
+    /// `None` in place of an empty table
+    services: Option<Arc<ByService>>,
 }
 
 impl InForce {
     /// Nothing is known: after a boot, or without any check.
-    pub const NONE: Self = Self { services: BTreeMap::new() };
+    pub const NONE: Self = Self { services: None };
 
     /// Whether nothing is known of any server.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty()
+        self.services.is_none()
     }
 
     /// What is in force for a server.
     pub fn of(&self, service: &ServiceKey, server: &ServerKey) -> Option<&ServerHealth> {
-        self.services.get(service)?.get(server)
+        self.services.as_ref()?.get(service)?.get(server)
+    }
+
+    /// What is in force for the servers of a virtual service that has this place in the file.
+    pub(super) fn states(&self, place: usize, service: &ServiceKey) -> Option<&Arc<States>> {
+        get_near(self.services.as_ref()?, place, service)
+    }
+
+    /// The virtual services of whose servers something is known.
+    pub(super) fn services(&self) -> impl Iterator<Item = (&ServiceKey, &Arc<States>)> {
+        self.services.iter().flat_map(|services| services.iter())
     }
 
     /// The servers that have passed, and of which it came into force that they fail, at this time or later, in milliseconds since the boot.
@@ -51,9 +63,15 @@ impl InForce {
 
     /// All servers of which something is known.
     pub fn iter(&self) -> impl Iterator<Item = (ServiceKey, ServerKey, &ServerHealth)> {
-        self.services
-            .iter()
+        self.services()
             .flat_map(|(service, states)| states.iter().map(|(server, health)| (*service, *server, health)))
+    }
+}
+
+impl FromIterator<(ServiceKey, Arc<States>)> for InForce {
+    fn from_iter<I: IntoIterator<Item = (ServiceKey, Arc<States>)>>(services: I) -> Self {
+        let services: ByService = services.into_iter().collect();
+        Self { services: (!services.is_empty()).then(|| Arc::new(services)) }
     }
 }
 
@@ -89,9 +107,7 @@ impl OnDisk {
             weights: Vec::new(),
             slow_starts: Vec::new(),
         };
-        let mut sorted: Vec<_> = states.iter().collect();
-        sorted.sort_unstable_by_key(|(server, _)| **server);
-        for (server, ServerHealth { state, flapping, weight, slow_start }) in sorted {
+        for (server, ServerHealth { state, flapping, weight, slow_start }) in states {
             let server = Text(*server);
             match state {
                 ServerState::Unproven => on_disk.unproven.push(server),
@@ -136,14 +152,13 @@ impl OnDisk {
 
 impl Serialize for InForce {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.services.iter().map(|(service, states)| OnDisk::new(*service, states)))
+        serializer.collect_seq(self.services().map(|(service, states)| OnDisk::new(*service, states)))
     }
 }
 
 impl<'de> Deserialize<'de> for InForce {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let all = Vec::<OnDisk>::deserialize(deserializer)?;
-        let services = all.into_iter().map(|one| (one.service.0, Arc::new(one.states()))).collect();
-        Ok(Self { services })
+        Ok(all.into_iter().map(|one| (one.service.0, Arc::new(one.states()))).collect())
     }
 }

@@ -11,11 +11,13 @@ mod effect;
 mod guard;
 mod in_force;
 mod reason;
+mod reasons;
 mod report;
 mod state;
 mod survey;
 
-pub(super) use self::effect::{CheckReasons, Effects, put};
+pub(super) use self::effect::{Effects, put};
+pub(super) use self::reasons::CheckReasons;
 
 pub use self::advance::{Advance, SILENT};
 pub use self::altered::Altered;

@@ -101,7 +101,12 @@ impl ServerHealth {
         Self { state, flapping: false, weight: None, slow_start: None }
     }
 
-    /// Whether it is just passing, so that the file's weight is its own.
+    /// Whether it is known to pass, and nothing else.
+    pub(super) fn just_passes(&self) -> bool {
+        self.state == ServerState::Passing && self.is_plain()
+    }
+
+    /// Whether the file's weight is its own, whatever else is known.
     pub fn is_plain(&self) -> bool {
         let Self { state, flapping, weight, slow_start } = self;
         let is_plain = match state {

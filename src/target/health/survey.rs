@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::guard::{Place, Rank, ServicePlace};
 use super::in_force::States;
 use super::state::{ServerHealth, ServerState};
-use crate::model::{Check, MinServing, RealServer, ServerKey, Servers, ServiceHealth};
+use crate::model::{Check, MinServing, RealServer, ServerKey, Servers, ServiceHealth, get_near};
 
 /// A real server under file and overrides, and what is known of its health.
 pub(super) struct Member<'a> {
@@ -79,9 +79,9 @@ pub(super) fn survey<'a>(
     let mut tally = Tally::default();
     let (mut is_plain, mut has_new) = (true, false);
     let mut members: Vec<Member<'a>> = Vec::with_capacity(servers.len());
-    for (server, real) in servers {
+    for (place, (server, real)) in servers.iter().enumerate() {
         let checks = health.checks(server);
-        let known = if checks.is_empty() { None } else { states.and_then(|states| states.get(server)) };
+        let known = states.filter(|_| !checks.is_empty()).and_then(|states| get_near(states, place, server));
         let is_new = known.is_none() && !checks.is_empty();
         has_new |= is_new;
         let is_checked = !checks.is_empty() && !is_overruled(server);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Does, NUMBERS, Step};
+use super::{Does, NUMBERS, Step, ways};
 use lbd::config::{Source, load};
 use lbd::health::{Failure, Finding, Keys, ProbeKey, Probes, Verdict, Verdicts};
 use lbd::kernel::fake::Fake;
@@ -72,6 +72,8 @@ pub(super) struct Director {
     is_frozen: bool,
     silent_for: u64,
     conditions: Conditions,
+    /// What is in force for a daemon that was never started anew
+    in_memory: InForce,
     now: u64,
     kernel: Fake,
 }
@@ -87,6 +89,7 @@ impl Director {
             is_frozen: false,
             silent_for: 0,
             conditions: Conditions::default(),
+            in_memory: InForce::NONE,
             now: 1_000_000,
             kernel: Fake::default(),
         };
@@ -255,7 +258,7 @@ impl Director {
         let text = serde_json::to_string(&self.conditions.health).unwrap();
         let known: InForce = serde_json::from_str(&text).unwrap();
         assert_eq!(known, self.conditions.health);
-        let in_force = known.advance(&Advance {
+        let of = Advance {
             desired: &desired,
             before: None,
             overrides: &self.conditions.overrides,
@@ -263,10 +266,14 @@ impl Director {
             verdicts: (!self.is_gone).then_some(&verdicts),
             silent_for: self.silent_for,
             now: self.clock(),
-        });
+        };
+        let in_force = known.advance(&of);
+        let others = ways::others(&self.in_memory, (&known, &text), &in_force, &of);
+        self.in_memory.clone_from(&others[0]);
         self.conditions.take_in_altered(&desired, &known, &Altered::NONE);
         self.conditions.health = in_force;
         let target = Target::new(&desired, &self.conditions);
+        ways::are_same(&desired, &target, others);
         for number in self.clusters.keys() {
             self.is_guarded(*number, &target);
             if !self.is_gone && !self.is_frozen && !self.conditions.pauses.cover(Some(&format!("c{number}")))
@@ -306,14 +313,14 @@ impl Director {
             may_serve.iter().filter(|(server, _)| servers.get(server).is_some_and(RealServer::serves));
         let serving = serving.count();
         let passes = |(address, _): &&(ServerKey, RealServer)| {
-            let number = NUMBERS.into_iter().find(|number| server(*number) == *address).unwrap();
+            let of = NUMBERS.into_iter().find(|of| server(*of) == *address).unwrap();
             let is_overruled = self.conditions.overrides.iter().any(|one| {
-                one.name == format!("c{}/192.168.8.{number}", key_number(&key))
+                one.name == format!("c{number}/192.168.8.{of}")
                     && matches!(one.effect, Effect::Weight { despite_checks: true, .. })
                     && one.servers(&lbd::target::FileServers::of(&self.desired().state.services)).len() == 1
             });
             let state = self.conditions.health.of(&key, address).map(|health| &health.state);
-            !cluster.servers[&number].1
+            !cluster.servers[&of].1
                 || is_overruled
                 || matches!(state, Some(ServerState::Unproven | ServerState::Passing))
         };
@@ -421,10 +428,6 @@ impl Cluster {
 pub(super) fn last_byte(server: &ServerKey) -> u8 {
     let text = server.address.to_string();
     text.rsplit_once('.').unwrap().1.parse().unwrap()
-}
-
-fn key_number(key: &ServiceKey) -> u8 {
-    [1, 2].into_iter().find(|number| service(*number) == *key).unwrap()
 }
 
 /// Carries out operations one by one: none leaves a service without a serving server that has one before all and after all.

@@ -1,12 +1,14 @@
 //! Verdicts in any order: of a checker that comes and goes, with edits of the file, overrides, pauses and restarts between them.
 //!
 //! Whatever happens, checks leave as many servers in service as the file says, nothing but a verdict, an edit or an operator changes a
-//! weight, no step of a plan takes out the last serving server, and once all passes the kernel is what the file says.
+//! weight, no step of a plan takes out the last serving server, what is shared from pass to pass is what is computed anew, and once all
+//! passes the kernel is what the file says.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod director;
 mod passes;
+mod ways;
 
 use self::director::Director;
 use lbd::model::MinServing;
