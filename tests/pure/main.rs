@@ -6,6 +6,7 @@ mod generate;
 mod tables;
 
 mod daemon;
+mod documents;
 mod drains;
 mod sealed;
 
