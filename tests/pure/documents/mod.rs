@@ -32,8 +32,13 @@ fn pages() -> Vec<Page> {
 
 /// The file that a block is: its second word, where that has a dot in it.
 fn file_name(block: &Block) -> Option<&str> {
-    block.words.get(1).map(String::as_str).filter(|word| word.contains('.') && block.word(0) != "console")
+    let is_name =
+        |word: &&str| word.contains('.') && !word.starts_with(RECORDED) && block.word(0) != "console";
+    block.words.get(1).map(String::as_str).filter(is_name)
 }
+
+/// Where what tests have seen is kept. A block that names a file of it shows lines of that.
+const RECORDED: &str = "tests/data/";
 
 /// A root directory with the files of a page; the last plain block of YAML is `/etc/lbd/desired.yaml`.
 struct Root(TempDir);
@@ -177,6 +182,20 @@ fn what_needs_a_kernel_is_in_the_script_that_a_page_names() {
                     name == "kernel" || Path::new(name).exists(),
                     "{place}: console {name}: what is that?"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_screen_on_a_page_is_one_that_a_test_has_recorded() {
+    for page in pages() {
+        for block in page.blocks.iter().filter(|block| block.word(1).starts_with(RECORDED)) {
+            let recorded = fs::read_to_string(block.word(1)).unwrap();
+            let mut lines = recorded.lines().map(str::trim_end);
+            for shown in block.text.lines() {
+                let place = format!("{}:{}", page.name, block.line);
+                assert!(lines.any(|line| line == shown.trim_end()), "{place}: not recorded so: {shown}");
             }
         }
     }

@@ -31,11 +31,12 @@ impl Block {
     }
 }
 
-/// The command of a line that begins with the prompt of a user, or of root on a host of a lab (`director# `).
+/// The command of a line that begins with a prompt: `$ `, or that of a host in a lab, `director# ` or `client$ `.
 pub(super) fn command(line: &str) -> Option<&str> {
     let (prompt, command) = line.split_once(' ')?;
     let is_host = |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric());
-    (prompt == "$" || prompt.strip_suffix('#').is_some_and(is_host)).then_some(command)
+    let host = prompt.strip_suffix(['#', '$']);
+    (prompt == "$" || host.is_some_and(is_host)).then_some(command)
 }
 
 pub(super) fn without_comment(line: &str) -> &str {
@@ -100,7 +101,9 @@ impl Page {
             }
             // Code between backticks may look like a link.
             let prose: String = line.split('`').step_by(2).collect();
-            let targets = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+            // An escaped bracket ends no text of a link.
+            let ends = prose.match_indices("](").filter(|(at, _)| !prose[..*at].ends_with('\\'));
+            let targets = ends.filter_map(|(at, _)| prose[at + 2..].split(')').next());
             page.links.extend(targets.map(|target| (target.to_owned(), index + 1)));
         }
         assert_eq!(inside, None, "{name}: a block has no end");
