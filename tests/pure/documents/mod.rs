@@ -311,6 +311,15 @@ fn the_readme_is_short_and_says_first_what_lbd_is_and_is_not() {
 }
 
 #[test]
+fn the_file_of_the_readme_is_that_of_the_demonstration() {
+    let state = |name: &str, text: &str| load(&Source::new(name, text)).unwrap().state;
+    let readme = Page::read("README.md");
+    let block = readme.blocks.iter().find(|block| block.word(0) == "yaml").unwrap();
+    let demonstration = fs::read_to_string("examples/demo.d/edited.yaml").unwrap();
+    assert_eq!(state("README.md", &block.text), state("edited.yaml", &demonstration));
+}
+
+#[test]
 fn every_long_proof_is_named() {
     let text = fs::read_to_string("CONTRIBUTING.md").unwrap();
     let proofs = fs::read_dir("tests/long").unwrap().map(|entry| entry.unwrap().path().display().to_string());
