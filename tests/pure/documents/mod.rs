@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod complete;
+mod languages;
 mod page;
 
 use std::collections::BTreeMap;
