@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Parser;
-use lbd::cli::Arguments;
+use lbd::cli::{self, Arguments};
 use lbd::config::{Source, load, read_closed};
 use page::{Block, Page, command};
 use tempfile::TempDir;
@@ -138,6 +138,18 @@ fn sessions(block: &Block) -> Vec<(String, String)> {
     all
 }
 
+/// Whether a command of lbd needs neither a kernel nor privileges: nothing else is run on the machine of the test.
+fn needs_no_kernel(words: &[String]) -> bool {
+    let Ok(arguments) = Arguments::try_parse_from(words) else { return true };
+    match arguments.command {
+        cli::Command::Validate(validate) => !validate.host,
+        cli::Command::Diff(diff) => diff.live.is_some(),
+        cli::Command::Export(export) => export.from.is_some(),
+        cli::Command::Schema { .. } | cli::Command::Completions { .. } => true,
+        _ => false,
+    }
+}
+
 #[test]
 fn what_needs_no_kernel_prints_what_the_pages_show() {
     let mut wrong = Vec::new();
@@ -150,9 +162,15 @@ fn what_needs_no_kernel_prints_what_the_pages_show() {
                 root.put("desired.yaml", &block.text);
             } else if block.words == ["console"] {
                 for (command, shown) in sessions(block) {
+                    let place = format!("{}:{}", page.name, block.line);
+                    let needs_none = calls(&command).iter().all(|words| needs_no_kernel(words));
+                    assert!(
+                        needs_none,
+                        "{place}: `{command}` needs a kernel: `console kernel`, or the name of a lab"
+                    );
                     let printed = root.run(&command);
                     if printed != shown {
-                        wrong.push(format!("{}:{}: {command}\n{printed}", page.name, block.line));
+                        wrong.push(format!("{place}: {command}\n{printed}"));
                     }
                 }
             }
