@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod complete;
+mod languages;
 mod page;
 
 use std::collections::BTreeMap;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Parser;
-use lbd::cli::Arguments;
+use lbd::cli::{self, Arguments};
 use lbd::config::{Source, load, read_closed};
 use page::{Block, Page, command};
 use tempfile::TempDir;
@@ -136,6 +138,18 @@ fn sessions(block: &Block) -> Vec<(String, String)> {
     all
 }
 
+/// Whether a command of lbd needs neither a kernel nor privileges: nothing else is run on the machine of the test.
+fn needs_no_kernel(words: &[String]) -> bool {
+    let Ok(arguments) = Arguments::try_parse_from(words) else { return true };
+    match arguments.command {
+        cli::Command::Validate(validate) => !validate.host,
+        cli::Command::Diff(diff) => diff.live.is_some(),
+        cli::Command::Export(export) => export.from.is_some(),
+        cli::Command::Schema { .. } | cli::Command::Completions { .. } => true,
+        _ => false,
+    }
+}
+
 #[test]
 fn what_needs_no_kernel_prints_what_the_pages_show() {
     let mut wrong = Vec::new();
@@ -148,9 +162,15 @@ fn what_needs_no_kernel_prints_what_the_pages_show() {
                 root.put("desired.yaml", &block.text);
             } else if block.words == ["console"] {
                 for (command, shown) in sessions(block) {
+                    let place = format!("{}:{}", page.name, block.line);
+                    let needs_none = calls(&command).iter().all(|words| needs_no_kernel(words));
+                    assert!(
+                        needs_none,
+                        "{place}: `{command}` needs a kernel: `console kernel`, or the name of a lab"
+                    );
                     let printed = root.run(&command);
                     if printed != shown {
-                        wrong.push(format!("{}:{}: {command}\n{printed}", page.name, block.line));
+                        wrong.push(format!("{place}: {command}\n{printed}"));
                     }
                 }
             }
@@ -308,6 +328,15 @@ fn the_readme_is_short_and_says_first_what_lbd_is_and_is_not() {
     for command in ["examples/demo", "tests/run"] {
         assert!(commands.iter().any(|line| line == command) && Path::new(command).exists(), "{command}");
     }
+}
+
+#[test]
+fn the_file_of_the_readme_is_that_of_the_demonstration() {
+    let state = |name: &str, text: &str| load(&Source::new(name, text)).unwrap().state;
+    let readme = Page::read("README.md");
+    let block = readme.blocks.iter().find(|block| block.word(0) == "yaml").unwrap();
+    let demonstration = fs::read_to_string("examples/demo.d/edited.yaml").unwrap();
+    assert_eq!(state("README.md", &block.text), state("edited.yaml", &demonstration));
 }
 
 #[test]
