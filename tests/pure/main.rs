@@ -17,6 +17,7 @@ mod cli;
 mod conditions;
 mod connections;
 mod controller;
+mod course;
 mod escapes;
 mod event_loop;
 mod examination;
