@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The labs' real servers: one process with sockets in the network namespaces of several hosts, since each process costs time there.
 
-  servers.py HOST PORT... [HOST PORT...]...       PORT is 80 for a web server, or udp:53 for one that answers datagrams
+  servers.py HOST PORT... [HOST PORT...]...       PORT is 80 for a web server, udp:53 for one that answers datagrams, or lines:7000 for
+                                                  one that answers each line of a connection and closes none
 
 Each answers with its name, its port and who asks: "rs1 port 80, asked by 10.0.0.12". The path /big gets 500,000 bytes more.
 The path /healthz gets the status that is in /tmp/health-HOST, where there is such a file, else 200.
@@ -15,6 +16,7 @@ import socket
 import sys
 
 CLONE_NEWNET = 0x40000000
+SOCKETS = selectors.DefaultSelector()
 
 
 def enter(host):
@@ -55,33 +57,51 @@ def answer_datagram(listener, host, port):
     listener.sendto(words(host, port, client), client)
 
 
+def take_connection(listener, host, port):
+    SOCKETS.register(listener.accept()[0], selectors.EVENT_READ, (answer_line, host, port))
+
+
+def answer_line(connection, host, port):
+    try:
+        if connection.recv(65536):
+            connection.sendall(words(host, port, connection.getpeername()))
+            return
+    except OSError as error:
+        print("%s port %d: %s" % (host, port, error), file=sys.stderr)
+    SOCKETS.unregister(connection)
+    connection.close()
+
+
+ANSWERS = {"": answer_request, "udp": answer_datagram, "lines": take_connection}
+
+
 def listen(word):
     """Both families at once, on all addresses of the host, also on those that it gets later."""
-    kind = socket.SOCK_DGRAM if word.startswith("udp:") else socket.SOCK_STREAM
-    port = int(word.removeprefix("udp:"))
+    kind, _, port = word.rpartition(":")
+    answer, port = ANSWERS[kind], int(port)
+    kind = socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM
     listener = socket.socket(socket.AF_INET6, kind)
     listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("::", port))
     if kind == socket.SOCK_STREAM:
         listener.listen()
-    return listener, answer_datagram if kind == socket.SOCK_DGRAM else answer_request, port
+    return listener, answer, port
 
 
 def main(arguments):
-    sockets = selectors.DefaultSelector()
     host = None
     for word in arguments:
-        if word.removeprefix("udp:").isdigit():
+        if word.rpartition(":")[2].isdigit():
             listener, answer, port = listen(word)
-            sockets.register(listener, selectors.EVENT_READ, (answer, host, port))
+            SOCKETS.register(listener, selectors.EVENT_READ, (answer, host, port))
         else:
             host = word
             enter(host)
     if os.fork():
         os._exit(0)
     while True:
-        for key, _ in sockets.select():
+        for key, _ in SOCKETS.select():
             answer, host, port = key.data
             answer(key.fileobj, host, port)
 

@@ -117,18 +117,3 @@ fn the_examples_together_show_most_of_the_format() {
         assert!(words.contains(word), "no example shows `{word}`");
     }
 }
-
-#[test]
-fn the_files_in_the_readme_are_valid() {
-    let readme = fs::read_to_string("README.md").unwrap();
-    let blocks: Vec<&str> =
-        readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let load =
-        |text: &&str| load(&Source::new("README.md", *text)).unwrap_or_else(|problems| panic!("{problems}"));
-    let services: Vec<(usize, usize)> = blocks
-        .iter()
-        .map(load)
-        .map(|desired| (desired.state.services.len(), desired.health.services.len()))
-        .collect();
-    assert_eq!(services, [(4, 0), (2, 2)]);
-}

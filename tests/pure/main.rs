@@ -6,6 +6,7 @@ mod generate;
 mod tables;
 
 mod daemon;
+mod documents;
 mod drains;
 mod sealed;
 
@@ -16,6 +17,7 @@ mod cli;
 mod conditions;
 mod connections;
 mod controller;
+mod course;
 mod escapes;
 mod event_loop;
 mod examination;
