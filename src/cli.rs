@@ -35,8 +35,8 @@ pub use self::tips::is_file_name;
     long_about = "Keeps a Linux host's layer-4 load balancer (IPVS, the kernel side of LVS) equal to one file: it reads \
                   the live table, computes the smallest set of edits, carries them out, and reads the table back to \
                   prove it.",
-    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused, servers in service against their checks, or the \
-                  daemon or its checker dead (status), 2 error, 3 refused \
+    after_help = "Exit codes: 0 done or in sync, 1 not in sync (diff, status), not all pass (check), paused, servers in service against \
+                  their checks, or the daemon or its checker dead (status), 2 error, 3 refused \
                   by a guard, a pause, a trial or `--expect` (apply, pause, try, confirm, rollback).",
     subcommand_required = true,
     arg_required_else_help = true
