@@ -14,7 +14,9 @@ mod schema;
 mod scope;
 mod server;
 mod socket;
+mod text;
 mod timed;
+mod unreadable;
 mod worker;
 
 use std::io;
@@ -31,6 +33,7 @@ pub use self::schema::schema;
 pub use self::scope::{OtherDaemon, Scope};
 pub use self::server::MOST_CONNECTIONS;
 pub use self::socket::{BoundSocket, SocketError};
+pub use self::text::Text;
 pub use self::timed::TimeLimits;
 pub use self::worker::{Documents, Reply};
 

@@ -10,6 +10,8 @@ use crate::escape;
 
 /// The version of the document.
 const VERSION: u32 = 1;
+/// What the document is, for the header `Content-Type`.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Why a request has no other reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum ProblemKind {
     MethodNotAllowed,
     /// The target is too long
     TooLong,
+    /// The head is too long
+    HeadTooLong,
     /// The `Host` is another host's
     Misdirected,
     /// The document cannot be made
@@ -50,6 +54,7 @@ impl ProblemKind {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -86,5 +91,16 @@ impl Problem {
             detail: self.detail.clone(),
         };
         escape::json_text(&document).unwrap_or_default() + "\n"
+    }
+
+    /// A whole reply, after which the connection ends.
+    pub(super) fn reply(&self) -> String {
+        let (status, text) = (self.kind.status(), self.text());
+        format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or_default(),
+            text.len()
+        )
     }
 }

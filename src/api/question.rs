@@ -21,6 +21,8 @@ pub enum Document {
         clusters: Vec<String>,
         /// What is shown of what the kernel has counted
         counted: Counted,
+        /// Whether its JSON has the services, each with its servers
+        has_services: bool,
     },
     /// The table of the kernel beside the file
     Table {
@@ -37,7 +39,10 @@ pub enum Document {
     /// What `lbd history` shows
     History,
     /// What `lbd history --events` shows
-    Events,
+    Events {
+        /// How many of them, the last ones; all where there is no number
+        last: Option<u64>,
+    },
     /// What monitoring reads
     Metrics {
         /// Whether each server has numbers
@@ -116,7 +121,8 @@ impl Route {
             "/v1/status" => {
                 let (stats, rates) = (query.flag("stats", false)?, query.flag("rates", false)?);
                 let counted = Counted { stats, rates, exact: query.flag("exact", false)? };
-                Document::Status { clusters: query.all("cluster"), counted }
+                let has_services = query.flag("services", true)?;
+                Document::Status { clusters: query.all("cluster"), counted, has_services }
             }
             "/v1/table" => {
                 let has_servers = query.flag("servers", true)?;
@@ -124,7 +130,7 @@ impl Route {
             }
             "/v1/plan" => Document::Plan { clusters: query.all("cluster") },
             "/v1/history" => match query.flag("events", false)? {
-                true => Document::Events,
+                true => Document::Events { last: query.number("last")? },
                 false => Document::History,
             },
             "/metrics" => {
@@ -160,7 +166,9 @@ impl Route {
         let is_text = match &document {
             Document::Table { .. } => false,
             Document::Metrics { .. } => true,
-            Document::Status { .. } | Document::Plan { .. } | Document::History | Document::Events => is_text,
+            Document::Status { .. } | Document::Plan { .. } | Document::History | Document::Events { .. } => {
+                is_text
+            }
         };
         Ok(Self::Document(Question { document, is_text }))
     }
@@ -226,9 +234,11 @@ impl Question {
     /// The target of a request for it.
     pub fn target(&self) -> String {
         let (path, mut pairs) = match &self.document {
-            Document::Status { clusters, counted: Counted { stats, rates, exact } } => {
+            Document::Status { clusters, counted: Counted { stats, rates, exact }, has_services } => {
                 let mut pairs = pairs_of(clusters);
-                let flags = [(stats, "stats=1"), (rates, "rates=1"), (exact, "exact=1")];
+                let without = !has_services;
+                let flags =
+                    [(stats, "stats=1"), (rates, "rates=1"), (exact, "exact=1"), (&without, "services=0")];
                 pairs.extend(
                     flags.into_iter().filter(|(is_set, _)| **is_set).map(|(_, pair)| pair.to_owned()),
                 );
@@ -241,7 +251,10 @@ impl Question {
             }
             Document::Plan { clusters } => ("/v1/plan", pairs_of(clusters)),
             Document::History => ("/v1/history", Vec::new()),
-            Document::Events => ("/v1/history", vec!["events=1".to_owned()]),
+            Document::Events { last } => {
+                let last = last.map(|last| format!("last={last}"));
+                ("/v1/history", ["events=1".to_owned()].into_iter().chain(last).collect())
+            }
             // (The format is a matter of the header.)
             Document::Metrics { has_servers, format: _ } => {
                 ("/metrics", has_servers.then(|| "servers=1".to_owned()).into_iter().collect())
@@ -285,21 +298,27 @@ mod tests {
     fn each_document_has_a_target() {
         let get = |target: &str| route("GET", target, &[]);
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let status = |clusters| Document::Status { clusters, counted: Counted::default() };
+        let status =
+            |clusters| Document::Status { clusters, counted: Counted::default(), has_services: true };
         assert_eq!(get("/v1/status"), document(status(vec![]), false));
         let clusters = names(&["a b", "ü=&\"<", ""]);
         let target = "/v1/status?cluster=a+b&cluster=%c3%BC%3D%26%22%3C&cluster=";
         assert_eq!(get(target), document(status(clusters), false));
         let counted = Counted { stats: true, rates: true, exact: false };
-        let question = Question { document: Document::Status { clusters: vec![], counted }, is_text: false };
-        assert_eq!(question.target(), "/v1/status?stats=1&rates=1");
+        let document_of = Document::Status { clusters: vec![], counted, has_services: false };
+        let question = Question { document: document_of, is_text: false };
+        assert_eq!(question.target(), "/v1/status?stats=1&rates=1&services=0");
         assert_eq!(get(&question.target()), Ok(Route::Document(question)));
         let table = |clusters, has_servers| Document::Table { clusters, has_servers };
         assert_eq!(get("/v1/table"), document(table(vec![], true), false));
         assert_eq!(get("/v1/table?servers=0&cluster=web"), document(table(names(&["web"]), false), false));
         assert_eq!(get("/v1/plan?"), document(Document::Plan { clusters: vec![] }, false));
         assert_eq!(get("/v1/history"), document(Document::History, false));
-        assert_eq!(get("/v1/history?events=1"), document(Document::Events, false));
+        assert_eq!(get("/v1/history?events=1"), document(Document::Events { last: None }, false));
+        assert_eq!(
+            get("/v1/history?events=1&last=100"),
+            document(Document::Events { last: Some(100) }, false)
+        );
         assert_eq!(get("/v1/events"), Ok(Route::Live(None)));
         assert_eq!(get("/v1/events?after=7"), Ok(Route::Live(Some(7))));
         assert_eq!(route("GET", "/v1/events?after=7", &[("last-event-id", " 9")]), Ok(Route::Live(Some(9))));
@@ -339,6 +358,9 @@ mod tests {
             "/v1/table?servers=no",
             "/v1/events?after=-1",
             "/v1/history?since=1",
+            "/v1/history?last=1",
+            "/v1/history?events=1&last=many",
+            "/v1/status?services=no",
             "/?x",
         ] {
             assert_eq!(problem(target), Err(400), "{target}");

@@ -22,10 +22,12 @@ use tracing::debug;
 
 use super::lines::{self, Piece};
 use super::live;
-use super::problem::{Problem, ProblemKind};
+use super::problem::{MEDIA_TYPE, Problem, ProblemKind};
 use super::question::Route;
 use super::scope::Scope;
+use super::text::{Pieces, Text};
 use super::timed::{TimeLimits, Timed, Turn, Turns};
+use super::unreadable::Described;
 use super::worker::{Documents, MakeDocuments, Reply, Worker};
 use crate::escape;
 use crate::http_stream::HttpStream;
@@ -96,14 +98,7 @@ fn refuse(refused: &mut JoinSet<()>, mut stream: UnixStream, problem: Problem) {
         return;
     }
     refused.spawn(async move {
-        let status = problem.kind.status();
-        let text = problem.text();
-        let reply = format!(
-            "HTTP/1.1 {} {}\r\ncontent-type: {PROBLEM}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
-            status.as_u16(),
-            status.canonical_reason().unwrap_or_default(),
-            text.len()
-        );
+        let reply = problem.reply();
         let exchange = async {
             // What was not read would be an error for the client, before the reply.
             let _ = stream.read(&mut [0; LONGEST_HEAD]).await;
@@ -124,12 +119,10 @@ async fn connection<D: Documents + 'static>(stream: UnixStream, shared: Arc<Shar
     let mut builder = http1::Builder::new();
     // (The limits of time are those of the stream.)
     builder.max_buf_size(LONGEST_HEAD).header_read_timeout(None).auto_date_header(false);
-    if let Err(error) = builder.serve_connection(HttpStream(timed), service).await {
+    if let Err(error) = builder.serve_connection(HttpStream(Described::new(timed)), service).await {
         debug!("a connection of the socket has ended: {error}");
     }
 }
-
-const PROBLEM: &str = "application/problem+json";
 
 impl<D: Documents + 'static> Shared<D> {
     fn refuses(&self, stream: &UnixStream) -> bool {
@@ -149,7 +142,7 @@ impl<D: Documents + 'static> Shared<D> {
         let (status, content) = match made {
             Ok(content) => (StatusCode::OK, content),
             Err(problem) => {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
                 match problem.kind {
                     ProblemKind::MethodNotAllowed => {
                         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -161,11 +154,12 @@ impl<D: Documents + 'static> Shared<D> {
                     ProblemKind::Forbidden
                     | ProblemKind::NotFound
                     | ProblemKind::TooLong
+                    | ProblemKind::HeadTooLong
                     | ProblemKind::Misdirected
                     | ProblemKind::Failed
                     | ProblemKind::Unavailable => {}
                 }
-                (problem.kind.status(), Content::Whole(problem.text().into()))
+                (problem.kind.status(), Content::whole(problem.text()))
             }
         };
         for (name, value) in ALWAYS {
@@ -183,7 +177,7 @@ impl<D: Documents + 'static> Shared<D> {
         match route {
             Route::Page(file) => {
                 set(CONTENT_TYPE, file.kind);
-                Ok(Content::Whole(Bytes::from_static(file.content.as_bytes())))
+                Ok(Content::whole(file.content))
             }
             Route::Live(after) => {
                 let events = live::events(&self.store, after);
@@ -203,7 +197,7 @@ impl<D: Documents + 'static> Shared<D> {
                 // What is wrong with the question comes before the first line.
                 match pieces.recv().await.transpose()? {
                     Some(first) => Ok(Content::List { first, pieces }),
-                    None => Ok(Content::Whole(Bytes::new())),
+                    None => Ok(Content::whole("")),
                 }
             }
             Route::Document(question) => {
@@ -221,7 +215,7 @@ impl<D: Documents + 'static> Shared<D> {
                         headers.append(MESSAGE, value);
                     }
                 }
-                Ok(Content::Whole(body))
+                Ok(Content::Whole(body.into_pieces()))
             }
         }
     }
@@ -242,13 +236,19 @@ const ALWAYS: [(HeaderName, &str); 4] = [
 
 /// What a reply consists of.
 enum Content {
-    Whole(Bytes),
+    Whole(Pieces),
     Live(Receiver<Bytes>),
     List {
         /// Empty where it was sent
         first: Bytes,
         pieces: Receiver<Piece>,
     },
+}
+
+impl Content {
+    fn whole(text: impl Into<String>) -> Self {
+        Self::Whole(Text::from(text.into().into_bytes()).into_pieces())
+    }
 }
 
 /// The body of a reply, which is on its way until it is dropped.
@@ -266,8 +266,7 @@ impl Body for ReplyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let bytes = match &mut self.content {
-            Content::Whole(bytes) if bytes.is_empty() => None,
-            Content::Whole(bytes) => Some(std::mem::take(bytes)),
+            Content::Whole(pieces) => pieces.next_piece(),
             Content::Live(events) => ready!(events.poll_recv(context)),
             Content::List { first, .. } if !first.is_empty() => Some(std::mem::take(first)),
             Content::List { pieces, .. } => match ready!(pieces.poll_recv(context)) {
@@ -281,12 +280,12 @@ impl Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.content, Content::Whole(bytes) if bytes.is_empty())
+        matches!(&self.content, Content::Whole(pieces) if pieces.left() == 0)
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Whole(pieces) => SizeHint::with_exact(pieces.left() as u64),
             Content::Live(_) | Content::List { .. } => SizeHint::default(),
         }
     }

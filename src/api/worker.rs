@@ -1,4 +1,7 @@
 //! Makes documents in a thread of its own, each at most once a second, however many clients there are.
+//!
+//! A document is in memory as a whole until it is sent, since other clients get the same. All of them together have at most 128 MiB, beside
+//! short ones and the one that is being made, or there is only one: where clients are slow to take theirs, others get none.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -7,11 +10,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hyper::body::Bytes;
 use tokio::sync::oneshot;
 
 use super::problem::{Problem, ProblemKind};
 use super::question::{ConnectionQuestion, Question};
+use super::text::{MOST, Room, Text};
 
 /// How long a document is given to the next client, too.
 const FRESH: Duration = Duration::from_secs(1);
@@ -21,10 +24,10 @@ const MOST_KEPT: usize = 32;
 const REST: Duration = Duration::from_secs(60);
 
 /// A document, as a command writes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Reply {
     /// What the command writes to standard output
-    pub body: Bytes,
+    pub body: Text,
     /// The exit code of the command, where it says something
     pub exit_code: Option<u8>,
     /// What the command writes to standard error, line by line
@@ -102,6 +105,7 @@ impl Worker {
 /// Makes what is ordered until nobody is left who could order something.
 fn make(documents: &mut impl Documents, orders: &Receiver<Order>) {
     let mut kept: HashMap<Question, (Instant, Result<Reply, Problem>)> = HashMap::new();
+    let room = Room::default();
     let mut is_at_rest = true;
     loop {
         // At rest there is no timer.
@@ -132,7 +136,15 @@ fn make(documents: &mut impl Documents, orders: &Receiver<Order>) {
             Some((_, made)) => made.clone(),
             None => {
                 is_at_rest = false;
-                let made = documents.make(&question);
+                let mut made = documents.make(&question);
+                if made.as_ref().is_ok_and(|reply| !room.has_place(&reply.body)) {
+                    kept.clear();
+                }
+                match &mut made {
+                    Ok(reply) if room.has_place(&reply.body) => room.admit(&mut reply.body),
+                    Ok(_) => made = Err(full()),
+                    Err(_) => {}
+                }
                 if kept.len() < MOST_KEPT {
                     kept.insert(question, (Instant::now(), made.clone()));
                 }
@@ -141,4 +153,13 @@ fn make(documents: &mut impl Documents, orders: &Receiver<Order>) {
         };
         let _ = reply.send(made);
     }
+}
+
+/// Why a document is not sent for which there is no room.
+fn full() -> Problem {
+    let detail = format_args!(
+        "no room for the reply: clients have not taken theirs yet, of {} MiB together",
+        MOST >> 20
+    );
+    Problem::new(ProblemKind::Unavailable, detail)
 }

@@ -24,6 +24,10 @@ pub struct HistoryOptions {
     #[arg(long, value_name = "TIME", requires = "events", value_parser = length)]
     pub since: Option<Duration>,
 
+    /// Only so many events, the last ones
+    #[arg(long, value_name = "NUMBER", requires = "events", conflicts_with = "follow")]
+    pub last: Option<usize>,
+
     /// Go on with the events that come, until Ctrl-C; with `--output json` each is a line
     #[arg(long, requires = "events")]
     pub follow: bool,
@@ -44,6 +48,7 @@ impl HistoryOptions {
             command: None,
             events: false,
             since: None,
+            last: None,
             follow: false,
             clusters: Vec::new(),
             output: ReportOutput::Text,

@@ -27,7 +27,8 @@ pub(super) fn status(
 ) -> Result<Option<u8>, CommandError> {
     let StatusOptions { clusters, stats, rates, exact, output: _, require_daemon: _, watch: _ } =
         options.clone();
-    let document = Document::Status { clusters, counted: Counted { stats, rates, exact } };
+    let document =
+        Document::Status { clusters, counted: Counted { stats, rates, exact }, has_services: true };
     shown(arguments, document, options.output == ReportOutput::Text, Needs::Kernel, console)
 }
 
@@ -76,7 +77,7 @@ pub(super) fn history(
     struct Events {
         events: Vec<HistoryEvent>,
     }
-    let question = Question { document: Document::Events, is_text: false };
+    let question = Question { document: Document::Events { last: None }, is_text: false };
     match request(&client, &question)? {
         Ok(Received { text, messages, .. }) => {
             print(&messages, console);

@@ -8,12 +8,12 @@ use super::{CommandError, Console};
 use crate::progress::Progress;
 use crate::report::Output;
 
-/// What one round of a command wrote.
-pub(super) struct Round {
+/// What one round of a command wrote, to standard output into a `T`.
+pub(super) struct Round<T> {
     /// Its exit code
     pub(super) result: Result<u8, CommandError>,
     /// To standard output
-    pub(super) text: Vec<u8>,
+    pub(super) text: T,
     /// To standard error
     pub(super) messages: String,
 }
@@ -23,7 +23,16 @@ pub(super) fn collected(
     is_coloured: bool,
     is_err_coloured: bool,
     command: impl FnOnce(&mut Console<'_>) -> Result<u8, CommandError>,
-) -> Round {
+) -> Round<Vec<u8>> {
+    collected_in(is_coloured, is_err_coloured, command)
+}
+
+/// The same into another stream than one piece of memory.
+pub(super) fn collected_in<T: Write + Default + Send + 'static>(
+    is_coloured: bool,
+    is_err_coloured: bool,
+    command: impl FnOnce(&mut Console<'_>) -> Result<u8, CommandError>,
+) -> Round<T> {
     let (text, mut messages) = (Collected::default(), Vec::new());
     let result = command(&mut Console {
         out: &mut Output::new(Box::new(text.clone()), is_coloured),
@@ -35,17 +44,23 @@ pub(super) fn collected(
     Round { result, text: text.take(), messages }
 }
 
-/// A stream into memory.
-#[derive(Clone, Default)]
-struct Collected(Arc<Mutex<Vec<u8>>>);
+/// A stream into memory, which two have.
+#[derive(Default)]
+struct Collected<T>(Arc<Mutex<T>>);
 
-impl Collected {
-    fn take(&self) -> Vec<u8> {
+impl<T> Clone for Collected<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Default> Collected<T> {
+    fn take(&self) -> T {
         mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Write for Collected {
+impl<T: Write> Write for Collected<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
     }

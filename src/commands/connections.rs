@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use compact_str::CompactString;
+
 use super::collected::collected;
 use super::part::Part;
 use super::{CommandError, Console, DONE, inputs};
@@ -54,13 +56,17 @@ pub(super) fn run(
     Ok(DONE)
 }
 
-/// The first connections to this server, whichever service it is of, each as a line.
+/// The first connections to this server, whichever service it is of, each as a line; with the names of these clusters.
 ///
 /// # Errors
 /// Where the kernel's list cannot be read.
-pub(super) fn first(server: &str, most: usize) -> Result<Vec<String>, CommandError> {
+pub(super) fn first(
+    server: &str,
+    most: usize,
+    clusters: &Table<ServiceKey, CompactString>,
+) -> Result<Vec<String>, CommandError> {
     let filter = ConnectionFilter { server: server.parse().ok(), ..ConnectionFilter::default() };
-    let names = ServiceNames::new(&Desired::default(), &Table::default(), Vec::new());
+    let names = ServiceNames::new(&Desired::default(), clusters, Vec::new());
     let listed = collected(false, false, |console| {
         let mut left = most;
         for entry in ConnectionList::open()? {

@@ -4,19 +4,18 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hyper::body::Bytes;
-
-use super::collected::{Round, collected};
-use super::inputs::KernelReader;
+use super::collected::{Round, collected, collected_in};
+use super::kernel_reader::KernelReader;
 use super::{CommandError, Console, DONE, connections, diff, history, metrics, status};
 use crate::api::{ConnectionQuestion, Counted, Document, Documents, Problem, ProblemKind, Question, Reply};
 use crate::cli::{
     Arguments, ConnectionsOptions, Diff, DiffOutput, HistoryOptions, ReportOutput, StatusOptions,
 };
 use crate::connections::{Endpoint, NoEndpoint};
-use crate::metrics::PassCounters;
+use crate::host;
+use crate::metrics::{PassCounters, write};
 use crate::progress::Progress;
-use crate::report::{self, Observed, Output};
+use crate::report::{self, Observed, Output, TableQuestion};
 
 /// The documents of a daemon, with a connection to the kernel of their own.
 pub(super) struct CommandDocuments {
@@ -29,18 +28,18 @@ pub(super) struct CommandDocuments {
 impl CommandDocuments {
     /// Those of the daemon with these arguments. Nothing is connected yet.
     pub(super) fn new(arguments: Arguments, counters: Arc<PassCounters>) -> Self {
-        Self { arguments, kernel: KernelReader::default(), counters }
+        Self { arguments, kernel: KernelReader::lasting(), counters }
     }
 
     fn run(&mut self, question: &Question, console: &mut Console<'_>) -> Result<u8, CommandError> {
         let Self { arguments, kernel, counters } = self;
         let output = if question.is_text { ReportOutput::Text } else { ReportOutput::Json };
         match &question.document {
-            Document::Status { clusters, counted: Counted { stats, rates, exact } } => {
+            Document::Status { clusters, counted: Counted { stats, rates, exact }, has_services } => {
                 let (clusters, stats, rates, exact) = (clusters.clone(), *stats, *rates, *exact);
                 let options =
                     StatusOptions { clusters, stats, rates, exact, output, ..StatusOptions::plain() };
-                status::direct(arguments, &options, kernel, console)
+                status::direct(arguments, &options, *has_services, kernel, console)
             }
             Document::Table { clusters, has_servers } => {
                 let (stats, rates) = (true, true);
@@ -52,8 +51,10 @@ impl CommandDocuments {
                     ..StatusOptions::plain()
                 };
                 status::observe(arguments, &options, *has_servers, kernel, console, &mut |out, observed| {
-                    let now = SystemTime::now().into();
-                    report::table_json(out, observed, &above_table(observed), now, clusters, *has_servers)
+                    let (at, has_servers) = (SystemTime::now().into(), *has_servers);
+                    let (report, host) = (&above_table(observed), &host::name());
+                    let question = TableQuestion { report, at, host, clusters, has_servers };
+                    report::table_json(out, observed, &question)
                 })
             }
             Document::Plan { clusters } => {
@@ -65,19 +66,15 @@ impl CommandDocuments {
                 history::direct(arguments, &HistoryOptions { output, ..HistoryOptions::plain() }, console)
             }
             Document::Metrics { has_servers, format } => {
-                let exported = metrics::exported(
-                    arguments,
-                    *has_servers,
-                    Some(counters.counts()),
-                    *format,
-                    kernel,
-                    console,
-                )?;
-                console.out.write_all(exported.as_bytes())?;
+                let counts = Some(counters.counts());
+                let snapshot = metrics::snapshot(arguments, *has_servers, counts, kernel, console)?;
+                // (What it was made of is gone by now.)
+                write(console.out, snapshot, *format)?;
                 Ok(DONE)
             }
-            Document::Events => {
-                let options = HistoryOptions { events: true, output, ..HistoryOptions::plain() };
+            Document::Events { last } => {
+                let last = last.map(|last| usize::try_from(last).unwrap_or(usize::MAX));
+                let options = HistoryOptions { events: true, last, output, ..HistoryOptions::plain() };
                 history::direct(arguments, &options, console)
             }
         }
@@ -96,23 +93,24 @@ fn above_table(observed: &Observed<'_>) -> Vec<String> {
 
 impl Documents for CommandDocuments {
     fn make(&mut self, question: &Question) -> Result<Reply, Problem> {
-        let Round { result, text, messages } = collected(false, false, |console| self.run(question, console));
+        let Round { result, text: body, messages } =
+            collected_in(false, false, |console| self.run(question, console));
         match result {
             Ok(code) => Ok(Reply {
-                body: Bytes::from(text),
+                body,
                 exit_code: Some(code),
                 messages: messages.lines().map(str::to_owned).collect(),
             }),
             Err(error) => {
                 // The next document has a new connection, in case that this one is the cause.
-                self.kernel = KernelReader::default();
+                self.kernel = KernelReader::lasting();
                 Err(problem(&error))
             }
         }
     }
 
     fn rest(&mut self) {
-        self.kernel = KernelReader::default();
+        self.kernel = KernelReader::lasting();
     }
 
     fn connections(

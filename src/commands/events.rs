@@ -65,6 +65,9 @@ pub(super) fn list(
 ) -> Result<u8, CommandError> {
     let filter = Filter::new(options);
     events.retain(|event| filter.takes(event));
+    if let Some(more) = options.last.and_then(|last| events.len().checked_sub(last)) {
+        events.drain(..more);
+    }
     match options.output {
         ReportOutput::Json => report::events_json(console.out, &events)?,
         ReportOutput::Text if events.is_empty() => console.note("there are no such events"),

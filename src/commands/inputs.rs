@@ -12,7 +12,7 @@ use crate::files::FileError;
 use crate::health::{RunDirs, SharedFiles};
 use crate::history::{EventKind, HistoryEvent};
 use crate::kernel::director::Director;
-use crate::kernel::{Kernel, Live, ReadScope, StatisticsScope, TableStatistics, namespace};
+use crate::kernel::{Kernel, Live, ReadScope, namespace};
 use crate::model::{Desired, MaxDelete, Operation, Policy};
 use crate::progress::Progress;
 use crate::reconcile::{self, Outcome, Report, StateDiff, Summary, noted};
@@ -162,7 +162,12 @@ impl LastVerified {
 
 /// Loads the state that was verified last, for the guards. It is parsed only where its text differs from the file.
 pub(super) fn verified(store: &Store, source: &Source) -> LastVerified {
-    match store.load_verified() {
+    verified_in(store.load_verified(), source)
+}
+
+/// The same of its text, which was loaded.
+pub(super) fn verified_in(text: Result<Option<String>, LoadError>, source: &Source) -> LastVerified {
+    match text {
         Ok(None) => LastVerified::none(),
         Ok(Some(text)) if text == source.text => LastVerified::same(),
         Ok(Some(text)) => match config::load(&Source::new("the last verified state", text)) {
@@ -326,48 +331,7 @@ pub(super) fn kernel(progress: &Progress) -> Result<Director, CommandError> {
     Ok(director)
 }
 
-/// The kernel, connected at the first reading, and the file that it is compared with, for a command that reads both again and again.
-#[derive(Default)]
-pub(super) struct KernelReader {
-    director: Option<Director>,
-    /// The last valid text, and what it describes
-    parsed: Option<(String, Desired)>,
-}
-
-impl KernelReader {
-    /// Reads the part of the live state that `question` names.
-    pub(super) fn read(&mut self, question: &ReadScope, progress: &Progress) -> Result<Live, CommandError> {
-        Ok(self.director(progress)?.read(question)?)
-    }
-
-    /// Reads as much of what the kernel has counted as `scope` names.
-    pub(super) fn read_statistics(
-        &mut self,
-        scope: &StatisticsScope,
-        progress: &Progress,
-    ) -> Result<TableStatistics, CommandError> {
-        Ok(self.director(progress)?.read_statistics(scope)?)
-    }
-
-    /// What a desired file describes. A text that was parsed last is not parsed again.
-    pub(super) fn load(&mut self, source: &Source) -> Result<Desired, CommandError> {
-        if let Some((_, desired)) = self.parsed.as_ref().filter(|(text, _)| *text == source.text) {
-            return Ok(desired.clone());
-        }
-        let desired = config::load(source)?;
-        self.parsed = Some((source.text.clone(), desired.clone()));
-        Ok(desired)
-    }
-
-    fn director(&mut self, progress: &Progress) -> Result<&mut Director, CommandError> {
-        Ok(match &mut self.director {
-            Some(director) => director,
-            none => none.insert(kernel(progress)?),
-        })
-    }
-}
-
 /// Reads the part of the live state that `question` names.
 pub(super) fn live(question: &ReadScope, progress: &Progress) -> Result<Live, CommandError> {
-    KernelReader::default().read(question, progress)
+    Ok(kernel(progress)?.read(question)?)
 }

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use super::inputs::KernelReader;
+use super::kernel_reader::KernelReader;
 use super::{CommandError, Console, DONE, by_socket, status};
 use crate::cli::{Arguments, MetricsOptions, ReportOutput, StatusOptions};
 use crate::files::beside;
-use crate::metrics::{Format, PassCounts, Snapshot, text};
+use crate::metrics::{Format, PassCounts, Snapshot, write};
 
 pub(super) fn run(
     arguments: &Arguments,
@@ -14,35 +14,36 @@ pub(super) fn run(
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
     let MetricsOptions { servers, output } = options;
-    let exported = match by_socket::metrics(arguments, *servers, console)? {
-        Some(exported) => exported,
+    let mut exported = Vec::new();
+    match by_socket::metrics(arguments, *servers, console)? {
+        Some(text) => exported = text.into_bytes(),
         None => {
-            let mut kernel = KernelReader::default();
-            exported(arguments, *servers, None, Format::Prometheus, &mut kernel, console)?
+            let (mut kernel, format) = (KernelReader::default(), Format::Prometheus);
+            let snapshot = snapshot(arguments, *servers, None, &mut kernel, console)?;
+            write(&mut exported, snapshot, format)?;
         }
-    };
+    }
     match output {
-        Some(file) => beside::replace(file, exported.as_bytes()).map_err(CommandError::StateFile)?,
-        None => console.out.write_all(exported.as_bytes())?,
+        Some(file) => beside::replace(file, &exported).map_err(CommandError::StateFile)?,
+        None => console.out.write_all(&exported)?,
     }
     Ok(DONE)
 }
 
 /// What is exported, by the privileges of this process; `passes` is what the daemon has counted, where this is its process.
-pub(super) fn exported(
+pub(super) fn snapshot(
     arguments: &Arguments,
     has_servers: bool,
     passes: Option<PassCounts>,
-    format: Format,
     kernel: &mut KernelReader,
     console: &mut Console<'_>,
-) -> Result<String, CommandError> {
+) -> Result<Snapshot, CommandError> {
     // (As text, it would be the daemon's last words that are shown where the kernel cannot be read.)
     let options = StatusOptions { stats: true, output: ReportOutput::Json, ..StatusOptions::plain() };
-    let (mut passes, mut exported) = (passes, String::new());
+    let (mut passes, mut snapshot) = (passes, Snapshot::default());
     status::observe(arguments, &options, has_servers, kernel, console, &mut |_, observed| {
-        exported = text(Snapshot::of(observed, passes.take(), has_servers), format);
+        snapshot = Snapshot::of(observed, passes.take(), has_servers);
         Ok(())
     })?;
-    Ok(exported)
+    Ok(snapshot)
 }

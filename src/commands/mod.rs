@@ -22,6 +22,7 @@ mod fragment;
 mod history;
 mod inputs;
 mod install;
+mod kernel_reader;
 mod metrics;
 mod named;
 mod other_file;
@@ -55,7 +56,7 @@ use crate::reconcile::Failed;
 use crate::report::Output;
 
 pub use self::error::CommandError;
-use self::inputs::KernelReader;
+use self::kernel_reader::KernelReader;
 
 /// Exit code: done, in sync, verified.
 pub const DONE: u8 = 0;

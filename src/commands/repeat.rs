@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::collected::{Round, collected};
-use super::inputs::KernelReader;
+use super::kernel_reader::KernelReader;
 use super::{CommandError, Console, status};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::daemon::StartError;

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::inputs::{KernelReader, LastVerified, StoredState};
+use super::inputs::{LastVerified, StoredState};
+use super::kernel_reader::{KernelReader, Wanted};
 use super::part::Part;
 use super::tried::{trial_of, tried};
 use super::{CommandError, Console, DIFFERS, DONE, advice, by_socket, inputs};
 use crate::cli::{Arguments, ReportOutput, StatusOptions};
 use crate::files::sha256;
-use crate::kernel::{Live, StatisticsScope};
+use crate::kernel::{Live, StatisticsScope, TableStatistics};
 use crate::reconcile;
 use crate::report::{self, DaemonReport, Observed, Output, ShownStatistics};
 use crate::status::Presence;
@@ -26,19 +27,21 @@ pub(super) fn run(
     if let Some(code) = by_socket::status(arguments, options, console)? {
         return Ok(code);
     }
-    direct(arguments, options, kernel, console)
+    direct(arguments, options, true, kernel, console)
 }
 
-/// The same by the privileges of this process.
+/// The same by the privileges of this process; as JSON with the services, or without.
 pub(super) fn direct(
     arguments: &Arguments,
     options: &StatusOptions,
+    has_services: bool,
     kernel: &mut KernelReader,
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
-    observe(arguments, options, true, kernel, console, &mut |out, observed| match options.output {
+    let with_servers = has_services || options.output == ReportOutput::Text;
+    observe(arguments, options, with_servers, kernel, console, &mut |out, observed| match options.output {
         ReportOutput::Text => report::observed_text(out, observed),
-        ReportOutput::Json => report::observed_json(out, observed),
+        ReportOutput::Json => report::observed_json(out, observed, has_services),
     })
 }
 
@@ -66,8 +69,13 @@ pub(super) fn observe(
     let is_missing = daemon.presence.is_missing(options.require_daemon);
     let mut file_problem = None;
     let source = inputs::read(&arguments.file, &console.progress);
-    let file_sha256 = source.as_ref().ok().map(|source| sha256(&source.text));
-    let verified_sha256 = store.load_verified().ok().flatten().map(|text| sha256(&text));
+    let file_sha256 = source.as_ref().ok().map(|source| kernel.sha256(&source.text));
+    let stored_text = store.load_verified();
+    let verified_sha256 = match (&stored_text, &source) {
+        (Ok(Some(text)), Ok(source)) if *text == source.text => file_sha256.clone(),
+        (Ok(Some(text)), _) => Some(sha256(text)),
+        (Ok(None) | Err(_), _) => None,
+    };
     // During a trial the kernel follows its file; the desired file waits.
     let trial = trial_of(&arguments.file, &store);
     let loaded = match &trial {
@@ -76,7 +84,7 @@ pub(super) fn observe(
     };
     let waits = trial.as_ref().is_some_and(|trial| file_sha256.as_ref() != Some(&trial.desired_sha256));
     let (desired, verified) = match loaded {
-        Ok((desired, source)) => (desired, inputs::verified(&store, &source)),
+        Ok((desired, source)) => (desired, inputs::verified_in(stored_text, &source)),
         // While the file is not valid, the last verified state is kept: the kernel is compared with that.
         Err(error) => {
             file_problem = Some(error.line());
@@ -87,7 +95,14 @@ pub(super) fn observe(
     let stored = StoredState::read(&store, verified, &desired, console).in_trial(trial);
     let part = Part::new(&options.clusters, [&desired.clusters, &stored.record.owned])?;
     let question = reconcile::question(&desired, &stored.record);
-    let mut live = match kernel.read(&question, &console.progress) {
+    let wanted = Wanted {
+        question: &question,
+        expected: &desired.state.services,
+        statistics: (options.clusters.is_empty() && (options.stats || options.rates)).then_some(with_servers),
+        // What drains is looked at closely.
+        is_exact: !stored.conditions.drains.is_empty(),
+    };
+    let mut live = match kernel.read(&wanted, &console.progress) {
         Ok(live) => live,
         Err(error) => {
             // What the daemon wrote can be read without the privileges that the kernel demands.
@@ -97,6 +112,7 @@ pub(super) fn observe(
             return Err(error);
         }
     };
+    let counted = live.statistics.take();
     let mut comparison = stored.compare(live.clone(), &desired);
     // What a pass has yet to begin does not drain.
     comparison.draining.retain(&|server| stored.conditions.drains.get(server).is_some());
@@ -111,7 +127,7 @@ pub(super) fn observe(
     }
     live.state.services.retain(|service, _| part.has(service, &comparison));
     part.limit(&mut comparison, &mut Vec::new());
-    let statistics = statistics(options, with_servers, &live, kernel, console)?;
+    let statistics = statistics(options, with_servers, counted, &live, kernel, console)?;
     // Where the daemon was stopped, its checker need not run.
     let silent_since = stored.heard.silent_since.filter(|_| daemon.presence.holder().is_some());
     let heard = Heard { silent_since, ..stored.heard };
@@ -138,10 +154,11 @@ pub(super) fn observe(
     Ok(if observed.is_in_sync() && is_free && !is_missing { DONE } else { DIFFERS })
 }
 
-/// What the kernel has counted of the services shown, where it is to be shown.
+/// What the kernel has counted of the services shown, where it is to be shown: `counted`, or what is read now.
 fn statistics(
     options: &StatusOptions,
     servers: bool,
+    counted: Option<TableStatistics>,
     live: &Live,
     kernel: &mut KernelReader,
     console: &Console<'_>,
@@ -150,10 +167,15 @@ fn statistics(
     if !counters && !rates {
         return Ok(None);
     }
-    let keys = || live.state.services.keys().copied().collect();
-    let services = (!options.clusters.is_empty()).then(keys);
-    let scope = StatisticsScope { services, servers, totals: true };
-    let table = kernel.read_statistics(&scope, &console.progress)?;
+    let table = match counted {
+        Some(table) => table,
+        None => {
+            let keys = || live.state.services.keys().copied().collect();
+            let services = (!options.clusters.is_empty()).then(keys);
+            let scope = StatisticsScope { services, servers, totals: true };
+            kernel.read_statistics(&scope, &console.progress)?
+        }
+    };
     Ok(Some(ShownStatistics { table, counters, rates, is_exact }))
 }
 

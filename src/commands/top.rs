@@ -4,12 +4,15 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use compact_str::CompactString;
+
 use super::documents::CommandDocuments;
 use super::{CommandError, Console, DONE, by_socket, connections};
 use crate::api::{Client, Document, Documents, Question};
 use crate::cli::{Arguments, ReportOutput, TopOptions};
 use crate::escape;
 use crate::metrics::PassCounters;
+use crate::model::{ServiceKey, Table};
 use crate::top::{self, Model, Palette, Reading, Source, TableReading, View, Wanted};
 
 /// Shows it until a key ends it, or writes it once.
@@ -64,12 +67,15 @@ const WIDTH: u16 = 140;
 struct Daemon {
     client: Option<Client>,
     own: CommandDocuments,
+    /// The cluster of each service, as the last table had them
+    clusters: Table<ServiceKey, CompactString>,
 }
 
 impl Daemon {
     fn new(arguments: &Arguments) -> Self {
         let own = CommandDocuments::new(arguments.clone(), Arc::new(PassCounters::default()));
-        Self { client: by_socket::client_of(arguments, by_socket::Needs::Kernel).ok(), own }
+        let client = by_socket::client_of(arguments, by_socket::Needs::Kernel).ok();
+        Self { client, own, clusters: Table::default() }
     }
 
     fn document(&mut self, document: Document, is_text: bool) -> Result<String, String> {
@@ -87,7 +93,7 @@ impl Daemon {
             Some(socket) => format!("{socket}; {}", problem.detail),
             None => problem.detail,
         })?;
-        String::from_utf8(reply.body.into()).map_err(|error| error.to_string())
+        String::from_utf8(reply.body.to_bytes()).map_err(|error| error.to_string())
     }
 
     fn table(&mut self, clusters: Vec<String>, has_servers: bool) -> Result<TableReading, String> {
@@ -103,13 +109,21 @@ impl Source for Daemon {
     fn read(&mut self, wanted: &Wanted, has_table: bool) -> Result<Reading, String> {
         let Wanted { clusters, server, connections: most, plan } = wanted;
         let table = has_table.then(|| self.table(Vec::new(), false)).transpose()?;
+        if let Some(table) = &table {
+            let services = table.services.iter();
+            let named =
+                services.filter_map(|of| Some((of.name.parse().ok()?, of.cluster.as_deref()?.into())));
+            self.clusters = named.collect();
+        }
         // (A cluster may have left the file since it was seen; its servers are gone then.)
         let servers = match clusters.is_empty() {
             true => None,
             false => self.table(clusters.clone(), true).ok(),
         };
         let connections = match server {
-            Some((_, server)) => connections::first(server, *most).map_err(|error| error.line())?,
+            Some((_, server)) => {
+                connections::first(server, *most, &self.clusters).map_err(|error| error.line())?
+            }
             None => Vec::new(),
         };
         let plan = match plan {

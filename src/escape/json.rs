@@ -1,12 +1,15 @@
 //! Writes JSON in which no character does anything to a terminal that shows it.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
 use super::{is_harmful, is_harmless};
+
+/// How much is collected before it is passed on, in bytes: a document consists of very short pieces.
+const COLLECTED: usize = 16 << 10;
 
 /// Writes a document over several lines, without a line break at its end.
 ///
@@ -16,8 +19,9 @@ use super::{is_harmful, is_harmless};
 /// # Errors
 /// Those of `out`, and what the document's own serialisation has to say.
 pub fn write(out: &mut dyn Write, document: &impl Serialize) -> io::Result<()> {
-    let mut serializer = Serializer::with_formatter(out, Harmless(PrettyFormatter::new()));
-    Ok(document.serialize(&mut serializer)?)
+    let mut out = BufWriter::with_capacity(COLLECTED, out);
+    document.serialize(&mut Serializer::with_formatter(&mut out, Harmless(PrettyFormatter::new())))?;
+    out.flush()
 }
 
 /// The same as text.

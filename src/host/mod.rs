@@ -44,6 +44,12 @@ pub use self::resolver::{addresses_of, port_of};
 pub use self::routes::{AddressInterface, InterfaceKind};
 pub use self::rules::{FirewallRules, MarkEffect, MarkRule, StateRule};
 
+/// The name of the host; empty where it is not known.
+pub fn name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim_end().to_owned()
+}
+
 /// What to read of the host; nothing else is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostScope {

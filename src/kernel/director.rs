@@ -186,6 +186,22 @@ impl Director {
         Ok(refusals)
     }
 
+    /// Whether all is as the last reading of the same scope found it; `is_ipvs_same` says it of IPVS.
+    fn is_as_seen(
+        &mut self,
+        question: &ReadScope,
+        is_ipvs_same: impl FnOnce(&mut Ipvs) -> Result<bool, KernelError>,
+    ) -> Result<bool, KernelError> {
+        let Some((read, daemons, beside)) = self.seen.take() else { return Ok(false) };
+        // The cheapest comparison comes first.
+        let is_same = read == *question
+            && beside == Beside::read(question, &daemons)
+            && (!question.filter || self.filter.read().is_ok_and(|table| table == self.table))
+            && is_ipvs_same(&mut self.ipvs)?;
+        self.seen = is_same.then_some((read, daemons, beside));
+        Ok(is_same)
+    }
+
     /// Replaces the marks, or the untracked packets, in lbd's own table; what `change` leaves stays as it is.
     fn replace_rules(&mut self, change: impl FnOnce(&mut Table)) -> Result<(), Refusal> {
         let mut table = Table { source_nat: self.full_nat.rules(), strays: Vec::new(), ..self.table.clone() };
@@ -213,19 +229,21 @@ impl Kernel for Director {
         live.absent.clone_from(absent);
         live.down.clone_from(down);
         live.indices.clone_from(indices);
-        self.seen = Some((question.clone(), daemons, beside));
+        self.seen = Some((ReadScope { statistics: false, ..question.clone() }, daemons, beside));
         Ok(live)
     }
 
     fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError> {
-        let Some((read, daemons, beside)) = self.seen.take() else { return Ok(true) };
-        // The cheapest comparison comes first.
-        let changed = read != *question
-            || beside != Beside::read(question, &daemons)
-            || question.filter && self.filter.read().map_or(true, |table| table != self.table)
-            || self.ipvs.has_changed(question)?;
-        self.seen = (!changed).then_some((read, daemons, beside));
-        Ok(changed)
+        Ok(!self.is_as_seen(question, |ipvs| Ok(!ipvs.has_changed(question)?))?)
+    }
+
+    fn refresh(
+        &mut self,
+        question: &ReadScope,
+        live: &mut Live,
+        statistics: bool,
+    ) -> Result<bool, KernelError> {
+        self.is_as_seen(question, |ipvs| ipvs.refresh(question, live, statistics))
     }
 
     fn find_loss(&mut self, look: Look) -> Result<Loss, KernelError> {

@@ -49,6 +49,22 @@ pub trait Kernel {
     /// Where the kernel cannot be read.
     fn has_changed(&mut self, question: &ReadScope) -> Result<bool, KernelError>;
 
+    /// Whether nothing of `live`, which is the last reading of the same scope, may have changed but numbers: these are replaced then by
+    /// what they are now, for a fraction of a reading's cost. The numbers are the connections, where [`Connections::packets`] is no longer
+    /// exact, and, where `statistics` says so, what services and the host have counted. False as [`Kernel::has_changed`] is true; also
+    /// where the kernel is one that cannot do that.
+    ///
+    /// # Errors
+    /// Where the kernel cannot be read.
+    fn refresh(
+        &mut self,
+        _question: &ReadScope,
+        _live: &mut Live,
+        _statistics: bool,
+    ) -> Result<bool, KernelError> {
+        Ok(false)
+    }
+
     /// Whether a virtual service is gone that the last [`Kernel::read_expecting`] expected and found: for so little that it can be done
     /// each second. [`Loss::None`] where nothing was read yet, nothing is remembered, or something was edited since.
     ///
@@ -149,6 +165,8 @@ pub struct ReadScope {
     pub filter: bool,
     /// The interfaces that something needs
     pub interfaces: Vec<String>,
+    /// Whether to read what has been counted, too: the same lists have it
+    pub statistics: bool,
 }
 
 /// What was read from a kernel.
@@ -172,6 +190,8 @@ pub struct Live {
     pub indices: HashMap<String, u32>,
     /// Why lbd's own table of nftables could not be read; it counts as empty then
     pub nftables_error: Option<String>,
+    /// What has been counted, where that was to be read: of services and servers and the host; after [`Kernel::refresh`] not of servers
+    pub statistics: Option<TableStatistics>,
 }
 
 /// What was refused of a list of operations, by its place among their single edits: mostly nothing, of a list that may be

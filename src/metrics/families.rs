@@ -223,7 +223,7 @@ fn services(names: &mut Names<'_>, of: &[ServiceNumbers]) -> fmt::Result {
     names.family("service_servers", help, MetricType::Gauge, |family| {
         let each = |service: &ServiceNumbers| {
             let [cluster, name] = labels(service);
-            service.servers.iter().try_for_each(|(status, count): (&ServerStatus, &u64)| {
+            service.servers.iter().zip(ServerStatus::ALL).try_for_each(|(count, status)| {
                 family.gauge(&[cluster, name, ("state", status.as_str())], *count)
             })
         };

@@ -1,5 +1,7 @@
 //! Writes metrics in one of the two text formats, and decides which of them a reader wants.
 
+use std::{fmt, io};
+
 use prometheus_client::encoding::{prometheus_text, text as openmetrics_text};
 use prometheus_client::registry::Registry;
 
@@ -57,21 +59,34 @@ fn thousandths(value: &str) -> u32 {
     (value.clamp(0.0, 1.0) * 1_000.0) as u32
 }
 
-/// Writes what is exported as a text.
-pub fn text(snapshot: Snapshot, format: Format) -> String {
-    /// What a line has at most, mostly.
-    const LINE: usize = 120;
-    let of_service = |service: &super::snapshot::ServiceNumbers| 11 + 5 * service.each.len();
-    let lines = 100 + snapshot.services.iter().map(of_service).sum::<usize>();
-    let mut text = String::with_capacity(lines.saturating_mul(LINE));
+/// Writes what is exported as a text, piece by piece.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(out: &mut dyn io::Write, snapshot: Snapshot, format: Format) -> io::Result<()> {
     let mut registry = Registry::with_prefix("lbd");
     registry.register_collector(Box::new(snapshot));
-    // Writing to a string does not fail.
-    let _ = match format {
+    let mut text = TextWriter { out, result: Ok(()) };
+    let written = match format {
         Format::Prometheus => prometheus_text::encode(&mut text, &registry),
         Format::OpenMetrics => openmetrics_text::encode(&mut text, &registry),
     };
-    text
+    text.result.and(written.map_err(io::Error::other))
+}
+
+/// A writer of texts over one of bytes, which knows why it has failed.
+struct TextWriter<'a> {
+    out: &'a mut dyn io::Write,
+    result: io::Result<()>,
+}
+
+impl fmt::Write for TextWriter<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.out.write_all(text.as_bytes()).map_err(|error| {
+            self.result = Err(error);
+            fmt::Error
+        })
+    }
 }
 
 #[cfg(test)]

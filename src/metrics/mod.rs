@@ -5,6 +5,6 @@ mod format;
 mod passes;
 mod snapshot;
 
-pub use self::format::{Format, text};
+pub use self::format::{Format, write};
 pub use self::passes::{PassCounters, PassCounts, PassEnd};
 pub use self::snapshot::{DaemonNumbers, LiveNumbers, ServerNumbers, ServiceNumbers, Snapshot};

@@ -68,8 +68,8 @@ pub struct ServiceNumbers {
     pub service: CompactString,
     /// What the kernel has counted, where it counts
     pub counters: Option<Counters>,
-    /// How many of its servers are in each status
-    pub servers: BTreeMap<ServerStatus, u64>,
+    /// How many of its servers are in each status, in the order of [`ServerStatus::ALL`]
+    pub servers: [u64; ServerStatus::ALL.len()],
     /// Its servers one by one, where these are exported
     pub each: Vec<ServerNumbers>,
 }
@@ -96,6 +96,14 @@ pub struct LiveNumbers {
     pub inactive: u32,
     /// How many connections were scheduled to it, where the kernel counts
     pub connections: Option<u64>,
+}
+
+impl ServiceNumbers {
+    fn count(&mut self, status: ServerStatus) {
+        for (count, of) in self.servers.iter_mut().zip(ServerStatus::ALL) {
+            *count += u64::from(of == status);
+        }
+    }
 }
 
 impl Snapshot {
@@ -160,20 +168,20 @@ fn services(observed: &Observed<'_>, has_servers: bool) -> Vec<ServiceNumbers> {
             cluster: escape::text(cluster).to_compact_string(),
             service: key.to_compact_string(),
             counters: statistics(observed).and_then(|of| of.services.get(key)).map(|of| of.counters),
-            servers: ServerStatus::ALL.map(|status| (status, 0)).into(),
+            servers: [0; ServerStatus::ALL.len()],
             each: Vec::new(),
         };
         if let Some(service) = live.get(key) {
             for (server, real) in service.servers.iter() {
                 let status = statuses.status(key, server, real);
-                *of.servers.entry(status).or_default() += 1;
+                of.count(status);
                 if has_servers {
                     of.each.push(server_numbers(observed, key, server, status, Some(real)));
                 }
             }
         }
         for ((_, server), status) in absent.get(key).into_iter().flatten() {
-            *of.servers.entry(*status).or_default() += 1;
+            of.count(*status);
             if has_servers {
                 of.each.push(server_numbers(observed, key, server, *status, None));
             }

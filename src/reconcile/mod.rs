@@ -200,6 +200,7 @@ pub fn question(desired: &Desired, record: &Record) -> ReadScope {
         sysctls: sysctls.into_iter().map(str::to_owned).collect(),
         filter: record.changed.filter || state.needs_filter(),
         interfaces: of_settings.chain(of_sync).collect(),
+        statistics: false,
     }
 }
 

@@ -111,6 +111,7 @@ impl StateDiff {
             down,
             indices,
             nftables_error,
+            statistics: _,
         } = live;
         let wanted = &target.services;
         let (mut services, mut foreign) =

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
@@ -368,7 +369,8 @@ fn counts<S: Serializer>(summary: &Summary, serializer: S) -> Result<S::Ok, S::E
     map.end()
 }
 
-fn text<S: Serializer>(value: &ServiceKey, serializer: S) -> Result<S::Ok, S::Error> {
+/// What shows itself, as a string.
+pub(super) fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
 

@@ -9,6 +9,7 @@ mod history;
 mod impacts;
 mod json;
 mod observed;
+mod observed_json;
 mod output;
 mod statistics;
 mod styled;
@@ -26,10 +27,10 @@ pub use json::{
     override_list as override_list_json, report as report_json, warnings as warnings_json,
 };
 pub use observed::{
-    DaemonReport, Observed, daemon as daemon_text, head as observed_head, json as observed_json,
-    text as observed_text,
+    DaemonReport, Observed, daemon as daemon_text, head as observed_head, text as observed_text,
 };
+pub use observed_json::json as observed_json;
 pub use output::{COLLECTED, Output};
 pub use statistics::{ShownStatistics, short as short_number};
-pub use table::{TableDocument, json as table_json};
+pub use table::{TableDocument, TableQuestion, json as table_json};
 pub use text::{comparison as comparison_text, count, operations as operations_text, report as report_text};

@@ -1,16 +1,9 @@
 //! Writes what `lbd status` shows: the daemon's last status, whether all is in sync, and the table with its connections.
 
 use std::fmt::Display;
-use std::io::{self, Write};
-
-use anstyle::Style;
-use serde_json::{Value, json};
+use std::io;
 
 use super::health;
-use super::json::{
-    VERSION, draining as draining_json, foreign as foreign_json, overrides as overrides_json,
-    pauses as pauses_json, trial as trial_json,
-};
 use super::output::Output;
 use super::statistics::ShownStatistics;
 use super::styled::{PLAIN, line};
@@ -18,13 +11,13 @@ use super::text::{
     DELETE, EDIT, HEAD, NOTE, draining, foreign, in_part, overrides, pauses, size, trial, waiting,
 };
 use super::warnings;
-use crate::escape;
 use crate::health::ProbeResults;
 use crate::kernel::Live;
-use crate::model::{Connections, Desired, Operation, RealServer, ServerKey, ServiceKey, VirtualService};
+use crate::model::{Connections, Desired, RealServer, ServerKey, ServiceKey, VirtualService};
 use crate::reconcile::StateDiff;
 use crate::reconcile::Summary;
 use crate::status::{HealthSummary, HostFindings, LastChange, Presence, Status};
+use anstyle::Style;
 
 /// Everything that `lbd status` shows.
 pub struct Observed<'a> {
@@ -68,7 +61,7 @@ pub struct DaemonReport {
 
 impl DaemonReport {
     /// The last change; a daemon of an older lbd recorded it in its status only.
-    fn last_change(&self) -> Option<LastChange> {
+    pub(super) fn last_change(&self) -> Option<LastChange> {
         let of_daemon = || self.status.as_ref()?.last_pass.as_ref().and_then(LastChange::of_pass);
         self.last_change.or_else(of_daemon)
     }
@@ -86,7 +79,7 @@ impl Observed<'_> {
     }
 
     /// The services sorted by key, so that the output is the same each time.
-    fn services(&self) -> Vec<(&ServiceKey, &VirtualService)> {
+    pub(super) fn services(&self) -> Vec<(&ServiceKey, &VirtualService)> {
         let mut services: Vec<_> = self.live.state.services.iter().collect();
         services.sort_unstable_by_key(|(key, _)| **key);
         services
@@ -231,86 +224,4 @@ fn table(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes it as JSON.
-///
-/// # Errors
-/// Those of `out`.
-pub fn json(out: &mut Output, observed: &Observed<'_>) -> io::Result<()> {
-    let comparison = observed.comparison;
-    let Summary { add, edit, delete } = Summary::of(comparison.plan.operations());
-    let server = |service: &ServiceKey, server: &ServerKey, real: &RealServer| -> Value {
-        let Connections { active, inactive, persistent, packets: _ } = observed.connections(service, server);
-        let mut row = json!({
-            "server": server.to_string(),
-            "forward": real.forwarding.to_string(),
-            "weight": real.weight,
-            "active": active,
-            "inactive": inactive,
-            "persistent": persistent,
-        });
-        if let Some(shown) = &observed.statistics {
-            shown.add_to(&mut row, shown.of_server(service, server));
-        }
-        row
-    };
-    let service = |(key, service): (&ServiceKey, &VirtualService)| -> Value {
-        let servers: Vec<Value> =
-            service.servers.iter().map(|(name, real)| server(key, name, real)).collect();
-        let mut row = json!({
-            "service": key.to_string(),
-            "cluster": comparison.cluster(key),
-            "scheduler": service.scheduling.scheduler.to_string(),
-            "servers": servers,
-        });
-        let file = comparison.cluster(key).and_then(|cluster| comparison.file_of(cluster));
-        if let (Some(file), Some(row)) = (file, row.as_object_mut()) {
-            row.insert("file".to_owned(), file.into());
-        }
-        if let Some(shown) = &observed.statistics {
-            shown.add_to(&mut row, shown.of_service(key));
-        }
-        row
-    };
-    let waits = |operation: &Operation| -> Value {
-        json!({ "operation": operation.to_string(), "interface": operation.link().map(|link| link.interface) })
-    };
-    let DaemonReport { presence, status, last_change: _ } = &observed.daemon;
-    let findings = observed.daemon.findings();
-    // What was found on the host stands beside the daemon, as `diff` has it.
-    let status = status.clone().map(|status| Status { host: None, ..status });
-    let mut document = json!({
-        "version": VERSION,
-        "in_sync": observed.is_in_sync(),
-        "file": { "path": observed.file, "problem": observed.file_problem, "sha256": observed.file_sha256 },
-        "verified": { "sha256": observed.verified_sha256 },
-        "daemon": {
-            "running": presence.holder().is_some(),
-            "holder": presence.holder(),
-            "died": matches!(presence, Presence::Died { .. }),
-            "not_running_since": presence.ended(),
-            "status": status,
-        },
-        "last_change": observed.daemon.last_change(),
-        "refused": comparison.guard_refusal.as_ref().map(ToString::to_string),
-        "warnings": warnings::json(findings),
-        "not_examined": findings.map(|findings| &findings.not_examined),
-        "unverified": observed.unknown,
-        "summary": { "add": add, "edit": edit, "delete": delete },
-        "paused": pauses_json(&comparison.pauses),
-        "trial": comparison.trial.as_ref().map(trial_json),
-        "overridden": overrides_json(&comparison.overrides()),
-        "draining": draining_json(comparison),
-        "health": health::json(&observed.health, comparison),
-        "left_out": comparison.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "waiting": comparison.awaiting_link.iter().map(waits).collect::<Vec<_>>(),
-        "foreign": foreign_json(&comparison.foreign),
-        "services": observed.services().into_iter().map(service).collect::<Vec<_>>(),
-    });
-    if let Some(shown) = &observed.statistics {
-        shown.add_sums_to(&mut document, |service| comparison.cluster(service));
-    }
-    escape::json(out, &document)?;
-    writeln!(out)
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io;
 
 use anstyle::Style;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::output::Output;
 use super::styled::{PLAIN, line};
@@ -23,6 +23,29 @@ pub struct ShownStatistics {
     pub rates: bool,
     /// Whether the text has each digit of a number
     pub is_exact: bool,
+}
+
+/// What is shown of some statistics in a row of JSON.
+#[derive(Serialize)]
+pub(super) struct CountedRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statistics: Option<Counters>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rates: Option<Counters>,
+}
+
+/// The sums of a JSON document.
+pub(super) struct SumRows<'a> {
+    pub(super) counters: &'static str,
+    pub(super) totals: Option<CountedRow>,
+    pub(super) clusters: Vec<SumRow<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct SumRow<'a> {
+    cluster: &'a str,
+    #[serde(flatten)]
+    counted: CountedRow,
 }
 
 /// The numbers of a table row; `None` where they are not known.
@@ -54,37 +77,25 @@ impl ShownStatistics {
         self.table.totals.filter(|_| !self.table.are_stopped)
     }
 
-    /// Adds what is shown of some statistics to a row of JSON.
-    pub(super) fn add_to(&self, row: &mut Value, statistics: Option<Statistics>) {
-        if let (Some(Statistics { counters, rates }), Some(row)) = (statistics, row.as_object_mut()) {
-            if self.counters {
-                row.insert("statistics".to_owned(), json!(counters));
-            }
-            if self.rates {
-                row.insert("rates".to_owned(), json!(rates));
-            }
+    /// What is shown of some statistics in a row of JSON.
+    pub(super) fn row(&self, statistics: Option<Statistics>) -> CountedRow {
+        CountedRow {
+            statistics: statistics.filter(|_| self.counters).map(|of| of.counters),
+            rates: statistics.filter(|_| self.rates).map(|of| of.rates),
         }
     }
 
-    /// Adds the sums to a JSON document: those of clusters and of the host, and whether the kernel counts at all.
-    pub(super) fn add_sums_to<'a>(
-        &self,
-        document: &mut Value,
-        cluster: impl Fn(&ServiceKey) -> Option<&'a str>,
-    ) {
-        let mut totals = json!({});
-        self.add_to(&mut totals, self.of_host());
-        let sum = |(name, statistics): (&str, Statistics)| {
-            let mut row = json!({ "cluster": name });
-            self.add_to(&mut row, Some(statistics).filter(|_| !self.table.are_stopped));
-            row
+    /// The sums of a JSON document: those of clusters and of the host, and whether the kernel counts at all.
+    pub(super) fn sums<'a>(&self, cluster: impl Fn(&ServiceKey) -> Option<&'a str>) -> SumRows<'a> {
+        let are_stopped = self.table.are_stopped;
+        let sum = |(cluster, of): (&'a str, Statistics)| SumRow {
+            cluster,
+            counted: self.row(Some(of).filter(|_| !are_stopped)),
         };
-        let clusters: Vec<Value> = self.table.by_cluster(cluster).into_iter().map(sum).collect();
-        if let Some(document) = document.as_object_mut() {
-            let counters = if self.table.are_stopped { "stopped" } else { "running" };
-            document.insert("counters".to_owned(), counters.into());
-            document.insert("totals".to_owned(), self.of_host().map(|_| totals).into());
-            document.insert("clusters".to_owned(), clusters.into());
+        SumRows {
+            counters: if are_stopped { "stopped" } else { "running" },
+            totals: self.of_host().map(|of| self.row(Some(of))),
+            clusters: self.table.by_cluster(cluster).into_iter().map(sum).collect(),
         }
     }
 

@@ -1,31 +1,34 @@
 //! Writes the table as a document for pages and programs: what the kernel has, beside what the file says, and why they differ.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::json::VERSION;
+use super::json::{VERSION, text};
 use super::observed::Observed;
 use super::output::Output;
 use super::statistics::ShownStatistics;
 use crate::escape;
 use crate::model::{
-    Connections, Counters, RealServer, ServerKey, ServiceKey, Statistics, Subject, VirtualService,
+    Connections, Counters, Forwarding, RealServer, SchedulerName, ServerKey, ServiceKey, Statistics, Subject,
+    VirtualService,
 };
 use crate::reconcile::{ServerStatus, ServerStatuses};
 use crate::status::Timestamp;
 use crate::target::{Reason, ServerOf};
 
 /// The table, as `/v1/table` has it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Serialize, JsonSchema)]
 pub struct TableDocument<'a> {
     /// The version of the document: 1
     version: u32,
     /// When the kernel was read
     #[schemars(with = "String")]
     at: Timestamp,
+    /// The name of the host
+    host: &'a str,
     /// Whether the file is valid, and the kernel is equal to it under the conditions
     in_sync: bool,
     /// What `lbd status` shows above the table, line by line: why it is not in sync, pauses, refusals, the daemon, warnings
@@ -37,20 +40,25 @@ pub struct TableDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     totals: Option<StatisticsRow>,
     /// The virtual services of the kernel and of the file, sorted
-    services: Vec<ServiceRow>,
+    #[schemars(with = "Vec<ServiceRow<'a>>")]
+    services: AllRows<'a>,
 }
 
 /// A virtual service.
 #[derive(Debug, Serialize, JsonSchema)]
-struct ServiceRow {
+struct ServiceRow<'a> {
     /// `tcp://10.0.0.13:80`
-    service: String,
+    #[serde(serialize_with = "text")]
+    #[schemars(with = "String")]
+    service: &'a ServiceKey,
     /// Its cluster; null: of another program
-    cluster: Option<String>,
+    cluster: Option<&'a str>,
     /// The file that the cluster comes from, where there are several
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-    scheduler: String,
+    file: Option<&'a str>,
+    #[serde(serialize_with = "text")]
+    #[schemars(with = "String")]
+    scheduler: &'a SchedulerName,
     /// Whether it is in the file, and not in the kernel
     missing: bool,
     /// The sum of its servers
@@ -62,15 +70,19 @@ struct ServiceRow {
     servers_by_state: BTreeMap<&'static str, usize>,
     /// The real servers of the kernel, and behind them those that only the file has; not there where they are not wanted
     #[serde(skip_serializing_if = "Option::is_none")]
-    servers: Option<Vec<ServerRow>>,
+    servers: Option<Vec<ServerRow<'a>>>,
 }
 
 /// A real server of a virtual service.
 #[derive(Debug, Serialize, JsonSchema)]
-struct ServerRow {
+struct ServerRow<'a> {
     /// `192.168.8.14:80`
-    server: String,
-    forward: String,
+    #[serde(serialize_with = "text")]
+    #[schemars(with = "String")]
+    server: &'a ServerKey,
+    #[serde(serialize_with = "text")]
+    #[schemars(with = "String")]
+    forward: Forwarding,
     /// Null: not in the kernel
     weight: Option<u32>,
     /// Null: not in the file
@@ -159,32 +171,41 @@ impl ConnectionRow {
     }
 }
 
-/// Writes it as it was read at a time, limited to these clusters where there are some; with a row for each server, or only their numbers. `report` is
-/// what is above the table.
+/// What the table is written with, beside what was observed.
+pub struct TableQuestion<'a> {
+    /// What is above the table, line by line
+    pub report: &'a [String],
+    /// When the kernel was read
+    pub at: Timestamp,
+    /// The name of the host
+    pub host: &'a str,
+    /// The clusters that are wanted; all where there are none
+    pub clusters: &'a [String],
+    /// Whether each server has a row, or only their numbers are wanted
+    pub has_servers: bool,
+}
+
+/// Writes it, row by row.
 ///
 /// # Errors
 /// Those of `out`.
-pub fn json(
-    out: &mut Output,
-    observed: &Observed<'_>,
-    report: &[String],
-    at: Timestamp,
-    clusters: &[String],
-    has_servers: bool,
-) -> io::Result<()> {
+pub fn json(out: &mut Output, observed: &Observed<'_>, question: &TableQuestion<'_>) -> io::Result<()> {
+    let TableQuestion { report, at, host, clusters, has_servers } = *question;
     let statuses = ServerStatuses::of(observed.comparison);
     let absent = statuses.absent(&observed.live.state.services).into_iter().collect();
-    let rows = Rows { observed, statuses, absent };
     let is_wanted = |service: &&ServiceKey| {
         let cluster = observed.comparison.cluster(service);
         clusters.is_empty() || cluster.is_some_and(|cluster| clusters.iter().any(|name| name == cluster))
     };
     let desired = observed.desired.state.services.keys().filter(is_wanted);
-    let services: BTreeSet<&ServiceKey> = observed.live.state.services.keys().chain(desired).collect();
+    let mut services: Vec<&ServiceKey> = observed.live.state.services.keys().chain(desired).collect();
+    services.sort_unstable();
+    services.dedup();
     let shown = observed.statistics.as_ref();
     let document = TableDocument {
         version: VERSION,
         at,
+        host,
         in_sync: observed.is_in_sync(),
         report,
         counters: match shown.is_some_and(|shown| shown.table.are_stopped) {
@@ -192,11 +213,28 @@ pub fn json(
             false => CounterState::Running,
         },
         totals: shown.and_then(ShownStatistics::of_host).map(StatisticsRow::from),
-        services: services.into_iter().filter_map(|service| rows.service(service, has_servers)).collect(),
+        services: AllRows { rows: Rows { observed, statuses, absent }, services, has_servers },
     };
     escape::json(out, &document)?;
     writeln!(out)
 }
+
+/// The rows of all services, of which one is in memory at a time.
+struct AllRows<'a> {
+    rows: Rows<'a>,
+    services: Vec<&'a ServiceKey>,
+    has_servers: bool,
+}
+
+impl Serialize for AllRows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let services = self.services.iter().copied();
+        serializer.collect_seq(services.filter_map(|service| self.rows.service(service, self.has_servers)))
+    }
+}
+
+/// A server with what it is in the kernel, and in the file.
+type InEither<'a> = (&'a ServerKey, Option<&'a RealServer>, Option<&'a RealServer>);
 
 /// What rows are made of.
 struct Rows<'a> {
@@ -206,8 +244,8 @@ struct Rows<'a> {
     absent: HashMap<ServerOf, ServerStatus>,
 }
 
-impl Rows<'_> {
-    fn service(&self, key: &ServiceKey, has_servers: bool) -> Option<ServiceRow> {
+impl<'a> Rows<'a> {
+    fn service(&self, key: &'a ServiceKey, has_servers: bool) -> Option<ServiceRow<'a>> {
         let comparison = self.observed.comparison;
         let live = self.observed.live.state.services.get(key);
         let desired = self.observed.desired.state.services.get(key);
@@ -228,15 +266,15 @@ impl Rows<'_> {
             *servers_by_state.entry(state).or_default() += 1;
             // Of large tables only these numbers are wanted.
             if let Some(servers) = &mut servers {
-                servers.push(self.server((*key, *server), live, desired, own, state));
+                servers.extend(self.server(key, (server, live, desired), own, state));
             }
         }
         let cluster = comparison.cluster(key);
         Some(ServiceRow {
-            service: key.to_string(),
-            cluster: cluster.map(str::to_owned),
-            file: cluster.and_then(|cluster| comparison.file_of(cluster)).map(str::to_owned),
-            scheduler: scheduling.scheduler.to_string(),
+            service: key,
+            cluster,
+            file: cluster.and_then(|cluster| comparison.file_of(cluster)),
+            scheduler: &scheduling.scheduler,
             missing: live.is_none(),
             connections,
             counted: self.shown().and_then(|shown| shown.of_service(key)).map(StatisticsRow::from),
@@ -252,32 +290,29 @@ impl Rows<'_> {
         }
     }
 
+    /// A server in the kernel, in the file, or in both.
     fn server(
         &self,
-        (service, server): ServerOf,
-        live: Option<&RealServer>,
-        desired: Option<&RealServer>,
+        service: &'a ServiceKey,
+        (server, live, desired): InEither<'a>,
         connections: ConnectionRow,
         state: &'static str,
-    ) -> ServerRow {
-        let reason = self.observed.comparison.reasons.get(&Subject::Server(service, server));
-        let forwarding = live.or(desired).map(|real| real.forwarding.to_string());
-        ServerRow {
-            server: server.to_string(),
-            forward: forwarding.unwrap_or_default(),
+    ) -> Option<ServerRow<'a>> {
+        let reasons = &self.observed.comparison.reasons;
+        let reason = reasons.get(&Subject::Server(*service, *server));
+        Some(ServerRow {
+            server,
+            forward: live.or(desired)?.forwarding,
             weight: live.map(|real| real.weight),
             file_weight: desired.map(|real| real.weight),
             connections,
-            counted: self
-                .shown()
-                .and_then(|shown| shown.of_server(&service, &server))
-                .map(StatisticsRow::from),
+            counted: self.shown().and_then(|shown| shown.of_server(service, server)).map(StatisticsRow::from),
             state,
             reason: reason.map(|reason| ReasonRow::of(reason)),
-        }
+        })
     }
 
-    fn shown(&self) -> Option<&ShownStatistics> {
+    fn shown(&self) -> Option<&'a ShownStatistics> {
         self.observed.statistics.as_ref()
     }
 }

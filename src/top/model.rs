@@ -183,8 +183,26 @@ pub struct Model {
     pub host: Option<Counters>,
     /// The clusters, by name; the services of other programs at the end
     pub clusters: Vec<Cluster>,
+    /// The sums of all clusters
+    pub sum: Numbers,
     /// The servers of services, where they were read
-    servers: HashMap<String, Vec<Server>>,
+    servers: HashMap<String, ServerList>,
+}
+
+/// The servers of a service.
+#[derive(Debug, Clone)]
+struct ServerList {
+    servers: Vec<Server>,
+    /// The sums of them
+    sum: Numbers,
+}
+
+impl From<Vec<Server>> for ServerList {
+    fn from(servers: Vec<Server>) -> Self {
+        let mut sum = Numbers::default();
+        servers.iter().for_each(|server| sum.add(&Numbers::of_server(server)));
+        Self { servers, sum }
+    }
 }
 
 impl Model {
@@ -192,11 +210,13 @@ impl Model {
     pub fn take(&mut self, table: TableReading) {
         let TableReading { at, in_sync, report, counters, totals, services } = table;
         let mut clusters: BTreeMap<(bool, Option<String>), Cluster> = BTreeMap::new();
+        self.sum = Numbers::default();
         for mut service in services {
             let numbers = Numbers::of_service(&service);
             if let Some(servers) = service.servers.take() {
-                self.servers.insert(service.name.clone(), servers);
+                self.servers.insert(service.name.clone(), servers.into());
             }
+            self.sum.add(&numbers);
             let name = service.cluster.clone();
             let cluster = clusters.entry((name.is_none(), name.clone())).or_insert_with(|| Cluster {
                 name,
@@ -221,7 +241,7 @@ impl Model {
     /// Takes a document with the servers of some clusters.
     pub fn take_servers(&mut self, detail: TableReading) {
         let servers =
-            detail.services.into_iter().filter_map(|service| Some((service.name, service.servers?)));
+            detail.services.into_iter().filter_map(|service| Some((service.name, service.servers?.into())));
         self.servers.extend(servers);
     }
 
@@ -232,7 +252,12 @@ impl Model {
 
     /// The servers of a service; `None` where they were not read yet.
     pub fn servers(&self, service: &str) -> Option<&[Server]> {
-        self.servers.get(service).map(Vec::as_slice)
+        self.servers.get(service).map(|list| list.servers.as_slice())
+    }
+
+    /// The sums of the servers of a service; `None` where they were not read yet.
+    pub fn sum_of_servers(&self, service: &str) -> Option<&Numbers> {
+        self.servers.get(service).map(|list| &list.sum)
     }
 
     /// A server of a service.

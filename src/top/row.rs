@@ -30,7 +30,7 @@ pub(super) struct ShownRow<'a> {
 impl<'a> ShownRow<'a> {
     /// That of a row; `None` where the model has none there.
     pub(super) fn of(model: &'a Model, view: &View, row: Row, palette: Palette) -> Option<Self> {
-        let share = |part: &Numbers, all: &mut dyn Iterator<Item = Numbers>| share(view.sort, part, all);
+        let share = |part: &Numbers, all: &Numbers| share(view.sort, part, all);
         let mark = |is_unfolded: bool| if is_unfolded { '-' } else { '+' };
         let service =
             |cluster: usize, place: usize| -> Option<(&'a Cluster, &'a super::model::Service, &'a Numbers)> {
@@ -45,15 +45,14 @@ impl<'a> ShownRow<'a> {
                 let name = cluster.name.as_deref().unwrap_or("(other programs)");
                 let style = Style::new().add_modifier(Modifier::BOLD);
                 let numbers = &cluster.numbers;
-                let mut all = model.clusters.iter().map(|cluster| cluster.numbers);
-                let share = share(numbers, &mut all);
+                let share = share(numbers, &model.sum);
                 Some(Self::of_many(format!("{mark} {name}"), style, numbers, share, palette))
             }
             Row::Service(cluster, place) => {
                 let (cluster, service, numbers) = service(cluster, place)?;
                 let mark = mark(!view.is_folded(&service.name));
                 let name = format!("  {mark} {} {}", service.name, service.scheduler);
-                let share = share(numbers, &mut cluster.services.iter().map(|(_, numbers)| *numbers));
+                let share = share(numbers, &cluster.numbers);
                 let shown = Self::of_many(name, Style::new(), numbers, share, palette);
                 Some(match service.missing {
                     true => {
@@ -74,7 +73,7 @@ impl<'a> ShownRow<'a> {
                     state_style: palette.state(state),
                     weight: weight.map_or_else(|| "-".to_owned(), |weight| weight.to_string()),
                     numbers,
-                    share: share(&numbers, &mut servers.iter().map(Numbers::of_server)),
+                    share: share(&numbers, model.sum_of_servers(&service.name)?),
                     reason: reason.as_ref().map(|reason| reason.text.as_str()).unwrap_or_default(),
                 })
             }
@@ -108,12 +107,11 @@ impl<'a> ShownRow<'a> {
 }
 
 /// The part of a sum, in thousandths: of bytes where they are sorted by, else of new connections.
-fn share(sort: Sort, part: &Numbers, all: &mut dyn Iterator<Item = Numbers>) -> u64 {
+fn share(sort: Sort, part: &Numbers, all: &Numbers) -> u64 {
     let number = |numbers: &Numbers| match sort {
         Sort::Bytes => numbers.bytes(),
         Sort::Name | Sort::Connections | Sort::Failing => numbers.connections(),
     };
-    let sum: u64 = all.map(|numbers| number(&numbers)).fold(0, u64::saturating_add);
-    let thousandths = u128::from(number(part)) * 1000 / u128::from(sum.max(1));
+    let thousandths = u128::from(number(part)) * 1000 / u128::from(number(all).max(1));
     u64::try_from(thousandths).unwrap_or(1000)
 }

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashMap;
+
 use crate::lab::Netns;
 use lbd::kernel::director::Director;
-use lbd::kernel::{Kernel, ReadScope};
+use lbd::kernel::{Kernel, Live, ReadScope, StatisticsScope};
+use lbd::model::Connections;
 
 /// One of each kind that is looked at in its own way: plain IPv4, a mark, IPv6, a tunnel, a server of the other family.
 const TABLE: &str = "\
@@ -87,9 +90,10 @@ fn every_change_of_every_attribute_is_seen_and_traffic_is_not() {
         sysctls: vec!["net.ipv4.vs.conntrack".into()],
         filter: false,
         interfaces: vec!["eth1".into()],
+        statistics: false,
     };
     assert!(kernel.has_changed(&question).unwrap(), "nothing was read yet");
-    kernel.read(&question).unwrap();
+    let mut live = kernel.read(&question).unwrap();
     for _ in 0..3 {
         assert!(!kernel.has_changed(&question).unwrap());
     }
@@ -97,9 +101,23 @@ fn every_change_of_every_attribute_is_seen_and_traffic_is_not() {
     net.try_sh("timeout 1 bash -c 'exec 3<>/dev/tcp/10.0.0.1/80'");
     assert!(net.sh("ipvsadm -Lcn").contains("10.0.0.1:80"), "{}", net.sh("ipvsadm -Lcn"));
     assert!(!kernel.has_changed(&question).unwrap(), "traffic is no change");
+    // Only numbers are read again, and are those of a reading of all.
+    let before = live.clone();
+    assert!(kernel.refresh(&question, &mut live, true).unwrap());
+    let (counted, whole) = (live.statistics.take().unwrap(), kernel.read(&question).unwrap());
+    let without_packets = |live: &Live| {
+        let of = |of: &Connections| Connections { packets: 0, ..*of };
+        live.connections.iter().map(|(server, all)| (*server, of(all))).collect::<HashMap<_, _>>()
+    };
+    assert_eq!(without_packets(&live), without_packets(&whole));
+    assert!(live.connections.len() == 1 && before.connections.is_empty());
+    assert_eq!(live.state, whole.state);
+    let scope = StatisticsScope { services: None, servers: false, totals: true };
+    assert_eq!(counted.services, kernel.read_statistics(&scope).unwrap().services);
     for change in CHANGES {
         net.sh(change);
         assert!(kernel.has_changed(&question).unwrap(), "{change}");
+        assert!(!kernel.refresh(&question, &mut live, false).unwrap(), "{change}");
         // Once seen, it stays seen until the whole is read.
         assert!(kernel.has_changed(&question).unwrap(), "{change}");
         kernel.read(&question).unwrap();

@@ -126,15 +126,21 @@ fn curl_and_a_user_of_the_group_read_what_the_commands_write() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/api/table.json");
     let table = curl(&net, "", "/v1/table");
     let mut expected = without(&fs::read_to_string(example).unwrap(), &[])["/v1/table"].take();
-    for key in ["at", "report"] {
+    for key in ["at", "report", "host"] {
         expected.as_object_mut().unwrap().remove(key);
     }
-    assert_eq!(without(&table, &["at", "report"]), expected, "{table}");
+    assert_eq!(without(&table, &["at", "report", "host"]), expected, "{table}");
     // And what `lbd status` writes above its table.
     let table: Value = serde_json::from_str(&table).unwrap();
     let status = lbd_of(&net, "status").stdout;
     let above: Vec<&str> = status.lines().take_while(|line| !line.starts_with("tcp://")).collect();
-    assert_eq!(table["report"], json!(above));
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!((&table["report"], &table["host"]), (&json!(above), &json!(host.trim_end())));
+    // A status without its rows has all else.
+    let brief: Value = serde_json::from_str(&curl(&net, "", "/v1/status?services=0")).unwrap();
+    let mut whole: Value = serde_json::from_str(&curl(&net, "", "/v1/status")).unwrap();
+    assert!(whole.as_object_mut().unwrap().remove("services").is_some());
+    assert_eq!(brief, whole);
     let part: Value = serde_json::from_str(&curl(&net, "", "/v1/table?cluster=dns&servers=0")).unwrap();
     assert_eq!(
         (&part["services"][0]["servers_by_state"], part["services"].as_array().unwrap().len()),

@@ -17,7 +17,7 @@ POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 
           "frame-ancestors 'none'")
 COUNTERS = ["connections", "incoming_packets", "outgoing_packets", "incoming_bytes", "outgoing_bytes"]
 # What a query may have; the daemon refuses all else.
-KEYS = {"/v1/table": {"cluster", "servers"}, "/v1/status": {"cluster"}, "/v1/history": {"events"}, "/v1/events": {"after"}, "/v1/connections": {"cluster", "client", "server", "state"}}
+KEYS = {"/v1/table": {"cluster", "servers"}, "/v1/status": {"cluster", "services"}, "/v1/history": {"events", "last"}, "/v1/events": {"after"}, "/v1/connections": {"cluster", "client", "server", "state"}}
 # Markup, quotes, what would be a template, a tab, and a character that turns the direction of writing.
 HOSTILE = "\"><img src=x onerror=alert(1)>{{7*7}}='a\tb\u202egnp"
 
@@ -183,7 +183,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif url.path == "/v1/status":
             self.reply(interface.status)
         elif url.path == "/v1/history":
-            self.reply({"version": 1, "events": interface.events})
+            self.reply({"version": 1, "events": interface.events[-int(query.get("last", [100000])[0]):]})
         elif url.path == "/v1/connections":
             lines = [{"protocol": "tcp", "client": f"203.0.113.{n}:4{n:03}", "virtual": "10.0.0.13:80", "server": query["server"][0], "state": "ESTABLISHED",
                       "expires_in": 900 - n, "cluster": query["cluster"][0], "service": "tcp://10.0.0.13:80", "template": False} for n in range(1, 4)]

@@ -21,7 +21,7 @@ use lbd::model::{
     SyncRole, Table, Thresholds, VirtualService,
 };
 use lbd::reconcile::{Failed, Outcome, Report, StateDiff};
-use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output, ShownStatistics};
+use lbd::report::{self, DaemonReport, DeletedServers, Observed, Output, ShownStatistics, TableQuestion};
 use lbd::status::{
     HealthSummary, HostFindings, LastPass, PassOutcome, PassReason, Presence, Status, Warning, Writer,
 };
@@ -371,7 +371,10 @@ fn outputs(
         counts.add(&entry, &belonging);
         counts.sorted()
     };
-    let exported = metrics::text(metrics::Snapshot::of(&counted, None, true), metrics::Format::Prometheus);
+    let snapshot = metrics::Snapshot::of(&counted, None, true);
+    let mut exported = Vec::new();
+    metrics::write(&mut exported, snapshot, metrics::Format::Prometheus).unwrap();
+    let exported = String::from_utf8(exported).unwrap();
     vec![
         ("diff", stream(&|out| report::comparison_text(out, &comparison, None))),
         ("apply", stream(&|out| report::report_text(out, &report))),
@@ -379,9 +382,9 @@ fn outputs(
         ("status without the kernel", stream(&|out| report::daemon_text(out, &daemon(of), None))),
         ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, None, &[]))),
         ("apply as JSON", stream(&|out| report::report_json(out, &report, &DeletedServers::new(), &[]))),
-        ("status as JSON", stream(&|out| report::observed_json(out, &plain))),
+        ("status as JSON", stream(&|out| report::observed_json(out, &plain, true))),
         ("status --stats", stream(&|out| report::observed_text(out, &counted))),
-        ("status --stats as JSON", stream(&|out| report::observed_json(out, &counted))),
+        ("status --stats as JSON", stream(&|out| report::observed_json(out, &counted, true))),
         ("connections", stream(&|out| report::connection_text(out, &entry, &belonging))),
         ("connections as JSON", stream(&|out| report::connection_json(out, &entry, &belonging))),
         ("connections --count", stream(&|out| report::connection_counts_text(out, &counts()))),
@@ -389,14 +392,14 @@ fn outputs(
         (
             "table as JSON",
             stream(&|out| {
-                report::table_json(
-                    out,
-                    &counted,
-                    &[of.said.to_owned()],
-                    SystemTime::UNIX_EPOCH.into(),
-                    &[],
-                    true,
-                )
+                let question = TableQuestion {
+                    report: &[of.said.to_owned()],
+                    at: SystemTime::UNIX_EPOCH.into(),
+                    host: of.said,
+                    clusters: &[],
+                    has_servers: true,
+                };
+                report::table_json(out, &counted, &question)
             }),
         ),
         ("metrics", stream(&|out| write!(out, "{exported}"))),

@@ -31,7 +31,7 @@ fn kernel_with(live: &State, desired: &State) -> (Fake, State) {
 
 fn read(kernel: &mut Fake) -> State {
     let sysctls = kernel.live.state.sysctls.keys().cloned().collect();
-    kernel.read(&ReadScope { sysctls, filter: true, interfaces: Vec::new() }).unwrap().state
+    kernel.read(&ReadScope { sysctls, filter: true, ..ReadScope::default() }).unwrap().state
 }
 
 fn execute(kernel: &mut Fake, operations: &[Operation]) {

@@ -5,17 +5,42 @@
 //! IPv4 servers without a tunnel. What it hides is listed over netlink. Every attribute that a desired file can set
 //! is compared; counters are not.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::quality::RandomState;
 use neli::consts::nl::NlmF;
 
 use super::Ipvs;
-use super::codec::decode;
+use super::codec::{decode, statistics};
 use super::snapshot::Snapshot;
 use super::uapi::cmd;
 use crate::kernel::{KernelError, Live};
-use crate::model::{Family, Forwarding, ServiceKey, SyncDaemon, Timeouts, VirtualService};
+use crate::model::{
+    Connections, Family, Forwarding, ServerKey, ServiceKey, Statistics, SyncDaemon, Timeouts, VirtualService,
+};
+
+/// What has changed without an edit, where that is wanted.
+#[derive(Debug)]
+pub(super) struct NewNumbers {
+    /// The connections of the servers that have any
+    pub(super) connections: HashMap<(ServiceKey, ServerKey), Connections>,
+    /// What services have counted, where that is wanted
+    pub(super) services: Option<HashMap<ServiceKey, Statistics>>,
+}
+
+impl NewNumbers {
+    /// None yet; with those of services, or without.
+    pub(super) fn new(statistics: bool) -> Self {
+        Self { connections: HashMap::new(), services: statistics.then(HashMap::new) }
+    }
+
+    fn add(&mut self, service: &ServiceKey, server: ServerKey, connections: Connections) {
+        if !connections.is_empty() {
+            self.connections.insert((*service, server), connections);
+        }
+    }
+}
 
 /// Hashes of what a full reading showed.
 #[derive(Debug)]
@@ -69,13 +94,20 @@ impl Fingerprint {
         }
     }
 
-    /// Whether everything in IPVS is still as it was.
-    pub(super) fn matches(&self, ipvs: &mut Ipvs) -> Result<bool, KernelError> {
+    /// Whether everything in IPVS is still as it was; with the numbers of now, where they are wanted.
+    pub(super) fn matches(
+        &self,
+        ipvs: &mut Ipvs,
+        numbers: &mut Option<NewNumbers>,
+    ) -> Result<bool, KernelError> {
         let (mut count, mut services) = (0, 0_u64);
         let answer = ipvs.query(cmd::GET_SERVICE, NlmF::DUMP, None, |attributes| {
             let (service, scheduling) = decode::service(attributes)?;
             count += 1;
             services = services.wrapping_add(hash(&self.hasher, &service, &scheduling));
+            if let Some(counted) = numbers.as_mut().and_then(|numbers| numbers.services.as_mut()) {
+                counted.insert(service, statistics::in_service(attributes)?);
+            }
             Ok(())
         })?;
         if answer.errno != 0 || count != self.servers.len() || services != self.services {
@@ -92,12 +124,12 @@ impl Fingerprint {
         };
         for of in &self.servers {
             let from_snapshot = match &mut snapshot {
-                Some(snapshot) if of.are_plain => snapshot_servers(snapshot, &self.hasher, of),
+                Some(snapshot) if of.are_plain => snapshot_servers(snapshot, &self.hasher, of, numbers),
                 Some(_) | None => None,
             };
             let (count, servers) = match from_snapshot {
                 Some(now) => now,
-                None => netlink_servers(ipvs, &self.hasher, &of.service)?,
+                None => netlink_servers(ipvs, &self.hasher, &of.service, numbers)?,
             };
             if (count, servers) != (of.count, of.servers) {
                 return Ok(false);
@@ -131,13 +163,17 @@ fn netlink_servers(
     ipvs: &mut Ipvs,
     hasher: &RandomState,
     service: &ServiceKey,
+    numbers: &mut Option<NewNumbers>,
 ) -> Result<(usize, u64), KernelError> {
     let family = service.family();
     let (mut count, mut servers) = (0, 0_u64);
     ipvs.query(cmd::GET_DEST, NlmF::DUMP, Some(service), |attributes| {
-        let (server, real, _) = decode::server(attributes, family)?;
+        let (server, real, connections) = decode::server(attributes, family)?;
         count += 1;
         servers = servers.wrapping_add(hasher.hash_one((&server, &real)));
+        if let Some(numbers) = numbers {
+            numbers.add(service, server, connections);
+        }
         Ok(())
     })?;
     Ok((count, servers))
@@ -148,10 +184,14 @@ fn snapshot_servers(
     snapshot: &mut Snapshot,
     hasher: &RandomState,
     of: &ServersFingerprint,
+    numbers: &mut Option<NewNumbers>,
 ) -> Option<(usize, u64)> {
     let mut servers = 0_u64;
-    let count = snapshot.servers(&of.service, of.count, |server, real| {
+    let count = snapshot.servers(&of.service, of.count, |server, real, connections| {
         servers = servers.wrapping_add(hasher.hash_one((&server, &real)));
+        if let Some(numbers) = numbers {
+            numbers.add(&of.service, server, connections);
+        }
     })?;
     Some((count, servers))
 }

@@ -9,15 +9,17 @@ mod snapshot;
 pub(super) mod sockopt;
 mod statistics;
 mod sync;
+mod totals;
 mod uapi;
 
+use std::collections::HashMap;
 use std::process::{Command, Stdio};
 
 use neli::consts::nl::{GenlId, NlmF};
 
 use self::codec::request::Request;
 use self::codec::{decode, encode};
-use self::fingerprint::Fingerprint;
+use self::fingerprint::{Fingerprint, NewNumbers};
 use self::loss::{LossCheck, Numbers};
 use self::uapi::{IPVS_GENL_NAME, cmd};
 use super::netlink::message::attributes;
@@ -304,10 +306,10 @@ fn refusal(operation: &Operation, errno: i32) -> Option<Refusal> {
 
 impl Kernel for Ipvs {
     /// What lies beside IPVS is not for it to read.
-    fn read_expecting(&mut self, _question: &ReadScope, expected: &Services) -> Result<Live, KernelError> {
+    fn read_expecting(&mut self, question: &ReadScope, expected: &Services) -> Result<Live, KernelError> {
         (self.last, self.losses) = (None, None);
         let numbers = self.remembers.then(Numbers::read);
-        let live = self.read_all(expected)?;
+        let live = self.read_all(expected, question.statistics)?;
         self.last = self.remembers.then(|| Fingerprint::of(&live));
         self.losses = numbers.map(|numbers| LossCheck::of(expected, &live.state.services, numbers));
         Ok(live)
@@ -315,9 +317,27 @@ impl Kernel for Ipvs {
 
     fn has_changed(&mut self, _question: &ReadScope) -> Result<bool, KernelError> {
         let Some(last) = self.last.take() else { return Ok(true) };
-        let is_same = last.matches(self)?;
+        let is_same = last.matches(self, &mut None)?;
         self.last = is_same.then_some(last);
         Ok(!is_same)
+    }
+
+    fn refresh(
+        &mut self,
+        _question: &ReadScope,
+        live: &mut Live,
+        statistics: bool,
+    ) -> Result<bool, KernelError> {
+        let Some(last) = self.last.take() else { return Ok(false) };
+        let mut numbers = Some(NewNumbers::new(statistics));
+        let is_same = last.matches(self, &mut numbers)?;
+        self.last = is_same.then_some(last);
+        if let Some(NewNumbers { connections, services }) = numbers.filter(|_| is_same) {
+            live.connections = connections;
+            live.statistics = services.map(|services| totals::whole(services, HashMap::new()));
+            read::settings(live);
+        }
+        Ok(is_same)
     }
 
     fn find_loss(&mut self, look: Look) -> Result<Loss, KernelError> {

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use neli::consts::nl::NlmF;
 
 use super::Ipvs;
-use super::codec::decode;
+use super::codec::{decode, statistics};
 use super::snapshot::Snapshot;
+use super::totals::{are_counters_stopped, whole};
 use super::uapi::cmd;
 use crate::kernel::netlink::Malformed;
 use crate::kernel::{KernelError, Live, ProgressEvent, Query};
 use crate::model::{
-    Connections, Scheduling, SchedulingCache, ServerKey, Servers, ServiceKey, Services, SyncDaemon, Table,
-    Timeouts, VirtualService,
+    Connections, Scheduling, SchedulingCache, ServerKey, Servers, ServiceKey, Services, Statistics,
+    SyncDaemon, Table, Timeouts, VirtualService,
 };
 
 /// How often a list that changes under our eyes is read before we give up.
@@ -24,19 +25,11 @@ const ATTEMPTS: usize = 30;
 const EXPIRE_NODEST_CONN: &str = "/proc/sys/net/ipv4/vs/expire_nodest_conn";
 const EXPIRE_QUIESCENT_TEMPLATE: &str = "/proc/sys/net/ipv4/vs/expire_quiescent_template";
 
-/// Linux 5.10 has none; its counters always go on.
-const RUN_ESTIMATION: &str = "/proc/sys/net/ipv4/vs/run_estimation";
-
 /// Reads the settings that say what becomes of connections.
-fn read_settings(live: &mut Live) {
+pub(super) fn settings(live: &mut Live) {
     live.expire_nodest_conn = is_set(EXPIRE_NODEST_CONN);
     live.expire_quiescent_template = is_set(EXPIRE_QUIESCENT_TEMPLATE);
     live.counters_rest = are_counters_stopped();
-}
-
-/// Whether the kernel takes nothing more into the counters of services and servers.
-pub(super) fn are_counters_stopped() -> bool {
-    std::fs::read_to_string(RUN_ESTIMATION).is_ok_and(|value| value.trim() == "0")
 }
 
 /// Whether a setting is there, and not 0.
@@ -44,19 +37,29 @@ fn is_set(path: &str) -> bool {
     std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
 }
 
+/// What was found in the lists beside what is compared with a desired state.
+#[derive(Default)]
+struct Counted {
+    services: HashMap<ServiceKey, Statistics>,
+    servers: HashMap<(ServiceKey, ServerKey), Statistics>,
+}
+
 impl Ipvs {
-    /// The whole live state. What is as expected is shared.
-    pub(super) fn read_all(&mut self, expected: &Services) -> Result<Live, KernelError> {
+    /// The whole live state, with what has been counted or without. What is as expected is shared.
+    pub(super) fn read_all(&mut self, expected: &Services, statistics: bool) -> Result<Live, KernelError> {
         let mut live = Live::default();
         self.report_progress(ProgressEvent::Listing);
-        let listed = self.services(expected.len())?;
+        let mut counted = statistics.then(Counted::default);
+        let listed = self.services(expected.len(), &mut counted)?;
         let of = listed.len();
         let mut services = Services::with_capacity_and_hasher(of, Default::default());
         // A service mostly has as many servers as the one before it.
         let mut expected_servers = 0;
         for (done, (key, scheduling)) in listed.into_iter().enumerate() {
             self.report_progress(ProgressEvent::Read { services: done, of });
-            if let Some(servers) = self.servers(&key, &mut expected_servers, &mut live.connections)? {
+            if let Some(servers) =
+                self.servers(&key, &mut expected_servers, &mut live.connections, &mut counted)?
+            {
                 let mut service = VirtualService::new(scheduling, servers);
                 if let Some(expected) = expected.get(&key) {
                     service.share(expected);
@@ -67,7 +70,8 @@ impl Ipvs {
         live.state.services = services;
         live.state.timeouts = self.timeouts()?;
         live.state.sync = self.sync_daemons()?;
-        read_settings(&mut live);
+        live.statistics = counted.map(|Counted { services, servers }| whole(services, servers));
+        settings(&mut live);
         Ok(live)
     }
 
@@ -85,11 +89,13 @@ impl Ipvs {
                 return Err(KernelError::Refused { query: Query::Service(*key), errno: answer.errno });
             }
             let Some((key, scheduling)) = found else { continue };
-            if let Some(servers) = self.servers(&key, &mut expected_servers, &mut live.connections)? {
+            if let Some(servers) =
+                self.servers(&key, &mut expected_servers, &mut live.connections, &mut None)?
+            {
                 live.state.services.insert(key, VirtualService::new(scheduling, servers));
             }
         }
-        read_settings(&mut live);
+        settings(&mut live);
         Ok(live)
     }
 
@@ -147,10 +153,17 @@ impl Ipvs {
         Err(KernelError::Unsettled(query))
     }
 
-    fn services(&mut self, mut expected: usize) -> Result<Table<ServiceKey, Arc<Scheduling>>, KernelError> {
+    fn services(
+        &mut self,
+        mut expected: usize,
+        counted: &mut Option<Counted>,
+    ) -> Result<Table<ServiceKey, Arc<Scheduling>>, KernelError> {
         let mut neighbour = SchedulingCache::default();
         let decode = |attributes: &[u8]| {
             let (key, scheduling) = decode::service(attributes)?;
+            if let Some(counted) = counted {
+                counted.services.insert(key, statistics::in_service(attributes)?);
+            }
             Ok((key, neighbour.share(scheduling)))
         };
         self.list(Query::Services, cmd::GET_SERVICE, None, &mut expected, decode, cross_check_services)
@@ -162,6 +175,7 @@ impl Ipvs {
         service: &ServiceKey,
         expected: &mut usize,
         connections: &mut HashMap<(ServiceKey, ServerKey), Connections>,
+        counted: &mut Option<Counted>,
     ) -> Result<Option<Servers>, KernelError> {
         let family = service.family();
         let mut busy = Vec::new();
@@ -169,6 +183,9 @@ impl Ipvs {
             let (key, server, connections) = decode::server(attributes, family)?;
             if !connections.is_empty() {
                 busy.push((key, connections));
+            }
+            if let Some(counted) = counted {
+                counted.servers.insert((*service, key), statistics::in_server(attributes)?);
             }
             Ok((key, server))
         };
@@ -256,8 +273,9 @@ pub(super) fn cross_check_services<V>(list: &Table<ServiceKey, V>) -> CrossCheck
 
 pub(super) fn cross_check_servers<V>(service: &ServiceKey, list: &Table<ServerKey, V>) -> CrossCheck {
     let (mut known, mut contains) = (0, lookup(list));
-    let old = Snapshot::open()
-        .and_then(|mut old| old.servers(service, list.len(), |key, _| known += usize::from(contains(&key))));
+    let old = Snapshot::open().and_then(|mut old| {
+        old.servers(service, list.len(), |key, _, _| known += usize::from(contains(&key)))
+    });
     CrossCheck::of(list.len(), old, known)
 }
 

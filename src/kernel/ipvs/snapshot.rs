@@ -7,7 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 use super::codec::{forwarding_of, protocol_number, protocol_of};
 use super::sockopt::{self, SocketOption};
-use crate::model::{Family, Forwarding, Protocol, RealServer, ServerKey, ServiceKey, Thresholds};
+use crate::model::{
+    Connections, Family, Forwarding, Protocol, RealServer, ServerKey, ServiceKey, Thresholds,
+};
 
 /// The old interface, in the network namespace of the thread that opened it.
 pub(super) struct Snapshot {
@@ -66,13 +68,13 @@ impl Snapshot {
         Some(count)
     }
 
-    /// Passes each IPv4 server of a service to `each`, and returns how many there are: no more than one above `expected`.
+    /// Passes each IPv4 server of a service with its connections to `each`, and returns how many there are: no more than one above `expected`.
     /// `None` where the list cannot be had, or has a tunnel, of which the kernel leaves out the type.
     pub(super) fn servers(
         &mut self,
         service: &ServiceKey,
         expected: usize,
-        mut each: impl FnMut(ServerKey, RealServer),
+        mut each: impl FnMut(ServerKey, RealServer, Connections),
     ) -> Option<usize> {
         /// `struct ip_vs_get_dests` without its entries, and one `struct ip_vs_dest_entry`: on every 64-bit kernel.
         const REQUEST: usize = 24;
@@ -99,8 +101,16 @@ impl Snapshot {
                 upper: u32_at(entry, 16)?.try_into().ok(),
                 lower: u32_at(entry, 20)?.try_into().ok(),
             };
+            // (Behind them are the counters, of which those of packets have 32 bits.)
+            let packets = u64::from(u32_at(entry, 44)?) + u64::from(u32_at(entry, 48)?);
+            let connections = Connections {
+                active: u32_at(entry, 24)?,
+                inactive: u32_at(entry, 28)?,
+                persistent: u32_at(entry, 32)?,
+                packets,
+            };
             count += 1;
-            each(server, RealServer { weight: u32_at(entry, 12)?, forwarding, thresholds });
+            each(server, RealServer { weight: u32_at(entry, 12)?, forwarding, thresholds }, connections);
         }
         Some(count)
     }

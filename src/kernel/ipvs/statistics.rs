@@ -6,14 +6,12 @@ use neli::consts::nl::NlmF;
 
 use super::Ipvs;
 use super::codec::statistics;
-use super::read::{are_counters_stopped, cross_check_servers, cross_check_services};
+use super::read::{cross_check_servers, cross_check_services};
+use super::totals::whole;
 use super::uapi::cmd;
-use crate::kernel::statistics::{StatisticsScope, TableStatistics, parse_totals};
+use crate::kernel::statistics::{StatisticsScope, TableStatistics};
 use crate::kernel::{KernelError, Query, permitted};
 use crate::model::{ServerKey, ServiceKey, Statistics, Table};
-
-/// Of this thread's network namespace. Absent in a kernel without, or for a process that may not see it.
-const TOTALS: &str = "/proc/thread-self/net/ip_vs_stats";
 
 impl Ipvs {
     /// What the kernel has counted of these entries. Those that are gone are left out.
@@ -33,9 +31,8 @@ impl Ipvs {
                 servers.extend(listed.into_iter().map(|(server, of)| ((*service, server), of)));
             }
         }
-        let totals = scope.totals.then(|| std::fs::read_to_string(TOTALS).ok()).flatten();
-        let totals = totals.as_deref().and_then(parse_totals);
-        Ok(TableStatistics { services, servers, totals, are_stopped: are_counters_stopped() })
+        let statistics = whole(services, servers);
+        Ok(TableStatistics { totals: statistics.totals.filter(|_| scope.totals), ..statistics })
     }
 
     fn all_service_statistics(&mut self) -> Result<Table<ServiceKey, Statistics>, KernelError> {

@@ -6,26 +6,40 @@ use crate::kernel::netlink::Malformed;
 use crate::kernel::netlink::attribute::{Attributes, find, u32_of, u64_of};
 use crate::model::{Counters, Family, ServerKey, ServiceKey, Statistics};
 
-/// The statistics of a virtual service, from the attributes of an `IPVS_CMD_NEW_SERVICE`.
+/// A virtual service with its statistics, from the attributes of an `IPVS_CMD_NEW_SERVICE`.
 ///
 /// # Errors
 /// Where they are not those of a virtual service with statistics.
 pub fn of_service(attributes: &[u8]) -> Result<(ServiceKey, Statistics), Malformed> {
-    let (key, _) = decode::service(attributes)?;
-    let missing = Malformed("a virtual service without statistics");
-    let nest = find(attributes, attr::SERVICE)?.unwrap_or_default();
-    Ok((key, statistics(nest, svc::STATS64, svc::STATS, missing)?))
+    Ok((decode::service(attributes)?.0, in_service(attributes)?))
 }
 
-/// The statistics of a real server of a virtual service of family `of_family`, from the attributes of an `IPVS_CMD_NEW_DEST`.
+/// The statistics in the same attributes.
+///
+/// # Errors
+/// Where there are none.
+pub fn in_service(attributes: &[u8]) -> Result<Statistics, Malformed> {
+    let missing = Malformed("a virtual service without statistics");
+    let nest = find(attributes, attr::SERVICE)?.unwrap_or_default();
+    statistics(nest, svc::STATS64, svc::STATS, missing)
+}
+
+/// A real server of a virtual service of family `of_family` with its statistics, from the attributes of an `IPVS_CMD_NEW_DEST`.
 ///
 /// # Errors
 /// Where they are not those of a real server with statistics.
 pub fn of_server(attributes: &[u8], of_family: Family) -> Result<(ServerKey, Statistics), Malformed> {
-    let (key, _, _) = decode::server(attributes, of_family)?;
+    Ok((decode::server(attributes, of_family)?.0, in_server(attributes)?))
+}
+
+/// The statistics in the same attributes.
+///
+/// # Errors
+/// Where there are none.
+pub fn in_server(attributes: &[u8]) -> Result<Statistics, Malformed> {
     let missing = Malformed("a real server without statistics");
     let nest = find(attributes, attr::DEST)?.unwrap_or_default();
-    Ok((key, statistics(nest, dest::STATS64, dest::STATS, missing)?))
+    statistics(nest, dest::STATS64, dest::STATS, missing)
 }
 
 /// The statistics in the attributes of an entry: those of 64 bits, or the older ones where the kernel has none.
