@@ -7,7 +7,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use super::named::named;
-use super::{Check, RealServer, ServerKey, ServiceKey};
+use super::{Check, RealServer, ServerKey, ServiceKey, Table};
 
 /// The checks of a list: all must pass. Empty: none.
 pub type Checks = Arc<[Arc<Check>]>;
@@ -15,8 +15,8 @@ pub type Checks = Arc<[Arc<Check>]>;
 /// What the file says of the health of real servers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Health {
-    /// That of virtual services with a check or a fallback; the others have no entry
-    pub services: HashMap<ServiceKey, ServiceHealth, RandomState>,
+    /// That of virtual services with a check or a fallback, in the order of the file; the others have no entry
+    pub services: Table<ServiceKey, ServiceHealth>,
 }
 
 impl Health {

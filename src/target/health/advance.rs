@@ -56,7 +56,7 @@ impl InForce {
         let said = of.verdicts.filter(|verdicts| verdicts.frozen.is_none()).map(Verdicts::addresses);
         let services = of.desired.state.services.iter().enumerate();
         let next = services.filter_map(|(place, (key, raw))| {
-            let health = of.desired.health.services.get(key)?;
+            let health = get_near(&of.desired.health.services, place, key)?;
             let known = self.states(place, key);
             let old = known.map(|states| &**states);
             let service = Service { of, key, health, raw, file: &file, old, overridden: &overridden };

@@ -9,7 +9,7 @@ use super::reasons::CheckReasons;
 use super::report::{CheckedService, HealthReport, ServerReport};
 use super::state::{ServerHealth, ServerState};
 use super::survey::{Member, Survey, survey};
-use crate::model::{Desired, OnFailure, ServerKey, ServiceHealth, ServiceKey, VirtualService};
+use crate::model::{Desired, OnFailure, ServerKey, ServiceHealth, ServiceKey, VirtualService, get_near};
 use crate::target::overridden::{Overridden, overrules_checks};
 use crate::target::refuses_clients;
 
@@ -44,7 +44,7 @@ pub(in crate::target) fn put<'a>(
     }
     for place in 0..desired.state.services.len() {
         let Some((key, service)) = desired.state.services.get_index(place) else { continue };
-        let Some(of) = health.services.get(key) else { continue };
+        let Some(of) = get_near(&health.services, place, key) else { continue };
         let states = in_force.states(place, key);
         let is_overruled = |server: &ServerKey| overrules_checks(overridden, key, server);
         let surveyed = survey(of, &service.servers, states.map(|states| &**states), &is_overruled);
@@ -73,7 +73,7 @@ fn changes(
 ) -> Changes {
     let mut changes = Changes::default();
     let report = &mut effects.report;
-    let (mut may_serve, mut checked, mut unknown, mut reasons) = (false, 0, 0, Vec::new());
+    let (mut may_serve, mut checked, mut unknown) = (false, 0, 0);
     for (number, member) in members.iter().enumerate() {
         may_serve |= member.real.serves();
         let Some(of) = member.health else { continue };
@@ -96,7 +96,9 @@ fn changes(
         } else {
             changes.weights.push((number, weight));
         }
-        reasons.extend(reason(member, of).map(|reason| (*member.server, reason)));
+        if let Some(reason) = reason(member, of) {
+            effects.reasons.push(*member.server, reason);
+        }
     }
     if checked > 0 {
         report.checked.push(CheckedService { service: *key, servers: checked, unknown });
@@ -109,9 +111,9 @@ fn changes(
     }
     if let (ServicePlace::Fallback, Some((fallback, _))) = (place, &health.fallback) {
         let why = if may_serve { CheckReason::NonePasses } else { CheckReason::NoneServes };
-        reasons.push((*fallback, why));
+        effects.reasons.push(*fallback, why);
     }
-    effects.reasons.add(*key, reasons);
+    effects.reasons.end(*key);
     changes
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lbd::config::{Source, load, render};
 use lbd::model::{
     Body, Check, CheckKind, Checks, Desired, Dns, Exchange, Exec, Forwarding, Http, Identity, MinServing,
-    OnFailure, RealServer, RecordType, ServerKey, ServiceHealth, Thresholds, Timing, Tls, Verify,
+    OnFailure, RealServer, RecordType, ServerKey, ServiceHealth, ServiceKey, Thresholds, Timing, Tls, Verify,
 };
 
 fn desired(text: &str) -> Desired {
@@ -14,7 +14,7 @@ fn desired(text: &str) -> Desired {
 }
 
 fn health<'a>(desired: &'a Desired, service: &str) -> &'a ServiceHealth {
-    &desired.health.services[&service.parse().unwrap()]
+    &desired.health.services[&service.parse::<ServiceKey>().unwrap()]
 }
 
 fn server(text: &str) -> ServerKey {
