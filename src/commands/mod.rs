@@ -22,6 +22,7 @@ mod fragment;
 mod history;
 mod inputs;
 mod install;
+mod man;
 mod metrics;
 mod named;
 mod other_file;
@@ -187,5 +188,6 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Export(options) => export::run(arguments, options, console),
         Command::Schema { fragment, api } => schema::run(*fragment, *api, console),
         Command::Completions { shell } => completions::run(*shell, console),
+        Command::Man { directory } => man::run(directory),
     }
 }
