@@ -107,11 +107,11 @@ fn tidy(page: &str) -> String {
     let mut tidy = String::new();
     for line in page.replace(".br\n\n.br\n", ".sp\n").lines().map(str::trim_end) {
         let parts: Vec<&str> = line.split('`').collect();
-        if parts.len() % 2 == 0 {
+        if parts.len().is_multiple_of(2) {
             tidy.push_str(line);
         } else {
             for (number, part) in parts.into_iter().enumerate() {
-                let is_code = number % 2 == 1;
+                let is_code = !number.is_multiple_of(2);
                 tidy.extend([if is_code { "\\fB" } else { "" }, part, if is_code { "\\fR" } else { "" }]);
             }
         }
