@@ -3,6 +3,7 @@
 mod checker;
 mod conditions;
 mod history;
+mod man;
 mod metrics;
 mod plan;
 mod status;
@@ -21,6 +22,7 @@ pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
 pub use self::history::{HistoryCommand, HistoryOptions, RollbackOptions};
+pub use self::man::ManPage;
 pub use self::metrics::MetricsOptions;
 pub use self::plan::{Apply, Diff, DiffOutput, Overrides, PruneOption};
 pub use self::status::{ConnectionsOptions, StatusOptions, TopOptions, ZeroOptions};
@@ -117,7 +119,7 @@ fn accepting(command: clap::Command, option: &Arg) -> clap::Command {
 /// Whether a command uses an option of all commands. The others accept it, since scripts pass it to each, and do not list it.
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
-        "schema" | "completions" => false,
+        "schema" | "completions" | "man" => false,
         "check" => option.get_id() == "file",
         "checker" => option.get_id() == "run_dir",
         // What is probed is no matter of these.
@@ -320,6 +322,14 @@ pub enum Command {
         /// The shell
         #[arg(value_enum)]
         shell: CompletionShell,
+    },
+
+    /// Write the man pages into a directory, which has to be there
+    #[command(hide = true)]
+    Man {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
     },
 }
 

@@ -102,7 +102,7 @@ fn show(store: &Store, number: u64, console: &mut Console<'_>) -> Result<u8, Com
 fn write_out(source: &Source, directory: &Path, console: &mut Console<'_>) -> Result<u8, CommandError> {
     let error = |path: &Path| {
         let path = path.to_owned();
-        move |cause| CommandError::WriteOut(WriteError { path, cause })
+        move |cause| CommandError::WriteOut(WriteError::new(path, cause))
     };
     // The history belongs to the user of the daemon: no name in it may lead elsewhere.
     let parts = source.parts();
@@ -133,6 +133,12 @@ fn write_out(source: &Source, directory: &Path, console: &mut Console<'_>) -> Re
 pub struct WriteError {
     path: PathBuf,
     cause: io::Error,
+}
+
+impl WriteError {
+    pub(super) fn new(path: PathBuf, cause: io::Error) -> Self {
+        Self { path, cause }
+    }
 }
 
 impl fmt::Display for WriteError {

@@ -23,6 +23,7 @@ mod history;
 mod inputs;
 mod install;
 mod kernel_reader;
+mod man;
 mod metrics;
 mod named;
 mod other_file;
@@ -188,5 +189,6 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Export(options) => export::run(arguments, options, console),
         Command::Schema { fragment, api } => schema::run(*fragment, *api, console),
         Command::Completions { shell } => completions::run(*shell, console),
+        Command::Man { directory } => man::run(directory),
     }
 }

@@ -32,6 +32,7 @@ mod import;
 mod include;
 mod ipvsadm;
 mod log;
+mod man;
 mod metrics;
 mod nft_listings;
 mod overrides;
