@@ -206,7 +206,7 @@ fn the_help_lists_the_exit_codes_and_each_command_the_options_that_it_uses() {
     let help = lbd(&directory, &["--help"]).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         help.contains(
-            "Exit codes: 0 done or in sync, 1 not in sync (diff, status), paused, servers in service against their checks, or the \
+            "Exit codes: 0 done or in sync, 1 not in sync (diff, status), not all pass (check), paused, servers in service against their checks, or the \
              daemon or its checker dead (status), 2 error, 3 refused by \
              a guard, a pause, a trial or `--expect` (apply, pause, try, confirm, rollback)."
         ),
