@@ -27,7 +27,8 @@ pub struct Bounds {
     pub refused: Option<Span>,
     /// From when no probe is answered; `None`: no answer is needed
     pub silent: Option<Span>,
-    /// From when the server does again what is expected
+    /// From when the server does again what is expected. A probe that waits for its answer at that moment may be the first that passes: then the
+    /// least is shorter by the time that it has waited, up to the whole time-out
     pub back: Span,
     /// How much longer both failures take where more than half of all targets fail at once: a second interval of the slowest of their checks, or
     /// [`COMMON_MOST`], says the same
