@@ -2,17 +2,18 @@
 
 mod checker;
 mod conditions;
+mod export;
 mod history;
 mod man;
 mod metrics;
+mod parser;
 mod plan;
 mod status;
 mod tips;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::health::RunDirs;
@@ -21,6 +22,7 @@ pub use self::checker::{CheckOptions, CheckerOptions, CheckerStart};
 pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
+pub use self::export::{Export, ExportOutput, ImportFormat};
 pub use self::history::{HistoryCommand, HistoryOptions, RollbackOptions};
 pub use self::man::ManPage;
 pub use self::metrics::MetricsOptions;
@@ -65,76 +67,6 @@ pub struct Arguments {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
-}
-
-impl Arguments {
-    /// Parses the words of a command line, the name of the program first.
-    ///
-    /// # Errors
-    /// Where they are not valid, or ask for help or the version.
-    pub fn from_words(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let words: Vec<OsString> = words.into_iter().collect();
-        let mut parser = Self::command();
-        for option in options_of_all(&parser) {
-            let hidden = option.global(false).hide(true);
-            for command in names(&parser).iter().filter(|command| !uses(command, &hidden)) {
-                parser = parser.mut_subcommand(command, |command| accepting(command, &hidden));
-            }
-        }
-        let names = names(&parser);
-        let typed = words.iter().skip(1).filter_map(|word| word.to_str());
-        let command = typed.into_iter().find_map(|word| names.iter().find(|name| *name == word));
-        parser
-            .try_get_matches_from(&words)
-            .and_then(|matches| Self::from_arg_matches(&matches))
-            .map_err(|error| tips::add(error, command.map(String::as_str)))
-    }
-
-    /// The command line as completions list it: each command with the options that it uses.
-    pub fn completed() -> clap::Command {
-        let all = Self::command();
-        // A hidden command would be listed, too.
-        let listed = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-        let mut completed = clap::Command::new("lbd")
-            .version(env!("CARGO_PKG_VERSION"))
-            .long_about(all.get_long_about().cloned().unwrap_or_default())
-            .args(all.get_arguments().cloned())
-            .subcommands(listed);
-        for option in options_of_all(&completed) {
-            let option = option.global(false);
-            completed = completed.mut_arg(option.get_id(), |option| option.global(false));
-            for command in names(&completed).iter().filter(|command| uses(command, &option)) {
-                completed = completed.mut_subcommand(command, |command| command.arg(option.clone()));
-            }
-        }
-        completed
-    }
-}
-
-/// The command, and all of its own, with one more option.
-fn accepting(command: clap::Command, option: &Arg) -> clap::Command {
-    command.arg(option.clone()).mut_subcommands(|command| accepting(command, option))
-}
-
-/// Whether a command uses an option of all commands. The others accept it, since scripts pass it to each, and do not list it.
-fn uses(command: &str, option: &Arg) -> bool {
-    match command {
-        "schema" | "completions" | "man" => false,
-        "check" => option.get_id() == "file",
-        "checker" => option.get_id() == "run_dir",
-        // What is probed is no matter of these.
-        "validate" | "overrides" | "connections" | "zero" if option.get_id() == "run_dir" => false,
-        "teardown" | "resume" | "export" | "overrides" | "history" => option.get_id() != "file",
-        _ => true,
-    }
-}
-
-fn options_of_all(parser: &clap::Command) -> Vec<Arg> {
-    parser.get_arguments().filter(|option| option.is_global_set()).cloned().collect()
-}
-
-fn names(parser: &clap::Command) -> Vec<String> {
-    parser.get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// The commands.
@@ -369,39 +301,6 @@ pub struct Validate {
     pub verbose: bool,
 }
 
-/// Arguments of `export`.
-#[derive(Debug, Clone, Args)]
-pub struct Export {
-    /// Output format
-    #[arg(long, short, value_enum, default_value = "yaml", value_name = "FORMAT")]
-    pub output: ExportOutput,
-
-    /// Convert a keepalived.conf, an ldirectord.cf or rules of ipvsadm instead of the live state; needs no kernel
-    #[arg(long, value_name = "FILE")]
-    pub from: Option<PathBuf>,
-
-    /// The format of that file. Default: it is recognised
-    #[arg(long, value_enum, value_name = "FORMAT", requires = "from")]
-    pub format: Option<ImportFormat>,
-
-    /// Look up the names of hosts and ports in that file by the system's resolver (`getent`)
-    #[arg(long, requires = "from")]
-    pub resolve: bool,
-
-    /// Turn the rules of this `iptables-save` or `nft -j list ruleset` listing that set marks into `match`; of a live table the
-    /// host's own firewall is read without it
-    #[arg(long, value_name = "FILE")]
-    pub marks: Option<PathBuf>,
-
-    /// Write the weights that the kernel has, also where `lbd drain` or `lbd weight` has set them
-    #[arg(long, conflicts_with = "from")]
-    pub as_is: bool,
-
-    /// Add the value of this kernel setting (`net.ipv4.ip_forward`); may be given several times
-    #[arg(long, value_name = "NAME", conflicts_with = "from")]
-    pub sysctl: Vec<String>,
-}
-
 /// The output formats of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportOutput {
@@ -409,28 +308,6 @@ pub enum ReportOutput {
     Text,
     /// For scripts
     Json,
-}
-
-/// The formats that `export --from` converts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ImportFormat {
-    /// keepalived.conf
-    Keepalived,
-    /// ldirectord.cf
-    Ldirectord,
-    /// Rules that `ipvsadm -S` saved, or a script of `ipvsadm` commands
-    Ipvsadm,
-}
-
-/// The output formats of `export`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportOutput {
-    /// A desired file
-    Yaml,
-    /// A desired file, as JSON
-    Json,
-    /// Rules for `ipvsadm -R`
-    Ipvsadm,
 }
 
 /// The shells that completions are written for.
