@@ -25,9 +25,8 @@ use super::live;
 use super::problem::{MEDIA_TYPE, Problem, ProblemKind};
 use super::question::Route;
 use super::scope::Scope;
-use super::text::{Pieces, Text};
+use super::text::Pieces;
 use super::timed::{TimeLimits, Timed, Turn, Turns};
-use super::unreadable::Described;
 use super::worker::{Documents, MakeDocuments, Reply, Worker};
 use crate::escape;
 use crate::http_stream::HttpStream;
@@ -119,7 +118,7 @@ async fn connection<D: Documents + 'static>(stream: UnixStream, shared: Arc<Shar
     let mut builder = http1::Builder::new();
     // (The limits of time are those of the stream.)
     builder.max_buf_size(LONGEST_HEAD).header_read_timeout(None).auto_date_header(false);
-    if let Err(error) = builder.serve_connection(HttpStream(Described::new(timed)), service).await {
+    if let Err(error) = builder.serve_connection(HttpStream(timed), service).await {
         debug!("a connection of the socket has ended: {error}");
     }
 }
@@ -246,8 +245,8 @@ enum Content {
 }
 
 impl Content {
-    fn whole(text: impl Into<String>) -> Self {
-        Self::Whole(Text::from(text.into().into_bytes()).into_pieces())
+    fn whole(text: impl Into<Bytes>) -> Self {
+        Self::Whole(text.into().into())
     }
 }
 

@@ -88,6 +88,14 @@ pub(super) struct Pieces {
     _counted: Option<Arc<Counted>>,
 }
 
+impl From<Bytes> for Pieces {
+    fn from(text: Bytes) -> Self {
+        let left = text.len();
+        let pieces = if text.is_empty() { Vec::new() } else { vec![text] };
+        Self { pieces: pieces.into_iter(), left, _counted: None }
+    }
+}
+
 impl Pieces {
     /// How long all of them are, in bytes.
     pub(super) fn left(&self) -> usize {

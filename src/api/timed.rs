@@ -1,14 +1,17 @@
 //! A client's connection with limits of time: on a request, on the pause before the next one, and on a client that does not read.
+//! What hyper replies to what is no request passes here, too, and is described (`unreadable`).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use super::unreadable::Described;
 
 /// How long each may take.
 #[derive(Debug, Clone, Copy)]
@@ -83,11 +86,13 @@ pub(super) struct Timed<S> {
     until_read: Option<Pin<Box<Sleep>>>,
     /// When the client has to take something
     until_written: Option<Pin<Box<Sleep>>>,
+    described: Described,
 }
 
 impl<S> Timed<S> {
     pub(super) fn new(stream: S, limits: TimeLimits, turns: Turns) -> Self {
-        Self { stream, limits, turns, seen: 0, has_begun: false, until_read: None, until_written: None }
+        let (until_read, until_written, described) = (None, None, Described::default());
+        Self { stream, limits, turns, seen: 0, has_begun: false, until_read, until_written, described }
     }
 
     /// Whether the time for a request is over. None is waited for while a reply is on its way.
@@ -145,13 +150,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Timed<S> {
+    /// Writes pieces, or what replaces them where they are a reply of hyper itself, which is a piece by itself.
+    fn write(&mut self, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if let [head] = pieces
+            && let Some(count) = ready!(self.described.poll_written(&mut self.stream, context, head))?
+        {
+            return Poll::Ready(Ok(count));
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let result = self.write(context, &[IoSlice::new(bytes)]);
         self.written(context, result)
     }
 
@@ -172,7 +189,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        let result = self.write(context, pieces);
         self.written(context, result)
     }
 }

@@ -1,41 +1,37 @@
 //! Gives a problem document to what hyper does not read as a request: hyper itself replies with a head alone.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
 use super::problem::{Problem, ProblemKind};
 
-/// A stream on which those replies of hyper are replaced.
-pub(super) struct Described<S> {
-    stream: S,
-    /// What is written in the place of a reply, until all of it is
-    reply: Vec<u8>,
-}
+/// What is written in the place of such a reply, until all of it is.
+#[derive(Debug, Default)]
+pub(super) struct Described(Vec<u8>);
 
-impl<S> Described<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, reply: Vec::new() }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> Described<S> {
+impl Described {
     /// Writes what replaces `head`, if it is to be replaced; says then that all of `head` is written.
-    fn poll_replaced(&mut self, context: &mut Context<'_>, head: &[u8]) -> Poll<io::Result<Option<usize>>> {
-        if self.reply.is_empty() {
+    pub(super) fn poll_written<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+        head: &[u8],
+    ) -> Poll<io::Result<Option<usize>>> {
+        if self.0.is_empty() {
             match problem(head) {
-                Some(problem) => self.reply = problem.reply().into_bytes(),
+                Some(problem) => self.0 = problem.reply().into_bytes(),
                 None => return Poll::Ready(Ok(None)),
             }
         }
-        while !self.reply.is_empty() {
-            let count = ready!(Pin::new(&mut self.stream).poll_write(context, &self.reply))?;
+        while !self.0.is_empty() {
+            let count = ready!(Pin::new(&mut *stream).poll_write(context, &self.0))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.reply.drain(..count.min(self.reply.len()));
+            self.0.drain(..count.min(self.0.len()));
         }
         Poll::Ready(Ok(Some(head.len())))
     }
@@ -56,53 +52,4 @@ fn problem(head: &[u8]) -> Option<Problem> {
     .into_iter()
     .find(|(kind, _)| kind.status().as_str() == status)
     .map(|(kind, detail)| Problem::new(kind, detail))
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Described<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Described<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match ready!(self.poll_replaced(context, bytes))? {
-            Some(count) => Poll::Ready(Ok(count)),
-            None => Pin::new(&mut self.stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        // Such a reply is a piece by itself.
-        if let [head] = pieces
-            && let Some(count) = ready!(self.poll_replaced(context, head))?
-        {
-            return Poll::Ready(Ok(count));
-        }
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
 }
