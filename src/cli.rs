@@ -1,8 +1,10 @@
 //! Defines the commands and options of `lbd` with their help texts; man page and completions come from here.
 
+mod agent;
 mod checker;
 mod conditions;
 mod export;
+mod fleet;
 mod history;
 mod man;
 mod metrics;
@@ -18,11 +20,13 @@ use clap_complete::Shell;
 
 use crate::health::RunDirs;
 
+pub use self::agent::{AgentCommand, AgentFiles, AgentOptions};
 pub use self::checker::{CheckOptions, CheckerOptions, CheckerStart};
 pub use self::conditions::{
     DrainOptions, Lasting, PauseOptions, Term, TryOptions, UndoOptions, WeightOptions,
 };
 pub use self::export::{Export, ExportOutput, ImportFormat};
+pub use self::fleet::{FleetCommand, FleetOptions, StrategyCommand};
 pub use self::history::{HistoryCommand, HistoryOptions, RollbackOptions};
 pub use self::man::ManPage;
 pub use self::metrics::MetricsOptions;
@@ -237,6 +241,12 @@ pub enum Command {
     ///
     /// Exit code 0: done, 2: error, or something cannot be written in the file's terms: a comment in the output names it.
     Export(Export),
+
+    /// Fetch the desired file from git or etcd: what runs on a director of a fleet; needs the package lbd-agent
+    Agent(AgentOptions),
+
+    /// Show and steer the rollout of a revision to all directors of a fleet; needs the package lbd-agent
+    Fleet(FleetOptions),
 
     /// Write the JSON Schema of the desired file, for completion and validation in editors
     Schema {

@@ -107,6 +107,14 @@ pub mod report;
 /// Serves the daemon's state on a Unix socket, to be read.
 pub mod api;
 
+/// Who of a fleet of directors takes which revision when: the strategy, what lies in etcd, and the decision of each director.
+#[cfg(feature = "agent")]
+pub mod fleet;
+
+/// The agent of a director: fetches its desired file from git, etcd or a directory, and puts it into place.
+#[cfg(feature = "agent")]
+pub mod agent;
+
 /// Shows the table with its rates on a terminal, again and again: `lbd top`.
 pub mod top;
 

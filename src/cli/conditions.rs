@@ -164,7 +164,7 @@ pub(super) fn drain_length(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// The reason of a condition: a line.
-fn reason(text: &str) -> Result<String, &'static str> {
+pub(super) fn reason(text: &str) -> Result<String, &'static str> {
     const LONGEST: usize = 200;
     if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
         return Err("expected one line of at most 200 characters");

@@ -59,6 +59,9 @@ fn accepting(command: clap::Command, option: &Arg) -> clap::Command {
 fn uses(command: &str, option: &Arg) -> bool {
     match command {
         "schema" | "completions" | "man" => false,
+        // The agent has a directory of its own.
+        "agent" => option.get_id() != "state_dir",
+        "fleet" => false,
         "check" => option.get_id() == "file",
         "checker" => option.get_id() == "run_dir",
         // What is probed is no matter of these.

@@ -62,7 +62,7 @@ impl StatusOptions {
 }
 
 /// The interval of `--watch`.
-fn interval(seconds: &str) -> Result<Duration, &'static str> {
+pub(super) fn interval(seconds: &str) -> Result<Duration, &'static str> {
     let seconds = seconds.parse().ok().filter(|seconds| (0.2..=86_400.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or("expected a number of seconds from 0.2 to 86400")
 }

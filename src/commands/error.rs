@@ -158,6 +158,15 @@ pub enum CommandError {
     NotApplied,
     /// The plan changed between its display and its confirmation.
     PlanChanged,
+    /// The program of `agent` and `fleet` is not installed there.
+    NoAgent(PathBuf),
+    /// It cannot be started.
+    Agent {
+        /// The program
+        program: PathBuf,
+        /// The cause
+        cause: io::Error,
+    },
 }
 
 impl CommandError {
@@ -297,6 +306,12 @@ impl fmt::Display for CommandError {
             Self::NotApplied => f.write_str(
                 "the change is recorded, and the pass did not bring it into the kernel; see above",
             ),
+            Self::NoAgent(program) => write!(
+                f,
+                "{}: there is no such program; `lbd agent` and `lbd fleet` need the package lbd-agent, which is not installed",
+                program.display()
+            ),
+            Self::Agent { program, cause: _ } => write!(f, "{}: cannot be started", program.display()),
             Self::PlanChanged => f.write_str(
                 "something has changed since this was shown; nothing was removed; run `lbd teardown` again",
             ),
@@ -320,7 +335,9 @@ impl Error for CommandError {
             Self::Privileges(error) => error.source(),
             Self::Logging(error) => error.source(),
             Self::Socket(error) => error.source(),
-            Self::Setting { cause, .. } | Self::FewDescriptors { cause, .. } => Some(cause),
+            Self::Setting { cause, .. } | Self::FewDescriptors { cause, .. } | Self::Agent { cause, .. } => {
+                Some(cause)
+            }
             Self::Scope(error) | Self::Output(error) => Some(error),
             Self::Unwritable(error) => Some(&**error),
             Self::Invalid(_)
@@ -348,7 +365,8 @@ impl Error for CommandError {
             | Self::NoOverride { .. }
             | Self::NotApplied
             | Self::TooManyOverrides(_)
-            | Self::PlanChanged => None,
+            | Self::PlanChanged
+            | Self::NoAgent(_) => None,
         }
     }
 }

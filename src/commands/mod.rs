@@ -1,6 +1,7 @@
 //! Runs the commands, one file each: load, connect, reconcile, print, exit code.
 
 mod advice;
+mod agent;
 mod apply;
 mod by_socket;
 mod check;
@@ -187,6 +188,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, Com
         Command::Validate(options) => validate::run(arguments, options, console),
         Command::Check(options) => check::run(arguments, options, console),
         Command::Export(options) => export::run(arguments, options, console),
+        Command::Agent(_) | Command::Fleet(_) => Err(agent::run()),
         Command::Schema { fragment, api } => schema::run(*fragment, *api, console),
         Command::Completions { shell } => completions::run(*shell, console),
         Command::Man { directory } => man::run(directory),

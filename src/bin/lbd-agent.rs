@@ -1,0 +1,3 @@
+//! The program of a fleet.
+
+fn main() {}
