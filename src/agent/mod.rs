@@ -1,6 +1,34 @@
 //! The agent of a director: fetches its desired file from git, etcd or a directory, and puts it into place.
 //!
 //! It is a program of its own (`lbd-agent`) without any privilege. Its one effect on a director is a complete and validated file that it renames
-//! into place, and that the daemon follows.
+//! into place, and that the daemon follows. `controller` decides what is next, purely; `runner` does it; `source` fetches, `fleet_reader` follows
+//! etcd, `reporter` keeps the report there, `daemon` looks at lbd, and `verdict` judges what it says.
 
+pub mod commands;
+mod controller;
+mod daemon;
+pub mod etcd;
+mod fleet_reader;
+mod format;
+mod load;
+mod pause;
+mod place;
+mod reporter;
+mod rewind;
+mod runner;
 pub mod settings;
+pub mod source;
+mod state;
+mod status;
+mod verdict;
+mod wake;
+
+use self::settings::{EtcdSettings, Settings, SourceSettings};
+
+/// The etcd of the fleet: that of its rollout, else that of its source.
+fn etcd_of(settings: &Settings) -> Option<&EtcdSettings> {
+    settings.rollout.as_ref().or(match &settings.source {
+        SourceSettings::Etcd(etcd) => Some(etcd),
+        SourceSettings::Git(_) | SourceSettings::Directory(_) => None,
+    })
+}

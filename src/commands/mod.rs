@@ -31,6 +31,7 @@ mod other_file;
 mod overrides;
 mod part;
 mod pause;
+mod program;
 mod repeat;
 mod restore;
 mod rollback;
@@ -57,7 +58,10 @@ use crate::progress::Progress;
 use crate::reconcile::Failed;
 use crate::report::Output;
 
+pub use self::confirm::confirm;
 pub use self::error::CommandError;
+pub use self::program::program;
+pub use self::who::who;
 use self::kernel_reader::KernelReader;
 
 /// Exit code: done, in sync, verified.
@@ -84,7 +88,7 @@ pub struct Console<'a> {
 
 impl Console<'_> {
     /// Prints a warning, which does not stop the command.
-    fn warn(&mut self, message: impl fmt::Display) {
+    pub fn warn(&mut self, message: impl fmt::Display) {
         self.message(AnsiColor::Yellow, "warning:", message);
     }
 
@@ -96,12 +100,12 @@ impl Console<'_> {
     }
 
     /// Prints what the operator may want to know.
-    fn note(&mut self, message: impl fmt::Display) {
+    pub fn note(&mut self, message: impl fmt::Display) {
         self.message(AnsiColor::Cyan, "note:", message);
     }
 
     /// Prints an error.
-    fn error(&mut self, message: impl fmt::Display) {
+    pub fn error(&mut self, message: impl fmt::Display) {
         self.message(AnsiColor::Red, "error:", message);
     }
 
