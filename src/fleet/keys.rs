@@ -16,6 +16,8 @@ pub const RESULTS: &str = "results/";
 pub const REPORTS: &str = "reports/";
 /// The folder of what operators did, and why.
 pub const AUDIT: &str = "audit/";
+/// What the prefix of the files ends with, where the source is etcd: they lie beside the fleet, so that who follows it does not read them.
+pub const CONTENT: &str = ".files";
 /// The folder of the lists of files, one for each revision, where the source is etcd.
 pub const DESIRED: &str = "desired/";
 /// The folder of the files themselves, by their digests.

@@ -6,6 +6,7 @@
 mod decide;
 mod keys;
 mod records;
+mod roles;
 mod strategy;
 mod strategy_file;
 mod transaction;
@@ -22,6 +23,7 @@ pub use self::records::{
     Audit, Candidate, FileList, Halt, Head, ListedFile, Outcome, OutcomeKind, PlanReport, Report, Slot,
     Version, are_labels_of,
 };
+pub use self::roles::fleet_roles;
 pub use self::strategy::{Healthy, OnFailure, Parallel, Revert, Stage, Strategy};
 pub use self::strategy_file::{load as load_strategy, schema as strategy_schema};
 pub use self::transaction::{Condition, Transaction, Write, claim, finish, next_head, promote};
