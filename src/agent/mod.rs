@@ -3,4 +3,8 @@
 //! It is a program of its own (`lbd-agent`) without any privilege. Its one effect on a director is a complete and validated file that it renames
 //! into place, and that the daemon follows.
 
+pub mod format;
+mod load;
 pub mod settings;
+
+pub use load::{load, schema};

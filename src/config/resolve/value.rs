@@ -16,7 +16,7 @@ use crate::model::{Family, MaxDelete, MinServing};
 pub(in crate::config) const UNITS: [(char, u32); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
 /// A duration in seconds, if it is one and in the range.
-pub(super) fn seconds(
+pub fn seconds(
     duration: &DurationText,
     range: RangeInclusive<u32>,
     path: impl FnOnce() -> KeyPath,
