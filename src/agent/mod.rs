@@ -9,7 +9,7 @@ mod controller;
 mod daemon;
 pub mod etcd;
 mod fleet_reader;
-mod format;
+pub mod format;
 mod load;
 mod pause;
 mod place;
@@ -23,6 +23,7 @@ mod status;
 mod verdict;
 mod wake;
 
+pub use self::load::{load, schema};
 use self::settings::{EtcdSettings, Settings, SourceSettings};
 
 /// The etcd of the fleet: that of its rollout, else that of its source.

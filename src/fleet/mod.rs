@@ -5,6 +5,7 @@
 
 mod decide;
 mod keys;
+pub(crate) mod names;
 mod records;
 mod roles;
 mod strategy;
@@ -17,8 +18,9 @@ mod simulation;
 
 pub use self::decide::{Decision, Stay, decide};
 pub use self::keys::{
-    AUDIT, CANDIDATE, DESIRED, FILES, HALT, HEAD, REPORTS, RESULTS, SLOTS, STRATEGY, report, result, slot,
+    AUDIT, CANDIDATE, CONTENT, DESIRED, FILES, HALT, HEAD, REPORTS, RESULTS, SLOTS, STRATEGY, report, result, slot,
 };
+pub(crate) use self::names::{LabelText, NAME, NameText};
 pub use self::records::{
     Audit, Candidate, FileList, Halt, Head, ListedFile, Outcome, OutcomeKind, PlanReport, Report, Slot,
     Version, are_labels_of,

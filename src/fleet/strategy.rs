@@ -6,6 +6,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::records::are_labels_of;
+use crate::model::named;
 
 /// The strategy of a fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,15 +83,16 @@ impl Default for OnFailure {
     }
 }
 
-/// Which directors go back to the file before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Revert {
-    /// The one where the revision failed
-    Own,
-    /// All of its stage
-    Stage,
-    /// All
-    Fleet,
+named! {
+    /// Which directors go back to the file before.
+    pub enum Revert {
+        /// The one where the revision failed.
+        Own = "self",
+        /// All of its stage.
+        Stage = "stage",
+        /// All.
+        Fleet = "fleet",
+    }
 }
 
 impl Strategy {

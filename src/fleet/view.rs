@@ -10,6 +10,7 @@ use super::keys;
 use super::records::{Candidate, Halt, Head, Outcome, OutcomeKind, Report, Slot};
 use super::strategy::Strategy;
 use super::strategy_file;
+use crate::config::Source;
 
 /// A document and when it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl View {
             self.head = Some(Stored { value: document(value)?, modified });
         } else if key == keys::STRATEGY {
             let text = String::from_utf8(value.to_vec()).map_err(|_| "not UTF-8".to_owned())?;
-            let strategy = strategy_file::load(key, &text).map_err(|problems| problems.line())?;
+            let strategy = strategy_file::load(&Source::new(key, text)).map_err(|problems| problems.line())?;
             self.strategy = Some(Stored { value: strategy, modified });
         } else if key == keys::HALT {
             self.halt = Some(document(value)?);

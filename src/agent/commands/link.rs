@@ -9,8 +9,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use super::AgentError;
-use super::small::wake_agent;
-use crate::agent::load;
+use super::small::{settings, wake_agent};
 use crate::agent::pause::AgentPause;
 use crate::agent::place::{AgentDirectory, Desired, LARGEST};
 use crate::cli::{AgentOptions, Arguments};
@@ -127,7 +126,7 @@ pub(super) fn enable(
     no_start: bool,
     console: &mut Console<'_>,
 ) -> Result<u8, AgentError> {
-    load::load(&options.files.config)?;
+    settings(&options.files.config)?;
     let place = Place::new(arguments, options)?;
     if place.followed() != Desired::Followed {
         // The first file in place is the one in force, until a revision comes.

@@ -16,7 +16,6 @@ use crate::agent::runner::Agent;
 use crate::agent::settings::{Settings, SourceSettings};
 use crate::agent::state::State;
 use crate::agent::wake::Bell;
-use crate::agent::load;
 use crate::api::Scope;
 use crate::cli::{AgentOptions, Arguments};
 use crate::commands::{CommandError, DONE};
@@ -35,7 +34,7 @@ const OF_ETCD: Duration = Duration::from_secs(300);
 
 pub(super) fn run(arguments: &Arguments, options: &AgentOptions, log_level: Option<&str>) -> Result<u8, AgentError> {
     logging::init(log_level).map_err(CommandError::Logging)?;
-    let settings = load::load(&options.files.config)?;
+    let settings = super::small::settings(&options.files.config)?;
     let directory = AgentDirectory::new(&options.files.agent_dir);
     let _lock = lock(&directory)?;
     let state = State::load(&directory)?;

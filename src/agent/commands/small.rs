@@ -11,7 +11,11 @@ use crate::agent::controller::shown;
 use crate::agent::place::AgentDirectory;
 use crate::agent::runner::source_word;
 use crate::agent::status::AgentStatus;
+use crate::agent::settings::Settings;
 use crate::agent::{load, rewind, wake};
+use crate::config::{Diagnostics, other};
+use crate::host;
+use std::path::Path;
 use crate::cli::{AgentOptions, ReportOutput};
 use crate::commands::{Console, DONE, ERROR};
 use crate::escape;
@@ -23,12 +27,17 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// The digits of a commit.
 const COMMIT: usize = 40;
 
+/// What the agent's own file says.
+pub(super) fn settings(file: &Path) -> Result<Settings, Diagnostics> {
+    load(&other::read(file)?, &host::name())
+}
+
 pub(super) fn validate(
     options: &AgentOptions,
     output: ReportOutput,
     console: &mut Console<'_>,
 ) -> Result<u8, AgentError> {
-    let loaded = load::load(&options.files.config);
+    let loaded = settings(&options.files.config);
     match (output, loaded) {
         (ReportOutput::Text, Ok(settings)) => {
             let (name, source) = (escape::text(&settings.name), source_word(&settings.source));
