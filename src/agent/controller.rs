@@ -80,7 +80,9 @@ pub fn next(facts: &Facts<'_>, well: &mut WellSince) -> Action {
     if let Some(in_flight) = &facts.state.in_flight {
         let revision = shown(&in_flight.file.revision);
         if facts.desired != Desired::Followed {
-            return Action::Failed("the desired file was made a plain file while the revision was under way".to_owned());
+            return Action::Failed(
+                "the desired file was made a plain file while the revision was under way".to_owned(),
+            );
         }
         return match judge(in_flight, facts.daemon, healthy(facts.view), well, facts.now) {
             Verdict::Waiting(missing) => Action::rest(format!("{revision} is in place: {missing}")),
@@ -112,9 +114,8 @@ pub fn next(facts: &Facts<'_>, well: &mut WellSince) -> Action {
         Decision::Stay(stay) => {
             let head = view.head.as_ref().map(|head| shown(&head.value.revision));
             let doing = match (&stay, head) {
-                (Stay::NoHead | Stay::NoStrategy | Stay::Unreadable(_) | Stay::NotInInventory, _) | (_, None) => {
-                    stay.to_string()
-                }
+                (Stay::NoHead | Stay::NoStrategy | Stay::Unreadable(_) | Stay::NotInInventory, _)
+                | (_, None) => stay.to_string(),
                 (_, Some(head)) => format!("{head}: {stay}"),
             };
             Action::Rest { doing, is_error: stay.is_error() }
@@ -163,9 +164,10 @@ fn promotes(facts: &Facts<'_>, view: &View) -> Option<String> {
         return None;
     }
     // The one before is not promoted again: an operator went back from it, while it still is the newest of the source.
-    let is_new = view.head.as_ref().is_none_or(|head| {
-        head.value.revision != newest && head.value.previous.as_deref() != Some(newest)
-    });
+    let is_new = view
+        .head
+        .as_ref()
+        .is_none_or(|head| head.value.revision != newest && head.value.previous.as_deref() != Some(newest));
     is_new.then(|| newest.to_owned())
 }
 
@@ -193,7 +195,8 @@ mod tests {
     }
 
     fn settings(has_rollout: bool) -> Settings {
-        let directory = DirectorySettings { path: "/d".into(), paths: Vec::new(), interval: Duration::from_secs(1) };
+        let directory =
+            DirectorySettings { path: "/d".into(), paths: Vec::new(), interval: Duration::from_secs(1) };
         let etcd = EtcdSettings { endpoints: Vec::new(), prefix: "/lbd".into(), tls: None };
         Settings {
             name: "lb1".into(),
@@ -232,8 +235,23 @@ mod tests {
         Stored { value, modified: 5 }
     }
 
-    fn action(settings: &Settings, state: &State, desired: Desired, newest: Option<&str>, view: Option<&View>) -> Action {
-        let facts = Facts { settings, state, desired, newest, view, is_etcd_up: view.is_some(), daemon: None, now: now() };
+    fn action(
+        settings: &Settings,
+        state: &State,
+        desired: Desired,
+        newest: Option<&str>,
+        view: Option<&View>,
+    ) -> Action {
+        let facts = Facts {
+            settings,
+            state,
+            desired,
+            newest,
+            view,
+            is_etcd_up: view.is_some(),
+            daemon: None,
+            now: now(),
+        };
         next(&facts, &mut WellSince::default())
     }
 
@@ -262,7 +280,10 @@ mod tests {
     fn the_first_canary_promotes_what_is_new_and_never_what_was_left() {
         let settings = settings(true);
         let state = State::default();
-        let mut view = View { strategy: Some(Stored { value: strategy(&["lb1", "lb2"]), modified: 1 }), ..View::default() };
+        let mut view = View {
+            strategy: Some(Stored { value: strategy(&["lb1", "lb2"]), modified: 1 }),
+            ..View::default()
+        };
         let of = |view: &View, newest| action(&settings, &state, Desired::Followed, newest, Some(view));
         assert_eq!(of(&view, Some("r1")), Action::Promote("r1".into()));
         view.head = Some(head("r1", None));
@@ -285,10 +306,14 @@ mod tests {
         assert_eq!(rest, Action::rest("r1 is in place: the daemon does not answer"));
         state.in_flight = None;
         let result = OutcomeKind::Verified;
-        let outcome = Outcome { version: Version, revision: "r1".into(), result, error: None, at: now().into() };
+        let outcome =
+            Outcome { version: Version, revision: "r1".into(), result, error: None, at: now().into() };
         state.to_report = Some(outcome);
         let down = action(&settings, &state, Desired::Followed, None, None);
         assert_eq!(down, Action::error("etcd does not answer: no new revision is taken"));
-        assert_eq!(action(&settings, &state, Desired::Followed, None, Some(&View::default())), Action::Report);
+        assert_eq!(
+            action(&settings, &state, Desired::Followed, None, Some(&View::default())),
+            Action::Report
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! Requests from the daemon's socket how it is, and what it would do with another file.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -15,6 +16,42 @@ const SHOWN: usize = 50;
 #[derive(Debug, Clone)]
 pub struct Daemon {
     client: Client,
+}
+
+/// Why nothing is known of the daemon.
+#[derive(Debug)]
+pub enum DaemonError {
+    /// It does not answer, or says why it cannot
+    Client(ClientError),
+    /// What it answers is not what was expected
+    Reply(serde_json::Error),
+}
+
+impl DaemonError {
+    /// Whether it has answered that it cannot do it.
+    pub fn is_problem(&self) -> bool {
+        matches!(self, Self::Client(error) if error.is_problem())
+    }
+}
+
+impl fmt::Display for DaemonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(error) => error.fmt(f),
+            Self::Reply(_) => {
+                f.write_str("the reply of the daemon is not understood; are both of one version?")
+            }
+        }
+    }
+}
+
+impl std::error::Error for DaemonError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Client(error) => error.source(),
+            Self::Reply(error) => Some(error),
+        }
+    }
 }
 
 /// What came of planning a file.
@@ -36,8 +73,9 @@ impl Daemon {
     ///
     /// # Errors
     /// Where it does not answer, or what it answers is no status.
-    pub async fn state(&self) -> Result<DaemonState, ClientError> {
-        let document = Document::Status { clusters: Vec::new(), counted: Counted::default(), has_services: false };
+    pub async fn state(&self) -> Result<DaemonState, DaemonError> {
+        let document =
+            Document::Status { clusters: Vec::new(), counted: Counted::default(), has_services: false };
         let status: StatusReply = self.document(document).await?;
         let daemon = status.daemon.status.unwrap_or_default();
         Ok(DaemonState {
@@ -54,21 +92,27 @@ impl Daemon {
     /// What it would do with a file below the agent's directory; changes nothing.
     ///
     /// # Errors
-    /// Where it does not answer. Where it answers that the file is not valid, [`ClientError::is_problem`].
-    pub async fn plan(&self, file: &Path, revision: &str) -> Result<Planned, ClientError> {
-        let document = Document::Plan { clusters: Vec::new(), file: Some(file.to_owned()) };
+    /// Where it does not answer. Where it answers that the file is not valid, [`DaemonError::is_problem`].
+    pub async fn plan(&self, file: &Path, revision: &str) -> Result<Planned, DaemonError> {
+        let document = Document::Plan { clusters: Vec::new(), file: Some(file.display().to_string()) };
         let reply: PlanReply = self.document(document).await?;
         let operations = reply.operations.iter().take(SHOWN).map(Operation::line).collect();
         let PlanSummary { add, edit, delete } = reply.summary;
-        let plan =
-            PlanReport { revision: revision.to_owned(), add, edit, delete, operations, refused: reply.refused };
+        let plan = PlanReport {
+            revision: revision.to_owned(),
+            add,
+            edit,
+            delete,
+            operations,
+            refused: reply.refused,
+        };
         Ok(Planned { sha256: reply.file.and_then(|file| file.sha256), plan })
     }
 
-    async fn document<T: for<'de> Deserialize<'de>>(&self, document: Document) -> Result<T, ClientError> {
+    async fn document<T: for<'de> Deserialize<'de>>(&self, document: Document) -> Result<T, DaemonError> {
         let question = Question { document, is_text: false };
-        let received = self.client.document(&question).await?;
-        self.client.parsed(&received)
+        let received = self.client.document(&question).await.map_err(DaemonError::Client)?;
+        serde_json::from_str(&received.text).map_err(DaemonError::Reply)
     }
 }
 

@@ -102,7 +102,14 @@ struct FleetReader {
 impl FleetReader {
     /// Reads nothing yet.
     fn new(settings: EtcdSettings) -> Self {
-        Self { etcd: Etcd::new(settings), watched: None, view: None, due: Instant::now(), backoff: BACKOFF.0, down: None }
+        Self {
+            etcd: Etcd::new(settings),
+            watched: None,
+            view: None,
+            due: Instant::now(),
+            backoff: BACKOFF.0,
+            down: None,
+        }
     }
 
     fn seen(&self) -> Seen {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::Verify;
 use crate::config::document::{Choice, DurationText, Listed, Number, PathText};
-use crate::fleet::{LabelText, NAME, NameText};
 use crate::config::other::{definition, ignored, text, texts};
+use crate::fleet::{LabelText, NAME, NameText};
 
 /// Where the desired file of a director comes from, and when it is taken: what `lbd-agent` reads at its start.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

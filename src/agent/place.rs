@@ -23,7 +23,7 @@ pub struct AgentDirectory {
 }
 
 /// Where the desired file leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Desired {
     /// To the file that the agent puts into place
     Followed,

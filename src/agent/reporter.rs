@@ -38,7 +38,8 @@ impl Reporter {
     /// Has this report written, unless it is the one of before but for its time.
     pub fn set(&self, report: Report) {
         self.sender.send_if_modified(|current| {
-            let is_same = current.as_ref().is_some_and(|current| Report { at: report.at, ..current.clone() } == report);
+            let is_same =
+                current.as_ref().is_some_and(|current| Report { at: report.at, ..current.clone() } == report);
             if !is_same {
                 *current = Some(report);
             }

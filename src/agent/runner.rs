@@ -22,7 +22,9 @@ use crate::config::{self, Source};
 use crate::error_chain::ErrorChain;
 use crate::escape::Escaped;
 use crate::files::FileError;
-use crate::fleet::{Outcome, OutcomeKind, PlanReport, Report, Transaction, Version, claim, finish, next_head, promote};
+use crate::fleet::{
+    Outcome, OutcomeKind, PlanReport, Report, Transaction, Version, claim, finish, next_head, promote,
+};
 use crate::status::Timestamp;
 
 /// What comes of looking at the source in a task of its own.
@@ -65,7 +67,13 @@ enum Step {
 
 impl Agent {
     /// Makes it, with what it remembers. It starts the tasks that follow etcd, and has to be made in a runtime.
-    pub fn new(settings: Settings, directory: AgentDirectory, desired: PathBuf, state: State, daemon: Daemon) -> Self {
+    pub fn new(
+        settings: Settings,
+        directory: AgentDirectory,
+        desired: PathBuf,
+        state: State,
+        daemon: Daemon,
+    ) -> Self {
         let source = ContentSource::new(&settings, directory.files.path());
         let etcd = super::etcd_of(&settings).cloned();
         let follower = settings.rollout.clone().map(Follower::start);
@@ -217,7 +225,9 @@ impl Agent {
             }
             Action::Report => return self.report_outcome().await,
             Action::Promote(revision) => return self.promote(&revision).await,
-            Action::Take { revision, needs_slot, is_rollback } => self.take(&revision, needs_slot, is_rollback).await,
+            Action::Take { revision, needs_slot, is_rollback } => {
+                self.take(&revision, needs_slot, is_rollback).await
+            }
             Action::Verified => self.verified(),
             Action::Failed(why) => self.failed(why),
             Action::GoBack { revision, failed_at } => self.go_back(&revision, &failed_at),
@@ -244,7 +254,9 @@ impl Agent {
     async fn transact(&self, transaction: Transaction) -> Result<bool, String> {
         let Some(follower) = &self.follower else { return Ok(false) };
         let done = follower.transact(transaction).await;
-        done.map_err(|error| error.map_or_else(|| "etcd is not followed".to_owned(), |error| ErrorChain(&error).to_string()))
+        done.map_err(|error| {
+            error.map_or_else(|| "etcd is not followed".to_owned(), |error| ErrorChain(&error).to_string())
+        })
     }
 
     /// Carries out a transaction that is tried again with the next picture where its conditions did not apply.
@@ -267,7 +279,9 @@ impl Agent {
     }
 
     async fn report_outcome(&mut self) -> Step {
-        let (Some(view), Some(outcome)) = (self.seen().view, self.state.to_report.clone()) else { return Step::Rest };
+        let (Some(view), Some(outcome)) = (self.seen().view, self.state.to_report.clone()) else {
+            return Step::Rest;
+        };
         match self.transact(finish(&view, &self.settings.name, &outcome)).await {
             Ok(true) => {
                 self.state.to_report = None;
@@ -314,16 +328,23 @@ impl Agent {
                     return self.not_taken(revision, refused);
                 }
             }
-            Err(error) if error.is_problem() => return self.not_taken(revision, ErrorChain(&error).to_string()),
+            Err(error) if error.is_problem() => {
+                return self.not_taken(revision, ErrorChain(&error).to_string());
+            }
             Err(error) => {
-                self.rest(format!("{}: {}; nothing is put into place", shown(revision), ErrorChain(&error)), true);
+                self.rest(
+                    format!("{}: {}; nothing is put into place", shown(revision), ErrorChain(&error)),
+                    true,
+                );
                 return Ok(Step::Rest);
             }
         }
         if needs_slot {
             let Some(view) = self.seen().view else { return Ok(Step::Rest) };
             match self.transact(claim(&view, &self.settings.name, revision, SystemTime::now())).await {
-                Ok(true) => info!(REVISION = %Escaped(revision), "has a slot for {}", Escaped(shown(revision))),
+                Ok(true) => {
+                    info!(REVISION = %Escaped(revision), "has a slot for {}", Escaped(shown(revision)))
+                }
                 // Another director was faster, or the fleet was halted: decided anew.
                 Ok(false) => return Ok(Step::Again),
                 Err(error) => {
@@ -361,7 +382,8 @@ impl Agent {
             self.counts.1 += 1;
         }
         if self.settings.rollout.is_some() {
-            self.state.to_report = Some(Outcome { version: Version, revision: revision.to_owned(), result, error, at });
+            self.state.to_report =
+                Some(Outcome { version: Version, revision: revision.to_owned(), result, error, at });
         }
     }
 
@@ -389,7 +411,11 @@ impl Agent {
     fn failed(&mut self, why: String) -> Result<Step, FileError> {
         let Some(InFlight { file, .. }) = self.state.in_flight.clone() else { return Ok(Step::Rest) };
         let has_before = self.directory.put_back()?;
-        let back = if has_before { "the file before is in place again" } else { "there is no file before; it stays" };
+        let back = if has_before {
+            "the file before is in place again"
+        } else {
+            "there is no file before; it stays"
+        };
         error!(REVISION = %Escaped(&file.revision), "{} failed: {}; {back}", Escaped(shown(&file.revision)), Escaped(&why));
         self.state.in_flight = None;
         self.outcome(&file.revision, OutcomeKind::Failed, Some(why));
@@ -467,7 +493,8 @@ impl Agent {
         if let Some(reporter) = &self.reporter {
             reporter.set(report.clone());
         }
-        let stage = seen.view.as_ref().and_then(|view| view.strategy.as_ref()?.value.stage_of(&self.settings.name));
+        let stage =
+            seen.view.as_ref().and_then(|view| view.strategy.as_ref()?.value.stage_of(&self.settings.name));
         let status = AgentStatus {
             version: Version,
             process: process::id(),

@@ -106,8 +106,9 @@ impl State {
             return Ok(Self::default());
         };
         seal::check_json(&text, VERSION).map_err(StateError::Content)?;
-        serde_json::from_slice(&text)
-            .map_err(|error| StateError::Content(SealError::Corrupt(format!("not a state of lbd-agent ({error})"))))
+        serde_json::from_slice(&text).map_err(|error| {
+            StateError::Content(SealError::Corrupt(format!("not a state of lbd-agent ({error})")))
+        })
     }
 
     /// Writes it: the old content or the new one is there, whatever happens meanwhile.

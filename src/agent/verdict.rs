@@ -73,9 +73,9 @@ pub fn judge(
     }
     let last = healthy.deadline + healthy.in_sync;
     match missing {
-        Some(missing) if elapsed > healthy.deadline && !was_verified(in_flight, daemon) => {
-            Verdict::Failed(format!("{missing}, {} after the file was put into place", seconds(healthy.deadline)))
-        }
+        Some(missing) if elapsed > healthy.deadline && !was_verified(in_flight, daemon) => Verdict::Failed(
+            format!("{missing}, {} after the file was put into place", seconds(healthy.deadline)),
+        ),
         Some(missing) if elapsed > last => {
             Verdict::Failed(format!("{missing}, {} after the file was put into place", seconds(last)))
         }
@@ -127,7 +127,12 @@ mod tests {
     }
 
     fn in_flight() -> InFlight {
-        let file = TakenFile { revision: "r".into(), path: "lb1.yaml".into(), sha256: "new".into(), at: at(0).into() };
+        let file = TakenFile {
+            revision: "r".into(),
+            path: "lb1.yaml".into(),
+            sha256: "new".into(),
+            at: at(0).into(),
+        };
         InFlight { file, down_before: 1 }
     }
 
@@ -144,12 +149,16 @@ mod tests {
     /// The verdicts of looks at these seconds.
     fn verdicts(looks: &[(u64, Option<DaemonState>)]) -> Vec<String> {
         let mut well = WellSince::default();
-        let verdict = |(second, daemon): &(u64, Option<DaemonState>)| {
-            match judge(&in_flight(), daemon.as_ref(), Healthy::default(), &mut well, at(*second)) {
-                Verdict::Waiting(_) => "waiting".to_owned(),
-                Verdict::Verified => "verified".to_owned(),
-                Verdict::Failed(why) => why,
-            }
+        let verdict = |(second, daemon): &(u64, Option<DaemonState>)| match judge(
+            &in_flight(),
+            daemon.as_ref(),
+            Healthy::default(),
+            &mut well,
+            at(*second),
+        ) {
+            Verdict::Waiting(_) => "waiting".to_owned(),
+            Verdict::Verified => "verified".to_owned(),
+            Verdict::Failed(why) => why,
         };
         looks.iter().map(verdict).collect()
     }
@@ -157,34 +166,42 @@ mod tests {
     #[test]
     fn a_file_is_verified_when_it_was_in_sync_for_long_enough_without_a_break() {
         let well = || Some(daemon("new", true));
-        assert_eq!(verdicts(&[(1, Some(daemon("old", true))), (2, well()), (31, well()), (32, well())]), [
-            "waiting", "waiting", "waiting", "verified"
-        ]);
+        assert_eq!(
+            verdicts(&[(1, Some(daemon("old", true))), (2, well()), (31, well()), (32, well())]),
+            ["waiting", "waiting", "waiting", "verified"]
+        );
         let broken = Some(daemon("new", false));
-        assert_eq!(verdicts(&[(2, well()), (20, broken), (21, well()), (50, well()), (51, well())]), [
-            "waiting", "waiting", "waiting", "waiting", "verified"
-        ]);
+        assert_eq!(
+            verdicts(&[(2, well()), (20, broken), (21, well()), (50, well()), (51, well())]),
+            ["waiting", "waiting", "waiting", "waiting", "verified"]
+        );
         let mut down = daemon("new", true);
         down.down = 2;
-        assert_eq!(verdicts(&[(2, well()), (20, Some(down)), (21, well()), (40, well())]).last().unwrap(), "waiting");
+        assert_eq!(
+            verdicts(&[(2, well()), (20, Some(down)), (21, well()), (40, well())]).last().unwrap(),
+            "waiting"
+        );
     }
 
     #[test]
     fn a_file_that_is_not_verified_in_time_failed() {
-        assert_eq!(verdicts(&[(120, None), (121, None)]), [
-            "waiting",
-            "the daemon does not answer, 2m after the file was put into place"
-        ]);
+        assert_eq!(
+            verdicts(&[(120, None), (121, None)]),
+            ["waiting", "the daemon does not answer, 2m after the file was put into place"]
+        );
         let mut other = daemon("old", true);
         other.failed = vec!["add service tcp://192.0.2.1:80: out of memory".into()];
-        assert_eq!(verdicts(&[(121, Some(other))]), [
-            "the daemon has not verified it: add service tcp://192.0.2.1:80: out of memory, 2m after the file was put into place"
-        ]);
+        assert_eq!(
+            verdicts(&[(121, Some(other))]),
+            [
+                "the daemon has not verified it: add service tcp://192.0.2.1:80: out of memory, 2m after the file was put into place"
+            ]
+        );
         let unsteady = Some(daemon("new", false));
-        assert_eq!(verdicts(&[(121, unsteady.clone()), (151, unsteady)]), [
-            "waiting",
-            "the kernel is not in sync with it, 2m 30s after the file was put into place"
-        ]);
+        assert_eq!(
+            verdicts(&[(121, unsteady.clone()), (151, unsteady)]),
+            ["waiting", "the kernel is not in sync with it, 2m 30s after the file was put into place"]
+        );
     }
 
     #[test]

@@ -60,9 +60,9 @@ use crate::report::Output;
 
 pub use self::confirm::confirm;
 pub use self::error::CommandError;
+use self::kernel_reader::KernelReader;
 pub use self::program::program;
 pub use self::who::who;
-use self::kernel_reader::KernelReader;
 
 /// Exit code: done, in sync, verified.
 pub const DONE: u8 = 0;

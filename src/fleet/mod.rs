@@ -18,7 +18,8 @@ mod simulation;
 
 pub use self::decide::{Decision, Stay, decide};
 pub use self::keys::{
-    AUDIT, CANDIDATE, CONTENT, DESIRED, FILES, HALT, HEAD, REPORTS, RESULTS, SLOTS, STRATEGY, report, result, slot,
+    AUDIT, CANDIDATE, CONTENT, DESIRED, FILES, HALT, HEAD, REPORTS, RESULTS, SLOTS, STRATEGY, report, result,
+    slot,
 };
 pub(crate) use self::names::{LabelText, NAME, NameText};
 pub use self::records::{

@@ -67,7 +67,9 @@ pub(crate) fn of_host(host: &str, issues: &mut Issues) -> String {
             "" => "the name of this host is not known".to_owned(),
             host => format!("`{host}`, the name of this host, cannot be that of a director"),
         };
-        issues.push(Issue::new(KeyPath::default().then(OF_NAME), message).expected(format!("`name`: {}", expected())));
+        issues.push(
+            Issue::new(KeyPath::default().then(OF_NAME), message).expected(format!("`name`: {}", expected())),
+        );
     }
     name.to_owned()
 }

@@ -151,8 +151,11 @@ fn resolve(file: StrategyFile, issues: &mut Issues) -> Strategy {
     }
     let directors: IndexMap<_, _> =
         directors.into_iter().map(|(name, labels)| (name, labels_of(labels))).collect();
-    let stages: Vec<Stage> =
-        stages.into_iter().enumerate().map(|(index, stage)| resolve_stage(index, stage, &directors, issues)).collect();
+    let stages: Vec<Stage> = stages
+        .into_iter()
+        .enumerate()
+        .map(|(index, stage)| resolve_stage(index, stage, &directors, issues))
+        .collect();
     for (name, labels) in &directors {
         if !stages.iter().any(|stage| are_labels_of(&stage.labels, name, labels)) {
             issues.push(
@@ -164,7 +167,8 @@ fn resolve(file: StrategyFile, issues: &mut Issues) -> Strategy {
     }
     let (healthy, default) = (healthy.as_ref(), Healthy::default());
     let mut time = |entry: Option<&DurationText>, key, default: Duration| {
-        let seconds = entry.and_then(|entry| other::seconds(entry, 1..=LONGEST, || at("healthy").then(key), issues));
+        let seconds =
+            entry.and_then(|entry| other::seconds(entry, 1..=LONGEST, || at("healthy").then(key), issues));
         seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()))
     };
     let healthy = Healthy {
@@ -201,7 +205,11 @@ fn resolve_stage(
         Some(Amount::Count(count)) => Parallel::Count(count as usize),
         None => Parallel::Count(1),
     };
-    Stage { labels: labels_of(labels), hold: Duration::from_secs(hold.unwrap_or_default().into()), max_parallel }
+    Stage {
+        labels: labels_of(labels),
+        hold: Duration::from_secs(hold.unwrap_or_default().into()),
+        max_parallel,
+    }
 }
 
 /// Reports a label that no director has: a selection of nothing, or of all, is mostly a typo.
@@ -225,7 +233,11 @@ fn check_selected(
     } else if !values.contains(&value) {
         let near = nearest(value, values.iter().copied()).map(str::to_owned);
         let issue = Issue::new(here, format!("no director has `{label}: {value}`")).suggest(near);
-        issues.push(issue.expected(if of_name { "the name of a director" } else { "a value that a director has" }));
+        issues.push(issue.expected(if of_name {
+            "the name of a director"
+        } else {
+            "a value that a director has"
+        }));
     }
 }
 
@@ -243,8 +255,11 @@ max_unavailable: 1
 ";
 
     fn loaded(text: &str) -> Result<Strategy, Vec<String>> {
-        let problem = |problem: crate::config::Diagnostic| format!("{}:{} {}", problem.line, problem.column, problem.message);
-        load(&Source::new("s.yaml", text)).map_err(|problems| problems.list.into_iter().map(problem).collect())
+        let problem = |problem: crate::config::Diagnostic| {
+            format!("{}:{} {}", problem.line, problem.column, problem.message)
+        };
+        load(&Source::new("s.yaml", text))
+            .map_err(|problems| problems.list.into_iter().map(problem).collect())
     }
 
     #[test]
@@ -254,19 +269,24 @@ max_unavailable: 1
         assert_eq!(stages, [Some(0), Some(1), Some(2), None]);
         assert_eq!(strategy.first_canary(), Some("lb1"));
         let of = |stage: usize| (strategy.stages[stage].hold.as_secs(), strategy.stages[stage].max_parallel);
-        assert_eq!([of(0), of(1), of(2)], [
-            (600, Parallel::Count(1)),
-            (120, Parallel::Count(1)),
-            (0, Parallel::Percent(25))
-        ]);
+        assert_eq!(
+            [of(0), of(1), of(2)],
+            [(600, Parallel::Count(1)), (120, Parallel::Count(1)), (0, Parallel::Percent(25))]
+        );
         assert_eq!(strategy.max_unavailable, 1);
-        assert_eq!([Parallel::Percent(25).of(9), Parallel::Percent(1).of(9), Parallel::Count(3).of(9)], [3, 1, 3]);
+        assert_eq!(
+            [Parallel::Percent(25).of(9), Parallel::Percent(1).of(9), Parallel::Count(3).of(9)],
+            [3, 1, 3]
+        );
     }
 
     #[test]
     fn what_is_not_said_is_gentle() {
         let strategy = loaded("version: 1\ndirectors: { a: {} }\nstages: [{ match: {} }]\n").unwrap();
-        assert_eq!(strategy.healthy, Healthy { deadline: Duration::from_secs(120), in_sync: Duration::from_secs(30) });
+        assert_eq!(
+            strategy.healthy,
+            Healthy { deadline: Duration::from_secs(120), in_sync: Duration::from_secs(30) }
+        );
         assert_eq!(strategy.on_failure, OnFailure { halt: true, revert: Revert::Own });
         assert_eq!((strategy.max_unavailable, strategy.stages[0].max_parallel), (0, Parallel::Count(1)));
     }
@@ -283,12 +303,15 @@ stages:
 healthy: { deadline: 0 }
 on_failure: { revert: all }
 ";
-        assert_eq!(loaded(text).unwrap_err(), [
-            "2:34 `lb/2` cannot be the name of a director",
-            "4:14 no director has the label `sitee`",
-            "6:43 0 is too small",
-            "7:22 0 is too small",
-            "8:23 unknown value `all`"
-        ]);
+        assert_eq!(
+            loaded(text).unwrap_err(),
+            [
+                "2:34 `lb/2` cannot be the name of a director",
+                "4:14 no director has the label `sitee`",
+                "6:43 0 is too small",
+                "7:22 0 is too small",
+                "8:23 unknown value `all`"
+            ]
+        );
     }
 }

@@ -90,7 +90,8 @@ impl View {
             self.head = Some(Stored { value: document(value)?, modified });
         } else if key == keys::STRATEGY {
             let text = String::from_utf8(value.to_vec()).map_err(|_| "not UTF-8".to_owned())?;
-            let strategy = strategy_file::load(&Source::new(key, text)).map_err(|problems| problems.line())?;
+            let strategy =
+                strategy_file::load(&Source::new(key, text)).map_err(|problems| problems.line())?;
             self.strategy = Some(Stored { value: strategy, modified });
         } else if key == keys::HALT {
             self.halt = Some(document(value)?);

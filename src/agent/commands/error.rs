@@ -44,7 +44,9 @@ pub enum AgentError {
 impl fmt::Display for AgentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OtherCommand => f.write_str("lbd-agent has the commands `agent` and `fleet`; all others are those of `lbd`"),
+            Self::OtherCommand => {
+                f.write_str("lbd-agent has the commands `agent` and `fleet`; all others are those of `lbd`")
+            }
             Self::Command(error) => error.fmt(f),
             Self::Invalid(problems) => f.write_str(&problems.line()),
             Self::File(error) => error.fmt(f),
@@ -74,7 +76,11 @@ impl std::error::Error for AgentError {
             Self::State(error) => error.source(),
             Self::Etcd(error) => error.source(),
             Self::System { cause, .. } => Some(cause),
-            Self::OtherCommand | Self::Invalid(_) | Self::Running(_) | Self::NotRunning(_) | Self::Other(_) => None,
+            Self::OtherCommand
+            | Self::Invalid(_)
+            | Self::Running(_)
+            | Self::NotRunning(_)
+            | Self::Other(_) => None,
         }
     }
 }

@@ -35,7 +35,10 @@ struct Place {
 impl Place {
     fn new(arguments: &Arguments, options: &AgentOptions) -> Result<Self, AgentError> {
         let absolute = |path: &Path| path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let place = Self { desired: absolute(&arguments.file), agent: AgentDirectory::new(&absolute(&options.files.agent_dir)) };
+        let place = Self {
+            desired: absolute(&arguments.file),
+            agent: AgentDirectory::new(&absolute(&options.files.agent_dir)),
+        };
         // What lies beside the desired file is root's, or others could replace the link.
         beside::check_place(&place.desired)?;
         Ok(place)
@@ -87,8 +90,12 @@ impl Place {
         let new = beside::beside(&self.desired, "new-file");
         let _ = fs::remove_file(&new);
         let write = || -> io::Result<()> {
-            let mut file: File =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&new)?;
+            let mut file: File = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .custom_flags(libc::O_NOFOLLOW)
+                .open(&new)?;
             file.write_all(text.as_bytes())?;
             file.set_permissions(Permissions::from_mode(MODE))?;
             file.sync_all()?;
@@ -141,7 +148,8 @@ pub(super) fn enable(
             place.agent.put(&source.text, false)?;
         }
         let kept = place.link()?;
-        let (desired, to) = (place.desired.display().to_string(), place.agent.desired().display().to_string());
+        let (desired, to) =
+            (place.desired.display().to_string(), place.agent.desired().display().to_string());
         writeln!(console.out, "{} leads to {}", escape::text(&desired), escape::text(&to))?;
         if let Some(kept) = kept {
             console.note(format_args!("what was there is kept as {}", kept.display()));
@@ -210,8 +218,20 @@ fn end_in_time(arguments: &Arguments, options: &AgentOptions, length: Duration, 
     let after = format!("--on-active={}s", length.as_secs().max(1));
     let _ = stop_timer(console);
     let words = [
-        "--quiet", "--collect", "--unit", RESUME, &after, "--timer-property=AccuracySec=1s", &own, "-f", &file, "agent", "--agent-dir", &agent_dir,
-        "resume", "--due",
+        "--quiet",
+        "--collect",
+        "--unit",
+        RESUME,
+        &after,
+        "--timer-property=AccuracySec=1s",
+        &own,
+        "-f",
+        &file,
+        "agent",
+        "--agent-dir",
+        &agent_dir,
+        "resume",
+        "--due",
     ];
     if !by_systemd("systemd-run", &words, console) {
         console.warn("no service manager ends the pause in time; end it yourself: lbd agent resume");
@@ -221,7 +241,8 @@ fn end_in_time(arguments: &Arguments, options: &AgentOptions, length: Duration, 
 fn stop_timer(console: &mut Console<'_>) -> bool {
     let timer = format!("{RESUME}.timer");
     // A timer that is not there is not stopped.
-    Path::new("/run/systemd/transient").join(&timer).exists() && by_systemd("systemctl", &["stop", &timer], console)
+    Path::new("/run/systemd/transient").join(&timer).exists()
+        && by_systemd("systemctl", &["stop", &timer], console)
 }
 
 pub(super) fn resume(
@@ -247,7 +268,10 @@ pub(super) fn resume(
     if place.followed() != Desired::Followed {
         let kept = place.link()?;
         if let Some(kept) = kept {
-            console.note(format_args!("what was edited meanwhile is kept as {}, and in `lbd history`", kept.display()));
+            console.note(format_args!(
+                "what was edited meanwhile is kept as {}, and in `lbd history`",
+                kept.display()
+            ));
         }
     }
     AgentPause::remove(&place.desired)?;

@@ -6,6 +6,8 @@ mod run;
 mod show;
 mod small;
 
+use std::io::Write;
+
 use crate::cli::{AgentCommand, AgentOptions, Arguments, Command};
 use crate::commands::{CommandError, Console};
 
@@ -30,7 +32,9 @@ fn agent(arguments: &Arguments, options: &AgentOptions, console: &mut Console<'_
         AgentCommand::Status { output } => show::status(arguments, options, *output, console),
         AgentCommand::Validate { output } => small::validate(options, *output, console),
         AgentCommand::Sync => small::sync(options, console),
-        AgentCommand::Pause { length, reason } => link::pause(arguments, options, *length, reason.as_deref(), console),
+        AgentCommand::Pause { length, reason } => {
+            link::pause(arguments, options, *length, reason.as_deref(), console)
+        }
         AgentCommand::Resume { due } => link::resume(arguments, options, *due, console),
         AgentCommand::Enable { no_start } => link::enable(arguments, options, *no_start, console),
         AgentCommand::Disable { no_stop } => link::disable(arguments, options, *no_stop, console),

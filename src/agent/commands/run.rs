@@ -32,7 +32,11 @@ const UNDER_WAY: Duration = Duration::from_secs(1);
 /// How often the source is looked at where etcd says what there is.
 const OF_ETCD: Duration = Duration::from_secs(300);
 
-pub(super) fn run(arguments: &Arguments, options: &AgentOptions, log_level: Option<&str>) -> Result<u8, AgentError> {
+pub(super) fn run(
+    arguments: &Arguments,
+    options: &AgentOptions,
+    log_level: Option<&str>,
+) -> Result<u8, AgentError> {
     logging::init(log_level).map_err(CommandError::Logging)?;
     let settings = super::small::settings(&options.files.config)?;
     let directory = AgentDirectory::new(&options.files.agent_dir);
@@ -95,8 +99,10 @@ async fn follow(
         signal(SignalKind::interrupt()).map_err(start)?,
         signal(SignalKind::hangup()).map_err(start)?,
     );
-    let bell = Bell::new(directory)
-        .map_err(|cause| AgentError::System { what: format!("{}: no socket can be made", directory.files.path().display()), cause })?;
+    let bell = Bell::new(directory).map_err(|cause| AgentError::System {
+        what: format!("{}: no socket can be made", directory.files.path().display()),
+        cause,
+    })?;
     let mut look = Instant::now();
     let mut look_at_daemon = Instant::now();
     notifier.ready("starts");
@@ -111,7 +117,8 @@ async fn follow(
         let was_under_way = agent.is_under_way();
         agent.settle().await;
         if agent.is_under_way() != was_under_way {
-            look_at_daemon = Instant::now() + if agent.is_under_way() { UNDER_WAY / 5 } else { Duration::ZERO };
+            look_at_daemon =
+                Instant::now() + if agent.is_under_way() { UNDER_WAY / 5 } else { Duration::ZERO };
         }
         if shown != agent.doing() {
             shown = agent.doing().to_owned();

@@ -63,7 +63,10 @@ fn is_running(directory: &AgentDirectory) -> bool {
 fn is_newest(shown: &Shown<'_>) -> bool {
     shown.status.is_some_and(|status| {
         let in_force = status.report.revision.as_ref();
-        in_force.is_some() && status.newest.as_ref() == in_force && status.source_error.is_none() && !status.is_error
+        in_force.is_some()
+            && status.newest.as_ref() == in_force
+            && status.source_error.is_none()
+            && !status.is_error
     })
 }
 
@@ -77,7 +80,8 @@ fn text(out: &mut Output, shown_status: &Shown<'_>, config: &Path) -> io::Result
         );
     };
     let line = |out: &mut Output, name: &str, value: &str| writeln!(out, "{name:<12}{}", escape::text(value));
-    let running = if *is_running { format!("running, process {}", status.process) } else { "not running".to_owned() };
+    let running =
+        if *is_running { format!("running, process {}", status.process) } else { "not running".to_owned() };
     line(out, "agent", &format!("{}, {running}", status.name))?;
     let revision = status.report.revision.as_deref().map_or("none yet", shown);
     line(out, "in force", revision)?;
@@ -85,7 +89,8 @@ fn text(out: &mut Output, shown_status: &Shown<'_>, config: &Path) -> io::Result
     let answered = status.last_success.map(|at| format!(", answered {at}")).unwrap_or_default();
     line(out, "source", &format!("{}: {newest}{answered}", status.source))?;
     if let Some(error) = &status.source_error {
-        let since = status.report.source_down_since.map(|since| format!("since {since}: ")).unwrap_or_default();
+        let since =
+            status.report.source_down_since.map(|since| format!("since {since}: ")).unwrap_or_default();
         line(out, "", &format!("{since}{error}"))?;
     }
     if let Some((since, why)) = &status.etcd_down {

@@ -10,15 +10,15 @@ use super::AgentError;
 use crate::agent::controller::shown;
 use crate::agent::place::AgentDirectory;
 use crate::agent::runner::source_word;
-use crate::agent::status::AgentStatus;
 use crate::agent::settings::Settings;
+use crate::agent::status::AgentStatus;
 use crate::agent::{load, rewind, wake};
-use crate::config::{Diagnostics, other};
-use crate::host;
-use std::path::Path;
 use crate::cli::{AgentOptions, ReportOutput};
 use crate::commands::{Console, DONE, ERROR};
+use crate::config::{Diagnostics, other};
 use crate::escape;
+use crate::host;
+use std::path::Path;
 
 /// How long a fetch is waited for: longer than it may take.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -41,7 +41,8 @@ pub(super) fn validate(
     match (output, loaded) {
         (ReportOutput::Text, Ok(settings)) => {
             let (name, source) = (escape::text(&settings.name), source_word(&settings.source));
-            let when = if settings.rollout.is_some() { "by the rollout in etcd" } else { "each revision at once" };
+            let when =
+                if settings.rollout.is_some() { "by the rollout in etcd" } else { "each revision at once" };
             writeln!(console.out, "valid: {name}, from {source}, {when}")?;
             Ok(DONE)
         }
@@ -62,8 +63,12 @@ pub(super) fn validate(
 pub(super) fn wake_agent(options: &AgentOptions) -> Result<(), AgentError> {
     let directory = &options.files.agent_dir;
     wake::wake(directory).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AgentError::NotRunning(directory.clone()),
-        _ => AgentError::System { what: format!("{}: the agent cannot be woken", directory.display()), cause },
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            AgentError::NotRunning(directory.clone())
+        }
+        _ => {
+            AgentError::System { what: format!("{}: the agent cannot be woken", directory.display()), cause }
+        }
     })
 }
 
@@ -91,15 +96,23 @@ pub(super) fn sync(options: &AgentOptions, console: &mut Console<'_>) -> Result<
         }
         if begin.elapsed() > PATIENCE {
             let seconds = PATIENCE.as_secs();
-            return Err(AgentError::Other(format!("nothing was fetched within {seconds} s; `lbd agent status` says more")));
+            return Err(AgentError::Other(format!(
+                "nothing was fetched within {seconds} s; `lbd agent status` says more"
+            )));
         }
     }
 }
 
-pub(super) fn allow_rewind(options: &AgentOptions, commit: &str, console: &mut Console<'_>) -> Result<u8, AgentError> {
+pub(super) fn allow_rewind(
+    options: &AgentOptions,
+    commit: &str,
+    console: &mut Console<'_>,
+) -> Result<u8, AgentError> {
     let is_commit = commit.len() == COMMIT && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_commit {
-        return Err(AgentError::Other(format!("{commit}: not a commit with all {COMMIT} digits, as `git rev-parse` prints it")));
+        return Err(AgentError::Other(format!(
+            "{commit}: not a commit with all {COMMIT} digits, as `git rev-parse` prints it"
+        )));
     }
     let directory = AgentDirectory::new(&options.files.agent_dir);
     rewind::allow(&directory, &commit.to_ascii_lowercase())?;

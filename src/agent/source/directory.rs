@@ -24,8 +24,9 @@ impl Directory {
             let path = self.settings.path.join(name);
             match read_regular(&path, LARGEST) {
                 Ok(bytes) => {
-                    let text = String::from_utf8(bytes)
-                        .map_err(|_| SourceError::Refused(format!("{}: is not text in UTF-8", path.display())))?;
+                    let text = String::from_utf8(bytes).map_err(|_| {
+                        SourceError::Refused(format!("{}: is not text in UTF-8", path.display()))
+                    })?;
                     return Ok((path.display().to_string(), text));
                 }
                 Err(UntrustedFileError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -44,7 +45,9 @@ impl Directory {
         let (path, text) = self.read()?;
         match sha256(&text) == revision {
             true => Ok(Content { revision: revision.to_owned(), path, text }),
-            false => Err(SourceError::Missing(format!("{path}: has another content than revision {revision}"))),
+            false => {
+                Err(SourceError::Missing(format!("{path}: has another content than revision {revision}")))
+            }
         }
     }
 }

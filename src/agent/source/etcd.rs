@@ -36,7 +36,9 @@ impl EtcdSource {
 
     pub(super) async fn newest(&mut self) -> Result<String, SourceError> {
         let entry = self.fleet.get(HEAD).await.map_err(SourceError::Etcd)?;
-        let entry = entry.ok_or_else(|| SourceError::Missing("nothing was pushed yet: lbd fleet push FILE --for LABELS".to_owned()))?;
+        let entry = entry.ok_or_else(|| {
+            SourceError::Missing("nothing was pushed yet: lbd fleet push FILE --for LABELS".to_owned())
+        })?;
         let head: Head = serde_json::from_slice(&entry.value)
             .map_err(|error| SourceError::Refused(format!("{HEAD} in etcd: {error}")))?;
         Ok(head.revision)
@@ -49,17 +51,26 @@ impl EtcdSource {
         let list: FileList = serde_json::from_slice(&entry.value)
             .map_err(|error| SourceError::Refused(format!("{key} in etcd: {error}")))?;
         let Some(listed) = list.file_of(&self.name, &self.labels) else {
-            return Err(SourceError::Missing(format!("the revision has no file for {} and its labels", self.name)));
+            return Err(SourceError::Missing(format!(
+                "the revision has no file for {} and its labels",
+                self.name
+            )));
         };
         let key = format!("{FILES}{}", listed.sha256);
         let entry = self.files.get(&key).await.map_err(SourceError::Etcd)?;
         let entry = entry.ok_or_else(|| SourceError::Missing(format!("etcd has no {key}")))?;
-        let text = decompressed(&entry.value).map_err(|error| SourceError::Refused(format!("{key} in etcd: {error}")))?;
+        let text = decompressed(&entry.value)
+            .map_err(|error| SourceError::Refused(format!("{key} in etcd: {error}")))?;
         // Whoever may write the key could have written any other file.
         if sha256(&text) != listed.sha256 {
             return Err(SourceError::Refused(format!("{key} in etcd: it has another digest")));
         }
-        let path = listed.labels.iter().map(|(label, value)| format!("{label}={value}")).collect::<Vec<_>>().join(",");
+        let path = listed
+            .labels
+            .iter()
+            .map(|(label, value)| format!("{label}={value}"))
+            .collect::<Vec<_>>()
+            .join(",");
         let path = if path.is_empty() { "all".to_owned() } else { path };
         Ok(Content { revision: revision.to_owned(), path, text })
     }

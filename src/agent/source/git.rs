@@ -18,7 +18,12 @@ impl Git {
         Err(SourceError::Unreachable("git".to_owned()))
     }
 
-    pub(super) async fn content(&mut self, _: &str, _: Option<&str>, _: bool) -> Result<Content, SourceError> {
+    pub(super) async fn content(
+        &mut self,
+        _: &str,
+        _: Option<&str>,
+        _: bool,
+    ) -> Result<Content, SourceError> {
         Err(SourceError::Unreachable("git".to_owned()))
     }
 }
