@@ -187,7 +187,8 @@ impl FleetReader {
     }
 }
 
-fn view_of(range: &Range) -> View {
+/// The picture of what was read.
+pub(super) fn view_of(range: &Range) -> View {
     let entries = range.entries.iter();
     View::read(
         range.revision,

@@ -23,6 +23,7 @@ mod status;
 mod verdict;
 mod wake;
 
+use self::fleet_reader::view_of;
 pub use self::load::{load, schema};
 use self::settings::{EtcdSettings, Settings, SourceSettings};
 

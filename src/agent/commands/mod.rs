@@ -1,6 +1,7 @@
 //! Runs the commands of `lbd-agent`, one file each.
 
 mod error;
+mod fleet;
 mod link;
 mod run;
 mod show;
@@ -20,6 +21,7 @@ pub use self::error::AgentError;
 pub fn run(arguments: &Arguments, console: &mut Console<'_>) -> Result<u8, AgentError> {
     let code = match &arguments.command {
         Command::Agent(options) => agent(arguments, options, console)?,
+        Command::Fleet(options) => fleet::run(options, console)?,
         _ => return Err(AgentError::OtherCommand),
     };
     console.out.flush().map_err(CommandError::from)?;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 pub use self::directory::Directory;
 pub use self::error::SourceError;
-pub use self::etcd::EtcdSource;
+pub use self::etcd::{EtcdSource, files_of};
 pub use self::git::Git;
 
 use super::settings::{Settings, SourceSettings};
