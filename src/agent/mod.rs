@@ -5,23 +5,23 @@
 //! etcd, `reporter` keeps the report there, `daemon` looks at lbd, and `verdict` judges what it says.
 
 pub mod commands;
-mod controller;
-mod daemon;
+pub mod controller;
+pub mod daemon;
 pub mod etcd;
-mod fleet_reader;
+pub mod fleet_reader;
 pub mod format;
 mod load;
-mod pause;
-mod place;
-mod reporter;
-mod rewind;
-mod runner;
+pub mod pause;
+pub mod place;
+pub mod reporter;
+pub mod rewind;
+pub mod runner;
 pub mod settings;
 pub mod source;
-mod state;
-mod status;
-mod verdict;
-mod wake;
+pub mod state;
+pub mod status;
+pub mod verdict;
+pub mod wake;
 
 use self::fleet_reader::view_of;
 pub use self::load::{load, schema};

@@ -4,6 +4,7 @@ mod advice;
 mod agent;
 mod apply;
 mod by_socket;
+mod candidate;
 mod check;
 mod check_child;
 mod checker;
