@@ -1,12 +1,15 @@
 //! Decides what the agent does next, from all that it knows: nothing is done here.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::place::Desired;
 use super::settings::{Settings, SourceSettings};
 use super::state::State;
 use super::verdict::{DaemonState, Verdict, WellSince, judge};
 use crate::fleet::{Decision, Healthy, Stay, View, decide};
+
+/// How long a revision has to stay in sync where there is no rollout.
+const ALONE: Duration = Duration::from_secs(5);
 
 /// What the agent knows at a moment.
 #[derive(Debug)]
@@ -84,7 +87,7 @@ pub fn next(facts: &Facts<'_>, well: &mut WellSince) -> Action {
                 "the desired file was made a plain file while the revision was under way".to_owned(),
             );
         }
-        return match judge(in_flight, facts.daemon, healthy(facts.view), well, facts.now) {
+        return match judge(in_flight, facts.daemon, healthy(facts), well, facts.now) {
             Verdict::Waiting(missing) => Action::rest(format!("{revision} is in place: {missing}")),
             Verdict::Verified => Action::Verified,
             Verdict::Failed(why) => Action::Failed(why),
@@ -171,8 +174,16 @@ fn promotes(facts: &Facts<'_>, view: &View) -> Option<String> {
     is_new.then(|| newest.to_owned())
 }
 
-fn healthy(view: Option<&View>) -> Healthy {
-    view.and_then(|view| view.strategy.as_ref()).map(|strategy| strategy.value.healthy).unwrap_or_default()
+/// What makes a revision verified: the strategy says it; without a rollout nobody waits for this director.
+fn healthy(facts: &Facts<'_>) -> Healthy {
+    if facts.settings.rollout.is_none() {
+        return Healthy { in_sync: ALONE, ..Healthy::default() };
+    }
+    facts
+        .view
+        .and_then(|view| view.strategy.as_ref())
+        .map(|strategy| strategy.value.healthy)
+        .unwrap_or_default()
 }
 
 /// A revision as people read it: the first digits of a commit or a digest.
@@ -183,7 +194,7 @@ pub fn shown(revision: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use super::*;
     use crate::agent::settings::{DirectorySettings, EtcdSettings};

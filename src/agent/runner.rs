@@ -353,7 +353,9 @@ impl Agent {
                 }
             }
         }
-        self.put(content)
+        let step = self.put(content)?;
+        self.look_at_daemon().await;
+        Ok(step)
     }
 
     fn put(&mut self, content: Content) -> Result<Step, FileError> {
@@ -369,7 +371,6 @@ impl Agent {
         if !is_in_place {
             self.directory.put(&text, true)?;
         }
-        self.daemon_state = None;
         Ok(Step::Again)
     }
 
