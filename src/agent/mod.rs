@@ -6,5 +6,6 @@
 pub mod format;
 mod load;
 pub mod settings;
+pub mod source;
 
 pub use load::{load, schema};
