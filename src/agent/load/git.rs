@@ -166,6 +166,14 @@ impl Files<'_> {
     ) -> Option<PathBuf> {
         let Self { here, protocol } = self;
         let path = path.map(|path| absolute(path.as_str(), here.then(key), issues));
+        // To ssh these are quotes, the end of a word, and what it replaces.
+        let is_odd = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '\\' | '%' | '$');
+        if path.as_ref().is_some_and(|path| path.to_string_lossy().contains(is_odd)) {
+            issues.push(
+                Issue::new(here.then(key), "ssh does not take every path")
+                    .expected("a path without spaces, quotes, backslashes, `%` and `$`"),
+            );
+        }
         match (protocol, &path) {
             (Some(Protocol::Ssh), None) if is_needed => issues.push(
                 Issue::new(here.then("repository"), format!("`ssh://` needs `{key}`"))

@@ -28,7 +28,7 @@ pub struct Content {
 /// The source of a director.
 pub enum ContentSource {
     /// A repository of git
-    Git(Git),
+    Git(Box<Git>),
     /// What `lbd fleet push` has put into etcd
     Etcd(Box<EtcdSource>),
     /// A directory of this host
@@ -39,7 +39,7 @@ impl ContentSource {
     /// That of this director; what it keeps is below `directory`.
     pub fn new(settings: &Settings, directory: &Path) -> Self {
         match &settings.source {
-            SourceSettings::Git(git) => Self::Git(Git::new(git.clone(), directory.to_owned())),
+            SourceSettings::Git(git) => Self::Git(Box::new(Git::new(git.clone(), directory.to_owned()))),
             SourceSettings::Etcd(etcd) => Self::Etcd(Box::new(EtcdSource::new(settings, etcd))),
             SourceSettings::Directory(files) => Self::Directory(Directory::new(files.clone())),
         }
