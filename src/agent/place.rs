@@ -132,6 +132,6 @@ mod tests {
         assert_eq!(agent.followed_by(&desired), Desired::Followed);
         fs::remove_file(&desired).unwrap();
         symlink("elsewhere", &desired).unwrap();
-        assert_eq!(agent.followed_by(&desired), Desired::Missing);
+        assert_eq!(agent.followed_by(&desired), Desired::Elsewhere);
     }
 }

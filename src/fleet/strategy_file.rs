@@ -200,6 +200,11 @@ fn resolve_stage(
     let amount = max_parallel.and_then(|parallel| {
         other::share_or_number(&parallel.0, "directors", || here.then("max_parallel"), issues)
     });
+    if matches!(amount, Some(Amount::Percent(0) | Amount::Count(0))) {
+        let issue =
+            Issue::new(here.then("max_parallel"), "with 0 no director of this stage ever takes a revision");
+        issues.push(issue.expected("1 or more, or a share such as `25%`"));
+    }
     let max_parallel = match amount {
         Some(Amount::Percent(percent)) => Parallel::Percent(percent.into()),
         Some(Amount::Count(count)) => Parallel::Count(count as usize),
@@ -307,10 +312,15 @@ on_failure: { revert: all }
             loaded(text).unwrap_err(),
             [
                 "2:34 `lb/2` cannot be the name of a director",
-                "4:14 no director has the label `sitee`",
-                "6:43 0 is too small",
-                "7:22 0 is too small",
-                "8:23 unknown value `all`"
+                "2:34 no stage has the director lb/2",
+                "2:42 `name` cannot be the key of a label: it is the name of the director",
+                "2:53 no stage has the director lb3",
+                "4:16 no director has the label `sitee`",
+                "5:22 no director has `site: far`",
+                "5:35 `2d` is too long",
+                "6:42 with 0 no director of this stage ever takes a revision",
+                "7:22 `0` is too short",
+                "8:23 `revert` cannot be `all`"
             ]
         );
     }

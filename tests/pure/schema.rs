@@ -25,6 +25,7 @@ fn the_schema_in_the_repository_is_the_one_of_the_types() {
 #[test]
 fn the_schemas_of_the_agent_are_those_of_its_types() {
     check_written("agent", &lbd::agent::schema());
+    check_written("strategy", &lbd::fleet::strategy_schema());
 }
 
 /// Compares a schema with the one in the repository; writes that anew before, where it shall be.

@@ -100,6 +100,7 @@ mod tests {
             SourceError::Unreachable(text) => format!("unreachable: {text}"),
             SourceError::Refused(text) => format!("refused: {text}"),
             SourceError::Missing(text) => format!("missing: {text}"),
+            SourceError::Etcd(error) => format!("etcd: {error}"),
         };
         let gone = format!("unreachable: {shown} is not there, or not a directory");
         assert_eq!(source.newest().await.map_err(error), Err(gone));
@@ -121,7 +122,8 @@ mod tests {
         write("lb1.yaml", "abc");
         assert_eq!(source.content(abc).await.map_err(error), Ok(content("lb1.yaml")));
         write("lb1.yaml", "");
-        let other = format!("missing: lb1.yaml has not this content any more: it is revision {}", sha256(""));
+        let other =
+            format!("unreachable: lb1.yaml has not this content any more: it is revision {}", sha256(""));
         assert_eq!(source.content(abc).await.map_err(error), Err(other));
         fs::remove_file(path("files/lb1.yaml")).unwrap();
         fs::create_dir(path("files/lb1.yaml")).unwrap();
