@@ -1,12 +1,14 @@
 //! The desired file: its format, how it is read, and what is wrong with it. Nothing of the kernel.
 //!
 //! `yaml` and `format` know nothing of each other. `resolve` turns a document into a state, `validate` finds what is wrong
-//! with a file and where, `render` writes one, `load` puts them together. `read` reads a file with all that it includes, as one text (`set`).
+//! with a file and where, `render` writes one, `load` puts them together. `read` reads a file with all that it includes, as one text (`set`). `other`
+//! does the same for files of another format, such as the agent's own.
 
 mod format;
 mod include;
 mod load;
 mod load_set;
+pub mod other;
 mod read;
 mod render;
 mod resolve;

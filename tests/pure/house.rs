@@ -152,6 +152,7 @@ const CONFIG: &[(&str, &[&str])] = &[
     ("render", &["format", "resolve"]),
     ("load_set", &["format", "resolve", "set", "source", "validate", "yaml"]),
     ("load", &["format", "include", "load_set", "resolve", "source", "validate", "yaml"]),
+    ("other", &["format", "resolve", "source", "validate", "yaml"]),
 ];
 
 fn sources(directory: &Path) -> Vec<PathBuf> {
