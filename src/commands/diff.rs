@@ -11,6 +11,7 @@ use super::tried::{Followed, followed};
 use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, by_socket, history, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config::{self, Source};
+use crate::escape::Escaped;
 use crate::files::sha256;
 use crate::ipvsadm;
 use crate::kernel::Live;
@@ -75,6 +76,7 @@ pub(super) fn of_candidate(
     console: &mut Console<'_>,
 ) -> Result<u8, CommandError> {
     let Candidate { source, desired } = candidate;
+    console.note(format_args!("this is the plan of {}, and not of the desired file", Escaped(&source.name)));
     Ok(show(arguments, options, &source, desired, Of::Agent, console)?.0)
 }
 

@@ -165,46 +165,57 @@ fn curl_and_a_user_of_the_group_read_what_the_commands_write() {
     drop(daemon);
 }
 
+/// The body of the reply to a request, without a program in between.
+fn body(net: &Netns, target: &str) -> String {
+    let mut stream = UnixStream::connect(net.path("run/lbd.sock")).unwrap();
+    write!(stream, "GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// The user of an agent.
+const AGENT: u32 = 1002;
+
+/// A directory of an agent, which the group of the daemon may read.
+fn agent_dir(net: &Netns) {
+    net.sh(&format!("mkdir -p agent/in; chown -R {AGENT}:{LBD} agent; chmod 750 agent agent/in"));
+}
+
 // What an agent decides by: the plan of a file that it has not put into place yet.
 #[test]
 fn a_file_of_an_agent_is_planned_before_it_is_the_desired_one_and_nothing_else_is() {
-    const AGENT: u32 = 1002;
     let net = place();
-    net.sh(&format!("mkdir -p agent/in; chown -R {AGENT}:{LBD} agent; chmod 750 agent agent/in"));
+    agent_dir(&net);
     let daemon = start(&net);
-    net.sh("ipvsadm -e -t 10.0.0.1:80 -r 192.168.8.14 -m -w 9");
-    let get = |file: &str, options: &str| {
-        let path = net.path(file);
-        curl(&net, &format!("{options} --get --data-urlencode file={}", path.display()), "/v1/plan")
-    };
-    let plan = |file: &str| -> Value { serde_json::from_str(&get(file, "")).unwrap() };
-    let sha256 = |file: &str| net.sh(&format!("sha256sum {file}")).split(' ').next().unwrap().to_owned();
+    net.sh("ipvsadm -e -t 10.0.0.1:80 -r 192.168.8.14 -g -w 9");
+    let get = |file: &str| body(&net, &format!("/v1/plan?file={}", net.path(file).display()));
+    let plan = |file: &str| -> Value { serde_json::from_str(&get(file)).unwrap() };
     let weight = |weight: &str| FILE.replace("weight: 1 }", &format!("weight: {weight} }}"));
     let (keys, name) = (["warnings", "fingerprint"], "agent/in/new.yaml");
     // Renamed to one name within a second, as an agent does: each has a plan of its own.
+    let mut plans = Vec::new();
     for text in [weight("2"), weight("9")] {
         net.write("agent/next", &text);
         net.sh(&format!("mv agent/next {name}"));
-        let diff = net.lbd(&["-f", name, "diff", "-o", "json"]);
-        let mut planned = without(&get(name, ""), &keys);
+        let mut planned = without(&get(name), &keys);
         let file = planned.as_object_mut().unwrap().remove("file").unwrap();
-        assert_eq!(file, json!({ "path": net.path(name), "sha256": sha256(name) }));
-        assert_eq!(planned, without(&diff.stdout, &keys));
-        assert_eq!(planned["in_sync"], json!(text == weight("9")));
+        assert_eq!(file, json!({ "path": net.path(name), "sha256": lbd::files::sha256(&text) }));
+        plans.push(planned);
     }
-    let text = get(name, "-H 'Accept: text/plain' -i");
-    assert!(text.contains("\r\nlbd-exit-code: 0\r\n") && text.contains(": in sync"), "{text}");
+    let diff = net.lbd(&["-f", name, "diff", "-o", "json"]);
+    assert_eq!(plans[1], without(&diff.stdout, &keys));
+    assert_eq!((&plans[0]["in_sync"], &plans[1]["in_sync"]), (&json!(false), &json!(true)));
     net.write("agent/none.yaml", "version: 1\nclusters: []\n");
     let refused = plan("agent/none.yaml");
     let why = refused["refused"].as_str().unwrap_or_default();
     assert!(why.contains("the file has no clusters"), "{refused}");
-    // Nothing of it is in force.
-    assert_eq!(curl(&net, "-o none -w '%{http_code}'", "/v1/plan?file=/etc/passwd"), "400");
     net.write("agent/bad.yaml", "version: 1\nclutsers: []\n");
     net.sh("ln -s ../desired.yaml agent/link.yaml; ln -s .. agent/up; mkfifo agent/pipe");
     for (file, status) in [
         ("agent/bad.yaml", 422),
         ("desired.yaml", 400),
+        ("/etc/passwd", 400),
         ("agent/in/../../desired.yaml", 400),
         ("agent/link.yaml", 400),
         ("agent/up/desired.yaml", 400),
@@ -220,6 +231,47 @@ fn a_file_of_an_agent_is_planned_before_it_is_the_desired_one_and_nothing_else_i
         net.lbd(&["-f", &net.path("agent/bad.yaml").display().to_string(), "validate", "-o", "json"]);
     assert_eq!(problem["problems"], without(&validate.stdout, &[])["problems"]);
     assert_eq!(fs::read_to_string(net.path("desired.yaml")).unwrap(), FILE);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+// An agent counts what it has put into place as done when exactly this text was verified.
+#[test]
+fn the_file_of_an_agent_behind_a_link_is_taken_within_a_second_and_status_says_which_text_was_verified() {
+    let net = place();
+    agent_dir(&net);
+    net.sh("mv desired.yaml agent/desired.yaml; ln -s \"$PWD/agent/desired.yaml\" desired.yaml");
+    let put = |text: &str| {
+        net.write("agent/next", text);
+        net.sh("mv agent/next agent/desired.yaml");
+    };
+    let (next, bad) = (FILE.replace("weight: 1 }", "weight: 2 }"), "version: 1\nclutsers: []\n");
+    let digests = |status: &str| {
+        let status = without(status, &[]);
+        let of = |key: &str| status[key]["sha256"].as_str().unwrap_or_default().to_owned();
+        (of("file"), of("verified"), status["file"]["problem"].is_null())
+    };
+    let sha256 = lbd::files::sha256;
+    let daemon = start(&net);
+    assert_eq!(digests(&body(&net, "/v1/status?services=0")), (sha256(FILE), sha256(FILE), true));
+    put(&next);
+    let is_taken = || net.sh("ipvsadm -Sn").contains("192.168.8.14:80 -g -w 2");
+    assert!(soon(Duration::from_secs(1), is_taken).is_some(), "{}", daemon.log());
+    let is = |expected: &(String, String, bool)| {
+        let found = || digests(&body(&net, "/v1/status?services=0"));
+        assert!(soon(Duration::from_secs(5), || found() == *expected).is_some(), "{:?}", found());
+    };
+    is(&(sha256(&next), sha256(&next), true));
+    // What is not taken is named, and is not verified: not by another process of the daemon, and not without one.
+    put(bad);
+    let expected = (sha256(bad), sha256(&next), false);
+    is(&expected);
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(digests(&lbd_of(&net, "status -o json").stdout), expected);
+    let daemon = start(&net);
+    is(&expected);
+    // The file before comes back, without any operation.
+    put(&next);
+    is(&(sha256(&next), sha256(&next), true));
     assert_eq!(daemon.stop().code(), Some(0));
 }
 
