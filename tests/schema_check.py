@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Checks the example files against the JSON Schema of the desired file, and replies of the socket against theirs, with a validator that is not lbd's.
+"""Checks the example files against the JSON Schema of the desired file or of the agent's, and replies of the socket against theirs, with a validator that is not lbd's.
 
   schema_check.py            every YAML file below examples/ must be valid, and broken ones made from them must not be; the same of each
                              reply below tests/data/api/, which tests/kernel/socket.rs compares with those of a daemon
@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCHEMA = ROOT / "schema" / "desired.schema.json"
 FRAGMENT = ROOT / "schema" / "fragment.schema.json"
 API = ROOT / "schema" / "api.schema.json"
+AGENT = ROOT / "schema" / "agent.schema.json"
 
 
 def problems(validator, document):
@@ -40,6 +41,19 @@ def broken(document):
         yield "with an unknown key in a cluster", worse
 
 
+def broken_agent(document):
+    """Files of the agent that must be refused."""
+    for key in ("version", "source"):
+        yield "without " + key, {name: value for name, value in document.items() if name != key}
+    yield "with an unknown key", {**document, "lables": {}}
+    for name in ("git", "etcd", "directory"):
+        entry = document["source"].get(name)
+        if isinstance(entry, dict):
+            yield "with an unknown key in its source", {**document, "source": {name: {**entry, "brunch": "main"}}}
+        elif entry is None:
+            yield "of two sources", {**document, "source": {**document["source"], name: "/srv"}}
+
+
 def broken_reply(document):
     """Replies that must be refused."""
     for path, reply in document.items():
@@ -51,11 +65,11 @@ def broken_reply(document):
 
 def main():
     try:
-        schema, fragment, api = (json.loads(path.read_text()) for path in (SCHEMA, FRAGMENT, API))
+        schema, fragment, api, agent = (json.loads(path.read_text()) for path in (SCHEMA, FRAGMENT, API, AGENT))
     except OSError as error:
         print("schema_check: no schema: %s" % error)
         return 1
-    for path, it in ((SCHEMA, schema), (FRAGMENT, fragment), (API, api)):
+    for path, it in ((SCHEMA, schema), (FRAGMENT, fragment), (API, api), (AGENT, agent)):
         if it.get("$schema") != "https://json-schema.org/draft/2020-12/schema":
             print("schema_check: %s is not a Draft 2020-12 schema" % path)
             return 1
@@ -72,6 +86,8 @@ def main():
         of_file, breaks = (fragment if FRAGMENT.name in text.split("\n")[0] else schema), broken
         if path in replies:
             of_file, breaks = api, broken_reply
+        elif AGENT.name in text.split("\n")[0]:
+            of_file, breaks = agent, broken_agent
         validator = jsonschema.Draft202012Validator(of_file)
         found = list(problems(validator, document))
         if not found:

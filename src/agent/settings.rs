@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::named;
+
 /// What `/etc/lbd/agent.yaml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -35,7 +37,7 @@ pub enum SourceSettings {
 pub struct DirectorySettings {
     /// The directory
     pub path: PathBuf,
-    /// The files in it, the first that exists is taken: `{name}.yaml` of this director, then `desired.yaml`
+    /// The files in it, below it, of which the first that exists is taken
     pub paths: Vec<String>,
     /// How often it is looked at
     pub interval: Duration,
@@ -48,17 +50,17 @@ pub struct GitSettings {
     pub repository: String,
     /// What of it is followed
     pub follow: Follow,
-    /// The paths of the file, with the name and the labels of this director in them; the first that exists is taken
+    /// The paths of the file, of which the first that exists is taken; the name and the labels of this director are in them already
     pub paths: Vec<String>,
     /// How often it is fetched; each time varies by a tenth
     pub interval: Duration,
     /// Which commits have to be signed
     pub verify: Verify,
-    /// By which keys; there where [`Self::verify`] is not [`Verify::Off`]
+    /// By which keys; there where [`Self::verify`] is not [`Verify::Off`], and only there
     pub signers: Option<Signers>,
-    /// The private key for `ssh://`
+    /// The private key for `ssh://`, and there only
     pub identity: Option<PathBuf>,
-    /// The keys of the server for `ssh://`
+    /// The keys of the server for `ssh://`; `None`: those in `/etc/ssh/ssh_known_hosts`
     pub known_hosts: Option<PathBuf>,
 }
 
@@ -67,19 +69,20 @@ pub struct GitSettings {
 pub enum Follow {
     /// The head of this branch
     Branch(String),
-    /// The newest tag, by version, that fits this pattern, such as `v*`
+    /// The newest tag, by version, of those that fit this pattern, such as `v*`; it has one `*` at most
     Tag(String),
 }
 
-/// Which commits have to be signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verify {
-    /// None
-    Off,
-    /// The one that is taken
-    Head,
-    /// Each since the one in force; the one that is taken where none is in force yet
-    Every,
+named! {
+    /// Which commits have to be signed.
+    pub enum Verify {
+        /// None.
+        Off = "off",
+        /// The one that is taken; with `tag`, the tag or its commit.
+        Head = "head",
+        /// Each since the one in force; where none is in force yet, the one that is taken.
+        Every = "every",
+    }
 }
 
 /// Whose signatures count.

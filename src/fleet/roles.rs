@@ -2,13 +2,14 @@
 
 use std::fmt::{self, Write};
 
+use super::keys::CONTENT;
 use crate::escape::word;
 
 /// The folders in which each director has one key, with its name.
-const OWN: [&str; 4] = ["slots", "results", "reports", "plans"];
+const OWN: [&str; 3] = ["slots", "results", "reports"];
 
-/// The commands of `etcdctl` for a shell, one a line, that let each of these directors read all keys below the prefix and write its own four:
-/// `slots/NAME`, `results/NAME`, `reports/NAME` and `plans/NAME`; where it says so, `head`, too. The operator may write all of them.
+/// The commands of `etcdctl` for a shell, one a line, that let each of these directors read all keys below the prefix and write its own three:
+/// `slots/NAME`, `results/NAME` and `reports/NAME`; where it says so, `head`, too. The operator may write all of them.
 ///
 /// Users have no password: they are known by the name (CN) of their certificates. A role is named after what it may write, so that several fleets can be
 /// in one etcd. What is there already stays, and `etcdctl` says so.
@@ -28,15 +29,19 @@ pub fn fleet_roles(prefix: &str, directors: &[(&str, bool)], operator: &str) -> 
 
 fn commands(script: &mut String, prefix: &str, directors: &[(&str, bool)], operator: &str) -> fmt::Result {
     let all = word(&format!("{prefix}/")).into_owned();
+    // Beside the prefix and not below it: who follows the fleet does not read the files of all.
+    let files = word(&format!("{prefix}{CONTENT}/")).into_owned();
     let role = word(prefix);
     writeln!(script, "etcdctl role add {role}")?;
     writeln!(script, "etcdctl role grant-permission {role} readwrite --prefix=true {all}")?;
+    writeln!(script, "etcdctl role grant-permission {role} readwrite --prefix=true {files}")?;
     user(script, operator, prefix)?;
     for (name, may_write_head) in directors {
         let named = format!("{prefix}/{name}");
         let role = word(&named);
         writeln!(script, "etcdctl role add {role}")?;
         writeln!(script, "etcdctl role grant-permission {role} read --prefix=true {all}")?;
+        writeln!(script, "etcdctl role grant-permission {role} read --prefix=true {files}")?;
         for folder in OWN {
             let key = format!("{prefix}/{folder}/{name}");
             writeln!(script, "etcdctl role grant-permission {role} write {}", word(&key))?;
@@ -69,23 +74,24 @@ mod tests {
             "\
 etcdctl role add /lbd/prod
 etcdctl role grant-permission /lbd/prod readwrite --prefix=true /lbd/prod/
+etcdctl role grant-permission /lbd/prod readwrite --prefix=true /lbd/prod.files/
 etcdctl user add operator --no-password
 etcdctl user grant-role operator /lbd/prod
 etcdctl role add /lbd/prod/lb1
 etcdctl role grant-permission /lbd/prod/lb1 read --prefix=true /lbd/prod/
+etcdctl role grant-permission /lbd/prod/lb1 read --prefix=true /lbd/prod.files/
 etcdctl role grant-permission /lbd/prod/lb1 write /lbd/prod/slots/lb1
 etcdctl role grant-permission /lbd/prod/lb1 write /lbd/prod/results/lb1
 etcdctl role grant-permission /lbd/prod/lb1 write /lbd/prod/reports/lb1
-etcdctl role grant-permission /lbd/prod/lb1 write /lbd/prod/plans/lb1
 etcdctl role grant-permission /lbd/prod/lb1 write /lbd/prod/head
 etcdctl user add lb1 --no-password
 etcdctl user grant-role lb1 /lbd/prod/lb1
 etcdctl role add /lbd/prod/lb2
 etcdctl role grant-permission /lbd/prod/lb2 read --prefix=true /lbd/prod/
+etcdctl role grant-permission /lbd/prod/lb2 read --prefix=true /lbd/prod.files/
 etcdctl role grant-permission /lbd/prod/lb2 write /lbd/prod/slots/lb2
 etcdctl role grant-permission /lbd/prod/lb2 write /lbd/prod/results/lb2
 etcdctl role grant-permission /lbd/prod/lb2 write /lbd/prod/reports/lb2
-etcdctl role grant-permission /lbd/prod/lb2 write /lbd/prod/plans/lb2
 etcdctl user add lb2 --no-password
 etcdctl user grant-role lb2 /lbd/prod/lb2"
         );

@@ -35,6 +35,8 @@ pub use health::{Checks, FailurePolicy, Health, MinServing, OnFailure, ServiceHe
 pub use link::Link;
 pub use mark::{Mark, MarkMatch, Prefix};
 pub use named::Named;
+#[cfg(feature = "agent")]
+pub(crate) use named::named;
 pub use operation::{
     Action, Change, Kind, Operation, Part, ReplaceMarks, ReplaceUntracked, RestartCause, ServerOp, ServiceOp,
     Set, SetSysctl, SetTimeouts, Subject, SyncOp, Value,

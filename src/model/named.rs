@@ -89,7 +89,7 @@ macro_rules! named {
         }
     };
 }
-pub(super) use named;
+pub(crate) use named;
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use lbd::config::{Source, load, read_closed, render};
 use lbd::ipvsadm::{read, save};
 
-/// All files below examples/, by name, with their texts: some stand alone, some belong to a lab. What includes others is tested by itself.
+/// All desired files below examples/, by name, with their texts: some stand alone, some belong to a lab. What includes others is tested by itself,
+/// and so is the agent's file, where it is loaded.
 fn examples() -> Vec<(String, String)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let entries = |directory: &Path| -> Vec<PathBuf> {
@@ -18,7 +19,7 @@ fn examples() -> Vec<(String, String)> {
     let (labs, files): (Vec<_>, Vec<_>) = entries(&directory).into_iter().partition(|path| path.is_dir());
     let all = files.into_iter().chain(labs.iter().flat_map(|lab| entries(lab)));
     let named = all.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    let named = named.filter(|path| !path.ends_with("several/desired.yaml"));
+    let named = named.filter(|path| !path.ends_with("several/desired.yaml") && !path.ends_with("agent.yaml"));
     named.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
 }
 

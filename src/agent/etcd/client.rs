@@ -237,9 +237,6 @@ fn compare(keys: &Keys, condition: &Condition) -> Compare {
         Condition::ModifiedAt { key, revision } => {
             Compare::mod_revision(keys.whole(key), CompareOp::Equal, *revision)
         }
-        Condition::ValueIs { key, value } => {
-            Compare::value(keys.whole(key), CompareOp::Equal, value.as_slice())
-        }
         // Where no key is in the folder, etcd compares with one of revision 0.
         Condition::NothingNewIn { folder, since } => {
             let start = keys.whole(folder);

@@ -18,6 +18,7 @@ pub use self::endpoint::Endpoint;
 pub use self::error::EtcdError;
 pub use self::lease::LeaseState;
 pub use self::watch::Changes;
+pub use crate::fleet::{Condition, Write};
 
 /// A key with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,48 +42,4 @@ pub struct Range {
     pub revision: i64,
     /// The keys with their values, in the order of the keys' bytes
     pub entries: Vec<Entry>,
-}
-
-/// What has to be so for writes to be done. Keys are without the prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Condition {
-    /// There is no such key.
-    Absent(String),
-    /// The value of this key was written last in this revision of the store.
-    ModifiedAt {
-        /// The key
-        key: String,
-        /// The revision
-        revision: i64,
-    },
-    /// The value of this key is this one.
-    ValueIs {
-        /// The key
-        key: String,
-        /// The value
-        value: Vec<u8>,
-    },
-    /// No key that begins with this was made or written after this revision. That keys went does not count.
-    NothingNewIn {
-        /// What the keys begin with: `slots/`
-        folder: String,
-        /// The revision
-        since: i64,
-    },
-}
-
-/// What to write. Keys are without the prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Write {
-    /// A key gets this value.
-    Put {
-        /// The key
-        key: String,
-        /// The value
-        value: Vec<u8>,
-        /// Whether the key goes when this program does
-        is_leased: bool,
-    },
-    /// A key goes. That it is not there is no error.
-    Delete(String),
 }

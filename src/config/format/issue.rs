@@ -5,7 +5,7 @@ use super::shorten::shorten;
 
 /// Something that is wrong with a document, though it has the right form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::config) struct Issue {
+pub struct Issue {
     /// The value that is wrong
     pub(in crate::config) path: KeyPath,
     /// Whether the key is meant, and not its value
@@ -24,7 +24,7 @@ pub(in crate::config) struct Issue {
 
 impl Issue {
     /// An issue with a value.
-    pub(in crate::config) fn new(path: KeyPath, message: impl Into<String>) -> Self {
+    pub fn new(path: KeyPath, message: impl Into<String>) -> Self {
         Self {
             path,
             at_key: false,
@@ -37,31 +37,31 @@ impl Issue {
     }
 
     /// It is the key that should not be there.
-    pub(in crate::config) fn at_key(mut self) -> Self {
+    pub fn at_key(mut self) -> Self {
         self.at_key = true;
         self
     }
 
     /// What would be right.
-    pub(in crate::config) fn expected(mut self, expected: impl Into<String>) -> Self {
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self
     }
 
     /// The nearest valid text, if there is one.
-    pub(in crate::config) fn suggest(mut self, suggestion: Option<impl Into<String>>) -> Self {
+    pub fn suggest(mut self, suggestion: Option<impl Into<String>>) -> Self {
         self.suggestion = suggestion.map(Into::into);
         self
     }
 
     /// Another value that makes it wrong.
-    pub(in crate::config) fn involving(mut self, path: KeyPath) -> Self {
+    pub fn involving(mut self, path: KeyPath) -> Self {
         self.involved.push(path);
         self
     }
 
     /// The place that it collides with.
-    pub(in crate::config) fn first(mut self, path: KeyPath) -> Self {
+    pub fn first(mut self, path: KeyPath) -> Self {
         self.first = Some(path);
         self
     }
@@ -69,7 +69,7 @@ impl Issue {
 
 /// The issues of one file. All are counted; the number stored is limited, so that a file of nothing but mistakes fills no memory.
 #[derive(Debug, Default)]
-pub(in crate::config) struct Issues {
+pub struct Issues {
     /// Those that are kept
     pub(in crate::config) list: Vec<Issue>,
     /// How many more there were
@@ -81,7 +81,7 @@ impl Issues {
     pub(in crate::config) const KEPT: usize = 10_000;
 
     /// Adds one.
-    pub(in crate::config) fn push(&mut self, issue: Issue) {
+    pub fn push(&mut self, issue: Issue) {
         if self.list.len() < Self::KEPT { self.list.push(issue) } else { self.more += 1 }
     }
 }

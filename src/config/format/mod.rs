@@ -12,7 +12,7 @@ pub(super) mod limits;
 pub(super) mod nearest;
 pub(super) mod non_null;
 pub(super) mod path;
-mod scalar;
+pub(super) mod scalar;
 pub(super) mod schema;
 mod server;
 pub(super) mod shorten;

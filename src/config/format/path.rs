@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::config) enum PathStep {
+pub enum PathStep {
     /// What follows is in this one of several files; without it, the index of a cluster or mark counts those of all files
     File(usize),
     /// The value of a key
@@ -33,11 +33,11 @@ impl From<usize> for PathStep {
 
 /// The place of a value, by the keys and positions from the top of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(in crate::config) struct KeyPath(pub(in crate::config) Vec<PathStep>);
+pub struct KeyPath(pub(in crate::config) Vec<PathStep>);
 
 impl KeyPath {
     /// A value inside this one.
-    pub(in crate::config) fn then(&self, step: impl Into<PathStep>) -> Self {
+    pub fn then(&self, step: impl Into<PathStep>) -> Self {
         let mut steps = self.0.clone();
         steps.push(step.into());
         Self(steps)

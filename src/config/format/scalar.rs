@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for Scalar {
 }
 
 /// Text, and nothing that YAML reads as something else: `name: 80` is a number, which a derived `String` would let pass.
-pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CompactString, D::Error> {
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CompactString, D::Error> {
     struct TextVisitor;
 
     impl Visitor<'_> for TextVisitor {
@@ -86,9 +86,21 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Compact
     deserializer.deserialize_any(TextVisitor)
 }
 
-/// A value that is text in the file.
+/// The name of a definition in the schema: that of its type, where it has no other.
+macro_rules! definition {
+    ($name:ident) => {
+        stringify!($name)
+    };
+    ($name:ident $definition:literal) => {
+        $definition
+    };
+}
+pub(crate) use definition;
+
+/// A value that is text in the file. Where it is used, `CompactString`, `Deserialize`, `Deserializer`, `JsonSchema`, `Schema`, `SchemaGenerator`,
+/// `Serialize`, `json_schema` and [`text`] are to be in scope.
 macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident: $schema:tt;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $(as $definition:literal)?: $schema:tt;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
         #[serde(transparent)]
@@ -121,7 +133,7 @@ macro_rules! texts {
 
         impl JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
+                definition!($name $($definition)?).into()
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -130,7 +142,7 @@ macro_rules! texts {
         }
     )*};
 }
-pub(super) use texts;
+pub(crate) use texts;
 
 texts! {
     /// The name of a cluster.
@@ -193,18 +205,6 @@ texts! {
         "examples": ["224.0.0.81", "ff02::81"]
     };
 }
-
-/// The name of a definition in the schema: that of its type, where it has no other.
-macro_rules! definition {
-    ($name:ident) => {
-        stringify!($name)
-    };
-    ($name:ident $definition:literal) => {
-        $definition
-    };
-}
-
-pub(super) use definition;
 
 /// A value that is text or a number in the file.
 macro_rules! scalars {
@@ -300,6 +300,16 @@ scalars! {
             { "type": "string", "pattern": "^(100|[0-9]{1,2})%$" }
         ],
         "examples": ["50%", 3]
+    };
+
+    /// A share of the directors of a stage, or a number of them.
+    ParallelText as "Parallel": {
+        "title": "a number of directors or a share of the stage",
+        "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": 10000 },
+            { "type": "string", "pattern": "^(100|[1-9][0-9]?)%$" }
+        ],
+        "examples": ["25%", 1]
     };
 
     /// A port or a range of ports.

@@ -25,37 +25,38 @@ pub fn fragment_schema() -> String {
     text(fragment_schema_value())
 }
 
-fn text(schema: &Value) -> String {
+/// A schema as text with a final newline.
+pub fn text(schema: &Value) -> String {
     let mut text = serde_json::to_string_pretty(schema).unwrap_or_default();
     text.push('\n');
     text
 }
 
-/// The JSON Schema of the desired file as a tree. A debug build generates it, so that `cargo run -- schema` prints what the types say; a
-/// test compares both.
+/// The JSON Schema of the desired file as a tree.
 pub(in crate::config) fn schema_value() -> &'static Value {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        if cfg!(debug_assertions) { generated::<Document>("urn:lbd:desired:1") } else { written(DESIRED) }
-    });
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| of::<Document>("urn:lbd:desired:1", DESIRED));
     &SCHEMA
 }
 
 /// The same for a file that the desired file includes.
 pub(in crate::config) fn fragment_schema_value() -> &'static Value {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        if cfg!(debug_assertions) { generated::<Fragment>("urn:lbd:fragment:1") } else { written(FRAGMENT) }
-    });
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| of::<Fragment>("urn:lbd:fragment:1", FRAGMENT));
     &SCHEMA
 }
 
-/// `id` is a name, not an address: the schema is installed with the program and fetched from nowhere.
+/// The JSON Schema of a file by its type. A debug build generates it, so that `cargo run -- schema` prints what the types say, one that is shipped
+/// has what was `written` down; a test compares both. `id` is a name, not an address: the schema is installed with the program and fetched from nowhere.
+pub fn of<T: JsonSchema>(id: &str, written: &str) -> Value {
+    if cfg!(debug_assertions) { generated::<T>(id) } else { parsed(written) }
+}
+
 fn generated<T: JsonSchema>(id: &str) -> Value {
     let mut schema = generator().into_root_schema_for::<T>();
     schema.insert("$id".into(), id.into());
     schema.into()
 }
 
-fn written(text: &str) -> Value {
+fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_default()
 }
 
@@ -111,6 +112,6 @@ mod tests {
     #[test]
     fn the_program_that_is_shipped_has_the_schemas_of_the_types() {
         // `tests/pure/schema.rs` says how to write them anew.
-        assert!(written(DESIRED) == *schema_value() && written(FRAGMENT) == *fragment_schema_value());
+        assert!(parsed(DESIRED) == *schema_value() && parsed(FRAGMENT) == *fragment_schema_value());
     }
 }

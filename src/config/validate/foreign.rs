@@ -74,7 +74,8 @@ pub fn not_rules(source: &Source, expected: &dyn fmt::Display) -> Option<Diagnos
     problem.map(|problem| Diagnostics::new(source, vec![problem], 0))
 }
 
-fn conflict(text: &str) -> Option<Diagnostic> {
+/// The problem of a text in which a merge was not finished.
+pub(in crate::config) fn conflict(text: &str) -> Option<Diagnostic> {
     // Often one of the three lines was forgotten.
     let is_mark = |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
     let (index, line) = all(text).enumerate().find(|(_, line)| is_mark(line))?;

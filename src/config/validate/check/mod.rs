@@ -40,8 +40,6 @@ pub(in crate::config) struct Checked {
     incomplete: HashSet<KeyPath>,
 }
 
-/// What a file has to be.
-const TOP: &str = "a mapping with at least `version` and `clusters`";
 /// What a file that is included has to be.
 const TOP_OF_FRAGMENT: &str = "a mapping with `clusters`, `marks`, `checks` or `defaults`";
 
@@ -62,9 +60,9 @@ impl Checked {
             _ => {
                 let here = Span { line: 1, column: 1, width: 0 };
                 walk.report(Diagnostic::at(here, "the file is empty").expecting(if is_fragment {
-                    "at least `clusters: []`"
+                    "at least `clusters: []`".into()
                 } else {
-                    "at least `version: 1` and `clusters: []`"
+                    format!("at least {}", walk.required(true))
                 }));
             }
         }
@@ -94,8 +92,26 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// What the file has to be.
-    fn top(&self) -> &'static str {
-        if self.is_fragment { TOP_OF_FRAGMENT } else { TOP }
+    fn top(&self) -> String {
+        if self.is_fragment {
+            return TOP_OF_FRAGMENT.to_owned();
+        }
+        format!("a mapping with at least {}", self.required(false))
+    }
+
+    /// The keys that a file has to have, as the text of a message; with their values, where each has but one that is short.
+    fn required(&self, with_values: bool) -> String {
+        let properties = self.schema.get("properties");
+        let keys = self.schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        let shown = keys.filter_map(Value::as_str).map(|key| {
+            let shape = properties.and_then(|known| known.get(key)).map(|schema| self.shape(schema));
+            let value = shape.filter(|_| with_values).and_then(|shape| match shape.only() {
+                Some(only) => Some(only.to_string()),
+                None => shape.of(JsonKind::List).map(|_| "[]".to_owned()),
+            });
+            value.map_or_else(|| format!("`{key}`"), |value| format!("`{key}: {value}`"))
+        });
+        shown.collect::<Vec<_>>().join(" and ")
     }
 
     fn shape(&self, schema: &'a Value) -> Shape<'a> {
@@ -187,7 +203,7 @@ impl<'a> Walk<'a> {
                 match scalar::check(text, *plain && !forced, shape, &self.noun()) {
                     Ok(value) => Some((value, Kept { span, inside: KeptContent::Nothing })),
                     Err(wrong) => {
-                        let expected = if self.path.is_empty() { self.top().into() } else { wrong.expected };
+                        let expected = if self.path.is_empty() { self.top() } else { wrong.expected };
                         let problem = Diagnostic::at(span, wrong.message).expecting(expected);
                         self.report(problem.suggest(wrong.suggestion));
                         None
@@ -199,7 +215,7 @@ impl<'a> Walk<'a> {
     }
 
     fn wrong(&mut self, span: Span, shape: &Shape<'_>, found: &str) -> Option<(Value, Kept)> {
-        let expected = if self.path.is_empty() { self.top().into() } else { shape.expected() };
+        let expected = if self.path.is_empty() { self.top() } else { shape.expected() };
         self.report(Diagnostic::at(span, format!("{} cannot be {found}", self.noun())).expecting(expected));
         None
     }
