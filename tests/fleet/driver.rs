@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lbd::agent::etcd::{Changes, Etcd, EtcdError, Write};
 use lbd::agent::settings::{ClientCertificate, EtcdSettings, TlsSettings};
 use lbd::error_chain::ErrorChain;
-use lbd::fleet::roles::fleet_roles;
+use lbd::fleet::fleet_roles;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;

@@ -43,7 +43,7 @@ pub(super) async fn connect(member: &str, settings: &EtcdSettings) -> Result<Cli
     let mut options = ConnectOptions::new()
         .with_connect_timeout(PATIENCE)
         .with_keep_alive(PROBE, PROBE_PATIENCE)
-        .with_keep_alive_while_idle(true)
+        .with_keep_alive_while_idle(false)
         .with_require_leader(true);
     match &settings.tls {
         Some(tls) if endpoint.is_tls => options = options.with_tls(certificates(tls, &endpoint.host)?),
