@@ -179,7 +179,9 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     while let Some(cause) = error.source() {
         error = cause;
     }
-    shown(&error.to_string())
+    let text = error.to_string();
+    // What hyper says when its own probe was not answered, or the other side went.
+    if text.contains("broken pipe") { "the connection has ended".to_owned() } else { shown(&text) }
 }
 
 /// A message of etcd, made harmless.
