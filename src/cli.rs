@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::files::AGENT_DIR;
 use crate::health::RunDirs;
 
 pub use self::agent::{AgentCommand, AgentFiles, AgentOptions};
@@ -289,6 +290,10 @@ pub struct Run {
     /// Serve the state on this Unix socket, to be read by HTTP; commands of users in its group look for it as `lbd.sock` in `--run-dir`
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+
+    /// The directory of an agent, below which the socket plans files (`/v1/plan?file=`)
+    #[arg(long, value_name = "DIR", default_value = AGENT_DIR)]
+    pub agent_dir: PathBuf,
 }
 
 /// Arguments of `validate`.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::Verify;
 use crate::config::document::{Choice, DurationText, Listed, Number, PathText};
 use crate::config::other::{definition, ignored, text, texts};
+use crate::fleet::{LabelText, NAME, NameText};
 
 /// Where the desired file of a director comes from, and when it is taken: what `lbd-agent` reads at its start.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -196,16 +197,7 @@ impl Listed for Verify {
     const TITLE: &'static str = "which commits have to be signed";
 }
 
-/// What names of directors, and keys and values of labels are like; `load::names` says the same.
-pub(super) const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
-
 texts! {
-    /// The name of a director.
-    NameText as "Name": { "type": "string", "title": "a name", "pattern": NAME, "examples": ["lb1"] };
-
-    /// The value of a label.
-    LabelText as "Label": { "type": "string", "title": "a value of a label", "pattern": NAME, "examples": ["fra"] };
-
     /// The address of a repository.
     RepositoryText as "Repository": {
         "type": "string",

@@ -45,7 +45,7 @@ enum ClientCause {
     /// The reply is of another daemon.
     Other(OtherDaemon),
     /// The daemon has a problem.
-    Problem(String),
+    Problem(Box<ProblemDocument>),
     /// The reply is no document.
     NoDocument,
 }
@@ -58,15 +58,27 @@ impl ClientError {
 
     /// Whether the daemon has replied that it cannot do it.
     pub fn is_problem(&self) -> bool {
-        matches!(self.cause, ClientCause::Problem(_))
+        self.problem().is_some()
+    }
+
+    /// What the daemon has replied where it cannot do it: its status says whether that lies in the request.
+    pub fn problem(&self) -> Option<&ProblemDocument> {
+        match &self.cause {
+            ClientCause::Problem(problem) => Some(problem),
+            ClientCause::Connect(_)
+            | ClientCause::Exchange(_)
+            | ClientCause::Silent
+            | ClientCause::Other(_)
+            | ClientCause::NoDocument => None,
+        }
     }
 }
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What the daemon cannot do is no matter of the socket.
-        if let ClientCause::Problem(detail) = &self.cause {
-            return f.write_str(detail);
+        if let Some(problem) = self.problem() {
+            return f.write_str(&problem.detail);
         }
         write!(f, "{}: ", self.path.display())?;
         match &self.cause {
@@ -81,7 +93,7 @@ impl fmt::Display for ClientError {
             ClientCause::Exchange(_) => f.write_str("the daemon has ended the connection"),
             ClientCause::Silent => f.write_str("the daemon does not reply"),
             ClientCause::Other(other) => other.fmt(f),
-            ClientCause::Problem(detail) => f.write_str(detail),
+            ClientCause::Problem(problem) => f.write_str(&problem.detail),
             ClientCause::NoDocument => f.write_str("the reply is no document of lbd"),
         }
     }
@@ -196,7 +208,7 @@ impl Client {
         }
         let text = self.text(response.into_body()).await?;
         Err(self.error(match serde_json::from_str::<ProblemDocument>(&text) {
-            Ok(problem) => ClientCause::Problem(problem.detail),
+            Ok(problem) => ClientCause::Problem(Box::new(problem)),
             Err(_) => ClientCause::NoDocument,
         }))
     }

@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 pub use self::client::{Client, ClientError, EventStream, Received};
-pub use self::problem::{Problem, ProblemDocument, ProblemKind};
+pub use self::problem::{FileProblem, Problem, ProblemDocument, ProblemKind};
 pub use self::question::{ConnectionQuestion, Counted, Document, Question};
 pub use self::schema::schema;
 pub use self::scope::{OtherDaemon, Scope};

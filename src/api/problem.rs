@@ -20,6 +20,8 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// What is wrong with this request, in words
     pub detail: String,
+    /// What is wrong with the file that the request names, problem by problem; none where that is not what is wrong
+    pub problems: Vec<FileProblem>,
 }
 
 /// The kinds of problems, each of which is a status of HTTP.
@@ -39,6 +41,8 @@ pub enum ProblemKind {
     HeadTooLong,
     /// The `Host` is another host's
     Misdirected,
+    /// The file that the request names is not valid
+    Invalid,
     /// The document cannot be made
     Failed,
     /// It takes too long, or there are too many connections
@@ -56,6 +60,7 @@ impl ProblemKind {
             Self::TooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -73,12 +78,32 @@ pub struct ProblemDocument {
     pub title: String,
     /// What is wrong with this request
     pub detail: String,
+    /// What is wrong with the file that it names, as `lbd validate --output json` has it
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<FileProblem>,
+}
+
+/// One thing that is wrong with a file, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileProblem {
+    /// The file
+    pub file: String,
+    /// Line, from 1
+    pub line: usize,
+    /// Column in characters, from 1
+    pub column: usize,
+    /// What is wrong
+    pub message: String,
+    /// What would be right
+    pub expected: Option<String>,
+    /// The nearest valid text
+    pub suggestion: Option<String>,
 }
 
 impl Problem {
     /// A problem with what is wrong.
     pub fn new(kind: ProblemKind, detail: impl fmt::Display) -> Self {
-        Self { kind, detail: detail.to_string() }
+        Self { kind, detail: detail.to_string(), problems: Vec::new() }
     }
 
     /// The document.
@@ -89,6 +114,7 @@ impl Problem {
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or_default().to_owned(),
             detail: self.detail.clone(),
+            problems: self.problems.clone(),
         };
         escape::json_text(&document).unwrap_or_default() + "\n"
     }

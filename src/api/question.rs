@@ -35,6 +35,8 @@ pub enum Document {
     Plan {
         /// Only these clusters; all where there are none
         clusters: Vec<String>,
+        /// What it would show if this were the desired file: one below the directory of an agent
+        file: Option<String>,
     },
     /// What `lbd history` shows
     History,
@@ -128,7 +130,7 @@ impl Route {
                 let has_servers = query.flag("servers", true)?;
                 Document::Table { clusters: query.all("cluster"), has_servers }
             }
-            "/v1/plan" => Document::Plan { clusters: query.all("cluster") },
+            "/v1/plan" => Document::Plan { clusters: query.all("cluster"), file: query.last("file") },
             "/v1/history" => match query.flag("events", false)? {
                 true => Document::Events { last: query.number("last")? },
                 false => Document::History,
@@ -231,6 +233,11 @@ impl Question {
         }
     }
 
+    /// Whether a reply to it may be given to the next client, too. The file that it names may be another one a moment later, under the same name.
+    pub(super) fn may_be_shared(&self) -> bool {
+        !matches!(self.document, Document::Plan { file: Some(_), .. })
+    }
+
     /// The target of a request for it.
     pub fn target(&self) -> String {
         let (path, mut pairs) = match &self.document {
@@ -249,7 +256,11 @@ impl Question {
                 pairs.extend((!has_servers).then(|| "servers=0".to_owned()));
                 ("/v1/table", pairs)
             }
-            Document::Plan { clusters } => ("/v1/plan", pairs_of(clusters)),
+            Document::Plan { clusters, file } => {
+                let mut pairs = pairs_of(clusters);
+                pairs.extend(file.iter().map(|file| format!("file={}", encoded(file))));
+                ("/v1/plan", pairs)
+            }
             Document::History => ("/v1/history", Vec::new()),
             Document::Events { last } => {
                 let last = last.map(|last| format!("last={last}"));
@@ -312,7 +323,15 @@ mod tests {
         let table = |clusters, has_servers| Document::Table { clusters, has_servers };
         assert_eq!(get("/v1/table"), document(table(vec![], true), false));
         assert_eq!(get("/v1/table?servers=0&cluster=web"), document(table(names(&["web"]), false), false));
-        assert_eq!(get("/v1/plan?"), document(Document::Plan { clusters: vec![] }, false));
+        assert_eq!(get("/v1/plan?"), document(Document::Plan { clusters: vec![], file: None }, false));
+        let file = Some("/var/lib/lbd-agent/a b&ü.yaml".to_owned());
+        let plan = Question { document: Document::Plan { clusters: names(&["web"]), file }, is_text: false };
+        assert_eq!(plan.target(), "/v1/plan?cluster=web&file=%2Fvar%2Flib%2Flbd-agent%2Fa%20b%26%C3%BC.yaml");
+        assert_eq!(
+            get("/v1/plan?file=/var/lib/lbd-agent/a+b%26%c3%bc.yaml&cluster=web"),
+            get(&plan.target())
+        );
+        assert_eq!(get(&plan.target()), Ok(Route::Document(plan)));
         assert_eq!(get("/v1/history"), document(Document::History, false));
         assert_eq!(get("/v1/history?events=1"), document(Document::Events { last: None }, false));
         assert_eq!(

@@ -155,6 +155,7 @@ impl<D: Documents + 'static> Shared<D> {
                     | ProblemKind::TooLong
                     | ProblemKind::HeadTooLong
                     | ProblemKind::Misdirected
+                    | ProblemKind::Invalid
                     | ProblemKind::Failed
                     | ProblemKind::Unavailable => {}
                 }

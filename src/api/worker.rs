@@ -1,4 +1,4 @@
-//! Makes documents in a thread of its own, each at most once a second, however many clients there are.
+//! Makes documents in a thread of its own, each at most once a second, however many clients there are, but for those of a file that a client names.
 //!
 //! A document is in memory as a whole until it is sent, since other clients get the same. All of them together have at most 128 MiB, beside
 //! short ones and the one that is being made, or there is only one: where clients are slow to take theirs, others get none.
@@ -145,7 +145,7 @@ fn make(documents: &mut impl Documents, orders: &Receiver<Order>) {
                     Ok(_) => made = Err(full()),
                     Err(_) => {}
                 }
-                if kept.len() < MOST_KEPT {
+                if question.may_be_shared() && kept.len() < MOST_KEPT {
                     kept.insert(question, (Instant::now(), made.clone()));
                 }
                 made

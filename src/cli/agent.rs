@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::ReportOutput;
 use super::conditions::{length, reason};
+use crate::files::AGENT_DIR;
 
 /// Where the files of the agent are.
 #[derive(Debug, Clone, Args)]
@@ -16,7 +17,7 @@ pub struct AgentFiles {
     pub config: PathBuf,
 
     /// The directory in which the agent puts the desired file and what it remembers
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/lbd-agent")]
+    #[arg(long, value_name = "DIR", default_value = AGENT_DIR)]
     pub agent_dir: PathBuf,
 }
 

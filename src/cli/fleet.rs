@@ -56,7 +56,7 @@ pub enum FleetCommand {
     /// 3: no director has all of these labels.
     Push {
         /// The desired file; `-` is standard input
-        #[arg(value_name = "FILE")]
+        #[arg(id = "pushed", value_name = "FILE")]
         file: PathBuf,
 
         /// For whom: `site=fra` or `site=fra,role=edge`; `name=lb1` is one director
@@ -154,7 +154,7 @@ pub enum StrategyCommand {
     /// Exit code 0: done, 2: error.
     Set {
         /// The file; `-` is standard input
-        #[arg(value_name = "FILE")]
+        #[arg(id = "strategy", value_name = "FILE")]
         file: PathBuf,
 
         /// Why, for the record
@@ -172,7 +172,7 @@ pub enum StrategyCommand {
     /// Exit code 0: it is valid, 2: it is not.
     Validate {
         /// The file; `-` is standard input
-        #[arg(value_name = "FILE")]
+        #[arg(id = "strategy", value_name = "FILE")]
         file: PathBuf,
     },
 }

@@ -43,7 +43,7 @@ pub(super) fn plan(
     if !is_plain || *output == DiffOutput::Ipvsadm {
         return Ok(None);
     }
-    let document = Document::Plan { clusters: clusters.clone() };
+    let document = Document::Plan { clusters: clusters.clone(), file: None };
     shown(arguments, document, *output == DiffOutput::Text, Needs::Kernel, console)
 }
 

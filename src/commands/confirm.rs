@@ -15,7 +15,7 @@ use crate::daemon::StartError;
 ///
 /// # Errors
 /// Where the answer is no, or there is no terminal.
-pub(super) fn confirm(question: &str, console: &mut Console<'_>) -> Result<(), CommandError> {
+pub fn confirm(question: &str, console: &mut Console<'_>) -> Result<(), CommandError> {
     show(question, console)?;
     check(&read_answer()?)
 }

@@ -4,17 +4,19 @@ use std::io::Write;
 use std::path::Path;
 
 use super::advice::Detail;
+use super::candidate::Candidate;
 use super::inputs::{Input, StoredState};
 use super::part::Part;
 use super::tried::{Followed, followed};
 use super::{CommandError, Console, DIFFERS, DONE, ERROR, advice, by_socket, history, inputs};
 use crate::cli::{Arguments, Diff, DiffOutput};
 use crate::config::{self, Source};
+use crate::files::sha256;
 use crate::ipvsadm;
 use crate::kernel::Live;
 use crate::model::{Desired, Forwarding, State, Thresholds, Timeouts};
 use crate::reconcile::{self, Fingerprint, StateDiff};
-use crate::report;
+use crate::report::{self, PlannedFile};
 use crate::target::Trial;
 
 pub(super) fn run(
@@ -61,7 +63,29 @@ pub(super) fn direct(
     if let Some(trial) = &trial {
         console.note(format_args!("a trial is under way, and this is about its file: {trial}"));
     }
-    Ok(show(arguments, options, &source, desired, trial, console)?.0)
+    let of = trial.map_or(Of::Operator, |trial| Of::Trial(Box::new(trial)));
+    Ok(show(arguments, options, &source, desired, of, console)?.0)
+}
+
+/// The same of a file that an agent would make the desired one.
+pub(super) fn of_candidate(
+    arguments: &Arguments,
+    options: &Diff,
+    candidate: Candidate,
+    console: &mut Console<'_>,
+) -> Result<u8, CommandError> {
+    let Candidate { source, desired } = candidate;
+    Ok(show(arguments, options, &source, desired, Of::Agent, console)?.0)
+}
+
+/// Whose file is compared with the live state.
+pub(super) enum Of {
+    /// The desired one, or one that an operator would put into its place
+    Operator,
+    /// That of a trial
+    Trial(Box<Trial>),
+    /// One that an agent would put into its place; it may be replaced meanwhile, so the document says which it was
+    Agent,
 }
 
 /// Compares a state with the live one, and shows the difference; gives the exit code with it. `source` is the text of the state, of a
@@ -71,10 +95,15 @@ pub(super) fn show(
     options: &Diff,
     source: &Source,
     mut desired: Desired,
-    trial: Option<Trial>,
+    of: Of,
     console: &mut Console<'_>,
 ) -> Result<(u8, StateDiff), CommandError> {
     desired.policy = inputs::policy(desired.policy, &options.overrides);
+    let (trial, planned) = match of {
+        Of::Operator => (None, None),
+        Of::Trial(trial) => (Some(*trial), None),
+        Of::Agent => (None, Some(PlannedFile { path: &source.name, sha256: sha256(&source.text) })),
+    };
     let stored = match &options.live {
         // An export does not contain what lbd owns, and may come from another host.
         Some(_) => StoredState::nothing(),
@@ -101,12 +130,15 @@ pub(super) fn show(
     };
     part.limit(&mut comparison, &mut warnings);
     // A part of a plan, or one against an export or for another file, cannot be carried out.
-    let is_plan = options.live.is_none() && options.against.is_none() && options.clusters.is_empty();
+    let is_plan = options.live.is_none()
+        && options.against.is_none()
+        && options.clusters.is_empty()
+        && planned.is_none();
     let fingerprint = is_plan.then(|| Fingerprint::of(&comparison)).flatten();
     match options.output {
         DiffOutput::Text => report::comparison_text(console.out, &comparison, fingerprint.as_ref())?,
         DiffOutput::Json => {
-            report::comparison_json(console.out, &comparison, fingerprint.as_ref(), &warnings)?;
+            report::comparison_json(console.out, planned, &comparison, fingerprint.as_ref(), &warnings)?;
         }
         DiffOutput::Ipvsadm => {
             for command in report::commands(&comparison) {

@@ -1,9 +1,11 @@
 //! Makes the documents of the socket: each is what a command writes, by the command itself.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::candidate::Candidate;
 use super::collected::{Round, collected, collected_in};
 use super::kernel_reader::KernelReader;
 use super::{CommandError, Console, DONE, connections, diff, history, metrics, status};
@@ -12,6 +14,7 @@ use crate::cli::{
     Arguments, ConnectionsOptions, Diff, DiffOutput, HistoryOptions, ReportOutput, StatusOptions,
 };
 use crate::connections::{Endpoint, NoEndpoint};
+use crate::files::AGENT_DIR;
 use crate::host;
 use crate::metrics::{PassCounters, write};
 use crate::progress::Progress;
@@ -20,6 +23,8 @@ use crate::report::{self, Observed, Output, TableQuestion};
 /// The documents of a daemon, with a connection to the kernel of their own.
 pub(super) struct CommandDocuments {
     arguments: Arguments,
+    /// Below which files of an agent are planned
+    agent_dir: PathBuf,
     kernel: KernelReader,
     /// What the daemon counts
     counters: Arc<PassCounters>,
@@ -28,11 +33,21 @@ pub(super) struct CommandDocuments {
 impl CommandDocuments {
     /// Those of the daemon with these arguments. Nothing is connected yet.
     pub(super) fn new(arguments: Arguments, counters: Arc<PassCounters>) -> Self {
-        Self { arguments, kernel: KernelReader::lasting(), counters }
+        Self { arguments, agent_dir: AGENT_DIR.into(), kernel: KernelReader::lasting(), counters }
     }
 
-    fn run(&mut self, question: &Question, console: &mut Console<'_>) -> Result<u8, CommandError> {
-        let Self { arguments, kernel, counters } = self;
+    /// The same with another directory of an agent; it is absolute.
+    pub(super) fn planning_below(self, agent_dir: &Path) -> Self {
+        Self { agent_dir: agent_dir.to_owned(), ..self }
+    }
+
+    fn run(
+        &mut self,
+        question: &Question,
+        candidate: Option<Candidate>,
+        console: &mut Console<'_>,
+    ) -> Result<u8, CommandError> {
+        let Self { arguments, agent_dir: _, kernel, counters } = self;
         let output = if question.is_text { ReportOutput::Text } else { ReportOutput::Json };
         match &question.document {
             Document::Status { clusters, counted: Counted { stats, rates, exact }, has_services } => {
@@ -57,10 +72,13 @@ impl CommandDocuments {
                     report::table_json(out, observed, &question)
                 })
             }
-            Document::Plan { clusters } => {
+            Document::Plan { clusters, file: _ } => {
                 let output = if question.is_text { DiffOutput::Text } else { DiffOutput::Json };
                 let options = Diff { clusters: clusters.clone(), output, ..Diff::plain() };
-                diff::direct(arguments, &options, console)
+                match candidate {
+                    Some(candidate) => diff::of_candidate(arguments, &options, candidate, console),
+                    None => diff::direct(arguments, &options, console),
+                }
             }
             Document::History => {
                 history::direct(arguments, &HistoryOptions { output, ..HistoryOptions::plain() }, console)
@@ -93,8 +111,12 @@ fn above_table(observed: &Observed<'_>) -> Vec<String> {
 
 impl Documents for CommandDocuments {
     fn make(&mut self, question: &Question) -> Result<Reply, Problem> {
+        let candidate = match &question.document {
+            Document::Plan { file: Some(file), .. } => Some(Candidate::read(file, &self.agent_dir)?),
+            _ => None,
+        };
         let Round { result, text: body, messages } =
-            collected_in(false, false, |console| self.run(question, console));
+            collected_in(false, false, |console| self.run(question, candidate, console));
         match result {
             Ok(code) => Ok(Reply {
                 body,

@@ -157,7 +157,7 @@ fn edit(
         run_dir: arguments.run_dir.clone(),
         command: Verb::Diff(Diff::plain()),
     };
-    diff::show(&of_copy, &Diff::plain(), &source, desired, None, console)?;
+    diff::show(&of_copy, &Diff::plain(), &source, desired, diff::Of::Operator, console)?;
     console.out.flush()?;
     if !yes {
         confirm_after_signals("Install this as the desired file?", console)?;

@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use crate::files::beside;
+use crate::files::{AGENT_FILE, beside};
 
 /// The mode of a desired file where there was none.
 const MODE: u32 = 0o644;
@@ -17,6 +17,8 @@ const MODE: u32 = 0o644;
 pub enum InstallError {
     /// The desired file is a link to a file in another directory, where another program may write it.
     Elsewhere(PathBuf),
+    /// The desired file is a link to the one that an agent puts into place.
+    OfAgent(PathBuf),
     /// The copy cannot be made or put into place.
     Copy {
         /// The copy
@@ -39,6 +41,12 @@ impl fmt::Display for InstallError {
                 target.display(),
                 target.display()
             ),
+            Self::OfAgent(target) => write!(
+                f,
+                "the desired file is that of the fleet, a link to {}, which lbd-agent replaces; change it where the fleet has it, or make it a plain file \
+                 for a time first: `lbd agent pause --for 2h`, and `lbd agent resume` afterwards",
+                target.display()
+            ),
             Self::Copy { copy, cause: _ } => write!(f, "{}", copy.display()),
             Self::Changed => f.write_str(
                 "another program has changed the desired file meanwhile; nothing was changed; compare both, and try it again",
@@ -55,7 +63,7 @@ impl std::error::Error for InstallError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Copy { cause, .. } => Some(cause),
-            Self::Elsewhere(_) | Self::Changed | Self::CopyChanged => None,
+            Self::Elsewhere(_) | Self::OfAgent(_) | Self::Changed | Self::CopyChanged => None,
         }
     }
 }
@@ -116,10 +124,52 @@ pub(super) fn place(file: &Path) -> Result<PathBuf, InstallError> {
     let directory = fs::canonicalize(parent).map_err(error)?;
     match fs::canonicalize(file) {
         Ok(target) if target.parent() == Some(&directory) => Ok(target),
-        Ok(target) => Err(InstallError::Elsewhere(target)),
+        Ok(target) => Err(elsewhere(target, Path::new(AGENT_FILE))),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound && !file.is_symlink() => {
             Ok(directory.join(file.file_name().unwrap_or_default()))
         }
         Err(cause) => Err(error(cause)),
+    }
+}
+
+/// Why a desired file cannot be replaced that is a link to this file in another directory.
+fn elsewhere(target: PathBuf, agent_file: &Path) -> InstallError {
+    // (Links on the way to the directory are followed in both.)
+    match fs::canonicalize(agent_file) {
+        Ok(of_agent) if of_agent == target => InstallError::OfAgent(target),
+        Ok(_) | Err(_) => InstallError::Elsewhere(target),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_to_the_file_of_an_agent_names_what_makes_it_a_plain_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        for name in ["agent", "etc"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        symlink("agent", root.join("lib")).unwrap();
+        for name in ["agent/desired.yaml", "agent/other.yaml"] {
+            fs::write(root.join(name), "").unwrap();
+        }
+        let message = |target: &str, agent_file: &str| {
+            elsewhere(root.join(target), &root.join(agent_file))
+                .to_string()
+                .replace(&*root.to_string_lossy(), "")
+        };
+        let of_agent = "the desired file is that of the fleet, a link to /agent/desired.yaml, which lbd-agent replaces; change it where the fleet has \
+                        it, or make it a plain file for a time first: `lbd agent pause --for 2h`, and `lbd agent resume` afterwards";
+        assert_eq!(message("agent/desired.yaml", "agent/desired.yaml"), of_agent);
+        assert_eq!(message("agent/desired.yaml", "lib/desired.yaml"), of_agent);
+        let elsewhere = "the desired file is a link to /agent/other.yaml, in another directory; change it where it comes from, or name that file: \
+                         `-f /agent/other.yaml`";
+        assert_eq!(message("agent/other.yaml", "agent/desired.yaml"), elsewhere);
+        assert_eq!(message("agent/other.yaml", "none/desired.yaml"), elsewhere);
     }
 }

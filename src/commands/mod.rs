@@ -4,6 +4,7 @@ mod advice;
 mod agent;
 mod apply;
 mod by_socket;
+mod candidate;
 mod check;
 mod check_child;
 mod checker;
@@ -31,6 +32,7 @@ mod other_file;
 mod overrides;
 mod part;
 mod pause;
+mod program;
 mod repeat;
 mod restore;
 mod rollback;
@@ -57,8 +59,11 @@ use crate::progress::Progress;
 use crate::reconcile::Failed;
 use crate::report::Output;
 
+pub use self::confirm::confirm;
 pub use self::error::CommandError;
 use self::kernel_reader::KernelReader;
+pub use self::program::program;
+pub use self::who::who;
 
 /// Exit code: done, in sync, verified.
 pub const DONE: u8 = 0;
@@ -84,7 +89,7 @@ pub struct Console<'a> {
 
 impl Console<'_> {
     /// Prints a warning, which does not stop the command.
-    fn warn(&mut self, message: impl fmt::Display) {
+    pub fn warn(&mut self, message: impl fmt::Display) {
         self.message(AnsiColor::Yellow, "warning:", message);
     }
 
@@ -96,12 +101,12 @@ impl Console<'_> {
     }
 
     /// Prints what the operator may want to know.
-    fn note(&mut self, message: impl fmt::Display) {
+    pub fn note(&mut self, message: impl fmt::Display) {
         self.message(AnsiColor::Cyan, "note:", message);
     }
 
     /// Prints an error.
-    fn error(&mut self, message: impl fmt::Display) {
+    pub fn error(&mut self, message: impl fmt::Display) {
         self.message(AnsiColor::Red, "error:", message);
     }
 

@@ -60,7 +60,8 @@ pub(super) fn run(
     let overrides =
         || Overrides { prune: None, allow_empty: options.allow_empty, allow_deletes: options.allow_deletes };
     let shown = Diff { overrides: overrides(), against: Some(options.number), ..Diff::plain() };
-    let (code, comparison) = diff::show(arguments, &shown, &source, desired.clone(), None, console)?;
+    let (code, comparison) =
+        diff::show(arguments, &shown, &source, desired.clone(), diff::Of::Operator, console)?;
     console.out.flush()?;
     if code == ERROR {
         console.error("nothing was changed");

@@ -62,7 +62,10 @@ fn follow(arguments: &Arguments, options: &Run, notifier: &Notifier) -> Result<u
         tracing::info!("lbd {} started; it keeps the kernel equal to {file}", env!("CARGO_PKG_VERSION"));
         let controller = Controller::new(file, notifier.watchdog_interval(), fastrand::f64, Instant::now());
         let counters = controller.counters();
-        let _api = options.socket.as_ref().and_then(|path| serve(path, arguments, &store, counters));
+        let _api = options
+            .socket
+            .as_ref()
+            .and_then(|path| serve(path, arguments, &options.agent_dir, &store, counters));
         // Before the first pass, so that `lbd status` and `lbd apply` know this daemon and its file.
         environment.perform(DaemonAction::WriteStatus(Box::new(controller.status().clone())));
         daemon::run(controller, &mut environment).await;
@@ -71,7 +74,13 @@ fn follow(arguments: &Arguments, options: &Run, notifier: &Notifier) -> Result<u
 }
 
 /// Serves the socket. What is wrong with it must not prevent repairs.
-fn serve(path: &Path, arguments: &Arguments, store: &Store, counters: Arc<PassCounters>) -> Option<Api> {
+fn serve(
+    path: &Path,
+    arguments: &Arguments,
+    agent_dir: &Path,
+    store: &Store,
+    counters: Arc<PassCounters>,
+) -> Option<Api> {
     let is_missing =
         path.parent().is_some_and(|directory| directory == arguments.run_dir && !directory.exists());
     if is_missing && let Err(error) = RunDirs::new(&arguments.run_dir).make_daemon() {
@@ -87,7 +96,9 @@ fn serve(path: &Path, arguments: &Arguments, store: &Store, counters: Arc<PassCo
         refused_user: (checks != getuid().as_raw()).then_some(checks),
     };
     let arguments = arguments.clone();
-    let documents = move || CommandDocuments::new(arguments.clone(), Arc::clone(&counters));
+    let agent_dir = path::absolute(agent_dir).unwrap_or_else(|_| agent_dir.to_owned());
+    let documents =
+        move || CommandDocuments::new(arguments.clone(), Arc::clone(&counters)).planning_below(&agent_dir);
     let api = Api::start(socket, service, documents);
     api.map_err(|error| warn!("{}: cannot be served: {error}; going on without the socket", path.display()))
         .ok()

@@ -127,7 +127,7 @@ impl Source for Daemon {
             None => Vec::new(),
         };
         let plan = match plan {
-            true => self.document(Document::Plan { clusters: Vec::new() }, true)?,
+            true => self.document(Document::Plan { clusters: Vec::new(), file: None }, true)?,
             false => String::new(),
         };
         Ok(Reading { table, servers, connections, plan: plan.lines().map(str::to_owned).collect() })

@@ -14,7 +14,7 @@ const LONGEST: u64 = 4 << 20;
 const NOBODY: u32 = u32::MAX;
 
 /// The name of the login user, or of the user of this process where nobody has logged in (a timer, a container).
-pub(super) fn who() -> String {
+pub fn who() -> String {
     let login = fs::read_to_string("/proc/self/loginuid").ok().and_then(|text| text.trim().parse().ok());
     let user = login.filter(|user| *user != NOBODY).unwrap_or_else(|| getuid().as_raw());
     let users = read_regular(USERS.as_ref(), LONGEST).unwrap_or_default();

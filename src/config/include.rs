@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::yaml::stream;
-use super::yaml::tree::{Content, Tree};
+use super::yaml::tree::{Content, Id, Span, Tree};
 use crate::files::Pattern;
 
 /// The key.
@@ -64,10 +64,26 @@ fn of_tree(text: &str) -> Option<Vec<String>> {
         Content::Scalar { text, .. } => Some(text.to_string()),
         Content::Map(_) | Content::List(_) | Content::Alias(_) => None,
     };
-    let Content::Map(pairs) = &tree.target(tree.root?)?.content else { return None };
-    let (_, value) = pairs.iter().find(|(key, _)| scalar(*key).is_some_and(|key| key == KEY))?;
-    let Content::List(entries) = &tree.target(*value)?.content else { return None };
+    let (_, value) = pair(&tree)?;
+    let Content::List(entries) = &tree.target(value)?.content else { return None };
     Some(entries.iter().filter_map(|entry| scalar(*entry)).collect())
+}
+
+/// Where the key of a main file is, if it has it.
+pub(super) fn place(text: &str) -> Option<Span> {
+    let tree = Tree::parse(text).ok()?;
+    let (key, _) = pair(&tree)?;
+    tree.target(key).map(|key| key.span)
+}
+
+/// The key and its value in the tree of a main file.
+fn pair(tree: &Tree<'_>) -> Option<(Id, Id)> {
+    let Content::Map(pairs) = &tree.target(tree.root?)?.content else { return None };
+    let is_key = |id: Id| match tree.target(id).map(|node| &node.content) {
+        Some(Content::Scalar { text, .. }) => text == KEY,
+        Some(Content::Map(_) | Content::List(_) | Content::Alias(_)) | None => false,
+    };
+    pairs.iter().copied().find(|(key, _)| is_key(*key))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::format::document::Document;
 use super::format::extension::Extended;
 use super::format::schema;
+use super::include;
 use super::load_set;
 use super::resolve::resolve;
 use super::source::Source;
@@ -24,6 +25,18 @@ pub fn load(source: &Source) -> Result<Desired, Diagnostics> {
         Ok(desired) => Ok(desired),
         Err(known) => explain(source, known),
     }
+}
+
+/// The same of a file that has to be complete in itself, as each file of a fleet: one that includes others is refused for that alone.
+pub fn load_alone(source: &Source) -> Result<Desired, Diagnostics> {
+    if include::includes(&source.text).is_empty() {
+        return load(source);
+    }
+    let (line, column, width) =
+        include::place(&source.text).map_or((1, 1, 0), |place| (place.line, place.column, place.width));
+    let problem = Diagnostic::new(line, column, width, "the file of a fleet includes nothing")
+        .expecting("one file with everything in it");
+    Err(Diagnostics::new(source, vec![problem], 0))
 }
 
 /// Reads a file without places. Its error only shows that something is wrong.
@@ -88,6 +101,20 @@ mod tests {
          [192.168.8.14, { address: 192.168.8.15, check: none }], fallback: 192.168.8.99 }]\n",
         "policy: { prune: never }\n",
     ];
+
+    #[test]
+    fn a_file_of_a_fleet_includes_nothing() {
+        let alone =
+            |text: &str| load_alone(&Source::new("lb1.yaml", text)).map_err(|problems| problems.to_string());
+        assert_eq!(alone(&PARTS.concat()), Ok(read_fast(&PARTS.concat()).unwrap()));
+        assert!(alone("version: 1\ninclude: []\nclusters: []\n").is_ok());
+        assert_eq!(
+            alone("version: 1\nclusters: [{ name: of_a_fragment }]\n\"include\": [clusters/*.yaml]\n"),
+            Err("lb1.yaml:3:1: the file of a fleet includes nothing".to_owned())
+        );
+        let outside = alone("version: 1\ninclude: [/etc/x]\nclusters: []\n").unwrap_err();
+        assert!(outside.starts_with("lb1.yaml:2:11: "), "{outside}");
+    }
 
     #[test]
     fn a_list_is_no_mapping_of_a_check_for_both_readers() {

@@ -21,14 +21,16 @@ pub use format::document::{self, Document};
 pub use format::nearest::nearest;
 pub use format::schema::{fragment_schema, schema};
 pub use include::includes;
-pub use load::load;
-pub use read::{is_one, is_still, read, read_alone, read_closed, read_from_lbd, read_or_pipe, with_main};
+pub use load::{load, load_alone};
+pub use read::{
+    from_bytes, is_one, is_still, read, read_alone, read_closed, read_from_lbd, read_or_pipe, with_main,
+};
 pub use render::{
     Rendered, bare_address, cluster_name, duration, empty as empty_document, is_name, problem_of_check,
     render, render_document, render_in_order, state_of,
 };
 pub use set::{Part, is_set, main_text, parts, with_part};
-pub use source::{ReadCause, ReadError, Source};
+pub use source::{LARGEST, ReadCause, ReadError, Source};
 pub use validate::diagnose::Diagnostics;
 pub use validate::foreign::{Program, not_rules, of_another_program, program};
 pub use validate::problem::Diagnostic;

@@ -16,7 +16,7 @@ pub use super::format::path::{KeyPath, PathStep};
 #[cfg(feature = "agent")]
 pub(crate) use super::format::scalar::{definition, text, texts};
 pub use super::format::schema::{of as schema_of, text as schema_text};
-pub use super::resolve::value::seconds;
+pub use super::resolve::value::{Amount, in_range, seconds, share_or_number};
 use super::source::{ReadCause, Source, decode};
 use super::validate::check::Checked;
 use super::validate::diagnose::Diagnostics;

@@ -50,6 +50,14 @@ pub fn read_alone(path: &Path) -> Result<Source, ReadError> {
     named(path.to_string_lossy().into_owned(), read_settled(path))
 }
 
+/// A desired file, without what it includes, of the bytes that another way of reading has found under this name.
+///
+/// # Errors
+/// Where they are not text in UTF-8, or that of several files.
+pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Result<Source, ReadError> {
+    named(name.into(), Ok(bytes))
+}
+
 /// Reads what another process of lbd writes to standard input: also the text of several files.
 pub fn read_from_lbd() -> Result<Source, ReadError> {
     let name = "<stdin>".to_owned();

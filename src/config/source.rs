@@ -12,7 +12,7 @@ use crate::files::pattern::MOST_FILES;
 use crate::files::{UntrustedFileError, open_regular, read_limited};
 
 /// The largest file that is read, in bytes: some 500,000 servers.
-pub(super) const LARGEST: u64 = 32 << 20;
+pub const LARGEST: u64 = 32 << 20;
 /// The byte order mark, with which some editors begin a file.
 pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
 /// A file that was changed this recently may still be in the making.

@@ -1,5 +1,7 @@
 //! Opens and writes files that another user may have prepared: without following links, without blocking, and with limits.
 
+mod agent_place;
+mod below;
 pub mod beside;
 mod bound;
 mod digest;
@@ -12,6 +14,8 @@ mod regular;
 pub mod seal;
 mod users;
 
+pub use self::agent_place::{AGENT_DIR, AGENT_FILE, AGENT_USER};
+pub use self::below::read_below;
 pub use self::bound::{BoundFile, BoundFileError};
 pub use self::digest::sha256;
 pub use self::directory::{Directory, Identity};

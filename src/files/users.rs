@@ -32,6 +32,11 @@ impl User {
         found.unwrap_or_else(nobody)
     }
 
+    /// The user of this name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::find(name, &text("/etc/passwd"), &text("/etc/group"))
+    }
+
     fn find(name: &str, users: &str, groups: &str) -> Option<Self> {
         // NAME:PASSWORD:ID:GROUP:…
         let (id, group) = users.lines().find_map(|line| {
@@ -83,6 +88,8 @@ mod tests {
             [group_in("lbd", groups), group_in("lb", groups), group_in("bad", groups)],
             [Some(999), None, None]
         );
+        assert_eq!(User::named("root").map(|user| (user.id, user.group)), Some((0, 0)));
+        assert_eq!(User::named("no-such-user-of-this-host"), None);
         let nobody = User::first_of(&["no-such-user-of-this-host"]);
         assert_eq!((nobody.name.as_str(), nobody.id), ("nobody", OVERFLOW));
     }

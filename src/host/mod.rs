@@ -40,7 +40,7 @@ pub use self::hook::{Hook, HookPoint};
 pub use self::iptables::{without_comment, words};
 pub use self::manager::Manager;
 pub use self::permissions::{Writable, writable};
-pub use self::resolver::{addresses_of, port_of};
+pub use self::resolver::{addresses_of, all_addresses_of, port_of};
 pub use self::routes::{AddressInterface, InterfaceKind};
 pub use self::rules::{FirewallRules, MarkEffect, MarkRule, StateRule};
 

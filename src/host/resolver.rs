@@ -1,6 +1,7 @@
 //! Looks up hosts and ports by the system's resolver, through `getent`: a static program cannot load the C library's own modules.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
 
 use super::program::{ProgramError, output_of};
 use crate::error_chain::ErrorChain;
@@ -10,8 +11,20 @@ use crate::error_chain::ErrorChain;
 /// # Errors
 /// Where there is none, or it cannot be asked: why.
 pub fn addresses_of(name: &str) -> Result<Vec<Ipv4Addr>, String> {
-    let found = look_up("ahostsv4", name, "the system's resolver knows no such host")?;
-    let mut addresses: Vec<Ipv4Addr> = Vec::new();
+    found("ahostsv4", name)
+}
+
+/// The addresses of a host in both families, in the order of the resolver, which puts those first that this host can reach.
+///
+/// # Errors
+/// Where there is none, or it cannot be asked: why.
+pub fn all_addresses_of(name: &str) -> Result<Vec<IpAddr>, String> {
+    found("ahosts", name)
+}
+
+fn found<A: FromStr + PartialEq>(database: &str, name: &str) -> Result<Vec<A>, String> {
+    let found = look_up(database, name, "the system's resolver knows no such host")?;
+    let mut addresses: Vec<A> = Vec::new();
     // One line for each type of socket.
     for address in found.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()) {
         if !addresses.contains(&address) {
@@ -52,6 +65,8 @@ mod tests {
     #[test]
     fn what_the_system_knows_is_found_and_the_rest_is_named() {
         assert_eq!(addresses_of("localhost"), Ok(vec![Ipv4Addr::LOCALHOST]));
+        assert_eq!(all_addresses_of("127.0.0.1"), Ok(vec![IpAddr::from([127, 0, 0, 1])]));
+        assert_eq!(all_addresses_of("::1"), Ok(vec![IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])]));
         assert_eq!(addresses_of("-s"), Err("the system's resolver knows no such host".to_owned()));
         assert_eq!(port_of("no-such-port", "tcp"), Err("by the system's resolver".to_owned()));
     }

@@ -26,6 +26,9 @@ pub const VERSION: u32 = 1;
 #[derive(Serialize)]
 struct JsonDocument<'a> {
     version: u32,
+    /// The file that was planned, where it is not the desired one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<PlannedFile<'a>>,
     in_sync: bool,
     operations: Vec<Row<'a>>,
     foreign: Vec<Foreign<'a>>,
@@ -62,6 +65,15 @@ struct JsonDocument<'a> {
     /// What the director needs of the host and the file lacks
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<serde_json::Value>,
+}
+
+/// A file that was planned in place of the desired one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedFile<'a> {
+    /// Its path, as it was given
+    pub path: &'a str,
+    /// The SHA-256 of its text, as `lbd status` has it of the desired file
+    pub sha256: String,
 }
 
 #[derive(Serialize)]
@@ -151,12 +163,13 @@ fn sorted<'a>(servers: impl Iterator<Item = &'a ServerKey>) -> Vec<String> {
     servers.into_iter().map(ServerKey::to_string).collect()
 }
 
-/// Writes what `apply` would do now; `fingerprint` identifies the plan, where it could be carried out.
+/// Writes what `apply` would do now, with the desired file or with another one; `fingerprint` identifies the plan, where it could be carried out.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn comparison(
     out: &mut dyn Write,
+    file: Option<PlannedFile<'_>>,
     comparison: &StateDiff,
     fingerprint: Option<&Fingerprint>,
     advice: &[Advice],
@@ -167,6 +180,7 @@ pub fn comparison(
     };
     let document = JsonDocument {
         version: VERSION,
+        file,
         in_sync: comparison.is_in_sync(),
         operations: all_rows(comparison, &deleted, comparison.plan.operations()),
         foreign: foreign(&comparison.foreign),
@@ -200,6 +214,7 @@ pub fn report(
     let other_plan = if let Outcome::Unexpected(found) = outcome { found.as_ref() } else { None };
     let document = JsonDocument {
         version: VERSION,
+        file: None,
         in_sync: *outcome == Outcome::Verified,
         operations: all_rows(last, deleted, done.iter()),
         foreign: foreign(&last.foreign),

@@ -23,7 +23,7 @@ pub use connections::{connection_counts_json, connection_counts_text, connection
 pub use frame::{clear, frame};
 pub use history::{event_lines, events_json, events_text, json as history_json, text as history_text};
 pub use json::{
-    DeletedServers, VERSION as JSON_VERSION, comparison as comparison_json, deleted_servers,
+    DeletedServers, PlannedFile, VERSION as JSON_VERSION, comparison as comparison_json, deleted_servers,
     override_list as override_list_json, report as report_json, warnings as warnings_json,
 };
 pub use observed::{

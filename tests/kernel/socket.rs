@@ -33,7 +33,7 @@ clusters:
 policy: { resync: 1h }
 ";
 
-const RUN: [&str; 5] = ["-f", "desired.yaml", "run", "--socket", "run/lbd.sock"];
+const RUN: [&str; 7] = ["-f", "desired.yaml", "run", "--socket", "run/lbd.sock", "--agent-dir", "agent"];
 
 /// A place for a daemon as systemd makes it.
 fn place() -> Netns {
@@ -163,6 +163,64 @@ fn curl_and_a_user_of_the_group_read_what_the_commands_write() {
     assert_eq!(curl(&net, "-o none -w '%{http_code}' -H 'Host: evil.example'", "/v1/table"), "421");
     assert_eq!(curl(&net, "-o none -w '%{http_code}' -X DELETE", "/v1/table"), "405");
     drop(daemon);
+}
+
+// What an agent decides by: the plan of a file that it has not put into place yet.
+#[test]
+fn a_file_of_an_agent_is_planned_before_it_is_the_desired_one_and_nothing_else_is() {
+    const AGENT: u32 = 1002;
+    let net = place();
+    net.sh(&format!("mkdir -p agent/in; chown -R {AGENT}:{LBD} agent; chmod 750 agent agent/in"));
+    let daemon = start(&net);
+    net.sh("ipvsadm -e -t 10.0.0.1:80 -r 192.168.8.14 -m -w 9");
+    let get = |file: &str, options: &str| {
+        let path = net.path(file);
+        curl(&net, &format!("{options} --get --data-urlencode file={}", path.display()), "/v1/plan")
+    };
+    let plan = |file: &str| -> Value { serde_json::from_str(&get(file, "")).unwrap() };
+    let sha256 = |file: &str| net.sh(&format!("sha256sum {file}")).split(' ').next().unwrap().to_owned();
+    let weight = |weight: &str| FILE.replace("weight: 1 }", &format!("weight: {weight} }}"));
+    let (keys, name) = (["warnings", "fingerprint"], "agent/in/new.yaml");
+    // Renamed to one name within a second, as an agent does: each has a plan of its own.
+    for text in [weight("2"), weight("9")] {
+        net.write("agent/next", &text);
+        net.sh(&format!("mv agent/next {name}"));
+        let diff = net.lbd(&["-f", name, "diff", "-o", "json"]);
+        let mut planned = without(&get(name, ""), &keys);
+        let file = planned.as_object_mut().unwrap().remove("file").unwrap();
+        assert_eq!(file, json!({ "path": net.path(name), "sha256": sha256(name) }));
+        assert_eq!(planned, without(&diff.stdout, &keys));
+        assert_eq!(planned["in_sync"], json!(text == weight("9")));
+    }
+    let text = get(name, "-H 'Accept: text/plain' -i");
+    assert!(text.contains("\r\nlbd-exit-code: 0\r\n") && text.contains(": in sync"), "{text}");
+    net.write("agent/none.yaml", "version: 1\nclusters: []\n");
+    let refused = plan("agent/none.yaml");
+    let why = refused["refused"].as_str().unwrap_or_default();
+    assert!(why.contains("the file has no clusters"), "{refused}");
+    // Nothing of it is in force.
+    assert_eq!(curl(&net, "-o none -w '%{http_code}'", "/v1/plan?file=/etc/passwd"), "400");
+    net.write("agent/bad.yaml", "version: 1\nclutsers: []\n");
+    net.sh("ln -s ../desired.yaml agent/link.yaml; ln -s .. agent/up; mkfifo agent/pipe");
+    for (file, status) in [
+        ("agent/bad.yaml", 422),
+        ("desired.yaml", 400),
+        ("agent/in/../../desired.yaml", 400),
+        ("agent/link.yaml", 400),
+        ("agent/up/desired.yaml", 400),
+        ("agent/pipe", 400),
+        ("agent/in", 400),
+        ("agent/missing.yaml", 404),
+    ] {
+        let problem = plan(file);
+        assert_eq!(problem["status"], json!(status), "{file}: {problem}");
+    }
+    let problem = plan("agent/bad.yaml");
+    let validate =
+        net.lbd(&["-f", &net.path("agent/bad.yaml").display().to_string(), "validate", "-o", "json"]);
+    assert_eq!(problem["problems"], without(&validate.stdout, &[])["problems"]);
+    assert_eq!(fs::read_to_string(net.path("desired.yaml")).unwrap(), FILE);
+    assert_eq!(daemon.stop().code(), Some(0));
 }
 
 #[test]

@@ -375,12 +375,16 @@ fn outputs(
     let mut exported = Vec::new();
     metrics::write(&mut exported, snapshot, metrics::Format::Prometheus).unwrap();
     let exported = String::from_utf8(exported).unwrap();
+    let planned = report::PlannedFile { path: of.said, sha256: String::new() };
     vec![
         ("diff", stream(&|out| report::comparison_text(out, &comparison, None))),
         ("apply", stream(&|out| report::report_text(out, &report))),
         ("status", stream(&|out| report::observed_text(out, &plain))),
         ("status without the kernel", stream(&|out| report::daemon_text(out, &daemon(of), None))),
-        ("diff as JSON", stream(&|out| report::comparison_json(out, &comparison, None, &[]))),
+        (
+            "diff as JSON",
+            stream(&|out| report::comparison_json(out, Some(planned.clone()), &comparison, None, &[])),
+        ),
         ("apply as JSON", stream(&|out| report::report_json(out, &report, &DeletedServers::new(), &[]))),
         ("status as JSON", stream(&|out| report::observed_json(out, &plain, true))),
         ("status --stats", stream(&|out| report::observed_text(out, &counted))),

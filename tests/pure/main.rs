@@ -10,6 +10,7 @@ mod documents;
 mod drains;
 mod sealed;
 
+mod agent;
 mod bulk;
 mod check;
 mod checks;

@@ -35,16 +35,25 @@ Print help (see a summary with \(aq\-h\(aq)
 lbd(8), lbd.yaml(5)
 "#;
 
+/// The commands that a help lists.
+fn listed(help: &str) -> impl Iterator<Item = String> {
+    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let words = listed.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    words.filter(|word| !["", "help"].contains(word)).map(str::to_owned)
+}
+
 #[test]
 fn a_man_page_is_written_for_lbd_and_for_each_command_that_is_listed() {
     let directory = directory(&[]);
     assert_eq!(lbd(&directory, &["man", "."]).status, 0);
     let help = lbd(&directory, &["--help"]).stdout;
-    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    let words = listed.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
-    let mut wanted: Vec<String> =
-        words.filter(|word| !["", "help"].contains(word)).map(|word| format!("lbd-{word}.8")).collect();
+    let mut wanted: Vec<String> = listed(&help).map(|word| format!("lbd-{word}.8")).collect();
     wanted.extend(["lbd.8".to_owned(), "lbd-history-show.8".to_owned()]);
+    for command in ["agent", "fleet", "fleet strategy"] {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let name = |word: &str| format!("lbd-{}-{word}.8", command.replace(' ', "-"));
+        wanted.extend(listed(&lbd(&directory, &words).stdout).map(|word| name(&word)));
+    }
     wanted.sort();
     let entries = fs::read_dir(directory.path()).unwrap();
     let mut names: Vec<String> =

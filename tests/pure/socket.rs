@@ -11,8 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use lbd::api::{
-    Api, BoundSocket, Client, ConnectionQuestion, Document, Documents, MOST_CONNECTIONS, Problem,
-    ProblemKind, Question, Reply, Scope, Service, TimeLimits,
+    Api, BoundSocket, Client, ConnectionQuestion, Document, Documents, FileProblem, MOST_CONNECTIONS,
+    Problem, ProblemKind, Question, Reply, Scope, Service, TimeLimits,
 };
 use lbd::files::Origin;
 use lbd::history::{EventKind, HistoryEvent};
@@ -44,6 +44,16 @@ impl Documents for Noting {
         match &question.document {
             Document::Status { .. } => reply(b"status\n".to_vec()),
             Document::History => reply(vec![b'x'; 8 << 20]),
+            Document::Plan { file: Some(file), .. } => {
+                let (file, line, column) = (file.clone(), 3, 1);
+                let (message, suggestion) =
+                    ("unknown key `clutsers`".to_owned(), Some("clusters".to_owned()));
+                let problem = FileProblem { file, line, column, message, expected: None, suggestion };
+                Err(Problem {
+                    problems: vec![problem],
+                    ..Problem::new(ProblemKind::Invalid, "a:3:1: it is wrong")
+                })
+            }
             Document::Plan { .. } => {
                 thread::sleep(Duration::from_secs(1));
                 reply(b"plan\n".to_vec())
@@ -193,6 +203,26 @@ fn a_reply_says_whose_it_is_and_a_document_is_made_once_a_second_for_all_clients
     thread::sleep(Duration::from_millis(1_100));
     served.get("/v1/status");
     assert_eq!(served.made.lock().unwrap().len(), 3);
+}
+
+// An agent renames the next file to the name of the one before.
+#[test]
+fn a_plan_of_a_file_is_made_anew_for_each_client_and_says_what_is_wrong_with_it() {
+    let served = Served::new(None);
+    let replies = [served.get("/v1/plan?file=/agent/a"), served.get("/v1/plan?file=/agent/a")];
+    assert_eq!(replies[0], replies[1]);
+    let file = Some("/agent/a".to_owned());
+    let question = Question { document: Document::Plan { clusters: vec![], file }, is_text: false };
+    assert_eq!(*served.made.lock().unwrap(), [question.clone(), question.clone()]);
+    let (head, body) = replies[0].split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 422 Unprocessable Entity\r\n"), "{head}");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/api/invalid.json");
+    let example: Value = serde_json::from_str(&std::fs::read_to_string(example).unwrap()).unwrap();
+    let document: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(document, example["application/problem+json"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let error = runtime.block_on(served.client("/state").document(&question)).unwrap_err();
+    assert_eq!(serde_json::to_value(error.problem().unwrap()).unwrap(), document);
 }
 
 #[test]
@@ -359,7 +389,7 @@ fn a_client_takes_no_reply_of_another_daemon_and_events_go_on_where_they_ended()
         event
     };
     let question = |document| Question { document, is_text: false };
-    let history = question(Document::Plan { clusters: vec![] });
+    let history = question(Document::Plan { clusters: vec![], file: None });
     runtime.block_on(async {
         let (own, others) = (served.client("/state"), served.client("/elsewhere"));
         let error = others.document(&question(Document::History)).await.unwrap_err().to_string();

@@ -3,7 +3,6 @@
 mod address;
 mod etcd;
 mod git;
-mod name;
 mod paths;
 #[cfg(test)]
 mod tests;
@@ -19,6 +18,7 @@ use super::settings::{DirectorySettings, Settings, SourceSettings};
 use crate::config::document::DurationText;
 use crate::config::other::{self, Issue, Issues, KeyPath};
 use crate::config::{Diagnostics, Source};
+use crate::fleet::names as name;
 use paths::Placeholders;
 
 /// What the types generate, as it was last written down: `tests/pure/schema.rs` says how.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::name;
 use crate::agent::format::TemplateText;
 use crate::config::other::{Issue, Issues, KeyPath};
+use crate::fleet::names as name;
 
 /// The longest path of a file, in bytes.
 const LONGEST: usize = 1024;

@@ -2,12 +2,14 @@
 
 mod directory;
 mod error;
+mod etcd;
 mod git;
 
 use std::path::Path;
 
 pub use self::directory::Directory;
 pub use self::error::SourceError;
+pub use self::etcd::{EtcdSource, files_of};
 pub use self::git::Git;
 
 use super::settings::{Settings, SourceSettings};
@@ -27,19 +29,19 @@ pub struct Content {
 pub enum ContentSource {
     /// A repository of git
     Git(Box<Git>),
+    /// What `lbd fleet push` has put into etcd
+    Etcd(Box<EtcdSource>),
     /// A directory of this host
     Directory(Directory),
 }
 
 impl ContentSource {
     /// That of this director; what it keeps is below `directory`.
-    pub fn new(settings: &Settings, directory: &Path) -> Option<Self> {
+    pub fn new(settings: &Settings, directory: &Path) -> Self {
         match &settings.source {
-            SourceSettings::Git(git) => {
-                Some(Self::Git(Box::new(Git::new(git.clone(), directory.to_owned()))))
-            }
-            SourceSettings::Etcd(_) => None,
-            SourceSettings::Directory(files) => Some(Self::Directory(Directory::new(files.clone()))),
+            SourceSettings::Git(git) => Self::Git(Box::new(Git::new(git.clone(), directory.to_owned()))),
+            SourceSettings::Etcd(etcd) => Self::Etcd(Box::new(EtcdSource::new(settings, etcd))),
+            SourceSettings::Directory(files) => Self::Directory(Directory::new(files.clone())),
         }
     }
 
@@ -54,6 +56,7 @@ impl ContentSource {
     ) -> Result<String, SourceError> {
         match self {
             Self::Git(git) => git.newest(applied, allowed_rewind).await,
+            Self::Etcd(etcd) => etcd.newest().await,
             Self::Directory(directory) => directory.newest().await,
         }
     }
@@ -70,6 +73,7 @@ impl ContentSource {
     ) -> Result<Content, SourceError> {
         match self {
             Self::Git(git) => git.content(revision, applied, is_rollback).await,
+            Self::Etcd(etcd) => etcd.content(revision).await,
             Self::Directory(directory) => directory.content(revision).await,
         }
     }

@@ -16,8 +16,8 @@ pub use super::check_scalar::{
 pub use super::choice::{Choice, Listed};
 pub use super::scalar::{
     Address, DrainText, DurationText, Group, Interface, KeptFiles, Limit, Listener, MarkNumber, Mask,
-    MaxDeleteText, MessageLength, Name, Number, Port, PortNumber, PrefixText, Scalar, SchedulerWord,
-    SysctlValue, Weight,
+    MaxDeleteText, MessageLength, Name, Number, ParallelText, Port, PortNumber, PrefixText, Scalar,
+    SchedulerWord, SysctlValue, Weight,
 };
 pub use super::server::{FullServer, ServerEntry, TunnelEntry};
 

@@ -302,6 +302,16 @@ scalars! {
         "examples": ["50%", 3]
     };
 
+    /// A share of the directors of a stage, or a number of them.
+    ParallelText as "Parallel": {
+        "title": "a number of directors or a share of the stage",
+        "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": 10000 },
+            { "type": "string", "pattern": "^(100|[1-9][0-9]?)%$" }
+        ],
+        "examples": ["25%", 1]
+    };
+
     /// A port or a range of ports.
     Port: {
         "title": "a port or a range of ports",

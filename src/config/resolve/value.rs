@@ -34,7 +34,8 @@ pub(super) fn drain(
     in_range(&duration.0, DRAIN, path, issues).map(|seconds| Duration::from_secs(seconds.into()))
 }
 
-fn in_range(
+/// A duration in seconds, by whatever type it is written, if it is one and in the range.
+pub fn in_range(
     duration: &Scalar,
     range: RangeInclusive<u32>,
     path: impl FnOnce() -> KeyPath,
@@ -176,12 +177,16 @@ pub(super) fn min_serving(
 }
 
 /// A share or a number.
-enum Amount {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    /// A share, in per cent
     Percent(u8),
+    /// A number
     Count(u32),
 }
 
-fn share_or_number(
+/// A share or a number of what the noun says, if it is one.
+pub fn share_or_number(
     text: &Scalar,
     of: &str,
     path: impl FnOnce() -> KeyPath,

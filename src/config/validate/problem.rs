@@ -53,7 +53,7 @@ impl Diagnostic {
     }
 
     /// What would be right.
-    pub(super) fn expecting(mut self, expected: impl Into<String>) -> Self {
+    pub(in crate::config) fn expecting(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(shorten(expected.into()));
         self
     }

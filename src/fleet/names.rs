@@ -1,13 +1,28 @@
 //! Checks the names of directors, and the keys and values of labels: they are shown in reports, and are parts of keys of etcd and of paths.
 
-use super::at;
+use compact_str::CompactString;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
+
 use crate::config::nearest;
-use crate::config::other::{Issue, Issues, KeyPath};
+use crate::config::other::{Issue, Issues, KeyPath, definition, text, texts};
 
 /// The longest name, in bytes.
 const LONGEST: usize = 64;
 /// The key by which selectors mean the name of a director.
 const OF_NAME: &str = "name";
+
+/// What a name looks like, for a schema.
+pub(crate) const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+
+texts! {
+    /// The name of a director.
+    NameText as "Name": { "type": "string", "title": "a name", "pattern": NAME, "examples": ["lb1"] };
+
+    /// The value of a label.
+    LabelText as "Label": { "type": "string", "title": "a value of a label", "pattern": NAME, "examples": ["fra"] };
+}
 
 /// Whether a text can be the name of a director, or the key or value of a label.
 fn is_name(text: &str) -> bool {
@@ -23,7 +38,7 @@ fn expected() -> String {
 }
 
 /// Reports that a text is not `what`, where it is not; `is_key` is whether it is the key at its place, and not the value.
-pub(super) fn check(text: &str, what: &str, here: KeyPath, is_key: bool, issues: &mut Issues) {
+pub(crate) fn check(text: &str, what: &str, here: KeyPath, is_key: bool, issues: &mut Issues) {
     if is_name(text) {
         return;
     }
@@ -32,7 +47,7 @@ pub(super) fn check(text: &str, what: &str, here: KeyPath, is_key: bool, issues:
 }
 
 /// Reports what is wrong with a label.
-pub(super) fn check_label(key: &str, value: &str, here: KeyPath, issues: &mut Issues) {
+pub(crate) fn check_label(key: &str, value: &str, here: KeyPath, issues: &mut Issues) {
     if key == OF_NAME {
         issues.push(
             Issue::new(here.clone(), "`name` cannot be the key of a label: it is the name of the director")
@@ -45,19 +60,21 @@ pub(super) fn check_label(key: &str, value: &str, here: KeyPath, issues: &mut Is
 }
 
 /// The name of a director whose file gives it none.
-pub(super) fn of_host(host: &str, issues: &mut Issues) -> String {
+pub(crate) fn of_host(host: &str, issues: &mut Issues) -> String {
     let name = host.split('.').next().unwrap_or_default();
     if !is_name(name) {
         let message = match host {
             "" => "the name of this host is not known".to_owned(),
             host => format!("`{host}`, the name of this host, cannot be that of a director"),
         };
-        issues.push(Issue::new(at(&[OF_NAME]), message).expected(format!("`name`: {}", expected())));
+        issues.push(
+            Issue::new(KeyPath::default().then(OF_NAME), message).expected(format!("`name`: {}", expected())),
+        );
     }
     name.to_owned()
 }
 
 /// The key of a label that is nearest to an unknown one.
-pub(super) fn nearest_label<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
+pub(crate) fn nearest_label<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
     nearest(key, known.map(String::as_str))
 }
