@@ -89,7 +89,8 @@ impl Git {
             if !mirror.is_followed(revision).await? {
                 mirror.fetch().await?;
                 if !mirror.is_followed(revision).await? {
-                    return Err(SourceError::Missing(format!(
+                    // Where a repository has copies, it may come yet: the revision is not a bad one for that.
+                    return Err(SourceError::Unreachable(format!(
                         "commit {revision} is none of those that led to what is followed"
                     )));
                 }

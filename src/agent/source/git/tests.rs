@@ -105,6 +105,7 @@ fn text(result: Result<String, SourceError>) -> String {
         Err(SourceError::Unreachable(text)) => format!("unreachable: {text}"),
         Err(SourceError::Refused(text)) => format!("refused: {text}"),
         Err(SourceError::Missing(text)) => format!("missing: {text}"),
+        Err(SourceError::Etcd(error)) => format!("{error:?}"),
     }
 }
 
@@ -210,7 +211,7 @@ async fn what_does_not_descend_from_the_commit_in_force_needs_an_operator() {
     assert_eq!(text(git.newest(Some(&second), Some(&other)).await), other);
     assert_eq!(content(&mut git, &other, Some(&second)).await, "site.yaml: 3");
     // What was dropped there is none of the commits that led to the head, however it is wanted.
-    let missing = format!("missing: commit {second} is none of those that led to what is followed");
+    let missing = format!("unreachable: commit {second} is none of those that led to what is followed");
     assert_eq!(text(git.content(&second, None, true).await.map(|file| file.text)), missing);
     // One that the mirror never had.
     let unknown = "0123456789".repeat(4);
