@@ -31,15 +31,15 @@ impl Directory {
     /// The file that is there now, if it is the one of this revision.
     ///
     /// # Errors
-    /// Where it is another, there is none, or it cannot be read.
+    /// Where it is another one as yet, there is none, or it cannot be read.
     pub(super) async fn content(&mut self, revision: &str) -> Result<Content, SourceError> {
         let content = self.read().await?;
         if content.revision == revision {
             return Ok(content);
         }
         let (path, is) = (content.path, content.revision);
-        // Who writes it may be behind.
-        Err(SourceError::Unreachable(format!("{path} has not this content any more: it is revision {is}")))
+        // It may come yet.
+        Err(SourceError::Unreachable(format!("{path} is revision {is}, not {revision}")))
     }
 
     async fn read(&self) -> Result<Content, SourceError> {
@@ -100,7 +100,7 @@ mod tests {
             SourceError::Unreachable(text) => format!("unreachable: {text}"),
             SourceError::Refused(text) => format!("refused: {text}"),
             SourceError::Missing(text) => format!("missing: {text}"),
-            SourceError::Etcd(error) => format!("etcd: {error}"),
+            SourceError::Etcd(error) => format!("{error:?}"),
         };
         let gone = format!("unreachable: {shown} is not there, or not a directory");
         assert_eq!(source.newest().await.map_err(error), Err(gone));
@@ -122,8 +122,7 @@ mod tests {
         write("lb1.yaml", "abc");
         assert_eq!(source.content(abc).await.map_err(error), Ok(content("lb1.yaml")));
         write("lb1.yaml", "");
-        let other =
-            format!("unreachable: lb1.yaml has not this content any more: it is revision {}", sha256(""));
+        let other = format!("unreachable: lb1.yaml is revision {}, not {abc}", sha256(""));
         assert_eq!(source.content(abc).await.map_err(error), Err(other));
         fs::remove_file(path("files/lb1.yaml")).unwrap();
         fs::create_dir(path("files/lb1.yaml")).unwrap();

@@ -89,7 +89,7 @@ impl Git {
             if !mirror.is_followed(revision).await? {
                 mirror.fetch().await?;
                 if !mirror.is_followed(revision).await? {
-                    // The server may be a copy that is behind: what is not there yet is no fault of the revision.
+                    // Where a repository has copies, it may come yet: the revision is not a bad one for that.
                     return Err(SourceError::Unreachable(format!(
                         "commit {revision} is none of those that led to what is followed"
                     )));

@@ -36,6 +36,8 @@ const NOISE: [&str; 4] = [
     "and the repository exists.",
     "fatal: the remote end hung up unexpectedly",
 ];
+/// A repository on this host that the settings name may belong to another user; git takes this from nowhere but its command line.
+const ANY_OWNER: &str = "remote.origin.uploadpack=git -c safe.directory=* upload-pack";
 /// What is set for each command: no hooks, no programs, no upkeep in the background, no redirects, no objects that are malformed.
 const CONFIGURATION: [&str; 18] = [
     "core.hooksPath=/dev/null",
@@ -161,6 +163,9 @@ impl Runner {
         environment.extend(PASSED_ON.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         let mut configuration: Vec<String> = CONFIGURATION.map(str::to_owned).into();
         configuration.push(format!("remote.origin.url={}", settings.repository));
+        if scheme == "file" {
+            configuration.push(ANY_OWNER.to_owned());
+        }
         Some(Self { home: home.to_owned(), environment, configuration, limits })
     }
 

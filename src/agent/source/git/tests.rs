@@ -105,7 +105,7 @@ fn text(result: Result<String, SourceError>) -> String {
         Err(SourceError::Unreachable(text)) => format!("unreachable: {text}"),
         Err(SourceError::Refused(text)) => format!("refused: {text}"),
         Err(SourceError::Missing(text)) => format!("missing: {text}"),
-        Err(SourceError::Etcd(error)) => format!("etcd: {error}"),
+        Err(SourceError::Etcd(error)) => format!("{error:?}"),
     }
 }
 
@@ -296,7 +296,7 @@ async fn a_mirror_is_only_a_cache() {
 #[tokio::test]
 async fn what_is_too_large_or_no_text_is_refused() {
     let repository = Repository::new();
-    let limits = Limits { content: 4 << 20, file: 6 << 20, ..Limits::default() };
+    let limits = Limits { content: 1 << 20, file: 2 << 20, ..Limits::default() };
     let source = || {
         fs::create_dir_all(repository.path("agent")).unwrap();
         Git::with_limits(repository.settings(Verify::Off), repository.path("agent"), limits)
@@ -304,13 +304,13 @@ async fn what_is_too_large_or_no_text_is_refused() {
     let large = repository.commit("site.yaml", &"x".repeat(limits.content as usize + 1), None);
     let mut git = source();
     assert_eq!(newest(&mut git, None).await, large);
-    let refused = "refused: site.yaml is larger than the limit of 4 MiB";
+    let refused = "refused: site.yaml is larger than the limit of 1 MiB";
     assert_eq!(content(&mut git, &large, None).await, refused);
     fs::write(repository.path("work/site.yaml"), b"\xff").unwrap();
     let odd = repository.commit("a", "", None);
     assert_eq!(content(&mut git, &odd, None).await, "refused: site.yaml is not text in UTF-8");
     // Noise that cannot be compressed: more than git may write into one file.
-    let mut noise = vec![0; 8 << 20];
+    let mut noise = vec![0; 3 << 20];
     let mut random = fastrand::Rng::with_seed(1);
     random.fill(&mut noise);
     fs::write(repository.path("work/site.yaml"), &noise).unwrap();
@@ -319,7 +319,7 @@ async fn what_is_too_large_or_no_text_is_refused() {
     // A server that does not know filters sends it with the commits.
     repository.git(&["config", "uploadpack.allowFilter", "false"]);
     fs::remove_dir_all(repository.path("agent")).unwrap();
-    assert_eq!(newest(&mut source(), None).await, "refused: git fetch: the repository sends more than 6 MiB");
+    assert_eq!(newest(&mut source(), None).await, "refused: git fetch: the repository sends more than 2 MiB");
     assert!(!repository.path("agent/mirror.git").exists());
     repository.git(&["reset", "--quiet", "--hard", &odd]);
     assert_eq!(newest(&mut source(), None).await, odd);
