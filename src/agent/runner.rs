@@ -328,7 +328,7 @@ impl Agent {
                     return self.not_taken(revision, refused);
                 }
             }
-            Err(error) if error.is_problem() => {
+            Err(error) if error.is_invalid() => {
                 return self.not_taken(revision, ErrorChain(&error).to_string());
             }
             Err(error) => {
