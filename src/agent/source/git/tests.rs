@@ -20,7 +20,6 @@ impl Repository {
         let repository = Self { directory: tempfile::tempdir().unwrap() };
         repository.git(&["init", "--quiet", "--initial-branch=main"]);
         repository.git(&["config", "uploadpack.allowFilter", "true"]);
-        repository.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
         repository
     }
 
@@ -155,6 +154,30 @@ async fn the_first_path_that_a_commit_has_is_taken_and_nothing_else_of_it() {
     for odd in ["-x", "main", &third.to_uppercase(), &third[..39], "--output=/tmp/x"] {
         assert_eq!(content(&mut git, odd, None).await, format!("missing: {odd} is not a commit"));
     }
+}
+
+// "Server does not allow request for unadvertised object", at each try: an sshd without `AcceptEnv GIT_PROTOCOL`.
+#[tokio::test]
+async fn a_server_that_filters_and_gives_no_single_files_is_fetched_whole() {
+    let repository = Repository::new();
+    let first = repository.commit("site.yaml", "1", None);
+    let source = || {
+        let mut git = repository.source(repository.settings(Verify::Off));
+        let runner = &mut git.mirror.as_mut().unwrap().runner;
+        runner.configuration.push("protocol.version=0".to_owned());
+        git
+    };
+    let mut git = source();
+    assert_eq!(newest(&mut git, None).await, first);
+    assert_eq!(content(&mut git, &first, None).await, "site.yaml: 1");
+    let second = repository.commit("site.yaml", "2", None);
+    // Also after a new start.
+    let mut git = source();
+    assert_eq!(newest(&mut git, None).await, second);
+    let blob = repository.git(&["rev-parse", &format!("{second}:site.yaml")]);
+    fs::rename(repository.path("work"), repository.path("away")).unwrap();
+    assert_eq!(repository.run("git", &["--git-dir", "agent/mirror.git", "cat-file", "blob", &blob]), "2");
+    assert_eq!(content(&mut git, &second, None).await, "site.yaml: 2");
 }
 
 #[tokio::test]
