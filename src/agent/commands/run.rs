@@ -132,8 +132,12 @@ async fn follow(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => look = Instant::now(),
+            _ = hangup.recv() => {
+                agent.forget_failure();
+                look = Instant::now();
+            }
             () = bell.rung() => {
+                agent.forget_failure();
                 look = Instant::now();
                 look_at_daemon = Instant::now();
             }
