@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn what_is_under_way_is_judged_whatever_etcd_says_and_reported_once_it_answers() {
         let settings = settings(true);
-        let in_flight = InFlight { file: taken("r1"), down_before: 0 };
+        let in_flight = InFlight { file: taken("r1"), down_before: 0, has_before: true };
         let mut state = State { in_flight: Some(in_flight), ..State::default() };
         let rest = action(&settings, &state, Desired::Followed, None, None);
         assert_eq!(rest, Action::rest("r1 is in place: the daemon does not answer"));

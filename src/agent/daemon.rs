@@ -12,6 +12,9 @@ use crate::fleet::PlanReport;
 /// How many operations of a plan are reported.
 const SHOWN: usize = 50;
 
+/// The status of a reply that a file is not valid; any other problem is no fault of the file.
+const INVALID: u16 = 422;
+
 /// The daemon of this director.
 #[derive(Debug, Clone)]
 pub struct Daemon {
@@ -28,9 +31,9 @@ pub enum DaemonError {
 }
 
 impl DaemonError {
-    /// Whether it has answered that it cannot do it.
-    pub fn is_problem(&self) -> bool {
-        matches!(self, Self::Client(error) if error.is_problem())
+    /// Whether it has answered that the file is not valid.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Client(error) if error.problem().is_some_and(|problem| problem.status == INVALID))
     }
 }
 
@@ -92,7 +95,7 @@ impl Daemon {
     /// What it would do with a file below the agent's directory; changes nothing.
     ///
     /// # Errors
-    /// Where it does not answer. Where it answers that the file is not valid, [`DaemonError::is_problem`].
+    /// Where it does not answer. Where it answers that the file is not valid, [`DaemonError::is_invalid`].
     pub async fn plan(&self, file: &Path, revision: &str) -> Result<Planned, DaemonError> {
         let document = Document::Plan { clusters: Vec::new(), file: Some(file.display().to_string()) };
         let reply: PlanReply = self.document(document).await?;

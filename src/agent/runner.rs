@@ -125,6 +125,13 @@ impl Agent {
         }));
     }
 
+    /// Lets a revision that failed here be tried again, where nothing but this director decides that.
+    pub fn forget_failure(&mut self) {
+        if self.settings.rollout.is_none() {
+            self.state.failed = None;
+        }
+    }
+
     /// Waits until something is to be looked at again: what the source said, or what changed in etcd. Nothing is lost where the future is dropped.
     pub async fn changed(&mut self) {
         let Self { look, follower, .. } = self;
@@ -328,7 +335,7 @@ impl Agent {
                     return self.not_taken(revision, refused);
                 }
             }
-            Err(error) if error.is_problem() => {
+            Err(error) if error.is_invalid() => {
                 return self.not_taken(revision, ErrorChain(&error).to_string());
             }
             Err(error) => {
@@ -362,14 +369,16 @@ impl Agent {
         let Content { revision, path, text } = content;
         let sha256 = digest(&text);
         let down_before = self.daemon_state.as_ref().map_or(0, |daemon| daemon.down);
-        // After a crash in the middle it may be in place already: then the file before is there, and must stay.
-        let is_in_place = self.directory.digest()?.as_ref() == Some(&sha256);
+        // Where it is in place already, as after a restart or for a second look at it, there is nothing to come back.
+        let in_place = self.directory.digest()?;
+        let is_in_place = in_place.as_ref() == Some(&sha256);
         info!(REVISION = %Escaped(&revision), "puts {} of {} into place", Escaped(&path), Escaped(shown(&revision)));
         let file = TakenFile { revision, path, sha256, at: SystemTime::now().into() };
-        self.state.in_flight = Some(InFlight { file, down_before });
+        let has_before = in_place.is_some() && !is_in_place;
+        self.state.in_flight = Some(InFlight { file, down_before, has_before });
         self.state.save(&self.directory)?;
         if !is_in_place {
-            self.directory.put(&text, true)?;
+            self.directory.put(&text)?;
         }
         Ok(Step::Again)
     }
@@ -401,7 +410,12 @@ impl Agent {
         let revision = file.revision.clone();
         info!(REVISION = %Escaped(&revision), "{} is verified", Escaped(shown(&revision)));
         self.counts.0 += 1;
-        self.state.before = self.state.in_force.replace(TakenFile { at: SystemTime::now().into(), ..file });
+        let is_other = self.state.in_force.as_ref().is_none_or(|before| before.sha256 != file.sha256);
+        let before = self.state.in_force.replace(TakenFile { at: SystemTime::now().into(), ..file });
+        // A second look at the same file has not changed what was before it.
+        if is_other {
+            self.state.before = before;
+        }
         self.state.failed = None;
         self.outcome(&revision, OutcomeKind::Verified, None);
         self.state.save(&self.directory)?;

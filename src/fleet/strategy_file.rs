@@ -318,7 +318,7 @@ on_failure: { revert: all }
                 "4:16 no director has the label `sitee`",
                 "5:22 no director has `site: far`",
                 "5:35 `2d` is too long",
-                "6:42 with 0 no director of this stage ever takes a revision",
+                "6:43 with 0 no director of this stage ever takes a revision",
                 "7:22 `0` is too short",
                 "8:23 `revert` cannot be `all`"
             ]

@@ -67,7 +67,7 @@ fn the_program_of_the_agent_gets_the_words_as_they_were_typed_and_its_exit_code_
         &["agent", "status", "--output", "json"][..],
         &["-f", "a b.yaml", "agent", "--agent-dir=x y", "pause", "--for", "2h", "--reason", "a \"b\" $c *"],
         &["fleet", "push", "-", "--for", "site=fra,role=edge", "--yes"],
-        &["--run-dir", "", "fleet", "status", "--watch=3"],
+        &["--run-dir", "/run/x y", "fleet", "status", "--watch=3"],
     ] {
         let Output { status, stdout, stderr } = lbd(&directory, words);
         assert_eq!((status, stdout, stderr.as_str()), (7, words.join("\n") + "\n", "said\n"), "{words:?}");

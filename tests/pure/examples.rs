@@ -19,7 +19,11 @@ fn examples() -> Vec<(String, String)> {
     let (labs, files): (Vec<_>, Vec<_>) = entries(&directory).into_iter().partition(|path| path.is_dir());
     let all = files.into_iter().chain(labs.iter().flat_map(|lab| entries(lab)));
     let named = all.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    let named = named.filter(|path| !path.ends_with("several/desired.yaml") && !path.ends_with("agent.yaml"));
+    let named = named.filter(|path| {
+        !path.ends_with("several/desired.yaml")
+            && !path.ends_with("agent.yaml")
+            && !path.ends_with("strategy.yaml")
+    });
     named.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
 }
 
@@ -56,6 +60,23 @@ fn the_example_of_several_files_is_valid_and_names_their_schemas() {
         let schema = if index == 0 { "desired" } else { "fragment" };
         let first = format!("# yaml-language-server: $schema=/usr/share/lbd/{schema}.schema.json");
         assert_eq!(part.text.lines().next(), Some(first.as_str()), "{}", part.name);
+    }
+}
+
+#[test]
+fn the_files_of_the_example_of_a_fleet_are_valid() {
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/fleet").join(name);
+        Source::new(name, fs::read_to_string(path).unwrap())
+    };
+    let strategy =
+        lbd::fleet::load_strategy(&read("strategy.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+    let settings =
+        lbd::agent::load(&read("agent.yaml"), "lb1").unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(strategy.first_canary(), Some(settings.name.as_str()));
+    for (name, schema) in [("strategy.yaml", "strategy"), ("agent.yaml", "agent")] {
+        let first = format!("# yaml-language-server: $schema=/usr/share/lbd/{schema}.schema.json");
+        assert_eq!(read(name).text.lines().next(), Some(first.as_str()), "{name}");
     }
 }
 

@@ -79,7 +79,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("api", &["escape", "files", "history", "http_stream", "metrics", "report", "status", "store"]),
     ("top", &["escape", "model", "report"]),
-    ("fleet", &["config", "escape", "model"]),
+    ("fleet", &["config", "escape", "model", "status"]),
     (
         "agent",
         &[
@@ -91,8 +91,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "escape",
             "files",
             "fleet",
+            "health",
             "history",
             "host",
+            "kernel",
+            "metrics",
             "logging",
             "model",
             "progress",

@@ -115,7 +115,12 @@ async fn follow(
             look_at_daemon = Instant::now() + pause;
         }
         let was_under_way = agent.is_under_way();
-        agent.settle().await;
+        // A server of git may take minutes. Whatever is given up here is decided anew at the next start.
+        tokio::select! {
+            () = agent.settle() => {}
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
         if agent.is_under_way() != was_under_way {
             look_at_daemon =
                 Instant::now() + if agent.is_under_way() { UNDER_WAY / 5 } else { Duration::ZERO };
@@ -127,8 +132,12 @@ async fn follow(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => look = Instant::now(),
+            _ = hangup.recv() => {
+                agent.forget_failure();
+                look = Instant::now();
+            }
             () = bell.rung() => {
+                agent.forget_failure();
                 look = Instant::now();
                 look_at_daemon = Instant::now();
             }
