@@ -251,7 +251,7 @@ def self_test():
                       for key, value in changes.items()]
             lines.append(json.dumps({"Events": events}))
         found = replay(of_lines("\n".join(lines), "/p/")).violations
-        is_found = len(found) == 1 and found[0].startswith(f"rule {rule},") if rule else not found
+        is_found = bool(found) == bool(rule) and all(line.startswith(f"rule {rule},") for line in found)
         assert is_found, f"case {number} of the self-test: rule {rule}, found {found}"
     return len(cases)
 
