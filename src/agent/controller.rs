@@ -48,6 +48,8 @@ pub enum Action {
     Report,
     /// It makes this revision the one that all directors take
     Promote(String),
+    /// It takes its result back: what it was about is not in place any more
+    Forget,
     /// It fetches and plans this revision, takes a slot where `needs_slot`, and puts the file into place
     Take {
         /// The revision
@@ -116,6 +118,8 @@ pub fn next(facts: &Facts<'_>, well: &mut WellSince) -> Action {
         Decision::Continue(revision) => Action::Take { revision, needs_slot: false, is_rollback },
         Decision::Take(revision) => Action::Take { revision, needs_slot: true, is_rollback },
         Decision::GoBack { revision, failed_at } => Action::GoBack { revision, failed_at },
+        // Another file is in the place of the one that was verified.
+        Decision::Stay(Stay::Done) if facts.state.is_replaced => Action::Forget,
         Decision::Stay(stay) => {
             let head = view.head.as_ref().map(|head| shown(&head.value.revision));
             let doing = match (&stay, head) {
@@ -133,8 +137,8 @@ fn without_rollout(facts: &Facts<'_>) -> Action {
         return doing;
     }
     let Some(newest) = facts.newest else { return Action::rest("nothing was fetched yet") };
-    let State { in_force, failed, .. } = facts.state;
-    if in_force.as_ref().is_some_and(|file| file.revision == newest) {
+    let State { in_force, is_replaced, failed, .. } = facts.state;
+    if !is_replaced && in_force.as_ref().is_some_and(|file| file.revision == newest) {
         return Action::rest(format!("{} is in force", shown(newest)));
     }
     if let Some(failed) = failed.as_ref().filter(|failed| failed.revision == newest) {
@@ -282,6 +286,9 @@ mod tests {
         state.in_force = Some(taken("r1"));
         assert_eq!(of(&state, Some("r1")), Action::rest("r1 is in force"));
         assert_eq!(of(&state, Some("r2")), take("r2", false));
+        state.is_replaced = true;
+        assert_eq!(of(&state, Some("r1")), take("r1", false));
+        state.is_replaced = false;
         state.failed = Some(FailedRevision { revision: "r2".into(), error: "no".into(), at: now().into() });
         assert_eq!(of(&state, Some("r2")), Action::error("r2 failed here: no"));
         assert_eq!(of(&state, Some("r3")), take("r3", false));

@@ -23,7 +23,7 @@ use crate::error_chain::ErrorChain;
 use crate::escape::Escaped;
 use crate::files::FileError;
 use crate::fleet::{
-    Outcome, OutcomeKind, PlanReport, Report, Transaction, Version, claim, finish, next_head, promote,
+    Outcome, OutcomeKind, PlanReport, Report, Transaction, Version, claim, finish, forget, next_head, promote,
 };
 use crate::status::Timestamp;
 
@@ -139,6 +139,15 @@ impl Agent {
         self.due.map(|due| due.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
+    /// Looks whether the file in place is the one that is in force: an operator may have put another one there by `lbd agent enable`.
+    pub fn check_place(&mut self) {
+        if let (Some(file), None) = (&self.state.in_force, &self.state.in_flight)
+            && let Ok(in_place) = self.directory.digest()
+        {
+            self.state.is_replaced = in_place.as_ref() != Some(&file.sha256);
+        }
+    }
+
     /// Lets a revision that failed here be tried again, where nothing but this director decides that.
     pub fn forget_failure(&mut self) {
         if self.settings.rollout.is_none() {
@@ -248,6 +257,7 @@ impl Agent {
             }
             Action::Report => return self.report_outcome().await,
             Action::Promote(revision) => return self.promote(&revision).await,
+            Action::Forget => return self.forget_result().await,
             Action::Take { revision, needs_slot, is_rollback } => {
                 self.take(&revision, needs_slot, is_rollback).await
             }
@@ -299,6 +309,12 @@ impl Agent {
         let head = next_head(&view, revision, &by, None, false, SystemTime::now());
         info!(REVISION = %Escaped(revision), "makes {} the revision of the fleet", Escaped(shown(revision)));
         self.transact_or_rest(promote(&view, &head)).await
+    }
+
+    async fn forget_result(&mut self) -> Step {
+        let Some(view) = self.seen().view else { return Step::Rest };
+        info!("another file is in the place of the one that was verified");
+        self.transact_or_rest(forget(&view, &self.settings.name)).await
     }
 
     async fn report_outcome(&mut self) -> Step {
@@ -373,8 +389,13 @@ impl Agent {
             }
         }
         if needs_slot {
-            let Some(view) = self.seen().view else { return Ok(Step::Rest) };
-            match self.transact(claim(&view, &self.settings.name, revision, SystemTime::now())).await {
+            // Fetching and planning took their time: it is decided anew, from the picture that the transaction compares.
+            let claim = self
+                .seen()
+                .view
+                .and_then(|view| claim(&view, &self.settings.name, revision, SystemTime::now()));
+            let Some(claim) = claim else { return Ok(Step::Again) };
+            match self.transact(claim).await {
                 Ok(true) => {
                     info!(REVISION = %Escaped(revision), "has a slot for {}", Escaped(shown(revision)))
                 }
@@ -437,6 +458,7 @@ impl Agent {
         info!(REVISION = %Escaped(&revision), "{} is verified", Escaped(shown(&revision)));
         self.counts.0 += 1;
         let is_other = self.state.in_force.as_ref().is_none_or(|before| before.sha256 != file.sha256);
+        self.state.is_replaced = false;
         let before = self.state.in_force.replace(TakenFile { at: SystemTime::now().into(), ..file });
         // A second look at the same file has not changed what was before it.
         if is_other {

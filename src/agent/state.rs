@@ -58,6 +58,8 @@ pub struct FailedRevision {
 pub struct State {
     /// What is in force: verified, or there when the agent began
     pub in_force: Option<TakenFile>,
+    /// Whether another file is in its place now, as after `lbd agent enable`: it is taken again then
+    pub is_replaced: bool,
     /// What was in force before
     pub before: Option<TakenFile>,
     /// What is under way: its file is in place, or is being put there

@@ -29,5 +29,5 @@ pub use self::records::{
 pub use self::roles::fleet_roles;
 pub use self::strategy::{Healthy, OnFailure, Parallel, Revert, Stage, Strategy};
 pub use self::strategy_file::{load as load_strategy, schema as strategy_schema};
-pub use self::transaction::{Condition, Transaction, Write, claim, finish, next_head, promote};
+pub use self::transaction::{Condition, Transaction, Write, claim, finish, forget, next_head, promote};
 pub use self::view::{Stored, StoredKey, UnreadableKey, View, written};

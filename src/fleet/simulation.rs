@@ -121,7 +121,7 @@ fn play(strategy: &Strategy, bad: &BTreeSet<usize>, turns: &[(usize, Turn)]) -> 
                 let Some(view) = director.seen.take() else { continue };
                 match decide(&view, name, now) {
                     Decision::Take(revision) => {
-                        let mut claim = claim(&view, name, &revision, now);
+                        let mut claim = claim(&view, name, &revision, now).unwrap();
                         // (The model has the strategy outside.)
                         claim.conditions.retain(|condition| !matches!(condition, Condition::ModifiedAt { key, .. } if key == keys::STRATEGY));
                         let had_failed = model.view(strategy).failed().count() > 0;

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::decide::{Decision, decide};
 use super::keys;
 use super::records::{Head, Outcome, Slot, Version};
 use super::view::{View, written};
@@ -69,11 +70,15 @@ fn head_unchanged(view: &View) -> Condition {
 }
 
 /// A director takes its slot, where nothing that it decided from has changed since it was read: no slot was taken and no result came, the
-/// revision and the strategy are the same, and nothing is halted.
-pub fn claim(view: &View, director: &str, revision: &str, now: SystemTime) -> Transaction {
+/// revision and the strategy are the same, and nothing is halted. `None`: from this picture it does not take the revision. So nobody decides from
+/// one picture and takes the slot by another one.
+pub fn claim(view: &View, director: &str, revision: &str, now: SystemTime) -> Option<Transaction> {
+    if decide(view, director, now) != Decision::Take(revision.to_owned()) {
+        return None;
+    }
     let slot = Slot { version: Version, revision: revision.to_owned(), since: now.into() };
     let nothing_new = |folder: &str| Condition::NothingNewIn { folder: folder.to_owned(), since: view.at };
-    Transaction {
+    Some(Transaction {
         conditions: vec![
             head_unchanged(view),
             unchanged(keys::STRATEGY, view.strategy.as_ref().map(|strategy| strategy.modified)),
@@ -83,7 +88,7 @@ pub fn claim(view: &View, director: &str, revision: &str, now: SystemTime) -> Tr
             nothing_new(keys::RESULTS),
         ],
         writes: vec![put(keys::slot(director), written(&slot))],
-    }
+    })
 }
 
 /// A director writes how a revision went, and frees its slot where it has one: one moment for both, so that nobody sees a free slot without its
@@ -95,6 +100,12 @@ pub fn finish(view: &View, director: &str, outcome: &Outcome) -> Transaction {
         writes.push(Write::Delete(keys::slot(director)));
     }
     Transaction { conditions: vec![slot], writes }
+}
+
+/// A director takes its result back: another file is in the place of the one that it was about.
+pub fn forget(view: &View, director: &str) -> Transaction {
+    let slot = unchanged(&keys::slot(director), view.slots.get(director).map(|slot| slot.modified));
+    Transaction { conditions: vec![slot], writes: vec![Write::Delete(keys::result(director))] }
 }
 
 /// Makes a revision the one that all directors take, where the head is still the one that was read.

@@ -136,8 +136,8 @@ pub(super) fn enable(
     settings(&options.files.config)?;
     let place = Place::new(arguments, options)?;
     if place.followed() != Desired::Followed {
-        // The first file in place is the one in force, until a revision comes.
-        if place.agent.digest()?.is_none() && place.followed() == Desired::Elsewhere {
+        // The first file in place is the one in force, until a revision comes: also where one of an earlier time is there.
+        if place.followed() == Desired::Elsewhere {
             let source = config::read(&place.desired).map_err(crate::commands::CommandError::from)?;
             if source.is_set() {
                 return Err(AgentError::Other(format!(

@@ -105,6 +105,7 @@ async fn follow(
         what: format!("{}: no socket can be made", directory.files.path().display()),
         cause,
     })?;
+    agent.check_place();
     let mut look = Instant::now();
     let mut look_at_daemon = Instant::now();
     notifier.ready("starts");
@@ -142,6 +143,7 @@ async fn follow(
                 look = Instant::now();
             }
             () = bell.rung() => {
+                agent.check_place();
                 agent.forget_failure();
                 look = Instant::now();
                 look_at_daemon = Instant::now();
