@@ -41,6 +41,8 @@ pub enum Action {
         doing: String,
         /// Whether an operator has to do something
         is_error: bool,
+        /// When it is decided anew, where nothing else happens before
+        until: Option<SystemTime>,
     },
     /// It writes the outcome that it remembers into etcd
     Report,
@@ -70,11 +72,11 @@ pub enum Action {
 
 impl Action {
     fn rest(doing: impl Into<String>) -> Self {
-        Self::Rest { doing: doing.into(), is_error: false }
+        Self::Rest { doing: doing.into(), is_error: false, until: None }
     }
 
     fn error(doing: impl Into<String>) -> Self {
-        Self::Rest { doing: doing.into(), is_error: true }
+        Self::Rest { doing: doing.into(), is_error: true, until: None }
     }
 }
 
@@ -121,7 +123,7 @@ pub fn next(facts: &Facts<'_>, well: &mut WellSince) -> Action {
                 | (_, None) => stay.to_string(),
                 (_, Some(head)) => format!("{head}: {stay}"),
             };
-            Action::Rest { doing, is_error: stay.is_error() }
+            Action::Rest { doing, is_error: stay.is_error(), until: stay.until() }
         }
     }
 }
@@ -309,9 +311,33 @@ mod tests {
     }
 
     #[test]
+    fn a_hold_that_ends_is_a_moment_to_decide_anew() {
+        let settings = settings(true);
+        let mut strategy = strategy(&["lb0", "lb1"]);
+        let first = Stage {
+            labels: BTreeMap::from([("name".into(), "lb0".into())]),
+            hold: Duration::from_secs(600),
+            max_parallel: Parallel::Count(1),
+        };
+        strategy.stages.insert(0, first);
+        let result = OutcomeKind::Verified;
+        let outcome =
+            Outcome { version: Version, revision: "r1".into(), result, error: None, at: now().into() };
+        let view = View {
+            head: Some(head("r1", None)),
+            strategy: Some(Stored { value: strategy, modified: 1 }),
+            results: BTreeMap::from([("lb0".into(), Stored { value: outcome, modified: 9 })]),
+            ..View::default()
+        };
+        let rest = action(&settings, &State::default(), Desired::Followed, None, Some(&view));
+        let Action::Rest { until, is_error: false, .. } = rest else { panic!("{rest:?}") };
+        assert_eq!(until, Some(now() + Duration::from_secs(600)));
+    }
+
+    #[test]
     fn what_is_under_way_is_judged_whatever_etcd_says_and_reported_once_it_answers() {
         let settings = settings(true);
-        let in_flight = InFlight { file: taken("r1"), down_before: 0 };
+        let in_flight = InFlight { file: taken("r1"), down_before: 0, has_before: true };
         let mut state = State { in_flight: Some(in_flight), ..State::default() };
         let rest = action(&settings, &state, Desired::Followed, None, None);
         assert_eq!(rest, Action::rest("r1 is in place: the daemon does not answer"));

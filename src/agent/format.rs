@@ -37,10 +37,10 @@ pub struct AgentFile {
     #[serde(default)]
     pub rollout: Option<RolloutEntry>,
 
-    /// Whether this director reports its state to the etcd of `rollout`, or to that of `source`. Default: false.
+    /// Whether this director reports its state to the etcd of `rollout`, or to that of `source`. Default: true with `rollout`, whose
+    /// strategy counts the directors that do not report; else false.
     #[serde(default)]
-    #[schemars(extend("default" = false))]
-    pub report: bool,
+    pub report: Option<bool>,
 }
 
 /// Where the desired file comes from: one of the three.

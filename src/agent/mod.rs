@@ -11,6 +11,7 @@ pub mod etcd;
 pub mod fleet_reader;
 pub mod format;
 mod load;
+pub mod metrics;
 pub mod pause;
 pub mod place;
 pub mod reporter;

@@ -57,12 +57,12 @@ impl AgentDirectory {
         self.files.replace(CANDIDATE, |out| out.write_all(text.as_bytes()))
     }
 
-    /// Puts a text into place, complete on disk before it has its name. With `keep`, what was in place is there as the file before.
+    /// Puts a text into place, complete on disk before it has its name. What was in place is there as the file before.
     ///
     /// # Errors
     /// Where it cannot be written. What was in place stays then.
-    pub fn put(&self, text: &str, keep: bool) -> Result<(), FileError> {
-        if keep && let Some(old) = self.files.read(DESIRED, LARGEST)? {
+    pub fn put(&self, text: &str) -> Result<(), FileError> {
+        if let Some(old) = self.files.read(DESIRED, LARGEST)? {
             self.files.replace(BEFORE, |out| out.write_all(&old))?;
         }
         self.files.replace(DESIRED, |out| out.write_all(text.as_bytes()))
@@ -110,10 +110,8 @@ mod tests {
         let agent = AgentDirectory::new(directory.path());
         assert!(!agent.put_back().unwrap());
         assert_eq!(agent.digest().unwrap(), None);
-        agent.put("one\r\n", true).unwrap();
-        agent.put("two\n", true).unwrap();
-        // Begun anew after a crash: what is in place is the new file already, and the one before must stay.
-        agent.put("two\n", false).unwrap();
+        agent.put("one\r\n").unwrap();
+        agent.put("two\n").unwrap();
         assert_eq!(agent.digest().unwrap(), Some(sha256("two\n")));
         assert!(agent.put_back().unwrap());
         assert_eq!(fs::read(agent.desired()).unwrap(), b"one\r\n");

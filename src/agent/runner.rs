@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -26,6 +26,9 @@ use crate::fleet::{
     Outcome, OutcomeKind, PlanReport, Report, Transaction, Version, claim, finish, next_head, promote,
 };
 use crate::status::Timestamp;
+
+/// How long a source is left alone that did not have a revision.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// What comes of looking at the source in a task of its own.
 type Look = (ContentSource, Result<String, SourceError>);
@@ -54,6 +57,10 @@ pub struct Agent {
     doing: String,
     since: Timestamp,
     is_error: bool,
+    /// When it is decided anew, where nothing else happens before
+    due: Option<SystemTime>,
+    /// A revision whose file could not be fetched, and when that is tried again
+    again: Option<(String, SystemTime)>,
     counts: (u64, u64),
     written: Option<AgentStatus>,
 }
@@ -99,6 +106,8 @@ impl Agent {
             doing: "starts".to_owned(),
             since: SystemTime::now().into(),
             is_error: false,
+            due: None,
+            again: None,
             counts: (0, 0),
             written: None,
         }
@@ -123,6 +132,18 @@ impl Agent {
             let newest = source.newest(applied.as_deref(), allowed.as_deref()).await;
             (source, newest)
         }));
+    }
+
+    /// In what time it is to be decided anew, where nothing else happens before.
+    pub fn due(&self) -> Option<Duration> {
+        self.due.map(|due| due.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
+    /// Lets a revision that failed here be tried again, where nothing but this director decides that.
+    pub fn forget_failure(&mut self) {
+        if self.settings.rollout.is_none() {
+            self.state.failed = None;
+        }
     }
 
     /// Waits until something is to be looked at again: what the source said, or what changed in etcd. Nothing is lost where the future is dropped.
@@ -186,6 +207,7 @@ impl Agent {
 
     /// Does what there is to do, and reports it.
     pub async fn settle(&mut self) {
+        self.due = None;
         // Each step ends in a new state; should two ever follow each other for ever, the next event goes on.
         for _ in 0..16 {
             let action = self.decide();
@@ -219,7 +241,8 @@ impl Agent {
 
     async fn perform(&mut self, action: Action) -> Step {
         let result = match action {
-            Action::Rest { doing, is_error } => {
+            Action::Rest { doing, is_error, until } => {
+                self.due = until;
                 self.rest(doing, is_error);
                 return Step::Rest;
             }
@@ -306,6 +329,12 @@ impl Agent {
     }
 
     async fn take(&mut self, revision: &str, needs_slot: bool, is_rollback: bool) -> Result<Step, FileError> {
+        // Whatever happens in the fleet meanwhile, a source that does not answer is left alone for a while.
+        let again = self.again.as_ref().filter(|(of, again)| of == revision && *again > SystemTime::now());
+        if let Some((_, again)) = again {
+            self.due = Some(*again);
+            return Ok(Step::Rest);
+        }
         let content = match self.content(revision, is_rollback).await {
             None => {
                 self.rest(format!("{}: fetches", shown(revision)), false);
@@ -314,10 +343,14 @@ impl Agent {
             Some(Ok(content)) => content,
             Some(Err(error)) if error.is_unreachable() => {
                 self.rest(format!("{}: {}", shown(revision), ErrorChain(&error)), true);
+                let again = SystemTime::now() + AGAIN;
+                self.again = Some((revision.to_owned(), again));
+                self.due = Some(again);
                 return Ok(Step::Rest);
             }
             Some(Err(error)) => return self.not_taken(revision, ErrorChain(&error).to_string()),
         };
+        self.again = None;
         if let Err(problem) = checked(&content) {
             return self.not_taken(revision, problem);
         }
@@ -362,14 +395,16 @@ impl Agent {
         let Content { revision, path, text } = content;
         let sha256 = digest(&text);
         let down_before = self.daemon_state.as_ref().map_or(0, |daemon| daemon.down);
-        // After a crash in the middle it may be in place already: then the file before is there, and must stay.
-        let is_in_place = self.directory.digest()?.as_ref() == Some(&sha256);
+        // Where it is in place already, as after a restart or for a second look at it, there is nothing to come back.
+        let in_place = self.directory.digest()?;
+        let is_in_place = in_place.as_ref() == Some(&sha256);
         info!(REVISION = %Escaped(&revision), "puts {} of {} into place", Escaped(&path), Escaped(shown(&revision)));
         let file = TakenFile { revision, path, sha256, at: SystemTime::now().into() };
-        self.state.in_flight = Some(InFlight { file, down_before });
+        let has_before = in_place.is_some() && !is_in_place;
+        self.state.in_flight = Some(InFlight { file, down_before, has_before });
         self.state.save(&self.directory)?;
         if !is_in_place {
-            self.directory.put(&text, true)?;
+            self.directory.put(&text)?;
         }
         Ok(Step::Again)
     }
@@ -401,7 +436,12 @@ impl Agent {
         let revision = file.revision.clone();
         info!(REVISION = %Escaped(&revision), "{} is verified", Escaped(shown(&revision)));
         self.counts.0 += 1;
-        self.state.before = self.state.in_force.replace(TakenFile { at: SystemTime::now().into(), ..file });
+        let is_other = self.state.in_force.as_ref().is_none_or(|before| before.sha256 != file.sha256);
+        let before = self.state.in_force.replace(TakenFile { at: SystemTime::now().into(), ..file });
+        // A second look at the same file has not changed what was before it.
+        if is_other {
+            self.state.before = before;
+        }
         self.state.failed = None;
         self.outcome(&revision, OutcomeKind::Verified, None);
         self.state.save(&self.directory)?;

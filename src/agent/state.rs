@@ -37,6 +37,8 @@ pub struct InFlight {
     pub file: TakenFile,
     /// In how many services nothing that passes its check served before
     pub down_before: usize,
+    /// Whether another file was in place before, which comes back where this one fails
+    pub has_before: bool,
 }
 
 /// A revision that failed here.
@@ -97,7 +99,7 @@ impl std::error::Error for StateError {
 }
 
 impl State {
-    /// Reads it; the first one where there is none.
+    /// Reads it; the first one where there is none. What was to be put into place when the agent ended, and was not, is not under way: it is taken anew.
     ///
     /// # Errors
     /// Where there is one that cannot be used. It is not an empty one then: what is under way would be forgotten.
@@ -106,9 +108,13 @@ impl State {
             return Ok(Self::default());
         };
         seal::check_json(&text, VERSION).map_err(StateError::Content)?;
-        serde_json::from_slice(&text).map_err(|error| {
+        let mut state: Self = serde_json::from_slice(&text).map_err(|error| {
             StateError::Content(SealError::Corrupt(format!("not a state of lbd-agent ({error})")))
-        })
+        })?;
+        let in_place = directory.digest().map_err(StateError::File)?;
+        state.in_flight =
+            state.in_flight.filter(|in_flight| in_place.as_ref() == Some(&in_flight.file.sha256));
+        Ok(state)
     }
 
     /// Writes it: the old content or the new one is there, whatever happens meanwhile.
@@ -121,5 +127,45 @@ impl State {
             cause: FileCause::Io(error.into()),
         })?;
         directory.files.replace(FILE, |out| out.write_all(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::files::sha256;
+
+    #[test]
+    fn what_was_not_put_into_place_before_a_crash_is_not_under_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let agent = AgentDirectory::new(directory.path());
+        assert_eq!(State::load(&agent).unwrap(), State::default());
+        let file = TakenFile {
+            revision: "r2".into(),
+            path: "lb1.yaml".into(),
+            sha256: sha256("new\n"),
+            at: SystemTime::now().into(),
+        };
+        let in_flight = InFlight { file, down_before: 0, has_before: true };
+        let state = State { in_flight: Some(in_flight), ..State::default() };
+        agent.put("old\n").unwrap();
+        state.save(&agent).unwrap();
+        assert_eq!(State::load(&agent).unwrap(), State::default());
+        agent.put("new\n").unwrap();
+        assert_eq!(State::load(&agent).unwrap(), state);
+    }
+
+    #[test]
+    fn a_state_that_was_changed_is_no_empty_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let agent = AgentDirectory::new(directory.path());
+        State::default().save(&agent).unwrap();
+        let path = directory.path().join(FILE);
+        let text = std::fs::read_to_string(&path).unwrap().replace("null", "1");
+        std::fs::write(&path, text).unwrap();
+        let error = State::load(&agent).unwrap_err().to_string();
+        assert!(error.contains("its checksum does not match its content; remove it"), "{error}");
     }
 }

@@ -133,7 +133,7 @@ mod tests {
             sha256: "new".into(),
             at: at(0).into(),
         };
-        InFlight { file, down_before: 1 }
+        InFlight { file, down_before: 1, has_before: true }
     }
 
     fn daemon(verified: &str, in_sync: bool) -> DaemonState {

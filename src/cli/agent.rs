@@ -55,6 +55,15 @@ pub enum AgentCommand {
         output: ReportOutput,
     },
 
+    /// Write what monitoring reads of the agent, in the text format of Prometheus
+    ///
+    /// From what the agent wrote last; for the textfile collector of node_exporter, as `lbd metrics` is. Exit code 0: done, 2: error.
+    Metrics {
+        /// Write them into this file, which is replaced at once and readable for all, in place of standard output
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+
     /// Check the agent's own file; needs no network
     ///
     /// Exit code 0: it is valid, 2: it is not.

@@ -95,6 +95,14 @@ pub enum Stay {
 }
 
 impl Stay {
+    /// When it goes on, where nothing but time is missing.
+    pub fn until(&self) -> Option<SystemTime> {
+        match self {
+            Self::OnHold { until, .. } => Some(SystemTime::from(*until)),
+            _ => None,
+        }
+    }
+
     /// Whether an operator has to do something before it goes on.
     pub fn is_error(&self) -> bool {
         match self {

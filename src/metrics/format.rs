@@ -2,10 +2,9 @@
 
 use std::{fmt, io};
 
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{prometheus_text, text as openmetrics_text};
 use prometheus_client::registry::Registry;
-
-use super::snapshot::Snapshot;
 
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,9 +62,9 @@ fn thousandths(value: &str) -> u32 {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write(out: &mut dyn io::Write, snapshot: Snapshot, format: Format) -> io::Result<()> {
+pub fn write(out: &mut dyn io::Write, exported: impl Collector, format: Format) -> io::Result<()> {
     let mut registry = Registry::with_prefix("lbd");
-    registry.register_collector(Box::new(snapshot));
+    registry.register_collector(Box::new(exported));
     let mut text = TextWriter { out, result: Ok(()) };
     let written = match format {
         Format::Prometheus => prometheus_text::encode(&mut text, &registry),

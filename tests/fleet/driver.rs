@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lbd::agent::etcd::{Changes, Etcd, EtcdError, Write};
+use lbd::agent::etcd::{Changes, Etcd, EtcdError, LeaseState, Range, Write};
 use lbd::agent::settings::{ClientCertificate, EtcdSettings, TlsSettings};
 use lbd::error_chain::ErrorChain;
 use lbd::fleet::fleet_roles;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::{interval, timeout};
 
 /// What the driver works with.
 struct Driver {
@@ -95,6 +96,29 @@ impl Driver {
             }
             "lease" => json!(format!("{:?}", self.etcd.keep_lease().await?)),
             "end lease" => json!(self.etcd.end_lease().await?),
+            "crowd" => {
+                let settings = settings(command);
+                let number = command["number"].as_u64().unwrap();
+                let mut crowd = JoinSet::new();
+                for number in 0..number {
+                    let (etcd, key) = (Etcd::new(settings.clone()), format!("reports/crowd{number}"));
+                    crowd.spawn(one_of_many(etcd, key));
+                }
+                let begun = crowd.join_all().await;
+                for (mut etcd, range, mut changes) in begun.into_iter().map(Result::unwrap) {
+                    tokio::spawn(async move {
+                        let mut range = range;
+                        let mut keep = interval(Duration::from_secs(9));
+                        loop {
+                            tokio::select! {
+                                followed = changes.follow(&mut range) => followed.unwrap(),
+                                _ = keep.tick() => assert_eq!(etcd.keep_lease().await.unwrap(), LeaseState::Kept),
+                            }
+                        }
+                    });
+                }
+                json!(true)
+            }
             "roles" => {
                 let names = command["directors"].as_array().unwrap().iter();
                 let names: Vec<(&str, bool)> =
@@ -104,6 +128,15 @@ impl Driver {
             other => panic!("{other}"),
         })
     }
+}
+
+/// What an agent does first: reads all, watches, and writes its report.
+async fn one_of_many(mut etcd: Etcd, key: String) -> Result<(Etcd, Range, Changes), EtcdError> {
+    let range = etcd.range("").await?;
+    let changes = etcd.watch(range.revision).await?;
+    let _new = etcd.keep_lease().await?;
+    etcd.transact(&[], &[Write::Put { key, value: vec![b'x'; 1000], is_leased: true }]).await?;
+    Ok((etcd, range, changes))
 }
 
 #[tokio::test]

@@ -95,6 +95,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "history",
             "host",
             "kernel",
+            "metrics",
             "logging",
             "model",
             "progress",

@@ -145,7 +145,7 @@ pub(super) fn enable(
                     place.desired.display()
                 )));
             }
-            place.agent.put(&source.text, false)?;
+            place.agent.put(&source.text)?;
         }
         let kept = place.link()?;
         let (desired, to) =

@@ -32,6 +32,7 @@ fn agent(arguments: &Arguments, options: &AgentOptions, console: &mut Console<'_
     match &options.command {
         AgentCommand::Run { log_level } => run::run(arguments, options, log_level.as_deref()),
         AgentCommand::Status { output } => show::status(arguments, options, *output, console),
+        AgentCommand::Metrics { output } => show::metrics(arguments, options, output.as_deref(), console),
         AgentCommand::Validate { output } => small::validate(options, *output, console),
         AgentCommand::Sync => small::sync(options, console),
         AgentCommand::Pause { length, reason } => {

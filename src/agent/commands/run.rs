@@ -6,7 +6,7 @@ use std::path;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::AgentError;
@@ -29,6 +29,8 @@ use crate::systemd::Notifier;
 const REST: Duration = Duration::from_secs(60);
 /// The same while a revision is under way; longer where a look takes long.
 const UNDER_WAY: Duration = Duration::from_secs(1);
+/// Within which time the directors of a stage wake when a hold is over.
+const SPREAD: Duration = Duration::from_millis(300);
 /// How often the source is looked at where etcd says what there is.
 const OF_ETCD: Duration = Duration::from_secs(300);
 
@@ -115,7 +117,12 @@ async fn follow(
             look_at_daemon = Instant::now() + pause;
         }
         let was_under_way = agent.is_under_way();
-        agent.settle().await;
+        // A server of git may take minutes. Whatever is given up here is decided anew at the next start.
+        tokio::select! {
+            () = agent.settle() => {}
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
         if agent.is_under_way() != was_under_way {
             look_at_daemon =
                 Instant::now() + if agent.is_under_way() { UNDER_WAY / 5 } else { Duration::ZERO };
@@ -124,11 +131,18 @@ async fn follow(
             shown = agent.doing().to_owned();
             notifier.status(&shown);
         }
+        // All of a stage wake at that moment, and one after the other takes its slot.
+        let due = agent.due().map(|due| due + SPREAD.mul_f64(fastrand::f64()));
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => look = Instant::now(),
+            () = sleep(due.unwrap_or_default()), if due.is_some() => {}
+            _ = hangup.recv() => {
+                agent.forget_failure();
+                look = Instant::now();
+            }
             () = bell.rung() => {
+                agent.forget_failure();
                 look = Instant::now();
                 look_at_daemon = Instant::now();
             }

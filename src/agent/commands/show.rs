@@ -8,19 +8,53 @@ use serde_json::json;
 
 use super::AgentError;
 use crate::agent::controller::shown;
+use crate::agent::metrics::AgentMetrics;
 use crate::agent::pause;
 use crate::agent::place::{AgentDirectory, Desired};
 use crate::agent::status::AgentStatus;
 use crate::cli::{AgentOptions, Arguments, ReportOutput};
 use crate::commands::{Console, DIFFERS, DONE};
 use crate::escape;
+use crate::files::beside;
+use crate::metrics::{Format, write};
 use crate::report::Output;
 
 /// What is shown.
-struct Shown<'a> {
-    status: Option<&'a AgentStatus>,
+struct Shown {
+    status: Option<AgentStatus>,
     is_running: bool,
     paused: Option<String>,
+}
+
+/// What the agent wrote last, and what is seen beside it.
+fn look(arguments: &Arguments, options: &AgentOptions) -> Result<Shown, AgentError> {
+    let directory = AgentDirectory::new(&options.files.agent_dir);
+    let status = AgentStatus::load(&directory)?;
+    let desired = path::absolute(&arguments.file).unwrap_or_else(|_| arguments.file.clone());
+    let paused = match directory.followed_by(&desired) {
+        Desired::Followed => None,
+        Desired::Elsewhere | Desired::Missing => Some(pause::reason(&desired)),
+    };
+    Ok(Shown { status, is_running: is_running(&directory), paused })
+}
+
+pub(super) fn metrics(
+    arguments: &Arguments,
+    options: &AgentOptions,
+    output: Option<&Path>,
+    console: &mut Console<'_>,
+) -> Result<u8, AgentError> {
+    let shown = look(arguments, options)?;
+    let is_newest = is_newest(&shown);
+    let Shown { status, is_running, paused } = shown;
+    let exported = AgentMetrics { status, is_running, is_newest, is_paused: paused.is_some() };
+    let mut text = Vec::new();
+    write(&mut text, exported, Format::Prometheus)?;
+    match output {
+        Some(file) => beside::replace(file, &text)?,
+        None => console.out.write_all(&text)?,
+    }
+    Ok(DONE)
 }
 
 pub(super) fn status(
@@ -29,14 +63,7 @@ pub(super) fn status(
     output: ReportOutput,
     console: &mut Console<'_>,
 ) -> Result<u8, AgentError> {
-    let directory = AgentDirectory::new(&options.files.agent_dir);
-    let status = AgentStatus::load(&directory)?;
-    let desired = path::absolute(&arguments.file).unwrap_or_else(|_| arguments.file.clone());
-    let paused = match directory.followed_by(&desired) {
-        Desired::Followed => None,
-        Desired::Elsewhere | Desired::Missing => Some(pause::reason(&desired)),
-    };
-    let shown = Shown { status: status.as_ref(), is_running: is_running(&directory), paused };
+    let shown = look(arguments, options)?;
     match output {
         ReportOutput::Text => text(console.out, &shown, &options.files.config)?,
         ReportOutput::Json => {
@@ -60,8 +87,8 @@ fn is_running(directory: &AgentDirectory) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-fn is_newest(shown: &Shown<'_>) -> bool {
-    shown.status.is_some_and(|status| {
+fn is_newest(shown: &Shown) -> bool {
+    shown.status.as_ref().is_some_and(|status| {
         let in_force = status.report.revision.as_ref();
         in_force.is_some()
             && status.newest.as_ref() == in_force
@@ -70,7 +97,7 @@ fn is_newest(shown: &Shown<'_>) -> bool {
     })
 }
 
-fn text(out: &mut Output, shown_status: &Shown<'_>, config: &Path) -> io::Result<()> {
+fn text(out: &mut Output, shown_status: &Shown, config: &Path) -> io::Result<()> {
     let Shown { status, is_running, paused } = shown_status;
     let Some(status) = status else {
         return writeln!(

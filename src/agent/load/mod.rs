@@ -72,6 +72,7 @@ fn resolve(file: AgentFile, host: &str, issues: &mut Issues) -> Option<Settings>
         Some(rollout) => Some(etcd::resolve(rollout.etcd, &at(&["rollout", "etcd"]), issues)),
         None => None,
     };
+    let report = report.unwrap_or(rollout.is_some());
     if report && rollout.is_none() && !matches!(source, Some(SourceSettings::Etcd(_)) | None) {
         issues.push(
             Issue::new(at(&["report"]), "there is no etcd to which this director could report")

@@ -14,6 +14,9 @@ use self::verify::Signatures;
 use super::{Content, SourceError};
 use crate::agent::settings::GitSettings;
 
+/// What is said of a server that filters, but gives no single files.
+const NOT_SINGLE: [&str; 2] = ["unadvertised object", "not our ref"];
+
 /// A repository of git, by way of a mirror of its own (`mirror.git`), which the program `git` keeps.
 ///
 /// A commit may be taken where it is signed as the settings say, and descends from the one in force. No file of a repository is executed or written:
@@ -149,7 +152,12 @@ async fn read_blob(mirror: &mut Mirror, blob: &str, path: &str) -> Result<String
     let limit = mirror.runner.limits.content;
     let too_large =
         || SourceError::Refused(format!("{path} is larger than the limit of {} MiB", limit >> 20));
-    let size = mirror.run(&["cat-file", "-s", blob]).await?;
+    let mut size = mirror.run(&["cat-file", "-s", blob]).await?;
+    // So it is with a server of ssh that does not take over the variable by which git says that it knows version 2 of its protocol.
+    if !size.status.success() && NOT_SINGLE.iter().any(|words| size.said.contains(words)) {
+        mirror.fetch_whole().await?;
+        size = mirror.run(&["cat-file", "-s", blob]).await?;
+    }
     if size.is_too_large {
         return Err(too_large());
     }

@@ -112,6 +112,14 @@ fn every_file_of_a_page_is_valid_or_is_refused_where_the_page_says_so() {
                     assert_eq!(root.problems(), None, "{place}");
                 }
                 "bad" => assert!(load(&Source::new(&place, &block.text)).is_err(), "{place}: it is valid"),
+                "agent" => {
+                    let problems = lbd::agent::load(&Source::new(&place, &block.text), "lb1").err();
+                    assert_eq!(problems.map(|problems| problems.to_string()), None, "{place}");
+                }
+                "strategy" => {
+                    let problems = lbd::fleet::load_strategy(&Source::new(&place, &block.text)).err();
+                    assert_eq!(problems.map(|problems| problems.to_string()), None, "{place}");
+                }
                 // A file of a directory is one that another file includes.
                 name if name.contains('/') && !name.starts_with('/') => continue,
                 name => {

@@ -118,8 +118,13 @@ fn row<'a>(view: &'a View, name: &'a str, now: SystemTime) -> Row<'a> {
 
 /// Whether all directors have verified the newest revision, report, and are in sync.
 fn is_complete(view: &View, rows: &[Row<'_>]) -> bool {
+    let is_head = |row: &Row<'_>| row.revision == view.head.as_ref().map(|head| head.value.revision.as_str());
     let is_well = |row: &Row<'_>| {
-        row.state == "verified" && row.reports && row.in_sync == Some(true) && row.paused.is_none()
+        row.state == "verified"
+            && is_head(row)
+            && row.reports
+            && row.in_sync == Some(true)
+            && row.paused.is_none()
     };
     view.head.is_some()
         && view.strategy.is_some()

@@ -132,7 +132,8 @@ pub(super) struct Runner {
     /// The home directory of what is run
     home: PathBuf,
     environment: Vec<(&'static str, OsString)>,
-    configuration: Vec<String>,
+    /// What is set for each command
+    pub(super) configuration: Vec<String>,
     /// How far a command may go
     pub(super) limits: Limits,
 }

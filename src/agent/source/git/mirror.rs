@@ -15,6 +15,8 @@ const BRANCH: &str = "refs/lbd/branch";
 pub(super) const TAGS: &str = "refs/lbd/tags/";
 /// The file in the mirror that says what it is one of.
 const ORIGIN: &str = "lbd-origin";
+/// The line behind, in a mirror that has all files.
+const WHOLE: &str = "whole\n";
 /// Each fetch with something new leaves one pack; with more than these, git becomes slow, and one fetch of all is cheap.
 const MOST_PACKS: usize = 100;
 
@@ -28,6 +30,8 @@ pub(super) struct Mirror {
     reference: String,
     /// What it is a mirror of
     origin: String,
+    /// All files are fetched with their commits: the repository does not give single ones
+    is_whole: bool,
     /// A command failed that only reads it
     is_suspect: bool,
     /// It was found sound since the last fetch that succeeded
@@ -43,7 +47,7 @@ impl Mirror {
         };
         let origin = format!("{}\n{reference}\n", settings.repository);
         let path = directory.join("mirror.git");
-        Self { runner, path, reference, origin, is_suspect: false, is_checked: false }
+        Self { runner, path, reference, origin, is_whole: false, is_suspect: false, is_checked: false }
     }
 
     /// Runs git on it. That it fails is no error here.
@@ -108,8 +112,11 @@ impl Mirror {
     /// # Errors
     /// Where the repository does not answer, or sends what is refused. The mirror is then as it was.
     pub(super) async fn fetch(&mut self) -> Result<(), SourceError> {
-        let is_of_this = fs::read_to_string(self.path.join(ORIGIN)).is_ok_and(|origin| origin == self.origin);
-        if !is_of_this || self.is_worn() || (self.is_suspect && self.is_broken().await) {
+        let found = fs::read_to_string(self.path.join(ORIGIN)).unwrap_or_default();
+        let rest = found.strip_prefix(&self.origin);
+        self.is_whole |= rest == Some(WHOLE);
+        if !matches!(rest, Some("" | WHOLE)) || self.is_worn() || (self.is_suspect && self.is_broken().await)
+        {
             return self.renew().await;
         }
         self.is_suspect = false;
@@ -128,6 +135,15 @@ impl Mirror {
         }
     }
 
+    /// Fetches all files with their commits, from now on.
+    ///
+    /// # Errors
+    /// As for [`Self::fetch`].
+    pub(super) async fn fetch_whole(&mut self) -> Result<(), SourceError> {
+        self.is_whole = true;
+        self.renew().await
+    }
+
     /// Puts a new mirror in place of the old one, once it is complete.
     async fn renew(&mut self) -> Result<(), SourceError> {
         let new = self.path.with_extension("new");
@@ -139,7 +155,8 @@ impl Mirror {
             return Err(failed(&init, &output.reason()));
         }
         self.fetch_into(&new).await?;
-        fs::write(new.join(ORIGIN), &self.origin).map_err(local)?;
+        let whole = if self.is_whole { WHOLE } else { "" };
+        fs::write(new.join(ORIGIN), format!("{}{whole}", self.origin)).map_err(local)?;
         remove(&self.path).map_err(local)?;
         fs::rename(&new, &self.path).map_err(local)?;
         (self.is_suspect, self.is_checked) = (false, false);
@@ -148,17 +165,16 @@ impl Mirror {
 
     async fn fetch_into(&self, mirror: &Path) -> Result<(), SourceError> {
         // Commits as a whole: less would prove neither what a commit descends from nor that each was signed.
-        let arguments = [
+        let mut arguments = vec![
             "fetch",
             "--quiet",
             "--no-tags",
             "--prune",
             "--no-write-fetch-head",
             "--no-recurse-submodules",
-            "--filter=blob:none",
-            "origin",
-            &self.reference,
         ];
+        arguments.extend((!self.is_whole).then_some("--filter=blob:none"));
+        arguments.extend(["origin", &self.reference]);
         match self.runner.git(mirror, &arguments).await {
             Ok(output) if output.status.success() => Ok(()),
             Ok(output) if output.is_too_large => {

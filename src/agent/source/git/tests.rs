@@ -1,5 +1,7 @@
 //! Which commits of a repository are taken, with a real git on files, and keys of ssh that are made for it.
 
+mod openpgp;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -20,7 +22,6 @@ impl Repository {
         let repository = Self { directory: tempfile::tempdir().unwrap() };
         repository.git(&["init", "--quiet", "--initial-branch=main"]);
         repository.git(&["config", "uploadpack.allowFilter", "true"]);
-        repository.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
         repository
     }
 
@@ -155,6 +156,30 @@ async fn the_first_path_that_a_commit_has_is_taken_and_nothing_else_of_it() {
     for odd in ["-x", "main", &third.to_uppercase(), &third[..39], "--output=/tmp/x"] {
         assert_eq!(content(&mut git, odd, None).await, format!("missing: {odd} is not a commit"));
     }
+}
+
+// "Server does not allow request for unadvertised object", at each try: an sshd without `AcceptEnv GIT_PROTOCOL`.
+#[tokio::test]
+async fn a_server_that_filters_and_gives_no_single_files_is_fetched_whole() {
+    let repository = Repository::new();
+    let first = repository.commit("site.yaml", "1", None);
+    let source = || {
+        let mut git = repository.source(repository.settings(Verify::Off));
+        let runner = &mut git.mirror.as_mut().unwrap().runner;
+        runner.configuration.push("protocol.version=0".to_owned());
+        git
+    };
+    let mut git = source();
+    assert_eq!(newest(&mut git, None).await, first);
+    assert_eq!(content(&mut git, &first, None).await, "site.yaml: 1");
+    let second = repository.commit("site.yaml", "2", None);
+    // Also after a new start.
+    let mut git = source();
+    assert_eq!(newest(&mut git, None).await, second);
+    let blob = repository.git(&["rev-parse", &format!("{second}:site.yaml")]);
+    fs::rename(repository.path("work"), repository.path("away")).unwrap();
+    assert_eq!(repository.run("git", &["--git-dir", "agent/mirror.git", "cat-file", "blob", &blob]), "2");
+    assert_eq!(content(&mut git, &second, None).await, "site.yaml: 2");
 }
 
 #[tokio::test]
@@ -376,61 +401,4 @@ async fn nothing_of_a_repository_or_of_the_host_is_executed() {
     let none = newest(&mut repository.source(settings), None).await;
     assert_eq!(none, "unreachable: git fetch: fatal: couldn't find remote ref refs/heads/-x");
     assert!(!witness.exists());
-}
-
-#[tokio::test]
-async fn a_key_of_openpgp_counts_where_it_is_in_the_keyring_and_was_not_revoked() {
-    let repository = Repository::new();
-    let people = repository.path("people");
-    fs::create_dir_all(&people).unwrap();
-    fs::set_permissions(&people, fs::Permissions::from_mode(0o700)).unwrap();
-    let gpg = |arguments: &[&str]| {
-        repository.run(
-            "gpg",
-            &[&["--batch", "--quiet", "--pinentry-mode=loopback", "--passphrase="], arguments].concat(),
-        )
-    };
-    let commit = |key: &str, text: &str| {
-        fs::write(repository.path("work/site.yaml"), text).unwrap();
-        repository.git(&["add", "-A"]);
-        let signing = format!("user.signingKey={key}@example");
-        repository.git(&["-c", &signing, "commit", "--quiet", "--gpg-sign", "--message=change"]);
-        repository.git(&["rev-parse", "HEAD"])
-    };
-    for key in ["alice@example", "mallory@example"] {
-        gpg(&["--quick-generate-key", key, "ed25519", "sign", "never"]);
-    }
-    let keyring = repository.path("keyring.gpg");
-    let export = |key: &str| {
-        let _ = fs::remove_file(&keyring);
-        gpg(&["--output", keyring.to_str().unwrap(), "--export", key]);
-    };
-    export("alice@example");
-    let signers = Some(Signers::OpenPgp(keyring.clone()));
-    let settings = GitSettings { signers, ..repository.settings(Verify::Every) };
-    let mut git = repository.source(settings);
-    let first = commit("alice", "1");
-    assert_eq!(newest(&mut git, None).await, first);
-    let second = commit("mallory", "2");
-    let not_listed =
-        format!("refused: commit {second} is signed by a key that is not in {}", keyring.display());
-    assert_eq!(newest(&mut git, Some(&first)).await, not_listed);
-    // The keyring has another key now.
-    export("mallory@example");
-    assert_eq!(newest(&mut git, Some(&first)).await, second);
-    fs::write(&keyring, "no keys").unwrap();
-    let none = newest(&mut git, Some(&first)).await;
-    assert!(none.starts_with(&format!("unreachable: {}: gpg: ", keyring.display())), "{none}");
-    // gpg makes the revocation with the key, and a colon that keeps it from being used by mistake.
-    let revocations =
-        fs::read_dir(people.join("openpgp-revocs.d")).unwrap().map(|entry| entry.unwrap().path());
-    for path in revocations {
-        let revocation = fs::read_to_string(&path).unwrap().replace("\n:---", "\n---");
-        fs::write(&path, revocation).unwrap();
-        gpg(&["--import", path.to_str().unwrap()]);
-    }
-    export("mallory@example");
-    let revoked = format!("refused: commit {second} is signed by a key that was revoked");
-    assert_eq!(newest(&mut git, Some(&first)).await, revoked);
-    repository.run("gpgconf", &["--kill", "gpg-agent"]);
 }
