@@ -3,8 +3,8 @@
 
     stand_in.py PLACE...
 
-Each PLACE is the directory of a director, with `desired.yaml`, `state` and `run`. A daemon "takes" the file behind `desired.yaml` when it is looked
-at, and has verified it a moment later. What is special is in the file's comments, or in a line on standard input, `{"name": …, "delay": …}`:
+Each PLACE is the directory of a director, with `desired.yaml`, `state` and `run`. A daemon "takes" the file behind `desired.yaml` at
+once, and has verified it a moment later. What is special is in the file's comments, or in a line on standard input, `{"name": …, "delay": …}`:
 
 - `# bad` and `# bad NAME`: it is never verified, at all or at this director;
 - `# guard` and `# guard NAME`: a guard refuses it, in the plan;
@@ -42,7 +42,7 @@ class Daemon:
     def __init__(self, place, here):
         self.place, self.name, self.here = place, os.path.basename(place), here
         self.delay, self.slow, self.absent = 0.2, 0.0, False
-        self.taken, self.verified, self.at, self.asked = None, None, 0.0, 0
+        self.verified, self.asked = None, 0
         self.server = None
 
     async def listen(self):
@@ -83,21 +83,19 @@ class Daemon:
         return any(line in (f"# {word}", f"# {word} {self.name}") for line in text.splitlines())
 
     def desired(self):
-        """The file and its digest."""
+        """The file, its digest, and for how many seconds it has been there."""
         try:
             with open(os.path.join(self.place, "desired.yaml"), encoding="utf-8") as file:
-                text = file.read()
+                text, age = file.read(), time.time() - os.fstat(file.fileno()).st_mtime
         except OSError:
-            return "", None
-        return text, hashlib.sha256(text.encode()).hexdigest()
+            return "", None, 0.0
+        return text, hashlib.sha256(text.encode()).hexdigest(), age
 
     def status(self):
         """GET /v1/status."""
-        text, digest = self.desired()
-        if digest != self.taken:
-            self.taken, self.at = digest, time.monotonic()
+        text, digest, age = self.desired()
         is_bad = self.has(text, "bad")
-        if not is_bad and time.monotonic() - self.at >= self.delay:
+        if not is_bad and age >= self.delay:
             self.verified = digest
         is_well = self.verified == digest
         failed = ["set sysctl net.ipv4.vs.no_such_setting: no such setting"] if is_bad else []
