@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub view: Option<&'a View>,
     /// Whether etcd answers
     pub is_etcd_up: bool,
+    /// Whether etcd lets this director write the head, as far as is known
+    pub may_promote: bool,
     /// What the daemon says; `None`: it does not answer
     pub daemon: Option<&'a DaemonState>,
     /// The moment
@@ -164,7 +166,10 @@ fn not_followed(desired: Desired) -> Option<Action> {
 /// The revision that this director makes the one of all: it is the first canary, and has fetched one that no head was yet.
 fn promotes(facts: &Facts<'_>, view: &View) -> Option<String> {
     // What `lbd fleet push` puts into etcd comes with its head.
-    if matches!(facts.settings.source, SourceSettings::Etcd(_)) || !view.unreadable.is_empty() {
+    if matches!(facts.settings.source, SourceSettings::Etcd(_))
+        || !view.unreadable.is_empty()
+        || !facts.may_promote
+    {
         return None;
     }
     let newest = facts.newest?;
@@ -172,11 +177,10 @@ fn promotes(facts: &Facts<'_>, view: &View) -> Option<String> {
     if strategy.first_canary() != Some(facts.settings.name.as_str()) {
         return None;
     }
-    // The one before is not promoted again: an operator went back from it, while it still is the newest of the source.
-    let is_new = view
-        .head
-        .as_ref()
-        .is_none_or(|head| head.value.revision != newest && head.value.previous.as_deref() != Some(newest));
+    // What was the revision of all before is not promoted again: an operator went back from it, while it still is the newest of the source.
+    let is_new = view.head.as_ref().is_none_or(|head| {
+        head.value.revision != newest && !head.value.former.iter().any(|former| former == newest)
+    });
     is_new.then(|| newest.to_owned())
 }
 
@@ -239,11 +243,12 @@ mod tests {
         }
     }
 
-    fn head(revision: &str, previous: Option<&str>) -> Stored<Head> {
+    fn head(revision: &str, former: &[&str]) -> Stored<Head> {
         let value = Head {
             version: Version,
             revision: revision.into(),
-            previous: previous.map(str::to_owned),
+            former: former.iter().map(|former| (*former).to_owned()).collect(),
+            last_good: None,
             is_rollback: false,
             by: "lb1".into(),
             at: now().into(),
@@ -266,6 +271,7 @@ mod tests {
             newest,
             view,
             is_etcd_up: view.is_some(),
+            may_promote: true,
             daemon: None,
             now: now(),
         };
@@ -306,11 +312,11 @@ mod tests {
         };
         let of = |view: &View, newest| action(&settings, &state, Desired::Followed, newest, Some(view));
         assert_eq!(of(&view, Some("r1")), Action::Promote("r1".into()));
-        view.head = Some(head("r1", None));
+        view.head = Some(head("r1", &[]));
         assert_eq!(of(&view, Some("r1")), take("r1", true));
         assert_eq!(of(&view, Some("r2")), Action::Promote("r2".into()));
         // After `lbd fleet rollback` from r2 to r1.
-        view.head = Some(head("r1", Some("r2")));
+        view.head = Some(head("r1", &["r1", "r2"]));
         assert_eq!(of(&view, Some("r2")), take("r1", true));
         assert_eq!(of(&view, Some("r3")), Action::Promote("r3".into()));
         view.strategy = Some(Stored { value: strategy(&["lb2", "lb1"]), modified: 1 });
@@ -331,7 +337,7 @@ mod tests {
         let outcome =
             Outcome { version: Version, revision: "r1".into(), result, error: None, at: now().into() };
         let view = View {
-            head: Some(head("r1", None)),
+            head: Some(head("r1", &[])),
             strategy: Some(Stored { value: strategy, modified: 1 }),
             results: BTreeMap::from([("lb0".into(), Stored { value: outcome, modified: 9 })]),
             ..View::default()

@@ -181,6 +181,13 @@ impl FleetReader {
         match &done {
             // Done or not, the picture is old by then.
             Ok(_) => self.read().await,
+            // What is not allowed, or finds no space, is no matter of the connection.
+            Err(
+                EtcdError::Denied { .. }
+                | EtcdError::NoSpace(_)
+                | EtcdError::TooLarge(_)
+                | EtcdError::Refused { .. },
+            ) => {}
             Err(error) => self.failed(error),
         }
         done

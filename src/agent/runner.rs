@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use super::controller::{Action, Facts, next, shown};
 use super::daemon::Daemon;
+use super::etcd::EtcdError;
 use super::fleet_reader::{Follower, Seen};
 use super::place::{AgentDirectory, Desired};
 use super::reporter::Reporter;
@@ -27,6 +28,8 @@ use crate::fleet::{
 };
 use crate::status::Timestamp;
 
+/// What is said where the task that follows etcd is gone.
+const NOT_FOLLOWED: &str = "etcd is not followed any more; start the agent again";
 /// How long a source is left alone that did not have a revision.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -59,6 +62,8 @@ pub struct Agent {
     is_error: bool,
     /// When it is decided anew, where nothing else happens before
     due: Option<SystemTime>,
+    /// Whether etcd lets this director write the head, as far as is known
+    may_promote: bool,
     /// A revision whose file could not be fetched, and when that is tried again
     again: Option<(String, SystemTime)>,
     counts: (u64, u64),
@@ -108,6 +113,7 @@ impl Agent {
             is_error: false,
             due: None,
             again: None,
+            may_promote: true,
             counts: (0, 0),
             written: None,
         }
@@ -148,8 +154,9 @@ impl Agent {
         }
     }
 
-    /// Lets a revision that failed here be tried again, where nothing but this director decides that.
+    /// Lets what was refused be tried again: a promotion, and a revision that failed here, where nothing but this director decides that.
     pub fn forget_failure(&mut self) {
+        self.may_promote = true;
         if self.settings.rollout.is_none() {
             self.state.failed = None;
         }
@@ -214,8 +221,21 @@ impl Agent {
         self.daemon_state = self.daemon.state().await.ok();
     }
 
+    /// Takes over what etcd says of its own files: the newest revision there is that of the head.
+    fn follow_head(&mut self) {
+        let seen = self.seen();
+        let head = seen.view.as_ref().and_then(|view| view.head.as_ref()).filter(|_| seen.is_up);
+        if let (SourceSettings::Etcd(_), Some(head)) = (&self.settings.source, head) {
+            self.newest = Some(head.value.revision.clone());
+            self.last_success = Some(SystemTime::now().into());
+            self.source_error = None;
+            self.source_down_since = None;
+        }
+    }
+
     /// Does what there is to do, and reports it.
     pub async fn settle(&mut self) {
+        self.follow_head();
         self.due = None;
         // Each step ends in a new state; should two ever follow each other for ever, the next event goes on.
         for _ in 0..16 {
@@ -242,6 +262,7 @@ impl Agent {
             newest: self.newest.as_deref(),
             view: seen.view.as_deref(),
             is_etcd_up: seen.is_up,
+            may_promote: self.may_promote,
             daemon: self.daemon_state.as_ref(),
             now: SystemTime::now(),
         };
@@ -288,7 +309,7 @@ impl Agent {
         let Some(follower) = &self.follower else { return Ok(false) };
         let done = follower.transact(transaction).await;
         done.map_err(|error| {
-            error.map_or_else(|| "etcd is not followed".to_owned(), |error| ErrorChain(&error).to_string())
+            error.map_or_else(|| NOT_FOLLOWED.to_owned(), |error| ErrorChain(&error).to_string())
         })
     }
 
@@ -304,11 +325,27 @@ impl Agent {
     }
 
     async fn promote(&mut self, revision: &str) -> Step {
-        let Some(view) = self.seen().view else { return Step::Rest };
+        let (Some(view), Some(follower)) = (self.seen().view, &self.follower) else { return Step::Rest };
         let by = self.settings.name.clone();
         let head = next_head(&view, revision, &by, None, false, SystemTime::now());
-        info!(REVISION = %Escaped(revision), "makes {} the revision of the fleet", Escaped(shown(revision)));
-        self.transact_or_rest(promote(&view, &head)).await
+        match follower.transact(promote(&view, &head)).await {
+            Ok(_) => {
+                info!(REVISION = %Escaped(revision), "made {} the revision of the fleet", Escaped(shown(revision)))
+            }
+            // It goes on with what others promote; `lbd agent sync` has it tried again.
+            Err(Some(error @ EtcdError::Denied { .. })) => {
+                warn!("{}; `lbd fleet promote` makes a revision that of the fleet", ErrorChain(&error));
+                self.may_promote = false;
+            }
+            Err(error) => {
+                self.rest(
+                    error.map_or_else(|| NOT_FOLLOWED.to_owned(), |error| ErrorChain(&error).to_string()),
+                    true,
+                );
+                return Step::Rest;
+            }
+        }
+        Step::Again
     }
 
     async fn forget_result(&mut self) -> Step {
@@ -525,7 +562,9 @@ impl Agent {
                     Err(error) => refused(ErrorChain(&error).to_string()),
                     Ok(()) => match self.daemon.plan(&self.directory.candidate(), &revision).await {
                         Ok(planned) => planned.plan,
-                        Err(error) => refused(ErrorChain(&error).to_string()),
+                        Err(error) if error.is_invalid() => refused(ErrorChain(&error).to_string()),
+                        // Nothing is known of this director then.
+                        Err(_) => return,
                     },
                 },
             },
@@ -569,6 +608,7 @@ impl Agent {
             source_error: self.source_error.clone(),
             etcd_down: seen.down,
             stage: stage.map(|stage| stage + 1),
+            head: seen.view.as_ref().and_then(|view| Some(view.head.as_ref()?.value.revision.clone())),
             is_error: self.is_error,
             report,
             verified: self.counts.0,

@@ -37,6 +37,9 @@ pub struct AgentStatus {
     pub etcd_down: Option<(Timestamp, String)>,
     /// The stage of this director, from 1
     pub stage: Option<usize>,
+    /// The revision that all directors are to take, where there is a rollout
+    #[serde(default)]
+    pub head: Option<String>,
     /// Whether an operator has to do something
     pub is_error: bool,
     /// What is reported to the fleet, also where it is not

@@ -114,7 +114,7 @@ pub enum FleetCommand {
     ///
     /// Exit code 0: done, 2: error, or not confirmed.
     Rollback {
-        /// The revision; default: the one before the newest
+        /// The revision; default: the last one that all directors had verified before
         #[arg(value_name = "REVISION")]
         revision: Option<String>,
 

@@ -40,9 +40,12 @@ pub struct Head {
     pub version: Version,
     /// The revision: a commit, or the digest of a list of files
     pub revision: String,
-    /// The revision before
+    /// The last revisions before, the newest one last: none of them is new, also where the source still has it as its newest
     #[serde(default)]
-    pub previous: Option<String>,
+    pub former: Vec<String>,
+    /// The last revision before that all directors had verified: where a way back leads
+    #[serde(default)]
+    pub last_good: Option<String>,
     /// Whether all directors take it at once, without stages: a way back
     #[serde(default)]
     pub is_rollback: bool,

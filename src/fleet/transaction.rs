@@ -116,6 +116,9 @@ pub fn promote(view: &View, head: &Head) -> Transaction {
     }
 }
 
+/// How many former revisions a head remembers.
+const FORMER: usize = 50;
+
 /// The next head: this revision, for everyone.
 pub fn next_head(
     view: &View,
@@ -125,17 +128,90 @@ pub fn next_head(
     is_rollback: bool,
     now: SystemTime,
 ) -> Head {
+    let before = view.head.as_ref().map(|head| &head.value);
+    let mut former: Vec<String> = before.map(|head| head.former.clone()).unwrap_or_default();
+    former.extend(before.map(|head| head.revision.clone()));
+    former.retain(|former| former != revision);
+    former.drain(..former.len().saturating_sub(FORMER));
+    let good = before.filter(|_| view.is_verified_by_all()).map(|head| head.revision.clone());
+    let last_good = good.or_else(|| before.and_then(|head| head.last_good.clone()));
     Head {
         version: Version,
         revision: revision.to_owned(),
-        previous: view
-            .head
-            .as_ref()
-            .map(|head| head.value.revision.clone())
-            .filter(|previous| previous != revision),
+        former,
+        last_good: last_good.filter(|good| good != revision),
         is_rollback,
         by: by.to_owned(),
         at: now.into(),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::fleet::{Healthy, OnFailure, OutcomeKind, Parallel, Stage, Stored, Strategy};
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+    }
+
+    /// A fleet of one director, with this head, which is verified or not.
+    fn view(head: Option<Head>, is_verified: bool) -> View {
+        let result = if is_verified { OutcomeKind::Verified } else { OutcomeKind::Failed };
+        let revision = head.as_ref().map(|head| head.revision.clone()).unwrap_or_default();
+        let outcome = Outcome { version: Version, revision, result, error: None, at: now().into() };
+        let stage = Stage { labels: BTreeMap::new(), hold: Duration::ZERO, max_parallel: Parallel::Count(1) };
+        let strategy = Strategy {
+            directors: [("lb1".to_owned(), BTreeMap::new())].into_iter().collect(),
+            stages: vec![stage],
+            healthy: Healthy::default(),
+            on_failure: OnFailure::default(),
+            max_unavailable: 0,
+        };
+        View {
+            head: head.map(|value| Stored { value, modified: 5 }),
+            strategy: Some(Stored { value: strategy, modified: 1 }),
+            results: BTreeMap::from([("lb1".to_owned(), Stored { value: outcome, modified: 6 })]),
+            ..View::default()
+        }
+    }
+
+    fn head(before: Option<(Head, bool)>, revision: &str) -> Head {
+        let view = match before {
+            Some((head, is_verified)) => view(Some(head), is_verified),
+            None => view(None, false),
+        };
+        next_head(&view, revision, "test", None, false, now())
+    }
+
+    // With git, the newest commit stays the newest after a way back: it must not be promoted again.
+    #[test]
+    fn a_head_remembers_what_was_before_it_and_what_all_had_verified() {
+        let first = head(None, "r1");
+        assert_eq!((first.former.as_slice(), first.last_good.as_deref()), (&[][..], None));
+        let second = head(Some((first, true)), "r2");
+        let third = head(Some((second, false)), "r3");
+        assert_eq!(third.former, ["r1", "r2"]);
+        assert_eq!(third.last_good.as_deref(), Some("r1"), "r2 was not verified by all");
+        let back = head(Some((third, false)), "r1");
+        assert_eq!(back.former, ["r2", "r3"]);
+        assert_eq!(back.last_good, None, "it is that one now");
+    }
+
+    #[test]
+    fn a_slot_is_claimed_only_from_a_picture_that_decides_for_it() {
+        let now = now();
+        let mut seen = view(Some(head(None, "r1")), false);
+        seen.results.clear();
+        assert!(claim(&seen, "lb1", "r1", now).is_some());
+        assert_eq!(claim(&seen, "lb1", "r0", now), None);
+        assert_eq!(claim(&seen, "lb9", "r1", now), None);
+        let slot = Slot { version: Version, revision: "r1".to_owned(), since: now.into() };
+        seen.slots.insert("lb1".to_owned(), Stored { value: slot, modified: 7 });
+        assert_eq!(claim(&seen, "lb1", "r1", now), None);
     }
 }

@@ -102,7 +102,8 @@ impl View {
         } else if let Some(director) = in_folder(keys::RESULTS) {
             self.results.insert(director, Stored { value: document(value)?, modified });
         } else if let Some(director) = in_folder(keys::REPORTS) {
-            self.reports.insert(director, document(value)?);
+            // A report that is not understood says nothing: the director is unknown, which stops no other one by itself.
+            self.reports.extend(document(value).ok().map(|report| (director, report)));
         }
         Ok(())
     }
@@ -119,6 +120,12 @@ impl View {
     /// Whether the revision of the head is verified at a director.
     pub fn is_verified(&self, director: &str) -> bool {
         self.outcome(director).is_some_and(|outcome| outcome.result == OutcomeKind::Verified)
+    }
+
+    /// Whether the revision of the head is verified at all directors of the strategy.
+    pub fn is_verified_by_all(&self) -> bool {
+        let strategy = self.strategy.as_ref().map(|strategy| &strategy.value);
+        strategy.is_some_and(|strategy| strategy.directors.keys().all(|name| self.is_verified(name)))
     }
 
     /// The directors at which the revision of the head failed, with the outcome.

@@ -31,8 +31,8 @@ const REST: Duration = Duration::from_secs(60);
 const UNDER_WAY: Duration = Duration::from_secs(1);
 /// Within which time the directors of a stage wake when a hold is over.
 const SPREAD: Duration = Duration::from_millis(300);
-/// How often the source is looked at where etcd says what there is.
-const OF_ETCD: Duration = Duration::from_secs(300);
+/// How often the source is looked at where that is etcd, and no rollout follows it.
+const OF_ETCD: Duration = Duration::from_secs(30);
 
 pub(super) fn run(
     arguments: &Arguments,

@@ -90,8 +90,9 @@ fn is_running(directory: &AgentDirectory) -> bool {
 fn is_newest(shown: &Shown) -> bool {
     shown.status.as_ref().is_some_and(|status| {
         let in_force = status.report.revision.as_ref();
+        // In a fleet it is the fleet that says what is new.
         in_force.is_some()
-            && status.newest.as_ref() == in_force
+            && status.head.as_ref().or(status.newest.as_ref()) == in_force
             && status.source_error.is_none()
             && !status.is_error
     })

@@ -107,11 +107,8 @@ fn audit(what: &str, reason: Option<&str>) -> Write {
 
 /// The whole revision that an operator means by its first digits, where the fleet knows one.
 fn whole(view: &View, given: &str) -> Result<String, AgentError> {
-    let of_head = view
-        .head
-        .iter()
-        .flat_map(|head| [Some(&head.value.revision), head.value.previous.as_ref()])
-        .flatten();
+    let heads = view.head.iter().map(|head| &head.value);
+    let of_head = heads.flat_map(|head| head.former.iter().chain([&head.revision]));
     let of_reports = view.reports.values().filter_map(|report| report.revision.as_ref());
     let mut found: Vec<&String> = of_head
         .chain(of_reports)

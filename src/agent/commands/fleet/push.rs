@@ -1,6 +1,6 @@
 //! `lbd fleet push`: a desired file for the directors with some labels, where the source is etcd.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
@@ -16,7 +16,10 @@ use crate::commands::{CommandError, Console, DONE, REFUSED, confirm};
 use crate::config::{self, nearest};
 use crate::escape;
 use crate::files::sha256;
-use crate::fleet::{DESIRED, FILES, FileList, next_head, promote, written};
+use crate::fleet::{DESIRED, FILES, FileList, Head, next_head, promote, written};
+
+/// How many keys are removed at once: a transaction of etcd has at most 128 operations.
+const MOST_REMOVED: usize = 100;
 
 /// What is pushed.
 pub(super) struct Push<'a> {
@@ -126,8 +129,35 @@ pub(super) fn run(
     let transaction = promote(&reading.view, &head);
     let what = format!("fleet push {} --for {selector}", source.name);
     fleet.change(&reading, &transaction.conditions, transaction.writes, &what, push.reason)?;
+    tidy(&mut fleet, &mut files, &head)?;
     writeln!(console.out, "pushed: revision {}", escape::text(shown(&revision)))?;
     Ok(DONE)
+}
+
+/// Removes the lists of revisions that the fleet does not remember any more, and the files that only these had.
+fn tidy(fleet: &mut Fleet, files: &mut Etcd, head: &Head) -> Result<(), AgentError> {
+    let lists = fleet.runtime.block_on(files.range(DESIRED))?;
+    let is_kept = |key: &str| {
+        let revision = key.strip_prefix(DESIRED).unwrap_or_default();
+        head.revision == revision || head.former.iter().any(|former| former == revision)
+    };
+    let digests = |is_wanted: bool| {
+        let entries = lists.entries.iter().filter(move |entry| is_kept(&entry.key) == is_wanted);
+        let lists = entries.filter_map(|entry| serde_json::from_slice::<FileList>(&entry.value).ok());
+        lists.flat_map(|list| list.files).map(|file| file.sha256).collect::<BTreeSet<String>>()
+    };
+    let gone = digests(false);
+    let gone = gone
+        .difference(&digests(true))
+        .map(|digest| Write::Delete(format!("{FILES}{digest}")))
+        .collect::<Vec<_>>();
+    let old = lists.entries.iter().filter(|entry| !is_kept(&entry.key));
+    let writes: Vec<Write> =
+        old.map(|entry| Write::Delete(entry.key.clone())).chain(gone).take(MOST_REMOVED).collect();
+    if !writes.is_empty() {
+        fleet.runtime.block_on(files.transact(&[], &writes))?;
+    }
+    Ok(())
 }
 
 fn selector(labels: &BTreeMap<String, String>) -> String {

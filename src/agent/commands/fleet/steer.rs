@@ -91,15 +91,23 @@ pub(super) fn rollback(
             "no revision is promoted yet, so there is none to go back from".to_owned(),
         ));
     };
-    let revision = match (revision, &head.value.previous) {
+    let good = match view.is_verified_by_all() {
+        // Nothing is wrong with it: the one before is meant.
+        true => head.value.former.last(),
+        false => head.value.last_good.as_ref(),
+    };
+    let revision = match (revision, good) {
         (Some(revision), _) => whole(view, revision)?,
-        (None, Some(previous)) => previous.clone(),
+        (None, Some(good)) => good.clone(),
         (None, None) => {
             return Err(AgentError::Other(
-                "no revision before is known; name one: lbd fleet rollback REVISION".to_owned(),
+                "no revision before is known that all directors had verified; name one: lbd fleet rollback REVISION".to_owned(),
             ));
         }
     };
+    if revision == head.value.revision {
+        return Err(AgentError::Other(format!("{} is the revision of the fleet already", shown(&revision))));
+    }
     let directors = view.strategy.as_ref().map_or(0, |strategy| strategy.value.directors.len());
     let (from, to) = (shown(&head.value.revision).to_owned(), shown(&revision).to_owned());
     writeln!(
