@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -18,7 +18,7 @@ use super::settings::{Settings, SourceSettings};
 use super::source::{Content, ContentSource, SourceError};
 use super::state::{FailedRevision, InFlight, State, TakenFile};
 use super::status::AgentStatus;
-use super::verdict::{DaemonState, WellSince};
+use super::verdict::{DaemonState, Watched};
 use crate::config::{self, Source};
 use crate::error_chain::ErrorChain;
 use crate::escape::Escaped;
@@ -49,7 +49,9 @@ pub struct Agent {
     look: Option<JoinHandle<Look>>,
     follower: Option<Follower>,
     reporter: Option<Reporter>,
-    well: WellSince,
+    watched: Watched,
+    /// When the agent began, by a clock that only goes on
+    begun: Instant,
     newest: Option<String>,
     looks: u64,
     last_success: Option<Timestamp>,
@@ -100,7 +102,8 @@ impl Agent {
             look: None,
             follower,
             reporter,
-            well: WellSince::default(),
+            watched: Watched::default(),
+            begun: Instant::now(),
             newest: None,
             looks: 0,
             last_success: None,
@@ -122,6 +125,11 @@ impl Agent {
     /// Whether a revision is under way, so that the daemon is to be looked at often.
     pub fn is_under_way(&self) -> bool {
         self.state.in_flight.is_some()
+    }
+
+    /// Whether the daemon did not answer at the last look.
+    pub fn is_daemon_silent(&self) -> bool {
+        self.daemon_state.is_none()
     }
 
     /// What it does, in one line.
@@ -265,8 +273,9 @@ impl Agent {
             may_promote: self.may_promote,
             daemon: self.daemon_state.as_ref(),
             now: SystemTime::now(),
+            uptime: self.begun.elapsed(),
         };
-        next(&facts, &mut self.well)
+        next(&facts, &mut self.watched)
     }
 
     async fn perform(&mut self, action: Action) -> Step {
