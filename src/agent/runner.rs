@@ -64,6 +64,8 @@ pub struct Agent {
     is_error: bool,
     /// When it is decided anew, where nothing else happens before
     due: Option<SystemTime>,
+    /// Whether a revision that failed here is tried again once the source was looked at
+    is_retry: bool,
     /// Whether etcd lets this director write the head, as far as is known
     may_promote: bool,
     /// A revision whose file could not be fetched, and when that is tried again
@@ -116,6 +118,7 @@ impl Agent {
             is_error: false,
             due: None,
             again: None,
+            is_retry: false,
             may_promote: true,
             counts: (0, 0),
             written: None,
@@ -165,9 +168,7 @@ impl Agent {
     /// Lets what was refused be tried again: a promotion, and a revision that failed here, where nothing but this director decides that.
     pub fn forget_failure(&mut self) {
         self.may_promote = true;
-        if self.settings.rollout.is_none() {
-            self.state.failed = None;
-        }
+        self.is_retry = self.settings.rollout.is_none();
     }
 
     /// Waits until something is to be looked at again: what the source said, or what changed in etcd. Nothing is lost where the future is dropped.
@@ -201,6 +202,9 @@ impl Agent {
             return;
         };
         self.source = Some(source);
+        if std::mem::take(&mut self.is_retry) {
+            self.state.failed = None;
+        }
         match newest {
             Ok(revision) => {
                 if self.source_error.take().is_some() {

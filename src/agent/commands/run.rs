@@ -41,7 +41,7 @@ pub(super) fn run(
     options: &AgentOptions,
     log_level: Option<&str>,
 ) -> Result<u8, AgentError> {
-    logging::init(log_level).map_err(CommandError::Logging)?;
+    logging::init("lbd-agent", log_level).map_err(CommandError::Logging)?;
     let settings = super::small::settings(&options.files.config)?;
     let directory = AgentDirectory::new(&options.files.agent_dir);
     let _lock = lock(&directory)?;
