@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::place::Desired;
 use super::settings::{Settings, SourceSettings};
 use super::state::State;
-use super::verdict::{DaemonState, Verdict, WellSince, judge};
+use super::verdict::{DaemonState, Verdict, Watched, judge};
 use crate::fleet::{Decision, Healthy, Stay, View, decide};
 
 /// How long a revision has to stay in sync where there is no rollout.
@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub daemon: Option<&'a DaemonState>,
     /// The moment
     pub now: SystemTime,
+    /// The same by a clock that only goes on
+    pub uptime: Duration,
 }
 
 /// What the agent does next.
@@ -85,7 +87,7 @@ impl Action {
 }
 
 /// Decides.
-pub fn next(facts: &Facts<'_>, well: &mut WellSince) -> Action {
+pub fn next(facts: &Facts<'_>, watched: &mut Watched) -> Action {
     if let Some(in_flight) = &facts.state.in_flight {
         let revision = shown(&in_flight.file.revision);
         if facts.desired != Desired::Followed {
@@ -93,13 +95,13 @@ pub fn next(facts: &Facts<'_>, well: &mut WellSince) -> Action {
                 "the desired file was made a plain file while the revision was under way".to_owned(),
             );
         }
-        return match judge(in_flight, facts.daemon, healthy(facts), well, facts.now) {
+        return match judge(in_flight, facts.daemon, healthy(facts), watched, facts.uptime) {
             Verdict::Waiting(missing) => Action::rest(format!("{revision} is in place: {missing}")),
             Verdict::Verified => Action::Verified,
             Verdict::Failed(why) => Action::Failed(why),
         };
     }
-    *well = WellSince::default();
+    *watched = Watched::default();
     if facts.settings.rollout.is_none() {
         return without_rollout(facts);
     }
@@ -274,8 +276,9 @@ mod tests {
             may_promote: true,
             daemon: None,
             now: now(),
+            uptime: Duration::from_secs(1),
         };
-        next(&facts, &mut WellSince::default())
+        next(&facts, &mut Watched::default())
     }
 
     fn take(revision: &str, needs_slot: bool) -> Action {

@@ -122,7 +122,7 @@ impl FleetReader {
             Some((range, changes)) => {
                 tokio::select! {
                     followed = changes.follow(range) => match followed {
-                        Ok(()) => self.view = Some(Arc::new(view_of(range))),
+                        Ok(()) => self.view = Some(Arc::new(view_of(range, self.view.as_deref()))),
                         Err(error) => self.failed(&error),
                     },
                     () = sleep_until(self.due) => self.read().await,
@@ -139,7 +139,7 @@ impl FleetReader {
     async fn read(&mut self) {
         match self.begin().await {
             Ok(watched) => {
-                self.view = Some(Arc::new(view_of(&watched.0)));
+                self.view = Some(Arc::new(view_of(&watched.0, self.view.as_deref())));
                 self.watched = Some(watched);
                 self.due = Instant::now() + RESYNC.mul_f64(0.9 + 0.2 * fastrand::f64());
                 self.backoff = BACKOFF.0;
@@ -195,10 +195,9 @@ impl FleetReader {
 }
 
 /// The picture of what was read.
-pub(super) fn view_of(range: &Range) -> View {
+pub(super) fn view_of(range: &Range, before: Option<&View>) -> View {
     let entries = range.entries.iter();
-    View::read(
-        range.revision,
-        entries.map(|entry| StoredKey { key: &entry.key, value: &entry.value, modified: entry.modified }),
-    )
+    let entries =
+        entries.map(|entry| StoredKey { key: &entry.key, value: &entry.value, modified: entry.modified });
+    View::read(range.revision, entries, before)
 }

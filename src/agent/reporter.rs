@@ -56,19 +56,18 @@ impl Reporter {
 
 async fn keep(key: String, mut etcd: Etcd, mut receiver: watch::Receiver<Option<Report>>) {
     let mut due = Instant::now();
-    let mut is_written = false;
+    let mut in_etcd: Option<Report> = None;
     let mut was_up = true;
     loop {
         tokio::select! {
             changed = receiver.changed() => match changed {
-                Ok(()) => {
-                    is_written = false;
-                    due = due.min(Instant::now() + COLLECT);
-                }
+                // What it waits for changes with each director that ends, for all that wait: that goes with the next keep-alive.
+                Ok(()) if is_about_waiting(in_etcd.as_ref(), receiver.borrow_and_update().as_ref()) => {}
+                Ok(()) => due = due.min(Instant::now() + COLLECT),
                 Err(_) => break,
             },
             () = sleep_until(due) => {
-                let result = round(&key, &mut etcd, &mut receiver, &mut is_written).await;
+                let result = round(&key, &mut etcd, &mut receiver, &mut in_etcd).await;
                 match &result {
                     Ok(()) if !was_up => info!("etcd takes the report of this director again"),
                     Err(error) if was_up => warn!("{}; the report of this director is not written", ErrorChain(error)),
@@ -87,16 +86,22 @@ async fn round(
     key: &str,
     etcd: &mut Etcd,
     receiver: &mut watch::Receiver<Option<Report>>,
-    is_written: &mut bool,
+    in_etcd: &mut Option<Report>,
 ) -> Result<(), EtcdError> {
     if etcd.keep_lease().await? == LeaseState::New {
-        *is_written = false;
+        *in_etcd = None;
     }
     let report = receiver.borrow_and_update().clone();
-    if let Some(report) = report.filter(|_| !*is_written) {
+    if let Some(report) = report.filter(|report| in_etcd.as_ref() != Some(report)) {
         let value = written(&report);
         etcd.transact(&[], &[Write::Put { key: key.to_owned(), value, is_leased: true }]).await?;
-        *is_written = true;
+        *in_etcd = Some(report);
     }
     Ok(())
+}
+
+/// Whether a report differs from the one in etcd in nothing but what the director waits for.
+fn is_about_waiting(before: Option<&Report>, now: Option<&Report>) -> bool {
+    let (Some(before), Some(now)) = (before, now) else { return false };
+    Report { doing: before.doing.clone(), since: before.since, at: before.at, ..now.clone() } == *before
 }

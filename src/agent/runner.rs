@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -18,7 +18,7 @@ use super::settings::{Settings, SourceSettings};
 use super::source::{Content, ContentSource, SourceError};
 use super::state::{FailedRevision, InFlight, State, TakenFile};
 use super::status::AgentStatus;
-use super::verdict::{DaemonState, WellSince};
+use super::verdict::{DaemonState, Watched};
 use crate::config::{self, Source};
 use crate::error_chain::ErrorChain;
 use crate::escape::Escaped;
@@ -49,7 +49,9 @@ pub struct Agent {
     look: Option<JoinHandle<Look>>,
     follower: Option<Follower>,
     reporter: Option<Reporter>,
-    well: WellSince,
+    watched: Watched,
+    /// When the agent began, by a clock that only goes on
+    begun: Instant,
     newest: Option<String>,
     looks: u64,
     last_success: Option<Timestamp>,
@@ -62,6 +64,8 @@ pub struct Agent {
     is_error: bool,
     /// When it is decided anew, where nothing else happens before
     due: Option<SystemTime>,
+    /// Whether a revision that failed here is tried again once the source was looked at
+    is_retry: bool,
     /// Whether etcd lets this director write the head, as far as is known
     may_promote: bool,
     /// A revision whose file could not be fetched, and when that is tried again
@@ -100,7 +104,8 @@ impl Agent {
             look: None,
             follower,
             reporter,
-            well: WellSince::default(),
+            watched: Watched::default(),
+            begun: Instant::now(),
             newest: None,
             looks: 0,
             last_success: None,
@@ -113,6 +118,7 @@ impl Agent {
             is_error: false,
             due: None,
             again: None,
+            is_retry: false,
             may_promote: true,
             counts: (0, 0),
             written: None,
@@ -122,6 +128,11 @@ impl Agent {
     /// Whether a revision is under way, so that the daemon is to be looked at often.
     pub fn is_under_way(&self) -> bool {
         self.state.in_flight.is_some()
+    }
+
+    /// Whether the daemon did not answer at the last look.
+    pub fn is_daemon_silent(&self) -> bool {
+        self.daemon_state.is_none()
     }
 
     /// What it does, in one line.
@@ -157,9 +168,7 @@ impl Agent {
     /// Lets what was refused be tried again: a promotion, and a revision that failed here, where nothing but this director decides that.
     pub fn forget_failure(&mut self) {
         self.may_promote = true;
-        if self.settings.rollout.is_none() {
-            self.state.failed = None;
-        }
+        self.is_retry = self.settings.rollout.is_none();
     }
 
     /// Waits until something is to be looked at again: what the source said, or what changed in etcd. Nothing is lost where the future is dropped.
@@ -193,6 +202,9 @@ impl Agent {
             return;
         };
         self.source = Some(source);
+        if std::mem::take(&mut self.is_retry) {
+            self.state.failed = None;
+        }
         match newest {
             Ok(revision) => {
                 if self.source_error.take().is_some() {
@@ -265,8 +277,9 @@ impl Agent {
             may_promote: self.may_promote,
             daemon: self.daemon_state.as_ref(),
             now: SystemTime::now(),
+            uptime: self.begun.elapsed(),
         };
-        next(&facts, &mut self.well)
+        next(&facts, &mut self.watched)
     }
 
     async fn perform(&mut self, action: Action) -> Step {

@@ -38,7 +38,13 @@ pub struct InFlight {
     /// In how many services nothing that passes its check served before
     pub down_before: usize,
     /// Whether another file was in place before, which comes back where this one fails
+    #[serde(default = "usually")]
     pub has_before: bool,
+}
+
+/// What an older agent did not write: there is a file before but at the very first revision.
+fn usually() -> bool {
+    true
 }
 
 /// A revision that failed here.

@@ -1,10 +1,9 @@
 //! Judges whether a file that was put into place went well, from what the daemon says.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::state::InFlight;
 use crate::fleet::Healthy;
-use crate::status::Timestamp;
 
 /// What the daemon says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,9 +24,15 @@ pub struct DaemonState {
     pub down: usize,
 }
 
-/// Since when all has been well with the file under way; from one look to the next.
+/// What was seen of the file under way, by the clock of this process: from when on the file was looked at, and since when all has been well. So neither
+/// the time in which nobody looked nor a step of the host's clock counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WellSince(pub Option<SystemTime>);
+pub struct Watched {
+    /// The first look
+    since: Option<Duration>,
+    /// The first look of those without a break at which all was well
+    well_since: Option<Duration>,
+}
 
 /// What is to be said of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +45,7 @@ pub enum Verdict {
     Failed(String),
 }
 
-/// Judges the file that was put into place. `daemon` is what the daemon has just said; `None`: it does not answer.
+/// Judges the file that was put into place; `now` is by a clock that only goes on. `daemon` is what the daemon has just said; `None`: it does not answer.
 ///
 /// It has to be verified within the deadline, and in sync, with no more services down than before, for some time then without a break. Both are
 /// measured here and nowhere else: whether etcd answers is no matter of the file.
@@ -48,19 +53,19 @@ pub fn judge(
     in_flight: &InFlight,
     daemon: Option<&DaemonState>,
     healthy: Healthy,
-    well: &mut WellSince,
-    now: SystemTime,
+    watched: &mut Watched,
+    now: Duration,
 ) -> Verdict {
     let wanted = in_flight.file.sha256.as_str();
-    let elapsed = Timestamp::from(now).since(in_flight.file.at);
+    let elapsed = now.saturating_sub(*watched.since.get_or_insert(now));
     let missing = missing(in_flight, daemon);
     if missing.is_none() {
-        let since = *well.0.get_or_insert(now);
-        if now.duration_since(since).unwrap_or_default() >= healthy.in_sync {
+        let since = *watched.well_since.get_or_insert(now);
+        if now.saturating_sub(since) >= healthy.in_sync {
             return Verdict::Verified;
         }
     } else {
-        well.0 = None;
+        watched.well_since = None;
     }
     // The daemon has taken just this file and says no.
     if let Some(daemon) = daemon.filter(|daemon| daemon.file_sha256.as_deref() == Some(wanted)) {
@@ -117,13 +122,13 @@ fn missing(in_flight: &InFlight, daemon: Option<&DaemonState>) -> Option<String>
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::time::SystemTime;
 
     use super::*;
     use crate::agent::state::TakenFile;
 
-    fn at(seconds: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds)
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(1_000 + seconds)
     }
 
     fn in_flight() -> InFlight {
@@ -131,7 +136,7 @@ mod tests {
             revision: "r".into(),
             path: "lb1.yaml".into(),
             sha256: "new".into(),
-            at: at(0).into(),
+            at: SystemTime::UNIX_EPOCH.into(),
         };
         InFlight { file, down_before: 1, has_before: true }
     }
@@ -148,12 +153,13 @@ mod tests {
 
     /// The verdicts of looks at these seconds.
     fn verdicts(looks: &[(u64, Option<DaemonState>)]) -> Vec<String> {
-        let mut well = WellSince::default();
+        let mut watched = Watched::default();
+        judge(&in_flight(), None, Healthy::default(), &mut watched, at(0));
         let verdict = |(second, daemon): &(u64, Option<DaemonState>)| match judge(
             &in_flight(),
             daemon.as_ref(),
             Healthy::default(),
-            &mut well,
+            &mut watched,
             at(*second),
         ) {
             Verdict::Waiting(_) => "waiting".to_owned(),
@@ -181,6 +187,17 @@ mod tests {
             verdicts(&[(2, well()), (20, Some(down)), (21, well()), (40, well())]).last().unwrap(),
             "waiting"
         );
+    }
+
+    // A director that was off for a night with its slot in hand goes on with it.
+    #[test]
+    fn the_time_in_which_nobody_looked_does_not_count() {
+        let mut watched = Watched::default();
+        let mut look = |second| {
+            judge(&in_flight(), Some(&daemon("new", true)), Healthy::default(), &mut watched, at(second))
+        };
+        assert!(matches!(look(36_000), Verdict::Waiting(_)));
+        assert_eq!(look(36_030), Verdict::Verified);
     }
 
     #[test]

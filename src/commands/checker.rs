@@ -20,7 +20,7 @@ pub(super) fn run(arguments: &Arguments, options: &CheckerOptions) -> Result<u8,
     if options.parent.is_some_and(|parent| !privileges::end_with_parent(parent)) {
         return Ok(DONE);
     }
-    logging::init(options.log_level.as_deref()).map_err(CommandError::Logging)?;
+    logging::init("lbd", options.log_level.as_deref()).map_err(CommandError::Logging)?;
     let notifier = Notifier::from_env();
     let files = SharedFiles::new(&RunDirs::new(&arguments.run_dir), namespace::cookie());
     let files = files.map_err(CommandError::Scope)?;

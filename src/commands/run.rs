@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, options: &Run) -> Result<u8, CommandErr
     if arguments.file == Path::new("-") {
         return Err(CommandError::UnwatchedFile);
     }
-    logging::init(options.log_level.as_deref()).map_err(CommandError::Logging)?;
+    logging::init("lbd", options.log_level.as_deref()).map_err(CommandError::Logging)?;
     let notifier = Notifier::from_env();
     follow(arguments, options, &notifier).inspect_err(|error| {
         // The journal may attribute the last lines of a process that has ended to nobody; the status stays with the unit.

@@ -53,7 +53,7 @@ impl Model {
     fn view(&self, strategy: &Strategy) -> View {
         let entries =
             self.keys.iter().map(|(key, (value, modified))| StoredKey { key, value, modified: *modified });
-        let mut view = View::read(self.revision, entries);
+        let mut view = View::read(self.revision, entries, None);
         view.strategy = Some(Stored { value: strategy.clone(), modified: 1 });
         view
     }

@@ -72,10 +72,22 @@ impl fmt::Display for UnreadableKey {
 }
 
 impl View {
-    /// Reads the keys of a fleet, at this revision of etcd. Keys that are not known are ignored.
-    pub fn read<'a>(at: i64, entries: impl IntoIterator<Item = StoredKey<'a>>) -> Self {
+    /// Reads the keys of a fleet, at this revision of etcd. Keys that are not known are ignored. What has not changed since the picture `before` is taken
+    /// from there where it takes long to read: the strategy, which names all directors.
+    pub fn read<'a>(
+        at: i64,
+        entries: impl IntoIterator<Item = StoredKey<'a>>,
+        before: Option<&Self>,
+    ) -> Self {
         let mut view = Self { at, ..Self::default() };
+        let strategy = before.and_then(|before| before.strategy.as_ref());
         for entry in entries {
+            if let Some(strategy) =
+                strategy.filter(|of| entry.key == keys::STRATEGY && of.modified == entry.modified)
+            {
+                view.strategy = Some(strategy.clone());
+                continue;
+            }
             if let Err(cause) = view.take(&entry) {
                 view.unreadable.push(UnreadableKey { key: entry.key.to_owned(), cause });
             }

@@ -169,9 +169,9 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Fails where no journal is running.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(super) fn open(program: &str) -> io::Result<Self> {
         Ok(Self {
-            socket: JournalLog::empty()?.with_syslog_identifier("lbd".to_owned()),
+            socket: JournalLog::empty()?.with_syslog_identifier(program.to_owned()),
             warned: Once::new(),
         })
     }

@@ -29,7 +29,7 @@ pub use self::error::{LevelError, LoggingError};
 
 /// Sets up logging for the whole process; to be called once, before the first event.
 ///
-/// `level` is the value of `--log-level`; without it `LBD_LOG` is used, and without that `info`. It is a level (`error`, `warn`,
+/// `program` is what the journal calls it. `level` is the value of `--log-level`; without it `LBD_LOG` is used, and without that `info`. It is a level (`error`, `warn`,
 /// `info`, `debug`, `trace`, `off`) or a list of directives such as `lbd::watch=debug`, separated by commas.
 ///
 /// Where standard error is connected to the journal, events go there by its own protocol: each field of an event and of
@@ -38,11 +38,11 @@ pub use self::error::{LevelError, LoggingError};
 ///
 /// # Errors
 /// Where the level is not valid, or logging was set up before.
-pub fn init(level: Option<&str>) -> Result<(), LoggingError> {
+pub fn init(program: &str, level: Option<&str>) -> Result<(), LoggingError> {
     let levels = Levels::choose(level, env::var_os("LBD_LOG"))?;
     let by_journal = systemd_journal_logger::connected_to_journal();
     let unreachable = if by_journal {
-        match Journal::open() {
+        match Journal::open(program) {
             Ok(journal) => {
                 install(&levels, JournalLayer::new(journal))?;
                 None

@@ -27,6 +27,8 @@ use crate::systemd::Notifier;
 
 /// How often the daemon is looked at while nothing is under way.
 const REST: Duration = Duration::from_secs(60);
+/// The same while it does not answer.
+const SILENT: Duration = Duration::from_secs(5);
 /// The same while a revision is under way; longer where a look takes long.
 const UNDER_WAY: Duration = Duration::from_secs(1);
 /// Within which time the directors of a stage wake when a hold is over.
@@ -39,7 +41,7 @@ pub(super) fn run(
     options: &AgentOptions,
     log_level: Option<&str>,
 ) -> Result<u8, AgentError> {
-    logging::init(log_level).map_err(CommandError::Logging)?;
+    logging::init("lbd-agent", log_level).map_err(CommandError::Logging)?;
     let settings = super::small::settings(&options.files.config)?;
     let directory = AgentDirectory::new(&options.files.agent_dir);
     let _lock = lock(&directory)?;
@@ -114,7 +116,11 @@ async fn follow(
         if Instant::now() >= look_at_daemon {
             let begin = Instant::now();
             agent.look_at_daemon().await;
-            let pause = if agent.is_under_way() { UNDER_WAY.max(begin.elapsed() * 4) } else { REST };
+            let pause = match (agent.is_under_way(), agent.is_daemon_silent()) {
+                (true, _) => UNDER_WAY.max(begin.elapsed() * 4),
+                (false, true) => SILENT,
+                (false, false) => REST,
+            };
             look_at_daemon = Instant::now() + pause;
         }
         let was_under_way = agent.is_under_way();

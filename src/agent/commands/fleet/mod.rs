@@ -56,7 +56,7 @@ impl Fleet {
     fn read(&mut self) -> Result<Reading, AgentError> {
         let range = self.runtime.block_on(self.etcd.range(""))?;
         let audits = range.entries.iter().filter(|entry| entry.key.starts_with(AUDIT));
-        Ok(Reading { audits: audits.map(|entry| entry.key.clone()).collect(), view: view_of(&range) })
+        Ok(Reading { audits: audits.map(|entry| entry.key.clone()).collect(), view: view_of(&range, None) })
     }
 
     fn transact(&mut self, conditions: &[Condition], writes: &[Write]) -> Result<bool, AgentError> {
