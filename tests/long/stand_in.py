@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """A stand-in for the daemons of many directors: one process, with one socket for each, that gives the two documents which an agent reads.
 
     stand_in.py PLACE...
@@ -42,7 +41,7 @@ class Daemon:
     def __init__(self, place, here):
         self.place, self.name, self.here = place, os.path.basename(place), here
         self.delay, self.slow, self.absent = 0.2, 0.0, False
-        self.verified, self.asked = None, 0
+        self.verified, self.requests = None, 0
         self.server = None
 
     async def listen(self):
@@ -61,7 +60,7 @@ class Daemon:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             target = urllib.parse.urlsplit(head.split(b" ", 2)[1].decode())
-            self.asked += 1
+            self.requests += 1
             await asyncio.sleep(self.slow)
             if target.path == "/v1/status":
                 status, body = 200, self.status()
@@ -129,7 +128,7 @@ async def main(places):
             setattr(daemon, key, value)
         if "absent" in words:
             await daemon.listen()
-        print(daemon.asked, flush=True)
+        print(daemon.requests, flush=True)
 
 
 if __name__ == "__main__":
