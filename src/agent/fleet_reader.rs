@@ -15,6 +15,8 @@ use crate::status::Timestamp;
 
 /// How often all is read anew, whatever the watch says.
 const RESYNC: Duration = Duration::from_secs(300);
+/// How long changes are collected before there is a new picture: in a large fleet many come at once, and each director makes its own.
+const COLLECT: Duration = Duration::from_millis(100);
 /// The first pause after an error, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
@@ -92,6 +94,8 @@ struct FleetReader {
     /// What was read, and what follows it
     watched: Option<(Range, Changes)>,
     view: Option<Arc<View>>,
+    /// When what has changed since is in the picture, too
+    collected: Option<Instant>,
     /// When it is read next
     due: Instant,
     backoff: Duration,
@@ -106,6 +110,7 @@ impl FleetReader {
             etcd: Etcd::new(settings),
             watched: None,
             view: None,
+            collected: None,
             due: Instant::now(),
             backoff: BACKOFF.0,
             down: None,
@@ -118,19 +123,25 @@ impl FleetReader {
 
     /// Waits until the picture has changed, or etcd has come or gone. Nothing is lost where the future is dropped.
     async fn changed(&mut self) {
-        match &mut self.watched {
-            Some((range, changes)) => {
-                tokio::select! {
-                    followed = changes.follow(range) => match followed {
-                        Ok(()) => self.view = Some(Arc::new(view_of(range, self.view.as_deref()))),
-                        Err(error) => self.failed(&error),
-                    },
-                    () = sleep_until(self.due) => self.read().await,
-                }
-            }
-            None => {
+        loop {
+            let Some((range, changes)) = &mut self.watched else {
                 sleep_until(self.due).await;
-                self.read().await;
+                return self.read().await;
+            };
+            tokio::select! {
+                followed = changes.follow(range) => match followed {
+                    Ok(()) => {
+                        self.collected.get_or_insert_with(|| Instant::now() + COLLECT);
+                    }
+                    Err(error) => return self.failed(&error),
+                },
+                () = sleep_until(self.collected.unwrap_or(self.due)) => {
+                    if self.collected.take().is_none() {
+                        return self.read().await;
+                    }
+                    self.view = Some(Arc::new(view_of(range, self.view.as_deref())));
+                    return;
+                }
             }
         }
     }
@@ -139,7 +150,9 @@ impl FleetReader {
     async fn read(&mut self) {
         match self.begin().await {
             Ok(watched) => {
-                self.view = Some(Arc::new(view_of(&watched.0, self.view.as_deref())));
+                // (After etcd was restored from a copy, another strategy could have the same number.)
+                self.view = Some(Arc::new(view_of(&watched.0, None)));
+                self.collected = None;
                 self.watched = Some(watched);
                 self.due = Instant::now() + RESYNC.mul_f64(0.9 + 0.2 * fastrand::f64());
                 self.backoff = BACKOFF.0;
@@ -159,6 +172,7 @@ impl FleetReader {
 
     fn failed(&mut self, error: &EtcdError) {
         self.watched = None;
+        self.collected = None;
         let why = ErrorChain(error).to_string();
         match &mut self.down {
             Some((_, cause)) => *cause = why,
