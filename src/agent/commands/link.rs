@@ -223,6 +223,8 @@ fn end_in_time(arguments: &Arguments, options: &AgentOptions, length: Duration, 
         "--unit",
         RESUME,
         &after,
+        // Until it is stopped: where the clock was set back meanwhile, the pause lasts longer than the timer.
+        "--on-unit-inactive=60s",
         "--timer-property=AccuracySec=1s",
         &own,
         "-f",
@@ -238,11 +240,14 @@ fn end_in_time(arguments: &Arguments, options: &AgentOptions, length: Duration, 
     }
 }
 
+/// The timer that ends a pause, while there is one.
+fn timer() -> PathBuf {
+    Path::new("/run/systemd/transient").join(format!("{RESUME}.timer"))
+}
+
 fn stop_timer(console: &mut Console<'_>) -> bool {
-    let timer = format!("{RESUME}.timer");
     // A timer that is not there is not stopped.
-    Path::new("/run/systemd/transient").join(&timer).exists()
-        && by_systemd("systemctl", &["stop", &timer], console)
+    timer().exists() && by_systemd("systemctl", &["stop", &format!("{RESUME}.timer")], console)
 }
 
 pub(super) fn resume(
@@ -260,9 +265,11 @@ pub(super) fn resume(
     };
     let now = SystemTime::now();
     if due && !pause.is_over(now) {
-        // After a boot: the timer has gone with the boot before.
-        let rest = SystemTime::from(pause.until).duration_since(now).unwrap_or_default();
-        end_in_time(arguments, options, rest, console);
+        // After a boot the timer has gone with the boot before.
+        if !timer().exists() {
+            let rest = SystemTime::from(pause.until).duration_since(now).unwrap_or_default();
+            end_in_time(arguments, options, rest, console);
+        }
         return Ok(DONE);
     }
     if place.followed() != Desired::Followed {
@@ -275,9 +282,7 @@ pub(super) fn resume(
         }
     }
     AgentPause::remove(&place.desired)?;
-    if !due {
-        let _ = stop_timer(console);
-    }
+    let _ = stop_timer(console);
     let desired = place.desired.display().to_string();
     writeln!(console.out, "resumed: {} is that of the fleet", escape::text(&desired))?;
     let _ = wake_agent(options);
