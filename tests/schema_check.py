@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Checks the example files against the JSON Schema of the desired file or of the agent's, and replies of the socket against theirs, with a validator that is not lbd's.
+"""Checks the example files against the JSON Schema of the desired file, of the agent's or of a strategy, and replies of the socket against theirs, with a validator that is not lbd's.
 
   schema_check.py            every YAML file below examples/ must be valid, and broken ones made from them must not be; the same of each
                              reply below tests/data/api/, which tests/kernel/socket.rs compares with those of a daemon
@@ -19,6 +19,7 @@ SCHEMA = ROOT / "schema" / "desired.schema.json"
 FRAGMENT = ROOT / "schema" / "fragment.schema.json"
 API = ROOT / "schema" / "api.schema.json"
 AGENT = ROOT / "schema" / "agent.schema.json"
+STRATEGY = ROOT / "schema" / "strategy.schema.json"
 
 
 def problems(validator, document):
@@ -54,6 +55,17 @@ def broken_agent(document):
             yield "of two sources", {**document, "source": {**document["source"], name: "/srv"}}
 
 
+def broken_strategy(document):
+    """Strategies that must be refused."""
+    for key in ("version", "directors", "stages"):
+        yield "without " + key, {name: value for name, value in document.items() if name != key}
+    yield "with an unknown key", {**document, "staegs": []}
+    yield "without a stage", {**document, "stages": []}
+    for index, stage in enumerate(document["stages"]):
+        worse = [*document["stages"][:index], {**stage, "max_paralel": 1}, *document["stages"][index + 1:]]
+        yield "with an unknown key in stage %d" % (index + 1), {**document, "stages": worse}
+
+
 def broken_reply(document):
     """Replies that must be refused."""
     for path, reply in document.items():
@@ -65,11 +77,11 @@ def broken_reply(document):
 
 def main():
     try:
-        schema, fragment, api, agent = (json.loads(path.read_text()) for path in (SCHEMA, FRAGMENT, API, AGENT))
+        schema, fragment, api, agent, strategy = (json.loads(path.read_text()) for path in (SCHEMA, FRAGMENT, API, AGENT, STRATEGY))
     except OSError as error:
         print("schema_check: no schema: %s" % error)
         return 1
-    for path, it in ((SCHEMA, schema), (FRAGMENT, fragment), (API, api), (AGENT, agent)):
+    for path, it in ((SCHEMA, schema), (FRAGMENT, fragment), (API, api), (AGENT, agent), (STRATEGY, strategy)):
         if it.get("$schema") != "https://json-schema.org/draft/2020-12/schema":
             print("schema_check: %s is not a Draft 2020-12 schema" % path)
             return 1
@@ -88,6 +100,8 @@ def main():
             of_file, breaks = api, broken_reply
         elif AGENT.name in text.split("\n")[0]:
             of_file, breaks = agent, broken_agent
+        elif STRATEGY.name in text.split("\n")[0]:
+            of_file, breaks = strategy, broken_strategy
         validator = jsonschema.Draft202012Validator(of_file)
         found = list(problems(validator, document))
         if not found:
