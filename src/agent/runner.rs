@@ -30,7 +30,7 @@ use crate::status::Timestamp;
 
 /// What is said where the task that follows etcd is gone.
 const NOT_FOLLOWED: &str = "etcd is not followed any more; start the agent again";
-/// How long a source is left alone that did not have a revision.
+/// How long a source is left alone that did not have a revision, and a daemon that did not answer.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// What comes of looking at the source in a task of its own.
@@ -435,6 +435,7 @@ impl Agent {
                     format!("{}: {}; nothing is put into place", shown(revision), ErrorChain(&error)),
                     true,
                 );
+                self.due = Some(SystemTime::now() + AGAIN);
                 return Ok(Step::Rest);
             }
         }
