@@ -140,7 +140,7 @@ async fn one_of_many(mut etcd: Etcd, key: String) -> Result<(Etcd, Range, Change
 }
 
 #[tokio::test]
-#[ignore = "for tests/long/fleet_etcd"]
+#[ignore = "the process that `tests/long/fleet_etcd` starts and gives its commands: without these it has nothing to do"]
 async fn driver() {
     let etcd = Etcd::new(EtcdSettings { endpoints: Vec::new(), prefix: String::new(), tls: None });
     let mut driver = Driver { etcd, changes: None };
