@@ -68,6 +68,9 @@ pub struct State {
     pub is_replaced: bool,
     /// What was in force before
     pub before: Option<TakenFile>,
+    /// Whether the revision in force came into the place of another file, which is kept and comes back where the revision fails elsewhere
+    #[serde(default = "usually")]
+    pub has_before: bool,
     /// What is under way: its file is in place, or is being put there
     pub in_flight: Option<InFlight>,
     /// The last revision that failed here
@@ -123,6 +126,36 @@ impl State {
         state.in_flight =
             state.in_flight.filter(|in_flight| in_place.as_ref() == Some(&in_flight.file.sha256));
         Ok(state)
+    }
+
+    /// What was under way went well: it is in force since this moment.
+    pub fn take_over(&mut self, in_flight: InFlight, at: Timestamp) {
+        let InFlight { file, has_before, .. } = in_flight;
+        let is_again =
+            !has_before && self.in_force.as_ref().is_some_and(|before| before.revision == file.revision);
+        let before = self.in_force.replace(TakenFile { at, ..file });
+        // A second look at the same revision has not changed what was before it.
+        if !is_again {
+            // A file that an operator had put there is of no revision.
+            self.before = before.filter(|_| !self.is_replaced);
+            self.has_before = has_before;
+        }
+        self.is_replaced = false;
+        self.failed = None;
+    }
+
+    /// What was under way failed, and the file before it is in place again: it is the only one that is kept.
+    pub fn forget_before(&mut self) {
+        self.before = None;
+        self.has_before = false;
+    }
+
+    /// The revision before is in force again.
+    pub fn go_back(&mut self) {
+        if self.has_before || self.before.is_some() {
+            self.in_force = self.before.take();
+        }
+        self.has_before = false;
     }
 
     /// Writes it: the old content or the new one is there, whatever happens meanwhile.

@@ -179,6 +179,18 @@ async fn errors_say_what_was_wanted_and_what_to_do() {
         format!("no member of etcd can be used: {closed}: Connection refused (os error 111)")
     );
 
+    // A full one still answers those who read.
+    let full = Server::with_options(&["--quota-backend-bytes", "2000000"]);
+    let mut etcd = full.fleet("/lbd/prod");
+    assert_eq!(etcd.problems().await.unwrap(), [""; 0]);
+    let value = vec![0; 1_400_000];
+    write(&mut etcd, &[put("files/a", value.as_slice())]).await;
+    let error = etcd.transact(&[], &[put("files/b", value)]).await.unwrap_err();
+    let full = "etcd has no space left (alarm NOSPACE), so that only reading is possible: compact and defragment its members or raise \
+                --quota-backend-bytes, then `etcdctl alarm disarm`";
+    assert_eq!(error.to_string(), format!("write files/b in etcd: {full}"));
+    assert_eq!(etcd.problems().await.unwrap(), [full]);
+
     // Whichever member it begins with, the one that answers is found.
     for _ in 0..4 {
         let mut etcd = fleet(&[&closed, &server.address()], "/lbd/prod");

@@ -19,6 +19,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it and waits until it answers.
     pub(crate) fn start() -> Self {
+        Self::with_options(&[])
+    }
+
+    /// The same with further options.
+    pub(crate) fn with_options(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let [port, peer] = free_ports();
         let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
@@ -38,6 +43,7 @@ impl Server {
             .args(["--initial-cluster", &format!("one={peer}")])
             .arg("--data-dir")
             .arg(directory.path().join("data"))
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

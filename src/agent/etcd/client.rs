@@ -8,7 +8,7 @@ use etcd_client::{Client, Compare, CompareOp, GetOptions, KeyValue, PutOptions, 
 use tokio::time::timeout;
 
 use super::connect::{PATIENCE, connect};
-use super::error::{Attempt, EtcdError};
+use super::error::{Attempt, EtcdError, NO_SPACE, shown};
 use super::keys::{Keys, end_of};
 use super::lease::{Lease, LeaseState};
 use super::{Condition, Entry, Range, Write};
@@ -104,6 +104,16 @@ impl Etcd {
         let whole = self.keys.whole(key);
         let mut found = self.answer(&format!("read {key} in etcd"), client.get(whole, None)).await?;
         Ok(found.take_kvs().pop().map(|entry| entry_of(&self.keys, entry)))
+    }
+
+    /// What the member that is used says is wrong with etcd: its alarms, as when it is full, and where it has no leader. Each as a sentence.
+    ///
+    /// # Errors
+    /// Those of etcd.
+    pub async fn problems(&mut self) -> Result<Vec<String>, EtcdError> {
+        let mut client = self.client().await?;
+        let status = self.answer("read the status of etcd", client.status()).await?;
+        Ok(status.errors().iter().map(|error| of_status(error)).collect())
     }
 
     /// Does all of these writes at once, or none where a condition does not apply; gives whether they were done.
@@ -253,6 +263,14 @@ fn operation(keys: &Keys, write: &Write, lease: i64) -> TxnOp {
             TxnOp::put(keys.whole(key), value.as_slice(), options)
         }
         Write::Delete(key) => TxnOp::delete(keys.whole(key), None),
+    }
+}
+
+/// An alarm is of one member, `memberID:… alarm:NOSPACE `, and counts for all.
+fn of_status(error: &str) -> String {
+    match error.contains("alarm:NOSPACE") {
+        true => NO_SPACE.to_owned(),
+        false => format!("etcd says: {}", shown(error.trim())),
     }
 }
 

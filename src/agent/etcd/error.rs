@@ -92,11 +92,7 @@ impl fmt::Display for EtcdError {
             Self::TooLarge(action) => {
                 write!(f, "{action}: too large for etcd; use git as the source of large files")
             }
-            Self::NoSpace(action) => write!(
-                f,
-                "{action}: etcd has no space left (alarm NOSPACE), so that only reading is possible: compact and defragment its members \
-                 or raise --quota-backend-bytes, then `etcdctl alarm disarm`"
-            ),
+            Self::NoSpace(action) => write!(f, "{action}: {NO_SPACE}"),
             Self::Compacted(action) => write!(f, "{action}: etcd has forgotten this revision (compacted)"),
             Self::LeaseLost => f.write_str("the lease in etcd has ended, and the report with it"),
             Self::Certificate { path, .. } => {
@@ -183,6 +179,10 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     // What hyper says when its own probe was not answered, or the other side went.
     if text.contains("broken pipe") { "the connection has ended".to_owned() } else { shown(&text) }
 }
+
+/// What is said where etcd is full.
+pub(super) const NO_SPACE: &str = "etcd has no space left (alarm NOSPACE), so that only reading is possible: compact and defragment its members or \
+                                   raise --quota-backend-bytes, then `etcdctl alarm disarm`";
 
 /// A message of etcd, made harmless.
 pub(super) fn shown(message: &str) -> String {

@@ -145,18 +145,11 @@ impl Agent {
     }
 
     pub(super) fn verified(&mut self) -> Result<Step, FileError> {
-        let Some(InFlight { file, .. }) = self.state.in_flight.take() else { return Ok(Step::Rest) };
-        let revision = file.revision.clone();
+        let Some(in_flight) = self.state.in_flight.take() else { return Ok(Step::Rest) };
+        let revision = in_flight.file.revision.clone();
         info!(REVISION = %Escaped(&revision), "{} is verified", Escaped(shown(&revision)));
         self.counts.0 += 1;
-        let is_other = self.state.in_force.as_ref().is_none_or(|before| before.sha256 != file.sha256);
-        self.state.is_replaced = false;
-        let before = self.state.in_force.replace(TakenFile { at: SystemTime::now().into(), ..file });
-        // A second look at the same file has not changed what was before it.
-        if is_other {
-            self.state.before = before;
-        }
-        self.state.failed = None;
+        self.state.take_over(in_flight, SystemTime::now().into());
         self.outcome(&revision, OutcomeKind::Verified, None);
         self.state.save(&self.directory)?;
         rewind::forget(&self.directory, &revision);
@@ -164,12 +157,14 @@ impl Agent {
     }
 
     pub(super) fn failed(&mut self, why: String) -> Result<Step, FileError> {
-        let Some(InFlight { file, .. }) = self.state.in_flight.clone() else { return Ok(Step::Rest) };
-        let has_before = self.directory.put_back()?;
-        let back = if has_before {
+        let Some(InFlight { file, has_before, .. }) = self.state.in_flight.clone() else {
+            return Ok(Step::Rest);
+        };
+        let back = if has_before && self.directory.put_back()? {
+            self.state.forget_before();
             "the file before is in place again"
         } else {
-            "there is no file before; it stays"
+            "no other file was in place before; it stays"
         };
         error!(REVISION = %Escaped(&file.revision), "{} failed: {}; {back}", Escaped(shown(&file.revision)), Escaped(&why));
         self.state.in_flight = None;
@@ -180,11 +175,11 @@ impl Agent {
 
     pub(super) fn go_back(&mut self, revision: &str, failed_at: &str) -> Result<Step, FileError> {
         let why = format!("the revision failed at {failed_at}");
-        let has_before = self.directory.put_back()?;
-        warn!(REVISION = %Escaped(revision), "goes back from {}: {}", Escaped(shown(revision)), Escaped(&why));
-        if has_before {
-            self.state.in_force = self.state.before.take();
+        if self.state.has_before {
+            self.directory.put_back()?;
         }
+        warn!(REVISION = %Escaped(revision), "goes back from {}: {}", Escaped(shown(revision)), Escaped(&why));
+        self.state.go_back();
         self.outcome(revision, OutcomeKind::Reverted, Some(why));
         self.state.save(&self.directory)?;
         Ok(Step::Again)
@@ -241,4 +236,113 @@ fn checked(content: &Content) -> Result<(), String> {
         return Err(format!("{}: it has `include`: the file of a fleet is complete", content.path));
     }
     config::load(&source).map(drop).map_err(|problems| problems.line())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+    use crate::agent::daemon::Daemon;
+    use crate::agent::place::AgentDirectory;
+    use crate::agent::settings::{DirectorySettings, Settings, SourceSettings};
+    use crate::agent::state::State;
+    use crate::api::Scope;
+    use crate::files::Origin;
+
+    /// An agent whose daemon does not answer: each step is one of these tests'.
+    fn agent(directory: &Path) -> Agent {
+        let source =
+            DirectorySettings { path: directory.into(), paths: Vec::new(), interval: Duration::from_secs(1) };
+        let settings = Settings {
+            name: "lb1".into(),
+            labels: BTreeMap::new(),
+            source: SourceSettings::Directory(source),
+            rollout: None,
+            report: false,
+        };
+        let scope = Scope::new(directory, None, &Origin::here(None).unwrap());
+        let daemon = Daemon::new(&directory.join("lbd.sock"), scope);
+        let place = AgentDirectory::new(directory);
+        Agent::new(settings, place, directory.join("link"), State::default(), daemon)
+    }
+
+    impl Agent {
+        fn puts(&mut self, revision: &str, text: &str) {
+            let (revision, path, text) = (revision.to_owned(), "lb1.yaml".to_owned(), text.to_owned());
+            let _ = self.put(Content { revision, path, text }).unwrap();
+        }
+
+        fn takes(&mut self, revision: &str, text: &str) {
+            self.puts(revision, text);
+            let _ = self.verified().unwrap();
+        }
+
+        fn fails(&mut self) {
+            let _ = self.failed("no".to_owned()).unwrap();
+        }
+
+        fn goes_back(&mut self, revision: &str) {
+            let _ = self.go_back(revision, "lb2").unwrap();
+        }
+
+        /// The file in place, and the revision in force.
+        fn now(&self) -> (String, &str) {
+            let text = std::fs::read_to_string(self.directory.desired()).unwrap();
+            (text, self.state.in_force.as_ref().map_or("", |file| &file.revision))
+        }
+    }
+
+    fn is(text: &str, revision: &'static str) -> (String, &'static str) {
+        (text.to_owned(), revision)
+    }
+
+    #[test]
+    fn the_file_before_comes_back_where_the_revision_has_changed_it_and_only_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut agent = agent(directory.path());
+        agent.takes("r0", "one");
+        agent.takes("r1", "two");
+        agent.puts("r2", "three");
+        agent.fails();
+        assert_eq!(agent.now(), is("two", "r1"));
+        agent.takes("r3", "four");
+        agent.goes_back("r3");
+        assert_eq!(agent.now(), is("two", "r1"));
+        // A revision that changes the files of other directors only: the file before is that of an older one.
+        agent.takes("r4", "five");
+        agent.puts("r5", "five");
+        agent.fails();
+        assert_eq!(agent.now(), is("five", "r4"));
+        agent.takes("r6", "five");
+        agent.goes_back("r6");
+        assert_eq!(agent.now(), is("five", "r4"));
+    }
+
+    #[test]
+    fn a_second_look_at_a_revision_does_not_change_where_it_came_from() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut agent = agent(directory.path());
+        agent.takes("r0", "one");
+        agent.takes("r1", "two");
+        agent.takes("r1", "two");
+        agent.goes_back("r1");
+        assert_eq!(agent.now(), is("one", "r0"));
+        agent.goes_back("r0");
+        assert_eq!(agent.now(), is("one", "r0"));
+    }
+
+    #[test]
+    fn what_a_failed_revision_has_left_is_not_the_file_before_the_one_in_force() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut agent = agent(directory.path());
+        agent.takes("r0", "one");
+        agent.takes("r1", "two");
+        agent.puts("r2", "three");
+        agent.fails();
+        agent.takes("r1", "two");
+        agent.goes_back("r1");
+        assert_eq!(agent.now(), is("two", "r1"));
+    }
 }

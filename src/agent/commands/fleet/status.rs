@@ -44,6 +44,7 @@ struct Document<'a> {
     candidate: Option<&'a Candidate>,
     has_strategy: bool,
     unreadable: Vec<String>,
+    etcd_problems: &'a [String],
     complete: bool,
     directors: &'a [Row<'a>],
 }
@@ -57,11 +58,13 @@ pub(super) fn run(
     let mut fleet = Fleet::new(options)?;
     loop {
         let view = fleet.read()?.view;
+        // A full etcd is read as well as any other, and takes no report and no result. (Not every user may read its status.)
+        let problems = fleet.runtime.block_on(fleet.etcd.problems()).unwrap_or_default();
         let rows = rows(&view, SystemTime::now());
         let is_complete = is_complete(&view, &rows);
         match output {
-            ReportOutput::Text => text(console.out, &view, &rows)?,
-            ReportOutput::Json => json(console.out, &view, &rows, is_complete)?,
+            ReportOutput::Text => text(console.out, &view, &problems, &rows)?,
+            ReportOutput::Json => json(console.out, &view, &problems, &rows, is_complete)?,
         }
         let Some(interval) = watch else { return Ok(if is_complete { DONE } else { DIFFERS }) };
         if output == ReportOutput::Text {
@@ -132,7 +135,13 @@ fn is_complete(view: &View, rows: &[Row<'_>]) -> bool {
         && rows.iter().filter(|row| row.stage.is_some()).all(is_well)
 }
 
-fn json(out: &mut Output, view: &View, rows: &[Row<'_>], complete: bool) -> io::Result<()> {
+fn json(
+    out: &mut Output,
+    view: &View,
+    etcd_problems: &[String],
+    rows: &[Row<'_>],
+    complete: bool,
+) -> io::Result<()> {
     let document = Document {
         version: 1,
         head: view.head.as_ref().map(|head| &head.value),
@@ -140,6 +149,7 @@ fn json(out: &mut Output, view: &View, rows: &[Row<'_>], complete: bool) -> io::
         candidate: view.candidate.as_ref(),
         has_strategy: view.strategy.is_some(),
         unreadable: view.unreadable.iter().map(ToString::to_string).collect(),
+        etcd_problems,
         complete,
         directors: rows,
     };
@@ -147,7 +157,7 @@ fn json(out: &mut Output, view: &View, rows: &[Row<'_>], complete: bool) -> io::
     writeln!(out)
 }
 
-fn text(out: &mut Output, view: &View, rows: &[Row<'_>]) -> io::Result<()> {
+fn text(out: &mut Output, view: &View, etcd_problems: &[String], rows: &[Row<'_>]) -> io::Result<()> {
     match view.head.as_ref().map(|head| &head.value) {
         Some(head) => {
             let how = if head.is_rollback { "all at once, a way back" } else { "stage by stage" };
@@ -165,8 +175,9 @@ fn text(out: &mut Output, view: &View, rows: &[Row<'_>]) -> io::Result<()> {
     if view.strategy.is_none() {
         writeln!(out, "there is no strategy: lbd fleet strategy set FILE")?;
     }
-    for unreadable in &view.unreadable {
-        writeln!(out, "{}", escape::text(&unreadable.to_string()))?;
+    let unreadable = view.unreadable.iter().map(ToString::to_string);
+    for problem in etcd_problems.iter().cloned().chain(unreadable) {
+        writeln!(out, "{}", escape::text(&problem))?;
     }
     if rows.is_empty() {
         return Ok(());
