@@ -217,8 +217,10 @@ class Cluster:
 
     def record(self, prefix, file):
         """Writes all that changes below a prefix into a file, from the next revision on: a JSON document a line."""
+        # On a busy machine a member is slow, which is no reason to end the record.
+        patient = ["--keepalive-time=1m", "--keepalive-timeout=5m"]
         with open(file, "wb") as out:
-            process = subprocess.Popen(["etcdctl", "watch", "--prefix", prefix, "-w", "json"], stdin=subprocess.DEVNULL, stdout=out,
+            process = subprocess.Popen(["etcdctl", *patient, "watch", "--prefix", prefix, "-w", "json"], stdin=subprocess.DEVNULL, stdout=out,
                                        stderr=subprocess.DEVNULL, env=self.environment(), preexec_fn=mortal)
         self.others.append(process)
         return process

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Fleet;
 use crate::agent::commands::AgentError;
 use crate::agent::etcd::{Condition, Write};
+use crate::agent::settings::SourceSettings;
 use crate::cli::FleetOptions;
 use crate::commands::{Console, DONE};
 use crate::config::other;
@@ -77,7 +78,9 @@ pub(super) fn roles(options: &FleetOptions, console: &mut Console<'_>) -> Result
                 .to_owned(),
         ));
     };
-    let canary = strategy.first_canary();
+    // What is pushed into etcd comes with its head, which the operator writes.
+    let is_pushed = matches!(fleet.settings.source, SourceSettings::Etcd(_));
+    let canary = strategy.first_canary().filter(|_| !is_pushed);
     let directors: Vec<(&str, bool)> =
         strategy.directors.keys().map(|name| (name.as_str(), canary == Some(name.as_str()))).collect();
     console.out.write_all(fleet_roles(&fleet.place.prefix, &directors, OPERATOR).as_bytes())?;
