@@ -298,12 +298,18 @@ mod tests {
         (text.to_owned(), revision)
     }
 
-    #[test]
-    fn the_file_before_comes_back_where_the_revision_has_changed_it_and_only_there() {
+    /// One that has taken two revisions.
+    fn with_two() -> (tempfile::TempDir, Agent) {
         let directory = tempfile::tempdir().unwrap();
         let mut agent = agent(directory.path());
         agent.takes("r0", "one");
         agent.takes("r1", "two");
+        (directory, agent)
+    }
+
+    #[test]
+    fn the_file_before_comes_back_where_the_revision_has_changed_it_and_only_there() {
+        let (_directory, mut agent) = with_two();
         agent.puts("r2", "three");
         agent.fails();
         assert_eq!(agent.now(), is("two", "r1"));
@@ -322,10 +328,7 @@ mod tests {
 
     #[test]
     fn a_second_look_at_a_revision_does_not_change_where_it_came_from() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut agent = agent(directory.path());
-        agent.takes("r0", "one");
-        agent.takes("r1", "two");
+        let (_directory, mut agent) = with_two();
         agent.takes("r1", "two");
         agent.goes_back("r1");
         assert_eq!(agent.now(), is("one", "r0"));
@@ -335,10 +338,7 @@ mod tests {
 
     #[test]
     fn what_a_failed_revision_has_left_is_not_the_file_before_the_one_in_force() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut agent = agent(directory.path());
-        agent.takes("r0", "one");
-        agent.takes("r1", "two");
+        let (_directory, mut agent) = with_two();
         agent.puts("r2", "three");
         agent.fails();
         agent.takes("r1", "two");
