@@ -125,14 +125,19 @@ pub fn next(facts: &Facts<'_>, watched: &mut Watched) -> Action {
         // Another file is in the place of the one that was verified.
         Decision::Stay(Stay::Done) if facts.state.is_replaced => Action::Forget,
         Decision::Stay(stay) => {
-            let head = view.head.as_ref().map(|head| shown(&head.value.revision));
-            let doing = match (&stay, head) {
-                (Stay::NoHead | Stay::NoStrategy | Stay::Unreadable(_) | Stay::NotInInventory, _)
-                | (_, None) => stay.to_string(),
-                (_, Some(head)) => format!("{head}: {stay}"),
-            };
+            let doing = why_it_stays(view, &stay);
             Action::Rest { doing, is_error: stay.is_error(), until: stay.until() }
         }
+    }
+}
+
+/// Why a director does nothing, in one line, with the revision that it is about.
+pub fn why_it_stays(view: &View, stay: &Stay) -> String {
+    match (stay, &view.head) {
+        (Stay::NoHead | Stay::NoStrategy | Stay::Unreadable(_) | Stay::NotInInventory, _) | (_, None) => {
+            stay.to_string()
+        }
+        (_, Some(head)) => format!("{}: {stay}", shown(&head.value.revision)),
     }
 }
 

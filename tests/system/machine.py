@@ -1,8 +1,10 @@
 """A machine for tests: boots a copy of the disk image under User Mode Linux and runs scripts in it over its serial line."""
 
 import base64
+import fcntl
 import os
 import queue
+import random
 import re
 import shutil
 import signal
@@ -19,14 +21,29 @@ class Failed(Exception):
     """A script in the machine ended with another status than 0."""
 
 
+def free_processor(directory):
+    """A processor that no other lab is bound to, and what keeps it; with more labs than processors, any of them. (tests/lab/uml/backend says why.)"""
+    os.makedirs(directory, exist_ok=True)
+    processors = sorted(os.sched_getaffinity(0))
+    for processor in processors:
+        lock = open(os.path.join(directory, f"processor.{processor}"), "w", encoding="ascii")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return processor, lock
+        except BlockingIOError:
+            lock.close()
+    return random.choice(processors), None
+
+
 class Machine:
     """One virtual machine with a disk of its own; `files` lie in the directory /files of the guest from the first boot on."""
 
     # Scripts find these functions.
     PRELUDE = ""
 
-    def __init__(self, image, run, files=()):
+    def __init__(self, image, run, lab, files=()):
         self.run_directory = run
+        self.processor, self.lock = free_processor(lab)
         self.disk = os.path.join(run, "root.ext4")
         self.console = os.path.join(run, "console")
         self.answers = queue.Queue()
@@ -51,7 +68,7 @@ class Machine:
         if shm is None or shm.f_bavail * shm.f_frsize < 1 << 30:
             environment["TMPDIR"] = self.run_directory
         command = [
-            "linux.uml", "mem=512M", "root=/dev/ubda", f"ubd0={self.disk}", f"ubd1={self.tar}", "rw",
+            "taskset", "-c", str(self.processor), "linux.uml", "mem=512M", "root=/dev/ubda", f"ubd0={self.disk}", f"ubd1={self.tar}", "rw",
             # The console goes to a file; serial line 0 is our pipes.
             "con=null", "con0=null,fd:2", "console=tty0", "ssl=null", "ssl0=fd:0,fd:1", "lab.tty=/dev/ttyS0",
             f"uml_dir={self.run_directory}", "umid=machine",

@@ -36,7 +36,7 @@ impl Agent {
             plan: self.plan.clone(),
         };
         if let Some(reporter) = &self.reporter {
-            reporter.set(report.clone());
+            reporter.set(report.clone(), !self.is_under_way());
         }
         let stage =
             seen.view.as_ref().and_then(|view| view.strategy.as_ref()?.value.stage_of(&self.settings.name));

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Fleet;
 use crate::agent::commands::AgentError;
-use crate::agent::controller::shown;
+use crate::agent::controller::{shown, why_it_stays};
 use crate::cli::{FleetOptions, ReportOutput};
 use crate::commands::{Console, DIFFERS, DONE};
 use crate::escape;
@@ -97,11 +97,22 @@ fn row<'a>(view: &'a View, name: &'a str, now: SystemTime) -> Row<'a> {
         (false, None) if report.is_none() => "unknown",
         (false, None) => "waiting",
     };
-    // What a director that does not report would say, the fleet can say.
-    let doing = match (report, decide(view, name, now)) {
+    let stays = match decide(view, name, now) {
+        Decision::Stay(stay) => Some(why_it_stays(view, &stay)),
+        Decision::Take(revision) => Some(format!("{}: it is its turn", shown(&revision))),
+        Decision::Continue(_) | Decision::GoBack { .. } => None,
+    };
+    let doing = match (report, stays) {
+        // What it waits for changes with each other director; it reports that seldom.
+        (Some(report), Some(stays))
+            if state == "waiting" && report.error.is_none() && report.paused.is_none() =>
+        {
+            stays
+        }
         (Some(report), _) => report.doing.clone(),
-        (None, Decision::Stay(stay)) => format!("does not report; {stay}"),
-        (None, _) => "does not report".to_owned(),
+        // What a director that does not report would say, the fleet can say.
+        (None, Some(stays)) => format!("does not report; {stays}"),
+        (None, None) => "does not report".to_owned(),
     };
     Row {
         name,
