@@ -57,15 +57,6 @@ impl std::error::Error for DaemonError {
     }
 }
 
-/// What came of planning a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
-    /// The digest of the file that was planned
-    pub sha256: Option<String>,
-    /// What would be done, and whether a guard refuses it
-    pub plan: PlanReport,
-}
-
 impl Daemon {
     /// The one that listens on this socket; a reply of one that is not of `scope` is refused.
     pub fn new(socket: &Path, scope: Scope) -> Self {
@@ -96,20 +87,13 @@ impl Daemon {
     ///
     /// # Errors
     /// Where it does not answer. Where it answers that the file is not valid, [`DaemonError::is_invalid`].
-    pub async fn plan(&self, file: &Path, revision: &str) -> Result<Planned, DaemonError> {
+    pub async fn plan(&self, file: &Path, revision: &str) -> Result<PlanReport, DaemonError> {
         let document = Document::Plan { clusters: Vec::new(), file: Some(file.display().to_string()) };
         let reply: PlanReply = self.document(document).await?;
         let operations = reply.operations.iter().take(SHOWN).map(Operation::line).collect();
         let PlanSummary { add, edit, delete } = reply.summary;
-        let plan = PlanReport {
-            revision: revision.to_owned(),
-            add,
-            edit,
-            delete,
-            operations,
-            refused: reply.refused,
-        };
-        Ok(Planned { sha256: reply.file.and_then(|file| file.sha256), plan })
+        let revision = revision.to_owned();
+        Ok(PlanReport { revision, add, edit, delete, operations, refused: reply.refused })
     }
 
     async fn document<T: for<'de> Deserialize<'de>>(&self, document: Document) -> Result<T, DaemonError> {
@@ -162,8 +146,6 @@ struct HealthReply {
 
 #[derive(Deserialize)]
 struct PlanReply {
-    #[serde(default)]
-    file: Option<FileReply>,
     #[serde(default)]
     operations: Vec<Operation>,
     summary: PlanSummary,

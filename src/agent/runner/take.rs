@@ -63,8 +63,8 @@ impl Agent {
         }
         self.directory.write_candidate(&content.text)?;
         match self.daemon.plan(&self.directory.candidate(), revision).await {
-            Ok(planned) => {
-                if let Some(refused) = planned.plan.refused {
+            Ok(plan) => {
+                if let Some(refused) = plan.refused {
                     return self.not_taken(revision, refused);
                 }
             }
@@ -211,7 +211,7 @@ impl Agent {
                 Ok(()) => match self.directory.write_candidate(&content.text) {
                     Err(error) => refused(ErrorChain(&error).to_string()),
                     Ok(()) => match self.daemon.plan(&self.directory.candidate(), &revision).await {
-                        Ok(planned) => planned.plan,
+                        Ok(plan) => plan,
                         Err(error) if error.is_invalid() => refused(ErrorChain(&error).to_string()),
                         // Nothing is known of this director then.
                         Err(_) => return,
