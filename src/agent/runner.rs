@@ -127,9 +127,9 @@ impl Agent {
         self.state.in_flight.is_some()
     }
 
-    /// Whether the daemon did not answer at the last look.
-    pub fn is_daemon_silent(&self) -> bool {
-        self.daemon_state.is_none()
+    /// Whether the daemon answered at the last look, and the kernel was equal to its target.
+    pub fn is_daemon_well(&self) -> bool {
+        self.daemon_state.as_ref().is_some_and(|daemon| daemon.in_sync)
     }
 
     /// What it does, in one line.

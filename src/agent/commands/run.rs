@@ -27,8 +27,8 @@ use crate::systemd::Notifier;
 
 /// How often the daemon is looked at while nothing is under way.
 const REST: Duration = Duration::from_secs(60);
-/// The same while it does not answer.
-const SILENT: Duration = Duration::from_secs(5);
+/// The same while it does not answer, or is not in sync: as after a file that was put back.
+const UNWELL: Duration = Duration::from_secs(5);
 /// The same while a revision is under way; longer where a look takes long.
 const UNDER_WAY: Duration = Duration::from_secs(1);
 /// Within which time the directors of a stage wake when a hold is over.
@@ -116,10 +116,10 @@ async fn follow(
         if Instant::now() >= look_at_daemon {
             let begin = Instant::now();
             agent.look_at_daemon().await;
-            let pause = match (agent.is_under_way(), agent.is_daemon_silent()) {
+            let pause = match (agent.is_under_way(), agent.is_daemon_well()) {
                 (true, _) => UNDER_WAY.max(begin.elapsed() * 4),
-                (false, true) => SILENT,
-                (false, false) => REST,
+                (false, false) => UNWELL.max(begin.elapsed() * 4),
+                (false, true) => REST,
             };
             look_at_daemon = Instant::now() + pause;
         }
