@@ -77,7 +77,7 @@ mod tests {
         symlink(path("agent"), path("link")).unwrap();
         symlink(path("outside"), path("agent/link")).unwrap();
         symlink("in", path("agent/into")).unwrap();
-        symlink("/", path("agent/root")).unwrap();
+        symlink("/", path("agent/top")).unwrap();
         fs::hard_link(path("outside"), path("agent/second")).unwrap();
         let made = std::process::Command::new("mkfifo").arg(path("agent/pipe")).status().unwrap();
         assert!(made.success());
@@ -94,7 +94,7 @@ mod tests {
             ("in/file", "agent/in/file: is larger than the limit of 0 MiB; remove it"),
             ("link", "agent/link: is a symbolic link, not a regular file; remove it"),
             ("into/file", "agent/into/file: is not a directory; remove it"),
-            ("root/etc/passwd", "agent/root/etc/passwd: is not a directory; remove it"),
+            ("top/etc/passwd", "agent/top/etc/passwd: is not a directory; remove it"),
             (
                 "second",
                 "agent/second: has more than one hard link, so that other users can change it; remove it",

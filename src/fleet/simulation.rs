@@ -179,7 +179,7 @@ fn check(strategy: &Strategy, view: &View, directors: &[Director], names: &[Stri
 
 proptest! {
     // Each plays hundreds of turns, after each of which all is checked.
-    #![proptest_config(ProptestConfig::with_cases(10))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn no_order_of_events_breaks_a_rollout(
